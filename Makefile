@@ -1,0 +1,46 @@
+# Two commands on a fresh machine: `make run` and `make test`. Each sets up .venv first.
+PYTHON ?= python3
+BIN := .venv/bin
+MINUTES ?= 10
+OUT ?= runs/digits
+
+.PHONY: help setup run test test-all lint format bench clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.venv/.ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "fromnoise needs Python 3.11 or newer; say which with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+setup: .venv/.ready  ## make the virtual environment .venv and install fromnoise in it
+
+run: setup  ## from the packaged digits to a trained, sampled and scored model (MINUTES=10 OUT=runs/digits)
+	$(BIN)/fromnoise run --data digits --out $(OUT) --minutes $(MINUTES)
+
+test: setup  ## the fast tests (under 5 minutes on two cores)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
+
+test-all: setup  ## every test, the slow ones and those of the extras too
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,export,tensorboard,ui]'
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+lint: setup  ## ruff (lint and format) and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup  ## let ruff put the code in its form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup  ## training speed beside peers and the hardware's limits, in one run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
+	$(BIN)/python benchmarks/speed.py
+
+clean:  ## remove the environment and caches, never runs/
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache

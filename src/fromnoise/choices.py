@@ -1,0 +1,15 @@
+"""Choosing by name: an unknown name is an error that lists the known ones."""
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from fromnoise.errors import UserError
+
+Value = TypeVar("Value")
+
+
+def choose(kind: str, name: str, choices: Mapping[str, Value]) -> Value:
+    """The value called `name`; raises UserError, listing the names there are, if there is none."""
+    if name not in choices:
+        raise UserError(f"unknown {kind} '{name}'; choose one of: {', '.join(choices)}")
+    return choices[name]

@@ -1,0 +1,19 @@
+"""The 5,000 MNIST training digits that travel inside the package (500 a class, none from the test set)."""
+
+from importlib import resources
+
+import numpy as np
+import torch
+
+from fromnoise.data.image_set import ImageSet
+
+# Rows of the packaged file, which tools/make_digits.py has put in an order that balances every part.
+PARTS = {"train": (0, 3000), "val": (3000, 4000), "heldout": (4000, 5000)}
+
+
+def load(part: str) -> ImageSet:
+    """The part `train` (3,000 digits), `val` (1,000) or `heldout` (1,000): 1×28×28, equally many of each class."""
+    start, end = PARTS[part]
+    with resources.files("fromnoise.data").joinpath("digits.npz").open("rb") as file, np.load(file) as arrays:
+        images, labels = arrays["images"][start:end], arrays["labels"][start:end]
+    return ImageSet(f"digits:{part}", torch.from_numpy(images)[:, None], torch.from_numpy(labels).long())

@@ -1,0 +1,97 @@
+"""MNIST and Fashion-MNIST from their IDX files, gzipped or not, downloaded by torchvision where they are missing."""
+
+import gzip
+import hashlib
+import os
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fromnoise.data.image_set import ImageSet
+from fromnoise.errors import UserError
+
+# name -> (torchvision's class, the folders below the data root where its files may lie)
+SETS = {
+    "mnist": ("MNIST", ("MNIST/raw", "mnist", ".")),
+    "fashion_mnist": ("FashionMNIST", ("FashionMNIST/raw", "fashion_mnist", ".")),
+}
+STEMS = {"train": "train", "test": "t10k"}
+# The two sets' files have the same names: what lies loose in the root is told apart by its labels.
+TEST_LABELS_MD5 = {"mnist": "27ae3e4e09519cfbb04c329615203637", "fashion_mnist": None}
+
+
+def default_root() -> Path:
+    """Where data sets lie when nobody says so: $FROMNOISE_DATA, else ~/.cache/fromnoise."""
+    return Path(os.environ.get("FROMNOISE_DATA") or Path.home() / ".cache" / "fromnoise").expanduser()
+
+
+def find(name: str, root: Path) -> Path | None:
+    """The folder below `root` that holds the four files of the set `name`, or None."""
+    for folder in SETS[name][1]:
+        place = root / folder
+        whole = all(_file(place, stem, kind) for stem in STEMS.values() for kind in ("images-idx3", "labels-idx1"))
+        if whole and (folder != "." or _whose(place) == name):
+            return place
+    return None
+
+
+def load(name: str, part: str, root: Path | None = None) -> ImageSet:
+    """The part `train` or `test` of the set `name`, 1×28×28.
+
+    Read from below `root` (default: `default_root`), downloaded there by torchvision if it is missing. Raises
+    UserError when it can be neither found nor downloaded.
+    """
+    base = root or default_root()
+    place = find(name, base) or _download(name, base)
+    stem = STEMS[part]
+    images = read_idx(_existing(place, stem, "images-idx3"))
+    labels = read_idx(_existing(place, stem, "labels-idx1"))
+    return ImageSet(f"{name}:{part}", torch.from_numpy(images)[:, None], torch.from_numpy(labels).long())
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """The uint8 array in an IDX file; raises UserError when the file is damaged or not IDX."""
+    try:
+        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"{path} cannot be read ({error}); fetch it again") from error
+    dimensions = raw[3] if len(raw) > 4 and raw[:3] == b"\0\0\x08" else 0
+    shape = tuple(np.frombuffer(raw, ">u4", count=dimensions, offset=4)) if len(raw) > 4 + 4 * dimensions else ()
+    if not shape or len(raw) != 4 + 4 * dimensions + int(np.prod(shape)):
+        raise UserError(f"{path} is not a whole IDX file of bytes; fetch it again")
+    return np.frombuffer(raw, np.uint8, offset=4 + 4 * dimensions).reshape(shape).copy()
+
+
+def _file(place: Path, stem: str, kind: str) -> Path | None:
+    names = (f"{stem}-{kind}-ubyte", f"{stem}-{kind}-ubyte.gz")
+    return next((place / name for name in names if (place / name).is_file()), None)
+
+
+def _existing(place: Path, stem: str, kind: str) -> Path:
+    path = _file(place, stem, kind)
+    assert path is not None, "find() and torchvision's download promise all four files"
+    return path
+
+
+def _whose(place: Path) -> str:
+    labels = read_idx(_existing(place, STEMS["test"], "labels-idx1"))
+    digest = hashlib.md5(np.array([0, 0, 8, 1], np.uint8).tobytes() + np.array([len(labels)], ">u4").tobytes())
+    digest.update(labels.tobytes())
+    return "mnist" if digest.hexdigest() == TEST_LABELS_MD5["mnist"] else "fashion_mnist"
+
+
+def _download(name: str, root: Path) -> Path:
+    from torchvision import datasets
+
+    class_name = SETS[name][0]
+    try:
+        getattr(datasets, class_name)(root, download=True)
+    except (RuntimeError, OSError) as error:
+        reason = " ".join(str(error).split())  # torchvision's has a line for each mirror
+        raise UserError(
+            f"{name} is not below {root} and could not be downloaded ({reason}); put its four IDX files "
+            f"(.gz is fine) into {root / class_name / 'raw'}, or say where they are with --data-root"
+        ) from error
+    return root / class_name / "raw"

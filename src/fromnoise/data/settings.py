@@ -1,0 +1,31 @@
+"""What can be said of the data (no PyTorch here: the command line reads this for `--help`)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from fromnoise.errors import UserError
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """The images to learn."""
+
+    data: str = "digits"
+    """digits (packaged), mnist, fashion_mnist, a folder of PNG/JPEG images, or an .npz file."""
+    m: int | None = None
+    """Train on a balanced, seeded draw of this many images; all of them when not given."""
+    size: str = "32"
+    """Height and width in pixels, "32" or "24x40"; images of another size are resized (antialiased)."""
+    data_root: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Where mnist and fashion_mnist lie or are downloaded to; default: $FROMNOISE_DATA, then ~/.cache/fromnoise."""
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Height and width from "32" or "24x40"; raises UserError for anything else."""
+    parts = text.lower().split("x")
+    if len(parts) > 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise UserError(f"--size {text!r} is not a size; write 32 or 24x40 (height x width)")
+    return int(parts[0]), int(parts[-1])

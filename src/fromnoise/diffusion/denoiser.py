@@ -1,0 +1,122 @@
+"""The denoiser joins a network to the process: (x, level, label) → (x̂_0, ε̂).
+
+It alone knows what the network predicts, at which scale it sees the data and how it is told the noise level;
+samplers, objective and bound see only the pair.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from fromnoise.choices import choose
+from fromnoise.diffusion import level, prediction
+from fromnoise.diffusion.schedule import Schedule
+from fromnoise.errors import UserError
+
+Network = Callable[..., Tensor]
+Condition = Callable[[Tensor], Tensor]
+
+
+def by_logsnr(logsnr: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """The condition of our own networks: λ itself in float32, kept finite."""
+    return logsnr.to(torch.float32).clamp(-30, 30)
+
+
+@dataclass(frozen=True)
+class ByStep:
+    """The condition of networks that count steps from 0 (diffusers'): t − 1 of the schedule's t at this level.
+
+    Raises UserError for a level that is not in the schedule.
+    """
+
+    table: Schedule
+
+    def __call__(self, logsnr: Float[Tensor, " n"]) -> Int64[Tensor, " n"]:
+        """The steps t − 1 of the levels, n."""
+        # ᾱ instead of λ, which is infinite at pure noise.
+        steps = self.table.alphas_cumprod
+        wanted = torch.sigmoid(logsnr.double())
+        t = (steps[None, 1:] - wanted[:, None]).abs().argmin(dim=1) + 1
+        off = (steps[t] - wanted).abs()
+        if bool((off > 1e-9 * steps[t]).any()):
+            raise UserError("this network knows only its schedule's levels: sample it with --spacing t")
+        return t - 1
+
+
+@dataclass(frozen=True)
+class Denoiser:
+    """A network as an estimate of clean data and noise.
+
+    network      called as network(x, condition) or network(x, condition, label), returns a tensor like x
+    prediction   `eps`, `x0` or `v`: what that tensor is
+    scale        s, the data's deviation: the network sees x/√(a²s² + b²), that is data of unit deviation at
+                 level λ + 2·ln s (the preconditioning of Karras et al. 2022, written with levels)
+    condition    from levels λ, n, to what the network is told of them, n
+    """
+
+    network: Network
+    prediction: str = "eps"
+    scale: float = 1.0
+    condition: Condition = field(default=by_logsnr)
+
+    def __post_init__(self) -> None:
+        choose("prediction", self.prediction, dict.fromkeys(prediction.PREDICTIONS))
+
+    def inner(self, logsnr: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """The levels at which the network sees data of unit deviation."""
+        return logsnr + 2 * math.log(self.scale)
+
+    def outer(self, logsnr: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """The levels of x whose `inner` levels are given."""
+        return logsnr - 2 * math.log(self.scale)
+
+    def shrink(self, x: Float[Tensor, "n *d"], logsnr: Float[Tensor, " n"]) -> Float[Tensor, "n *d"]:
+        """x as the network sees it, of unit deviation."""
+        if self.scale == 1.0:
+            return x
+        a, b = level.signal(logsnr) * self.scale, level.noise_scale(logsnr)
+        return x / level.expand((a * a + b * b).sqrt(), x)
+
+    def output(
+        self, x: Float[Tensor, "n *d"], logsnr: Float[Tensor, "#n"], label: Int64[Tensor, " n"] | None = None
+    ) -> Float[Tensor, "n *d"]:
+        """The network's own prediction for x at the levels `logsnr`, about data of unit deviation."""
+        levels = logsnr.expand(len(x))
+        told = self.condition(self.inner(levels)).to(x.device)
+        seen = self.shrink(x, levels)
+        return self.network(seen, told) if label is None else self.network(seen, told, label)
+
+    def __call__(
+        self, x: Float[Tensor, "n *d"], logsnr: Float[Tensor, "#n"], label: Int64[Tensor, " n"] | None = None
+    ) -> tuple[Float[Tensor, "n *d"], Float[Tensor, "n *d"]]:
+        """(x̂_0, ε̂) for x at the levels `logsnr`.
+
+        Raises UserError at pure noise under `eps` prediction, which says nothing of x_0 there.
+        """
+        levels = logsnr.expand(len(x))
+        if self.prediction == "eps" and bool((levels == level.NOISE).any()):
+            raise UserError("eps prediction cannot start from pure noise (zero terminal SNR): predict v or x0")
+        output = self.output(x, levels, label).to(x.dtype)
+        x0, noise = prediction.to_pair(self.prediction, output, self.shrink(x, levels), self.inner(levels))
+        return x0 * self.scale, noise
+
+
+def guided(
+    denoiser: Callable[..., tuple[Tensor, Tensor]], null: int, weight: float
+) -> Callable[..., tuple[Tensor, Tensor]]:
+    """Classifier-free guidance (Ho & Salimans 2022): `weight` times the label's effect; 1 leaves it as it is.
+
+    `null` is the class that stands for no label. Two network calls for each of the sampler's.
+    """
+
+    def guide(x: Tensor, logsnr: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        with_label = denoiser(x, logsnr, label)
+        without = denoiser(x, logsnr, torch.full_like(label, null))
+        x0, noise = (torch.lerp(no, yes, weight) for yes, no in zip(with_label, without, strict=True))
+        return x0, noise
+
+    return guide

@@ -1,0 +1,60 @@
+"""What a network may predict, and the exact way from each to (x̂_0, ε̂).
+
+`eps`: the noise ε. `x0`: the data. `v` = a·ε − b·x_0 (Salimans & Ho 2022), for which
+x_0 = a·x − b·v and ε = b·x + a·v.
+"""
+
+from collections.abc import Callable, Mapping
+
+from jaxtyping import Float
+from torch import Tensor
+
+from fromnoise.choices import choose
+from fromnoise.diffusion import level
+
+Pair = tuple[Tensor, Tensor]
+
+
+def _from_eps(output: Tensor, x: Tensor, a: Tensor, b: Tensor) -> Pair:
+    return (x - b * output) / a, output
+
+
+def _from_x0(output: Tensor, x: Tensor, a: Tensor, b: Tensor) -> Pair:
+    return output, (x - a * output) / b
+
+
+def _from_v(output: Tensor, x: Tensor, a: Tensor, b: Tensor) -> Pair:
+    return a * x - b * output, b * x + a * output
+
+
+_TO_PAIR: Mapping[str, Callable[[Tensor, Tensor, Tensor, Tensor], Pair]] = {
+    "eps": _from_eps,
+    "x0": _from_x0,
+    "v": _from_v,
+}
+_FROM_PAIR: Mapping[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {
+    "eps": lambda x0, noise, a, b: noise,
+    "x0": lambda x0, noise, a, b: x0,
+    "v": lambda x0, noise, a, b: a * noise - b * x0,
+}
+PREDICTIONS = tuple(_TO_PAIR)
+
+
+def to_pair(
+    kind: str, output: Float[Tensor, "n *d"], x: Float[Tensor, "n *d"], logsnr: Float[Tensor, "#n"]
+) -> tuple[Float[Tensor, "n *d"], Float[Tensor, "n *d"]]:
+    """(x̂_0, ε̂) from a prediction of the given kind at noisy data x.
+
+    `eps` says nothing of x_0 at pure noise (a = 0), nor `x0` of ε at clean data (b = 0): there the result is
+    not finite. Raises UserError for an unknown kind.
+    """
+    a, b = level.expand(level.signal(logsnr), x), level.expand(level.noise_scale(logsnr), x)
+    return choose("prediction", kind, _TO_PAIR)(output, x, a, b)
+
+
+def target(
+    kind: str, x0: Float[Tensor, "n *d"], noise: Float[Tensor, "n *d"], logsnr: Float[Tensor, "#n"]
+) -> Float[Tensor, "n *d"]:
+    """What a perfect prediction of the given kind would say; raises UserError for an unknown kind."""
+    a, b = level.expand(level.signal(logsnr), x0), level.expand(level.noise_scale(logsnr), x0)
+    return choose("prediction", kind, _FROM_PAIR)(x0, noise, a, b)

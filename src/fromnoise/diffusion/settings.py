@@ -1,0 +1,52 @@
+"""What can be said of the process (no PyTorch here: the command line reads this for `--help`)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Prediction = Literal["eps", "x0", "v"]
+
+
+@dataclass(frozen=True)
+class DiffusionSettings:
+    """The process and the objective."""
+
+    schedule: Literal["linear", "cosine", "logsnr"] = "cosine"
+    """Discrete noise schedule: the table of levels t = 0…T."""
+    T: int = 1000
+    """Number of time steps of the schedule."""
+    zero_terminal_snr: bool = False
+    """Rescale the schedule so that step T is pure noise (Lin et al. 2023); needs v or x0 prediction."""
+    prediction: Prediction = "v"
+    """What the network predicts: the noise (eps), the data (x0), or v = a·eps − b·x0."""
+    levels: Literal["uniform", "lognormal"] = "lognormal"
+    """Levels drawn in training: t uniform on first_t…T, or λ normal (a log-normal noise-to-signal ratio)."""
+    first_t: int = 1
+    """The least t that uniform levels train on; the chapter's text has 2, which leaves t = 1 untrained."""
+    logsnr_mean: float = 1.0
+    """Mean of λ for lognormal levels, for data of unit deviation."""
+    logsnr_std: float = 2.4
+    """Standard deviation of λ for lognormal levels."""
+    loss: Literal["simple", "weighted"] = "simple"
+    """Mean square of the prediction's error (38), or each step weighted as in the bound (33)."""
+    loss_on: Prediction | None = None
+    """The quantity whose error is squared; the prediction itself when not given."""
+    unit_scale: bool = True
+    """Scale the data to unit deviation inside the denoiser (Karras et al. 2022); the chapter does not."""
+
+
+@dataclass(frozen=True)
+class SamplerSettings:
+    """How images are drawn."""
+
+    sampler: Literal["ancestral", "ddim", "dpm++"] = "dpm++"
+    """ancestral (DDPM), ddim (see eta), or dpm++ (DPM-Solver++ 2M, deterministic)."""
+    sampling_steps: int = 20
+    """Network calls for each image."""
+    spacing: Literal["t", "logsnr", "karras"] = "karras"
+    """Which levels are visited: even in the schedule's t, even in λ, or Karras et al.'s ρ = 7."""
+    eta: float = 0.0
+    """Noise put back by ddim at each step: 0 is deterministic, 1 is ancestral."""
+    variance: Literal["posterior", "forward"] = "posterior"
+    """Variance of ancestral steps: σ_q² of the text (30), or 1 − α_t, what the chapter's code does."""
+    clip_x0: bool = False
+    """Clip the predicted x0 to the data's range [−1, 1] at every step."""

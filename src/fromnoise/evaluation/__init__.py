@@ -1,0 +1,1 @@
+"""How good are the images: features, the Fréchet distance, and the score with its floor and copycat."""

@@ -1,0 +1,86 @@
+"""`fromnoise COMMAND ...`: finds the command, and turns errors into sentences and exit codes.
+
+0 done, 1 a bug (with its traceback), 2 something the user can put right, 130 stopped by Ctrl-C.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from fromnoise import __version__
+from fromnoise.errors import UserError
+
+# command -> (module in faces/commands, what it does)
+COMMANDS = {
+    "run": ("run", "train, sample and score, from data to report"),
+    "train": ("train", "train a model, or go on where a training stopped"),
+    "sample": ("sample", "draw images from a trained model"),
+    "evaluate": ("evaluate", "score any images against real ones: FID with floor and copycat"),
+    "data": ("data", "write a data set as PNG files"),
+    "export": ("export", "write a model's denoiser as ONNX"),
+    "ui": ("ui", "a page on this machine to draw images by hand"),
+    "doctor": ("doctor", "what this machine has: device, precision, compiler, data, weights"),
+}
+EXAMPLES = """\
+examples:
+  fromnoise run --data digits --out runs/digits --minutes 10
+  fromnoise sample runs/digits --n 64 --out digits.png
+  fromnoise train --data photos/ --size 32 --out runs/photos
+  fromnoise evaluate --generated digits.npz --reference digits:heldout
+"""
+
+
+def usage() -> str:
+    """The top-level help."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {summary}" for name, (_, summary) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: fromnoise COMMAND [OPTIONS]",
+            "",
+            "From a set of small images to a generative diffusion model with an honest score.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            EXAMPLES,
+            "`fromnoise COMMAND --help` tells a command's options; `fromnoise --version` the version.",
+        ]
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0 if words else 2
+    if words[0] in ("-V", "--version"):
+        print(f"fromnoise {__version__}")
+        return 0
+    if words[0] not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        print(f"fromnoise: unknown command '{words[0]}'; choose one of: {known}", file=sys.stderr)
+        return 2
+    try:
+        return _run(words[0], words[1:])
+    except UserError as error:
+        print(f"fromnoise: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as interrupt:
+        print(f"fromnoise: {str(interrupt) or 'stopped'}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `fromnoise ... | head` is no error
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(command: str, words: list[str]) -> int:
+    module = importlib.import_module(f"fromnoise.faces.commands.{COMMANDS[command][0]}")
+    code: int = module.main(words)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

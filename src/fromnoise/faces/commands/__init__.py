@@ -1,0 +1,1 @@
+"""One module a command: its arguments as a frozen dataclass, and `main`."""

@@ -1,0 +1,67 @@
+"""`fromnoise doctor`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from fromnoise.faces.arguments import Device, parse
+
+
+@dataclass(frozen=True)
+class DoctorArguments:
+    """What this machine has, and what fromnoise would make of it."""
+
+    device: Device = "auto"
+    """The device to look at."""
+    data_root: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Where mnist and fashion_mnist lie; default: $FROMNOISE_DATA, then ~/.cache/fromnoise."""
+
+
+def main(words: Sequence[str]) -> int:
+    """Look; returns the exit code."""
+    arguments = parse(DoctorArguments, words, "doctor")
+
+    from rich.table import Table
+
+    from fromnoise.config import PRESETS
+    from fromnoise.data import idx
+    from fromnoise.evaluation.features import digits
+    from fromnoise.faces import system
+    from fromnoise.faces.console import results, say
+    from fromnoise.generation.model import Model, Shape
+    from fromnoise.training import plan
+    from fromnoise.training.trainer import accelerator
+
+    device = accelerator(arguments.device).device
+    about = system.about(device)
+    table = Table("", "", show_header=False, box=None)
+    table.add_row("device", f"{device.type}: {about['hardware']}")
+    if device.type == "cpu":
+        table.add_row("bf16 units", about["matrix_units"])
+        table.add_row("compiler", plan.compiler() or "none found: training runs eager")
+    table.add_row("threads", str(about["threads"]))
+    table.add_row("system", f"{about['system']}, Python {about['python']}")
+    table.add_row("versions", ", ".join(f"{name} {number}" for name, number in about["versions"].items()))
+    root = arguments.data_root or idx.default_root()
+    table.add_row("digits", "packaged, 3,000 / 1,000 / 1,000")
+    for name in idx.SETS:
+        place = idx.find(name, root)
+        table.add_row(name, str(place) if place else f"not below {root}; downloaded on first use")
+    features = digits()
+    table.add_row("digit features", f"packaged, sha256 {features.sha256[:12]}…")
+    say("measuring (a few seconds) ...")
+    model = Model.build(PRESETS["fast"], Shape(1, 32, 32, 0.55, (0.1,) * 10))
+    candidates = plan.measure(model, device)
+    for candidate in candidates:
+        table.add_row(
+            f"training, {candidate}",
+            f"{1 / candidate.seconds:.0f} images/s, gradient's cosine to float32 {candidate.agreement:.4f}",
+        )
+    table.add_row("precision", plan.best(candidates)[1])
+    for precision in ("fp32", "bf16"):
+        table.add_row(f"matrix product, {precision}", f"{plan.matrix_rate(device, precision) / 1e12:.2f} TFLOP/s")
+    results.print(table)
+    return 0

@@ -1,0 +1,35 @@
+"""`fromnoise train`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fromnoise.faces.arguments import TrainingArguments, parse_training
+
+
+@dataclass(frozen=True)
+class TrainArguments(TrainingArguments):
+    """Train a model. The same command again goes on where it stopped; Ctrl-C saves first.
+
+    fromnoise train --data mnist --m 3000 --preset chapter --out runs/chapter
+    fromnoise train --data photos/ --size 48 --minutes 30
+    """
+
+
+def main(words: Sequence[str]) -> int:
+    """Train; returns the exit code."""
+    arguments = parse_training(TrainArguments, words, "train")
+    from fromnoise.faces import training_run
+
+    if arguments.dry_run:
+        training_run.print_configuration(arguments.config)
+        return 0
+    from fromnoise.data import sources
+    from fromnoise.faces.console import say
+
+    parts = sources.prepare(arguments.config.data, arguments.config.seed)
+    with training_run.trained(arguments, parts) as training:
+        if training.outcome.already_finished and training.main_process:
+            say(f"{arguments.out} is trained already ({training.outcome.steps:,} steps): nothing to do")
+        if training.main_process:
+            print(training.folder.model_file())
+    return 0

@@ -1,0 +1,51 @@
+"""`fromnoise ui`."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from fromnoise.faces.arguments import Device, parse
+
+
+@dataclass(frozen=True)
+class UiArguments:
+    """A page on this machine to draw images by hand: seed, class, sampler, steps (extra: ui). No network needed.
+
+    fromnoise ui runs/digits
+    """
+
+    source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+    """A run folder, a checkpoint in it, or a model.safetensors file."""
+    port: int = 7860
+    """Port on 127.0.0.1."""
+    device: Device = "auto"
+    """Where to compute."""
+
+
+def main(words: Sequence[str]) -> int:
+    """Serve until Ctrl-C; returns the exit code."""
+    arguments = parse(UiArguments, words, "ui")
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+    from fromnoise.errors import UserError
+    from fromnoise.faces.console import say
+    from fromnoise.faces.page import build
+    from fromnoise.faces.runs import find_model
+    from fromnoise.generation.model import Model
+    from fromnoise.training.trainer import accelerator
+
+    model = Model.load(find_model(arguments.source))
+    page = build(model, accelerator(arguments.device).device)
+    try:
+        page.launch(
+            server_name="127.0.0.1", server_port=arguments.port, share=False, quiet=True, prevent_thread_lock=True
+        )
+    except OSError as error:
+        raise UserError(f"port {arguments.port} is taken: choose another with --port") from error
+    say(f"http://127.0.0.1:{arguments.port} (Ctrl-C to stop)")
+    page.block_thread()
+    return 0

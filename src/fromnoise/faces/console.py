@@ -1,0 +1,81 @@
+"""Progress, sentences and tables. All but results goes to stderr, so that output pipes."""
+
+import math
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from fromnoise.training.trainer import Tick
+
+PLAIN_SECONDS = 15.0  # between lines where nobody watches
+
+errors = Console(stderr=True, highlight=False)
+results = Console(highlight=False)
+
+
+def say(text: str) -> None:
+    """A sentence for whoever watches."""
+    errors.print(text, markup=False, soft_wrap=True)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 42 s, 3:07, 1:02:03."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+
+
+class Bar:
+    """A progress bar with the time left; on a pipe or in a log file, a line now and then."""
+
+    def __init__(self, title: str, *, quiet: bool = False) -> None:
+        self.title, self.quiet = title, quiet
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TextColumn("ETA {task.fields[eta]}"),
+            console=errors,
+            transient=True,
+        )
+        self.watched = sys.stderr.isatty() and not quiet
+        self.task: TaskID | None = None
+        self.start = self.told = time.perf_counter()
+
+    def __enter__(self) -> "Bar":
+        if self.watched:
+            self.bar.start()
+            self.task = self.bar.add_task(self.title, total=None, note="", eta="?")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.watched:
+            self.bar.stop()
+
+    def show(self, done: int, total: int | None, note: str = "", remaining: float | None = None) -> None:
+        """Show how far the work is; the time left is worked out from the time spent when not given."""
+        now = time.perf_counter()
+        if remaining is None and done and total:
+            remaining = (now - self.start) / done * (total - done)
+        eta = "?" if remaining is None else duration(remaining)
+        if self.task is not None:
+            self.bar.update(self.task, completed=done, total=total, note=note, eta=eta)
+        elif now - self.told >= PLAIN_SECONDS and not self.quiet:
+            self.told = now
+            say(f"{self.title}: {done:,}/{f'{total:,}' if total else '?'} {note} ETA {eta}")
+
+    def tick(self, tick: Tick) -> None:
+        """`show` for a training."""
+        loss = "" if math.isnan(tick.loss) else f"loss {tick.loss:.4f}  "
+        note = f"{loss}{tick.images_per_second:.0f} images/s"
+        self.show(tick.step, tick.total, note, tick.remaining)

@@ -1,0 +1,59 @@
+"""A model's denoiser as an ONNX file."""
+
+import contextlib
+import io
+import warnings
+from pathlib import Path
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from fromnoise.diffusion import prediction
+from fromnoise.errors import UserError
+from fromnoise.files import whole
+from fromnoise.generation.model import Model
+
+
+class _Denoise(nn.Module):
+    """(x, λ, label) → (x̂_0, ε̂) as a module, whose levels travel with the data."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.network = model.network
+        self.denoiser = model.denoiser()
+
+    def forward(
+        self, x: Float[Tensor, "n c h w"], logsnr: Float[Tensor, " n"], label: Int64[Tensor, " n"] | None = None
+    ) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n c h w"]]:
+        denoiser = self.denoiser
+        output = denoiser.output(x, logsnr, label)
+        seen, level = denoiser.shrink(x, logsnr), denoiser.inner(logsnr)
+        x0, noise = prediction.to_pair(denoiser.prediction, output, seen, level)
+        return x0 * denoiser.scale, noise
+
+
+def save_onnx(model: Model, path: Path) -> None:
+    """Write the denoiser for any number of images; raises UserError for the chapter's network, which counts steps."""
+    if model.config.network.network == "chapter":
+        raise UserError("the chapter's network is told steps, not levels: only the unet can be exported")
+    classes = model.shape.classes
+    inputs: tuple[Tensor, ...] = (torch.zeros(2, *model.shape.image), torch.zeros(2))
+    names = ["x", "logsnr"]
+    batch = torch.export.Dim("n")
+    shapes: list[dict[int, torch.export.Dim]] = [{0: batch}, {0: batch}]
+    if classes:
+        inputs, names, shapes = (*inputs, torch.zeros(2, dtype=torch.int64)), [*names, "label"], [*shapes, {0: batch}]
+    with whole(path) as temporary, warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")  # the exporter's own deprecations
+        torch.onnx.export(
+            _Denoise(model).eval(),
+            inputs,
+            str(temporary),
+            input_names=names,
+            output_names=["x0", "noise"],
+            dynamic_shapes=tuple(shapes),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )

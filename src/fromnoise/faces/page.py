@@ -1,0 +1,53 @@
+"""The live page: draw images by hand, and see what seed, class, sampler and steps do."""
+
+import dataclasses
+from typing import Any
+
+import torch
+from PIL import Image
+
+from fromnoise.diffusion.samplers import SAMPLERS
+from fromnoise.errors import UserError
+from fromnoise.faces.extras import extra
+from fromnoise.faces.pictures import grid
+from fromnoise.generation.draw import Drawing, draw_all
+from fromnoise.generation.model import Model
+
+ANY = "any"
+
+
+def draw_grid(
+    model: Model, device: torch.device, n: float, seed: float, label: str, guidance: float, sampler: str, steps: float
+) -> Image.Image:
+    """One grid, as the page's controls say; raises UserError for what the model cannot do."""
+    settings = dataclasses.replace(model.config.sampling, sampler=sampler, sampling_steps=int(steps))  # type: ignore[arg-type]
+    wanted = None if label == ANY else int(label)
+    drawing = Drawing(int(n), int(seed), label=wanted, guidance=guidance, sampler=settings)
+    return grid(draw_all(model, drawing, device))
+
+
+def build(model: Model, device: torch.device) -> Any:
+    """The page as Gradio Blocks, not yet served."""
+    gradio = extra("gradio", "ui")
+    own, classes = model.config.sampling, model.shape.classes
+
+    def draw(*controls: Any) -> Image.Image:
+        try:
+            return draw_grid(model, device, *controls)
+        except UserError as error:
+            raise gradio.Error(str(error)) from error
+
+    with gradio.Blocks(title="fromnoise", analytics_enabled=False) as page:
+        gradio.Markdown("# fromnoise\nImage k of a seed is the same however many are drawn with it.")
+        with gradio.Row():
+            with gradio.Column():
+                n = gradio.Slider(1, 100, 16, step=1, label="images")
+                seed = gradio.Number(0, precision=0, label="seed")
+                label = gradio.Dropdown([ANY, *map(str, range(classes))], value=ANY, label="class", visible=classes > 0)
+                guidance = gradio.Slider(1.0, 4.0, 1.0, step=0.1, label="guidance", visible=classes > 0)
+                sampler = gradio.Dropdown(list(SAMPLERS), value=own.sampler, label="sampler")
+                steps = gradio.Slider(1, 100, own.sampling_steps, step=1, label="steps")
+                button = gradio.Button("Draw", variant="primary")
+            picture = gradio.Image(label="images", format="png", interactive=False)
+        button.click(draw, [n, seed, label, guidance, sampler, steps], picture, api_name="draw")
+    return page

@@ -1,0 +1,63 @@
+"""What a result was made on: hardware and versions, for reports and `fromnoise doctor`."""
+
+import os
+import platform
+import shlex
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fromnoise import __version__
+
+LIBRARIES = ("torch", "torchvision", "diffusers", "accelerate", "numpy")
+
+
+def processor() -> str:
+    """The processor's name and how many cores this process may use."""
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        models = [
+            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
+        name = models[0] if models else name
+    return f"{name}, {cores()} cores"
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def matrix_units() -> str:
+    """What the CPU has for bfloat16, as Linux tells it."""
+    info = Path("/proc/cpuinfo")
+    flags = set(info.read_text().split()) if info.exists() else set()
+    names = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16", "avx512f": "AVX-512", "avx2": "AVX2"}
+    return next((name for flag, name in names.items() if flag in flags), "none known")
+
+
+def accelerator_name(device: torch.device) -> str:
+    """The name of the device that computes."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
+
+
+def about(device: torch.device) -> dict[str, Any]:
+    """Hardware and versions as plain JSON values."""
+    return {
+        "device": device.type,
+        "hardware": accelerator_name(device),
+        "matrix_units": matrix_units() if device.type == "cpu" else None,
+        "threads": torch.get_num_threads(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {"fromnoise": __version__} | {name: version(name) for name in LIBRARIES},
+    }
+
+
+def command() -> str:
+    """The command line that this process was started with, to be repeated."""
+    return shlex.join(["fromnoise", *sys.argv[1:]])

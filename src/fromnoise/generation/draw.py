@@ -1,0 +1,144 @@
+"""Drawing any number of images: image k of seed s is the same however many are drawn with it.
+
+Every image has noise of its own, keyed by (seed, k), and goes through the network in a micro-batch of fixed size.
+In bf16 the last micro-batch is filled up, since kernels round differently for another batch size; float32's
+differences do not reach the eighth bit.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from fromnoise import rng
+from fromnoise.diffusion.denoiser import Denoiser, guided
+from fromnoise.diffusion.samplers import Callback, levels_for, sampler
+from fromnoise.diffusion.settings import SamplerSettings
+from fromnoise.errors import UserError
+from fromnoise.generation.model import Model, quantise
+
+MICRO_BATCH = 64
+GOLDEN = (5**0.5 - 1) / 2
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A drawing to be made: `n` images numbered from `first`, and how.
+
+    label      a class for all; without it each image's class follows the training data's shares
+    guidance   how much a class counts (`guided`); 1 is the model as trained
+    precision  fp32, or bf16 by autocast
+    """
+
+    n: int
+    seed: int = 0
+    first: int = 0
+    label: int | None = None
+    guidance: float = 1.0
+    precision: str = "fp32"
+    sampler: SamplerSettings | None = None
+
+
+def labels_for(model: Model, drawing: Drawing) -> Int64[Tensor, " n"] | None:
+    """The class of each image, or None for a model without classes.
+
+    Raises UserError for a label or guidance that the model cannot follow. Classes follow the training data's
+    shares evenly: image k takes the class at quantile frac((k + ½)·golden ratio), a low-discrepancy sequence.
+    """
+    classes = model.shape.classes
+    if not classes:
+        if drawing.label is not None or drawing.guidance != 1.0:
+            raise UserError("this model was trained without classes: leave --label and --guidance away")
+        return None
+    if drawing.label is not None:
+        if not 0 <= drawing.label < classes:
+            raise UserError(f"--label {drawing.label}: this model has the classes 0 to {classes - 1}")
+        return torch.full((drawing.n,), drawing.label)
+    quantiles = (np.arange(drawing.first, drawing.first + drawing.n) + 0.5) * GOLDEN % 1.0
+    edges = np.cumsum(model.shape.class_shares)
+    return torch.from_numpy(np.searchsorted(edges / edges[-1], quantiles, side="right"))
+
+
+def draw(
+    model: Model,
+    drawing: Drawing,
+    device: torch.device | None = None,
+    callback: Callback | None = None,
+    progress: Progress | None = None,
+) -> Iterator[UInt8[Tensor, "k c h w"]]:
+    """The images of a drawing, micro-batch after micro-batch, on the CPU.
+
+    `callback` sees every sampler step of the first micro-batch (padding included); `progress` is told of network
+    calls done and to do. Raises UserError before any work for what the model cannot do.
+    """
+    if drawing.n < 1:
+        raise UserError(f"cannot draw {drawing.n} images")
+    device = device or torch.device("cpu")
+    settings = drawing.sampler or model.config.sampling
+    levels = levels_for(settings, model.table, model.shape.scale)
+    run = sampler(settings)
+    labels = labels_for(model, drawing)
+    network = model.network.to(device).eval()
+    denoiser = model.denoiser(network)
+    done, total = 0, -(-drawing.n // MICRO_BATCH) * (len(levels) - 1)
+
+    def work() -> Iterator[Tensor]:
+        nonlocal done
+        for start in range(0, drawing.n, MICRO_BATCH):
+            size = min(MICRO_BATCH, drawing.n - start)
+            rows = MICRO_BATCH if drawing.precision != "fp32" else size
+            numbers = range(drawing.first + start, drawing.first + start + rows)
+            label = None if labels is None else _padded(labels[start : start + size], rows).to(device)
+
+            def visit(seen: object, start: int = start) -> None:
+                nonlocal done
+                done += 1
+                if callback and start == 0:
+                    callback(seen)  # type: ignore[arg-type]
+                if progress:
+                    progress(done, total)
+
+            with (
+                torch.inference_mode(),
+                torch.autocast(device.type, torch.bfloat16, drawing.precision == "bf16"),
+            ):
+                x = run(
+                    _bound(denoiser, label, model.shape.classes, drawing.guidance),
+                    _noise(model, drawing.seed, numbers, "start").to(device),
+                    levels,
+                    lambda k, numbers=numbers: _noise(model, drawing.seed, numbers, k).to(device),
+                    visit,
+                )
+                images = quantise(x[:size]).cpu()
+            yield images
+
+    return work()
+
+
+def draw_all(
+    model: Model, drawing: Drawing, device: torch.device | None = None, progress: Progress | None = None
+) -> UInt8[Tensor, "n c h w"]:
+    """All images of a drawing at once."""
+    return torch.cat(list(draw(model, drawing, device, progress=progress)))
+
+
+def _bound(
+    denoiser: Denoiser, label: Tensor | None, null: int, guidance: float
+) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    if label is None:
+        return denoiser
+    call = denoiser if guidance == 1.0 else guided(denoiser, null, guidance)
+    return lambda x, logsnr: call(x, logsnr, label)
+
+
+def _noise(model: Model, seed: int, numbers: range, step: int | str) -> Float[Tensor, "n c h w"]:
+    return torch.stack([rng.normal(model.shape.image, seed, "image", k, step) for k in numbers])
+
+
+def _padded(labels: Tensor, rows: int) -> Tensor:
+    return torch.cat([labels, labels[-1:].expand(rows - len(labels))])

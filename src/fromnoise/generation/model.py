@@ -1,0 +1,180 @@
+"""A model: a network, its configuration, and what it has to know of the data it learnt."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, UInt8
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from fromnoise import rng
+from fromnoise.config import Config, from_json, to_json
+from fromnoise.data.image_set import ImageSet
+from fromnoise.data.settings import parse_size
+from fromnoise.diffusion import objective
+from fromnoise.diffusion.denoiser import ByStep, Denoiser, by_logsnr
+from fromnoise.diffusion.samplers import levels_for, sampler
+from fromnoise.diffusion.schedule import Schedule, schedule
+from fromnoise.errors import UserError
+from fromnoise.files import whole
+from fromnoise.networks.chapter import ChapterUNet
+from fromnoise.networks.unet import GROUPS, UNet
+
+FORMAT = "1"  # of model.safetensors' metadata
+CHECKPOINT_FILE = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a model knows of its data: images' channels, height, width, deviation, and each class's share."""
+
+    channels: int
+    height: int
+    width: int
+    scale: float
+    class_shares: tuple[float, ...] = ()
+
+    @classmethod
+    def of(cls, images: ImageSet, config: Config) -> "Shape":
+        """The shape of a training set; its classes count only if the network is to be told of them."""
+        scale = float(normalise(images.images).std(correction=0)) if config.diffusion.unit_scale else 1.0
+        if images.images.min() == images.images.max():
+            raise UserError(f"{images.name}: all pixels have the same value; there is nothing to learn")
+        shares: tuple[float, ...] = ()
+        if images.labels is not None and config.network.labels and images.classes > 1:
+            counts = images.labels.bincount(minlength=images.classes).double()
+            shares = tuple((counts / counts.sum()).tolist())
+        return cls(*images.shape, scale, shares)
+
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+        return self.channels, self.height, self.width
+
+    @property
+    def classes(self) -> int:
+        """Number of classes the network is told of; 0 for none."""
+        return len(self.class_shares)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network joined to the process it was made for."""
+
+    config: Config
+    shape: Shape
+    network: nn.Module
+
+    @classmethod
+    def build(cls, config: Config, shape: Shape) -> "Model":
+        """A model with fresh weights, decided by the configuration's seed alone; raises UserError as `check` does."""
+        check(config)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(rng.integer(config.seed, "weights"))
+            settings = config.network
+            if settings.network == "chapter":
+                network: nn.Module = ChapterUNet(shape.channels, (shape.height, shape.width))
+            else:
+                network = UNet(
+                    shape.channels,
+                    settings.channels,
+                    settings.blocks,
+                    settings.stem,
+                    settings.dropout,
+                    shape.classes,
+                )
+        return cls(config, shape, network)
+
+    @property
+    def table(self) -> Schedule:
+        """The discrete schedule."""
+        settings = self.config.diffusion
+        return schedule(settings.schedule, settings.T, zero_terminal_snr=settings.zero_terminal_snr)
+
+    def denoiser(self, network: Any = None) -> Denoiser:
+        """The denoiser of this model's network, or of `network` (the same one compiled, wrapped or averaged)."""
+        settings = self.config.diffusion
+        by_step = self.config.network.network == "chapter"
+        return Denoiser(
+            network or self.network,
+            settings.prediction,
+            self.shape.scale,
+            ByStep(self.table) if by_step else by_logsnr,
+        )
+
+    def objective(self) -> objective.Objective:
+        """The training loss."""
+        settings = self.config.diffusion
+        levels: objective.Levels
+        if settings.levels == "uniform":
+            levels = objective.UniformSteps(self.table, settings.first_t)
+        else:
+            levels = objective.LogNormal(settings.logsnr_mean, settings.logsnr_std)
+        return objective.Objective(levels, settings.loss_on, settings.loss == "weighted")
+
+    def save(self, path: Path, weights: dict[str, Tensor] | None = None) -> None:
+        """Write weights (the network's own, or those given) and configuration as one safetensors file."""
+        tensors = weights if weights is not None else self.network.state_dict()
+        about = {"config": to_json(self.config), "shape": to_json(self.shape)}
+        with whole(path) as temporary:
+            save_file(
+                {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+                temporary,
+                {"format": FORMAT, "fromnoise": json.dumps(about)},
+            )
+
+    @classmethod
+    def load(cls, path: Path) -> "Model":
+        """The model in a safetensors file that `save` wrote; raises UserError for any other file."""
+        try:
+            with safe_open(path, "pt") as file:
+                metadata = file.metadata() or {}
+                if metadata.get("format") != FORMAT or "fromnoise" not in metadata:
+                    raise UserError(f"{path} is not a model of this version of fromnoise")
+                about = json.loads(metadata["fromnoise"])
+                model = cls.build(from_json(Config, about["config"]), from_json(Shape, about["shape"]))
+                model.network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+        except (SafetensorError, OSError, RuntimeError) as error:
+            raise UserError(f"{path} is not a whole model file ({error})") from error
+        model.network.eval().requires_grad_(False)
+        return model
+
+
+def check(config: Config) -> None:
+    """Raise UserError for settings that do not go together, or a size that the network's levels do not divide."""
+    diffusion, network = config.diffusion, config.network
+    if any(width < GROUPS or width % GROUPS for width in network.channels) or not network.channels:
+        raise UserError(f"--channels {' '.join(map(str, network.channels))}: each must be a multiple of {GROUPS}")
+    if network.network == "chapter" and (diffusion.levels != "uniform" or config.sampling.spacing != "t"):
+        raise UserError("the chapter's network knows only its schedule's steps: --levels uniform --spacing t")
+    if diffusion.zero_terminal_snr and diffusion.prediction == "eps":
+        raise UserError("zero terminal SNR needs v or x0 prediction: eps cannot start from pure noise")
+    sampler(config.sampling)
+    levels_for(config.sampling, schedule(diffusion.schedule, diffusion.T))
+    _check_size(config)
+
+
+def _check_size(config: Config) -> None:
+    height, width = parse_size(config.data.size)
+    multiple = config.network.multiple()
+    if height % multiple or width % multiple:
+        fits = [max(multiple, round(side / multiple) * multiple) for side in (height, width)]
+        wanted = str(fits[0]) if height == width else f"{fits[0]}x{fits[1]}"
+        raise UserError(
+            f"--size {config.data.size}: this network needs height and width to be multiples of {multiple}; "
+            f"the nearest is --size {wanted}"
+        )
+
+
+def normalise(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    """8-bit images as the process sees them: float32 in [−1, 1]."""
+    return images.to(torch.float32) / 127.5 - 1
+
+
+def quantise(x: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
+    """The nearest 8-bit image; what lies outside [−1, 1] is clipped."""
+    return ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)

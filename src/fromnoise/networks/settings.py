@@ -1,0 +1,28 @@
+"""What can be said of the network (no PyTorch here: the command line reads this for `--help`)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """The network that predicts."""
+
+    network: Literal["unet", "chapter"] = "unet"
+    """unet: our fast U-Net; chapter: diffusers' UNet2DModel with the chapter's 113.7 M parameters."""
+    channels: tuple[int, ...] = (64, 128, 128)
+    """Channels of the unet's levels; each level halves the size of the one before."""
+    blocks: int = 1
+    """Residual blocks of the unet in each level going down (one more going up)."""
+    stem: Literal[1, 2, 4] = 2
+    """Space-to-depth factor of the unet: its first level works at size/stem."""
+    dropout: float = 0.0
+    """Dropout in the unet's residual blocks."""
+    labels: bool = True
+    """Tell the unet the class of each image, where the data has classes."""
+    label_dropout: float = 0.1
+    """Share of training images whose class is replaced by the null class."""
+
+    def multiple(self) -> int:
+        """What height and width must be multiples of."""
+        return 32 if self.network == "chapter" else self.stem * 2 ** (len(self.channels) - 1)

@@ -1,0 +1,150 @@
+"""The fast U-Net: residual blocks on three levels behind a space-to-depth stem, told the noise level and class.
+
+Made for CPUs: no attention, few large 3×3 convolutions, normalisation and activation that a compiler can fuse,
+and nothing whose gradient is summed in an order that changes from run to run.
+"""
+
+import math
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+GROUPS = 8  # of channels that are normalised together
+WIDTH = 256  # of the embedding of level and class
+
+
+class Embedding(nn.Module):
+    """Noise level and class as one vector of `WIDTH` numbers.
+
+    λ goes through sines and cosines of 16 frequencies (periods from 100 down to about 1 in λ). The class goes
+    through a matrix product with its one-hot code, whose gradient, unlike a look-up's, is deterministic. Class
+    `classes` is the null class, "any".
+    """
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.register_buffer("frequencies", torch.logspace(math.log10(0.06), math.log10(6.0), 16), persistent=False)
+        self.frequencies: Tensor
+        self.classes = classes
+        self.level = nn.Linear(32, WIDTH)
+        self.label = nn.Linear(classes + 1, WIDTH, bias=False) if classes else None
+        self.out = nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, logsnr: Float[Tensor, " n"], label: Int64[Tensor, " n"] | None) -> Float[Tensor, "n w"]:
+        """The embedding; without `label`, that of the null class."""
+        angles = logsnr[:, None] * self.frequencies
+        x = self.level(torch.cat([angles.sin(), angles.cos()], dim=1))
+        if self.label is not None:
+            if label is None:
+                label = torch.full((len(logsnr),), self.classes, device=logsnr.device)
+            x = x + self.label(F.one_hot(label, self.classes + 1).to(x.dtype))
+        return F.silu(self.out(F.silu(x)))
+
+
+class Block(nn.Module):
+    """norm, SiLU, 3×3; norm scaled and shifted by the embedding, SiLU, dropout, 3×3; plus the input."""
+
+    def __init__(self, inputs: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(GROUPS, inputs)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.modulation = nn.Linear(WIDTH, 2 * outputs)
+        self.norm2 = nn.GroupNorm(GROUPS, outputs)
+        self.dropout = nn.Dropout(dropout)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+        nn.init.zeros_(self.conv2.weight)  # every block starts as the identity
+        nn.init.zeros_(self.modulation.weight)
+        for layer in (self.modulation, self.conv2):
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Float[Tensor, "n c h w"], embedding: Float[Tensor, "n w"]) -> Float[Tensor, "n o h w"]:
+        """The block's output, with `outputs` channels."""
+        h = self.conv1(F.silu(self.norm1(x)))
+        scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
+        h = F.silu(torch.addcmul(shift, self.norm2(h), scale + 1))
+        return self.skip(x) + self.conv2(self.dropout(h))
+
+
+class UNet(nn.Module):
+    """Noisy images, their λ and their class to a prediction of the same shape.
+
+    images    channels of the images
+    channels  of each level, multiples of `GROUPS`; height and width must be multiples of stem·2^(levels − 1)
+    blocks    residual blocks of a level going down; going up there is one more
+    stem      space-to-depth factor before the first level
+    classes   number of classes, 0 for none
+    """
+
+    def __init__(
+        self,
+        images: int,
+        channels: tuple[int, ...] = (64, 128, 128),
+        blocks: int = 1,
+        stem: int = 2,
+        dropout: float = 0.0,
+        classes: int = 0,
+    ) -> None:
+        super().__init__()
+        if any(width % GROUPS for width in channels):
+            raise ValueError(f"every level's channels must be a multiple of {GROUPS}: {channels}")
+        self.stem = stem
+        self.embedding = Embedding(classes)
+        width = channels[0]
+        self.first = nn.Conv2d(images * stem**2, width, 3, padding=1)
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        self.shrink, self.grow = nn.ModuleList(), nn.ModuleList()
+        kept = [width]
+        for k, outputs in enumerate(channels):
+            level = nn.ModuleList()
+            for _ in range(blocks):
+                level.append(Block(width, outputs, dropout))
+                width = outputs
+                kept.append(width)
+            self.down.append(level)
+            if k < len(channels) - 1:
+                self.shrink.append(nn.Conv2d(width, width, 3, stride=2, padding=1))
+                kept.append(width)
+        self.middle = Block(width, width, dropout)
+        for k, outputs in reversed(list(enumerate(channels))):
+            level = nn.ModuleList()
+            for _ in range(blocks + 1):
+                level.append(Block(width + kept.pop(), outputs, dropout))
+                width = outputs
+            self.up.append(level)
+            if k:
+                self.grow.append(nn.Conv2d(width, width, 3, padding=1))
+        self.norm = nn.GroupNorm(GROUPS, width)
+        self.last = nn.Conv2d(width, images * stem**2, 3, padding=1)
+        nn.init.zeros_(self.last.weight)
+        assert self.last.bias is not None
+        nn.init.zeros_(self.last.bias)
+
+    def forward(
+        self,
+        x: Float[Tensor, "n c h w"],
+        logsnr: Float[Tensor, " n"],
+        label: Int64[Tensor, " n"] | None = None,
+    ) -> Float[Tensor, "n c h w"]:
+        """The prediction for noisy images at levels `logsnr`; without `label`, for the null class."""
+        embedding = self.embedding(logsnr, label)
+        h = self.first(F.pixel_unshuffle(x, self.stem))
+        kept = [h]
+        for k, level in enumerate(self.down):
+            for block in cast(nn.ModuleList, level):
+                h = block(h, embedding)
+                kept.append(h)
+            if k < len(self.shrink):
+                h = self.shrink[k](h)
+                kept.append(h)
+        h = self.middle(h, embedding)
+        for k, level in enumerate(self.up):
+            for block in cast(nn.ModuleList, level):
+                h = block(torch.cat([h, kept.pop()], dim=1), embedding)
+            if k < len(self.grow):
+                h = self.grow[k](F.interpolate(h, scale_factor=2.0, mode="nearest"))
+        return F.pixel_shuffle(self.last(F.silu(self.norm(h))), self.stem)

@@ -1,0 +1,72 @@
+"""What a step learns from: images, labels, noise and levels, all a function of the seed and the step."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor
+
+from fromnoise import rng
+from fromnoise.data.image_set import ImageSet
+from fromnoise.diffusion.objective import stratified
+from fromnoise.generation.model import Model, normalise
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The rows of one step that one process learns from; `u` in (0, 1) places their noise levels."""
+
+    x0: Float[Tensor, "n c h w"]
+    noise: Float[Tensor, "n c h w"]
+    u: Float64[Tensor, " n"]
+    label: Int64[Tensor, " n"] | None
+
+
+class Batches:
+    """Batches by number. Images come in a new order each epoch; a batch may lie across two epochs.
+
+    `rank` and `world`: this process and how many there are; each takes every world-th row of the same batch.
+    """
+
+    def __init__(self, model: Model, images: ImageSet, rank: int = 0, world: int = 1) -> None:
+        self.seed = model.config.seed
+        self.size = model.config.training.batch
+        if self.size < world or self.size % world:
+            raise ValueError(f"a batch of {self.size} cannot be shared by {world} processes")
+        self.images = images
+        self.classes = model.shape.classes
+        self.label_dropout = model.config.network.label_dropout
+        self.rank, self.world = rank, world
+        self._orders: dict[int, np.ndarray] = {}
+
+    def __call__(self, step: int) -> Batch:
+        """The batch of step `step` (0 for the first)."""
+        device = self.images.images.device
+        mine = slice(self.rank, None, self.world)
+        index = torch.from_numpy(self._index(step)[mine]).to(device)
+        random = rng.generator(self.seed, "step", step)
+        u = stratified(self.size, random.random())[mine]
+        x0 = normalise(self.images.images[index])
+        label = None
+        if self.classes:
+            assert self.images.labels is not None
+            dropped = torch.from_numpy(random.random(self.size)[mine] < self.label_dropout).to(device)
+            label = self.images.labels[index].masked_fill(dropped, self.classes)
+        return Batch(x0, self._noise(x0, step), u, label)
+
+    def _index(self, step: int) -> np.ndarray:
+        n = len(self.images)
+        rows = np.arange(step * self.size, (step + 1) * self.size)
+        for epoch in range(int(rows[0]) // n, int(rows[-1]) // n + 1):
+            if epoch not in self._orders:
+                self._orders = {k: order for k, order in self._orders.items() if k >= rows[0] // n}
+                self._orders[epoch] = rng.generator(self.seed, "epoch", epoch).permutation(n)
+        return np.array([self._orders[int(row) // n][row % n] for row in rows])
+
+    def _noise(self, like: Tensor, step: int) -> Tensor:
+        if like.device.type != "cuda":
+            return rng.normal(tuple(like.shape), self.seed, "noise", step, self.rank).to(like.device)
+        seed = rng.integer(self.seed, "noise", step, self.rank)
+        generator = torch.Generator(like.device).manual_seed(seed)
+        return torch.randn(like.shape, generator=generator, device=like.device)

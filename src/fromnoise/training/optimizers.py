@@ -1,0 +1,136 @@
+"""Optimisers by name, the learning rate's shape, and their state as plain tensors."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fromnoise.choices import choose
+from fromnoise.training.settings import TrainingSettings
+
+BETAS = (0.9, 0.99)
+
+
+def _fused(parameters: list[nn.Parameter]) -> bool:
+    return parameters[0].device.type in ("cpu", "cuda", "mps")
+
+
+def _adam(network: nn.Module, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
+    parameters = list(network.parameters())
+    return [torch.optim.Adam(parameters, lr=settings.lr, fused=_fused(parameters))]
+
+
+def _adamw(network: nn.Module, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
+    parameters = list(network.parameters())
+    return [_adamw_on(parameters, settings)]
+
+
+def _adamw_on(parameters: list[nn.Parameter], settings: TrainingSettings) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(
+        parameters, lr=settings.lr, betas=BETAS, weight_decay=settings.weight_decay, fused=_fused(parameters)
+    )
+
+
+class KernelMuon(torch.optim.Muon):
+    """Muon (Jordan et al. 2024) on convolution kernels, each seen as a matrix outputs × (inputs·height·width).
+
+    PyTorch's Muon takes matrices only: it is given views of the kernels, which share their memory and gradients.
+    """
+
+    def __init__(self, kernels: list[nn.Parameter], settings: TrainingSettings) -> None:
+        self.kernels = kernels
+        matrices = [nn.Parameter(_matrix(kernel.detach())) for kernel in kernels]
+        super().__init__(matrices, lr=settings.lr, weight_decay=settings.weight_decay, adjust_lr_fn="match_rms_adamw")
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """One step from the kernels' gradients."""
+        for kernel, matrix in zip(self.kernels, self.param_groups[0]["params"], strict=True):
+            matrix.grad = None if kernel.grad is None else _matrix(kernel.grad)
+        return super().step(closure)
+
+
+def _matrix(kernel: Tensor) -> Tensor:
+    """The kernel as a matrix without a copy, whichever its memory format; columns in the memory's order."""
+    if kernel.ndim == 4 and not kernel.is_contiguous():
+        kernel = kernel.permute(0, 2, 3, 1)
+    return kernel.view(len(kernel), -1)
+
+
+def _muon(network: nn.Module, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
+    """Muon on the kernels between the first and the last layer; AdamW on those, matrices, norms and biases."""
+    kernels = [p for p in network.parameters() if p.ndim == 4 and min(p.shape[:2]) >= 16]
+    chosen = {id(kernel) for kernel in kernels}
+    rest = [p for p in network.parameters() if id(p) not in chosen]
+    return [KernelMuon(kernels, settings), _adamw_on(rest, settings)] if kernels else [_adamw_on(rest, settings)]
+
+
+OPTIMIZERS: Mapping[str, Callable[[nn.Module, TrainingSettings], list[torch.optim.Optimizer]]] = {
+    "muon": _muon,
+    "adamw": _adamw,
+    "adam": _adam,
+}
+
+
+class Optimizers:
+    """The optimisers of a network as one, under one learning rate."""
+
+    def __init__(self, network: nn.Module, settings: TrainingSettings) -> None:
+        self.settings = settings
+        self.members = choose("optimizer", settings.optimizer, OPTIMIZERS)(network, settings)
+        self.network = network
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for parameter in self.network.parameters():
+            parameter.grad = None
+
+    def step(self, rate: float) -> None:
+        """One step at the learning rate `rate`."""
+        for member in self.members:
+            for group in member.param_groups:
+                group["lr"] = rate
+            member.step()
+
+    def state(self) -> dict[str, Tensor]:
+        """All that a later step depends on, as tensors named "optimizer.MEMBER.PARAMETER.KEY"."""
+        return {
+            f"optimizer.{m}.{index}.{key}": value
+            for m, member in enumerate(self.members)
+            for index, entries in member.state_dict()["state"].items()
+            for key, value in entries.items()
+        }
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` returned."""
+        for m, member in enumerate(self.members):
+            entries: dict[int, dict[str, Tensor]] = {}
+            for name, value in state.items():
+                kind, number, *rest = name.split(".", 3)
+                if kind == "optimizer" and int(number) == m:
+                    entries.setdefault(int(rest[0]), {})[rest[1]] = value
+            groups = member.state_dict()["param_groups"]
+            parameters = [parameter for group in member.param_groups for parameter in group["params"]]
+            for index, values in entries.items():
+                for key, value in values.items():
+                    values[key] = _like(parameters[index], value)
+            member.load_state_dict({"state": entries, "param_groups": groups})
+
+
+def _like(parameter: nn.Parameter, value: Tensor) -> Tensor:
+    """`value` in the memory format of `parameter`, which fused kernels count on."""
+    if value.shape != parameter.shape:
+        return value
+    return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+
+def rate(settings: TrainingSettings, step: int, total: int | None) -> float:
+    """The learning rate of step `step` (0 for the first): a linear rise, a plateau, a linear fall to zero.
+
+    While the number of steps is not known yet (`total` None) the rate is on its rise or plateau.
+    """
+    factor = min(1.0, (step + 1) / (settings.warmup + 1))
+    if total is not None and settings.decay > 0:
+        factor = min(factor, (total - step) / (settings.decay * total))
+    return settings.lr * factor

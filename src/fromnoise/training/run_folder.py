@@ -1,0 +1,165 @@
+"""A run's folder: its configuration, log, checkpoints and lock."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from fromnoise import __version__
+from fromnoise.config import Config, differences, from_json, to_json
+from fromnoise.data.image_set import ImageSet
+from fromnoise.errors import UserError
+from fromnoise.files import read_json, whole, whole_folder, write_json
+from fromnoise.generation.model import CHECKPOINT_FILE, Model
+
+KEPT = 2  # checkpoints; the one before the last survives a disk that lied about the last
+STATE_FORMAT = 1
+
+
+class RunFolder:
+    """The folder of one run. Nothing is written before `open` or `checkpoint` is called."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.config_file = path / "config.json"
+        self.log_file = path / "log.jsonl"
+        self.checkpoints = path / "checkpoints"
+        self.samples = path / "samples"
+        self.report_file = path / "report.json"
+
+    def check(self, config: Config, train: ImageSet) -> None:
+        """Raise UserError unless the folder is new, empty, or this very run's."""
+        if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
+            return
+        if not self.config_file.is_file():
+            if self.path.is_dir() and {item.name for item in self.path.iterdir()} <= {"lock"}:
+                return  # stopped before its first word
+            raise UserError(f"{self.path} exists and is not a run folder: name another with --out")
+        about = self.about()
+        different = differences(config, from_json(Config, about["config"]))
+        if different:
+            raise UserError(
+                f"{self.path} holds a run of other settings (now, then: {'; '.join(different)}): "
+                "give the same settings to go on with it, or name another folder with --out"
+            )
+        if about["data"]["fingerprint"] != train.fingerprint:
+            raise UserError(f"{self.path} was trained on other images than {train.name} has now: name another --out")
+
+    @contextmanager
+    def open(self, config: Config, train: ImageSet) -> Iterator[None]:
+        """Hold the folder's lock, with config.json written; raises UserError when another process holds it."""
+        self.check(config, train)
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise UserError(f"another process is writing to {self.path}: wait for it or stop it") from error
+        try:
+            self.check(config, train)
+            if not self.config_file.exists():
+                data = {
+                    "name": train.name,
+                    "fingerprint": train.fingerprint,
+                    "n": len(train),
+                    "shape": list(train.shape),
+                    "classes": train.classes,
+                }
+                write_json(self.config_file, {"fromnoise": __version__, "config": to_json(config), "data": data})
+            yield
+        finally:
+            lock.release()
+
+    def about(self) -> dict[str, Any]:
+        """config.json; raises UserError when it is missing or damaged."""
+        try:
+            about: dict[str, Any] = read_json(self.config_file)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.path} is not a run folder: its config.json cannot be read ({error})") from error
+        return about
+
+    def steps(self) -> list[int]:
+        """The steps at which there are checkpoints, in order."""
+        if not self.checkpoints.is_dir():
+            return []
+        return sorted(int(item.name) for item in self.checkpoints.iterdir() if re.fullmatch(r"\d{6,}", item.name))
+
+    def checkpoint(self, step: int) -> Path:
+        """The folder of the checkpoint at `step`."""
+        return self.checkpoints / f"{step:06d}"
+
+    def model_file(self) -> Path:
+        """The newest model; raises UserError when there is none yet."""
+        steps = self.steps()
+        if not steps:
+            raise UserError(f"{self.path} has no checkpoint yet: train it first")
+        return self.checkpoint(steps[-1]) / CHECKPOINT_FILE
+
+    def save(
+        self,
+        step: int,
+        model: Model,
+        weights: dict[str, Tensor],
+        state: dict[str, Tensor],
+        about: dict[str, Any],
+    ) -> None:
+        """Write a checkpoint, whole or not at all, and drop all but the newest `KEPT`.
+
+        weights   what the model is used with (averaged); state: all tensors that resuming needs; about: the rest
+        """
+        target = self.checkpoint(step)
+        if not target.exists():
+            with whole_folder(target) as folder:
+                model.save(folder / CHECKPOINT_FILE, weights)
+                save_file(
+                    {name: tensor.contiguous() for name, tensor in state.items()},
+                    folder / "state.safetensors",
+                )
+                write_json(folder / "state.json", {"format": STATE_FORMAT, "step": step, **about})
+        for old in self.steps()[:-KEPT]:
+            shutil.rmtree(self.checkpoint(old), ignore_errors=True)
+
+    def load(self, step: int) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
+        """Weights, state and the rest, as given to `save`; raises UserError for another version's checkpoint."""
+        folder = self.checkpoint(step)
+        about = read_json(folder / "state.json")
+        if about.get("format") != STATE_FORMAT:
+            raise UserError(f"{folder} was made by another version of fromnoise")
+        return load_file(folder / CHECKPOINT_FILE), load_file(folder / "state.safetensors"), about
+
+    def log(self, record: dict[str, Any]) -> None:
+        """Append one line to log.jsonl."""
+        with self.log_file.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def records(self) -> list[dict[str, Any]]:
+        """The lines of log.jsonl; a last line cut short by a crash is left out."""
+        if not self.log_file.exists():
+            return []
+        records = []
+        for line in self.log_file.read_text().splitlines():
+            try:
+                records.append(json.loads(line))
+            except ValueError:
+                break
+        return records
+
+    def cut_log(self, step: int) -> None:
+        """Drop what log.jsonl says of steps after `step`."""
+        kept = [record for record in self.records() if record["step"] <= step]
+        with whole(self.log_file) as temporary:
+            temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
+
+    def sweep(self) -> None:
+        """Remove what a killed writer left half-written."""
+        for place in (self.path, self.checkpoints):
+            for item in place.glob(".*") if place.is_dir() else ():
+                shutil.rmtree(item) if item.is_dir() else os.remove(item)

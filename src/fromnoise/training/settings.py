@@ -1,0 +1,42 @@
+"""What can be said of the training (no PyTorch here: the command line reads this for `--help`)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """The budget and the recipe."""
+
+    minutes: float | None = None
+    """Budget: wall clock of training, compiling included. Give one of --minutes, --epochs, --steps."""
+    epochs: float | None = None
+    """Budget: passes over the training images."""
+    steps: int | None = None
+    """Budget: optimiser steps."""
+    batch: int = 64
+    """Images in a step, over all processes together."""
+    optimizer: Literal["muon", "adamw", "adam"] = "muon"
+    """muon (on matrices and kernels, AdamW on the rest), adamw, or adam."""
+    lr: float = 2e-3
+    """Peak learning rate."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay (none for adam)."""
+    warmup: int = 100
+    """Steps over which the rate rises."""
+    decay: float = 0.5
+    """Last share of the steps over which the rate falls to zero, linearly; 0 keeps it constant."""
+    clip: float | None = 1.0
+    """Largest norm of the gradient; the word None for no clipping."""
+    ema: float = 0.999
+    """Decay of the moving average of the weights, warmed up; 0 for none."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto: bf16 where a short measurement finds it truly faster and in agreement with float32."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """torch.compile; auto: where a compiler exists and the training is long enough to win the time back."""
+    log_every: int = 50
+    """Steps between lines of log.jsonl."""
+    checkpoint_every: int | None = None
+    """Steps between checkpoints; once a minute when not given."""
+    tensorboard: bool = False
+    """Write curves for TensorBoard too (extra: tensorboard), into the run folder's tensorboard/."""

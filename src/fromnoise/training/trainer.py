@@ -1,0 +1,294 @@
+"""The training loop: exact to resume, whole or not at all in what it writes.
+
+Step k is a function of the weights before it and of (seed, k); nothing else is random. So a training that is
+killed and started again ends, on the CPU, with the same weights to the bit.
+"""
+
+import dataclasses
+import math
+import os
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from fromnoise import rng
+from fromnoise.data.image_set import ImageSet
+from fromnoise.errors import UserError
+from fromnoise.generation.model import Model
+from fromnoise.training import plan as plans
+from fromnoise.training.batches import Batches
+from fromnoise.training.ema import MovingAverage
+from fromnoise.training.interrupt import Interrupted, InterruptGuard
+from fromnoise.training.optimizers import Optimizers, rate
+from fromnoise.training.plan import Plan
+from fromnoise.training.run_folder import RunFolder
+
+QUARTILES = 4
+CHECKPOINT_SECONDS = 60.0
+SETTLING = 3  # steps before the speed is measured: the first ones compile and warm up
+
+
+@dataclass(frozen=True)
+class Tick:
+    """How far a training is, told after every step; `loss` is the last one logged."""
+
+    step: int
+    total: int | None
+    elapsed: float
+    remaining: float
+    images_per_second: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished training."""
+
+    model: Model
+    plan: Plan
+    device: torch.device
+    steps: int
+    seconds: float
+    already_finished: bool
+
+
+class Trainer:
+    """Trains a model on images in a run folder, whose lock the caller holds.
+
+    tick   called after every step with how far the training is
+    say    called with sentences worth reading: the plan, a resumption
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        images: ImageSet,
+        folder: RunFolder,
+        accelerator: Accelerator,
+        tick: Callable[[Tick], None] = lambda tick: None,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.model, self.folder, self.accelerator = model, folder, accelerator
+        self.tick, self.say = tick, say
+        self.settings = model.config.training
+        self.device = accelerator.device
+        self.images = images.to(self.device)
+        self.objective = model.objective()
+        self.start = time.perf_counter()
+        self.before = 0.0  # seconds of training before this process
+        self.step = 0
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training, those before a resumption included."""
+        return self.before + time.perf_counter() - self.start
+
+    def run(self) -> Outcome:
+        """Train to the end of the budget, from the newest checkpoint if there is one.
+
+        Raises Interrupted after a Ctrl-C, with everything saved, and UserError when the loss is not finite.
+        """
+        if self.accelerator.is_main_process:
+            self.folder.sweep()
+        self.accelerator.wait_for_everyone()
+        steps = self.folder.steps()
+        weights, state, about = self.folder.load(steps[-1]) if steps else ({}, {}, {})
+        self.plan = Plan(**about["plan"]) if about else plans.make(self.model, self.device, self._budget_in_steps())
+        self._prepare()
+        if about:
+            self._restore(weights, state, about)
+            if self.step == self.plan.total_steps:
+                return self._outcome(already_finished=True)
+            self.say(f"going on from step {self.step:,}")
+        if self.accelerator.is_main_process:
+            self.folder.cut_log(self.step)
+        self.say(f"plan: {self.plan.reason}")
+        with InterruptGuard() as guard:
+            self._loop(guard)
+        return self._outcome(already_finished=False)
+
+    def _budget_in_steps(self) -> int | None:
+        if self.settings.steps:
+            return self.settings.steps
+        if self.settings.epochs:
+            return math.ceil(self.settings.epochs * len(self.images) / self.settings.batch)
+        return None
+
+    def _prepare(self) -> None:
+        if self.plan.threads != torch.get_num_threads() and self.device.type == "cpu":
+            self.say(
+                f"this run began on {self.plan.threads} threads and goes on with {torch.get_num_threads()}: "
+                "its weights will differ in their last bits"
+            )
+        network = self.model.network.to(self.device).train()
+        if self.plan.channels_last:
+            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network: nn.Module = network
+        self.optimizers = Optimizers(network, self.settings)
+        self.average = MovingAverage(network, self.settings.ema) if self.settings.ema else None
+        wrapped = self.accelerator.prepare(network)
+        called = torch.compile(wrapped) if self.plan.compiled else wrapped
+        self.denoiser = self.model.denoiser(called)
+        self.batches = Batches(self.model, self.images, self.accelerator.process_index, self.accelerator.num_processes)
+        self.curves = self._curves() if self.accelerator.is_main_process and self.settings.tensorboard else None
+        # Sums and counts of the loss by quartile of noise level (1: the least noise) since the last logged line.
+        self.sums = torch.zeros(2, QUARTILES, device=self.device)
+
+    def _curves(self) -> Any:
+        from torch.utils.tensorboard import SummaryWriter  # the extra `tensorboard`
+
+        return SummaryWriter(self.folder.path / "tensorboard", purge_step=self.step + 1, flush_secs=10)
+
+    def _loop(self, guard: InterruptGuard) -> None:
+        loss, rate_of_images = math.nan, 0.0
+        first = self.step
+        logged_at = saved_at = measured_from = time.perf_counter()
+        measured_step, logged_step = first, first
+        while self.plan.total_steps is None or self.step < self.plan.total_steps:
+            norm = self._train_step()
+            now = time.perf_counter()
+            if self.step - first == SETTLING:
+                measured_from, measured_step = now, self.step
+            if self.plan.total_steps is None and self._measured(now - measured_from, self.step - measured_step):
+                seconds = (now - measured_from) / (self.step - measured_step)
+                self._fix_steps(seconds)
+                saved_at = self._save()
+            finished = self.step == self.plan.total_steps
+            if self.step % self.settings.log_every == 0 or finished:
+                rate_of_images = (self.step - logged_step) * self.settings.batch / (now - logged_at)
+                loss = self._log(norm, rate_of_images)
+                logged_at, logged_step = now, self.step
+            if finished or guard.asked or self._due(now - saved_at):
+                saved_at = self._save()
+            self._tick(loss, rate_of_images or (self.step - first) * self.settings.batch / (now - self.start))
+            if guard.asked and not finished:
+                raise Interrupted(f"stopped at step {self.step:,}; the same command goes on from there")
+
+    def _train_step(self) -> Tensor | None:
+        batch = self.batches(self.step)
+        if self.model.config.network.dropout:
+            torch.manual_seed(rng.integer(self.model.config.seed, "dropout", self.step, self.batches.rank))
+        self.optimizers.zero_grad()
+        with torch.autocast(self.device.type, torch.bfloat16, self.plan.precision == "bf16"):
+            errors = self.objective.errors(self.denoiser, batch.x0, batch.noise, batch.u, batch.label)
+        self.accelerator.backward(errors.mean())
+        norm = None
+        if self.settings.clip is not None:
+            norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
+        self.optimizers.step(rate(self.settings, self.step, self.plan.total_steps))
+        quartile = (batch.u * QUARTILES).long().to(self.device)
+        member = nn.functional.one_hot(quartile, QUARTILES).to(errors.dtype)
+        self.sums += torch.stack([errors.detach(), torch.ones_like(errors)]) @ member
+        self.step += 1
+        if self.average:
+            self.average.update(self.step)
+        return norm
+
+    def _measured(self, seconds: float, steps: int) -> bool:
+        """Whether the speed is known well enough to fix the steps: half a minute, or a tenth of the budget."""
+        assert self.settings.minutes is not None
+        budget = self.settings.minutes * 60
+        enough = seconds >= min(plans.MEASURE_SECONDS, budget / 10) or self.elapsed >= budget
+        return self.step > SETTLING and steps >= 1 and enough
+
+    def _fix_steps(self, seconds: float) -> None:
+        assert self.settings.minutes is not None
+        left = self.settings.minutes * 60 - self.elapsed
+        # Every process must stop at the same step: the first one's clock counts.
+        total = torch.tensor(self.step + max(1, math.floor(left / seconds)), device=self.device)
+        if self.accelerator.num_processes > 1:
+            total = self.accelerator.gather(total.reshape(1))[0]
+        self.plan = dataclasses.replace(self.plan, total_steps=int(total))
+        images = int(total) * self.settings.batch
+        self.say(f"{self.settings.minutes:g} minutes are {int(total):,} steps, {images:,} images at this speed")
+
+    def _due(self, seconds: float) -> bool:
+        if self.settings.checkpoint_every:
+            return self.step % self.settings.checkpoint_every == 0
+        return seconds >= CHECKPOINT_SECONDS
+
+    def _log(self, norm: Tensor | None, images_per_second: float) -> float:
+        sums, counts = self.accelerator.reduce(self.sums)
+        by_quartile = (sums / counts).tolist()
+        loss = float(sums.sum() / counts.sum())
+        self.sums.zero_()
+        if not math.isfinite(loss):
+            raise UserError(
+                f"the loss is not finite at step {self.step}; the last checkpoint is kept: start again in a new "
+                "folder with a lower --lr or --precision fp32"
+            )
+        if self.accelerator.is_main_process:
+            record = {
+                "step": self.step,
+                "epoch": round(self.step * self.settings.batch / len(self.images), 3),
+                "loss": loss,
+                **{f"loss_q{k + 1}": value for k, value in enumerate(by_quartile)},
+                "lr": rate(self.settings, self.step - 1, self.plan.total_steps),
+                "gradient_norm": None if norm is None else float(norm),
+                "images_per_second": round(images_per_second, 2),
+                "seconds": round(self.elapsed, 2),
+            }
+            self.folder.log(record)
+            if self.curves:
+                for name, value in record.items():
+                    self.curves.add_scalar(name, value or 0.0, self.step)
+        return loss
+
+    def _save(self) -> float:
+        if self.accelerator.is_main_process:
+            live = self.network.state_dict()
+            used = live | self.average.weights() if self.average else live
+            state = {f"weights.{name}": tensor.detach().cpu() for name, tensor in live.items()}
+            state |= {name: tensor.detach().cpu() for name, tensor in self.optimizers.state().items()}
+            about = {"seconds": self.elapsed, "plan": asdict(self.plan), "sums": self.sums.tolist()}
+            self.folder.save(self.step, self.model, used, state, about)
+        self.accelerator.wait_for_everyone()
+        return time.perf_counter()
+
+    def _restore(self, weights: dict[str, Tensor], state: dict[str, Tensor], about: dict[str, object]) -> None:
+        prefix = "weights."
+        live = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+        self.network.load_state_dict(live)
+        self.optimizers.load(state)
+        if self.average:
+            self.average.load(weights)
+        self.sums.copy_(torch.tensor(about["sums"]))
+        self.step, self.before = int(str(about["step"])), float(str(about["seconds"]))
+
+    def _tick(self, loss: float, images_per_second: float) -> None:
+        total = self.plan.total_steps
+        if total is None:
+            remaining = max(0.0, (self.settings.minutes or 0) * 60 - self.elapsed)
+        else:
+            remaining = (total - self.step) * self.settings.batch / max(images_per_second, 1e-9)
+        self.tick(Tick(self.step, total, self.elapsed, remaining, images_per_second, loss))
+
+    def _outcome(self, *, already_finished: bool) -> Outcome:
+        model = Model.load(self.folder.model_file())
+        return Outcome(model, self.plan, self.device, self.step, self.elapsed, already_finished)
+
+
+def accelerator(device: str) -> Accelerator:
+    """Accelerate's view of `auto`, `cpu`, `cuda` or `mps`; raises UserError for a device that is not there."""
+    there = {
+        "auto": True,
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not there.get(device, False):
+        raise UserError(f"--device {device} is not available here; choose --device auto or cpu")
+    if device == "mps":
+        os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about settings of launchers that nobody chose
+        found = Accelerator(cpu=device == "cpu")
+    if device not in ("auto", found.device.type):
+        raise UserError(f"--device {device}: Accelerate chose {found.device.type}; leave --device away")
+    return found

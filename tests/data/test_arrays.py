@@ -1,0 +1,180 @@
+import pickle
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from fromnoise.data import arrays
+from fromnoise.errors import UserError
+
+
+class Trap:
+    """Unpickling it creates a file: proof that something was unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "images.npz"
+
+
+def grey(n=4):
+    return np.random.default_rng(0).integers(0, 256, (n, 6, 5, 1), np.uint8)
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 5), (3, 6, 5), (1, 1, 1)])
+def test_images_and_labels_come_back_as_they_were(path, make_images, shape):
+    images, labels = make_images(9, shape), torch.arange(9) % 3
+    arrays.save(path, images, labels)
+    back = arrays.load(path)
+    assert back.name == str(path)
+    assert torch.equal(back.images, images)
+    assert torch.equal(back.labels, labels)
+    assert back.labels.dtype == torch.int64
+
+
+def test_images_without_labels_come_back_without(path, make_images):
+    arrays.save(path, make_images(3))
+    assert arrays.load(path).labels is None
+
+
+def test_the_file_is_what_evaluation_scripts_read(path, make_images):
+    images = make_images(3, (3, 6, 5))
+    arrays.save(path, images)
+    with np.load(path) as file:
+        assert file.files == ["arr_0"]
+        assert file["arr_0"].shape == (3, 6, 5, 3)
+        assert np.array_equal(file["arr_0"][1, 2, 3], images[1, :, 2, 3])
+
+
+def test_a_file_is_written_where_it_was_asked_for(tmp_path, make_images):
+    images = make_images(3)
+    arrays.save(tmp_path / "new" / "images.data", images)
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["images.data"]
+    assert torch.equal(arrays.load(tmp_path / "new" / "images.data").images, images)
+
+
+def test_grey_images_need_no_channel_axis(path):
+    np.savez(path, arr_0=grey()[..., 0])
+    assert np.array_equal(arrays.load(path).images[:, 0], grey()[..., 0])
+
+
+def test_the_array_may_be_called_images_but_arr_0_goes_first(path):
+    np.savez(path, images=grey())
+    assert np.array_equal(arrays.load(path).images[:, 0], grey()[..., 0])
+    np.savez(path, images=grey(), arr_0=255 - grey())
+    assert np.array_equal(arrays.load(path).images[:, 0], 255 - grey()[..., 0])
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        pytest.param(grey() / np.float32(255), id="float"),
+        pytest.param(grey().astype(np.int64), id="int64"),
+        pytest.param(grey().astype(np.uint16), id="uint16"),
+        pytest.param(grey().repeat(2, axis=-1), id="two channels"),
+        pytest.param(grey().repeat(4, axis=-1), id="four channels"),
+        pytest.param(grey()[:, 0, :, 0], id="two axes"),
+        pytest.param(grey()[None], id="five axes"),
+        pytest.param(grey().transpose(0, 3, 1, 2), id="channels first"),
+    ],
+)
+def test_an_array_that_is_not_images_is_refused(path, images):
+    np.savez(path, arr_0=images)
+    told = f"{path}: 'arr_0' is {images.dtype} {images.shape}; images must be uint8, N×H×W×C"
+    with pytest.raises(UserError, match=re.escape(told)):
+        arrays.load(path)
+
+
+def test_a_file_without_the_array_is_told_what_it_has(path):
+    np.savez(path, x_train=grey(), y_train=np.zeros(4))
+    with pytest.raises(UserError, match="no array 'arr_0' or 'images'; it has: x_train, y_train"):
+        arrays.load(path)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.zeros(4),
+        np.array([0, 1, -1, 2]),
+        np.zeros((4, 1), int),
+        np.array(1),
+        np.zeros(3, int),
+        np.array(list("abcd")),
+    ],
+    ids=["float", "negative", "two axes", "one number", "too few", "text"],
+)
+def test_bad_labels_are_refused(path, labels):
+    np.savez(path, arr_0=grey(), labels=labels)
+    with pytest.raises(UserError, match="labels"):
+        arrays.load(path)
+
+
+@pytest.mark.parametrize("labels", [{}, {"labels": np.zeros(0, int)}], ids=["without", "with none"])
+def test_no_images_are_refused(path, labels):
+    np.savez(path, arr_0=grey(0), **labels)
+    with pytest.raises(UserError, match="no images"):
+        arrays.load(path)
+
+
+@pytest.mark.parametrize("key", ["arr_0", "labels"])
+def test_a_pickled_array_is_refused_and_never_loaded(tmp_path, path, key):
+    trap = np.array([Trap(tmp_path / "sprung")] * 4, dtype=object)
+    np.savez(path, **{"arr_0": grey(), key: trap})
+    with pytest.raises(UserError, match="not a readable"):
+        arrays.load(path)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_bare_pickle_is_refused_and_never_loaded(tmp_path, path):
+    path.write_bytes(pickle.dumps(Trap(tmp_path / "sprung")))
+    with pytest.raises(UserError, match="not a readable"):
+        arrays.load(path)
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"no archive at all"], ids=["empty", "stub", "text"])
+def test_a_foreign_file_is_refused(path, content):
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="not a readable"):
+        arrays.load(path)
+
+
+def test_one_bare_array_is_refused(path):
+    with path.open("wb") as file:
+        np.save(file, grey())
+    with pytest.raises(UserError, match="not a readable"):
+        arrays.load(path)
+
+
+def test_a_missing_file_is_refused(path):
+    with pytest.raises(UserError, match=re.escape(str(path))):
+        arrays.load(path)
+
+
+def test_a_cut_file_is_refused_wherever_it_is_cut(path, make_images):
+    arrays.save(path, make_images(4))
+    raw = path.read_bytes()
+    for end in range(0, len(raw), 7):
+        path.write_bytes(raw[:end])
+        with pytest.raises(UserError):
+            arrays.load(path)
+
+
+def test_no_damaged_byte_gives_other_images_or_another_error(path, make_images):
+    images = make_images(2, (1, 6, 6))
+    arrays.save(path, images, torch.arange(2))
+    raw, refused = path.read_bytes(), 0
+    for k in range(len(raw)):
+        path.write_bytes(raw[:k] + bytes([raw[k] ^ 0x55]) + raw[k + 1 :])
+        try:
+            assert torch.equal(arrays.load(path).images, images)  # the byte did not matter: a date, say
+        except UserError:
+            refused += 1
+    assert refused > len(raw) / 2

@@ -1,0 +1,66 @@
+"""The optional libraries: each test needs its extra, which `make test-all` installs."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+
+import numpy as np
+import pytest
+import torch
+
+pytestmark = pytest.mark.slow
+
+
+def test_an_exported_denoiser_says_what_the_model_says(finished, fromnoise, tmp_path):
+    pytest.importorskip("onnxscript")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    fromnoise("export", finished / "run", "model.onnx", cwd=tmp_path)
+    fromnoise("export", finished / "run", "model.onnx", cwd=tmp_path, code=2)
+    from fromnoise.faces.runs import find_model
+    from fromnoise.generation.model import Model
+
+    model = Model.load(find_model(finished / "run"))
+    x, logsnr, label = torch.randn(5, 1, 16, 16), torch.linspace(-6, 6, 5), torch.tensor([0, 3, 9, 10, 10])
+    with torch.inference_mode():
+        expected = model.denoiser()(x, logsnr.double(), label)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    found = session.run(["x0", "noise"], {"x": x.numpy(), "logsnr": logsnr.numpy(), "label": label.numpy()})
+    for ours, theirs in zip(expected, found, strict=True):
+        np.testing.assert_allclose(theirs, ours.numpy(), atol=2e-4)
+
+
+def test_curves_for_tensorboard_have_the_logs_losses(fromnoise, tmp_path):
+    pytest.importorskip("tensorboard")
+    fromnoise("train", "--preset", "tiny", "--steps", "10", "--tensorboard", "--out", "run", cwd=tmp_path)
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload().Scalars("loss")
+    records = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert [event.step for event in events] == [record["step"] for record in records] == [5, 10]
+    assert [event.value for event in events] == pytest.approx([record["loss"] for record in records])
+
+
+def test_the_page_is_served_and_draws(finished):
+    client = pytest.importorskip("gradio_client")
+    port = 20000 + os.getpid() % 10000
+    words = ["-m", "fromnoise.faces.cli", "ui", str(finished / "run"), "--port", str(port), "--device", "cpu"]
+    process = subprocess.Popen([sys.executable, *words], stderr=subprocess.PIPE, text=True)
+    try:
+        deadline = time.time() + 120
+        while True:
+            assert process.poll() is None, process.stderr.read()
+            assert time.time() < deadline
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2).close()
+                break
+            except OSError:
+                time.sleep(0.3)
+        page = client.Client(f"http://127.0.0.1:{port}/", verbose=False)
+        picture = page.predict(4, 0, "3", 1.0, "ddim", 2, api_name="/draw")
+        assert os.path.getsize(picture if isinstance(picture, str) else picture["path"]) > 100
+    finally:
+        process.terminate()
+        process.wait(timeout=30)

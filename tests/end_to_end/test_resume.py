@@ -1,0 +1,111 @@
+"""Trainings killed at awkward moments and started again by the same command."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+WORDS = ("train", "--preset", "tiny", "--steps", "24", "--checkpoint-every", "6", "--dropout", "0.1", "--out", "run")
+
+# Each kills the process for good (SIGKILL) at one moment of the training below.
+KILLS = {
+    "between checkpoints": "after_step(15)",
+    "before the first checkpoint": "after_step(3)",
+    "as a checkpoint starts": "before(run_folder.RunFolder, 'save', 2)",
+    "with the model written and the state not": "before(run_folder, 'save_file', 2)",
+    "with all but the last file of a checkpoint": "before(run_folder, 'write_json', 3)",
+    "between a checkpoint and the removal of older ones": "before(run_folder.shutil, 'rmtree', 3)",
+}
+KILLER = """
+import os, signal, sys
+from fromnoise.faces import cli
+from fromnoise.training import run_folder, trainer
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def before(owner, name, count):
+    real, calls = getattr(owner, name), []
+    def call(*args, **kwargs):
+        calls.append(name)
+        if len(calls) == count:
+            die()
+        return real(*args, **kwargs)
+    setattr(owner, name, call)
+
+def after_step(count):
+    real = trainer.Trainer._train_step
+    def call(self):
+        norm = real(self)
+        if self.step == count:
+            die()
+        return norm
+    trainer.Trainer._train_step = call
+
+{kill}
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def tensors(folder):
+    last = max((folder / "run" / "checkpoints").iterdir())
+    return last.name, load_file(last / "model.safetensors") | load_file(last / "state.safetensors")
+
+
+def log(folder):
+    records = [json.loads(line) for line in (folder / "run" / "log.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in record.items() if k not in ("seconds", "images_per_second")} for record in records]
+
+
+def assert_same(one, other):
+    (name, ours), (other_name, theirs) = tensors(one), tensors(other)
+    assert name == other_name
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    assert log(one) == log(other)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(fromnoise, tmp_path_factory):
+    place = tmp_path_factory.mktemp("undisturbed")
+    fromnoise(*WORDS, cwd=place)
+    return place
+
+
+@pytest.mark.parametrize("moment", KILLS)
+def test_a_killed_training_goes_on_to_the_same_bits(undisturbed, fromnoise, tmp_path, moment):
+    program = ("-c", KILLER.format(kill=KILLS[moment]))
+    fromnoise(*WORDS, cwd=tmp_path, code=-signal.SIGKILL, program=program)
+    fromnoise(*WORDS, cwd=tmp_path)
+    assert_same(undisturbed, tmp_path)
+    assert not list((tmp_path / "run").rglob(".*"))
+
+
+def test_ctrl_c_saves_leaves_cleanly_and_goes_on_to_the_same_bits(undisturbed, fromnoise, tmp_path):
+    slow = KILLER.format(kill="") .replace(
+        "sys.exit", "real = trainer.Trainer._train_step\n"
+        "def step(self):\n    import time; time.sleep(0.2); return real(self)\n"
+        "trainer.Trainer._train_step = step\nsys.exit"
+    )  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-c", slow, *WORDS], cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+    )
+    deadline = time.time() + 120
+    while not (tmp_path / "run" / "log.jsonl").exists() or not log(tmp_path):
+        assert time.time() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on from there" in said
+    assert "Traceback" not in said
+    done = fromnoise(*WORDS, cwd=tmp_path)
+    assert "going on from step" in done.stderr
+    assert_same(undisturbed, tmp_path)

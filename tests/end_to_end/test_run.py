@@ -1,0 +1,123 @@
+import json
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def test_one_command_goes_from_data_to_report(finished):
+    run = finished / "run"
+    report = json.loads((run / "report.json").read_text())
+    fid = report["metrics"]["fid"]
+    assert fid["value"] > fid["floor"]["value"] > 0
+    assert fid["copycat"]["n"] == fid["floor"]["n"] == fid["n"] == 100
+    assert report["protocol"]["reference"]["name"] == "digits:heldout"
+    assert report["run"]["training"]["steps"] == 30
+    assert [json.loads(line)["step"] for line in (run / "log.jsonl").read_text().splitlines()] == [
+        5,
+        10,
+        15,
+        20,
+        25,
+        30,
+    ]
+    assert (run / "checkpoints" / "000030" / "model.safetensors").is_file()
+    with np.load(run / "samples" / "images.npz") as arrays:
+        images = arrays["arr_0"]
+    assert images.shape == (100, 16, 16, 1)
+    assert images.dtype == np.uint8
+    with Image.open(run / "samples" / "grid.png") as grid:
+        assert grid.size == (8 * 34 + 2, 8 * 34 + 2)
+    assert not list(run.rglob(".*"))
+
+
+def test_the_same_command_again_says_so_and_does_nothing(finished, fromnoise, snapshot):
+    before = snapshot(finished)
+    again = fromnoise("run", "--preset", "tiny", "--out", "run", cwd=finished)
+    assert "finished: nothing to do" in again.stderr
+    assert "generated" in again.stdout
+    assert snapshot(finished) == before
+
+
+def test_a_run_without_its_report_makes_it_again_and_the_same(finished, fromnoise):
+    report = finished / "run" / "report.json"
+    before = json.loads(report.read_text())
+    report.unlink()
+    fromnoise("run", "--preset", "tiny", "--out", "run", cwd=finished)
+    assert json.loads(report.read_text())["metrics"] == before["metrics"]
+
+
+def test_other_settings_in_the_same_folder_are_refused(finished, fromnoise, snapshot):
+    before = snapshot(finished)
+    refused = fromnoise("run", "--preset", "tiny", "--out", "run", "--batch", "8", cwd=finished, code=2)
+    assert "batch: 8, 16" in refused.stderr
+    assert snapshot(finished) == before
+
+
+def test_dry_run_prints_the_configuration_and_writes_nothing(tmp_path, fromnoise):
+    shown = fromnoise("run", "--preset", "chapter", "--dry-run", cwd=tmp_path).stdout
+    configuration = json.loads(shown)
+    assert configuration["diffusion"]["T"] == 500
+    assert configuration["training"]["epochs"] == 200
+    assert not list(tmp_path.iterdir())
+
+
+def test_help_answers_within_a_second(tmp_path, fromnoise):
+    for words in (("--help",), ("run", "--help"), ("--version",)):
+        seconds = []
+        for _ in range(3):
+            start = time.perf_counter()
+            fromnoise(*words, cwd=tmp_path)
+            seconds.append(time.perf_counter() - start)
+        assert min(seconds) < 1.0
+
+
+def test_own_images_in_colour_and_not_square(tmp_path, fromnoise):
+    random = np.random.default_rng(0)
+    for kind in ("red", "blue"):
+        (tmp_path / "photos" / kind).mkdir(parents=True)
+        for k in range(30):
+            pixels = random.integers(0, 60, (20, 30, 3), dtype=np.uint8)
+            pixels[..., 0 if kind == "red" else 2] += 150
+            Image.fromarray(pixels).save(tmp_path / "photos" / kind / f"{k}.png")
+    words = ("--preset", "tiny", "--data", "photos", "--m", "40", "--size", "16x24", "--steps", "3", "--out", "run")
+    fromnoise("train", *words, cwd=tmp_path)
+    fromnoise("sample", "run", "--n", "3", "--label", "1", "--out", "out.npz", cwd=tmp_path)
+    with np.load(tmp_path / "out.npz") as drawn:
+        assert drawn["arr_0"].shape == (3, 16, 24, 3)
+        assert drawn["labels"].tolist() == [1, 1, 1]
+
+
+def test_too_few_images_to_score_are_refused_before_training(tmp_path, fromnoise):
+    np.savez(tmp_path / "few.npz", np.random.default_rng(0).integers(0, 255, (80, 16, 16), dtype=np.uint8))
+    refused = fromnoise(
+        "run", "--preset", "tiny", "--m", "None", "--data", "few.npz", "--out", "run", cwd=tmp_path, code=2
+    )
+    assert "too few images to hold 50 back" in refused.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (("--data", "nowhere"), "neither a data set"),
+    (("--size", "30"), "the nearest is --size 32"),
+    (("--size", "big"), "is not a size"),
+    (("--m", "3001"), "cannot draw 3001"),
+    (("--n", "49"), "needs at least 50"),
+    (("--features", "clip"), "choose one of: digits"),
+    (("--preset", "slow"), "fast, chapter, tiny"),
+    (("--steps", "3", "--minutes", "1"), "give one budget"),
+    (("--channels", "12", "16"), "multiple of 8"),
+    (("--batch", "0"), "--batch must be"),
+    (("--device", "cuda"), "--device cuda is not available"),
+    (("--prediction", "eps", "--zero-terminal-snr"), "zero terminal SNR"),
+    (("--sampler", "ddim", "--eta", "2"), "eta must lie"),
+    (("--out", "file"), "is not a run folder"),
+])  # fmt: skip
+def test_nonsense_is_one_line_exit_code_2_and_nothing_is_trained(fromnoise, tmp_path, words, message):
+    (tmp_path / "file").write_text("precious")
+    refused = fromnoise("run", *(() if "--preset" in words else ("--preset", "tiny")), *words, cwd=tmp_path, code=2)
+    assert message in refused.stderr
+    assert refused.stderr.strip().splitlines()[-1].startswith("fromnoise: ")
+    assert [item.name for item in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "precious"

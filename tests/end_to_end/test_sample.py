@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def array(path, name="arr_0"):
+    with np.load(path) as arrays:
+        return arrays[name]
+
+
+def test_a_grid_an_array_and_a_folder_show_the_same_images(finished, fromnoise, tmp_path):
+    for out in ("grid.png", "images.npz", "images"):
+        done = fromnoise("sample", finished / "run", "--n", "10", "--out", out, "--precision", "fp32", cwd=tmp_path)
+        assert done.stdout == f"{out}\n"
+    images = array(tmp_path / "images.npz")
+    files = sorted((tmp_path / "images").iterdir())
+    assert [file.name for file in files] == [f"{k:06d}.png" for k in range(10)]
+    for image, file in zip(images, files, strict=True):
+        assert np.array_equal(pixels(file), image[..., 0])
+    assert np.array_equal(pixels(tmp_path / "grid.png")[2:34:2, 2:34:2], images[0, ..., 0])
+
+
+def test_the_runs_own_samples_can_be_drawn_again(finished, fromnoise, tmp_path):
+    fromnoise("sample", finished / "run", "--n", "7", "--out", "some.npz", "--precision", "fp32", cwd=tmp_path)
+    ours, theirs = tmp_path / "some.npz", finished / "run" / "samples" / "images.npz"
+    assert np.abs(array(ours).astype(int) - array(theirs)[:7]).max() <= 1
+    assert np.array_equal(array(ours, "labels"), array(theirs, "labels")[:7])
+
+
+@pytest.mark.parametrize("source", ["run", "run/checkpoints/000030", "run/checkpoints/000030/model.safetensors"])
+def test_any_way_to_name_a_model_will_do(finished, fromnoise, tmp_path, source):
+    fromnoise("sample", finished / source, "--n", "1", "--out", "one.png", "--precision", "fp32", cwd=tmp_path)
+    assert (tmp_path / "one.png").is_file()
+
+
+@pytest.mark.parametrize("words", [
+    ("--sampler", "ancestral", "--spacing", "t", "--steps", "7", "--variance", "forward"),
+    ("--sampler", "ddim", "--eta", "0.5", "--steps", "3", "--clip-x0", "True"),
+    ("--guidance", "2", "--label", "3"),
+])  # fmt: skip
+def test_every_sampler_option_reaches_the_images(finished, fromnoise, tmp_path, words):
+    common = ("sample", finished / "run", "--n", "4", "--precision", "fp32")
+    fromnoise(*common, "--out", "plain.npz", cwd=tmp_path)
+    fromnoise(*common, "--out", "other.npz", *words, cwd=tmp_path)
+    assert not np.array_equal(array(tmp_path / "plain.npz"), array(tmp_path / "other.npz"))
+
+
+def test_an_existing_file_is_not_replaced_unless_asked(finished, fromnoise, tmp_path):
+    (tmp_path / "mine.png").write_bytes(b"precious")
+    (tmp_path / "folder").mkdir()
+    words = ("sample", finished / "run", "--n", "1", "--precision", "fp32")
+    refused = fromnoise(*words, "--out", "mine.png", cwd=tmp_path, code=2)
+    assert "already there" in refused.stderr
+    assert (tmp_path / "mine.png").read_bytes() == b"precious"
+    fromnoise(*words, "--out", "folder", "--overwrite", cwd=tmp_path, code=2)
+    fromnoise(*words, "--out", "mine.png", "--overwrite", cwd=tmp_path)
+    assert pixels(tmp_path / "mine.png").shape == (36, 36)
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (("nowhere",), "neither a run folder"),
+    (("run", "--label", "10"), "classes 0 to 9"),
+    (("run", "--steps", "0"), "at least 1 step"),
+    (("run", "--n", "0"), "cannot draw 0"),
+    (("run", "--eta", "3", "--sampler", "ddim"), "eta must lie"),
+    (("run", "--steps", "2000", "--spacing", "t"), "the schedule has 1000 steps"),
+])  # fmt: skip
+def test_nonsense_is_one_line_exit_code_2_and_writes_nothing(finished, fromnoise, tmp_path, words, message):
+    source, *rest = words
+    refused = fromnoise("sample", finished / source, *rest, "--out", "out.png", cwd=tmp_path, code=2)
+    assert message in refused.stderr
+    assert refused.stderr.strip().splitlines()[-1].startswith("fromnoise: ")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+import torch
+from scipy import linalg
+
+from fromnoise.evaluation.frechet import Moments, Sums, distance
+
+
+def gaussian(n, d, seed, spread=1.0):
+    random = np.random.default_rng(seed)
+    mix = random.standard_normal((d, d)) * spread
+    return torch.from_numpy(random.standard_normal((n, d)) @ mix + random.standard_normal(d))
+
+
+def by_scipy(x, y):
+    """The textbook formula through SciPy's general matrix root."""
+    one, other = np.cov(x.numpy(), rowvar=False), np.cov(y.numpy(), rowvar=False)
+    root = linalg.sqrtm(one @ other)
+    means = ((x.mean(0) - y.mean(0)) ** 2).sum().item()
+    return means + np.trace(one + other - 2 * root.real)
+
+
+def test_it_is_the_textbook_formula():
+    x, y = gaussian(500, 24, 0), gaussian(700, 24, 1)
+    assert distance(Moments.of(x), Moments.of(y)) == pytest.approx(by_scipy(x, y), rel=1e-9)
+
+
+def test_it_equals_torch_fidelity():
+    from torch_fidelity.metric_fid import fid_statistics_to_metric
+
+    x, y = gaussian(400, 16, 2), gaussian(400, 16, 3)
+    statistics = [{"mu": z.mean(0).numpy(), "sigma": np.cov(z.numpy(), rowvar=False)} for z in (x, y)]
+    theirs = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
+    assert distance(Moments.of(x), Moments.of(y)) == pytest.approx(theirs, rel=1e-6)
+
+
+def test_it_is_exact_for_covariances_that_commute():
+    one = Moments(torch.zeros(3, dtype=torch.float64), torch.diag(torch.tensor([1.0, 4.0, 9.0]).double()), 10)
+    other = Moments(torch.ones(3, dtype=torch.float64), torch.diag(torch.tensor([4.0, 4.0, 1.0]).double()), 10)
+    assert distance(one, other) == pytest.approx(3 + 1 + 0 + 4, rel=1e-14)
+
+
+def test_fewer_images_than_features_give_a_finite_symmetric_answer():
+    x, y = gaussian(10, 40, 4), gaussian(12, 40, 5)
+    there, back = distance(Moments.of(x), Moments.of(y)), distance(Moments.of(y), Moments.of(x))
+    assert np.isfinite(there)
+    assert there == pytest.approx(back, rel=1e-7)
+
+
+def test_a_set_is_at_no_distance_from_itself():
+    x = gaussian(300, 20, 6)
+    assert distance(Moments.of(x), Moments.of(x)) < 1e-6 * float(Moments.of(x).covariance.trace())
+
+
+@pytest.mark.parametrize("sizes", [(1, 499), (250, 250), (7, 493)])
+def test_batches_do_not_change_the_moments(sizes):
+    x = gaussian(500, 8, 7) + 1e4  # far from the origin, where plain sums of squares cancel
+    sums = Sums(8)
+    for part in x.split(list(sizes)):
+        sums.add(part)
+    np.testing.assert_allclose(sums.moments().mean, x.mean(0), rtol=1e-13)
+    np.testing.assert_allclose(sums.moments().covariance, np.cov(x.numpy(), rowvar=False), rtol=1e-9, atol=1e-9)
+
+
+def test_values_that_are_not_finite_are_refused():
+    with pytest.raises(ValueError, match="not finite"):
+        Moments.of(torch.tensor([[1.0], [float("nan")]]))
+
+
+def test_one_image_has_no_covariance():
+    with pytest.raises(ValueError, match="at least 2"):
+        Moments.of(torch.ones(1, 3))

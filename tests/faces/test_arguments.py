@@ -1,0 +1,71 @@
+import pytest
+
+from fromnoise.config import PRESETS, Config, differences, from_json, to_json, with_budget
+from fromnoise.errors import UserError
+from fromnoise.faces.arguments import TrainingArguments, parse_training
+
+
+def parsed(*words):
+    return parse_training(TrainingArguments, words, "train")
+
+
+def test_the_preset_is_the_start_and_flags_go_over_it():
+    arguments = parsed("--batch", "32", "--preset", "chapter", "--T", "1000")
+    assert arguments.config.training.batch == 32
+    assert arguments.config.diffusion.T == 1000
+    assert arguments.config.training.lr == 1e-4
+    assert parsed("--preset=tiny").config.data.size == "16"
+
+
+def test_the_chapters_preset_is_the_chapters():
+    config = parsed("--preset", "chapter").config
+    assert (config.diffusion.schedule, config.diffusion.T, config.diffusion.prediction) == ("linear", 500, "eps")
+    assert (config.sampling.sampler, config.sampling.variance, config.sampling.sampling_steps) == (
+        "ancestral", "posterior", 500,
+    )  # fmt: skip
+    training = config.training
+    assert (training.optimizer, training.lr, training.batch, training.ema) == ("adam", 1e-4, 64, 0.0)
+    assert (training.epochs, training.minutes, training.steps) == (200, None, None)
+
+
+def test_a_budget_given_replaces_the_presets():
+    training = parsed("--steps", "7").config.training
+    assert (training.steps, training.minutes, training.epochs) == (7, None, None)
+    assert parsed().config.training.minutes == 10
+
+
+def test_two_budgets_or_none_at_all_are_refused():
+    with pytest.raises(UserError, match="give one budget, not --minutes and --steps"):
+        parsed("--steps", "7", "--minutes", "1")
+    with pytest.raises(UserError, match="above 0"):
+        parsed("--minutes", "0")
+
+
+def test_the_folder_is_named_after_the_data():
+    assert str(parsed().out) == "runs/digits-fast"
+    assert str(parsed("--data", "some/photos/", "--preset", "tiny").out) == "runs/photos-tiny"
+
+
+def test_unknown_presets_and_flags_are_refused(capsys):
+    with pytest.raises(UserError, match="fast, chapter, tiny"):
+        parsed("--preset", "slow")
+    with pytest.raises(SystemExit) as stopped:
+        parsed("--minuets", "3")
+    assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_configuration_survives_json(name):
+    config = with_budget(PRESETS[name], name)
+    assert from_json(Config, to_json(config)) == config
+
+
+def test_an_unknown_setting_in_json_is_refused():
+    with pytest.raises(UserError, match="unknown setting: colour"):
+        from_json(Config, {"colour": "red"})
+
+
+def test_differences_are_named():
+    one, other = parsed("--lr", "0.1", "--steps", "3").config, parsed("--steps", "3").config
+    assert differences(one, other) == ["lr: 0.1, 0.002"]
+    assert differences(one, parsed("--lr", "0.1", "--steps", "3", "--data-root", "x").config) == []

@@ -1,0 +1,56 @@
+import pytest
+
+from fromnoise import __version__
+from fromnoise.errors import UserError
+from fromnoise.faces import cli
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"]])
+def test_help_names_every_command(words, capsys):
+    assert cli.main(words) == 0
+    shown = capsys.readouterr().out
+    for command in cli.COMMANDS:
+        assert f"\n  {command}" in shown
+
+
+def test_nothing_to_do_is_an_error_that_shows_the_help(capsys):
+    assert cli.main([]) == 2
+    assert "usage" in capsys.readouterr().out
+
+
+def test_version(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"fromnoise {__version__}\n"
+
+
+def test_an_unknown_command_lists_the_known_ones(capsys):
+    assert cli.main(["trian"]) == 2
+    captured = capsys.readouterr()
+    assert "unknown command 'trian'; choose one of: run, train" in captured.err
+    assert not captured.out
+
+
+@pytest.mark.parametrize("command", [name for name in cli.COMMANDS if name != "data"])
+def test_every_command_has_help_with_what_it_does(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([command, "--help"])
+    assert stopped.value.code == 0
+    assert f"usage: fromnoise {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("error", "code"), [(UserError("say what to do"), 2), (KeyboardInterrupt(), 130)])
+def test_errors_become_one_line_and_an_exit_code(monkeypatch, capsys, error, code):
+    def fail(command, words):
+        raise error
+
+    monkeypatch.setattr(cli, "_run", fail)
+    assert cli.main(["doctor"]) == code
+    captured = capsys.readouterr()
+    assert captured.err.startswith("fromnoise: ")
+    assert captured.err.count("\n") == 1
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr(cli, "_run", lambda command, words: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["doctor"])

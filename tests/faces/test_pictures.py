@@ -1,0 +1,28 @@
+import numpy as np
+import torch
+
+from fromnoise.faces.pictures import GAP, ZOOM, grid, save_grid
+
+
+def test_each_image_stands_in_its_place_doubled():
+    images = torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1).expand(6, 1, 4, 4) * 10
+    picture = np.asarray(grid(images, columns=3))
+    assert picture.shape == (2 * (8 + GAP) + GAP, 3 * (8 + GAP) + GAP)
+    for k in range(6):
+        top, left = GAP + k // 3 * (8 + GAP), GAP + k % 3 * (8 + GAP)
+        assert (picture[top : top + ZOOM * 4, left : left + ZOOM * 4] == 10 * k).all()
+    assert (picture == 128).sum() == picture.size - 6 * 64
+
+
+def test_the_grid_is_as_near_to_a_square_as_fits():
+    assert grid(torch.zeros(64, 1, 8, 8, dtype=torch.uint8)).size == (8 * 18 + 2, 8 * 18 + 2)
+    assert grid(torch.zeros(5, 1, 8, 8, dtype=torch.uint8)).size == (3 * 18 + 2, 2 * 18 + 2)
+
+
+def test_colour_stays_colour(tmp_path):
+    images = torch.zeros(1, 3, 8, 8, dtype=torch.uint8)
+    images[:, 0] = 255
+    save_grid(tmp_path / "red.png", images)
+    picture = np.asarray(grid(images))
+    assert tuple(picture[5, 5]) == (255, 0, 0)
+    assert (tmp_path / "red.png").stat().st_size > 0

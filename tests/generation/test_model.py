@@ -1,0 +1,89 @@
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from fromnoise.config import preset
+from fromnoise.errors import UserError
+from fromnoise.generation.model import Model, Shape, check, normalise, quantise
+
+
+def test_a_saved_model_comes_back_whole(tiny_model, tmp_path):
+    path = tmp_path / "model.safetensors"
+    tiny_model.save(path)
+    back = Model.load(path)
+    assert back.config == tiny_model.config
+    assert back.shape == tiny_model.shape
+    assert not back.network.training
+    for name, tensor in tiny_model.network.state_dict().items():
+        assert torch.equal(back.network.state_dict()[name], tensor)
+
+
+def test_other_files_are_refused(tmp_path):
+    foreign, garbage = tmp_path / "foreign.safetensors", tmp_path / "garbage.safetensors"
+    save_file({"a": torch.zeros(1)}, foreign)
+    garbage.write_bytes(b"\x80\x04pickle?")
+    with pytest.raises(UserError, match="not a model of this version"):
+        Model.load(foreign)
+    with pytest.raises(UserError, match="not a whole model file"):
+        Model.load(garbage)
+    with pytest.raises(UserError, match="not a whole model file"):
+        Model.load(tmp_path / "nowhere.safetensors")
+
+
+def test_fresh_weights_are_the_seeds_and_leave_the_global_stream_alone(config_of, images):
+    shape = Shape.of(images, config_of())
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    one = Model.build(config_of(), shape).network.state_dict()
+    assert torch.equal(torch.rand(3), expected)
+    again = Model.build(config_of(), shape).network.state_dict()
+    other = Model.build(config_of(seed=1), shape).network.state_dict()
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize(("size", "nearest"), [("30", "32"), ("33", "32"), ("4", "8"), ("30x50", "32x48")])
+def test_a_size_that_the_levels_do_not_divide_is_refused_with_the_nearest(config_of, size, nearest):
+    config = config_of(data={"size": size}, network={"channels": (16, 32, 32)})
+    with pytest.raises(UserError, match=f"multiples of 8; the nearest is --size {nearest}$"):
+        check(config)
+
+
+def test_the_chapters_network_needs_multiples_of_32():
+    config = preset("chapter")
+    check(config)
+    assert config.network.multiple() == 32
+
+
+def test_the_scale_is_the_deviation_of_the_normalised_images(config_of, images):
+    expected = float((images.images.double() / 127.5 - 1).std(correction=0))
+    assert Shape.of(images, config_of()).scale == pytest.approx(expected, rel=1e-6)
+    assert Shape.of(images, config_of(diffusion={"unit_scale": False})).scale == 1.0
+
+
+def test_class_shares_are_counted(config_of, blobs_of):
+    images = blobs_of(n=10, classes=4)
+    assert Shape.of(images, config_of()).class_shares == (0.3, 0.3, 0.2, 0.2)
+    assert Shape.of(images, config_of(network={"labels": False})).class_shares == ()
+
+
+def test_constant_images_are_refused(config_of, images):
+    images.images.fill_(7)
+    with pytest.raises(UserError, match="nothing to learn"):
+        Shape.of(images, config_of())
+
+
+def test_every_8_bit_value_survives_the_way_there_and_back():
+    values = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
+    assert torch.equal(quantise(normalise(values)), values)
+    assert quantise(torch.tensor([[[[-3.0, 3.0]]]])).flatten().tolist() == [0, 255]
+
+
+def test_settings_that_do_not_go_together_are_refused(config_of, images):
+    config = config_of(diffusion={"zero_terminal_snr": True, "prediction": "eps"})
+    with pytest.raises(UserError, match="zero terminal SNR"):
+        Model.build(config, Shape.of(images, config))
+    config = config_of(network={"network": "chapter"}, data={"size": "32"})
+    with pytest.raises(UserError, match="knows only its schedule's steps"):
+        check(config)

@@ -1,0 +1,61 @@
+"""The rooms of docs/architecture.md, held to: imports point one way, modules stay small, help needs no PyTorch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "fromnoise"
+MODULES = sorted(SOURCE.rglob("*.py"))
+# What each room may import from; its own modules and the package's small tools always.
+ROOMS = {
+    "diffusion": set(),
+    "networks": set(),
+    "data": set(),
+    "generation": {"diffusion", "networks", "data"},
+    "training": {"diffusion", "networks", "data", "generation"},
+    "evaluation": {"data"},
+    "faces": {"diffusion", "networks", "data", "generation", "training", "evaluation"},
+}
+
+
+def imported(path):
+    """The rooms whose modules `path` imports, wherever in the file; settings modules do not count."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "fromnoise" and parts[1:2] and parts[1] in ROOMS and "settings" not in parts:
+                yield parts[1]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_point_one_way(room):
+    for path in (SOURCE / room).rglob("*.py"):
+        beyond = set(imported(path)) - ROOMS[room] - {room}
+        assert not beyond, f"{path.name} imports from {beyond}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_modules_stay_under_400_lines(path):
+    assert len(path.read_text().splitlines()) < 400
+
+
+def test_configuration_and_command_line_need_no_pytorch():
+    code = "import sys, fromnoise.config, fromnoise.faces.cli, fromnoise.faces.arguments; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_no_pickle_is_ever_loaded():
+    for path in MODULES:
+        text = path.read_text()
+        assert "torch.load" not in text, path
+        assert "import pickle" not in text, path
+        assert "allow_pickle=True" not in text, path

@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+import torch
+
+from fromnoise.generation.model import Model, Shape
+from fromnoise.training.batches import Batches
+
+
+@pytest.fixture
+def batches(images, config_of):
+    def make(batch=10, rank=0, world=1, dropout=0.1):
+        config = config_of(training={"batch": batch}, network={"label_dropout": dropout})
+        return Batches(Model.build(config, Shape.of(images, config)), images, rank, world)
+
+    return make
+
+
+def test_every_epoch_shows_each_image_once_in_a_new_order(batches):
+    source = batches(batch=10)  # 64 images: batches lie across epochs
+    rows = np.concatenate([source._index(step) for step in range(32)])
+    epochs = rows.reshape(5, 64)
+    for epoch in epochs:
+        assert sorted(epoch) == list(range(64))
+    assert not np.array_equal(epochs[0], epochs[1])
+
+
+def test_a_batch_is_a_function_of_its_number_alone(batches):
+    straight = batches()
+    for step in range(9):
+        straight(step)
+    one, other = straight(9), batches()(9)
+    assert torch.equal(one.x0, other.x0)
+    assert torch.equal(one.noise, other.noise)
+    assert torch.equal(one.u, other.u)
+    assert torch.equal(one.label, other.label)
+    assert not torch.equal(one.noise, batches()(8).noise)
+
+
+def test_processes_share_one_batch_without_overlap(batches):
+    whole = batches(batch=12)(3)
+    halves = [batches(batch=12, rank=rank, world=2)(3) for rank in range(2)]
+    for rank, half in enumerate(halves):
+        assert torch.equal(half.x0, whole.x0[rank::2])
+        assert torch.equal(half.u, whole.u[rank::2])
+    assert not torch.equal(halves[0].noise, halves[1].noise)
+    with pytest.raises(ValueError, match="shared"):
+        batches(batch=3, world=2)
+
+
+def test_levels_are_stratified_over_the_batch(batches):
+    u = batches(batch=10)(5).u
+    assert torch.equal((u * 10).floor(), torch.arange(10, dtype=torch.float64))
+
+
+def test_labels_become_the_null_class_at_the_rate_asked(batches):
+    assert int((batches(dropout=0.0)(0).label == 4).sum()) == 0
+    assert int((batches(dropout=1.0)(0).label == 4).sum()) == 10
+    source = batches(batch=64, dropout=0.25)
+    share = np.mean([(source(step).label == 4).float().mean().item() for step in range(40)])
+    assert share == pytest.approx(0.25, abs=4 * (0.25 * 0.75 / 2560) ** 0.5)
+
+
+def test_images_are_normalised_to_minus_one_and_one(batches, images):
+    x0 = batches(batch=64)(0).x0
+    assert x0.min() >= -1
+    assert x0.max() <= 1
+    torch.testing.assert_close(x0.mean(), images.images.float().mean() / 127.5 - 1)

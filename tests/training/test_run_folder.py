@@ -1,0 +1,100 @@
+import json
+
+import pytest
+import torch
+
+from fromnoise.errors import UserError
+from fromnoise.training.run_folder import RunFolder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return RunFolder(tmp_path / "run")
+
+
+def test_a_new_folder_gets_its_configuration_and_fingerprint(folder, config_of, images):
+    with folder.open(config_of(), images):
+        about = folder.about()
+    assert about["data"]["fingerprint"] == images.fingerprint
+    assert about["config"]["training"]["steps"] == 30
+
+
+def test_other_settings_are_refused_and_named(folder, config_of, images):
+    with folder.open(config_of(), images):
+        pass
+    with pytest.raises(UserError, match=r"batch: 8, 16"):
+        folder.check(config_of(training={"batch": 8}), images)
+
+
+def test_where_the_data_lies_is_no_other_setting(folder, config_of, images, tmp_path):
+    with folder.open(config_of(), images):
+        pass
+    folder.check(config_of(data={"data_root": tmp_path}), images)
+
+
+def test_other_images_are_refused(folder, config_of, images, blobs_of):
+    with folder.open(config_of(), images):
+        pass
+    with pytest.raises(UserError, match="other images"):
+        folder.check(config_of(), blobs_of(seed=1))
+
+
+def test_a_folder_of_something_else_is_refused_and_left_alone(folder, config_of, images):
+    folder.path.mkdir()
+    (folder.path / "thesis.txt").write_text("precious")
+    with pytest.raises(UserError, match="not a run folder"), folder.open(config_of(), images):
+        pass
+    assert [item.name for item in folder.path.iterdir()] == ["thesis.txt"]
+
+
+def test_only_one_writer_at_a_time(folder, config_of, images):
+    with (
+        folder.open(config_of(), images),
+        pytest.raises(UserError, match="another process"),
+        RunFolder(folder.path).open(config_of(), images),
+    ):
+        pass
+    with RunFolder(folder.path).open(config_of(), images):
+        pass
+
+
+def test_the_log_is_cut_back_to_a_step_and_survives_a_torn_line(folder):
+    folder.path.mkdir()
+    for step in (5, 10, 15):
+        folder.log({"step": step})
+    with folder.log_file.open("a") as file:
+        file.write('{"step": 20, "lo')
+    assert [record["step"] for record in folder.records()] == [5, 10, 15]
+    folder.cut_log(10)
+    assert folder.log_file.read_text() == '{"step": 5}\n{"step": 10}\n'
+
+
+def test_checkpoints_come_back_as_they_went_and_two_are_kept(folder, tiny_model):
+    weights = tiny_model.network.state_dict()
+    for step in (1, 2, 3):
+        folder.save(step, tiny_model, weights, {"a": torch.tensor([float(step)])}, {"plan": {"x": 1}})
+    assert folder.steps() == [2, 3]
+    used, state, about = folder.load(3)
+    assert state["a"].item() == 3.0
+    assert about["plan"] == {"x": 1}
+    assert all(torch.equal(used[name], weights[name]) for name in weights)
+
+
+def test_a_checkpoint_that_fails_half_way_leaves_nothing(folder, tiny_model, monkeypatch):
+    folder.save(1, tiny_model, tiny_model.network.state_dict(), {"a": torch.zeros(1)}, {})
+    monkeypatch.setattr("fromnoise.training.run_folder.save_file", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        folder.save(2, tiny_model, tiny_model.network.state_dict(), {"a": torch.zeros(1)}, {})
+    assert [item.name for item in folder.checkpoints.iterdir()] == ["000001"]
+
+
+def test_no_checkpoint_yet_is_an_error_that_says_so(folder):
+    with pytest.raises(UserError, match="no checkpoint yet"):
+        folder.model_file()
+
+
+def test_a_damaged_configuration_is_one_clear_error(folder):
+    folder.path.mkdir()
+    folder.config_file.write_text(json.dumps({"config": 1})[:-3])
+    with pytest.raises(UserError, match="cannot be read"):
+        folder.about()

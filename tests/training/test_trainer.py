@@ -1,0 +1,146 @@
+import math
+import os
+import signal
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fromnoise.errors import UserError
+from fromnoise.generation.model import Model, Shape
+from fromnoise.training.interrupt import Interrupted
+from fromnoise.training.run_folder import RunFolder
+from fromnoise.training.trainer import Trainer, accelerator
+
+
+@pytest.fixture
+def train(tmp_path, images):
+    def run(config, name="run", **handlers):
+        folder = RunFolder(tmp_path / name)
+        model = Model.build(config, Shape.of(images, config))
+        with folder.open(config, images):
+            return folder, Trainer(model, images, folder, accelerator("cpu"), **handlers).run()
+
+    return run
+
+
+def final_tensors(folder):
+    last = folder.checkpoint(folder.steps()[-1])
+    return load_file(last / "model.safetensors") | load_file(last / "state.safetensors")
+
+
+def assert_same(one, other):
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        assert torch.equal(tensor, other[name]), name
+
+
+def test_training_lowers_the_loss_and_logs_it_by_quartile_of_noise(train, config_of):
+    folder, outcome = train(config_of(training={"steps": 120}))
+    records = folder.records()
+    assert outcome.steps == 120
+    assert [record["step"] for record in records] == list(range(5, 121, 5))
+    for record in records:
+        quartiles = [record[f"loss_q{k}"] for k in range(1, 5)]
+        assert record["loss"] == pytest.approx(sum(quartiles) / 4, rel=1e-5)
+    assert records[-1]["loss"] < records[0]["loss"] / 2
+    assert records[-1]["epoch"] == pytest.approx(120 * 16 / 64)
+
+
+def test_the_model_saved_is_the_averaged_one(train, config_of):
+    folder, _ = train(config_of(training={"steps": 10}))
+    last = folder.checkpoint(10)
+    used, state = load_file(last / "model.safetensors"), load_file(last / "state.safetensors")
+    assert any(not torch.equal(used[name], state[f"weights.{name}"]) for name in used)
+    folder, _ = train(config_of(training={"steps": 10, "ema": 0.0}), "plain")
+    last = folder.checkpoint(10)
+    used, state = load_file(last / "model.safetensors"), load_file(last / "state.safetensors")
+    assert all(torch.equal(used[name], state[f"weights.{name}"]) for name in used)
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_a_training_in_pieces_ends_with_the_same_bits(train, config_of, optimizer):
+    config = config_of(training={"steps": 14, "optimizer": optimizer}, network={"dropout": 0.1})
+    whole, _ = train(config, "whole")
+
+    def stop_at(step):
+        def tick(seen):
+            if seen.step == step:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        return tick
+
+    for step in (3, 9):
+        with pytest.raises(Interrupted):
+            train(config, "pieces", tick=stop_at(step))
+    pieces, _ = train(config, "pieces")
+    assert_same(final_tensors(whole), final_tensors(pieces))
+    exact = [[{k: v for k, v in r.items() if k not in ("seconds", "images_per_second")} for r in folder.records()]
+             for folder in (whole, pieces)]  # fmt: skip
+    assert exact[0] == exact[1]
+
+
+def test_a_finished_training_does_nothing_more(train, config_of):
+    folder, _ = train(config_of(training={"steps": 5}))
+    before = {path: path.stat().st_mtime_ns for path in folder.checkpoints.rglob("*")}
+    _, outcome = train(config_of(training={"steps": 5}))
+    assert outcome.already_finished
+    assert before == {path: path.stat().st_mtime_ns for path in folder.checkpoints.rglob("*")}
+
+
+def test_epochs_become_steps(train, config_of):
+    _, outcome = train(config_of(training={"epochs": 2.5}))
+    assert outcome.steps == math.ceil(2.5 * 64 / 16)
+
+
+def test_minutes_become_steps_that_fill_them_and_are_written_down(train, config_of):
+    said = []
+    config = config_of(training={"minutes": 0.1})
+    folder, outcome = train(config, say=said.append)
+    assert outcome.plan.total_steps == outcome.steps
+    assert folder.load(outcome.steps)[2]["plan"]["total_steps"] == outcome.steps
+    assert 4 < outcome.seconds < 9  # of 6, on a machine that may be busy with something else
+    assert any("0.1 minutes are" in text for text in said)
+
+
+def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_checkpoint(train, config_of):
+    config = config_of(
+        training={"steps": 40, "lr": 1e9, "optimizer": "adamw", "checkpoint_every": 1, "clip": None, "log_every": 2}
+    )
+    with pytest.raises(UserError, match="not finite"):
+        train(config)
+
+
+def test_bf16_trains_as_float32_does(train, config_of):
+    losses = []
+    for precision in ("fp32", "bf16"):
+        folder, _ = train(config_of(training={"steps": 60, "precision": precision}), precision)
+        losses.append(folder.records()[-1]["loss"])
+    assert losses[1] == pytest.approx(losses[0], rel=0.1)
+
+
+def test_the_seed_decides_everything(train, config_of):
+    one, _ = train(config_of(training={"steps": 5}), "one")
+    again, _ = train(config_of(training={"steps": 5}), "again")
+    other, _ = train(config_of(training={"steps": 5}, seed=1), "other")
+    assert_same(final_tensors(one), final_tensors(again))
+    different = final_tensors(other)
+    assert any(not torch.equal(tensor, different[name]) for name, tensor in final_tensors(one).items())
+
+
+@pytest.mark.parametrize("diffusion", [
+    {"prediction": "eps", "levels": "uniform", "schedule": "linear", "T": 500, "unit_scale": False},
+    {"prediction": "eps", "levels": "uniform", "loss": "weighted"},
+    {"prediction": "x0", "loss_on": "v"},
+])  # fmt: skip
+def test_every_kind_of_objective_learns(train, config_of, diffusion):
+    folder, _ = train(config_of(diffusion=diffusion, training={"steps": 80}))
+    records = folder.records()
+    assert records[-1]["loss"] < records[0]["loss"]
+
+
+def test_a_device_that_is_not_there_is_refused():
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    with pytest.raises(UserError, match="--device cuda is not available"):
+        accelerator("cuda")
