@@ -26,10 +26,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from fromnoise.config import PRESETS
 from fromnoise.data import digits
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.pixels import normalise
 from fromnoise.data.resize import resized
 from fromnoise.faces import system
 from fromnoise.files import write_json
-from fromnoise.generation.model import Model, Shape, normalise
+from fromnoise.generation.model import Model, Shape
 from fromnoise.training import plan
 from fromnoise.training.batches import Batches
 from fromnoise.training.ema import MovingAverage

@@ -16,6 +16,10 @@ def test_the_readmes_trainings_are_real_commands(line):
     parse_training(TrainingArguments, words, command)
 
 
+def test_nothing_is_left_to_be_filled_in():
+    assert not re.search(r"@[A-Z]+@|TODO", README.read_text())
+
+
 def test_there_are_some():
     assert len(COMMANDS) >= 2
 

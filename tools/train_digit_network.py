@@ -20,6 +20,7 @@ from torch import Tensor
 
 from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.pixels import normalise
 from fromnoise.evaluation import digit_network
 
 TARGET = Path(digit_network.__file__).with_name(digit_network.WEIGHTS)
@@ -56,7 +57,7 @@ def accuracy(network: torch.nn.Module, images: ImageSet) -> float:
     network.eval()
     right = 0
     for x, y in zip(images.images.split(1000), images.labels.split(1000), strict=True):  # type: ignore[union-attr]
-        right += int((network(digit_network.normalise(x)).argmax(1) == y).sum())
+        right += int((network(normalise(x)).argmax(1) == y).sum())
     network.train()
     return right / len(images)
 
@@ -80,7 +81,7 @@ def main(settings: Settings) -> None:
         order = torch.randperm(len(train))[: len(train) // settings.batch * settings.batch]
         total = 0.0
         for index in order.split(settings.batch):
-            x = jitter(digit_network.normalise(train.images[index])).contiguous(memory_format=torch.channels_last)
+            x = jitter(normalise(train.images[index])).contiguous(memory_format=torch.channels_last)
             with torch.autocast("cpu", torch.bfloat16):
                 logits = network(x)
             loss = F.cross_entropy(logits.float(), train.labels[index])

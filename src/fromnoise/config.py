@@ -65,13 +65,14 @@ DEFAULT_BUDGETS: Mapping[str, dict[str, Any]] = {
 INFINITY = float("inf")
 # The least and the largest value of settings that have them.
 RANGES: Mapping[str, tuple[float, float]] = {
-    "T": (2, INFINITY),
-    "logsnr_std": (1e-6, INFINITY),
+    "T": (2, 100_000),
+    "logsnr_mean": (-30, 30),
+    "logsnr_std": (1e-6, 30),
     "blocks": (1, INFINITY),
     "dropout": (0, 0.99),
     "label_dropout": (0, 1),
     "batch": (1, INFINITY),
-    "lr": (1e-12, INFINITY),
+    "lr": (1e-12, 1e12),
     "weight_decay": (0, INFINITY),
     "warmup": (0, INFINITY),
     "decay": (0, 1),
@@ -82,11 +83,6 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "m": (1, INFINITY),
 }
 BUDGETS = ("minutes", "epochs", "steps")
-SUMMARIES = {
-    "fast": "a good model in minutes on two CPU cores (the default)",
-    "chapter": "the lab chapter as written: UNet2DModel, T = 500, ε, Adam 1e-4, 200 epochs",
-    "tiny": "seconds, for trying things out; the digits stay rough",
-}
 
 
 def preset(name: str) -> Config:
@@ -103,8 +99,8 @@ def with_budget(config: Config, preset_name: str) -> Config:
     if len(given) > 1:
         raise UserError(f"give one budget, not {' and '.join('--' + name for name in given)}")
     for name, value in given.items():
-        if value <= 0:
-            raise UserError(f"--{name} must be above 0, not {value}")
+        if not 0 < value < INFINITY:
+            raise UserError(f"--{name} must be above 0 and finite, not {value}")
     budget = given or DEFAULT_BUDGETS[preset_name]
     return dataclasses.replace(config, training=dataclasses.replace(config.training, **budget))
 

@@ -9,6 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fromnoise.errors import UserError
+
+UNFINISHED = ".fromnoise-"  # how the names of files begin that are not written to their end yet
+
+
+def check_writable(path: Path) -> None:
+    """Raise UserError when nothing can be written at `path`, before the work that would be lost."""
+    place = path.absolute().parent
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise UserError(f"{path} cannot be written: {place} is no folder that you may write to")
+
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
@@ -18,7 +31,7 @@ def whole(path: Path) -> Iterator[Path]:
     writers which look at it (Pillow, NumPy) behave.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f"{UNFINISHED}{path.stem}.", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -38,7 +51,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     `path` must not exist yet.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}{path.name}.", dir=path.parent))
     try:
         yield temporary
         for file in temporary.rglob("*"):

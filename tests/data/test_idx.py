@@ -119,7 +119,7 @@ def test_files_loose_in_the_root_are_told_apart_by_their_labels(tmp_path, write_
     written = write_idx_set(tmp_path, suffix=suffix)
     assert idx.find("mnist", tmp_path) is None
     assert idx.find("fashion_mnist", tmp_path) == tmp_path
-    monkeypatch.setitem(idx.TEST_LABELS_MD5, "mnist", written["md5"])
+    monkeypatch.setattr(idx, "MNIST_TEST_LABELS_MD5", written["md5"])
     assert idx.find("mnist", tmp_path) == tmp_path
     assert idx.find("fashion_mnist", tmp_path) is None
 

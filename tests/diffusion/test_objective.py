@@ -101,7 +101,7 @@ CONVERSIONS = {
 def test_a_known_error_has_the_loss_worked_out_by_hand(randn, kind, loss_on, scale):
     x0, noise = scale * randn(6, 1, 2, 2), randn(6, 1, 2, 2, seed=1)
     errors = Objective(LEVELS["lognormal"], loss_on).errors(off_by(0.3, kind, x0, noise, scale), x0, noise, U)
-    logsnr = LEVELS["lognormal"](U)
+    logsnr = LEVELS["lognormal"](U) + 2 * math.log(scale)  # as the network sees it
     a, b = (1 / (1 + torch.exp(-logsnr))).sqrt(), (1 / (1 + torch.exp(logsnr))).sqrt()
     factor = CONVERSIONS.get((kind, loss_on), lambda a, b: torch.ones_like(a))(a, b)
     torch.testing.assert_close(errors, (0.3 * factor) ** 2, rtol=1e-10, atol=0)
@@ -114,7 +114,8 @@ def test_the_weighted_loss_weighs_the_error_of_the_noise_at_each_step(randn, kin
     errors = objective.errors(off_by(0.3, kind, x0, noise, 0.4), x0, noise, U)
     t = (1 + 100 * U).long()
     alpha, abar = TABLE.alphas[t], TABLE.alphas_cumprod[t]
-    conversion = CONVERSIONS.get((kind, "eps"), lambda a, b: 1.0)(abar.sqrt(), (1 - abar).sqrt())
+    seen = 0.4**2 * abar / (0.4**2 * abar + 1 - abar)  # ᾱ of data brought to unit deviation
+    conversion = CONVERSIONS.get((kind, "eps"), lambda a, b: 1.0)(seen.sqrt(), (1 - seen).sqrt())
     weight = (1 - alpha) / (2 * alpha * (1 - abar))  # w_t with σ² = 1 − α_t
     torch.testing.assert_close(errors, weight * (0.3 * conversion) ** 2, rtol=1e-9, atol=0)
 
@@ -194,3 +195,29 @@ def test_the_simple_loss_of_v_is_finite_at_pure_noise(randn):
 def test_an_unknown_quantity_is_refused_and_the_known_ones_listed():
     with pytest.raises(UserError, match=r"'score'.*eps, x0, v"):
         Objective(LEVELS["uniform"], "score")
+
+
+def test_lognormal_levels_of_scaled_data_are_those_of_unit_data_as_the_network_sees_them(randn):
+    scale, seen = 0.3, []
+
+    def network(x, condition):
+        seen.append(condition)
+        return x
+
+    denoiser = Denoiser(network, "v", scale)
+    Objective(LogNormal(1.0, 2.4, scale)).errors(denoiser, scale * randn(6, 3), randn(6, 3, seed=1), U)
+    torch.testing.assert_close(seen[0].double(), LogNormal(1.0, 2.4)(U), rtol=1e-6, atol=1e-5)
+
+
+def test_the_weighted_loss_follows_the_posterior_variance_from_t_2_on(randn):
+    x0, noise = randn(6, 3), randn(6, 3, seed=1)
+    levels = UniformSteps(TABLE, first_t=2)
+    errors = Objective(levels, weighted=True, variance="posterior").errors(
+        off_by(0.3, "eps", x0, noise, 1.0), x0, noise, U
+    )
+    t = levels.steps(U)
+    alpha, abar, sigma2 = TABLE.alphas[t], TABLE.alphas_cumprod[t], TABLE.posterior_variance[t]
+    weight = (1 - alpha) ** 2 / (2 * sigma2 * alpha * (1 - abar))
+    torch.testing.assert_close(errors, weight * 0.3**2, rtol=1e-9, atol=0)
+    with pytest.raises(UserError, match="--first-t 2"):
+        Objective(UniformSteps(TABLE), weighted=True, variance="posterior")

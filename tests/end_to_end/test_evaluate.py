@@ -27,6 +27,22 @@ def test_images_from_anywhere_are_scored(fromnoise, tmp_path):
     assert "score.json is already there" in refused.stderr
 
 
+def test_a_run_whose_images_are_gone_is_scored_without_copycat(fromnoise, tmp_path):
+    random = np.random.default_rng(0)
+    arrays = {"arr_0": random.integers(0, 255, (600, 16, 16, 1), dtype=np.uint8)}
+    np.savez(tmp_path / "mine.npz", **arrays)
+    words = ("run", "--preset", "tiny", "--data", "mine.npz", "--steps", "3", "--n", "60", "--out", "run")
+    report = fromnoise(*words, cwd=tmp_path).stdout
+    assert "say little of images other than digits" in report
+    (tmp_path / "mine.npz").rename(tmp_path / "moved.npz")
+    done = fromnoise("evaluate", "--generated", "run", "--reference", "moved.npz:heldout", "--json", "-", cwd=tmp_path)
+    score = json.loads(done.stdout)
+    assert score["metrics"]["fid"]["copycat"] is None
+    assert any("not there any more, or have changed" in note for note in score["notes"])
+    ours = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert score["metrics"]["fid"]["value"] == ours["metrics"]["fid"]["value"]
+
+
 def test_an_export_is_true_to_the_byte_and_reads_back_with_its_classes(fromnoise, tmp_path):
     fromnoise("data", "export", "digits:heldout", "out", "--by-class", cwd=tmp_path)
     from fromnoise.data import digits, folder

@@ -57,7 +57,10 @@ def test_an_existing_file_is_not_replaced_unless_asked(finished, fromnoise, tmp_
     refused = fromnoise(*words, "--out", "mine.png", cwd=tmp_path, code=2)
     assert "already there" in refused.stderr
     assert (tmp_path / "mine.png").read_bytes() == b"precious"
-    fromnoise(*words, "--out", "folder", "--overwrite", cwd=tmp_path, code=2)
+    assert "images are written as" in fromnoise(*words, "--out", "x.jpg", cwd=tmp_path, code=2).stderr
+    assert "cannot be written" in fromnoise(*words, "--out", "mine.png/x.png", cwd=tmp_path, code=2).stderr
+    fromnoise(*words, "--out", "folder", cwd=tmp_path)
+    assert "name a new folder" in fromnoise(*words, "--out", "folder", "--overwrite", cwd=tmp_path, code=2).stderr
     fromnoise(*words, "--out", "mine.png", "--overwrite", cwd=tmp_path)
     assert pixels(tmp_path / "mine.png").shape == (36, 36)
 
@@ -67,6 +70,8 @@ def test_an_existing_file_is_not_replaced_unless_asked(finished, fromnoise, tmp_
     (("run", "--label", "10"), "classes 0 to 9"),
     (("run", "--steps", "0"), "at least 1 step"),
     (("run", "--n", "0"), "cannot draw 0"),
+    (("run", "--first", "-1"), "numbered from 0"),
+    (("run", "--guidance", "nan"), "guidance is a number"),
     (("run", "--eta", "3", "--sampler", "ddim"), "eta must lie"),
     (("run", "--steps", "2000", "--spacing", "t"), "the schedule has 1000 steps"),
 ])  # fmt: skip

@@ -3,6 +3,7 @@ import torch
 
 from fromnoise.data import digits, idx
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.pixels import normalise
 from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
 from fromnoise.evaluation import digit_network
@@ -13,7 +14,7 @@ def accuracy(images):
     network = digit_network.packaged()
     pixels = resize(images.images, (32, 32))
     with torch.inference_mode():
-        read = torch.cat([network(digit_network.normalise(part)).argmax(1) for part in pixels.split(500)])
+        read = torch.cat([network(normalise(part)).argmax(1) for part in pixels.split(500)])
     return (read == images.labels).float().mean().item()
 
 

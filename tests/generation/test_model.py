@@ -3,8 +3,9 @@ import torch
 from safetensors.torch import save_file
 
 from fromnoise.config import preset
+from fromnoise.data.pixels import normalise, quantise
 from fromnoise.errors import UserError
-from fromnoise.generation.model import Model, Shape, check, normalise, quantise
+from fromnoise.generation.model import Model, Shape, check
 
 
 def test_a_saved_model_comes_back_whole(tiny_model, tmp_path):

@@ -49,6 +49,12 @@ def test_measuring_leaves_the_network_as_it_was(tiny_model):
         assert parameter.grad is None
 
 
+def test_dropout_does_not_spoil_the_comparison(images, config_of):
+    config = config_of(network={"dropout": 0.3})
+    found = plan.measure(Model.build(config, Shape.of(images, config)), CPU)
+    assert all(candidate.agreement > 0.99 for candidate in found)
+
+
 @pytest.fixture
 def model(images, config_of):
     def make(**training):

@@ -88,6 +88,20 @@ def test_a_checkpoint_that_fails_half_way_leaves_nothing(folder, tiny_model, mon
     assert [item.name for item in folder.checkpoints.iterdir()] == ["000001"]
 
 
+def test_leftovers_of_a_killed_writer_are_swept_and_nothing_else(folder, config_of, images):
+    folder.path.mkdir()
+    (folder.path / ".fromnoise-config.x.json").write_text("{")
+    folder.check(config_of(), images)  # a folder with no more than that is free
+    (folder.path / ".git").mkdir()
+    (folder.path / ".git" / "HEAD").write_text("precious")
+    folder.samples.mkdir()
+    (folder.samples / ".fromnoise-images.y.npz").write_text("half")
+    folder.sweep()
+    assert sorted(str(path.relative_to(folder.path)) for path in folder.path.rglob("*") if path.is_file()) == [
+        ".git/HEAD"
+    ]
+
+
 def test_no_checkpoint_yet_is_an_error_that_says_so(folder):
     with pytest.raises(UserError, match="no checkpoint yet"):
         folder.model_file()

@@ -16,11 +16,13 @@ from fromnoise.training.trainer import Trainer, accelerator
 @pytest.fixture
 def train(tmp_path, images):
     def run(config, name="run", **handlers):
+        """Train in a folder of that name; returns the folder and the outcome."""
         folder = RunFolder(tmp_path / name)
         model = Model.build(config, Shape.of(images, config))
         with folder.open(config, images):
             return folder, Trainer(model, images, folder, accelerator("cpu"), **handlers).run()
 
+    run.path = tmp_path
     return run
 
 
@@ -130,7 +132,7 @@ def test_the_seed_decides_everything(train, config_of):
 
 @pytest.mark.parametrize("diffusion", [
     {"prediction": "eps", "levels": "uniform", "schedule": "linear", "T": 500, "unit_scale": False},
-    {"prediction": "eps", "levels": "uniform", "loss": "weighted"},
+    {"prediction": "eps", "levels": "uniform", "loss": "weighted", "first_t": 2},
     {"prediction": "x0", "loss_on": "v"},
 ])  # fmt: skip
 def test_every_kind_of_objective_learns(train, config_of, diffusion):
@@ -144,3 +146,63 @@ def test_a_device_that_is_not_there_is_refused():
         pytest.skip("there is a GPU here")
     with pytest.raises(UserError, match="--device cuda is not available"):
         accelerator("cuda")
+
+
+def test_a_compiler_that_fails_leaves_an_eager_training(train, config_of, monkeypatch):
+    from fromnoise.training import plan
+
+    def broken(network):
+        def call(*args):
+            raise RuntimeError("no such instruction")
+
+        return call
+
+    monkeypatch.setattr(torch, "compile", broken)
+    monkeypatch.setattr(plan, "compiler", lambda: "g++")
+    monkeypatch.setattr(plan, "LONG", 0.0)
+    monkeypatch.setattr(plan, "matrix_rate", lambda device, precision: 1e18)
+    said = []
+    folder, outcome = train(config_of(training={"steps": 8, "compile": "auto"}), say=said.append)
+    assert "compiling failed (no such instruction): going on eager" in said
+    assert not outcome.plan.compiled
+    plain, _ = train(config_of(training={"steps": 8, "compile": "off"}), "plain")
+    assert outcome.steps == 8
+    # Compiling would have trained channels-last, where kernels round differently.
+    assert folder.records()[-1]["loss"] == pytest.approx(plain.records()[-1]["loss"], rel=1e-3)
+    with pytest.raises(RuntimeError, match="no such instruction"):
+        train(config_of(training={"steps": 8, "compile": "on"}), "on")
+
+
+def test_a_damaged_checkpoint_is_said_and_the_one_before_goes_on(train, config_of):
+    config = config_of(training={"steps": 10, "checkpoint_every": 4})
+    whole, _ = train(config, "whole")
+    folder, _ = train(config)
+    state = folder.checkpoint(10) / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:100])
+    said = []
+    train(config, say=said.append)
+    assert any("000010 is damaged" in text for text in said)
+    assert "going on from step 8" in said
+    assert_same(final_tensors(whole), final_tensors(folder))
+
+
+def test_a_quartile_without_images_is_null_in_the_log(train, config_of):
+    folder, _ = train(config_of(training={"steps": 2, "batch": 1, "log_every": 1}))
+    records = folder.records()
+    assert sum(records[0][f"loss_q{k}"] is None for k in range(1, 5)) == 3
+    assert "NaN" not in folder.log_file.read_text()
+
+
+def test_what_is_not_finite_is_never_saved(train, config_of, monkeypatch):
+    real = Trainer._train_step
+
+    def poisoned(self):
+        norm = real(self)
+        if self.step == 3:
+            next(self.network.parameters()).data.fill_(float("nan"))
+        return norm
+
+    monkeypatch.setattr(Trainer, "_train_step", poisoned)
+    with pytest.raises(UserError, match="not finite any more at step 3"):
+        train(config_of(training={"steps": 9, "checkpoint_every": 1, "log_every": 100}))
+    assert RunFolder(train.path / "run").steps() == [1, 2]

@@ -16,6 +16,8 @@ from fromnoise.files import whole
 # What NumPy and zipfile raise for a damaged, encrypted or foreign file; TypeError: one bare array (.npy).
 UNREADABLE = (OSError, ValueError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
+MOST_CLASSES = 10_000
+
 
 def load(path: Path) -> ImageSet:
     """The images of an .npz file, and its `labels` if it has any; raises UserError when they do not fit."""
@@ -34,8 +36,13 @@ def load(path: Path) -> ImageSet:
         raise UserError(
             f"{path}: '{key}' is {images.dtype} {images.shape}; images must be uint8, N×H×W×C with C = 1 or 3"
         )
-    if labels is not None and (labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or (labels < 0).any()):
-        raise UserError(f"{path}: 'labels' must be one whole number from 0 up for each image")
+    if labels is not None and (
+        labels.ndim != 1
+        or not np.issubdtype(labels.dtype, np.integer)
+        or (labels < 0).any()
+        or (labels >= MOST_CLASSES).any()
+    ):
+        raise UserError(f"{path}: 'labels' must be one whole number from 0 to {MOST_CLASSES - 1} for each image")
     return ImageSet(
         str(path),
         torch.from_numpy(images.transpose(0, 3, 1, 2).copy()),

@@ -43,7 +43,7 @@ def load(folder: Path, size: tuple[int, int] | None = None) -> ImageSet:
     for path, picture in zip(paths, pictures, strict=True):
         if picture.shape[:2] != first:
             (h, w), (hh, ww) = first, picture.shape[:2]
-            raise UserError(f"{path} is {hh}×{ww} where {paths[0].name} is {h}×{w}; say --size to resize them all")
+            raise UserError(f"{path} is {hh}×{ww} where {paths[0].name} is {h}×{w}; make them one size")
     channels = max(picture.shape[2] for picture in pictures)
     stack = np.stack([np.broadcast_to(picture, (*first, channels)) for picture in pictures])
     return ImageSet(str(folder), torch.from_numpy(stack.transpose(0, 3, 1, 2).copy()), _labels(folder, paths))

@@ -19,7 +19,7 @@ SETS = {
 }
 STEMS = {"train": "train", "test": "t10k"}
 # The two sets' files have the same names: what lies loose in the root is told apart by its labels.
-TEST_LABELS_MD5 = {"mnist": "27ae3e4e09519cfbb04c329615203637", "fashion_mnist": None}
+MNIST_TEST_LABELS_MD5 = "27ae3e4e09519cfbb04c329615203637"
 
 
 def default_root() -> Path:
@@ -79,7 +79,7 @@ def _whose(place: Path) -> str:
     labels = read_idx(_existing(place, STEMS["test"], "labels-idx1"))
     digest = hashlib.md5(np.array([0, 0, 8, 1], np.uint8).tobytes() + np.array([len(labels)], ">u4").tobytes())
     digest.update(labels.tobytes())
-    return "mnist" if digest.hexdigest() == TEST_LABELS_MD5["mnist"] else "fashion_mnist"
+    return "mnist" if digest.hexdigest() == MNIST_TEST_LABELS_MD5 else "fashion_mnist"
 
 
 def _download(name: str, root: Path) -> Path:

@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from fromnoise.errors import UserError
 
@@ -19,7 +16,7 @@ class DataSettings:
     """Train on a balanced, seeded draw of this many images; all of them when not given."""
     size: str = "32"
     """Height and width in pixels, "32" or "24x40"; images of another size are resized (antialiased)."""
-    data_root: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    data_root: Path | None = None
     """Where mnist and fashion_mnist lie or are downloaded to; default: $FROMNOISE_DATA, then ~/.cache/fromnoise."""
 
 

@@ -109,7 +109,7 @@ def _load_path(path: Path, size: tuple[int, int] | None) -> ImageSet:
 def _split(images: ImageSet) -> Parts:
     """Eight images in ten to train, one for each of the other parts; of each class alike, however rare.
 
-    An image that is there twice may train only: its copies are taken out of the other parts.
+    An image that is there twice is in one part only: first of all in train, then in heldout.
     """
     order = rng.generator(SPLIT_SEED, "parts", len(images)).permutation(len(images))
     if images.labels is not None:
@@ -122,12 +122,14 @@ def _split(images: ImageSet) -> Parts:
     if len(images) < SHARE:
         return Parts(images, None, None)
     train = part("train", (place != SHARE // 2) & (place != SHARE - 1))
-    return Parts(
-        train, _less(part("val", place == SHARE // 2), train), _less(part("heldout", place == SHARE - 1), train)
-    )
+    heldout = _less(part("heldout", place == SHARE - 1), train)
+    val = _less(part("val", place == SHARE // 2), train)
+    return Parts(train, _less(val, heldout), heldout)
 
 
-def _less(images: ImageSet, other: ImageSet) -> ImageSet | None:
+def _less(images: ImageSet | None, other: ImageSet | None) -> ImageSet | None:
+    if images is None or other is None:
+        return images
     try:
         return images.without(other)
     except UserError:

@@ -70,10 +70,6 @@ class Denoiser:
         """The levels at which the network sees data of unit deviation."""
         return logsnr + 2 * math.log(self.scale)
 
-    def outer(self, logsnr: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """The levels of x whose `inner` levels are given."""
-        return logsnr - 2 * math.log(self.scale)
-
     def shrink(self, x: Float[Tensor, "n *d"], logsnr: Float[Tensor, " n"]) -> Float[Tensor, "n *d"]:
         """x as the network sees it, of unit deviation."""
         if self.scale == 1.0:
@@ -85,7 +81,7 @@ class Denoiser:
         self, x: Float[Tensor, "n *d"], logsnr: Float[Tensor, "#n"], label: Int64[Tensor, " n"] | None = None
     ) -> Float[Tensor, "n *d"]:
         """The network's own prediction for x at the levels `logsnr`, about data of unit deviation."""
-        levels = logsnr.expand(len(x))
+        levels = logsnr.expand(x.shape[0])
         told = self.condition(self.inner(levels)).to(x.device)
         seen = self.shrink(x, levels)
         return self.network(seen, told) if label is None else self.network(seen, told, label)

@@ -1,5 +1,6 @@
 """The objective: at which levels a batch is learnt, and how the errors count (38)–(40)."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from fromnoise.diffusion.denoiser import Denoiser
 from fromnoise.diffusion.schedule import Schedule
 from fromnoise.errors import UserError
 
-# From u in (0, 1), evenly spread, to levels for data of unit deviation, and to the next clearer level of each.
+# From u in (0, 1), evenly spread, to the levels of noisy data; low u is little noise.
 Levels = Callable[[Float64[Tensor, " n"]], Float64[Tensor, " n"]]
 
 
@@ -45,14 +46,18 @@ class UniformSteps:
 
 @dataclass(frozen=True)
 class LogNormal:
-    """λ normal, that is b/a log-normal (Karras et al. 2022, table 1): mid levels, where there is most to learn."""
+    """λ normal, that is b/a log-normal (Karras et al. 2022, table 1): mid levels, where there is most to learn.
+
+    Mean and deviation are those for data of unit deviation; data of deviation `scale` has its levels 2·ln scale lower.
+    """
 
     mean: float
     std: float
+    scale: float = 1.0
 
     def __call__(self, u: Float64[Tensor, " n"]) -> Float64[Tensor, " n"]:
         """The levels of u; low u is little noise, as with `UniformSteps`."""
-        return self.mean + self.std * torch.special.ndtri(1 - u)
+        return self.mean - 2 * math.log(self.scale) + self.std * torch.special.ndtri(1 - u)
 
 
 def bound_weight(
@@ -73,22 +78,29 @@ def bound_weight(
 class Objective:
     """The training loss of a denoiser: simple (38) or weighted as in the bound (33).
 
-    levels    from u in (0, 1) to levels, for data of unit deviation
+    levels    from u in (0, 1) to levels of x; low u is little noise
     loss_on   the quantity whose error is squared; the network's own prediction when None
-    weighted  weight each step by `bound_weight` of the forward variance; needs `UniformSteps`
+    weighted  weight each step by `bound_weight`; needs `UniformSteps`
+    variance  of the backward steps whose divergence is weighed: `posterior` needs first_t ≥ 2, `forward` does not
     """
 
     levels: Levels
     loss_on: str | None = None
     weighted: bool = False
+    variance: str = "forward"
 
     def __post_init__(self) -> None:
         if self.weighted and not isinstance(self.levels, UniformSteps):
             raise UserError("the weighted loss is a sum over the steps of a schedule: it needs --levels uniform")
         if self.weighted and self.loss_on not in ("eps", None):
             raise UserError("the weighted loss weighs the error of eps: leave --loss-on away or say eps")
-        if isinstance(self.levels, UniformSteps) and self.weighted and self.levels.table.alphas[-1] == 0:
-            raise UserError("the weighted loss is infinite at pure noise: it does not go with zero terminal SNR")
+        if self.weighted and isinstance(self.levels, UniformSteps):
+            if self.levels.table.alphas[-1] == 0:
+                raise UserError("the weighted loss is infinite at pure noise: it does not go with zero terminal SNR")
+            if self.variance == "posterior" and self.levels.first_t < 2:
+                raise UserError(
+                    "the posterior variance's weight is infinite at t = 1: --first-t 2 or --variance forward"
+                )
         if self.loss_on is not None:
             choose("prediction", self.loss_on, dict.fromkeys(prediction.PREDICTIONS))
 
@@ -101,8 +113,8 @@ class Objective:
         label: Int64[Tensor, " n"] | None = None,
     ) -> Float[Tensor, " n"]:
         """The loss of each row: its mean is what training minimises; u (0, 1) chooses the rows' levels."""
-        inner = self.levels(u)
-        outer = denoiser.outer(inner)
+        outer = self.levels(u)
+        inner = denoiser.inner(outer)
         x = forward.jump(x0, noise, outer)
         output = denoiser.output(x, outer, label).to(x0.dtype)
         kind = "eps" if self.weighted else self.loss_on or denoiser.prediction
@@ -116,4 +128,4 @@ class Objective:
     def _weights(self, u: Float64[Tensor, " n"]) -> Float64[Tensor, " n"]:
         assert isinstance(self.levels, UniformSteps)
         t, logsnr = self.levels.steps(u), self.levels.table.logsnr
-        return bound_weight("forward", logsnr[t - 1], logsnr[t])
+        return bound_weight(self.variance, logsnr[t - 1], logsnr[t])

@@ -1,6 +1,6 @@
 """Samplers: from noise to data along a list of levels, all with one signature and one loop.
 
-    x = SAMPLERS["dpm++"](settings)(denoise, x, levels, noise, callback)
+    x = sampler(settings)(denoise, x, levels, noise, callback)
 
 denoise    (x, λ) → (x̂_0, ε̂), a `Denoiser` with its label bound
 x          the start, N(0, I) at levels[0]

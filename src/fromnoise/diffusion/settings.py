@@ -27,7 +27,7 @@ class DiffusionSettings:
     logsnr_std: float = 2.4
     """Standard deviation of λ for lognormal levels."""
     loss: Literal["simple", "weighted"] = "simple"
-    """Mean square of the prediction's error (38), or each step weighted as in the bound (33)."""
+    """Mean square of the prediction's error (38), or each step weighted as in the bound (33) for --variance."""
     loss_on: Prediction | None = None
     """The quantity whose error is squared; the prediction itself when not given."""
     unit_scale: bool = True

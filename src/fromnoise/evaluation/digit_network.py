@@ -7,7 +7,6 @@ the 55,000 MNIST training digits that are not among the packaged `digits`.
 
 from importlib import resources
 
-import torch
 from jaxtyping import Float
 from safetensors.torch import load
 from torch import Tensor, nn
@@ -57,8 +56,3 @@ def packaged() -> DigitNetwork:
     network = DigitNetwork()
     network.load_state_dict(load(packaged_bytes()))
     return network.eval().requires_grad_(False)
-
-
-def normalise(images: Tensor) -> Tensor:
-    """uint8 grey images as the network wants them: float32 in [−1, 1]."""
-    return images.to(torch.float32) / 127.5 - 1

@@ -9,6 +9,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from fromnoise.choices import choose
+from fromnoise.data.pixels import normalise
 from fromnoise.data.resize import resize
 from fromnoise.evaluation import digit_network
 
@@ -37,27 +38,28 @@ class Features:
         return torch.cat(parts)
 
 
-def digits() -> Features:
+def digits(device: torch.device) -> Features:
     """The packaged digit network's 64 features: grey 32×32; colour is turned to luminance, other sizes resized."""
-    network = digit_network.packaged()
+    network = digit_network.packaged().to(device)
 
     def extract(images: Tensor) -> Tensor:
+        images = images.to(device)
         grey = _luminance(images) if images.shape[1] == 3 else images
         sized = resize(grey, (digit_network.SIZE, digit_network.SIZE))
-        return network.features(digit_network.normalise(sized))
+        return network.features(normalise(sized))
 
     sha256 = hashlib.sha256(digit_network.packaged_bytes()).hexdigest()
     return Features("digits", digit_network.FEATURES, sha256, extract)
 
 
-FEATURES: Mapping[str, Callable[[], Features]] = {"digits": digits}
+FEATURES: Mapping[str, Callable[[torch.device], Features]] = {"digits": digits}
 
 
-def features(name: str) -> Features:
-    """The extractor called `name`; raises UserError, listing them, for another name."""
-    return choose("features", name, FEATURES)()
+def features(name: str, device: torch.device | None = None) -> Features:
+    """The extractor called `name`, computing on `device` (the CPU); raises UserError for a name that is not known."""
+    return choose("features", name, FEATURES)(device or torch.device("cpu"))
 
 
 def _luminance(images: Tensor) -> Tensor:
-    weights = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    weights = torch.tensor([0.299, 0.587, 0.114], device=images.device).view(1, 3, 1, 1)
     return (images.float() * weights).sum(dim=1, keepdim=True).round().to(torch.uint8)

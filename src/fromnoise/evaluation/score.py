@@ -63,17 +63,21 @@ def score(contest: Contest, features: Features, seed: int = 0, progress: Progres
     reference = moments(contest.reference, "reference")
     fid = distance(moments(contest.generated, "generated"), reference)
     notes = list(contest.notes)
+    if features.name == "digits" and not _digits(contest.reference):
+        notes.append("digit features say little of images other than digits: compare only scores on the same data")
+    if contest.floor is not None and contest.train is None:
+        notes.append("what the model was trained on is not known: the floor may hold some of it (--train)")
     floor = copycat = None
-    if contest.floor is not None:
+    if contest.floor is not None and len(contest.floor) >= FEWEST:
         draws = _disjoint(contest.floor, n, seed)
         values = [distance(moments(draw, "floor"), reference) for draw in draws]
         floor = _summary(values, len(draws[0]))
-    if contest.train is not None:
+    if contest.train is not None and len(contest.train) >= FEWEST:
         draws = _disjoint(contest.train, n, seed)[:1]
         copycat = _summary([distance(moments(draws[0], "copycat"), reference)], len(draws[0]))
     for name, summary in (("floor", floor), ("copycat", copycat)):
         if summary is None:
-            notes.append(f"no {name}: the images it is drawn from are not known")
+            notes.append(f"no {name}: the images it is drawn from are not known, or fewer than {FEWEST}")
         elif summary["n"] < n:
             notes.append(f"the {name} is of {summary['n']} images, fewer than the {n} generated: it is biased upwards")
     if n <= features.dimension:
@@ -93,6 +97,10 @@ def score(contest: Contest, features: Features, seed: int = 0, progress: Progres
         },
         "notes": notes,
     }
+
+
+def _digits(images: ImageSet) -> bool:
+    return images.name.split(":")[0].split(" ")[-1] in ("digits", "mnist")
 
 
 def _disjoint(images: ImageSet, n: int, seed: int) -> list[ImageSet]:

@@ -68,12 +68,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"fromnoise: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):  # `fromnoise ... | head` is no error
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        print(f"fromnoise: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt as interrupt:
         print(f"fromnoise: {str(interrupt) or 'stopped'}", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # `fromnoise ... | head` is no error
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
 
 
 def _run(command: str, words: list[str]) -> int:

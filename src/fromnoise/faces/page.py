@@ -22,7 +22,7 @@ def draw_grid(
     """One grid, as the page's controls say; raises UserError for what the model cannot do."""
     settings = dataclasses.replace(model.config.sampling, sampler=sampler, sampling_steps=int(steps))  # type: ignore[arg-type]
     wanted = None if label == ANY else int(label)
-    drawing = Drawing(int(n), int(seed), label=wanted, guidance=guidance, sampler=settings)
+    drawing = Drawing(int(n), int(seed or 0), label=wanted, guidance=guidance, sampler=settings)
     return grid(draw_all(model, drawing, device))
 
 
@@ -46,7 +46,7 @@ def build(model: Model, device: torch.device) -> Any:
                 label = gradio.Dropdown([ANY, *map(str, range(classes))], value=ANY, label="class", visible=classes > 0)
                 guidance = gradio.Slider(1.0, 4.0, 1.0, step=0.1, label="guidance", visible=classes > 0)
                 sampler = gradio.Dropdown(list(SAMPLERS), value=own.sampler, label="sampler")
-                steps = gradio.Slider(1, 100, own.sampling_steps, step=1, label="steps")
+                steps = gradio.Slider(1, max(100, own.sampling_steps), own.sampling_steps, step=1, label="steps")
                 button = gradio.Button("Draw", variant="primary")
             picture = gradio.Image(label="images", format="png", interactive=False)
         button.click(draw, [n, seed, label, guidance, sampler, steps], picture, api_name="draw")

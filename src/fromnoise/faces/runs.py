@@ -27,5 +27,5 @@ def find_images(path: Path) -> Path:
     """The generated images of a run folder; raises UserError when it has none yet."""
     images = RunFolder(path).samples / "images.npz"
     if not images.is_file():
-        raise UserError(f"{path} has no generated images yet: fromnoise sample {path} --n 1000 --out images.npz")
+        raise UserError(f"{path} has no generated images yet: fromnoise sample {path} --n 1000 --out {images}")
     return images

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -9,10 +10,8 @@ def score_table(report: dict[str, Any]) -> Table:
     """FID with floor and copycat beside it."""
     fid, protocol = report["metrics"]["fid"], report["protocol"]
     reference = protocol["reference"]
-    table = Table(
-        title=f"FID in {protocol['features']['name']} features against {reference['n']:,} of {reference['name']}",
-        title_justify="left",
-    )
+    against = f"{reference['n']:,} of {escape(reference['name'])}"
+    table = Table(title=f"FID in {protocol['features']['name']} features against {against}", title_justify="left")
     table.add_column("")
     table.add_column("FID", justify="right")
     table.add_column("images", justify="right")

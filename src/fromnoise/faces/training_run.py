@@ -6,11 +6,14 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from accelerate import Accelerator
+
 from fromnoise.config import Config, to_json
 from fromnoise.data import sources
 from fromnoise.faces.arguments import TrainingArguments
 from fromnoise.faces.console import Bar, duration, results, say
 from fromnoise.faces.extras import extra
+from fromnoise.files import check_writable
 from fromnoise.generation.model import Model, Shape, check
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.trainer import Outcome, Trainer, accelerator
@@ -28,32 +31,48 @@ class Training:
 
 
 def print_configuration(config: Config) -> None:
-    """The whole configuration as JSON on stdout, for --dry-run."""
+    """The whole configuration, checked, as JSON on stdout, for --dry-run."""
+    check(config)
     results.print_json(json.dumps(to_json(config)))
 
 
+def ready(arguments: TrainingArguments) -> Accelerator:
+    """The device, once all that can be known without the data is found in order; raises UserError where it is not."""
+    check(arguments.config)
+    if arguments.config.training.tensorboard:
+        extra("tensorboard", "tensorboard")
+    out = _out(arguments)
+    RunFolder(out).check_settings(arguments.config)
+    check_writable(out / "config.json")
+    return accelerator(arguments.device)
+
+
+def prepared(arguments: TrainingArguments, device: Accelerator) -> sources.Parts:
+    """The data, read (and downloaded) by the first process before the others."""
+    with device.main_process_first():
+        return sources.prepare(arguments.config.data, arguments.config.seed)
+
+
 @contextmanager
-def trained(arguments: TrainingArguments, parts: sources.Parts) -> Iterator[Training]:
+def trained(arguments: TrainingArguments, device: Accelerator, parts: sources.Parts) -> Iterator[Training]:
     """Train as `arguments` say, holding the run folder's lock until the block ends.
 
     Raises UserError, before anything is written, for settings that do not go together; Interrupted after Ctrl-C.
     """
-    config, out = arguments.config, arguments.out
-    assert out is not None, "parse_training fills it in"
-    check(config)
-    if config.training.tensorboard:
-        extra("tensorboard", "tensorboard")
-    folder = RunFolder(Path(out))
+    config, folder = arguments.config, RunFolder(_out(arguments))
     model = Model.build(config, Shape.of(parts.train, config))
     model.objective()  # refuses what `check` does not know of
-    device = accelerator(arguments.device)
-    with folder.open(config, parts.train) if device.is_main_process else nullcontext():
+    quiet = not device.is_main_process
+    with nullcontext() if quiet else folder.open(config, parts.train):
         device.wait_for_everyone()
-        quiet = not device.is_main_process
         with Bar("training", quiet=quiet) as bar:
             tell = (lambda text: None) if quiet else say
-            trainer = Trainer(model, parts.train, folder, device, bar.tick, tell)
-            outcome = trainer.run()
+            outcome = Trainer(model, parts.train, folder, device, bar.tick, tell).run()
         if not quiet and not outcome.already_finished:
             say(f"trained {outcome.steps:,} steps in {duration(outcome.seconds)}: {folder.model_file()}")
-        yield Training(config, parts, folder, outcome, device.is_main_process)
+        yield Training(config, parts, folder, outcome, not quiet)
+
+
+def _out(arguments: TrainingArguments) -> Path:
+    assert arguments.out is not None, "parse_training fills it in"
+    return arguments.out

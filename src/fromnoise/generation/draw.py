@@ -5,6 +5,7 @@ In bf16 the last micro-batch is filled up, since kernels round differently for a
 differences do not reach the eighth bit.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -14,11 +15,12 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from fromnoise import rng
+from fromnoise.data.pixels import quantise
 from fromnoise.diffusion.denoiser import Denoiser, guided
 from fromnoise.diffusion.samplers import Callback, levels_for, sampler
 from fromnoise.diffusion.settings import SamplerSettings
 from fromnoise.errors import UserError
-from fromnoise.generation.model import Model, quantise
+from fromnoise.generation.model import Model
 
 MICRO_BATCH = 64
 GOLDEN = (5**0.5 - 1) / 2
@@ -76,6 +78,8 @@ def draw(
     `callback` sees every sampler step of the first micro-batch (padding included); `progress` is told of network
     calls done and to do. Raises UserError before any work for what the model cannot do.
     """
+    if drawing.first < 0 or not math.isfinite(drawing.guidance):
+        raise UserError(f"images are numbered from 0 and guidance is a number: not {drawing.first}, {drawing.guidance}")
     if drawing.n < 1:
         raise UserError(f"cannot draw {drawing.n} images")
     device = device or torch.device("cpu")
@@ -84,6 +88,8 @@ def draw(
     run = sampler(settings)
     labels = labels_for(model, drawing)
     network = model.network.to(device).eval()
+    if model.channels_last:
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     denoiser = model.denoiser(network)
     done, total = 0, -(-drawing.n // MICRO_BATCH) * (len(levels) - 1)
 
@@ -125,6 +131,14 @@ def draw_all(
 ) -> UInt8[Tensor, "n c h w"]:
     """All images of a drawing at once."""
     return torch.cat(list(draw(model, drawing, device, progress=progress)))
+
+
+def own_precision(model: Model, device: torch.device) -> str:
+    """The precision a model was trained in where the device computes in it, else fp32: no measurement, so that the
+    same machine always draws the same images."""
+    if model.precision == "bf16" and device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return "fp32"
+    return model.precision
 
 
 def _bound(

@@ -1,12 +1,12 @@
 """A model: a network, its configuration, and what it has to know of the data it learnt."""
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fromnoise import rng
 from fromnoise.config import Config, from_json, to_json
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.pixels import normalise
 from fromnoise.data.settings import parse_size
 from fromnoise.diffusion import objective
 from fromnoise.diffusion.denoiser import ByStep, Denoiser, by_logsnr
@@ -45,7 +46,7 @@ class Shape:
         if images.images.min() == images.images.max():
             raise UserError(f"{images.name}: all pixels have the same value; there is nothing to learn")
         shares: tuple[float, ...] = ()
-        if images.labels is not None and config.network.labels and images.classes > 1:
+        if images.labels is not None and config.network.told_labels and images.classes > 1:
             counts = images.labels.bincount(minlength=images.classes).double()
             shares = tuple((counts / counts.sum()).tolist())
         return cls(*images.shape, scale, shares)
@@ -68,6 +69,9 @@ class Model:
     config: Config
     shape: Shape
     network: nn.Module
+    precision: str = "fp32"
+    """What it was trained in, and is drawn in where the device has it."""
+    channels_last: bool = False
 
     @classmethod
     def build(cls, config: Config, shape: Shape) -> "Model":
@@ -100,7 +104,7 @@ class Model:
         settings = self.config.diffusion
         by_step = self.config.network.network == "chapter"
         return Denoiser(
-            network or self.network,
+            self.network if network is None else network,
             settings.prediction,
             self.shape.scale,
             ByStep(self.table) if by_step else by_logsnr,
@@ -113,13 +117,14 @@ class Model:
         if settings.levels == "uniform":
             levels = objective.UniformSteps(self.table, settings.first_t)
         else:
-            levels = objective.LogNormal(settings.logsnr_mean, settings.logsnr_std)
-        return objective.Objective(levels, settings.loss_on, settings.loss == "weighted")
+            levels = objective.LogNormal(settings.logsnr_mean, settings.logsnr_std, self.shape.scale)
+        return objective.Objective(levels, settings.loss_on, settings.loss == "weighted", self.config.sampling.variance)
 
     def save(self, path: Path, weights: dict[str, Tensor] | None = None) -> None:
         """Write weights (the network's own, or those given) and configuration as one safetensors file."""
         tensors = weights if weights is not None else self.network.state_dict()
-        about = {"config": to_json(self.config), "shape": to_json(self.shape)}
+        drawing = {"precision": self.precision, "channels_last": self.channels_last}
+        about = {"config": to_json(self.config), "shape": to_json(self.shape), "drawing": drawing}
         with whole(path) as temporary:
             save_file(
                 {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
@@ -137,8 +142,9 @@ class Model:
                     raise UserError(f"{path} is not a model of this version of fromnoise")
                 about = json.loads(metadata["fromnoise"])
                 model = cls.build(from_json(Config, about["config"]), from_json(Shape, about["shape"]))
+                model = dataclasses.replace(model, **about["drawing"])
                 model.network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-        except (SafetensorError, OSError, RuntimeError) as error:
+        except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} is not a whole model file ({error})") from error
         model.network.eval().requires_grad_(False)
         return model
@@ -151,6 +157,8 @@ def check(config: Config) -> None:
         raise UserError(f"--channels {' '.join(map(str, network.channels))}: each must be a multiple of {GROUPS}")
     if network.network == "chapter" and (diffusion.levels != "uniform" or config.sampling.spacing != "t"):
         raise UserError("the chapter's network knows only its schedule's steps: --levels uniform --spacing t")
+    if network.network == "chapter" and diffusion.unit_scale:
+        raise UserError("the chapter's network knows only its schedule's steps, which scaling moves: --no-unit-scale")
     if diffusion.zero_terminal_snr and diffusion.prediction == "eps":
         raise UserError("zero terminal SNR needs v or x0 prediction: eps cannot start from pure noise")
     sampler(config.sampling)
@@ -168,13 +176,3 @@ def _check_size(config: Config) -> None:
             f"--size {config.data.size}: this network needs height and width to be multiples of {multiple}; "
             f"the nearest is --size {wanted}"
         )
-
-
-def normalise(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-    """8-bit images as the process sees them: float32 in [−1, 1]."""
-    return images.to(torch.float32) / 127.5 - 1
-
-
-def quantise(x: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
-    """The nearest 8-bit image; what lies outside [−1, 1] is clipped."""
-    return ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)

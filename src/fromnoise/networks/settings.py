@@ -23,6 +23,11 @@ class NetworkSettings:
     label_dropout: float = 0.1
     """Share of training images whose class is replaced by the null class."""
 
+    @property
+    def told_labels(self) -> bool:
+        """Whether the network takes labels: the chapter's does not."""
+        return self.labels and self.network == "unet"
+
     def multiple(self) -> int:
         """What height and width must be multiples of."""
         return 32 if self.network == "chapter" else self.stem * 2 ** (len(self.channels) - 1)

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.pixels import normalise
 from fromnoise.diffusion.objective import stratified
-from fromnoise.generation.model import Model, normalise
+from fromnoise.generation.model import Model
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """A run's folder: its configuration, log, checkpoints and lock."""
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -17,10 +17,10 @@ from fromnoise import __version__
 from fromnoise.config import Config, differences, from_json, to_json
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
-from fromnoise.files import read_json, whole, whole_folder, write_json
+from fromnoise.files import UNFINISHED, read_json, whole, whole_folder, write_json
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
 
-KEPT = 2  # checkpoints; the one before the last survives a disk that lied about the last
+KEPT = 2  # checkpoints: should the last be damaged, training goes on from the one before
 STATE_FORMAT = 1
 
 
@@ -37,21 +37,25 @@ class RunFolder:
 
     def check(self, config: Config, train: ImageSet) -> None:
         """Raise UserError unless the folder is new, empty, or this very run's."""
+        self.check_settings(config)
+        if self.config_file.is_file() and self.about()["data"]["fingerprint"] != train.fingerprint:
+            raise UserError(f"{self.path} was trained on other images than {train.name} has now: name another --out")
+
+    def check_settings(self, config: Config) -> None:
+        """The part of `check` that needs no data."""
         if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
             return
         if not self.config_file.is_file():
-            if self.path.is_dir() and {item.name for item in self.path.iterdir()} <= {"lock"}:
-                return  # stopped before its first word
+            names = [item.name for item in self.path.iterdir()] if self.path.is_dir() else ["a file"]
+            if all(name == "lock" or name.startswith(UNFINISHED) for name in names):
+                return  # killed before its first word
             raise UserError(f"{self.path} exists and is not a run folder: name another with --out")
-        about = self.about()
-        different = differences(config, from_json(Config, about["config"]))
+        different = differences(config, from_json(Config, self.about()["config"]))
         if different:
             raise UserError(
                 f"{self.path} holds a run of other settings (now, then: {'; '.join(different)}): "
                 "give the same settings to go on with it, or name another folder with --out"
             )
-        if about["data"]["fingerprint"] != train.fingerprint:
-            raise UserError(f"{self.path} was trained on other images than {train.name} has now: name another --out")
 
     @contextmanager
     def open(self, config: Config, train: ImageSet) -> Iterator[None]:
@@ -82,7 +86,8 @@ class RunFolder:
         """config.json; raises UserError when it is missing or damaged."""
         try:
             about: dict[str, Any] = read_json(self.config_file)
-        except (OSError, ValueError) as error:
+            about["config"]["data"], about["data"]["fingerprint"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{self.path} is not a run folder: its config.json cannot be read ({error})") from error
         return about
 
@@ -125,15 +130,26 @@ class RunFolder:
                 )
                 write_json(folder / "state.json", {"format": STATE_FORMAT, "step": step, **about})
         for old in self.steps()[:-KEPT]:
-            shutil.rmtree(self.checkpoint(old), ignore_errors=True)
+            self.remove(old)
 
     def load(self, step: int) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
-        """Weights, state and the rest, as given to `save`; raises UserError for another version's checkpoint."""
+        """Weights, state and the rest, as given to `save`.
+
+        Raises UserError for a checkpoint that is damaged or was made by another version.
+        """
         folder = self.checkpoint(step)
-        about = read_json(folder / "state.json")
+        try:
+            about = read_json(folder / "state.json")
+            weights, state = load_file(folder / CHECKPOINT_FILE), load_file(folder / "state.safetensors")
+        except (OSError, ValueError, SafetensorError) as error:
+            raise UserError(f"{folder} is damaged ({error})") from error
         if about.get("format") != STATE_FORMAT:
             raise UserError(f"{folder} was made by another version of fromnoise")
-        return load_file(folder / CHECKPOINT_FILE), load_file(folder / "state.safetensors"), about
+        return weights, state, about
+
+    def remove(self, step: int) -> None:
+        """Remove the checkpoint at `step`."""
+        shutil.rmtree(self.checkpoint(step), ignore_errors=True)
 
     def log(self, record: dict[str, Any]) -> None:
         """Append one line to log.jsonl."""
@@ -160,6 +176,6 @@ class RunFolder:
 
     def sweep(self) -> None:
         """Remove what a killed writer left half-written."""
-        for place in (self.path, self.checkpoints):
-            for item in place.glob(".*") if place.is_dir() else ():
-                shutil.rmtree(item) if item.is_dir() else os.remove(item)
+        for place in (self.path, self.checkpoints, self.samples):
+            for item in place.glob(f"{UNFINISHED}*") if place.is_dir() else ():
+                shutil.rmtree(item) if item.is_dir() else item.unlink()

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 from fromnoise import rng
@@ -97,9 +98,8 @@ class Trainer:
         if self.accelerator.is_main_process:
             self.folder.sweep()
         self.accelerator.wait_for_everyone()
-        steps = self.folder.steps()
-        weights, state, about = self.folder.load(steps[-1]) if steps else ({}, {}, {})
-        self.plan = Plan(**about["plan"]) if about else plans.make(self.model, self.device, self._budget_in_steps())
+        weights, state, about = self._newest_checkpoint()
+        self.plan = Plan(**about["plan"]) if about else self._make_plan()
         self._prepare()
         if about:
             self._restore(weights, state, about)
@@ -109,9 +109,35 @@ class Trainer:
         if self.accelerator.is_main_process:
             self.folder.cut_log(self.step)
         self.say(f"plan: {self.plan.reason}")
-        with InterruptGuard() as guard:
-            self._loop(guard)
+        self.curves = self._curves() if self.accelerator.is_main_process and self.settings.tensorboard else None
+        try:
+            with InterruptGuard() as guard:
+                self._loop(guard)
+        finally:
+            if self.curves:
+                self.curves.close()
         return self._outcome(already_finished=False)
+
+    def _newest_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
+        """The newest checkpoint that is whole, or empty dictionaries; a damaged one is said and removed."""
+        for step in reversed(self.folder.steps()):
+            try:
+                return self.folder.load(step)
+            except UserError as error:
+                self.say(f"{error}: going back to the one before")
+                if self.accelerator.is_main_process:
+                    self.folder.remove(step)
+        return {}, {}, {}
+
+    def _make_plan(self) -> Plan:
+        """The plan, the first process's where there are several: all must run alike."""
+        plan = (
+            plans.make(self.model, self.device, self._budget_in_steps()) if self.accelerator.is_main_process else None
+        )
+        if self.accelerator.num_processes > 1:
+            plan = broadcast_object_list([plan])[0]
+        assert plan is not None
+        return plan
 
     def _budget_in_steps(self) -> int | None:
         if self.settings.steps:
@@ -136,7 +162,6 @@ class Trainer:
         called = torch.compile(wrapped) if self.plan.compiled else wrapped
         self.denoiser = self.model.denoiser(called)
         self.batches = Batches(self.model, self.images, self.accelerator.process_index, self.accelerator.num_processes)
-        self.curves = self._curves() if self.accelerator.is_main_process and self.settings.tensorboard else None
         # Sums and counts of the loss by quartile of noise level (1: the least noise) since the last logged line.
         self.sums = torch.zeros(2, QUARTILES, device=self.device)
 
@@ -151,24 +176,38 @@ class Trainer:
         logged_at = saved_at = measured_from = time.perf_counter()
         measured_step, logged_step = first, first
         while self.plan.total_steps is None or self.step < self.plan.total_steps:
-            norm = self._train_step()
+            norm = self._train_step() if self.step else self._first_step()
             now = time.perf_counter()
             if self.step - first == SETTLING:
                 measured_from, measured_step = now, self.step
-            if self.plan.total_steps is None and self._measured(now - measured_from, self.step - measured_step):
-                seconds = (now - measured_from) / (self.step - measured_step)
-                self._fix_steps(seconds)
-                saved_at = self._save()
+            measured = self._measured(now - measured_from, self.step - measured_step)
+            measured, due, asked = self._agreed(measured, self._due(now - saved_at), guard.asked)
+            if measured:
+                self._fix_steps((now - measured_from) / max(1, self.step - measured_step))
             finished = self.step == self.plan.total_steps
             if self.step % self.settings.log_every == 0 or finished:
                 rate_of_images = (self.step - logged_step) * self.settings.batch / (now - logged_at)
                 loss = self._log(norm, rate_of_images)
                 logged_at, logged_step = now, self.step
-            if finished or guard.asked or self._due(now - saved_at):
+            if finished or measured or due or asked:
                 saved_at = self._save()
             self._tick(loss, rate_of_images or (self.step - first) * self.settings.batch / (now - self.start))
-            if guard.asked and not finished:
+            if asked and not finished:
                 raise Interrupted(f"stopped at step {self.step:,}; the same command goes on from there")
+
+    def _first_step(self) -> Tensor | None:
+        """`_train_step`, eager after all where compiling was our own idea and fails: no weight has changed by then."""
+        try:
+            return self._train_step()
+        except RuntimeError as error:  # as PyTorch's compiler errors are
+            ours = self.plan.compiled and self.settings.compile == "auto"
+            if not ours or isinstance(error, torch.OutOfMemoryError):
+                raise
+            self.say(f"compiling failed ({str(error).splitlines()[0]}): going on eager")
+            reason = f"{self.plan.reason}, but compiling failed: eager"
+            self.plan = dataclasses.replace(self.plan, compiled=False, reason=reason)
+            self._prepare()
+            return self._train_step()
 
     def _train_step(self) -> Tensor | None:
         batch = self.batches(self.step)
@@ -190,9 +229,19 @@ class Trainer:
             self.average.update(self.step)
         return norm
 
+    def _agreed(self, measured: bool, due: bool, asked: bool) -> tuple[bool, bool, bool]:
+        """What every process does after this step: by the first one's clock, and if any of them was asked to stop."""
+        if self.accelerator.num_processes == 1:
+            return measured, due, asked
+        first = self.accelerator.is_main_process
+        flags = torch.tensor([measured and first, due and first, asked], dtype=torch.float32, device=self.device)
+        measured, due, asked = (self.accelerator.reduce(flags, "sum") > 0).tolist()
+        return measured, due, asked
+
     def _measured(self, seconds: float, steps: int) -> bool:
         """Whether the speed is known well enough to fix the steps: half a minute, or a tenth of the budget."""
-        assert self.settings.minutes is not None
+        if self.plan.total_steps is not None or self.settings.minutes is None:
+            return False
         budget = self.settings.minutes * 60
         enough = seconds >= min(plans.MEASURE_SECONDS, budget / 10) or self.elapsed >= budget
         return self.step > SETTLING and steps >= 1 and enough
@@ -215,14 +264,11 @@ class Trainer:
 
     def _log(self, norm: Tensor | None, images_per_second: float) -> float:
         sums, counts = self.accelerator.reduce(self.sums)
-        by_quartile = (sums / counts).tolist()
+        by_quartile = [s / n if n else None for s, n in zip(sums.tolist(), counts.tolist(), strict=True)]
         loss = float(sums.sum() / counts.sum())
         self.sums.zero_()
         if not math.isfinite(loss):
-            raise UserError(
-                f"the loss is not finite at step {self.step}; the last checkpoint is kept: start again in a new "
-                "folder with a lower --lr or --precision fp32"
-            )
+            raise self._diverged()
         if self.accelerator.is_main_process:
             record = {
                 "step": self.step,
@@ -240,14 +286,26 @@ class Trainer:
                     self.curves.add_scalar(name, value or 0.0, self.step)
         return loss
 
+    def _diverged(self) -> UserError:
+        return UserError(
+            f"the training is not finite any more at step {self.step}, and this is not saved: "
+            "start again in a new folder with a lower --lr or --precision fp32"
+        )
+
     def _save(self) -> float:
+        if not all(bool(parameter.isfinite().all()) for parameter in self.network.parameters()):
+            raise self._diverged()
+        sums = self.accelerator.reduce(self.sums) if self.accelerator.num_processes > 1 else self.sums
         if self.accelerator.is_main_process:
             live = self.network.state_dict()
             used = live | self.average.weights() if self.average else live
             state = {f"weights.{name}": tensor.detach().cpu() for name, tensor in live.items()}
             state |= {name: tensor.detach().cpu() for name, tensor in self.optimizers.state().items()}
-            about = {"seconds": self.elapsed, "plan": asdict(self.plan), "sums": self.sums.tolist()}
-            self.folder.save(self.step, self.model, used, state, about)
+            about = {"seconds": self.elapsed, "plan": asdict(self.plan), "sums": sums.tolist()}
+            model = dataclasses.replace(
+                self.model, precision=self.plan.precision, channels_last=self.plan.channels_last
+            )
+            self.folder.save(self.step, model, used, state, about)
         self.accelerator.wait_for_everyone()
         return time.perf_counter()
 
@@ -258,7 +316,8 @@ class Trainer:
         self.optimizers.load(state)
         if self.average:
             self.average.load(weights)
-        self.sums.copy_(torch.tensor(about["sums"]))
+        if self.accelerator.is_main_process:  # they are of all processes together
+            self.sums.copy_(torch.tensor(about["sums"]))
         self.step, self.before = int(str(about["step"])), float(str(about["seconds"]))
 
     def _tick(self, loss: float, images_per_second: float) -> None:

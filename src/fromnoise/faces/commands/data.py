@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from fromnoise.faces.arguments import parse
+from fromnoise.faces.arguments import folder_is_new, parse
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,8 @@ def main(words: Sequence[str]) -> int:
         )
         return 0 if helped else 2
     arguments = parse(ExportArguments, words[1:], "data export")
+
+    folder_is_new(arguments.out)
 
     from fromnoise.data import folder, sources
     from fromnoise.data.settings import parse_size

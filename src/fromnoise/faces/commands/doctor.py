@@ -50,7 +50,7 @@ def main(words: Sequence[str]) -> int:
     for name in idx.SETS:
         place = idx.find(name, root)
         table.add_row(name, str(place) if place else f"not below {root}; downloaded on first use")
-    features = digits()
+    features = digits(device)
     table.add_row("digit features", f"packaged, sha256 {features.sha256[:12]}…")
     say("measuring (a few seconds) ...")
     model = Model.build(PRESETS["fast"], Shape(1, 32, 32, 0.55, (0.1,) * 10))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from fromnoise.faces.arguments import parse, refuse_existing
+from fromnoise.faces.arguments import Device, parse, refuse_existing
 
 if TYPE_CHECKING:
     from fromnoise.data.image_set import ImageSet
@@ -42,6 +42,8 @@ class EvaluateArguments:
     """Where mnist and fashion_mnist lie; default: $FROMNOISE_DATA, then ~/.cache/fromnoise."""
     json: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
     """Write the score as JSON; - for stdout, instead of the table."""
+    device: Device = "auto"
+    """Where to compute the features."""
     overwrite: bool = False
     """Replace FILE if it is there."""
 
@@ -52,22 +54,22 @@ def main(words: Sequence[str]) -> int:
     if arguments.json not in (None, "-"):
         refuse_existing(Path(str(arguments.json)), arguments.overwrite)
 
-    import torch
-
     from fromnoise.evaluation.features import features
     from fromnoise.evaluation.score import score
     from fromnoise.faces import system
     from fromnoise.faces.console import Bar, results
     from fromnoise.faces.tables import score_table
     from fromnoise.files import write_json
+    from fromnoise.training.trainer import accelerator
 
-    extractor = features(arguments.features)
+    device = accelerator(arguments.device).device
+    extractor = features(arguments.features, device)
     contest = _contest(arguments)
     with Bar("scoring") as bar:
         report: dict[str, Any] = score(
             contest, extractor, arguments.seed, lambda role, done, total: bar.show(done, total, role)
         )
-    report["command"], report["system"] = system.command(), system.about(torch.device("cpu"))
+    report["command"], report["system"] = system.command(), system.about(device)
     if arguments.json == "-":
         json.dump(report, sys.stdout, indent=2)
         print()
@@ -81,19 +83,19 @@ def main(words: Sequence[str]) -> int:
 
 
 def _contest(arguments: EvaluateArguments) -> "Any":
-    from fromnoise.config import Config, from_json
     from fromnoise.data import sources
     from fromnoise.evaluation.score import Contest
     from fromnoise.faces.runs import find_images, is_run
-    from fromnoise.training.run_folder import RunFolder
 
     path = Path(arguments.generated)
     train: ImageSet | None = None
+    notes: list[str] = []
     if is_run(path):
         generated = sources.load(str(find_images(path)), root=arguments.data_root)
-        config = from_json(Config, RunFolder(path).about()["config"])
         if arguments.train is None:
-            train = sources.prepare(config.data, config.seed).train
+            train = _trained_on(path, arguments.data_root)
+            if train is None:
+                notes.append("the run's training images are not there any more, or have changed: no copycat")
     else:
         generated = sources.load(arguments.generated, root=arguments.data_root)
     if arguments.n is not None:
@@ -110,4 +112,25 @@ def _contest(arguments: EvaluateArguments) -> "Any":
     floor = None if spec is None else load(spec)
     if floor is not None and train is not None:
         floor = floor.without(train)
-    return Contest(generated, reference, floor, train)
+    if floor is not None:
+        floor = floor.without(reference)
+    return Contest(generated, reference, floor, train, notes)
+
+
+def _trained_on(run: Path, data_root: Path | None) -> "ImageSet | None":
+    """The images that a run was trained on; None when they cannot be found as they were."""
+    import dataclasses
+
+    from fromnoise.config import Config, from_json
+    from fromnoise.data import sources
+    from fromnoise.errors import UserError
+    from fromnoise.training.run_folder import RunFolder
+
+    about = RunFolder(run).about()
+    config = from_json(Config, about["config"])
+    data = config.data if data_root is None else dataclasses.replace(config.data, data_root=data_root)
+    try:
+        train = sources.prepare(data, config.seed).train
+    except UserError:
+        return None
+    return train if train.fingerprint == about["data"]["fingerprint"] else None

@@ -35,14 +35,14 @@ def main(words: Sequence[str]) -> int:
     if arguments.dry_run:
         training_run.print_configuration(config)
         return 0
-    from fromnoise.data import sources
     from fromnoise.evaluation.features import features
     from fromnoise.faces.console import say
 
-    parts = sources.prepare(config.data, config.seed)
-    reference, n = _reference(config, parts)
+    device = training_run.ready(arguments)
     features(config.evaluation.features)
-    with training_run.trained(arguments, parts) as training:
+    parts = training_run.prepared(arguments, device)
+    reference, n = _reference(config, parts)
+    with training_run.trained(arguments, device, parts) as training:
         if not training.main_process:
             return 0
         if training.outcome.already_finished and training.folder.report_file.exists():
@@ -104,7 +104,7 @@ def _sample_and_score(training: "Training", reference: "ImageSet", n: int) -> No
         contest = Contest(ImageSet(f"{folder.path}", images.cpu()), reference, floor, training.parts.train)
         report = score(
             contest,
-            features(config.evaluation.features),
+            features(config.evaluation.features, device),
             config.seed,
             lambda role, done, total: bar.show(done, total, role),
         )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from fromnoise.faces.arguments import Device, parse, refuse_existing
+from fromnoise.errors import UserError
+from fromnoise.faces.arguments import Device, folder_is_new, parse, refuse_existing
 
 if TYPE_CHECKING:
     from fromnoise.diffusion.settings import SamplerSettings
@@ -51,7 +52,7 @@ class SampleArguments:
     clip_x0: bool | None = None
     """Clip the predicted x0 to [−1, 1] at every step."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """auto: bf16 where a short measurement finds it truly faster; images differ a little between precisions."""
+    """auto: what the model was trained in, where this machine has it; images differ a little between precisions."""
     device: Device = "auto"
     """Where to compute."""
     overwrite: bool = False
@@ -62,15 +63,19 @@ def main(words: Sequence[str]) -> int:
     """Sample; returns the exit code."""
     arguments = parse(SampleArguments, words, "sample")
     file = arguments.out.suffix.lower() in (".png", ".npz")
-    refuse_existing(arguments.out, arguments.overwrite and file)
+    if arguments.out.suffix.lower() in (".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".npy"):
+        raise UserError(f"{arguments.out}: images are written as .png, .npz, or into a folder")
+    if file:
+        refuse_existing(arguments.out, arguments.overwrite)
+    else:
+        folder_is_new(arguments.out)
 
     from fromnoise.data import arrays, folder
-    from fromnoise.faces.console import Bar, say
+    from fromnoise.faces.console import Bar
     from fromnoise.faces.pictures import save_grid
     from fromnoise.faces.runs import find_model
-    from fromnoise.generation.draw import Drawing, draw_all, labels_for
+    from fromnoise.generation.draw import Drawing, draw_all, labels_for, own_precision
     from fromnoise.generation.model import Model
-    from fromnoise.training import plan
     from fromnoise.training.trainer import accelerator
 
     model = Model.load(find_model(arguments.source))
@@ -82,9 +87,7 @@ def main(words: Sequence[str]) -> int:
     labels = labels_for(model, drawing)
     precision: str = arguments.precision
     if precision == "auto":
-        chosen, reason = plan.best(plan.measure(model, device, forward_only=True))
-        precision = chosen.precision
-        say(f"drawing in {reason}")
+        precision = own_precision(model, device)
     with Bar("sampling") as bar:
         images = draw_all(model, dataclasses.replace(drawing, precision=precision), device, bar.show)
     if arguments.out.suffix.lower() == ".png":

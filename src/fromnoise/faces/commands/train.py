@@ -23,11 +23,10 @@ def main(words: Sequence[str]) -> int:
     if arguments.dry_run:
         training_run.print_configuration(arguments.config)
         return 0
-    from fromnoise.data import sources
     from fromnoise.faces.console import say
 
-    parts = sources.prepare(arguments.config.data, arguments.config.seed)
-    with training_run.trained(arguments, parts) as training:
+    device = training_run.ready(arguments)
+    with training_run.trained(arguments, device, training_run.prepared(arguments, device)) as training:
         if training.outcome.already_finished and training.main_process:
             say(f"{arguments.out} is trained already ({training.outcome.steps:,} steps): nothing to do")
         if training.main_process:

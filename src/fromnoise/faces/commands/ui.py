@@ -44,8 +44,8 @@ def main(words: Sequence[str]) -> int:
         page.launch(
             server_name="127.0.0.1", server_port=arguments.port, share=False, quiet=True, prevent_thread_lock=True
         )
-    except OSError as error:
-        raise UserError(f"port {arguments.port} is taken: choose another with --port") from error
+    except (OSError, OverflowError) as error:
+        raise UserError(f"port {arguments.port} cannot be had: choose another with --port") from error
     say(f"http://127.0.0.1:{arguments.port} (Ctrl-C to stop)")
     page.block_thread()
     return 0
