@@ -73,6 +73,7 @@ def test_an_existing_file_is_not_replaced_unless_asked(finished, fromnoise, tmp_
     (("run", "--first", "-1"), "numbered from 0"),
     (("run", "--guidance", "nan"), "guidance is a number"),
     (("run", "--eta", "3", "--sampler", "ddim"), "eta must lie"),
+    (("run", "--eta", "1"), "--eta is ddim's"),
     (("run", "--steps", "2000", "--spacing", "t"), "the schedule has 1000 steps"),
 ])  # fmt: skip
 def test_nonsense_is_one_line_exit_code_2_and_writes_nothing(finished, fromnoise, tmp_path, words, message):

@@ -106,6 +106,8 @@ SAMPLERS: Mapping[str, Callable[[SamplerSettings], Step]] = {
 def sampler(settings: SamplerSettings) -> Sampler:
     """The sampler that `settings` describe, to be called as this module's head says; unknown names raise UserError."""
     step = choose("sampler", settings.sampler, SAMPLERS)(settings)
+    if settings.eta and settings.sampler != "ddim":
+        raise UserError(f"--eta is ddim's: {settings.sampler} does not know it")
 
     def run(
         denoise: Denoise,

@@ -72,7 +72,7 @@ def measure(
             gradient = run(network, precision)
             if truth is None:
                 truth = gradient if precision == "fp32" else run(_probe_copy(model.network, device, False), "fp32")
-            agreement = float(torch.nn.functional.cosine_similarity(truth, gradient, dim=0))
+            agreement = float(torch.nn.functional.cosine_similarity(truth.double(), gradient.double(), dim=0))
             seconds = min(_timed(partial(run, network, precision), device) for _ in range(3))
             found.append(Candidate(precision, channels_last, seconds / PROBE_ROWS, agreement))
     return found

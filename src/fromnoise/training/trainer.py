@@ -158,9 +158,8 @@ class Trainer:
         self.network: nn.Module = network
         self.optimizers = Optimizers(network, self.settings)
         self.average = MovingAverage(network, self.settings.ema) if self.settings.ema else None
-        wrapped = self.accelerator.prepare(network)
-        called = torch.compile(wrapped) if self.plan.compiled else wrapped
-        self.denoiser = self.model.denoiser(called)
+        self.eager = self.accelerator.prepare(network)
+        self.denoiser = self.model.denoiser(torch.compile(self.eager) if self.plan.compiled else self.eager)
         self.batches = Batches(self.model, self.images, self.accelerator.process_index, self.accelerator.num_processes)
         # Sums and counts of the loss by quartile of noise level (1: the least noise) since the last logged line.
         self.sums = torch.zeros(2, QUARTILES, device=self.device)
@@ -176,7 +175,7 @@ class Trainer:
         logged_at = saved_at = measured_from = time.perf_counter()
         measured_step, logged_step = first, first
         while self.plan.total_steps is None or self.step < self.plan.total_steps:
-            norm = self._train_step() if self.step else self._first_step()
+            norm = self._first_step() if self.step == first else self._train_step()
             now = time.perf_counter()
             if self.step - first == SETTLING:
                 measured_from, measured_step = now, self.step
@@ -196,7 +195,7 @@ class Trainer:
                 raise Interrupted(f"stopped at step {self.step:,}; the same command goes on from there")
 
     def _first_step(self) -> Tensor | None:
-        """`_train_step`, eager after all where compiling was our own idea and fails: no weight has changed by then."""
+        """`_train_step` of this process, eager after all where compiling fails; no weight has changed by then."""
         try:
             return self._train_step()
         except RuntimeError as error:  # as PyTorch's compiler errors are
@@ -206,7 +205,7 @@ class Trainer:
             self.say(f"compiling failed ({str(error).splitlines()[0]}): going on eager")
             reason = f"{self.plan.reason}, but compiling failed: eager"
             self.plan = dataclasses.replace(self.plan, compiled=False, reason=reason)
-            self._prepare()
+            self.denoiser = self.model.denoiser(self.eager)
             return self._train_step()
 
     def _train_step(self) -> Tensor | None:
