@@ -20,6 +20,13 @@ if MNIST:
     os.environ["FROMNOISE_TESTS_DATA"] = MNIST = str(Path(MNIST).resolve())
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Back to one thread where a test takes more."""
+    yield
+    torch.set_num_threads(1)
+
+
 @pytest.fixture
 def mnist_root():
     """The folder with the whole MNIST; the test is skipped where there is none."""

@@ -33,12 +33,3 @@ def randn():
         return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
     return draw
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Tensors this small are no work to share: on a busy machine threads would only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)

@@ -183,6 +183,7 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_goes_on(train, config_o
     train(config, say=said.append)
     assert any("000010 is damaged" in text for text in said)
     assert "going on from step 8" in said
+    assert len(list(folder.checkpoints.glob("000010.damaged-*"))) == 1  # nothing is thrown away
     assert_same(final_tensors(whole), final_tensors(folder))
 
 
@@ -206,3 +207,13 @@ def test_what_is_not_finite_is_never_saved(train, config_of, monkeypatch):
     with pytest.raises(UserError, match="not finite any more at step 3"):
         train(config_of(training={"steps": 9, "checkpoint_every": 1, "log_every": 100}))
     assert RunFolder(train.path / "run").steps() == [1, 2]
+
+
+def test_a_checkpoint_of_another_version_is_refused_and_left_alone(train, config_of):
+    config = config_of(training={"steps": 6})
+    folder, _ = train(config)
+    state = folder.checkpoint(6) / "state.json"
+    state.write_text(state.read_text().replace('"format": 1', '"format": 99'))
+    with pytest.raises(UserError, match="another version"):
+        train(config)
+    assert folder.steps() == [6]

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,10 @@ from fromnoise.generation.model import CHECKPOINT_FILE, Model
 
 KEPT = 2  # checkpoints: should the last be damaged, training goes on from the one before
 STATE_FORMAT = 1
+
+
+class DamagedCheckpoint(UserError):  # noqa: N818 - a state of a folder
+    """A checkpoint that cannot be read."""
 
 
 class RunFolder:
@@ -130,26 +135,26 @@ class RunFolder:
                 )
                 write_json(folder / "state.json", {"format": STATE_FORMAT, "step": step, **about})
         for old in self.steps()[:-KEPT]:
-            self.remove(old)
+            shutil.rmtree(self.checkpoint(old), ignore_errors=True)
 
     def load(self, step: int) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
         """Weights, state and the rest, as given to `save`.
 
-        Raises UserError for a checkpoint that is damaged or was made by another version.
+        Raises DamagedCheckpoint for one that cannot be read, UserError for one made by another version.
         """
         folder = self.checkpoint(step)
         try:
             about = read_json(folder / "state.json")
             weights, state = load_file(folder / CHECKPOINT_FILE), load_file(folder / "state.safetensors")
         except (OSError, ValueError, SafetensorError) as error:
-            raise UserError(f"{folder} is damaged ({error})") from error
+            raise DamagedCheckpoint(f"{folder} is damaged ({error})") from error
         if about.get("format") != STATE_FORMAT:
             raise UserError(f"{folder} was made by another version of fromnoise")
         return weights, state, about
 
-    def remove(self, step: int) -> None:
-        """Remove the checkpoint at `step`."""
-        shutil.rmtree(self.checkpoint(step), ignore_errors=True)
+    def set_aside(self, step: int) -> None:
+        """Keep the checkpoint at `step` under a name that is no checkpoint's, so that training can pass it again."""
+        self.checkpoint(step).rename(self.checkpoints / f"{step:06d}.damaged-{time.time_ns()}")
 
     def log(self, record: dict[str, Any]) -> None:
         """Append one line to log.jsonl."""

@@ -28,7 +28,7 @@ from fromnoise.training.ema import MovingAverage
 from fromnoise.training.interrupt import Interrupted, InterruptGuard
 from fromnoise.training.optimizers import Optimizers, rate
 from fromnoise.training.plan import Plan
-from fromnoise.training.run_folder import RunFolder
+from fromnoise.training.run_folder import DamagedCheckpoint, RunFolder
 
 QUARTILES = 4
 CHECKPOINT_SECONDS = 60.0
@@ -119,14 +119,14 @@ class Trainer:
         return self._outcome(already_finished=False)
 
     def _newest_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
-        """The newest checkpoint that is whole, or empty dictionaries; a damaged one is said and removed."""
+        """The newest checkpoint that is whole, or empty dictionaries; a damaged one is said and set aside."""
         for step in reversed(self.folder.steps()):
             try:
                 return self.folder.load(step)
-            except UserError as error:
+            except DamagedCheckpoint as error:
                 self.say(f"{error}: going back to the one before")
                 if self.accelerator.is_main_process:
-                    self.folder.remove(step)
+                    self.folder.set_aside(step)
         return {}, {}, {}
 
     def _make_plan(self) -> Plan:
@@ -202,7 +202,7 @@ class Trainer:
             ours = self.plan.compiled and self.settings.compile == "auto"
             if not ours or isinstance(error, torch.OutOfMemoryError):
                 raise
-            self.say(f"compiling failed ({str(error).splitlines()[0]}): going on eager")
+            self.say(f"compiling failed ({str(error).partition(chr(10))[0]}): going on eager")
             reason = f"{self.plan.reason}, but compiling failed: eager"
             self.plan = dataclasses.replace(self.plan, compiled=False, reason=reason)
             self.denoiser = self.model.denoiser(self.eager)
