@@ -49,6 +49,12 @@ def load(folder: Path, size: tuple[int, int] | None = None) -> ImageSet:
     return ImageSet(str(folder), torch.from_numpy(stack.transpose(0, 3, 1, 2).copy()), _labels(folder, paths))
 
 
+def load_file(path: Path, size: tuple[int, int] | None = None) -> ImageSet:
+    """One image file as a set of one, resized to `size` if given; raises UserError as `load` does."""
+    picture = _read(path, size)
+    return ImageSet(str(path), torch.from_numpy(picture.transpose(2, 0, 1)[None].copy()))
+
+
 def save(folder: Path, images: UInt8[Tensor, "n c h w"], labels: Sequence[int] | None = None, first: int = 0) -> None:
     """Write `images` as 000000.png, 000001.png ... into a new folder, true to the byte, counted from `first`.
 

@@ -85,6 +85,16 @@ class ImageSet:
     def split(self, m: int, seed: int) -> tuple["ImageSet", "ImageSet | None"]:
         """A seeded, balanced draw of `m` images, and what it left (None when it took everything).
 
+        Raises UserError when there are fewer than `m` images.
+        """
+        chosen = self.rows(m, seed)
+        left = np.setdiff1d(np.arange(len(self)), chosen)
+        rest = self.take(left, f"{self.name} less {m} drawn with seed {seed}") if len(left) else None
+        return self.take(chosen, f"{m} of {self.name}, seed {seed}"), rest
+
+    def rows(self, m: int, seed: int) -> np.ndarray:
+        """The positions, sorted, of a seeded draw of `m` images, balanced over the classes where there are labels.
+
         Classes get ⌊m/classes⌋ images each and the first few one more; a class that has fewer than its share
         gives what it has and the others make up for it. Raises UserError when there are fewer than `m` images.
         """
@@ -97,6 +107,4 @@ class ImageSet:
             for label in np.unique(labels):
                 rank[labels == label] = np.arange((labels == label).sum())
             order = order[np.lexsort((labels, rank))]  # first of each class, second of each class, ...
-        chosen, left = np.sort(order[:m]), np.sort(order[m:])
-        rest = self.take(left, f"{self.name} less {m} drawn with seed {seed}") if len(left) else None
-        return self.take(chosen, f"{m} of {self.name}, seed {seed}"), rest
+        return np.sort(order[:m])

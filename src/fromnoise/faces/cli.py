@@ -17,6 +17,8 @@ COMMANDS = {
     "train": ("train", "train a model, or go on where a training stopped"),
     "sample": ("sample", "draw images from a trained model"),
     "evaluate": ("evaluate", "score any images against real ones: FID with floor and copycat"),
+    "likelihood": ("likelihood", "how likely a model thinks images are, in bits per dimension"),
+    "lab": ("lab", "all figures of the lab, from one Gaussian to a bag of digits, on one page"),
     "data": ("data", "write a data set as PNG files"),
     "export": ("export", "write a model's denoiser as ONNX"),
     "ui": ("ui", "a page on this machine to draw images by hand"),

@@ -1,0 +1,62 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Three PNG files in a folder: noise, noise and a blank image."""
+    folder = tmp_path_factory.mktemp("pictures") / "pictures"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for name in ("a", "b"):
+        Image.fromarray(random.integers(0, 256, (16, 16), dtype=np.uint8)).save(folder / f"{name}.png")
+    Image.fromarray(np.zeros((16, 16), dtype=np.uint8)).save(folder / "blank.png")
+    return folder
+
+
+def lines(done):
+    return [line.split("\t") for line in done.stdout.splitlines()]
+
+
+def test_a_line_for_each_file_and_a_mean_for_a_folder(finished, fromnoise, pictures):
+    done = fromnoise("likelihood", "run", pictures / "a.png", pictures, "--levels", "4", cwd=finished)
+    got = lines(done)
+    assert [line[0].rsplit("/", 1)[-1] for line in got] == ["a.png", "a.png", "b.png", "blank.png", "pictures"]
+    values = [float(line[1]) for line in got]
+    assert values[0] == values[1]  # the same image, alone or among others
+    assert values[4] == pytest.approx(np.mean(values[1:4]), abs=1e-3)
+    assert got[4][2] == f"± {np.std(values[1:4], ddof=1) / 3**0.5:.4f}"
+    assert got[4][3] == "mean of 3"
+    assert "upper bound" in done.stderr
+
+
+def test_json_holds_the_parts_that_make_the_sum(finished, fromnoise, pictures):
+    done = fromnoise("likelihood", "run", pictures, "--levels", "4", "--json", cwd=finished)
+    told = json.loads(done.stdout)
+    assert told["unit"] == "bits per dimension"
+    for row in told["results"][0]["images"]:
+        assert row["bits"] == pytest.approx(row["prior"] + row["steps"] + row["decoder"])
+
+
+def test_the_flow_agrees_with_the_bound_and_comes_below(finished, fromnoise):
+    words = ("likelihood", "run", "digits:heldout", "--n", "6")
+    bound, flow = (lines(fromnoise(*words, "--method", method, cwd=finished)) for method in ("bound", "flow"))
+    assert [line[0] for line in bound] == [line[0] for line in flow]
+    assert len(bound) == 7
+    assert float(flow[-1][1]) < float(bound[-1][1]) < 2 * float(flow[-1][1])
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    ((), "name the images"),
+    (("nowhere/",), "neither a data set"),
+    (("digits:heldout", "--label", "77"), "--label 77"),
+    (("digits:heldout", "--levels", "1"), "--levels must be"),
+    (("digits:heldout", "--levels", "some"), "--levels"),
+])  # fmt: skip
+def test_one_line_says_what_is_wrong(finished, fromnoise, words, said):
+    done = fromnoise("likelihood", "run", *words, cwd=finished, code=2)
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
