@@ -4,7 +4,7 @@ BIN := .venv/bin
 MINUTES ?= 10
 OUT ?= runs/digits
 
-.PHONY: help setup run test test-all lint format bench clean
+.PHONY: help setup run test test-all lint format lab bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -26,7 +26,7 @@ test: setup  ## the fast tests (under 5 minutes on two cores)
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 test-all: setup  ## every test, the slow ones and those of the extras too
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,export,tensorboard,ui]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,export,lab,tensorboard,ui]'
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: setup  ## ruff (lint and format) and mypy
@@ -37,6 +37,10 @@ lint: setup  ## ruff (lint and format) and mypy
 format: setup  ## let ruff put the code in its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+lab: setup  ## execute and render the lab's notebooks into build/lab (LAB=--full for the full setting)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,lab]'
+	$(BIN)/python tools/render_lab.py --out build/lab $(LAB)
 
 bench: setup  ## training speed beside peers and the hardware's limits, in one run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'

@@ -14,11 +14,12 @@ ROOMS = {
     "probability": set(),
     "diffusion": {"probability"},
     "networks": set(),
+    "plane": {"probability", "diffusion", "networks"},
     "data": set(),
     "generation": {"diffusion", "networks", "data"},
     "training": {"diffusion", "networks", "data", "generation"},
     "evaluation": {"data"},
-    "faces": {"probability", "diffusion", "networks", "data", "generation", "training", "evaluation"},
+    "faces": {"probability", "diffusion", "networks", "plane", "data", "generation", "training", "evaluation"},
 }
 
 

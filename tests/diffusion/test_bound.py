@@ -1,6 +1,7 @@
 """The bound against closed forms: Gaussian data, whose exact likelihood and ideal denoiser are known."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def test_all_steps_give_the_expectation_worked_out_by_hand(randn, variance):
 def test_the_gap_falls_at_first_order_in_the_number_of_steps_even_in_logsnr(variance):
     gaps = [exact(Bound(spread(T), eight_bit=False), variance) for T in (100, 200, 400, 800)]
     assert gaps[-1] < 0.12
-    for one, half in zip(gaps, gaps[1:], strict=False):
+    for one, half in pairwise(gaps):
         assert one / half == pytest.approx(2, rel=0.1)
 
 

@@ -89,13 +89,13 @@ def test_encoding_and_decoding_give_the_images_back(tiny_model, images):
 
 
 def test_the_chapters_network_is_judged_by_its_schedule(config_of):
-    chapter = dict(network="chapter", labels=False)
-    sampling = dict(sampler="ancestral", sampling_steps=5, spacing="t", variance="forward")
+    chapter = {"network": "chapter", "labels": False}
+    sampling = {"sampler": "ancestral", "sampling_steps": 5, "spacing": "t", "variance": "forward"}
     config = config_of(
         network=chapter,
         sampling=sampling,
-        diffusion=dict(levels="uniform", T=50, unit_scale=False),
-        data=dict(size="32"),
+        diffusion={"levels": "uniform", "T": 50, "unit_scale": False},
+        data={"size": "32"},
     )
     with torch.device("meta"):
         model = Model(config, Shape(1, 32, 32, 1.0), torch.nn.Identity())

@@ -66,6 +66,13 @@ def test_a_seeded_sample_is_the_same_again():
     assert torch.equal(one, again)
 
 
+def test_a_covariance_that_was_estimated_may_miss_symmetry_by_round_off():
+    """Off the diagonal, sums that cancel leave round-off of the size of the variances, not of the entry."""
+    gaussian = Gaussian(torch.zeros(2), torch.tensor([[1.0, 3e-16], [-2e-16, 1.0]], dtype=torch.float64))
+    theirs = multivariate_normal(np.zeros(2), np.eye(2)).logpdf([1.0, 2.0])
+    assert gaussian.log_prob(torch.tensor([1.0, 2.0])).item() == pytest.approx(theirs, rel=1e-12)
+
+
 @pytest.mark.parametrize(("mean", "covariance", "message"), [
     ([0.0, 0.0], [[1.0, 0.5], [0.4, 1.0]], "symmetric"),
     ([0.0, 0.0], [[1.0, 2.0], [2.0, 1.0]], "least eigenvalue is -1"),

@@ -29,6 +29,13 @@ def test_descent_closes_the_gap_by_the_rate_at_each_step(x):
     torch.testing.assert_close(after, x.mean(dim=0) * (1 - 0.9**7), rtol=1e-10, atol=0)
 
 
+@pytest.mark.parametrize("rate", [0.1, 1.0, 1.5])
+def test_the_path_of_the_descent_is_the_recursion_solved(x, rate):
+    path = normal_model.descent(x, rate, 30)
+    k = torch.arange(31, dtype=torch.float64)[:, None]
+    torch.testing.assert_close(path, x.mean(dim=0) * (1 - (1 - rate) ** k), rtol=0, atol=1e-12)
+
+
 def test_the_mean_minimises_the_objective_not_maximises_it(x):
     """Fault 1 of the chapter: the sign of (23)."""
     best = x.mean(dim=0)

@@ -5,7 +5,7 @@ import torch
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from fromnoise.probability.divergence import kl, kl_monte_carlo, log_gap
+from fromnoise.probability.divergence import kl, kl_monte_carlo, kl_quadrature, log_gap
 from fromnoise.probability.gaussian import Gaussian
 from fromnoise.probability.risk import SquaredRisk, expectation, sample_mean
 
@@ -63,6 +63,18 @@ def test_the_divergence_is_its_integral(q, p):
     one, other = norm(m, v**0.5), norm(n, w**0.5)
     integral, _ = quad(lambda x: one.pdf(x) * (one.logpdf(x) - other.logpdf(x)), m - 12 * v**0.5, m + 12 * v**0.5)
     assert kl(line(float(m), v), line(float(n), w)) == pytest.approx(integral, abs=1e-9)
+
+
+def test_quadrature_finds_it_for_many_pairs_at_once():
+    x = torch.linspace(-40, 40, 8001, dtype=torch.float64)
+    q = torch.distributions.Laplace(torch.tensor(0.5), torch.tensor(1.5)).log_prob(x)
+    pairs = [(0.0, 1.0), (2.0, 9.0)]
+    p = torch.stack([line(m, v).log_prob(x[:, None]) for m, v in pairs])
+    found = kl_quadrature(q, p, x)
+    for k, (m, v) in enumerate(pairs):
+        entropy = 1 + math.log(2 * 1.5)  # of Laplace(0.5, 1.5), whose variance is 2·1.5²
+        cross = math.log(2 * math.pi * v) / 2 + (2 * 1.5**2 + (0.5 - m) ** 2) / (2 * v)
+        assert found[k].item() == pytest.approx(cross - entropy, abs=1e-4)
 
 
 def test_it_is_zero_for_equal_distributions_only_and_not_symmetric():

@@ -108,10 +108,8 @@ class Bound:
         u      k ≥ 2 numbers in (0, 1) for each row, the i-th of them even on ((i−1)/k, i/k): see `strata`
         noise  i → standard normal numbers like x0 for the i-th call; the last two are the decoder's
         """
-        if u is None:
-            t = torch.arange(2, self.T + 1).expand(len(x0), -1)
-        else:
-            t = 2 + (u * (self.T - 1)).floor().long()
+        every = torch.arange(2, self.T + 1).expand(len(x0), -1)
+        t = every if u is None else 2 + (u * (self.T - 1)).floor().long()
         calls = t.shape[1]
         terms = torch.stack([self.step(denoise, x0, noise(i), t[:, i]) for i in range(calls)], dim=1)
         decoders = torch.stack([self.decoder(denoise, x0, noise(calls + i)) for i in range(2)], dim=1)

@@ -24,8 +24,8 @@ from fromnoise.generation.model import Model
 
 MICRO_BATCH = 64
 STEPS = 1000
-# λ, for the data as it is. At the clearest, as at t = 1 of the usual schedules, 8-bit values stand 1.2 deviations of the
-# noise apart: beyond it networks are hardly trained, and each unit of λ costs more than the decoder saves. At the
+# λ, for the data as it is. At the clearest, as at t = 1 of the usual schedules, 8-bit values stand 1.2 deviations of
+# the noise apart: beyond it networks are hardly trained, and each unit of λ costs more than the decoder saves. At the
 # noisiest a = 0.007 of the signal is left, which costs less than 0.0001 bits a dimension.
 CLEAREST, NOISIEST = 10.0, -10.0
 FEWEST = 2
@@ -89,13 +89,15 @@ def bound_bits(
     label: int | None = None,
     device: torch.device | None = None,
     progress: Progress | None = None,
+    judge: Bound | None = None,
 ) -> Likelihood:
     """The bound from `levels` random levels an image, or from all of them (None), in bits per dimension.
 
+    `judge` is the bound to take; the model's own (`bound_of`) if not given.
     Raises UserError for images of another shape than the model's, fewer than two levels or an unknown class.
     """
     check(model, images)
-    judge = bound_of(model)
+    judge = judge or bound_of(model)
     if levels is not None and not FEWEST <= levels <= judge.T - 1:
         raise UserError(f"--levels must be from {FEWEST} to {judge.T - 1}, or all; not {levels}")
     denoise, device = labelled(model, label, device), device or torch.device("cpu")

@@ -26,7 +26,8 @@ class Gaussian:
         if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
             shapes = f"{tuple(mean.shape)} and {tuple(covariance.shape)}"
             raise ValueError(f"a Gaussian needs a mean of n and a covariance of n×n numbers, not {shapes}")
-        if not torch.allclose(covariance, covariance.T, rtol=1e-12, atol=0):
+        # Measured by its largest entry: a covariance that was estimated is symmetric up to round-off of that size.
+        if not torch.allclose(covariance, covariance.T, rtol=0, atol=1e-12 * float(covariance.abs().amax())):
             raise ValueError("a covariance is symmetric: C = Cᵀ")
         if torch.linalg.cholesky_ex(covariance).info != 0:
             least = float(torch.linalg.eigvalsh(covariance)[0])

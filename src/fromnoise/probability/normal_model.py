@@ -20,20 +20,26 @@ def fit(x: Float[Tensor, "m n"]) -> Gaussian:
     return Gaussian.white(_samples(x, 1).mean(dim=0))
 
 
-def fit_by_gradient_descent(x: Float[Tensor, "m n"], rate: float = 0.1, steps: int = 500) -> Gaussian:
-    """The same by full-batch gradient descent from μ = 0: the error shrinks by 1 − rate at each step.
+def descent(x: Float[Tensor, "m n"], rate: float = 0.1, steps: int = 500) -> Float64[Tensor, "k n"]:
+    """The means μ_0 = 0, μ_1, …, μ_steps of full-batch gradient descent on (23): k = steps + 1 of them.
 
-    Raises ValueError for no samples, or a rate outside (0, 2), for which descent diverges.
+    The distance to the sample mean shrinks by |1 − rate| at each step. Raises ValueError for no samples, or a rate
+    outside (0, 2), for which descent diverges.
     """
     if not 0 < rate < 2:
         raise ValueError(f"gradient descent on this objective converges for rates between 0 and 2, not {rate}")
     x = _samples(x, 1)
-    mean = torch.zeros(x.shape[1], dtype=torch.float64, requires_grad=True)
+    means = [torch.zeros(x.shape[1], dtype=torch.float64)]
     for _ in range(steps):
+        mean = means[-1].requires_grad_()
         (gradient,) = torch.autograd.grad(objective(mean, x), mean)
-        with torch.no_grad():
-            mean -= rate * gradient
-    return Gaussian.white(mean.detach())
+        means.append(mean.detach() - rate * gradient)
+    return torch.stack(means).detach()
+
+
+def fit_by_gradient_descent(x: Float[Tensor, "m n"], rate: float = 0.1, steps: int = 500) -> Gaussian:
+    """The same as `fit`, by `descent`."""
+    return Gaussian.white(descent(x, rate, steps)[-1])
 
 
 def fit_covariance(x: Float[Tensor, "m n"]) -> Gaussian:

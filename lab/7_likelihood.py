@@ -1,0 +1,294 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 7 · Likelihood
+#
+# The chapter begins with three images of different likelihood, and calls the likelihood of an image intractable. It
+# is not: a diffusion model bounds it, term by term, and a differential equation gives it almost exactly.
+#
+# After this notebook you will be able to
+#
+# - say what each term of the variational bound costs, in bits per dimension;
+# - estimate the bound without bias from a few random noise levels, with a standard error;
+# - compute a near-exact likelihood by following the probability-flow equation;
+# - encode a digit as noise, and walk between two digits through that noise;
+# - explain why a blank image can be likelier than any digit, and what that says about likelihood as a measure of
+#   quality.
+#
+# Equations (11), (21) and (29)–(37) of the chapter. It needs the digit model of notebook 5, which is trained here if
+# it is not there yet.
+
+# %% tags=["setup"]
+# In Colab, or wherever fromnoise is not installed yet, this cell installs it.
+import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("fromnoise") is None:
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "fromnoise"], check=True)
+
+# %%
+import math
+
+import torch
+
+from fromnoise.data.pixels import normalise, quantise
+from fromnoise.data.sources import load
+from fromnoise.diffusion.bound import Bound, per_dimension
+from fromnoise.diffusion.flow import slerp
+from fromnoise.diffusion.ideal import of_mixture
+from fromnoise.diffusion.schedule import schedule
+from fromnoise.faces import figures
+from fromnoise.faces.digit_model import trained
+from fromnoise.faces.notebook import run_folder, setting, show
+from fromnoise.generation.likelihood import bound_bits, bound_of, decode, encode, flow_bits, labelled
+
+QUICK = setting() == "quick"
+
+# %% [markdown]
+# ## The bound
+#
+# Write $-\log p(x_0)$ as a walk backwards through the noise levels. By the argument of (13)–(15) it is never more
+# than
+#
+# $$ D\big(q(x_T|x_0)\,\|\,p(x_T)\big) + \sum_{t=2}^T \mathbb{E}\, D\big(q(x_{t-1}|x_t,x_0)\,\|\,p(x_{t-1}|x_t)\big)
+#    - \mathbb{E} \log p(x_0|x_1), $$
+#
+# the **prior**, the **steps** (33) and the **decoder**. Each step compares two normal distributions: with the
+# posterior variance its divergence is $\|\mu_p-\mu_q\|^2/(2\sigma_q^2) = w_t\|\hat\varepsilon-\varepsilon\|^2$. The
+# chapter's (36) drops the factor $1/(2\sigma_q^2)$, and the weight that it "ignores" in (38) is not squared (fault 1
+# of the original): the plain loss (38) is a good training objective, but only the weighted one is a bound.
+#
+# First where everything is known: data from $N(0, \tfrac14)$, whose ideal denoiser and exact likelihood have closed
+# forms. How much does the bound exceed the exact value?
+
+
+# %%
+def gap(levels, variance=0.25, rows=20_000):
+    """The mean bound less the exact −log p over draws of N(0, variance), in nats."""
+    generator = torch.Generator().manual_seed(0)
+    x0 = torch.randn(rows, 1, generator=generator, dtype=torch.float64) * math.sqrt(variance)
+    one = torch.ones(1, dtype=torch.float64)
+    denoise = of_mixture(one, torch.zeros(1, 1, dtype=torch.float64), variance * one[:, None, None])
+    noise = lambda i: torch.randn(x0.shape, generator=generator, dtype=torch.float64)
+    bound = Bound(levels, eight_bit=False).estimate(denoise, x0, noise).total
+    exact = (x0[:, 0] ** 2 / variance + math.log(2 * math.pi * variance)) / 2
+    return float((bound - exact).mean())
+
+
+steps = [25, 50, 100, 200] if QUICK else [25, 50, 100, 200, 400, 800]
+even = [gap(torch.linspace(13, -10, T, dtype=torch.float64)) for T in steps]
+linear = [gap(schedule("linear", T).logsnr[1:]) for T in steps]
+show(
+    figures.bound_gap(steps, {"even in λ": even, "linear schedule": linear}),
+    "The bound on −log p for data from N(0, ¼), through the ideal denoiser: how far it stays above the exact value. "
+    "With steps even in λ the gap halves when the steps double; with the linear schedule it does not close.",
+)
+print("gap in nats, even in λ: ", [round(value, 3) for value in even])
+print("gap in nats, linear:    ", [round(value, 3) for value in linear])
+
+# %% [markdown]
+# Steps even in λ close the gap at first order; the linear schedule keeps one (0.58 nats at T = 500), because its
+# first steps already add more noise than data of this size can bear. So digits are judged along 1,000 levels even in
+# λ.
+#
+# ## Three images in order of decreasing likelihood
+#
+# The chapter's first figure shows a typical five, a five that is hard to read, and something that is no digit, in
+# order of decreasing likelihood. Here the order is not asserted but computed: the bound of all fives among some
+# held-out digits, and of the same pixels shuffled.
+
+# %%
+model, _ = trained(run_folder(), QUICK)
+heldout = load("digits:heldout", (32, 32)).draw(60 if QUICK else 400, seed=1)
+levels = 12 if QUICK else 32
+digits = bound_bits(model, heldout.images, levels)
+fives = (heldout.labels == 5).nonzero()[:, 0]
+typical, odd = (int(fives[pick]) for pick in (digits.bits[fives].argmin(), digits.bits[fives].argmax()))
+shuffle = torch.randperm(32 * 32, generator=torch.Generator().manual_seed(0))
+shuffled = heldout.images[typical].flatten()[shuffle].reshape(1, 1, 32, 32)
+three = torch.cat([heldout.images[[typical, odd]], shuffled])
+found = bound_bits(model, three, levels)
+show(
+    figures.ranked_images(
+        three,
+        found.bits.tolist(),
+        ("a likely five", "a less likely five", "its pixels shuffled"),
+        found.standard_error.tolist(),
+    ),
+    "Three images in order of decreasing likelihood under the trained model, in bits per dimension (fewer is likelier; "
+    "± the standard error of the estimate): the likeliest and the least likely five of the held-out digits, and the "
+    "first one's pixels in random order.",
+)
+assert found.bits[0] < found.bits[1] < found.bits[2]
+
+# %% [markdown]
+# Each number is an estimate: a few random levels for each image stand for all thousand. The estimate is unbiased, and
+# its standard error is the price of the shortcut.
+#
+# ## Where the bits go
+#
+# The same sum, level by level. At the right (much noise) nothing is known and nothing is lost. The middle decides
+# what kind of image it is; the left pays for the last shades of grey.
+
+# %%
+judge, denoise = bound_of(model), labelled(model)
+
+
+def by_level(images, count):
+    """The mean term of the bound at `count` levels, in bits per dimension and unit of λ."""
+    generator = torch.Generator().manual_seed(2)
+    x0 = normalise(images)
+    at = torch.linspace(2, judge.T, count).round().long()
+    width = float(judge.levels[0] - judge.levels[1])
+    with torch.inference_mode():
+        terms = [
+            judge.step(denoise, x0, torch.randn(x0.shape, generator=generator), t.expand(len(x0))).mean() for t in at
+        ]
+    return judge.levels[at - 1], per_dimension(torch.stack(terms), x0[0].numel()) / width
+
+
+blank = torch.zeros(1, 1, 32, 32, dtype=torch.uint8)
+count = 24 if QUICK else 60
+some = heldout.images[:12] if QUICK else heldout.images[:64]
+at, digit_terms = by_level(some, count)
+_, blank_terms = by_level(blank.expand(4, -1, -1, -1), count)
+_, shuffled_terms = by_level(shuffled.expand(4, -1, -1, -1), count)
+show(
+    figures.bound_by_level(
+        at, {"digits": digit_terms, "a blank image": blank_terms, "shuffled pixels": shuffled_terms}
+    ),
+    "The terms of the bound by noise level: the area under a curve is what an image costs. Shuffled pixels "
+    "cost most at the "
+    "middle levels, where the model expects strokes; a blank image costs next to nothing anywhere.",
+)
+
+# %% [markdown]
+# ## The blank image wins
+#
+# Curves that cross raise a question: how finely do we look? Any clearest level gives a valid bound. Down to λ = 7,
+# where the noise is still four grey levels strong, an image without a stroke is likelier than every digit, though the
+# model was trained on digits alone and does not draw blank images. Nothing is broken. Most pixels of every digit are
+# plain background, which the model predicts very well, and the blank image is all background: it saves the bits that a
+# digit spends on where its strokes run. A likelihood is a density, not a vote: there is only one blank image, and so
+# many digits that a draw is practically always one of them. At the finest levels the blank image loses some of its
+# lead, because the network has never seen so empty an image and misjudges its shades by a fraction of a grey level;
+# that is an accident of the network.
+
+# %%
+coarse = Bound(torch.linspace(7, -10, 1000, dtype=torch.float64))
+shown_bits = bound_bits(model, heldout.images, levels, judge=coarse).bits
+nothing = bound_bits(model, blank, 64, judge=coarse).bits[0]
+show(
+    figures.bits_histogram({"held-out digits": shown_bits}, {"blank image": float(nothing)}),
+    "Bits per dimension of held-out digits, with the blank image marked (bound from λ = 7 on): it is likelier than every "
+    "digit. Likelihood alone does not say whether an image looks like the data.",
+)
+finest = bound_bits(model, blank, 64).bits[0]
+for name, ours, its in (("from λ = 7", shown_bits, nothing), ("from λ = 10", digits.bits, finest)):
+    error, beaten = ours.std() / len(ours) ** 0.5, (ours > its).double().mean()
+    print(f"{name}: digits {ours.mean():.3f} ± {error:.3f}, blank {its:.3f}, likelier than {beaten:.0%} of the digits")
+assert nothing < shown_bits.min()
+
+# %% [markdown]
+# ## Near-exact: the flow
+#
+# The same model defines a deterministic flow between data and noise, $\tfrac{dx}{d\lambda} = \tfrac12\big(b^2 x -
+# b\,\hat\varepsilon(x,\lambda)\big)$ (Song et al. 2021). Following it from an image to its noise $z$, and adding up how
+# it stretches volume on the way, gives $\log p(x)$ without a bound's gap. The stretching is a trace, estimated with one
+# random probe (Hutchinson).
+
+# %%
+few = heldout.images[:4] if QUICK else heldout.images[:32]
+flow, bound = flow_bits(model, few), bound_bits(model, few, 64 if QUICK else 256)
+print("bits per dimension   flow   bound")
+for k in range(4):
+    print(f"digit {k}              {flow.bits[k]:.3f}  {bound.bits[k]:.3f} ± {bound.standard_error[k]:.3f}")
+print(f"mean over {len(few)}:        {flow.bits.mean():.3f}  {bound.bits.mean():.3f}")
+
+# %% [markdown]
+# ## Through the noise from one digit to another
+#
+# The flow can be undone, so it is a code: every digit has its noise. Between two such codes lies a path on the sphere
+# where normal noise lives, and decoding it morphs one digit into the other. The average of the two images, pixel by
+# pixel, is two faint digits on top of each other.
+
+# %%
+one, other = (int((heldout.labels == digit).nonzero()[0, 0]) for digit in (3, 8))
+pair = heldout.images[[one, other]]
+codes = encode(model, pair)
+weights = torch.linspace(0, 1, 7)
+through = decode(model, torch.stack([slerp(codes[0], codes[1], float(weight)) for weight in weights]))
+mixed = torch.stack([torch.lerp(*normalise(pair), float(weight)) for weight in weights])
+show(
+    figures.interpolation([("through\nnoise", quantise(through)), ("pixel by\npixel", quantise(mixed))]),
+    "From one held-out digit to another. Above: through the latent noise of the flow, every image on the way "
+    "is made by the "
+    "model. Below: the plain average of the pixels.",
+)
+back = (through[[0, -1]] - normalise(pair)).abs().mean()
+print(f"encoded and decoded again, a pixel is off by {float(back) * 127.5:.2f} of 255 grey levels on average")
+
+# %% [markdown]
+# ## Exercises
+#
+# ### Exercise 7.1
+#
+# The prior's term $D(q(x_T|x_0)\,\|\,N(0,I))$ has a closed form. Compute it for a held-out digit at $\bar\alpha_T$ of
+# the linear schedule with T = 500, in bits per dimension, and compare it with the same at the last of the levels used
+# above.
+
+# %%
+# Your turn
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["solution"]
+# @title Solution to 7.1
+x0 = normalise(heldout.images[:1])
+for name, table in (("linear, T = 500", schedule("linear", 500).logsnr[1:]), ("even in λ", judge.levels)):
+    a2, b2 = torch.sigmoid(table[-1]), torch.sigmoid(-table[-1])
+    nats = (a2 * x0.double().square().sum() + x0.numel() * (b2 - 1 - b2.log())) / 2
+    assert torch.isclose(nats, Bound(table).prior(x0)[0])
+    print(f"{name}: {float(nats) / x0.numel() / math.log(2):.6f} bits per dimension")
+
+# %% [markdown]
+# ### Exercise 7.2
+#
+# Double the number of random levels for one image a few times. How does the standard error fall, and how would it
+# fall if the levels were drawn independently instead of one from each part of the range?
+
+# %%
+# Your turn
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["solution"]
+# @title Solution to 7.2
+errors = {k: float(bound_bits(model, heldout.images[:4], k).standard_error.mean()) for k in (4, 8, 16, 32)}
+for k, error in errors.items():
+    print(f"{k:3} levels: ± {error:.4f} bits per dimension")
+print("independent levels would fall as 1/√k; one from each part falls faster, the terms being smooth in λ")
+assert errors[32] < errors[4] / 2
+
+# %% [markdown]
+# ### Exercise 7.3
+#
+# Take a held-out digit and paint its lower half black. Is the result likelier or less likely than the digit? Why?
+
+# %%
+# Your turn
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["solution"]
+# @title Solution to 7.3
+half = heldout.images[:8].clone()
+half[:, :, 16:] = 0
+whole_bits, half_bits = bound_bits(model, heldout.images[:8], levels).bits, bound_bits(model, half, levels).bits
+print(f"whole digits {whole_bits.mean():.3f}, without their lower half {half_bits.mean():.3f} bits per dimension")
+print("half a digit saves the bits of its strokes, but its cut edge is a surprise: no digit ends in a straight line")

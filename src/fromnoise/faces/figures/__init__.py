@@ -1,0 +1,44 @@
+"""The figures of lab, report and pages: functions that return a matplotlib `Figure` in one style."""
+
+# ruff: noqa: F401 (what a topic has is reached from here)
+
+from fromnoise.faces.figures.diffusion import (
+    convergence,
+    distance_to_floor,
+    fields,
+    films,
+    normals,
+    path_against_jump,
+    paths,
+    real_and_drawn,
+    schedules,
+)
+from fromnoise.faces.figures.divergence import (
+    descents,
+    estimates,
+    integrand,
+    landscapes,
+    objectives,
+    tangent,
+)
+from fromnoise.faces.figures.evaluation import damage, density_pairs, feature_plane, fid_by_size, scores
+from fromnoise.faces.figures.images import class_counts, picture_grid, picture_rows, training_loss
+from fromnoise.faces.figures.likelihood import (
+    bits_histogram,
+    bound_by_level,
+    bound_gap,
+    interpolation,
+    ranked_images,
+)
+from fromnoise.faces.figures.probability import (
+    densities,
+    falling,
+    followed,
+    masses,
+    planes,
+    radii,
+    risks,
+    running_means,
+    two_risks,
+    weighted,
+)

@@ -1,0 +1,168 @@
+"""Figures of diffusion in one and two dimensions: schedules, paths, posteriors, samplers, and points in the plane."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from fromnoise.diffusion.schedule import Schedule
+from fromnoise.faces.figures.style import BLUE, COLOURS, DASHES, QUIET, VERMILION, bare, counts, panels, styled
+
+REACH = 3.0  # of the plane's axes: the sets of points have unit deviation
+
+
+@styled
+def schedules(tables: Mapping[str, Schedule]) -> Figure:
+    """√ᾱ_t, the share of the signal that is left, and λ_t, each over t."""
+    figure, (share, logsnr) = panels(2)
+    for name, table in tables.items():
+        t = np.arange(table.T + 1)
+        share.plot(t, table.alphas_cumprod.sqrt(), label=name)
+        logsnr.plot(t[1:], table.logsnr[1:].clamp(-20, 20), label=name)
+    share.set_ylabel("√ᾱ (share of the signal)")
+    logsnr.set_ylabel("λ = log ᾱ/(1 − ᾱ)")
+    for axis in (share, logsnr):
+        axis.set_xlabel("step t")
+        axis.axhline(0, color=QUIET, linewidth=0.8, linestyle="-")
+    share.legend()
+    return figure
+
+
+@styled
+def paths(walks: Float[Tensor, "T1 n"], mean: Float[Tensor, " T1"], deviation: Float[Tensor, " T1"]) -> Figure:
+    """Walks of single numbers from data to noise, under the mean and two deviations of the jump."""
+    figure, (axis,) = panels(1, 1, (7.5, 3.8))
+    t = np.arange(len(walks))
+    for walk in walks.T:
+        axis.plot(t, walk, linewidth=0.6, color=BLUE, alpha=0.5, linestyle="-")
+    axis.plot(t, mean, color="black", linestyle="-", label="mean of the jump")
+    for sign in (-2, 2):
+        label = "mean ± 2 deviations" if sign > 0 else None
+        axis.plot(t, mean + sign * deviation, color="black", linestyle="--", linewidth=1.4, label=label)
+    axis.set_xlabel("step t")
+    axis.set_ylabel("$x_t$")
+    axis.legend(loc="upper right", ncols=2)
+    return figure
+
+
+@styled
+def path_against_jump(path: Float[Tensor, " n"], jump: Float[Tensor, " n"], name: str) -> Figure:
+    """The distribution of x_t reached step by step, and in one jump."""
+    figure, (axis,) = panels(1, 1, (6.0, 3.4))
+    edges = np.linspace(float(min(path.min(), jump.min())), float(max(path.max(), jump.max())), 50).tolist()
+    axis.hist(path.numpy(), edges, density=True, color=COLOURS[4], label="step by step")
+    axis.hist(jump.numpy(), edges, density=True, histtype="step", color="black", linewidth=1.8, label="in one jump")
+    axis.set_xlabel(name)
+    axis.set_ylabel("density")
+    axis.legend()
+    return figure
+
+
+@styled
+def normals(curves: Mapping[str, tuple[float, float]], marks: Mapping[str, float]) -> Figure:
+    """Normal densities by (mean, variance), with points on the axis marked."""
+    figure, (axis,) = panels(1, 1, (6.4, 3.6))
+    ends = [mean + sign * 4 * math.sqrt(variance) for mean, variance in curves.values() for sign in (-1, 1)]
+    x = np.linspace(min(*ends, *marks.values()), max(*ends, *marks.values()), 500)
+    for name, (mean, variance) in curves.items():
+        density = np.exp(-((x - mean) ** 2) / (2 * variance)) / math.sqrt(2 * math.pi * variance)
+        axis.plot(x, density, label=name)
+    for k, (name, value) in enumerate(marks.items()):
+        axis.plot(
+            [value], [0], marker="ov^"[k % 3], markersize=9, linestyle="", color="black", clip_on=False, label=name
+        )
+    axis.set_ylim(bottom=0)
+    axis.set_ylabel("density")
+    axis.legend()
+    return figure
+
+
+@styled
+def films(rows: Mapping[str, Sequence[Float[Tensor, "n 2"]]], titles: Sequence[str]) -> Figure:
+    """Clouds of points, a row each, panel after panel in time."""
+    figure, axes = panels(len(titles), len(rows), (2.1, 2.25), square=True)
+    for r, (name, clouds) in enumerate(rows.items()):
+        for k, cloud in enumerate(clouds):
+            axis = axes[r * len(titles) + k]
+            scatter(axis, cloud)
+            if not r:
+                axis.set_title(titles[k], loc="center")
+        axes[r * len(titles)].set_ylabel(name)
+    return figure
+
+
+@styled
+def real_and_drawn(pairs: Mapping[str, tuple[Float[Tensor, "n 2"], Float[Tensor, "n 2"]]]) -> Figure:
+    """Real points above, drawn ones below, a set each column."""
+    figure, axes = panels(len(pairs), 2, (2.5, 2.6), square=True)
+    for k, (name, (real, drawn)) in enumerate(pairs.items()):
+        scatter(axes[k], real)
+        scatter(axes[len(pairs) + k], drawn, VERMILION)
+        axes[k].set_title(name, loc="center")
+    axes[0].set_ylabel("real")
+    axes[len(pairs)].set_ylabel("drawn")
+    return figure
+
+
+@styled
+def fields(
+    places: Float[Tensor, "n 2"], arrows: Mapping[str, Float[Tensor, "n 2"]], cloud: Float[Tensor, "m 2"]
+) -> Figure:
+    """Vector fields over a cloud of points, side by side, all arrows to one scale."""
+    figure, axes = panels(len(arrows), 1, (4.2, 4.3), square=True)
+    longest = max(float(field.norm(dim=1).max()) for field in arrows.values())
+    for axis, (name, field) in zip(axes, arrows.items(), strict=True):
+        scatter(axis, cloud, COLOURS[4])
+        axis.quiver(*places.T, *field.T, angles="xy", scale_units="xy", scale=longest / 0.7, width=0.005, zorder=3)
+        axis.set_title(name, loc="center")
+    return figure
+
+
+@styled
+def convergence(steps: Sequence[int], errors: Mapping[str, Sequence[float]], ylabel: str) -> Figure:
+    """Errors against the number of network calls, both axes logarithmic, beside slopes −1 and −2."""
+    figure, (axis,) = panels(1, 1, (6.4, 4.0))
+    for k, (name, values) in enumerate(errors.items()):
+        axis.loglog(steps, values, label=name, marker="os^Dv"[k % 5])
+    top = max(values[0] for values in errors.values())
+    n = np.asarray(steps, dtype=float)
+    for order in (1, 2):
+        axis.loglog(
+            n, top * (n[0] / n) ** order, color=QUIET, linewidth=1, linestyle=DASHES[1 + order], label=f"slope −{order}"
+        )
+    counts(axis, steps)
+    axis.set_xlabel("network calls")
+    axis.set_ylabel(ylabel)
+    axis.legend()
+    return figure
+
+
+@styled
+def distance_to_floor(
+    steps: Sequence[int], distances: Sequence[float], floor: tuple[float, float], ideal: float | None = None
+) -> Figure:
+    """A model's distance to real points as its training goes on, above the floor (mean, deviation) of real ones."""
+    figure, (axis,) = panels(1, 1, (6.4, 3.6))
+    axis.loglog(steps, distances, marker="o", label="learnt")
+    mean, deviation = floor
+    axis.axhspan(mean - deviation, mean + deviation, color=QUIET, alpha=0.25, linewidth=0)
+    axis.axhline(mean, color=QUIET, linestyle="--", label="floor: real points")
+    if ideal is not None:
+        axis.axhline(ideal, color=VERMILION, linestyle=":", label="exact denoiser, same sampler")
+    counts(axis, steps)
+    axis.set_xlabel("training steps")
+    axis.set_ylabel("distance to real points")
+    axis.legend()
+    return figure
+
+
+def scatter(axis: Axes, cloud: Float[Tensor, "n 2"], colour: str = BLUE) -> None:
+    """A cloud of points on a bare square of the plane."""
+    axis.scatter(cloud[:, 0], cloud[:, 1], s=3, color=colour, alpha=0.55, linewidths=0)
+    axis.set_xlim(-REACH, REACH)
+    axis.set_ylim(-REACH, REACH)
+    bare(axis)

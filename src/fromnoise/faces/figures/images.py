@@ -1,0 +1,116 @@
+"""Figures of images: pictures in rows and grids, how many there are of each class, a training's loss."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import UInt8
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
+from torch import Tensor
+
+from fromnoise.faces.figures.style import BLUE, COLOURS, DASHES, QUIET, VERMILION, bare, panels, styled
+
+GAP = 3  # pixels between pictures
+NOTE = 0.34  # height of a line of text below a picture, in heights of a picture
+SIDE = 1.05  # inches of a picture's side
+MARKERS = "os^D"
+
+Rows = Sequence[tuple[str, UInt8[Tensor, "n c h w"]]]
+
+
+@styled
+def picture_rows(rows: Rows, columns: Sequence[str] = (), notes: Sequence[Sequence[str]] = ()) -> Figure:
+    """Rows of pictures, named at the left, with what the columns are above them and `notes`, by row, below each."""
+    most = max(len(images) for _, images in rows)
+    _, c, h, w = rows[0][1].shape
+    line = round(NOTE * h) if notes else 0
+    tall, wide = h + GAP + line, w + GAP
+    canvas = np.full((len(rows) * tall - GAP, most * wide - GAP, c), 255, dtype=np.uint8)
+    for r, (_, images) in enumerate(rows):
+        for k, image in enumerate(images.cpu().permute(0, 2, 3, 1).numpy()):
+            canvas[r * tall : r * tall + h, k * wide : k * wide + w] = image
+    size = (most * SIDE + 1.5, (len(rows) * tall / h + (0.3 if columns else 0.0)) * SIDE)
+    figure, (axis,) = panels(1, 1, size)
+    _show(axis, canvas)
+    axis.set_yticks([r * tall + h / 2 - 0.5 for r in range(len(rows))], [name for name, _ in rows])
+    axis.set_xticks([k * wide + w / 2 - 0.5 for k in range(len(columns))], columns)
+    axis.tick_params(length=0, labeltop=True, labelbottom=False)
+    for r, texts in enumerate(notes):
+        for k, text in enumerate(texts):
+            axis.text(k * wide + w / 2 - 0.5, r * tall + h + 0.5, text, ha="center", va="top", fontsize=10.5)
+    return figure
+
+
+@styled
+def picture_grid(images: UInt8[Tensor, "n c h w"], columns: int | None = None) -> Figure:
+    """Pictures side by side, as near to a square as fits if not told how many columns."""
+    n, c, h, w = images.shape
+    columns = columns or math.ceil(math.sqrt(n))
+    rows = math.ceil(n / columns)
+    canvas = np.full((rows * (h + GAP) - GAP, columns * (w + GAP) - GAP, c), 255, dtype=np.uint8)
+    for k, image in enumerate(images.cpu().permute(0, 2, 3, 1).numpy()):
+        top, left = k // columns * (h + GAP), k % columns * (w + GAP)
+        canvas[top : top + h, left : left + w] = image
+    side = 0.62
+    figure, (axis,) = panels(1, 1, (columns * side, rows * side))
+    _show(axis, canvas)
+    return figure
+
+
+@styled
+def class_counts(
+    balanced: Sequence[int], random: Sequence[int], expected: Sequence[float], spread: Sequence[float]
+) -> Figure:
+    """Images of each class in a balanced and in a random draw, with the random one's mean and ± 2 deviations."""
+    figure, (axis,) = panels(1, 1, (7.4, 3.6))
+    classes = np.arange(len(balanced))
+    axis.bar(classes, balanced, 0.7, color="#d5e4ee", edgecolor=BLUE, label="balanced draw")
+    axis.errorbar(
+        classes + 0.12,
+        expected,
+        2 * np.asarray(spread),
+        fmt="none",
+        ecolor=QUIET,
+        capsize=4,
+        label="expected of a random draw, ± 2 deviations",
+    )
+    axis.plot(classes - 0.12, random, "D", color=VERMILION, markersize=7, label="one random draw")
+    axis.set_xticks(classes)
+    axis.set_xlabel("class")
+    axis.set_ylabel("images")
+    axis.set_ylim(0, 1.45 * max(*balanced, *random))
+    axis.legend(loc="upper center", ncols=2)
+    return figure
+
+
+@styled
+def training_loss(
+    epochs: Sequence[float], loss: Sequence[float], by_level: Mapping[str, Sequence[float | None]]
+) -> Figure:
+    """The loss against the epoch, of all noise levels together and of parts of them."""
+    figure, (whole, parts) = panels(2, 1, (4.8, 3.6))
+    every = max(1, len(epochs) // 10)
+    whole.plot(epochs, loss, "o-", markevery=every, markersize=6)
+    whole.set_title("all noise levels")
+    whole.set_ylabel("loss")
+    for k, (name, values) in enumerate(by_level.items()):
+        shown = [math.nan if value is None else value for value in values]
+        (line,) = parts.plot(epochs, shown, color=COLOURS[k], marker=MARKERS[k % 4], markevery=every, markersize=6)
+        line.set(linestyle=DASHES[k], label=name)
+    parts.set_title("by noise level")
+    parts.legend()
+    for axis in (whole, parts):
+        axis.set_yscale("log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter("{x:g}")
+        axis.yaxis.set_minor_formatter("")
+        axis.set_xlabel("epoch")
+        axis.grid(axis="y", which="both", color="#e6e6e6", linewidth=0.6)
+    return figure
+
+
+def _show(axis: Axes, canvas: np.ndarray) -> None:
+    axis.imshow(canvas[..., 0] if canvas.shape[2] == 1 else canvas, cmap="gray", vmin=0, vmax=255)
+    bare(axis)

@@ -1,0 +1,102 @@
+"""One quiet style for all figures: legible when projected and in greyscale, safe for the colour-blind.
+
+Every figure function returns a `Figure` and draws under this style whatever the user's own settings are; none
+needs pyplot or a screen. Lines differ in their dashes as well as in colour.
+"""
+
+import functools
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import ParamSpec
+
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.style import context
+from matplotlib.ticker import NullLocator
+
+from fromnoise.files import whole
+
+# Okabe & Ito (2008), from dark to light, so that greyscale keeps the order.
+BLACK, BLUE, VERMILION, GREEN, SKY, ORANGE = "#000000", "#0072b2", "#d55e00", "#009e73", "#56b4e9", "#e69f00"
+COLOURS = (BLUE, VERMILION, GREEN, ORANGE, SKY, BLACK)
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+QUIET = "#8a8a8a"  # reference lines and whatever only helps to read
+DENSITY = "cividis"  # even steps of lightness, the same for all eyes
+FONTS = ["DejaVu Sans"]  # comes with matplotlib
+STYLE = {
+    "font.family": "sans-serif",
+    "font.sans-serif": FONTS,
+    "font.size": 12.0,
+    "axes.titlesize": 12.0,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 12.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.8,
+    "axes.prop_cycle": cycler(color=COLOURS) + cycler(linestyle=DASHES),
+    "axes.grid": False,
+    "lines.linewidth": 2.0,
+    "lines.markersize": 4.0,
+    "legend.frameon": False,
+    "legend.fontsize": 11.0,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "image.cmap": DENSITY,
+    "mathtext.fontset": "dejavusans",
+}
+DPI = 110
+PANEL = (4.6, 3.4)  # inches
+
+P = ParamSpec("P")
+
+
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """A figure function that draws under `STYLE`."""
+
+    @functools.wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with context(["default", STYLE]):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def panels(
+    columns: int = 1, rows: int = 1, size: tuple[float, float] = PANEL, *, square: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """A figure of columns × rows panels of `size` inches each, and its axes row by row; `square` for planes."""
+    figure = Figure(figsize=(columns * size[0], rows * size[1]), layout="constrained")
+    axes = list(figure.subplots(rows, columns, squeeze=False).ravel())
+    for axis in axes if square else []:
+        axis.set_aspect("equal")
+    return figure, axes
+
+
+def bare(axis: Axes) -> None:
+    """No ticks and no frame, for pictures."""
+    axis.set_xticks([])
+    axis.set_yticks([])
+    for spine in axis.spines.values():
+        spine.set_visible(False)
+
+
+def counts(axis: Axes, values: Sequence[int]) -> None:
+    """Ticks of a logarithmic horizontal axis at just these whole numbers."""
+    axis.set_xticks(values, labels=[f"{value:,}" for value in values])
+    axis.xaxis.set_minor_locator(NullLocator())
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    with context(["default", STYLE]):
+        figure.savefig(buffer, format="png", dpi=DPI)
+    return buffer.getvalue()
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write the figure as a PNG file, whole or not at all."""
+    with whole(path) as temporary:
+        temporary.write_bytes(png(figure))
