@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import torch
 
@@ -103,3 +105,20 @@ def test_a_steps_operations_are_three_forward_passes(model):
         made.network(x, condition)
     # The first layer passes no gradient on: a little less than three times.
     assert 2.5 < plan.step_flops(made, CPU) / counter.get_total_flops() <= 3.0
+
+
+def test_a_cpu_without_bf16_is_not_made_to_try_it(tiny_model, config_of, monkeypatch):
+    tried = []
+    real = plan.measure
+
+    def measured(model, device, precisions):
+        tried.append(precisions)
+        return real(model, device, precisions)
+
+    monkeypatch.setattr(plan, "measure", measured)
+    monkeypatch.setattr(plan, "has_bf16", lambda device: False)
+    model = dataclasses.replace(tiny_model, config=config_of(training={"precision": "auto"}))
+    made = plan.make(model, CPU, 10)
+    assert tried == [("fp32",)]
+    assert made.precision == "fp32"
+    assert "does not compute in bf16" in made.reason

@@ -136,9 +136,12 @@ def draw_all(
 def own_precision(model: Model, device: torch.device) -> str:
     """The precision a model was trained in where the device computes in it, else fp32: no measurement, so that the
     same machine always draws the same images."""
-    if model.precision == "bf16" and device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        return "fp32"
-    return model.precision
+    return model.precision if model.precision != "bf16" or has_bf16(device) else "fp32"
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device computes in bf16 itself; a CPU without such units emulates it, a hundred times slower."""
+    return device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _bound(

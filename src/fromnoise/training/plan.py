@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from fromnoise import rng
 from fromnoise.diffusion.objective import stratified
 from fromnoise.errors import UserError
+from fromnoise.generation.draw import has_bf16
 from fromnoise.generation.model import Model
 
 PROBE_ROWS = 32
@@ -86,7 +87,7 @@ def best(candidates: list[Candidate]) -> tuple[Candidate, str]:
     }
     if len(fastest) == 1:
         only = next(iter(fastest.values()))
-        return only, f"{only} as asked"
+        return only, str(only)
     fp32, bf16 = fastest["fp32"], fastest["bf16"]
     ratio = fp32.seconds / bf16.seconds
     if bf16.agreement < AGREES:
@@ -125,12 +126,15 @@ def step_flops(model: Model, device: torch.device) -> float:
 def make(model: Model, device: torch.device, steps: int | None) -> Plan:
     """The plan for training `model`; `steps` is None for a budget in minutes."""
     settings = model.config.training
-    precisions = ("fp32", "bf16") if settings.precision == "auto" else (settings.precision,)
+    known = ("fp32", "bf16") if has_bf16(device) else ("fp32",)
+    precisions = known if settings.precision == "auto" else (settings.precision,)
     if settings.precision == "auto" or settings.compile == "auto":
         chosen, reason = best(measure(model, device, precisions))
     else:
         chosen = Candidate(settings.precision, False, float("nan"), 1.0)
-        reason = f"{chosen} as asked"
+        reason = str(chosen)
+    if len(precisions) == 1:
+        reason += " as asked" if settings.precision != "auto" else ": this CPU does not compute in bf16"
     compiled, why = _compiling(model, device, chosen, steps)
     channels_last = chosen.channels_last or compiled  # the compiler fuses what makes channels-last slow
     return Plan(chosen.precision, channels_last, compiled, torch.get_num_threads(), steps, f"{reason}; {why}")
