@@ -382,7 +382,7 @@ for k in range(2):
     film.append((f"x_t, image {k}", torch.cat([quantise(visit.x[k : k + 1]).cpu() for visit in kept])))
     film.append((f"x̂₀, image {k}", torch.cat([quantise(visit.x0[k : k + 1]).cpu() for visit in kept])))
 show(
-    figures.picture_rows(film, [f"λ = {visit.logsnr:.1f}".replace("-", "−") for visit in kept]),
+    figures.picture_rows(film, [f"λ = {round(visit.logsnr.item(), 1) + 0:.1f}".replace("-", "−") for visit in kept]),
     "Two digits on their way from noise (left) to data (right): what the sampler holds, x_t, and under it what the "
     "network takes the clean image to be, x̂₀. λ is the log signal-to-noise ratio.",
 )
