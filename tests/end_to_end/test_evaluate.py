@@ -12,17 +12,70 @@ def test_a_run_is_scored_as_it_scored_itself(finished, fromnoise, tmp_path):
     ours = json.loads(done.stdout)
     theirs = json.loads((finished / "run" / "report.json").read_text())
     assert ours["metrics"] == theirs["metrics"]
+    assert ours["copies"] == theirs["copies"]
+    assert ours["protocol"] | {"generated": None} == theirs["protocol"] | {"generated": None}
+    assert ours["protocol"]["generated"]["sha256"] == theirs["protocol"]["generated"]["sha256"]
     assert ours["protocol"]["train"] == theirs["protocol"]["train"]
+
+
+def test_every_metric_is_in_a_runs_report_and_in_its_table(finished, fromnoise):
+    report = json.loads((finished / "run" / "report.json").read_text())
+    assert report["schema"] == 2
+    assert set(report) == {"schema", "metrics", "copies", "protocol", "notes", "run"}
+    metrics = report["metrics"]
+    for name in ("kid", "precision", "recall", "density", "coverage"):
+        entry = metrics[name]
+        assert (entry["n"], entry["floor"]["n"], entry["copycat"]["n"]) == (100, 100, 100)
+        assert entry["floor"]["draws"] == 5
+    assert metrics["kid"]["value"] > 10 * metrics["kid"]["copycat"]["value"]
+    assert metrics["coverage"]["value"] < metrics["coverage"]["floor"]["value"]
+    assert metrics["two_sample"]["accuracy"] > 0.9 > metrics["two_sample"]["floor"]["value"]
+    assert metrics["fid_infinity"] is None
+    assert any(note.startswith("no FID∞: 100 images") for note in report["notes"])
+    assert metrics["fid"]["noise"]["value"] > 20 * metrics["fid"]["floor"]["value"]  # the tiny model is no better
+    assert metrics["classes"]["learned"]["accuracy"] < metrics["classes"]["learned"]["real_accuracy"]
+    assert sum(metrics["classes"]["balance"]["counts"]) == 100
+    assert report["copies"]["n"]["held_out"] == 1000
+    shown = fromnoise("run", "--preset", "tiny", "--out", "run", cwd=finished).stdout
+    for word in ("noise", "KID", "precision", "recall", "density", "coverage", "told from real", "classes:"):
+        assert word in shown
+    assert f"copies: {report['copies']['verdict']}\n" in shown
+
+
+def test_images_are_scored_in_pixels(fromnoise, tmp_path):
+    for name, part in (("real.npz", "heldout"), ("mine.npz", "val")):
+        from fromnoise.data import arrays, digits
+
+        images = digits.load(part).draw(80, 0)
+        arrays.save(tmp_path / name, images.images[:, :, 8:20:2, 8:20:2].contiguous(), images.labels)
+    words = ("--generated", "mine.npz", "--reference", "real.npz", "--features", "pixels", "--json", "-")
+    report = json.loads(fromnoise("evaluate", *words, cwd=tmp_path).stdout)
+    assert set(report) == {"schema", "metrics", "copies", "protocol", "notes", "command", "system"}
+    assert report["protocol"]["features"] == {
+        "name": "pixels", "dimension": 36, "sha256": "", "colour": "as it is", "known": True,
+    }  # fmt: skip
+    assert report["metrics"]["kid"]["floor"] is None
+    assert report["copies"] is None
 
 
 def test_images_from_anywhere_are_scored(fromnoise, tmp_path):
     fromnoise("data", "export", "digits:val", "real", "--n", "60", cwd=tmp_path)
     words = ("--generated", "real", "--reference", "digits:heldout", "--train", "digits", "--json", "score.json")
     shown = fromnoise("evaluate", *words, cwd=tmp_path).stdout
-    for word in ("generated", "floor", "copycat", "ratio", "note: 60 images cannot fill"):
+    for word in (
+        "generated",
+        "floor",
+        "copycat",
+        "ratio",
+        "note: 60 images cannot fill",
+        "KID",
+        "coverage",
+        "told from real",
+    ):
         assert word in shown
     fid = json.loads((tmp_path / "score.json").read_text())["metrics"]["fid"]
     assert 0.3 < fid["ratio"] < 3
+    assert "copies: no sign of copying" in shown
     refused = fromnoise("evaluate", *words, cwd=tmp_path, code=2)
     assert "score.json is already there" in refused.stderr
 
@@ -80,6 +133,8 @@ def test_the_mnist_test_set_is_exported_whole(fromnoise, mnist_root, tmp_path):
     (("--generated", "digits:val", "--reference", "digits:heldout", "--n", "49"), "needs at least 50"),
     (("--generated", "digits:val", "--reference", "digits:heldout", "--n", "4000"), "cannot draw 4000"),
     (("--generated", "digits:val", "--reference", "digits:heldout", "--features", "clip"), "choose one of: digits"),
+    (("--generated", "digits:val", "--reference", "digits:heldout", "--inception-weights", "x"), "not for digits"),
+    (("--generated", "a", "--reference", "b", "--features", "inception", "--inception-weights", "x"), "x cannot be"),
     (("--generated", "digits:val", "--reference", "mnist:test", "--data-root", "empty"), "put its four IDX files"),
 ])  # fmt: skip
 def test_nonsense_is_one_line_exit_code_2_and_writes_nothing(fromnoise, tmp_path, words, message):

@@ -1,3 +1,6 @@
+import json
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -82,3 +85,38 @@ def test_nonsense_is_one_line_exit_code_2_and_writes_nothing(finished, fromnoise
     assert message in refused.stderr
     assert refused.stderr.strip().splitlines()[-1].startswith("fromnoise: ")
     assert not list(tmp_path.iterdir())
+
+
+def test_rejecting_copies_leaves_images_alone_that_are_none(finished, fromnoise, tmp_path):
+    words = ("sample", finished / "run", "--n", "10", "--precision", "fp32")
+    fromnoise(*words, "--out", "plain.npz", cwd=tmp_path)
+    done = fromnoise(*words, "--out", "checked.npz", "--reject-copies", cwd=tmp_path)
+    assert done.stdout == "checked.npz\n"
+    assert done.stderr.splitlines()[-1] == "10 images drawn, 0 rejected as copies of training images"
+    for name in ("arr_0", "labels"):
+        assert np.array_equal(array(tmp_path / "plain.npz", name), array(tmp_path / "checked.npz", name))
+
+
+@pytest.mark.parametrize("source", ["run/checkpoints/000030/model.safetensors", "run/checkpoints/000030"])
+def test_a_model_without_its_run_cannot_tell_copies(finished, fromnoise, tmp_path, source):
+    refused = fromnoise("sample", finished / source, "--reject-copies", "--out", "out.png", cwd=tmp_path, code=2)
+    assert "--reject-copies needs a run folder" in refused.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("path", "value", "message"), [
+    (("data", "fingerprint"), "0" * 64, "have changed: digits now holds other images"),
+    (("config", "data", "data"), "gone.npz", "are not there any more: 'gone.npz' is neither"),
+])  # fmt: skip
+def test_copies_cannot_be_told_without_the_training_images(finished, fromnoise, tmp_path, path, value, message):
+    shutil.copytree(finished / "run", tmp_path / "run")
+    about = json.loads((tmp_path / "run" / "config.json").read_text())
+    *rooms, name = path
+    place = about
+    for room in rooms:
+        place = place[room]
+    place[name] = value
+    (tmp_path / "run" / "config.json").write_text(json.dumps(about))
+    refused = fromnoise("sample", "run", "--reject-copies", "--out", "out.png", cwd=tmp_path, code=2)
+    assert message in refused.stderr
+    assert not (tmp_path / "out.png").exists()

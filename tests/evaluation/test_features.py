@@ -1,5 +1,9 @@
+import dataclasses
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from fromnoise.data import digits, idx
 from fromnoise.data.image_set import ImageSet
@@ -7,7 +11,7 @@ from fromnoise.data.pixels import normalise
 from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
 from fromnoise.evaluation import digit_network
-from fromnoise.evaluation.features import features
+from fromnoise.evaluation.features import Features, features, luminance
 
 
 def accuracy(images):
@@ -31,12 +35,37 @@ def test_the_weights_are_small():
     assert len(digit_network.packaged_bytes()) < 3e6
 
 
-def test_features_do_not_depend_on_the_batch(monkeypatch):
+def test_features_do_not_depend_on_the_batch():
     images = digits.load("val").images[:70]
     whole = features("digits")(images)
-    monkeypatch.setattr("fromnoise.evaluation.features.BATCH", 9)
-    torch.testing.assert_close(features("digits")(images), whole, rtol=1e-4, atol=1e-5)
+    by_nine = dataclasses.replace(features("digits"), batch=9)(images)
+    torch.testing.assert_close(by_nine, whole, rtol=1e-4, atol=1e-5)
     assert whole.shape == (70, 64)
+
+
+@pytest.mark.parametrize("lengths", [(70,), (1, 2, 67), (30, 0, 30, 10), (7,) * 10])
+def test_a_stream_is_cut_into_the_same_batches_whatever_its_parts_are(lengths):
+    images = digits.load("val").images[:70]
+    extract = dataclasses.replace(features("digits"), batch=16)
+    streamed = list(extract.stream(iter(images.split(lengths))))
+    assert [len(part) for part in streamed] == [16, 16, 16, 16, 6]
+    assert torch.equal(torch.cat(streamed), extract(images))
+
+
+def test_a_stream_holds_no_more_than_a_batch_and_a_part():
+    taken = 0
+
+    def parts():
+        nonlocal taken
+        for _ in range(100):
+            taken += 5
+            yield torch.zeros(5, 1, 2, 2, dtype=torch.uint8)
+
+    seen = 0
+    for part in dataclasses.replace(features("pixels"), batch=8).stream(parts()):
+        seen += len(part)
+        assert taken - seen < 5
+    assert seen == 500
 
 
 def test_features_are_those_of_the_resized_digit():
@@ -55,9 +84,55 @@ def test_progress_is_told():
     assert told == [(256, 300), (300, 300)]
 
 
-def test_unknown_features_are_refused_with_the_known_ones():
-    with pytest.raises(UserError, match="unknown features 'clip'; choose one of: digits"):
-        features("clip")
+@pytest.mark.parametrize("name", ["clip", "onnx", "onnx:", "inception:mine.pt", "digits:val"])
+def test_unknown_features_are_refused_with_the_known_ones(name):
+    with pytest.raises(UserError) as refused:
+        features(name)
+    assert str(refused.value) == (f"unknown features '{name}'; choose one of: digits, inception, pixels, onnx:PATH")
+
+
+def test_weights_for_features_that_have_none_are_refused(tmp_path):
+    with pytest.raises(UserError, match="--inception-weights is for the features inception, not for digits"):
+        features("digits", inception_weights=tmp_path / "weights.pt")
+
+
+def test_what_a_report_says_of_the_digit_features():
+    extract = features("digits")
+    assert (extract.resizing, extract.colour, extract.known) == (
+        "bilinear, antialiased, rounded to 8 bits",
+        "luminance",
+        True,
+    )
+
+
+def test_luminance_is_pillows():
+    """To a grey level: Pillow's weights are in 16 bits and it rounds at another place."""
+    colour = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    theirs = torch.from_numpy(np.array(Image.fromarray(colour).convert("L"))).int()
+    ours = luminance(torch.from_numpy(colour).permute(2, 0, 1)[None])[0, 0].int()
+    assert (ours - theirs).abs().max() <= 1
+
+
+def test_pixels_are_the_values_themselves():
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (5, 3, 4, 6), dtype=np.uint8))
+    extract = features("pixels")
+    assert extract.dimension == 0  # not known before there is an image
+    values = extract(images)
+    assert (values.dtype, extract.dimension, extract.sha256) == (torch.float64, 72, "")
+    assert np.array_equal(values.numpy(), images.numpy().reshape(5, 72))
+
+
+def test_pixels_of_two_sizes_are_refused():
+    extract = features("pixels")
+    extract(torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
+    with pytest.raises(UserError, match="pixels: images of 3×8×8 give 192 features, not 64"):
+        extract(torch.zeros(2, 3, 8, 8, dtype=torch.uint8))
+
+
+def test_features_that_are_not_finite_are_refused():
+    extract = Features("broken", 1, "", lambda images: images.float().mean((2, 3)) / 0)
+    with pytest.raises(UserError, match="broken: some features are not finite"):
+        extract(torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
 
 
 def test_digits_that_are_damaged_are_far_away():

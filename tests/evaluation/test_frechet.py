@@ -34,6 +34,28 @@ def test_it_equals_torch_fidelity():
     assert distance(Moments.of(x), Moments.of(y)) == pytest.approx(theirs, rel=1e-6)
 
 
+@pytest.mark.parametrize("n", [192, 640])
+def test_it_equals_torch_fidelity_in_64_features(n):
+    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+
+    x, y = gaussian(n, 64, 8), gaussian(n, 64, 9)
+    statistics = [fid_features_to_statistics(z) for z in (x, y)]
+    theirs = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
+    assert distance(Moments.of(x), Moments.of(y)) == pytest.approx(theirs, rel=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:The `disp` argument is deprecated:DeprecationWarning")  # theirs, in sqrtm
+def test_it_equals_clean_fid_in_64_features():
+    fid = pytest.importorskip("cleanfid.fid")
+    x, y = gaussian(640, 64, 10), gaussian(640, 64, 11)
+    statistics = [s for z in (x.numpy(), y.numpy()) for s in (z.mean(axis=0), np.cov(z, rowvar=False))]
+    try:
+        theirs = fid.frechet_distance(*statistics)
+    except TypeError:
+        pytest.skip("this SciPy's sqrtm no longer takes disp=, which clean-fid passes")
+    assert distance(Moments.of(x), Moments.of(y)) == pytest.approx(theirs, rel=1e-6)
+
+
 def test_it_is_exact_for_covariances_that_commute():
     one = Moments(torch.zeros(3, dtype=torch.float64), torch.diag(torch.tensor([1.0, 4.0, 9.0]).double()), 10)
     other = Moments(torch.ones(3, dtype=torch.float64), torch.diag(torch.tensor([4.0, 4.0, 1.0]).double()), 10)

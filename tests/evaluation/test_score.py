@@ -1,11 +1,14 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 from fromnoise.data import digits
+from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
-from fromnoise.evaluation.features import features
+from fromnoise.evaluation import score as score_module
+from fromnoise.evaluation.features import Features, features
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.evaluation.score import Contest, score
 
@@ -20,6 +23,20 @@ def parts():
     return {part: digits.load(part) for part in ("train", "val", "heldout")}
 
 
+def projection(name="projection", d=8, known=True):
+    """Cheap features: a fixed random projection of the pixels; `seen` counts the images."""
+
+    def extract(images):
+        extractor.seen += len(images)
+        generator = torch.Generator().manual_seed(0)
+        matrix = torch.randn(images[0].numel(), d, dtype=torch.float64, generator=generator)
+        return images.flatten(1).double() @ matrix / 1000
+
+    extractor = Features(name, d, "", extract, known=known)
+    extractor.seen = 0
+    return extractor
+
+
 def test_fid_is_the_distance_of_the_features(extract, parts):
     generated = parts["train"].draw(200, 0)
     report = score(Contest(generated, parts["heldout"]), extract)
@@ -30,7 +47,7 @@ def test_fid_is_the_distance_of_the_features(extract, parts):
 
 
 def test_floor_and_copycat_stand_beside_it_at_the_same_size(extract, parts):
-    noise = digits.ImageSet("noise", torch.randint(0, 256, (200, 1, 28, 28), dtype=torch.uint8))
+    noise = ImageSet("noise", torch.randint(0, 256, (200, 1, 28, 28), dtype=torch.uint8))
     fid = score(Contest(noise, parts["heldout"], parts["val"], parts["train"]), extract)["metrics"]["fid"]
     assert (fid["n"], fid["floor"]["n"], fid["copycat"]["n"]) == (200, 200, 200)
     assert fid["floor"]["draws"] == 5
@@ -47,11 +64,10 @@ def test_a_floor_of_fewer_images_is_said(extract, parts):
 
 
 def test_fewer_images_than_features_is_said(extract, parts):
-    notes = score(Contest(parts["train"].draw(60, 0), parts["heldout"]), extract)["notes"]
-    assert any("cannot fill the covariance of 64" in note for note in notes)
-    assert not any(
-        "covariance" in n for n in score(Contest(parts["train"].draw(65, 0), parts["val"]), extract)["notes"]
-    )
+    for n, said in ((60, True), (64, True), (65, False)):
+        notes = score(Contest(parts["train"].draw(n, 0), parts["val"].draw(100, 0)), extract)["notes"]
+        told = f"{n} images cannot fill the covariance of 64 features: all is biased upwards"
+        assert (told in notes) == said
 
 
 @pytest.mark.parametrize("role", ["generated", "reference"])
@@ -62,7 +78,8 @@ def test_fewer_than_fifty_images_are_refused(extract, parts, role):
         score(contest, extract)
 
 
-def test_the_same_seed_gives_the_same_numbers_and_they_are_json(extract, parts):
+def test_the_same_seed_gives_the_same_numbers_and_they_are_json(parts):
+    extract = projection()
     contest = Contest(parts["train"].draw(100, 0), parts["heldout"], parts["val"], parts["train"])
     one, again, other = (score(contest, extract, seed) for seed in (0, 0, 1))
     assert one == again
@@ -70,3 +87,94 @@ def test_the_same_seed_gives_the_same_numbers_and_they_are_json(extract, parts):
     assert one["metrics"]["fid"]["value"] == other["metrics"]["fid"]["value"]
     assert json.loads(json.dumps(one)) == one
     assert one["protocol"]["reference"]["sha256"] == parts["heldout"].fingerprint
+
+
+def test_no_image_is_mapped_twice(parts):
+    extract = projection()
+    score(Contest(parts["val"].draw(60, 0), parts["heldout"], parts["val"], parts["train"]), extract)
+    drawn_for_the_floor = 5 * 60
+    assert extract.seen <= 60 + 1000 + drawn_for_the_floor + 3000 + 60  # generated, reference, floor, train, noise
+    seen = extract.seen
+    everything = ImageSet("all", torch.cat([parts["heldout"].images, parts["val"].images]))
+    score(Contest(everything, parts["heldout"]), extract)
+    assert extract.seen == seen + 2000 + 2000  # all images and as much noise; the reference is among them
+
+
+def test_noise_is_uniform_bytes(parts):
+    mean = Features("mean", 1, "", lambda images: images.flatten(1).double().mean(dim=1, keepdim=True))
+    reference = parts["heldout"]
+    noise = score(Contest(parts["val"].draw(300, 0), reference), mean)["metrics"]["fid"]["noise"]
+    values = reference.images.flatten(1).double().mean(dim=1)
+    deviation = ((256**2 - 1) / 12 / 28**2) ** 0.5  # of the mean of 28² independent uniform bytes
+    expected = (127.5 - values.mean()) ** 2 + (deviation - values.std()) ** 2
+    assert noise["value"] == pytest.approx(float(expected), rel=0.01)
+    assert (noise["n"], noise["draws"], noise["deviation"]) == (300, 1, None)
+
+
+def test_copies_and_fresh_images_are_told_apart_in_the_verdicts_own_words(parts):
+    extract = projection()
+    train, heldout = parts["train"], parts["heldout"]
+    copied = score(Contest(train.draw(200, 0), heldout, None, train), extract)["copies"]
+    assert copied["verdict"] == (
+        "copying: 100 % of the images lie closer to the training set than 99 % of held-out images do"
+    )
+    assert copied["pixels"]["identical"] == copied["features"]["identical"] == 200
+    fresh = score(Contest(parts["val"].draw(200, 0), heldout, None, train), extract)["copies"]
+    assert fresh["verdict"] == "no sign of copying"
+    assert fresh["n"] == {"generated": 200, "train": 3000, "held_out": 1000}
+    unjudged = score(Contest(parts["val"].draw(200, 0), train.draw(300, 1), None, train), extract)["copies"]
+    assert unjudged["verdict"] == "copying cannot be judged: 0 held-out images where 50 are needed"
+
+
+def test_where_copies_are_not_looked_for_a_note_says_so(parts, monkeypatch):
+    generated, heldout, train = parts["val"].draw(60, 0), parts["heldout"], parts["train"].draw(100, 0)
+    unknown = score(Contest(generated, heldout), projection())
+    assert unknown["copies"] is None
+    assert any(
+        note.startswith("copies were not looked for: what the model was trained on") for note in unknown["notes"]
+    )
+    colour = ImageSet("colour", train.images.expand(-1, 3, -1, -1))
+    mean = Features("mean", 1, "", lambda images: images.flatten(1).double().mean(dim=1, keepdim=True))
+    differing = score(Contest(generated, heldout, None, colour), mean)
+    assert differing["copies"] is None
+    assert any("differ in shape" in note for note in differing["notes"])
+    monkeypatch.setattr(score_module, "MOST_TRAINED", 99)
+    many = score(Contest(generated, heldout, None, train), projection())
+    assert many["copies"]["features"] is None
+    assert many["copies"]["pixels"]["copying"] is False
+    assert any("in pixels only: more than 99 training images" in note for note in many["notes"])
+    monkeypatch.undo()
+    pixels = score(Contest(generated, heldout, None, train), projection("pixels"))
+    assert pixels["copies"]["features"] is None
+
+
+def test_what_is_infinite_is_null_and_a_note(parts):
+    generated = parts["val"].draw(100, 0)
+    stranger = replace(generated, labels=torch.where(generated.labels == 3, 10, generated.labels))
+    report = score(Contest(stranger, parts["heldout"]), projection())
+    balance = report["metrics"]["classes"]["balance"]
+    assert (balance["chi2"], balance["p"]) == (None, 0.0)
+    assert (balance["counts"][10], balance["expected"][10]) == (10, 0.0)
+    assert "metrics.classes.balance.chi2 is infinite or undefined" in report["notes"]
+    json.dumps(report, allow_nan=False)
+
+
+def test_the_protocol_tells_the_features(parts):
+    contest = Contest(parts["val"].draw(60, 0), parts["heldout"].draw(60, 0))
+    extract = Features("inception", 8, "abc", projection().extract, "bicubic", "RGB; grey repeated", known=False)
+    report = score(contest, extract)
+    assert report["protocol"]["features"] == {
+        "name": "inception", "dimension": 8, "sha256": "abc", "colour": "RGB; grey repeated", "known": False,
+    }  # fmt: skip
+    assert report["protocol"]["resizing"] == "bicubic"
+    assert any("not Inception's published weights" in note for note in report["notes"])
+    published = Features("inception", 8, "abc", projection().extract)
+    assert not any("published weights" in note for note in score(contest, published)["notes"])
+
+
+def test_pixels_are_features_of_a_length_that_shows_only_then(parts):
+    small = [ImageSet(name, parts[name].images[:60, :, 10:14, 10:14]) for name in ("val", "heldout")]
+    report = score(Contest(*small), features("pixels"))
+    assert report["protocol"]["features"]["dimension"] == 16
+    assert report["protocol"]["resizing"] == "none"
+    assert report["metrics"]["fid"]["noise"]["value"] > report["metrics"]["fid"]["value"]

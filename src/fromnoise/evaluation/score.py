@@ -1,27 +1,34 @@
-"""The score: FID with its protocol, its floor and its copycat, all at one size.
+"""The score: FID and the other metrics with their protocol, each beside its floor and its copycat, all at one size.
 
 FID(A, B; features) is biased by the sizes of A and B, and means little alone. So beside it stand the **floor**,
 what real images that nobody trained on score at the same size, and the **copycat**, what a model that only
-memorised its training images would score.
+memorised its training images would score; and, for scale, **noise**. The other metrics are `card`'s. Whether the
+images are copies no distance between sets can tell: `copies` does.
 """
 
-import statistics
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
+import torch
+from torch import Tensor
 
 from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
-from fromnoise.evaluation.features import Features
-from fromnoise.evaluation.frechet import Moments, distance
+from fromnoise.evaluation.card import SETTINGS, Featured, card, summary
+from fromnoise.evaluation.copies import copy_test
+from fromnoise.evaluation.features import BATCH, Features
+from fromnoise.evaluation.frechet import Moments, Sums, distance
+from fromnoise.evaluation.intervals import disjoint
+from fromnoise.evaluation.remembered import Remembered
 
-SCHEMA = 1  # of the report: docs/report.md
+SCHEMA = 2  # of the report: docs/report.md
 FEWEST = 50
 MOST_DRAWS = 5
-RESIZING = "bilinear, antialiased, rounded to 8 bits"
+MOST_TRAINED = 20_000
+"""Training images up to which copies are looked for in features as well as in pixels: each needs its features."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -31,7 +38,7 @@ class Contest:
     """What is compared: generated images against a reference, beside real ones and training ones.
 
     floor   real images that are neither in the reference nor trained on, to draw floors from; None if unknown
-    train   the training images, for the copycat; None if unknown
+    train   the training images, for the copycat and the copy test; None if unknown
     """
 
     generated: ImageSet
@@ -49,47 +56,46 @@ def check(contest: Contest) -> None:
 
 
 def score(contest: Contest, features: Features, seed: int = 0, progress: Progress | None = None) -> dict[str, Any]:
-    """The score as plain JSON values: `metrics`, `protocol`, `notes` (documented in docs/report.md).
+    """The score as plain JSON values: `metrics`, `copies`, `protocol`, `notes` (documented in docs/report.md).
 
     The floor's mean and deviation are over disjoint draws, at most five. Raises UserError for sets too small.
     """
     check(contest)
+    remembered = Remembered(features)
 
-    def moments(images: ImageSet, role: str) -> Moments:
-        told = None if progress is None else (lambda done, total: progress(role, done, total))
-        return Moments.of(features(images.images, told))
+    def told(role: str) -> Callable[[int, int], None] | None:
+        return None if progress is None else (lambda done, total: progress(role, done, total))
+
+    def featured(images: ImageSet, role: str) -> Featured:
+        return Featured(remembered(images.images, told(role)), images.labels)
 
     n = len(contest.generated)
-    reference = moments(contest.reference, "reference")
-    fid = distance(moments(contest.generated, "generated"), reference)
-    notes = list(contest.notes)
-    if features.name == "digits" and not _digits(contest.reference):
-        notes.append("digit features say little of images other than digits: compare only scores on the same data")
-    if contest.floor is not None and contest.train is None:
-        notes.append("what the model was trained on is not known: the floor may hold some of it (--train)")
-    floor = copycat = None
-    if contest.floor is not None and len(contest.floor) >= FEWEST:
-        draws = _disjoint(contest.floor, n, seed)
-        values = [distance(moments(draw, "floor"), reference) for draw in draws]
-        floor = _summary(values, len(draws[0]))
-    if contest.train is not None and len(contest.train) >= FEWEST:
-        draws = _disjoint(contest.train, n, seed)[:1]
-        copycat = _summary([distance(moments(draws[0], "copycat"), reference)], len(draws[0]))
-    for name, summary in (("floor", floor), ("copycat", copycat)):
-        if summary is None:
-            notes.append(f"no {name}: the images it is drawn from are not known, or fewer than {FEWEST}")
-        elif summary["n"] < n:
-            notes.append(f"the {name} is of {summary['n']} images, fewer than the {n} generated: it is biased upwards")
-    if n <= features.dimension:
-        notes.append(f"{n} images cannot fill the covariance of {features.dimension} features: all is biased upwards")
-    ratio = fid / floor["value"] if floor and floor["value"] > 0 else None
-    return {
+    reference, generated = featured(contest.reference, "reference"), featured(contest.generated, "generated")
+    floors = [featured(images, "floor") for images in _draws(contest.floor, n, MOST_DRAWS, seed)]
+    copycats = [featured(images, "copycat") for images in _draws(contest.train, n, 1, seed)]
+    fid = _fid(generated, reference, floors, copycats)
+    fid["noise"] = summary([distance(_noise(contest.generated, features, seed), Moments.of(reference.features))], n)
+    notes = _notes(contest, features, fid)
+    others, missing = card(generated, reference, floors, copycats[0] if copycats else None, seed, told("metrics"))
+    notes += missing
+    if progress is not None:
+        progress("copies", 0, 1)
+    copies = _copies(contest, features.name, remembered, notes)
+    report = {
         "schema": SCHEMA,
-        "metrics": {"fid": {"value": fid, "n": n, "floor": floor, "copycat": copycat, "ratio": ratio}},
+        "metrics": {"fid": fid, **others},
+        "copies": copies,
         "protocol": {
-            "features": {"name": features.name, "dimension": features.dimension, "sha256": features.sha256},
-            "resizing": RESIZING,
+            "features": {
+                "name": features.name,
+                "dimension": features.dimension,
+                "sha256": features.sha256,
+                "colour": features.colour,
+                "known": features.known,
+            },
+            "resizing": features.resizing,
             "seed": seed,
+            "settings": dict(SETTINGS),
             "generated": _about(contest.generated),
             "reference": _about(contest.reference),
             "floor": _about(contest.floor),
@@ -97,22 +103,94 @@ def score(contest: Contest, features: Features, seed: int = 0, progress: Progres
         },
         "notes": notes,
     }
+    finite: dict[str, Any] = _finite(report, "", notes)
+    return finite
+
+
+def _fid(generated: Featured, reference: Featured, floors: list[Featured], copycats: list[Featured]) -> dict[str, Any]:
+    real = Moments.of(reference.features)
+
+    def beside(draws: list[Featured]) -> dict[str, Any] | None:
+        values = [distance(Moments.of(draw.features), real) for draw in draws]
+        return summary(values, len(draws[0])) if draws else None
+
+    value, floor = distance(Moments.of(generated.features), real), beside(floors)
+    ratio = value / floor["value"] if floor and floor["value"] > 0 else None
+    return {"value": value, "n": len(generated), "floor": floor, "copycat": beside(copycats), "ratio": ratio}
+
+
+def _noise(generated: ImageSet, features: Features, seed: int) -> Moments:
+    """The moments of as many images of independent, uniformly distributed bytes; never all in memory."""
+
+    def images() -> Iterator[Tensor]:
+        for start in range(0, len(generated), BATCH):
+            shape = (min(BATCH, len(generated) - start), *generated.shape)
+            yield torch.from_numpy(rng.generator(seed, "noise images", start).integers(0, 256, shape, dtype="uint8"))
+
+    sums = Sums(features.dimension)  # known by now, whatever the extractor
+    for part in features.stream(images()):
+        sums.add(part)
+    return sums.moments()
+
+
+def _notes(contest: Contest, features: Features, fid: dict[str, Any]) -> list[str]:
+    notes, n = list(contest.notes), len(contest.generated)
+    if features.name == "digits" and not _digits(contest.reference):
+        notes.append("digit features say little of images other than digits: compare only scores on the same data")
+    if features.name == "inception" and not features.known:
+        notes.append("these are not Inception's published weights: do not compare with published scores")
+    if contest.floor is not None and contest.train is None:
+        notes.append("what the model was trained on is not known: the floor may hold some of it (--train)")
+    for name in ("floor", "copycat"):
+        if fid[name] is None:
+            notes.append(f"no {name}: the images it is drawn from are not known, or fewer than {FEWEST}")
+        elif fid[name]["n"] < n:
+            notes.append(
+                f"the {name} is of {fid[name]['n']} images, fewer than the {n} generated: it is biased upwards"
+            )
+    if n <= features.dimension:
+        notes.append(f"{n} images cannot fill the covariance of {features.dimension} features: all is biased upwards")
+    return notes
+
+
+def _copies(contest: Contest, name: str, remembered: Remembered, notes: list[str]) -> dict[str, Any] | None:
+    """The copy test with the reference as held-out images; None, and a note, where it cannot be made."""
+    train, reference = contest.train, contest.reference
+    if train is None:
+        notes.append("copies were not looked for: what the model was trained on is not known (--train)")
+        return None
+    shapes = {contest.generated.shape, train.shape, reference.shape}
+    if len(shapes) > 1:
+        notes.append("copies were not looked for: generated, training and reference images differ in shape")
+        return None
+    if name == "pixels":
+        return copy_test(contest.generated, train, reference)  # it measures pixels anyhow
+    if len(train) > MOST_TRAINED:
+        notes.append(f"copies were looked for in pixels only: more than {MOST_TRAINED:,} training images")
+        return copy_test(contest.generated, train, reference)
+    return copy_test(contest.generated, train, reference, remembered)
+
+
+def _finite(value: Any, path: str, notes: list[str]) -> Any:
+    """JSON knows no infinity: None in its place, and a note."""
+    if isinstance(value, dict):
+        return {key: _finite(inner, f"{path}.{key}".lstrip("."), notes) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner, path, notes) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        notes.append(f"{path} is infinite or undefined")
+        return None
+    return value
 
 
 def _digits(images: ImageSet) -> bool:
     return images.name.split(":")[0].split(" ")[-1] in ("digits", "mnist")
 
 
-def _disjoint(images: ImageSet, n: int, seed: int) -> list[ImageSet]:
-    """At most `MOST_DRAWS` disjoint draws of n images each; one smaller draw where there are fewer than n."""
-    order = rng.generator(seed, "disjoint", len(images)).permutation(len(images))
-    count = max(1, min(MOST_DRAWS, len(images) // n))
-    return [images.take(np.sort(order[k * n : (k + 1) * n])) for k in range(count)]
-
-
-def _summary(values: list[float], n: int) -> dict[str, Any]:
-    deviation = statistics.stdev(values) if len(values) > 1 else None
-    return {"value": statistics.fmean(values), "deviation": deviation, "draws": len(values), "n": n}
+def _draws(images: ImageSet | None, n: int, most: int, seed: int) -> list[ImageSet]:
+    if images is None or len(images) < FEWEST:
+        return []
+    return [images.take(rows) for rows in disjoint(len(images), n, most, seed)]
 
 
 def _about(images: ImageSet | None) -> dict[str, Any] | None:

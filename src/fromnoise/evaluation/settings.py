@@ -12,4 +12,4 @@ class EvaluationSettings:
     reference: str | None = None
     """Real images to score against: digits:heldout, mnist:test, a PATH; the data's held-out part if not given."""
     features: str = "digits"
-    """Features in which images are compared: digits."""
+    """Features in which images are compared: digits, inception, pixels, onnx:PATH."""

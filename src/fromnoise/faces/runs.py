@@ -1,10 +1,18 @@
 """Finding what a path to a run means."""
 
+import dataclasses
 from pathlib import Path
 
+from fromnoise.config import Config, from_json
+from fromnoise.data import sources
+from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.generation.model import CHECKPOINT_FILE
 from fromnoise.training.run_folder import RunFolder
+
+
+class TrainingImagesLost(UserError):  # noqa: N818 - a state of the data
+    """A run's training images cannot be found as they were."""
 
 
 def is_run(path: Path) -> bool:
@@ -29,3 +37,29 @@ def find_images(path: Path) -> Path:
     if not images.is_file():
         raise UserError(f"{path} has no generated images yet: fromnoise sample {path} --n 1000 --out {images}")
     return images
+
+
+def parts_of(run: Path, data_root: Path | None = None) -> sources.Parts:
+    """The data of a run: what it was trained on, and real images that it was not.
+
+    `data_root`, if given, is where the named sets lie now. Raises TrainingImagesLost when the training images are not
+    there any more or have changed, UserError for a damaged run folder.
+    """
+    about = RunFolder(run).about()
+    config = from_json(Config, about["config"])
+    data = config.data if data_root is None else dataclasses.replace(config.data, data_root=data_root)
+    try:
+        parts = sources.prepare(data, config.seed)
+    except UserError as error:
+        raise TrainingImagesLost(f"the training images of {run} are not there any more: {error}") from error
+    if parts.train.fingerprint != about["data"]["fingerprint"]:
+        raise TrainingImagesLost(f"the training images of {run} have changed: {data.data} now holds other images")
+    return parts
+
+
+def trained_on(run: Path, data_root: Path | None = None) -> ImageSet | None:
+    """The images that a run was trained on; None when they cannot be found as they were."""
+    try:
+        return parts_of(run, data_root).train
+    except TrainingImagesLost:
+        return None

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EvaluateArguments:
-    """Score images, whoever made them, against real ones: FID with its floor and copycat at the same size.
+    """Score images, whoever made them, against real ones: FID and other metrics, each with its floor and copycat at
+    the same size, and whether they are copies of training images.
 
     fromnoise evaluate --generated runs/digits --reference digits:heldout
     fromnoise evaluate --generated out/ --reference mnist:test --train digits --json score.json
@@ -29,11 +30,13 @@ class EvaluateArguments:
     reference: Annotated[str, tyro.conf.arg(metavar="SPEC")]
     """Real images: digits:heldout, mnist:test, PATH, PATH:heldout ..."""
     train: Annotated[str | None, tyro.conf.arg(metavar="SPEC")] = None
-    """What the model was trained on, for the copycat and kept out of the floor; a run folder knows."""
+    """What the model was trained on, for copycat and copy test, and kept out of the floor; a run folder knows."""
     floor: Annotated[str | None, tyro.conf.arg(metavar="SPEC")] = None
     """Real images not in the reference, to draw the floor from; known for named sets and PATH:heldout."""
     features: str = "digits"
-    """Features in which images are compared: digits."""
+    """Features in which images are compared: digits, inception, pixels, onnx:PATH."""
+    inception_weights: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Inception's weights; clean-fid's own copy, downloaded if missing, when not given."""
     n: int | None = None
     """Score a seeded draw of this many of the generated images; all when not given."""
     seed: int = 0
@@ -57,13 +60,13 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.evaluation.features import features
     from fromnoise.evaluation.score import score
     from fromnoise.faces import system
-    from fromnoise.faces.console import Bar, results
-    from fromnoise.faces.tables import score_table
+    from fromnoise.faces.console import Bar, results, say
+    from fromnoise.faces.tables import print_score
     from fromnoise.files import write_json
     from fromnoise.training.trainer import accelerator
 
     device = accelerator(arguments.device).device
-    extractor = features(arguments.features, device)
+    extractor = features(arguments.features, device, inception_weights=arguments.inception_weights, say=say)
     contest = _contest(arguments)
     with Bar("scoring") as bar:
         report: dict[str, Any] = score(
@@ -76,16 +79,14 @@ def main(words: Sequence[str]) -> int:
         return 0
     if arguments.json:
         write_json(Path(arguments.json), report)
-    results.print(score_table(report))
-    for note in report["notes"]:
-        results.print(f"note: {note}", markup=False, soft_wrap=True)
+    print_score(report, results)
     return 0
 
 
 def _contest(arguments: EvaluateArguments) -> "Any":
     from fromnoise.data import sources
     from fromnoise.evaluation.score import Contest
-    from fromnoise.faces.runs import find_images, is_run
+    from fromnoise.faces.runs import find_images, is_run, trained_on
 
     path = Path(arguments.generated)
     train: ImageSet | None = None
@@ -93,7 +94,7 @@ def _contest(arguments: EvaluateArguments) -> "Any":
     if is_run(path):
         generated = sources.load(str(find_images(path)), root=arguments.data_root)
         if arguments.train is None:
-            train = _trained_on(path, arguments.data_root)
+            train = trained_on(path, arguments.data_root)
             if train is None:
                 notes.append("the run's training images are not there any more, or have changed: no copycat")
     else:
@@ -115,22 +116,3 @@ def _contest(arguments: EvaluateArguments) -> "Any":
     if floor is not None:
         floor = floor.without(reference)
     return Contest(generated, reference, floor, train, notes)
-
-
-def _trained_on(run: Path, data_root: Path | None) -> "ImageSet | None":
-    """The images that a run was trained on; None when they cannot be found as they were."""
-    import dataclasses
-
-    from fromnoise.config import Config, from_json
-    from fromnoise.data import sources
-    from fromnoise.errors import UserError
-    from fromnoise.training.run_folder import RunFolder
-
-    about = RunFolder(run).about()
-    config = from_json(Config, about["config"])
-    data = config.data if data_root is None else dataclasses.replace(config.data, data_root=data_root)
-    try:
-        train = sources.prepare(data, config.seed).train
-    except UserError:
-        return None
-    return train if train.fingerprint == about["data"]["fingerprint"] else None

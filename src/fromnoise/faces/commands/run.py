@@ -39,7 +39,7 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.faces.console import say
 
     device = training_run.ready(arguments)
-    features(config.evaluation.features)
+    features(config.evaluation.features, say=say)  # found, or refused, before hours of training
     parts = training_run.prepared(arguments, device)
     reference, n = _reference(config, parts)
     with training_run.trained(arguments, device, parts) as training:
@@ -101,7 +101,7 @@ def _sample_and_score(training: "Training", reference: "ImageSet", n: int) -> No
     spec = config.evaluation.reference or sources.reference_for(config.data.data)
     floor = floor_images(spec, training.parts, config)
     with Bar("scoring") as bar:
-        contest = Contest(ImageSet(f"{folder.path}", images.cpu()), reference, floor, training.parts.train)
+        contest = Contest(ImageSet(f"{folder.path}", images.cpu(), labels), reference, floor, training.parts.train)
         report = score(
             contest,
             features(config.evaluation.features, device),
@@ -139,14 +139,12 @@ def floor_images(spec: str, parts: "Parts", config: "Config") -> "ImageSet | Non
 
 def _summary(training: "Training") -> None:
     from fromnoise.faces.console import duration, results
-    from fromnoise.faces.tables import score_table
+    from fromnoise.faces.tables import print_score
     from fromnoise.files import read_json
 
     report: dict[str, Any] = read_json(training.folder.report_file)
     run = report["run"]
-    results.print(score_table(report))
-    for note in report["notes"]:
-        results.print(f"note: {note}", markup=False, soft_wrap=True)
+    print_score(report, results)
     results.print(
         f"trained {run['training']['steps']:,} steps in {duration(run['training']['seconds'])}, "
         f"drew {run['sampling']['n']:,} images in {duration(run['sampling']['seconds'])} "

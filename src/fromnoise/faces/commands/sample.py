@@ -12,6 +12,8 @@ from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, folder_is_new, parse, refuse_existing
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from fromnoise.diffusion.settings import SamplerSettings
     from fromnoise.generation.model import Model
 
@@ -23,6 +25,7 @@ class SampleArguments:
     fromnoise sample runs/digits --n 64 --out digits.png
     fromnoise sample runs/digits --n 10000 --out digits.npz --seed 1
     fromnoise sample runs/digits --n 100 --out sevens/ --label 7
+    fromnoise sample runs/digits --n 1000 --out new.npz --reject-copies
     """
 
     source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
@@ -51,6 +54,10 @@ class SampleArguments:
     """Variance of ancestral steps."""
     clip_x0: bool | None = None
     """Clip the predicted x0 to [−1, 1] at every step."""
+    reject_copies: bool = False
+    """Replace images that lie closer to the run's training images, in pixels, than 99 in 100 real images that it
+    never saw. Replacements are numbered on from the last image: they change with --n, and going on with --first
+    may draw them again. RUN must be a run folder."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: what the model was trained in, where this machine has it; images differ a little between precisions."""
     device: Device = "auto"
@@ -71,7 +78,7 @@ def main(words: Sequence[str]) -> int:
         folder_is_new(arguments.out)
 
     from fromnoise.data import arrays, folder
-    from fromnoise.faces.console import Bar
+    from fromnoise.faces.console import Bar, say
     from fromnoise.faces.pictures import save_grid
     from fromnoise.faces.runs import find_model
     from fromnoise.generation.draw import Drawing, draw_all, labels_for, own_precision
@@ -88,8 +95,19 @@ def main(words: Sequence[str]) -> int:
     precision: str = arguments.precision
     if precision == "auto":
         precision = own_precision(model, device)
-    with Bar("sampling") as bar:
-        images = draw_all(model, dataclasses.replace(drawing, precision=precision), device, bar.show)
+    drawing = dataclasses.replace(drawing, precision=precision)
+
+    def draw(drawing: Drawing) -> "Tensor":
+        with Bar("sampling") as bar:
+            return draw_all(model, drawing, device, bar.show)
+
+    if arguments.reject_copies:
+        from fromnoise.faces.reject import draw_without_copies, guard_of  # imports scipy.stats
+
+        images, replaced = draw_without_copies(draw, drawing, labels, guard_of(arguments.source).is_copy)
+        say(f"{arguments.n + replaced:,} images drawn, {replaced:,} rejected as copies of training images")
+    else:
+        images = draw(drawing)
     if arguments.out.suffix.lower() == ".png":
         save_grid(arguments.out, images)
     elif arguments.out.suffix.lower() == ".npz":

@@ -1,0 +1,153 @@
+"""Inception's 2048 features as clean-fid computes them, for scores to set beside published ones.
+
+Resizing, normalisation and network are clean-fid's own code ("clean" mode; Parmar, Zhang, Zhu 2022). The weights
+are a TorchScript file. That is no pickle of Python objects, but it is a program, which runs when it is called. So a
+file is loaded only when somebody names it, or when its hash is that of the file which NVIDIA publishes: clean-fid
+keeps its copy in /tmp, where anybody may write.
+"""
+
+import hashlib
+import platform
+import tempfile
+from http.client import HTTPException
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
+from typing import Any
+from urllib.request import urlopen
+
+import numpy as np
+import torch
+from cleanfid.downloads_helper import inception_url
+from cleanfid.inception_torchscript import InceptionV3W
+from cleanfid.resize import build_resizer
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from fromnoise.errors import UserError
+from fromnoise.evaluation.features import Features, Say
+from fromnoise.files import check_writable, whole
+
+URL: str = inception_url
+NAME = "inception-2015-12-05.pt"
+# As k-diffusion checks it (k_diffusion/evaluation.py in github.com/crowsonkb/k-diffusion).
+SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
+DIMENSION = 2048
+SIZE = 299
+BATCH = 32  # 256 images would take gigabytes in the first layers
+SECONDS = 10.0  # without an answer, or without a byte, until a download is given up
+
+
+def load(device: torch.device, weights: Path | None = None, say: Say | None = None) -> Features:
+    """The extractor with the weights in the file `weights`, else in clean-fid's own copy, downloaded if missing.
+
+    `say` is told before a download begins. Raises UserError when the weights can be neither found nor downloaded,
+    and for a file that is not clean-fid's Inception.
+    """
+    data = _published(place(), say) if weights is None else _read(weights)
+    network = _network(data, weights or place(), device)
+    sha256 = hashlib.sha256(data).hexdigest()
+    return Features(
+        "inception",
+        DIMENSION,
+        sha256,
+        lambda images: network(prepare(images).to(device)),
+        resizing=f"bicubic, antialiased, to {SIZE}×{SIZE} in floating point, not rounded (clean-fid's clean)",
+        colour="RGB; grey repeated",
+        known=sha256 == SHA256,
+        batch=BATCH,
+    )
+
+
+def prepare(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n 3 299 299"]:
+    """Images as clean-fid shows them to the network: RGB, 299×299, float32 from 0 to 255, on the CPU."""
+    resize = build_resizer("clean")
+    rgb = images.cpu().expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
+    resized = torch.from_numpy(np.stack([resize(image) for image in rgb]))
+    return resized.permute(0, 3, 1, 2).contiguous()
+
+
+def place() -> Path:
+    """Where clean-fid keeps its copy of the weights."""
+    return Path("." if platform.system() == "Windows" else "/tmp") / NAME
+
+
+def _published(path: Path, say: Say | None) -> bytes:
+    """The published weights, from `path` or downloaded to there."""
+    if not path.exists():
+        return _download(path, say)
+    data = _read(path)
+    if hashlib.sha256(data).hexdigest() != SHA256:
+        raise UserError(
+            f"{path} is damaged, or not the file that {URL} is: delete it, or name it with --inception-weights "
+            "if it is meant"
+        )
+    return data
+
+
+def _download(path: Path, say: Say | None) -> bytes:
+    check_writable(path)
+    if say:
+        say(f"downloading Inception's weights, 96 MB, to {path} ...")
+    try:
+        data = _fetch(URL)
+    except (OSError, HTTPException) as error:
+        raise UserError(
+            f"Inception's weights are not at {path} and could not be downloaded ({error}): fetch {URL} "
+            "and name the file with --inception-weights FILE"
+        ) from error
+    if hashlib.sha256(data).hexdigest() != SHA256:
+        raise UserError(
+            f"what came from {URL} is not the file that is published there: fetch it by hand and name it with "
+            "--inception-weights FILE"
+        )
+    with whole(path) as temporary:
+        temporary.write_bytes(data)
+    return data
+
+
+def _fetch(url: str) -> bytes:
+    """What `url` holds; raises OSError or HTTPException within seconds where there is no network.
+
+    A socket's timeout does not bound the look-up of a name, nor the number of addresses tried: a thread is waited
+    for instead, and left behind.
+    """
+    answers: Queue[Any] = Queue()
+
+    def ask() -> None:
+        try:
+            answers.put(urlopen(url, timeout=SECONDS))
+        except Exception as error:
+            answers.put(error)
+
+    Thread(target=ask, daemon=True).start()
+    try:
+        answer = answers.get(timeout=SECONDS)
+    except Empty:
+        raise TimeoutError(f"no answer in {SECONDS:g} s") from None
+    if isinstance(answer, Exception):
+        raise answer
+    with answer:
+        return answer.read()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); Inception's weights are at {URL}") from error
+
+
+def _network(data: bytes, path: Path, device: torch.device) -> nn.Module:
+    """clean-fid's network with the weights `data`, which came from `path`."""
+    # clean-fid opens a file of its own name: it is given the very bytes that were hashed, where nobody else writes.
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / NAME).write_bytes(data)
+        try:
+            network: nn.Module = InceptionV3W(folder, download=False).to(device).eval()
+            with torch.no_grad():
+                network(torch.full((1, 3, SIZE, SIZE), 128.0, device=device))
+        except Exception as error:  # a program in a file can raise anything
+            reason = str(error).strip().splitlines()[:1]
+            raise UserError(f"{path} is not Inception as clean-fid has it ({''.join(reason)})") from error
+    return network

@@ -1,0 +1,114 @@
+"""Any ONNX model as an extractor of features: uint8 images N×C×H×W in, floats N×d out (the extra `export`)."""
+
+import hashlib
+import importlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fromnoise.data.resize import resize
+from fromnoise.errors import UserError
+from fromnoise.evaluation.features import BILINEAR, Features, luminance
+
+FLOATS = ("tensor(float)", "tensor(double)", "tensor(float16)")
+COLOUR = {1: "luminance", 3: "RGB; grey repeated"}
+
+
+def load(path: Path) -> Features:
+    """The extractor in the file `path`, called onnx:PATH, computing on the CPU.
+
+    Images are resized where the model's input has a fixed height or width; grey ones are repeated for a model of
+    3 channels and coloured ones turned to luminance for a model of 1. Raises UserError without onnxruntime, for a
+    file that is no such model, and, once it sees images, for images that the model refuses.
+    """
+    path = path.expanduser()
+    onnx, onnxruntime = _extra("onnx"), _extra("onnxruntime")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror})") from error
+    try:
+        tensors = onnx.load_model_from_string(data).graph.initializer
+    except Exception as error:
+        raise UserError(f"{path} is not an ONNX model ({_reason(error)})") from error
+    if any(onnx.external_data_helper.uses_external_data(tensor) for tensor in tensors):
+        # They would be looked for in the working folder, and the hash of this file would not tell them.
+        raise UserError(f"{path} keeps its weights in another file: export it with external_data=False")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # errors are raised; nothing need be printed as well
+    options.intra_op_num_threads = torch.get_num_threads()
+    try:
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise UserError(f"{path} cannot be run ({_reason(error)})") from error
+    channels, height, width = _input(path, session)
+    resizing = f"{BILINEAR}, to {height or 'H'}×{width or 'W'}" if height or width else "none"
+
+    def extract(images: Tensor) -> Tensor:
+        taken = _coloured(images.cpu(), channels)
+        taken = resize(taken, (height or taken.shape[2], width or taken.shape[3])).contiguous()
+        try:
+            (found,) = session.run(None, {session.get_inputs()[0].name: taken.numpy()})
+        except Exception as error:
+            shape = "×".join(str(length) for length in images.shape[1:])
+            raise UserError(f"{path} cannot take images of {shape} ({_reason(error)})") from error
+        features = torch.from_numpy(found)
+        if features.ndim != 2 or len(features) != len(images):
+            raise UserError(f"{path} gave {list(features.shape)} for {len(images)} images, not N×d")
+        return features.float() if features.dtype == torch.float16 else features
+
+    return Features(
+        f"onnx:{path}",
+        _dimension(path, session),
+        hashlib.sha256(data).hexdigest(),
+        extract,
+        resizing,
+        COLOUR[channels] if channels else "as it is",
+        known=False,
+    )
+
+
+def _input(path: Path, session: Any) -> tuple[int, int, int]:
+    """Channels, height and width that the model's input demands, 0 for any."""
+    inputs = session.get_inputs()
+    if len(inputs) != 1 or inputs[0].type != "tensor(uint8)" or len(inputs[0].shape) != 4:
+        raise UserError(f"{path} takes {_about(inputs)}; features need one input of uint8 images, N×C×H×W")
+    n, *fixed = (length if isinstance(length, int) else 0 for length in inputs[0].shape)
+    if n:
+        raise UserError(f"{path} takes exactly {n} images at once: export it with a first axis of any length")
+    channels, height, width = fixed
+    if channels not in (0, 1, 3):
+        raise UserError(f"{path} takes images of {channels} channels; there are grey (1) and RGB (3) ones")
+    return channels, height, width
+
+
+def _dimension(path: Path, session: Any) -> int:
+    """The length of the model's features, 0 where it does not say."""
+    outputs = session.get_outputs()
+    if len(outputs) != 1 or outputs[0].type not in FLOATS or len(outputs[0].shape) not in (0, 2):
+        raise UserError(f"{path} gives {_about(outputs)}; features are one output of floats, N×d")
+    length = outputs[0].shape[-1] if outputs[0].shape else None
+    return length if isinstance(length, int) else 0
+
+
+def _coloured(images: Tensor, channels: int) -> Tensor:
+    if channels == 1:
+        return luminance(images)
+    return images.expand(-1, 3, -1, -1) if channels == 3 else images
+
+
+def _about(values: Any) -> str:
+    return ", ".join(f"{value.name} {value.type} {value.shape}" for value in values) or "nothing"
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _extra(module: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise UserError(f"onnx features need {module}: pip install 'fromnoise[export]'") from error

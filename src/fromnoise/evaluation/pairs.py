@@ -1,0 +1,39 @@
+"""What every metric asks of the two sets of features that it compares."""
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+def pair(
+    generated: Float[Tensor, "n d"], reference: Float[Tensor, "m d"], fewest: int
+) -> tuple[Float[Tensor, "n d"], Float[Tensor, "m d"]]:
+    """Both sets as they are, on the CPU; raises ValueError where they cannot be compared.
+
+    That is: fewer than `fewest` rows in either, rows of different lengths, or a value that is not finite.
+    """
+    generated, reference = rows(generated, fewest, "generated"), rows(reference, fewest, "reference")
+    if generated.shape[1] != reference.shape[1]:
+        raise ValueError(f"{generated.shape[1]} features generated, {reference.shape[1]} in the reference")
+    return generated, reference
+
+
+def rows(features: Float[Tensor, "n d"], fewest: int, name: str) -> Float[Tensor, "n d"]:
+    """One set on the CPU; raises ValueError for fewer than `fewest` rows or values that are not finite."""
+    if features.ndim != 2:
+        raise ValueError(f"{name}: features must be n×d, not of shape {tuple(features.shape)}")
+    if len(features) < fewest:
+        raise ValueError(f"{name}: {len(features)} rows; at least {fewest} are needed")
+    features = features.detach().cpu()
+    if not bool(features.isfinite().all()):
+        raise ValueError(f"{name}: some features are not finite")
+    return features
+
+
+def labelled(features: Float[Tensor, "n d"], labels: Int[Tensor, " n"], name: str) -> Int[Tensor, " n"]:
+    """The labels on the CPU; raises ValueError unless there is one for each row, counted from 0."""
+    labels = labels.detach().cpu()
+    if labels.shape != (len(features),) or labels.is_floating_point():
+        raise ValueError(f"{name}: {len(features)} rows need as many whole numbers as labels")
+    if bool((labels < 0).any()):
+        raise ValueError(f"{name}: labels count from 0")
+    return labels

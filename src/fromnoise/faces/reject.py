@@ -1,0 +1,77 @@
+"""Drawing images again that the copy test takes for copies of training images."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from jaxtyping import Bool, Int64, UInt8
+from torch import Tensor
+
+from fromnoise.data.image_set import ImageSet
+from fromnoise.errors import UserError
+from fromnoise.evaluation.copies import CopyGuard
+from fromnoise.faces.runs import is_run, parts_of
+from fromnoise.generation.draw import Drawing
+
+TRIES = 10
+"""Times an image is drawn again: one that fails them all is no accident, since fresh images fail 1 time in 100."""
+CALIBRATION = 5000
+"""Real images that set the guard's threshold, at most: more would make it little surer, and slower to make."""
+
+Draw = Callable[[Drawing], UInt8[Tensor, "n c h w"]]
+Judge = Callable[[UInt8[Tensor, "n c h w"]], Bool[Tensor, " n"]]
+
+
+def guard_of(run: Path) -> CopyGuard:
+    """The guard of a run's training images, in pixels, calibrated on real images of its data that it never saw.
+
+    Raises UserError for a path that is not a run folder, for training images that cannot be found as they were, and
+    for too few of them.
+    """
+    if not is_run(run):
+        raise UserError(f"--reject-copies needs a run folder, which knows its training images: {run} is not one")
+    parts = parts_of(run)
+    unseen = [part.images for part in (parts.val, parts.heldout) if part is not None]
+    if not unseen:
+        return CopyGuard.of(parts.train)
+    real = ImageSet("real images not trained on", torch.cat(unseen))
+    return CopyGuard.of(parts.train, real.draw(min(len(real), CALIBRATION), seed=0))
+
+
+def draw_without_copies(
+    draw: Draw, drawing: Drawing, labels: Int64[Tensor, " n"] | None, is_copy: Judge
+) -> tuple[UInt8[Tensor, "n c h w"], int]:
+    """The images of a drawing, each copy replaced by a further image of its class, and how many were replaced.
+
+    Replacements are numbered on from the drawing's last image, in the order of classes and places, so that the same
+    drawing always gives the same images. `labels` are the drawing's (`labels_for`).
+    Raises UserError when an image is still a copy after `TRIES` replacements.
+    """
+    images = draw(drawing)
+    copies = is_copy(images).nonzero().flatten()
+    number, replaced = drawing.first + drawing.n, 0
+    for _ in range(TRIES):
+        for label, places in _by_class(copies, labels):
+            images[places] = draw(replace(drawing, n=len(places), first=number, label=label))
+            number += len(places)
+        replaced += len(copies)
+        if len(copies):
+            copies = copies[is_copy(images[copies])]
+    if len(copies):
+        raise UserError(
+            f"{len(copies)} of {drawing.n} images are copies of training images, and {TRIES} replacements of each were "
+            "too: the model has memorised its training images; train it on more of them, or for fewer steps"
+        )
+    return images, replaced
+
+
+def _by_class(
+    places: Int64[Tensor, " k"], labels: Int64[Tensor, " n"] | None
+) -> Iterator[tuple[int | None, Int64[Tensor, "_"]]]:
+    if labels is None:
+        if len(places):
+            yield None, places
+        return
+    for label in labels[places].unique().tolist():
+        yield label, places[labels[places] == label]

@@ -1,0 +1,155 @@
+import numpy as np
+import pytest
+import torch
+from scipy.stats import chi2
+
+from fromnoise import rng
+from fromnoise.evaluation.classes import balance, class_fids, train_on_generated
+from fromnoise.evaluation.frechet import Moments, distance
+
+CLASSES = 3
+CENTRES = 4 * torch.eye(CLASSES, 5, dtype=torch.float64)
+
+
+def labels(n, seed, shares=(0.5, 0.3, 0.2)):
+    return torch.from_numpy(rng.generator(seed, "labels").choice(len(shares), n, p=shares))
+
+
+def features(y, seed, spread=1.0):
+    noise = torch.from_numpy(rng.generator(seed, "features").standard_normal((len(y), 5)))
+    return CENTRES[y] + spread * noise
+
+
+def test_the_balance_is_pearsons():
+    found = balance(torch.tensor([0] * 30 + [1] * 50 + [2] * 40), torch.tensor([0, 1, 2]))
+    assert found.counts == (30, 50, 40)
+    assert found.expected == (40, 40, 40)
+    assert found.chi2 == pytest.approx((100 + 100) / 40)
+    assert found.p == pytest.approx(chi2.sf(5, 2))
+
+
+def test_a_reference_that_is_itself_a_draw_makes_it_a_test_of_homogeneity():
+    found = balance(torch.tensor([0] * 10 + [1] * 30), torch.tensor([0] * 30 + [1] * 30), sampled=True)
+    pooled = np.array([[40 * 0.4, 40 * 0.6], [60 * 0.4, 60 * 0.6]])
+    expected = (np.square(np.array([[10, 30], [30, 30]]) - pooled) / pooled).sum()
+    assert found.chi2 == pytest.approx(expected)
+    assert found.p == pytest.approx(chi2.sf(expected, 1))
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+def test_under_the_null_p_values_are_uniform(sampled):
+    exact = torch.tensor([0] * 5 + [1] * 3 + [2] * 2)
+    p = np.array([
+        balance(labels(300, k), labels(400, 1000 + k) if sampled else exact, sampled=sampled).p for k in range(400)
+    ])  # fmt: skip
+    for level in (0.05, 0.2, 0.5):
+        assert (p <= level).mean() == pytest.approx(level, abs=4 * np.sqrt(level * (1 - level) / 400))
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+def test_other_shares_are_found(sampled):
+    assert balance(labels(1000, 0, (0.4, 0.4, 0.2)), labels(1000, 1), sampled=sampled).p < 1e-4
+
+
+def test_a_class_that_is_missing_counts_and_one_unknown_cannot_be():
+    missing = balance(torch.tensor([0, 1] * 50), torch.tensor([0, 1, 2] * 10))
+    assert missing.counts == (50, 50, 0)
+    assert missing.p < 1e-6
+    unknown = balance(torch.tensor([0, 1, 3] * 50), torch.tensor([0, 1] * 10))
+    assert (unknown.counts, unknown.chi2, unknown.p) == ((50, 50, 0, 50), np.inf, 0)
+
+
+def test_classes_that_neither_has_do_not_count():
+    gap = balance(torch.tensor([0] * 30 + [5] * 20), torch.tensor([0, 5]))
+    assert gap.p == pytest.approx(balance(torch.tensor([0] * 30 + [1] * 20), torch.tensor([0, 1])).p)
+
+
+def test_the_order_of_labels_does_not_matter():
+    assert balance(labels(100, 2).flip(0), labels(100, 3).flip(0)) == balance(labels(100, 2), labels(100, 3))
+
+
+@pytest.mark.parametrize(("generated", "said"), [
+    (torch.tensor([], dtype=torch.int64), "no labels"),
+    (torch.tensor([0, -1]), "count from 0"),
+    (torch.tensor([0.0, 1.0]), "whole numbers"),
+    (torch.tensor([0, 0]), "at least 2 classes"),
+])  # fmt: skip
+def test_labels_that_are_none_are_refused(generated, said):
+    with pytest.raises(ValueError, match=said):
+        balance(generated, torch.tensor([0, 0]))
+
+
+def test_each_class_has_the_distance_of_its_own_rows():
+    ours, theirs = labels(300, 4), labels(400, 5)
+    x, y = features(ours, 6), features(theirs, 7)
+    found = class_fids(x, ours, y, theirs)
+    assert list(found) == [0, 1, 2]
+    for label, fid in found.items():
+        assert fid.value == distance(Moments.of(x[ours == label]), Moments.of(y[theirs == label]))
+        assert (fid.n, fid.m) == ((ours == label).sum(), (theirs == label).sum())
+    order = torch.randperm(300, generator=torch.Generator().manual_seed(0))
+    assert class_fids(x[order], ours[order], y, theirs)[1].value == pytest.approx(found[1].value, rel=1e-9)
+
+
+def test_a_class_drawn_as_another_shows_and_one_not_drawn_has_no_distance():
+    theirs = torch.arange(CLASSES).repeat_interleave(100)
+    ours = theirs.clone()
+    ours[:100] = 1  # zeros are drawn as ones ...
+    x = features(ours, 8)
+    found = class_fids(x, theirs, features(theirs, 9), theirs)
+    assert found[0].value > 20 * max(found[1].value, found[2].value)
+    none = class_fids(x, ours, features(theirs, 9), theirs)  # ... or not at all
+    assert (none[0].value, none[0].n, none[0].m) == (None, 0, 100)
+
+
+def test_good_images_teach_as_much_as_real_ones():
+    y = torch.arange(CLASSES).repeat(200)
+    found = train_on_generated(features(y, 10), y, features(y, 11), y, train=features(y, 12), train_labels=y)
+    assert found.accuracy == pytest.approx(0.995, abs=0.01)
+    assert found.accuracy == pytest.approx(found.real_accuracy, abs=0.01)
+    assert (found.n, found.real_n) == (600, 600)
+
+
+def test_images_wrong_for_their_labels_teach_nothing():
+    y = torch.arange(CLASSES).repeat(200)
+    found = train_on_generated(features(y, 13), labels(600, 14, (1 / 3,) * 3), features(y, 15), y)
+    assert found.accuracy < 0.6
+    assert (found.real_accuracy, found.real_n) == (None, None)
+    assert train_on_generated(features(y, 13), (y + 1) % 3, features(y, 15), y).accuracy < 0.02
+
+
+def test_a_class_never_drawn_is_never_recognised():
+    y, known = torch.arange(CLASSES).repeat(200), torch.arange(2).repeat(200)
+    assert train_on_generated(features(known, 16), known, features(y, 17), y).accuracy == pytest.approx(2 / 3, abs=0.01)
+
+
+def test_more_real_images_are_drawn_down_by_the_seed():
+    few, many = torch.arange(CLASSES).repeat(10), torch.arange(CLASSES).repeat(300)
+    x, y = features(few, 18, 3), features(many, 19, 3)
+
+    def run(seed):
+        return train_on_generated(x, few, y, many, train=features(many, 20, 3), train_labels=many, seed=seed)
+
+    one, again, other = run(0), run(0), run(1)
+    assert one == again
+    assert (one.n, one.real_n) == (30, 30)
+    assert one.accuracy == other.accuracy
+    assert one.real_accuracy != other.real_accuracy
+
+
+@pytest.mark.parametrize(("change", "said"), [
+    (lambda x, y: class_fids(x, y[1:], x, y), "generated: 30 rows need as many"),
+    (lambda x, y: class_fids(x, y, x, y - 1), "reference: labels count from 0"),
+    (lambda x, y: class_fids(x, y, x[:, :2], y), "5 features generated, 2 in the reference"),
+    (lambda x, y: class_fids(x[:1], y[:1], x, y), "generated: 1 rows"),
+    (lambda x, y: train_on_generated(x / 0, y, x, y), "not finite"),
+    (lambda x, y: train_on_generated(x, y * 0, x, y), "at least 2 classes to train on"),
+    (lambda x, y: train_on_generated(x, y, x, y, train=x), "train needs its labels"),
+    (lambda x, y: train_on_generated(x, y, x, y, train=x, train_labels=y[1:]), "train: 30 rows need as many"),
+    (lambda x, y: train_on_generated(x, y, x, y, train=x[:0], train_labels=y[:0]), "train: 0 rows"),
+    (lambda x, y: train_on_generated(x, y, x, y, train=x[:, :2], train_labels=y), "features"),
+])  # fmt: skip
+def test_what_does_not_fit_is_refused(change, said):
+    y = torch.arange(CLASSES).repeat(10)
+    with pytest.raises(ValueError, match=said):
+        change(features(y, 21), y)

@@ -1,0 +1,45 @@
+import torch
+
+from fromnoise.evaluation.features import Features
+from fromnoise.evaluation.remembered import Remembered
+
+
+def images(n, seed=0):
+    return torch.randint(0, 256, (n, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+
+
+def recording():
+    calls = []
+
+    def extract(batch):
+        calls.append(len(batch))
+        return batch.flatten(1).float()[:, :3]
+
+    return Features("recording", 3, "", extract), calls
+
+
+def test_features_are_those_of_the_extractor_in_order():
+    extract, _ = recording()
+    some = images(10)
+    assert torch.equal(Remembered(extract)(some), some.flatten(1).float()[:, :3])
+
+
+def test_only_new_images_are_computed():
+    extract, calls = recording()
+    remembered, some = Remembered(extract), images(10)
+    remembered(some[:6])
+    told = []
+    found = remembered(some.flip(0), lambda done, total: told.append((done, total)))
+    assert calls == [6, 4]
+    assert told == [(4, 4)]
+    assert torch.equal(found, some.flip(0).flatten(1).float()[:, :3])
+    assert torch.equal(remembered(some), found.flip(0))
+    assert calls == [6, 4]
+
+
+def test_equal_bytes_in_another_shape_are_another_image():
+    extract, calls = recording()
+    remembered, some = Remembered(extract), images(5)
+    remembered(some)
+    remembered(some.reshape(5, 1, 2, 8))
+    assert calls == [5, 5]
