@@ -31,6 +31,27 @@ def test_draws_of_nothing_are_refused(numbers):
         disjoint(*numbers)
 
 
+@pytest.mark.parametrize("sizes", [(40, 40, 40), (12, 96, 12), (1, 119)])
+def test_draws_by_class_have_all_rows_shares(sizes):
+    labels = rng.generator(0, "shuffled").permutation(np.repeat(np.arange(len(sizes)), sizes))
+    draws = disjoint(120, 30, 4, seed=5, labels=labels)
+    assert len(np.unique(np.concatenate(draws))) == 120
+    for draw in draws:
+        assert np.abs(np.bincount(labels[draw], minlength=len(sizes)) - np.array(sizes) / 4).max() <= 1
+    assert not np.array_equal(draws[0], disjoint(120, 30, 1, seed=6, labels=labels)[0])
+
+
+def test_rows_of_a_class_are_drawn_by_chance():
+    labels = np.repeat([0, 1], 20)
+    often = np.bincount(np.concatenate([disjoint(40, 10, 1, s, labels)[0] for s in range(300)]), minlength=40)
+    assert abs(often - 75).max() < 5 * np.sqrt(300 * 0.25 * 0.75)
+
+
+def test_labels_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="3 labels for 5 rows"):
+        disjoint(5, 2, 1, labels=np.zeros(3, dtype=np.int64))
+
+
 @pytest.mark.parametrize("labels", [None, np.repeat([0, 1, 2], [10, 31, 6])])
 def test_rows_are_dealt_whole_and_evenly(labels):
     parts = deal(47, 5, 3, "somewhere", labels=labels)

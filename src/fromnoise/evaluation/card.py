@@ -68,8 +68,9 @@ def card(
 ) -> tuple[dict[str, Entry | None], list[str]]:
     """kid, fid_infinity, precision, recall, density, coverage, two_sample and classes (docs/report.md), and notes.
 
-    Floors and copycat are random draws of single images, whatever labels they carry. A metric that cannot be had is
-    None, and a note says why. Raises ValueError for sets that cannot be compared.
+    Where the generated images are labelled, floors and copycat are taken for drawn by class as they are; otherwise
+    for random draws, whatever labels they carry. A metric that cannot be had is None, and a note says why.
+    Raises ValueError for sets that cannot be compared.
     """
     floors = floors[: max(1, FLOOR_IMAGES // max(map(len, floors)))] if floors else floors
     drawn = [*floors, *([] if copycat is None else [copycat])]
@@ -79,7 +80,8 @@ def card(
     measured = [_measure(generated, reference, seed)]
     for k, others in enumerate(drawn):
         told(1 + k, steps)
-        measured.append(_measure(Featured(others.features), reference, seed))
+        by_class = generated.labels is not None
+        measured.append(_measure(others if by_class else Featured(others.features), reference, seed))
     ours, theirs, memorised = measured[0], measured[1 : 1 + len(floors)], measured[1 + len(floors) :]
     entries: dict[str, Entry | None] = {}
     for name, entry in ours.items():

@@ -14,16 +14,30 @@ from fromnoise import rng
 Rows = NDArray[np.int64]
 
 
-def disjoint(n_total: int, n: int, most: int, seed: int = 0) -> list[Rows]:
+def disjoint(n_total: int, n: int, most: int, seed: int = 0, labels: Rows | None = None) -> list[Rows]:
     """At most `most` disjoint draws of n of `n_total` rows, each sorted; one of all rows where there are fewer than n.
 
-    Raises ValueError if a number is less than 1.
+    With `labels` each draw has all rows' shares of the classes, to within a row or two.
+    Raises ValueError if a number is less than 1, or for labels that are not `n_total`.
     """
     if min(n_total, n, most) < 1:
         raise ValueError(f"cannot make {most} draws of {n} rows of {n_total}")
     order = rng.generator(seed, "disjoint", n_total).permutation(n_total)
+    if labels is not None:
+        order = _even(order, labels)
     count = max(1, min(most, n_total // n))
     return [np.sort(order[k * n : (k + 1) * n]) for k in range(count)]
+
+
+def _even(order: Rows, labels: Rows) -> Rows:
+    """`order` rearranged so that every stretch of it has the classes' shares; a class's rows keep their order."""
+    if len(labels) != len(order):
+        raise ValueError(f"{len(labels)} labels for {len(order)} rows")
+    place = np.empty(len(order))  # of a row within its class, from 0 to 1
+    for label in np.unique(labels):
+        members = labels[order] == label
+        place[members] = (np.arange(members.sum()) + 0.5) / members.sum()
+    return order[np.argsort(place, kind="stable")]
 
 
 def deal(n: int, parts: int, seed: int, *path: int | str, labels: Rows | None = None) -> list[Rows]:

@@ -71,8 +71,9 @@ def score(contest: Contest, features: Features, seed: int = 0, progress: Progres
 
     n = len(contest.generated)
     reference, generated = featured(contest.reference, "reference"), featured(contest.generated, "generated")
-    floors = [featured(images, "floor") for images in _draws(contest.floor, n, MOST_DRAWS, seed)]
-    copycats = [featured(images, "copycat") for images in _draws(contest.train, n, 1, seed)]
+    by_class = contest.generated.labels is not None
+    floors = [featured(images, "floor") for images in _draws(contest.floor, n, MOST_DRAWS, seed, by_class)]
+    copycats = [featured(images, "copycat") for images in _draws(contest.train, n, 1, seed, by_class)]
     fid = _fid(generated, reference, floors, copycats)
     fid["noise"] = summary([distance(_noise(contest.generated, features, seed), Moments.of(reference.features))], n)
     notes = _notes(contest, features, fid)
@@ -187,10 +188,12 @@ def _digits(images: ImageSet) -> bool:
     return images.name.split(":")[0].split(" ")[-1] in ("digits", "mnist")
 
 
-def _draws(images: ImageSet | None, n: int, most: int, seed: int) -> list[ImageSet]:
+def _draws(images: ImageSet | None, n: int, most: int, seed: int, by_class: bool) -> list[ImageSet]:
+    """Disjoint draws of n images; `by_class`, as labelled images are generated, in even shares of their classes."""
     if images is None or len(images) < FEWEST:
         return []
-    return [images.take(rows) for rows in disjoint(len(images), n, most, seed)]
+    labels = None if images.labels is None or not by_class else images.labels.cpu().numpy()
+    return [images.take(rows) for rows in disjoint(len(images), n, most, seed, labels)]
 
 
 def _about(images: ImageSet | None) -> dict[str, Any] | None:
