@@ -14,15 +14,17 @@ GAP = 2  # pixels between images
 ZOOM = 2
 
 
-def grid(images: UInt8[Tensor, "n c h w"], columns: int | None = None) -> Image.Image:
+def grid(
+    images: UInt8[Tensor, "n c h w"], columns: int | None = None, *, gap: int = GAP, zoom: int = ZOOM
+) -> Image.Image:
     """The images side by side, as near to a square as fits, each pixel doubled, on a mid-grey ground."""
     n, c, h, w = images.shape
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
-    h, w = h * ZOOM, w * ZOOM
-    canvas = torch.full((c, rows * (h + GAP) + GAP, columns * (w + GAP) + GAP), 128, dtype=torch.uint8)
-    for k, image in enumerate(images.repeat_interleave(ZOOM, 2).repeat_interleave(ZOOM, 3)):
-        top, left = GAP + k // columns * (h + GAP), GAP + k % columns * (w + GAP)
+    h, w = h * zoom, w * zoom
+    canvas = torch.full((c, rows * (h + gap) + gap, columns * (w + gap) + gap), 128, dtype=torch.uint8)
+    for k, image in enumerate(images.repeat_interleave(zoom, 2).repeat_interleave(zoom, 3)):
+        top, left = gap + k // columns * (h + gap), gap + k % columns * (w + gap)
         canvas[:, top : top + h, left : left + w] = image
     array = canvas.permute(1, 2, 0).numpy()
     return Image.fromarray(array[..., 0] if c == 1 else array)

@@ -38,7 +38,7 @@ def print_score(report: dict[str, Any], console: Console) -> None:
 
 def score_table(report: dict[str, Any]) -> Table:
     """FID with floor, copycat and noise beside it."""
-    fid, protocol = report["metrics"]["fid"], report["protocol"]
+    protocol = report["protocol"]
     reference = protocol["reference"]
     against = f"{reference['n']:,} of {escape(reference['name'])}"
     table = Table(
@@ -48,21 +48,28 @@ def score_table(report: dict[str, Any]) -> Table:
     table.add_column("FID", justify="right")
     table.add_column("images", justify="right")
     table.add_column("what it is")
-    rows = [
+    for row in score_rows(report):
+        table.add_row(*row)
+    return table
+
+
+def score_rows(report: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Name, FID, number of images and meaning of the generated images, floor, copycat and noise; then the ratio."""
+    fid = report["metrics"]["fid"]
+    entries = [
         ("generated", fid, "this model's images"),
         ("floor", fid["floor"], "real images that nobody trained on"),
         ("copycat", fid["copycat"], "the training images: a model that only memorised"),
     ]
     if "noise" in fid:
-        rows.append(("noise", fid["noise"], "random bytes"))
-    for name, row, meaning in rows:
-        if row is None:
-            table.add_row(name, "unknown", "", meaning)
-        else:
-            table.add_row(name, _spread(row["value"], row.get("deviation")), f"{row['n']:,}", meaning)
+        entries.append(("noise", fid["noise"], "random bytes"))
+    rows = []
+    for name, entry, meaning in entries:
+        value = "unknown" if entry is None else spread(entry["value"], entry.get("deviation"))
+        rows.append((name, value, "" if entry is None else f"{entry['n']:,}", meaning))
     if fid["ratio"] is not None:
-        table.add_row("ratio", f"{fid['ratio']:.1f}", "", "generated over floor")
-    return table
+        rows.append(("ratio", f"{fid['ratio']:.1f}", "", "generated over floor"))
+    return rows
 
 
 def metrics_table(report: dict[str, Any]) -> Table | None:
@@ -72,15 +79,22 @@ def metrics_table(report: dict[str, Any]) -> Table | None:
     for column in ("generated", "floor", "copycat"):
         table.add_column(column, justify="right")
     table.add_column("what it is")
+    for name, values, meaning in metric_rows(report):
+        table.add_row(name, *values, meaning)
+    return table if table.rows else None
+
+
+def metric_rows(report: dict[str, Any]) -> list[tuple[str, list[str], str]]:
+    """The metrics beside the FID: name; of the generated images, the floor and the copycat; meaning."""
+    rows = []
     for name, meaning in MEANINGS.items():
         row = report["metrics"].get(name)
-        if row is None:
-            continue
-        ours = _spread(row["accuracy" if name == "two_sample" else "value"], row.get("error"))
-        others = (row[kind] for kind in ("floor", "copycat"))
-        told = ["unknown" if other is None else _spread(other["value"], other["deviation"]) for other in others]
-        table.add_row(NAMES[name], ours, *told, meaning)
-    return table if table.rows else None
+        if row is not None:
+            ours = spread(row["accuracy" if name == "two_sample" else "value"], row.get("error"))
+            beside = [row[kind] for kind in ("floor", "copycat")]
+            told = ["unknown" if other is None else spread(other["value"], other["deviation"]) for other in beside]
+            rows.append((NAMES[name], [ours, *told], meaning))
+    return rows
 
 
 def _more(report: dict[str, Any]) -> Iterator[RenderableType]:
@@ -101,7 +115,10 @@ def _more(report: dict[str, Any]) -> Iterator[RenderableType]:
             )
     if report.get("copies") is not None:
         yield f"copies: {report['copies']['verdict']}"
+    if report.get("likelihood") is not None:
+        yield f"likelihood: {report['likelihood']['verdict']}"
 
 
-def _spread(value: float, spread: float | None) -> str:
-    return f"{value:.3f}" if spread is None else f"{value:.3f} ± {spread:.3f}"
+def spread(value: float, deviation: float | None) -> str:
+    """A number, with ± its deviation or error where there is one."""
+    return f"{value:.3f}" if deviation is None else f"{value:.3f} ± {deviation:.3f}"

@@ -36,9 +36,11 @@ class RunFolder:
         self.path = path
         self.config_file = path / "config.json"
         self.log_file = path / "log.jsonl"
+        self.evaluations_file = path / "evaluations.jsonl"
         self.checkpoints = path / "checkpoints"
         self.samples = path / "samples"
         self.report_file = path / "report.json"
+        self.page_file = path / "report.html"
 
     def check(self, config: Config, train: ImageSet) -> None:
         """Raise UserError unless the folder is new, empty, or this very run's."""
@@ -163,15 +165,11 @@ class RunFolder:
 
     def records(self) -> list[dict[str, Any]]:
         """The lines of log.jsonl; a last line cut short by a crash is left out."""
-        if not self.log_file.exists():
-            return []
-        records = []
-        for line in self.log_file.read_text().splitlines():
-            try:
-                records.append(json.loads(line))
-            except ValueError:
-                break
-        return records
+        return _lines(self.log_file)
+
+    def evaluations(self) -> list[dict[str, Any]]:
+        """The lines of evaluations.jsonl (`--evaluate-every`), likewise."""
+        return _lines(self.evaluations_file)
 
     def cut_log(self, step: int) -> None:
         """Drop what log.jsonl says of steps after `step`."""
@@ -184,3 +182,14 @@ class RunFolder:
         for place in (self.path, self.checkpoints, self.samples):
             for item in place.glob(f"{UNFINISHED}*") if place.is_dir() else ():
                 shutil.rmtree(item) if item.is_dir() else item.unlink()
+
+
+def _lines(file: Path) -> list[dict[str, Any]]:
+    records: list[dict[str, Any]] = []
+    if file.exists():
+        for line in file.read_text().splitlines():
+            try:
+                records.append(json.loads(line))
+            except ValueError:
+                break
+    return records

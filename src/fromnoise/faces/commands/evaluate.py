@@ -22,6 +22,7 @@ class EvaluateArguments:
 
     fromnoise evaluate --generated runs/digits --reference digits:heldout
     fromnoise evaluate --generated out/ --reference mnist:test --train digits --json score.json
+    fromnoise evaluate --generated out/ --reference mnist:test --train digits --html score.html
     fromnoise evaluate --generated out.npz --reference photos:heldout --json - | jq .metrics.fid.value
     """
 
@@ -45,10 +46,12 @@ class EvaluateArguments:
     """Where mnist and fashion_mnist lie; default: $FROMNOISE_DATA, then ~/.cache/fromnoise."""
     json: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
     """Write the score as JSON; - for stdout, instead of the table."""
+    html: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Write the score as one page, with the closest pairs as pictures; needs no network."""
     device: Device = "auto"
     """Where to compute the features."""
     overwrite: bool = False
-    """Replace FILE if it is there."""
+    """Replace the files FILE if they are there."""
 
 
 def main(words: Sequence[str]) -> int:
@@ -56,9 +59,12 @@ def main(words: Sequence[str]) -> int:
     arguments = parse(EvaluateArguments, words, "evaluate")
     if arguments.json not in (None, "-"):
         refuse_existing(Path(str(arguments.json)), arguments.overwrite)
+    if arguments.html is not None:
+        refuse_existing(arguments.html, arguments.overwrite)
 
     from fromnoise.evaluation.features import features
     from fromnoise.evaluation.score import score
+    from fromnoise.faces import report as page
     from fromnoise.faces import system
     from fromnoise.faces.console import Bar, results, say
     from fromnoise.faces.tables import print_score
@@ -73,6 +79,10 @@ def main(words: Sequence[str]) -> int:
             contest, extractor, arguments.seed, lambda role, done, total: bar.show(done, total, role)
         )
     report["command"], report["system"] = system.command(), system.about(device)
+    if arguments.html is not None:
+        page.save(
+            arguments.html, page.page(report, page.Shown(contest.generated, contest.train), contest.generated.name)
+        )
     if arguments.json == "-":
         json.dump(report, sys.stdout, indent=2)
         print()

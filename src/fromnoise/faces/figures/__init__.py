@@ -21,7 +21,16 @@ from fromnoise.faces.figures.divergence import (
     objectives,
     tangent,
 )
-from fromnoise.faces.figures.evaluation import damage, density_pairs, feature_plane, fid_by_size, scores
+from fromnoise.faces.figures.evaluation import (
+    class_balance,
+    damage,
+    density_pairs,
+    feature_plane,
+    fid_by_size,
+    losses,
+    score_over_time,
+    scores,
+)
 from fromnoise.faces.figures.images import class_counts, picture_grid, picture_rows, training_loss
 from fromnoise.faces.figures.likelihood import (
     bits_histogram,

@@ -1,4 +1,4 @@
-"""Figures of evaluation: Gaussians apart, the plane of features, scores side by side, FID by size and by damage."""
+"""Figures of evaluation: Gaussians apart, the plane of features, scores side by side, by class, size, damage, time."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,6 +6,7 @@ import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float, Int64
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from torch import Tensor
 
 from fromnoise.faces.figures.style import BLUE, COLOURS, DASHES, QUIET, VERMILION, panels, styled
@@ -102,4 +103,70 @@ def damage(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], floor:
         axis.set_xlabel(name)
     axes[0].set_ylabel("FID (logarithmic)")
     axes[0].annotate("undamaged", (1, floor), xycoords=("axes fraction", "data"), ha="right", va="top", color=QUIET)
+    return figure
+
+
+@styled
+def class_balance(
+    counts: Sequence[float], expected: Sequence[float], fids: Sequence[float | None], names: Sequence[str]
+) -> Figure:
+    """How many images of each class there are beside how many there should be; each class's FID, where it is known."""
+    known = any(fid is not None for fid in fids)
+    figure, axes = panels(1 + known, 1, (4.8, 3.2))
+    places = np.arange(len(counts))
+    axes[0].bar(places, counts, 0.7, color="#d5e4ee", edgecolor=BLUE, label="generated")
+    axes[0].plot(places, expected, "D", color=VERMILION, markersize=6, label="as the reference has them")
+    axes[0].set_ylim(0, 1.35 * max(*counts, *expected))
+    axes[0].set_ylabel("images")
+    axes[0].legend(loc="upper center", ncols=2)
+    if known:
+        shown = [np.nan if fid is None else fid for fid in fids]
+        axes[1].bar(places, shown, 0.7, color="#d5e4ee", edgecolor=BLUE)
+        axes[1].set_ylabel("FID of the class")
+    for axis in axes:
+        axis.set_xlabel("class")
+        axis.set_xticks(places, names, rotation=0 if max(map(len, names)) < 3 else 60)
+    return figure
+
+
+@styled
+def score_over_time(
+    steps: Sequence[int], kids: Sequence[float], errors: Sequence[float], shares: Sequence[float | None]
+) -> Figure:
+    """The averaged weights' KID while they were trained, and the share of images that lie close to training ones."""
+    known = any(share is not None for share in shares)
+    figure, axes = panels(1 + known, 1, (4.8, 3.2))
+    axes[0].errorbar(steps, kids, errors, color=BLUE, marker="o", capsize=3)
+    axes[0].axhline(0, color=QUIET, linestyle=":", linewidth=1.5)
+    best = int(np.argmin(kids))
+    axes[0].plot([steps[best]], [kids[best]], "D", color=VERMILION, markersize=9, label="best")
+    axes[0].set_ylabel("KID to validation images")
+    axes[0].legend()
+    if known:
+        shown = [np.nan if share is None else 100 * share for share in shares]
+        axes[1].plot(steps, shown, color=VERMILION, linestyle="--", marker="s")
+        axes[1].axhline(1, color=QUIET, linestyle=":", linewidth=1.5)
+        axes[1].annotate(
+            "fresh images", (1, 1), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=QUIET
+        )
+        axes[1].set_ylim(bottom=0)
+        axes[1].set_ylabel("% closer to training images\nthan 99 % of validation images")
+    for axis in axes:
+        axis.set_xlabel("step")
+    return figure
+
+
+@styled
+def losses(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Figure:
+    """The training losses of several runs against the minutes of training."""
+    figure, (axis,) = panels(1, 1, (7.4, 3.6))
+    for k, (name, (minutes, loss)) in enumerate(curves.items()):
+        axis.plot(minutes, loss, color=COLOURS[k % 6], linestyle=DASHES[k % 6], label=name)
+    axis.set_yscale("log")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter("")
+    axis.set_xlabel("minutes of training")
+    axis.set_ylabel("loss")
+    axis.legend()
     return figure

@@ -96,6 +96,14 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def svg(figure: Figure) -> bytes:
+    """The figure as the bytes of an SVG file, letters as outlines, on no ground: the page's own shows through."""
+    buffer = io.BytesIO()
+    with context(["default", STYLE, {"svg.hashsalt": "fromnoise"}]):  # the same figure, the same bytes
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write the figure as a PNG file, whole or not at all."""
     with whole(path) as temporary:

@@ -1,0 +1,128 @@
+"""The end of a run: images drawn from its model, their score, and all that report.json says."""
+
+import time
+
+import torch
+
+from fromnoise.config import Config, to_json
+from fromnoise.data import arrays, sources
+from fromnoise.data.image_set import ImageSet
+from fromnoise.data.pixels import quantise
+from fromnoise.data.sources import Parts
+from fromnoise.diffusion.samplers import Visit
+from fromnoise.errors import UserError
+from fromnoise.evaluation.features import features
+from fromnoise.evaluation.score import FEWEST, Contest, score
+from fromnoise.faces import system
+from fromnoise.faces.console import Bar
+from fromnoise.faces.pictures import save_grid
+from fromnoise.faces.training_run import Training
+from fromnoise.files import write_json
+from fromnoise.generation.draw import Drawing, draw, labels_for
+from fromnoise.generation.overfitting import likelihood_gap
+
+MOST = 3000  # images scored when nobody says how many
+GRID = 64
+FILM_IMAGES, FILM_STEPS = 4, 8
+
+
+def reference_of(config: Config, parts: Parts) -> tuple[ImageSet, int]:
+    """The images to score against, and how many to draw; raises UserError, before anything is trained, for too few."""
+    settings = config.evaluation
+    if settings.reference is None:
+        if parts.heldout is None or len(parts.heldout) < FEWEST:
+            raise UserError(
+                f"{config.data.data} has too few images to hold {FEWEST} back for the score: use `fromnoise train`, "
+                "or name real images with --reference"
+            )
+        reference = parts.heldout
+    else:
+        reference = sources.load(settings.reference, parts.train.shape[1:], config.data.data_root)
+    n = min(MOST, len(reference)) if settings.n is None else settings.n
+    if n < FEWEST or len(reference) < FEWEST:
+        raise UserError(f"a score needs at least {FEWEST} images: --n {n}, reference {len(reference)}")
+    return reference, n
+
+
+def floor_images(spec: str, parts: Parts, config: Config) -> ImageSet | None:
+    """Real images that are neither in the reference `spec` nor trained on; None where they are not known."""
+    if spec == sources.reference_for(config.data.data):
+        return parts.val
+    source = sources.floor_for(spec)
+    if source is None:
+        return None
+    return sources.load(source, parts.train.shape[1:], config.data.data_root).without(parts.train)
+
+
+def sample_and_score(training: Training, reference: ImageSet, n: int) -> None:
+    """Draw n images and score them: samples/ and report.json, in this order, each whole or not at all."""
+    config, folder, outcome = training.config, training.folder, training.outcome
+    device = outcome.device
+    start = time.perf_counter()
+    generated = _sample(training, n)
+    sampling_seconds = time.perf_counter() - start
+
+    start = time.perf_counter()
+    spec = config.evaluation.reference or sources.reference_for(config.data.data)
+    floor = floor_images(spec, training.parts, config)
+    with Bar("scoring") as bar:
+        contest = Contest(generated, reference, floor, training.parts.train)
+        report = score(
+            contest,
+            features(config.evaluation.features, device),
+            config.seed,
+            lambda role, done, total: bar.show(done, total, role),
+        )
+    scoring_seconds = time.perf_counter() - start
+
+    start = time.perf_counter()
+    with Bar("likelihood") as bar:
+        report["likelihood"] = likelihood_gap(
+            outcome.model,
+            training.parts.train,
+            training.parts.heldout or reference,
+            seed=config.seed,
+            device=device,
+            progress=bar.show,
+        )
+    report["run"] = {
+        "command": system.command(),
+        "config": to_json(config),
+        "training": {
+            "steps": outcome.steps,
+            "seconds": outcome.seconds,
+            "images": len(training.parts.train),
+            "plan": vars(outcome.plan),
+            "parameters": sum(p.numel() for p in outcome.model.network.parameters()),
+        },
+        "sampling": {"n": n, "seconds": sampling_seconds, "sampler": to_json(config.sampling), "seed": config.seed},
+        "scoring": {"seconds": scoring_seconds},
+        "likelihood": {"seconds": time.perf_counter() - start},
+        "system": system.about(device),
+    }
+    write_json(folder.report_file, report)
+
+
+def _sample(training: Training, n: int) -> ImageSet:
+    """samples/: the images, a grid of the first and the film of the very first, from noise to image."""
+    config, folder, outcome = training.config, training.folder, training.outcome
+    drawing = Drawing(n, config.seed, precision=outcome.plan.precision)
+    film: list[torch.Tensor] = []
+
+    def watch(visit: Visit) -> None:
+        if visit.k in _kept(visit.steps):
+            film.append(quantise(visit.x[:FILM_IMAGES]).cpu())
+
+    with Bar("sampling") as bar:
+        images = torch.cat(list(draw(outcome.model, drawing, outcome.device, watch, bar.show)))
+    labels = labels_for(outcome.model, drawing)
+    arrays.save(folder.samples / "images.npz", images, labels)
+    save_grid(folder.samples / "grid.png", images[:GRID])
+    frames = torch.stack([*film, images[:FILM_IMAGES]], dim=1).flatten(0, 1)
+    save_grid(folder.samples / "film.png", frames, columns=len(film) + 1)
+    return ImageSet(str(folder.path), images, labels)
+
+
+def _kept(steps: int) -> list[int]:
+    """The steps that the film shows, as even as they can be from the first to the last."""
+    return torch.linspace(0, steps - 1, min(steps, FILM_STEPS)).round().int().tolist()
