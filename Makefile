@@ -26,7 +26,7 @@ test: setup  ## the fast tests (under 5 minutes on two cores)
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 test-all: setup  ## every test, the slow ones and those of the extras too
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,export,lab,tensorboard,ui]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,browser,export,lab,tensorboard,ui]'
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: setup  ## ruff (lint and format) and mypy

@@ -145,13 +145,14 @@ def from_json(cls: type, value: Mapping[str, Any]) -> Any:
     return cls(**fields)
 
 
+def flat(config: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings of a configuration (as `to_json` made it) by their flags' names; without where data lies."""
+    rooms = [value for value in config.values() if isinstance(value, Mapping)]
+    rest = {name: value for name, value in config.items() if not isinstance(value, Mapping)}
+    return rest | {name: value for room in rooms for name, value in room.items() if name != "data_root"}
+
+
 def differences(one: Config, other: Config) -> list[str]:
     """The settings in which two configurations differ, as "name: one, other"; where data lies does not count."""
-
-    def flat(config: Config) -> dict[str, Any]:
-        rooms = to_json(config)
-        rest = {name: rooms.pop(name) for name in list(rooms) if not isinstance(rooms[name], dict)}
-        return rest | {name: value for room in rooms.values() for name, value in room.items() if name != "data_root"}
-
-    ours, theirs = flat(one), flat(other)
+    ours, theirs = flat(to_json(one)), flat(to_json(other))
     return [f"{name}: {ours[name]}, {theirs[name]}" for name in ours if ours[name] != theirs[name]]

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -66,3 +68,34 @@ def test_damage_has_a_panel_a_kind_on_one_scale_with_the_floor():
 def test_every_figure_can_be_written(tmp_path):
     style.save(figures.scores([("model", 1.0, None)]), tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 1000
+
+
+def test_classes_stand_beside_what_is_expected_and_unknown_fids_are_left_out():
+    counts, fids = figures.class_balance([9, 11], [10, 10], [0.5, None], ["0", "1"]).axes
+    assert [bar.get_height() for bar in counts.patches] == [9, 11]
+    assert counts.lines[0].get_ydata().tolist() == [10, 10]
+    assert fids.patches[0].get_height() == 0.5
+    assert math.isnan(fids.patches[1].get_height())
+    assert len(figures.class_balance([9, 11], [10, 10], [None, None], ["0", "1"]).axes) == 1
+
+
+def test_the_best_score_over_time_is_marked():
+    kids, shares = figures.score_over_time([10, 20, 30], [0.9, 0.2, 0.3], [0.1, 0.1, 0.1], [0.01, None, 0.03]).axes
+    best = next(line for line in kids.lines if line.get_label() == "best")
+    assert (best.get_xdata()[0], best.get_ydata()[0]) == (20, 0.2)
+    assert shares.lines[0].get_ydata()[[0, 2]].tolist() == [1.0, 3.0]
+    assert len(figures.score_over_time([10], [0.9], [0.1], [None]).axes) == 1
+
+
+def test_losses_of_several_runs_differ_in_dashes_too():
+    (axis,) = figures.losses({"a": ([0.5, 1.0], [2.0, 1.0]), "b": ([0.5, 1.0], [3.0, 1.0])}).axes
+    assert [line.get_label() for line in axis.lines] == ["a", "b"]
+    assert axis.lines[0].get_linestyle() != axis.lines[1].get_linestyle()
+    assert axis.get_yscale() == "log"
+
+
+def test_as_svg_the_same_figure_is_the_same_bytes_and_has_no_ground():
+    one, again = (style.svg(figures.losses({"a": ([0.5, 1.0], [2.0, 1.0])})) for _ in range(2))
+    assert one == again
+    assert b"<svg" in one
+    assert b"fill: #ffffff" not in one

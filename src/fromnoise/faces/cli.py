@@ -17,6 +17,7 @@ COMMANDS = {
     "train": ("train", "train a model, or go on where a training stopped"),
     "sample": ("sample", "draw images from a trained model"),
     "evaluate": ("evaluate", "score any images against real ones, and test them for copies"),
+    "compare": ("compare", "runs side by side, in a table and on one page"),
     "likelihood": ("likelihood", "how likely a model thinks images are, in bits per dimension"),
     "lab": ("lab", "all figures of the lab, from one Gaussian to a bag of digits, on one page"),
     "data": ("data", "write a data set as PNG files"),

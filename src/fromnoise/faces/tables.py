@@ -1,6 +1,6 @@
 """Tables of results for the terminal."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -95,6 +95,18 @@ def metric_rows(report: dict[str, Any]) -> list[tuple[str, list[str], str]]:
             told = ["unknown" if other is None else spread(other["value"], other["deviation"]) for other in beside]
             rows.append((NAMES[name], [ours, *told], meaning))
     return rows
+
+
+def side_by_side(title: str, names: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> Table:
+    """A column for each name; rows that are empty in every column are left out."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("")
+    for name in names:
+        table.add_column(escape(name), justify="right")
+    for name, values in rows:
+        if any(values):
+            table.add_row(name, *map(escape, values))
+    return table
 
 
 def _more(report: dict[str, Any]) -> Iterator[RenderableType]:

@@ -58,9 +58,9 @@ def likelihood_gap(
     gap, error = theirs.bits - ours.bits, float((ours.standard_error**2 + theirs.standard_error**2) ** 0.5)
     overfitted = bool(welch.pvalue < LEVEL)
     start = "overfitting" if overfitted else "no sign of overfitting"
-    more = "more" if gap >= 0 else "less"
+    beside = f"{abs(gap):.3f} ± {error:.3f} bits per dimension {'more' if gap >= 0 else 'less'} than training images"
     return {
-        "verdict": f"{start}: held-out images cost {abs(gap):.3f} ± {error:.3f} bits per dimension {more} than training ones",
+        "verdict": f"{start}: held-out images cost {beside}",
         "overfitted": overfitted,
         "gap": {"value": gap, "standard_error": error, "p": float(welch.pvalue)},
         "train": asdict(ours),

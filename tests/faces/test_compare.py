@@ -1,0 +1,102 @@
+import copy
+import json
+
+import pytest
+
+from fromnoise.data import digits
+from fromnoise.errors import UserError
+from fromnoise.evaluation.features import Features
+from fromnoise.evaluation.score import SCHEMA, Contest, score
+from fromnoise.faces import compare
+from fromnoise.faces.compare import Scored
+
+
+@pytest.fixture(scope="module")
+def told():
+    halves = Features("halves", 2, "", lambda images: images.double().mean(3).reshape(len(images), 2, -1).mean(2))
+    train, val, heldout = (digits.load(part) for part in ("train", "val", "heldout"))
+    return score(Contest(val.draw(60, 0), heldout, val, train), halves)
+
+
+def changed(report, path, value):
+    report = copy.deepcopy(report)
+    *parts, last = path.split(".")
+    inner = report
+    for part in parts:
+        inner = inner[part]
+    inner[last] = value
+    return report
+
+
+def run_of(report, batch, hardware):
+    training = {"steps": 1200, "seconds": 65.0, "parameters": 4_100_000}
+    run = {
+        "config": {"seed": 0, "training": {"batch": batch}, "data": {"data": "digits", "data_root": "/there"}},
+        "training": training,
+        "sampling": {"n": 60, "seconds": 2.0},
+        "system": {"hardware": hardware},
+    }
+    return report | {"run": run}
+
+
+def test_a_row_tells_what_the_report_says(told):
+    row = dict(zip(compare.COLUMNS, Scored("a", run_of(told, 64, "abacus")).row, strict=True))
+    fid = told["metrics"]["fid"]
+    assert row["FID"] == f"{fid['value']:.3f}"
+    assert row["ratio"] == f"{fid['ratio']:.1f}"
+    assert row["KID"].startswith(f"{told['metrics']['kid']['value']:.3f} ±")
+    assert row["copies"] == "no sign of copying"
+    assert (row["parameters"], row["steps"], row["training"]) == ("4,100,000", "1,200", "1:05")
+    assert row["bits, held out"] == ""
+
+
+@pytest.mark.parametrize(("path", "value", "said"), [
+    ("protocol.reference.sha256", "other", "reference"),
+    ("protocol.features.sha256", "other", "features"),
+    ("protocol.generated.n", 61, "number of images"),
+    ("protocol.generated.shape", [3, 32, 32], "size"),
+    ("protocol.floor", None, "floor"),
+])  # fmt: skip
+def test_scores_that_were_not_taken_alike_are_warned_of(told, path, value, said):
+    one, other = Scored("a", told), Scored("b", changed(told, path, value))
+    assert compare.warnings([one, one]) == []
+    assert compare.warnings([one, other]) == [f"b and a were not scored alike ({said}): do not compare"]
+
+
+def test_settings_that_differ_are_told_and_no_others(told):
+    one, other = (Scored(name, run_of(told, batch, "abacus")) for name, batch in (("a", 32), ("b", 64)))
+    assert compare.settings([one, other]) == [("batch", ["32", "64"])]
+    elsewhere = Scored("c", run_of(told, 32, "sundial"))
+    assert compare.settings([one, elsewhere]) == [("hardware", ["abacus", "sundial"])]
+
+
+def test_the_page_tells_the_table_and_fetches_nothing(told, page_of):
+    scored = [Scored("a <b>", run_of(told, 32, "abacus")), Scored("c", changed(told, "protocol.generated.n", 61))]
+    page = page_of(compare.page(scored, "fromnoise compare a c"))
+    assert "Warning: c and a <b> were not scored alike (number of images)" in page.text
+    assert "a <b>: no sign of copying" in page.text
+    assert "1,200" in page.text
+    assert "bits, held out" not in page.text  # nobody has it
+    assert len(page.pictures()) == 1  # the scores on their axis; there are no folders with grids and logs
+
+
+@pytest.mark.parametrize(("content", "message"), [
+    ("{}", "is not a report of fromnoise"),
+    ("no JSON", "is not a report of fromnoise"),
+    (None, "neither a run folder nor a report"),
+])  # fmt: skip
+def test_what_is_no_report_is_refused(tmp_path, content, message):
+    file = tmp_path / "report.json"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(UserError, match=message):
+        Scored.of(file)
+
+
+def test_reports_of_another_schema_are_refused(tmp_path, told):
+    file = tmp_path / "report.json"
+    file.write_text(json.dumps(told | {"schema": SCHEMA - 1}))
+    with pytest.raises(UserError, match=r"another version .*: score the images again"):
+        Scored.of(file)
+    file.write_text(json.dumps(told))
+    assert Scored.of(file).report == told

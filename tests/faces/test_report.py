@@ -1,0 +1,141 @@
+import io
+from itertools import pairwise
+
+import pytest
+import torch
+from PIL import Image
+
+from fromnoise.data import digits
+from fromnoise.data.image_set import ImageSet
+from fromnoise.evaluation.features import Features
+from fromnoise.evaluation.score import Contest, score
+from fromnoise.faces import pictures, report
+
+SYSTEM = {
+    "device": "cpu",
+    "hardware": "an abacus, 2 cores",
+    "matrix_units": "AVX2",
+    "threads": 2,
+    "system": "Linux",
+    "python": "3.11.2",
+    "versions": {"fromnoise": "0.1.0", "torch": "2.13.0"},
+}
+
+
+@pytest.fixture(scope="module")
+def halves():
+    return Features("halves", 2, "ab" * 32, lambda images: images.double().mean(3).reshape(len(images), 2, -1).mean(2))
+
+
+@pytest.fixture(scope="module")
+def scored(halves):
+    """Images of which the first is a training image, and their score."""
+    train, val, heldout = (digits.load(part) for part in ("train", "val", "heldout"))
+    fresh = val.draw(80, 0)
+    images = torch.cat([train.images[7:8], fresh.images[1:]])
+    generated = ImageSet("theirs & <ours>", images, fresh.labels)
+    told = score(Contest(generated, heldout, val, train, ["a note of <b>weight</b>"]), halves)
+    return told | {"command": "fromnoise evaluate ...", "system": SYSTEM}, generated, train
+
+
+def lines(n):
+    quartiles = {f"loss_q{k}": 1 / k for k in range(1, 5)}
+    return [{"step": k, "epoch": k / 10, "loss": 1 / k, "seconds": float(k), **quartiles} for k in range(1, n + 1)]
+
+
+def watched(step, kid):
+    copies = {"verdict": "no sign of copying", "copying": False, "share": 0.01, "p": 0.4}
+    return {"step": step, "kid": {"value": kid, "error": 0.01}, "copies": copies, "cost_seconds": 2.5}
+
+
+def test_it_tells_the_score_and_fetches_nothing(scored, page_of):
+    told, generated, train = scored
+    page = page_of(report.page(told, report.Shown(generated, train), "theirs"))
+    fid = told["metrics"]["fid"]
+    assert f"{fid['value']:.3f} FID of 80 images in halves features against 1,000 of digits:heldout" in page.text
+    assert f"{fid['ratio']:.1f} × the floor" in page.text
+    assert told["copies"]["verdict"] in page.text
+    assert "an abacus, 2 cores, 2 threads; AVX2" in page.text
+    assert f"SHA-256 {train.fingerprint[:16]}…" in page.text
+    assert "fromnoise evaluate ..." in page.text
+    assert all(page.alternatives)
+
+
+def test_what_comes_from_outside_is_escaped(scored, page_of):
+    told, generated, train = scored
+    text = report.page(told, report.Shown(generated, train), "<script>alert(1)</script>")
+    assert "<script>" not in text
+    page = page_of(text)
+    assert "a note of <b>weight</b>" in page.text
+    assert "theirs & <ours>: 80 images of 1×28×28" in page.text
+
+
+def test_the_closest_pairs_are_shown_nearest_first_and_byte_for_byte(scored, page_of):
+    told, generated, train = scored
+    page = page_of(report.page(told, report.Shown(generated, train), "theirs"))
+    pairs = [
+        Image.open(io.BytesIO(content)).tobytes()
+        for content, said in zip(page.pictures(), page.alternatives, strict=True)
+        if said.startswith(("generated image", "its nearest"))
+    ]
+    copied = train.images[7].numpy().tobytes()
+    assert pairs[:2] == [copied, copied]
+    closest = told["copies"]["pixels"]["closest"]
+    assert pairs[2] == generated.images[closest[1]["generated"]].numpy().tobytes()
+    assert pairs[3] == train.images[closest[1]["train"]].numpy().tobytes()
+    assert len(pairs) == 2 * 2 * report.PAIRS  # in pixels and in features
+
+
+def test_curves_are_there_once_there_is_something_to_draw(scored, page_of):
+    told, generated, train = scored
+    run = {
+        "command": "fromnoise run --preset tiny",
+        "config": {"data": {"data": "digits"}},
+        "training": {"steps": 40, "seconds": 61.0, "images": 3000, "parameters": 290_692, "plan": {"reason": "eager"}},
+        "sampling": {"n": 80, "seconds": 3.0, "seed": 0, "sampler": {"sampler": "dpm++", "sampling_steps": 5}},
+        "scoring": {"seconds": 2.0},
+        "likelihood": {"seconds": 1.0},
+        "system": SYSTEM,
+    }
+    bits = {"bits": 2.5, "standard_error": 0.01, "n": 200, "prior": 0.0, "steps": 2.0, "decoder": 0.5}
+    gap = {"value": 0.02, "standard_error": 0.014, "p": 0.08}
+    likelihood = {"verdict": "no sign of overfitting", "gap": gap, "train": bits, "held_out": bits, "levels": 16}
+    told = told | {"run": run, "likelihood": likelihood}
+    none = page_of(report.page(told, report.Shown(generated, train, log=lines(1)), "run"))
+    assert not any(said.startswith("loss") for said in none.alternatives)
+    evaluations = [watched(20, 0.5), watched(40, 0.2)]
+    page = page_of(report.page(told, report.Shown(generated, train, log=lines(9), evaluations=evaluations), "run"))
+    assert any(said.startswith("loss against epoch") for said in page.alternatives)
+    assert "this cost 5 s" in page.text
+    assert "40 steps in 1:01 on 3,000 images; 290,692 parameters; eager" in page.text
+    assert "No sign of overfitting (p = 0.08)" in page.text
+    assert "fromnoise evaluate --generated 'theirs & <ours>' --reference digits:heldout" in page.text
+
+
+def test_without_training_images_and_labels_it_says_less(halves, page_of):
+    heldout = digits.load("heldout")
+    bare = ImageSet("bare", digits.load("val").draw(60, 0).images)
+    told = score(Contest(bare, heldout), halves) | {"command": "fromnoise evaluate ...", "system": SYSTEM}
+    page = page_of(report.page(told, report.Shown(bare), "bare"))
+    assert "Copies were not looked for" in page.text
+    assert "copies were not looked for: what the model was trained on is not known (--train)" in page.text
+    assert "Classes" not in page.text.split()
+
+
+def test_the_same_report_makes_the_same_page(scored):
+    told, generated, train = scored
+    shown = report.Shown(generated, train)
+    assert report.page(told, shown, "theirs") == report.page(told, shown, "theirs")
+
+
+@pytest.mark.parametrize(("n", "kept"), [(3, 3), (200, 200), (201, 101), (1000, 200)])
+def test_long_curves_are_thinned_evenly_to_their_end(n, kept):
+    steps = [record["step"] for record in report.thinned(lines(n))]
+    assert len(steps) == kept
+    assert steps[-1] == n
+    assert len({b - a for a, b in pairwise(steps)}) == 1
+
+
+def test_a_picture_alone_is_the_image_itself():
+    image = digits.load("val").images[:1]
+    assert pictures.grid(image, columns=1, gap=0, zoom=1).tobytes() == image.numpy().tobytes()
