@@ -147,9 +147,9 @@ print(f"E x² from {estimate.n} draws: {estimate.value:.3f} ± {estimate.standar
 # A model with parameter $w$ pays the cost $c(\Phi(x, w))$ on data $x$. We have the **empirical risk**, the mean over
 # the data, and want the **statistical risk**, the expectation over all data that may come:
 #
-# $$w^*_{\text{ERM}} = \arg\min_w \frac1N\sum_{n=1}^N c(\Phi(x_n, w)), \tag{9}$$
+# $$w^*_{\text{ERM}} = \text{arg}\,\min_w \frac1N\sum_{n=1}^N c(\Phi(x_n, w)), \tag{9}$$
 #
-# $$w^*_{\text{SRM}} = \arg\min_w \mathbb{E}_{x\sim p}\,c(\Phi(x, w)). \tag{10}$$
+# $$w^*_{\text{SRM}} = \text{arg}\,\min_w \mathbb{E}_{x\sim p}\,c(\Phi(x, w)). \tag{10}$$
 #
 # The smallest example in which both are exact: guess a number that is drawn from $\mathcal N(\mu, \sigma^2)$, at the
 # cost $(x-w)^2$. The statistical risk is $(w-\mu)^2 + \sigma^2$. The empirical one is least at the sample mean.

@@ -66,7 +66,7 @@ generator = torch.Generator().manual_seed(3)
 # Put into the maximum-likelihood objective (21), the logarithm cancels the exponential, and but for a constant what is
 # left is a sum of squares:
 #
-# $$\mu^* = \arg\min_\mu \frac{1}{2N}\sum_{n=1}^N\|x_n-\mu\|^2. \tag{23}$$
+# $$\mu^* = \text{arg}\,\min_\mu \frac{1}{2N}\sum_{n=1}^N\|x_n-\mu\|^2. \tag{23}$$
 #
 # Its gradient is $\mu - \bar x$, so the minimum is the sample mean. The data of task 2 are $m = 1000$ samples of
 # $\mathcal N((1, 2), I)$.

@@ -5,6 +5,7 @@ python tools/render_lab.py --out build/lab [--full] [NUMBER ...]
 
 import argparse
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
+from nbconvert.filters.markdown_mistune import markdown2html_mistune
+
+from fromnoise.faces import markdown
 
 LAB = Path(__file__).parents[1] / "lab"
 SECONDS = 3600  # for one cell: the full setting trains in one
@@ -26,9 +30,16 @@ def execute(path: Path, out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     target = out / f"{path.stem}.ipynb"
     nbformat.write(notebook, target)
-    page, _ = HTMLExporter(embed_images=True).from_notebook_node(folded(notebook))
-    target.with_suffix(".html").write_text(page)
+    target.with_suffix(".html").write_text(page(folded(notebook)))
     return target
+
+
+def page(notebook: Any) -> str:
+    """The notebook as one HTML page that fetches nothing: formulas are MathML, no script is left to draw them."""
+    exporter = HTMLExporter(embed_images=True)
+    exporter.register_filter("markdown2html", lambda text: markdown.to_html(text, markdown2html_mistune))
+    rendered, _ = exporter.from_notebook_node(notebook)
+    return re.sub(r"<script[^>]*\bsrc=\"https?:[^>]*>\s*</script>", "", rendered)
 
 
 def folded(notebook: Any) -> Any:

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,8 @@ def test_a_notebook_runs_top_to_bottom_in_jupyter(place, number, monkeypatch):
     pictures = [out for cell in cells for out in cell.get("outputs", ()) if "image/png" in out.get("data", {})]
     assert len(pictures) >= 3
     page = done.with_suffix(".html").read_text()
+    assert "<math" in page
+    assert not re.search(r"<(script|link|img)[^>]*(src|href)=\"https?:", page)  # it fetches nothing
     assert page.count("<summary>Solution to") == sum("### Exercise" in "".join(cell["source"]) for cell in cells)
 
 

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
-from markdown_it import MarkdownIt
 from matplotlib.figure import Figure
 
 import fromnoise
 from fromnoise.errors import UserError
-from fromnoise.faces import notebook
+from fromnoise.faces import markdown, notebook
 from fromnoise.faces.figures import style
 
 NAME = re.compile(r"(\d)_\w+\.py")
@@ -58,7 +57,7 @@ def opening(script: str) -> tuple[str, str]:
     if match is None:
         raise ValueError("a notebook begins with a Markdown cell")
     lines = [line.removeprefix("#").removeprefix(" ") for line in match[1].splitlines()]
-    return lines[0].removeprefix("# "), MarkdownIt("commonmark", {"html": False}).render("\n".join(lines[1:]))
+    return lines[0].removeprefix("# "), markdown.to_html("\n".join(lines[1:]))
 
 
 def run(number: int, path: Path, folder: Path) -> Chapter:
