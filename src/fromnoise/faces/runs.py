@@ -8,6 +8,7 @@ from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.generation.model import CHECKPOINT_FILE
+from fromnoise.generation.pretrained import FILES, packaged
 from fromnoise.training.run_folder import RunFolder
 
 
@@ -21,14 +22,20 @@ def is_run(path: Path) -> bool:
 
 
 def find_model(path: Path) -> Path:
-    """The model file of a run folder (its newest), of a checkpoint, or the file itself; UserError for others."""
+    """The model file of a run folder (its newest), of a checkpoint, of a packaged model, or the file itself.
+
+    A path that is there goes before a packaged model of the same name. Raises UserError for anything else.
+    """
     if path.is_file():
         return path
     if (path / CHECKPOINT_FILE).is_file():
         return path / CHECKPOINT_FILE
     if is_run(path):
         return RunFolder(path).model_file()
-    raise UserError(f"{path} is neither a run folder nor a checkpoint nor a model file")
+    found = None if path.exists() else packaged(str(path))
+    if found is not None:
+        return found
+    raise UserError(f"{path} is neither a run folder nor a checkpoint nor a model file nor one of: {', '.join(FILES)}")
 
 
 def find_images(path: Path) -> Path:

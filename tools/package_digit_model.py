@@ -1,0 +1,57 @@
+"""Put a trained run's model into the package: src/fromnoise/generation/digits.safetensors.
+
+    fromnoise run --data digits --channels 64 128 112 --minutes 30 --out runs/packaged
+    python tools/package_digit_model.py runs/packaged
+
+The averaged weights in half precision, which is half the size and moves no pixel by more than a grey level or two.
+Refused: a model of other images than the packaged digits, a file above 8 MB, and a run whose report shows a sign of
+copying.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from fromnoise.errors import UserError
+from fromnoise.faces.runs import parts_of
+from fromnoise.files import read_json
+from fromnoise.generation import pretrained
+from fromnoise.generation.model import Model
+from fromnoise.training.run_folder import RunFolder
+
+LARGEST = 8_000_000  # bytes
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """Package the model of a run on the packaged digits."""
+
+    run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
+
+
+def main(arguments: Arguments) -> None:
+    """Check the run, write its model."""
+    folder, target = RunFolder(arguments.run), pretrained.packaged("digits")
+    assert target is not None, "it has a name"
+    report, parts = read_json(folder.report_file), parts_of(arguments.run)
+    if parts.train.name.split(":")[0] != "digits":
+        raise UserError(f"{arguments.run} was trained on {parts.train.name}, not on the packaged digits")
+    verdict = report["copies"]["verdict"]
+    if verdict != "no sign of copying":
+        raise UserError(f"{arguments.run}: {verdict}")
+    model = Model.load(folder.model_file())
+    tensors = {name: value.half() for name, value in model.network.state_dict().items()}
+    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    if size > LARGEST:
+        raise UserError(f"{size:,} bytes of weights are more than {LARGEST:,}: use a smaller network")
+    model.save(target, tensors)
+    fid = report["metrics"]["fid"]
+    closer = {kind: report["copies"][kind]["closer"]["p"] for kind in ("pixels", "features")}
+    print(f"{target}: {target.stat().st_size:,} bytes; FID {fid['value']:.3f}, {fid['ratio']:.1f} × the floor")
+    print(f"{verdict} (p = {closer['pixels']:.2g} in pixels, {closer['features']:.2g} in features)")
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Arguments, description=__doc__))
