@@ -1,0 +1,73 @@
+"""The pages that commands write, and that they tell the same numbers as each other."""
+
+import json
+
+
+def report_of(finished):
+    return json.loads((finished / "run" / "report.json").read_text())
+
+
+def test_a_run_ends_with_its_page_and_film(finished, page_of):
+    told = report_of(finished)
+    page = page_of((finished / "run" / "report.html").read_text())
+    assert f"{told['metrics']['fid']['value']:.3f} FID" in page.text
+    assert told["likelihood"]["verdict"].partition(":")[0] in page.text.lower()
+    assert {
+        "images on their way from noise to data",
+        "loss against epoch, of all noise levels and of each quarter of them",
+    } <= set(page.alternatives)
+    assert told["likelihood"]["train"]["n"] == 200
+    assert (finished / "run" / "samples" / "film.png").is_file()
+
+
+def test_evaluate_gives_a_run_the_numbers_that_it_gave_itself(finished, fromnoise):
+    done = fromnoise("evaluate", "--generated", "run", "--reference", "digits:heldout", "--json", "-", cwd=finished)
+    ours, theirs = report_of(finished), json.loads(done.stdout)
+    assert theirs["metrics"] == ours["metrics"]
+    for kind in ("pixels", "features"):
+        assert theirs["copies"][kind] == ours["copies"][kind]
+
+
+def test_a_finished_run_without_its_page_writes_it_again_and_the_same(finished, fromnoise):
+    file = finished / "run" / "report.html"
+    before = file.read_text()
+    file.unlink()
+    fromnoise("run", "--preset", "tiny", "--out", "run", cwd=finished)
+    assert file.read_text() == before
+
+
+def test_evaluate_writes_a_page_of_images_from_anywhere(finished, fromnoise, page_of, tmp_path):
+    words = ("evaluate", "--generated", "run/samples/images.npz", "--reference", "digits:heldout", "--train", "digits")
+    file = tmp_path / "score.html"
+    fromnoise(*words, "--html", file, cwd=finished)
+    page = page_of(file.read_text())
+    assert "Closest pairs in pixels" in page.text
+    assert "Training" not in page.text.split()
+    before = file.read_text()
+    refused = fromnoise(*words, "--html", file, cwd=finished, code=2)
+    assert "is already there" in refused.stderr
+    assert file.read_text() == before
+
+
+def test_runs_are_compared_in_a_table_as_json_and_on_a_page(finished, fromnoise, page_of, tmp_path):
+    fromnoise("run", "--preset", "tiny", "--steps", "10", "--out", tmp_path / "other", cwd=finished)
+    done = fromnoise("compare", "run", tmp_path / "other", "--out", tmp_path / "page.html", cwd=finished)
+    assert "Settings that differ" in done.stdout
+    assert done.stdout.splitlines()[-1] == str(tmp_path / "page.html")
+    page = page_of((tmp_path / "page.html").read_text())
+    assert {"images of run", "loss of each run against minutes of training"} <= set(page.alternatives)
+    told = json.loads(fromnoise("compare", "run", tmp_path / "other", "--json", cwd=finished).stdout)
+    assert told["warnings"] == []
+    assert told["settings"] == {"steps": {"run": "30", str(tmp_path / "other"): "10"}}
+    assert told["runs"]["run"]["FID"] == f"{report_of(finished)['metrics']['fid']['value']:.3f}"
+
+
+def test_what_cannot_be_compared_is_one_line(finished, fromnoise):
+    for words, message in (
+        (("run",), "at least two runs"),
+        (("run", "nowhere"), "nowhere is neither a run folder nor a report"),
+        (("run", "run/config.json"), "is not a report of fromnoise"),
+    ):
+        refused = fromnoise("compare", *words, cwd=finished, code=2)
+        assert message in refused.stderr
+        assert len(refused.stderr.strip().splitlines()) == 1
