@@ -81,8 +81,8 @@ def infinite_fid(
 
 def _parts(features: Tensor, labels: Rows | None, k: int, seed: int, name: str) -> list[Moments]:
     parts = deal(len(features), k, seed, "extrapolation", name, k, labels=labels)
-    return [Moments.of(features[rows]) for rows in parts]
+    return [Moments.of(features, rows) for rows in parts]
 
 
 def _sampling_error(features: Tensor, labels: Rows | None, fixed: Moments, blocks: int, seed: int) -> float:
-    return jackknife(lambda rows: distance(Moments.of(features[rows]), fixed), len(features), blocks, seed, labels)
+    return jackknife(lambda rows: distance(Moments.of(features, rows), fixed), len(features), blocks, seed, labels)
