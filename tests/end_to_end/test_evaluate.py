@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 
-def test_a_run_is_scored_as_it_scored_itself(finished, fromnoise, tmp_path):
-    done = fromnoise(
+def test_a_run_is_scored_as_it_scored_itself(finished, process, tmp_path):
+    done = process(
         "evaluate", "--generated", finished / "run", "--reference", "digits:heldout", "--json", "-", cwd=tmp_path
     )
     ours = json.loads(done.stdout)

@@ -48,9 +48,9 @@ def test_a_run_without_its_report_makes_it_again_and_the_same(finished, fromnois
     assert json.loads(report.read_text())["metrics"] == before["metrics"]
 
 
-def test_other_settings_in_the_same_folder_are_refused(finished, fromnoise, snapshot):
+def test_other_settings_in_the_same_folder_are_refused(finished, process, snapshot):
     before = snapshot(finished)
-    refused = fromnoise("run", "--preset", "tiny", "--out", "run", "--batch", "8", cwd=finished, code=2)
+    refused = process("run", "--preset", "tiny", "--out", "run", "--batch", "8", cwd=finished, code=2)
     assert "batch: 8, 16" in refused.stderr
     assert snapshot(finished) == before
 
@@ -63,14 +63,14 @@ def test_dry_run_prints_the_configuration_and_writes_nothing(tmp_path, fromnoise
     assert not list(tmp_path.iterdir())
 
 
-def test_help_answers_within_a_second(tmp_path, fromnoise):
-    for words in (("--help",), ("run", "--help"), ("--version",)):
-        seconds = []
-        for _ in range(3):
-            start = time.perf_counter()
-            fromnoise(*words, cwd=tmp_path)
-            seconds.append(time.perf_counter() - start)
-        assert min(seconds) < 1.0
+@pytest.mark.parametrize("words", [("--help",), ("run", "--help"), ("--version",)])
+def test_help_answers_within_a_second(tmp_path, process, words):
+    def seconds():
+        start = time.perf_counter()
+        process(*words, cwd=tmp_path)
+        return time.perf_counter() - start
+
+    assert any(seconds() < 1.0 for _ in range(3))
 
 
 def test_own_images_in_colour_and_not_square(tmp_path, fromnoise):
