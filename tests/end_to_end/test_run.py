@@ -1,9 +1,13 @@
 import json
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from fromnoise.evaluation import inception
+from fromnoise.evaluation.features import Features
 
 
 def test_one_command_goes_from_data_to_report(finished):
@@ -89,6 +93,21 @@ def test_own_images_in_colour_and_not_square(tmp_path, fromnoise):
         assert drawn["labels"].tolist() == [1, 1, 1]
 
 
+def test_inceptions_weights_may_lie_anywhere(tmp_path, fromnoise, monkeypatch):
+    asked = []
+
+    def load(device, weights, say):
+        asked.append(weights)
+        return Features("inception", 16, "0" * 64, lambda images: images.float().mean((1, 2)))
+
+    monkeypatch.setattr(inception, "load", load)
+    words = ("--preset", "tiny", "--steps", "2", "--n", "50", "--features", "inception", "--out", "run")
+    fromnoise("run", *words, "--inception-weights", "mine.pt", cwd=tmp_path)
+    assert asked == [Path("mine.pt")] * 2  # before the training, and to score
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["protocol"]["features"]["name"] == "inception"
+
+
 def test_too_few_images_to_score_are_refused_before_training(tmp_path, fromnoise):
     np.savez(tmp_path / "few.npz", np.random.default_rng(0).integers(0, 255, (80, 16, 16), dtype=np.uint8))
     refused = fromnoise(
@@ -105,6 +124,8 @@ def test_too_few_images_to_score_are_refused_before_training(tmp_path, fromnoise
     (("--m", "3001"), "cannot draw 3001"),
     (("--n", "49"), "needs at least 50"),
     (("--features", "clip"), "choose one of: digits"),
+    (("--features", "inception", "--inception-weights", "file"), "file is not Inception"),
+    (("--inception-weights", "file"), "not for digits"),
     (("--preset", "slow"), "fast, chapter, tiny"),
     (("--steps", "3", "--minutes", "1"), "give one budget"),
     (("--channels", "12", "16"), "multiple of 8"),

@@ -3,7 +3,10 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
 
 from fromnoise.faces.arguments import TrainingArguments, parse_training
 
@@ -25,6 +28,9 @@ class RunArguments(TrainingArguments):
     fromnoise run --data photos/ --size 32 --out runs/photos
     """
 
+    inception_weights: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Inception's weights, for --features inception; clean-fid's own copy, downloaded if missing, when not given."""
+
 
 def main(words: Sequence[str]) -> int:
     """Run; returns the exit code."""
@@ -39,7 +45,8 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.faces.console import say
 
     device = training_run.ready(arguments)
-    features(config.evaluation.features, say=say)  # found, or refused, before hours of training
+    weights = arguments.inception_weights
+    features(config.evaluation.features, inception_weights=weights, say=say)  # found, or refused, before training
     parts = training_run.prepared(arguments, device)
     reference, n = _reference(config, parts)
     with training_run.trained(arguments, device, parts) as training:
@@ -48,7 +55,7 @@ def main(words: Sequence[str]) -> int:
         if training.outcome.already_finished and training.folder.report_file.exists():
             say(f"{arguments.out} is finished: nothing to do")
         else:
-            _sample_and_score(training, reference, n)
+            _sample_and_score(training, reference, n, weights)
         _summary(training)
     return 0
 
@@ -75,7 +82,7 @@ def _reference(config: "Config", parts: "Parts") -> tuple["ImageSet", int]:
     return reference, n
 
 
-def _sample_and_score(training: "Training", reference: "ImageSet", n: int) -> None:
+def _sample_and_score(training: "Training", reference: "ImageSet", n: int, weights: Path | None) -> None:
     from fromnoise.config import to_json
     from fromnoise.data import arrays, sources
     from fromnoise.data.image_set import ImageSet
@@ -104,7 +111,7 @@ def _sample_and_score(training: "Training", reference: "ImageSet", n: int) -> No
         contest = Contest(ImageSet(f"{folder.path}", images.cpu(), labels), reference, floor, training.parts.train)
         report = score(
             contest,
-            features(config.evaluation.features, device),
+            features(config.evaluation.features, device, inception_weights=weights),
             config.seed,
             lambda role, done, total: bar.show(done, total, role),
         )
