@@ -23,13 +23,7 @@ from fromnoise.faces.figures.divergence import (
 )
 from fromnoise.faces.figures.evaluation import damage, density_pairs, feature_plane, fid_by_size, scores
 from fromnoise.faces.figures.images import class_counts, picture_grid, picture_rows, training_loss
-from fromnoise.faces.figures.likelihood import (
-    bits_histogram,
-    bound_by_level,
-    bound_gap,
-    interpolation,
-    ranked_images,
-)
+from fromnoise.faces.figures.likelihood import bits_histogram, bound_by_level, bound_gap, ranked_images
 from fromnoise.faces.figures.probability import (
     densities,
     falling,
