@@ -38,6 +38,7 @@ def picture_rows(
     lines = max((column.count("\n") + 1 for column in columns), default=0)
     size = (most * side + 1.5, len(rows) * tall / h * side + 0.32 * lines)
     figure, (axis,) = panels(1, 1, size)
+    figure.set_layout_engine("compressed")  # what suits a fixed shape: the other cuts labels
     _show(axis, canvas)
     axis.set_yticks([r * tall + h / 2 - 0.5 for r in range(len(rows))], [name for name, _ in rows])
     axis.set_xticks([k * wide + w / 2 - 0.5 for k in range(len(columns))], columns)
