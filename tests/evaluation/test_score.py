@@ -38,17 +38,18 @@ def projection(name="projection", d=8, known=True):
 
 
 def test_fid_is_the_distance_of_the_features(extract, parts):
-    generated = parts["train"].draw(200, 0)
-    report = score(Contest(generated, parts["heldout"]), extract)
-    expected = distance(Moments.of(extract(generated.images)), Moments.of(extract(parts["heldout"].images)))
+    generated, reference = parts["train"].draw(200, 0), parts["heldout"].draw(300, 0)
+    report = score(Contest(generated, reference), extract)
+    expected = distance(Moments.of(extract(generated.images)), Moments.of(extract(reference.images)))
     assert report["metrics"]["fid"]["value"] == expected
     assert report["metrics"]["fid"]["floor"] is None
     assert any(note.startswith("no floor") for note in report["notes"])
 
 
-def test_floor_and_copycat_stand_beside_it_at_the_same_size(extract, parts):
+def test_floor_and_copycat_stand_beside_it_at_the_same_size(parts):
     noise = ImageSet("noise", torch.randint(0, 256, (200, 1, 28, 28), dtype=torch.uint8))
-    fid = score(Contest(noise, parts["heldout"], parts["val"], parts["train"]), extract)["metrics"]["fid"]
+    contest = Contest(noise, parts["heldout"], parts["val"], parts["train"].draw(500, 0))
+    fid = score(contest, projection())["metrics"]["fid"]
     assert (fid["n"], fid["floor"]["n"], fid["copycat"]["n"]) == (200, 200, 200)
     assert fid["floor"]["draws"] == 5
     assert fid["floor"]["deviation"] > 0
@@ -68,10 +69,10 @@ def test_floors_of_labelled_images_are_drawn_by_class(extract, parts):
     assert fids[0]["copycat"]["value"] < 0.2 < fids[1]["copycat"]["value"]
 
 
-def test_a_floor_of_fewer_images_is_said(extract, parts):
-    report = score(Contest(parts["train"].draw(500, 0), parts["heldout"], parts["val"].draw(100, 0)), extract)
+def test_a_floor_of_fewer_images_is_said(parts):
+    report = score(Contest(parts["train"].draw(300, 0), parts["heldout"], parts["val"].draw(100, 0)), projection())
     assert report["metrics"]["fid"]["floor"]["n"] == 100
-    assert any("floor is of 100 images, fewer than the 500" in note for note in report["notes"])
+    assert any("floor is of 100 images, fewer than the 300" in note for note in report["notes"])
 
 
 def test_fewer_images_than_features_is_said(extract, parts):
@@ -91,7 +92,7 @@ def test_fewer_than_fifty_images_are_refused(extract, parts, role):
 
 def test_the_same_seed_gives_the_same_numbers_and_they_are_json(parts):
     extract = projection()
-    contest = Contest(parts["train"].draw(100, 0), parts["heldout"], parts["val"], parts["train"])
+    contest = Contest(parts["train"].draw(100, 0), parts["heldout"], parts["val"], parts["train"].draw(500, 0))
     one, again, other = (score(contest, extract, seed) for seed in (0, 0, 1))
     assert one == again
     assert one["metrics"]["fid"]["floor"] != other["metrics"]["fid"]["floor"]

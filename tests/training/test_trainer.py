@@ -116,7 +116,7 @@ def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_checkpoint(train
 def test_bf16_trains_as_float32_does(train, config_of):
     losses = []
     for precision in ("fp32", "bf16"):
-        folder, _ = train(config_of(training={"steps": 60, "precision": precision}), precision)
+        folder, _ = train(config_of(training={"steps": 30, "precision": precision}), precision)
         losses.append(folder.records()[-1]["loss"])
     assert losses[1] == pytest.approx(losses[0], rel=0.1)
 

@@ -70,7 +70,10 @@ class TrainingArguments:
     config: Config = dataclasses.field(default_factory=Config)
 
 
-def parse_training(cls: type[TrainingArguments], words: Sequence[str], command: str) -> TrainingArguments:
+TrainingKind = TypeVar("TrainingKind", bound=TrainingArguments)
+
+
+def parse_training(cls: type[TrainingKind], words: Sequence[str], command: str) -> TrainingKind:
     """`parse` in two passes: the preset first, then all flags over it as default."""
     name = _preset_name(words)
     arguments = parse(cls, words, command, cls(preset=name, config=preset(name)))  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """The end of a run: images drawn from its model, their score, and all that report.json says."""
 
 import time
+from pathlib import Path
 
 import torch
 
@@ -54,8 +55,11 @@ def floor_images(spec: str, parts: Parts, config: Config) -> ImageSet | None:
     return sources.load(source, parts.train.shape[1:], config.data.data_root).without(parts.train)
 
 
-def sample_and_score(training: Training, reference: ImageSet, n: int) -> None:
-    """Draw n images and score them: samples/ and report.json, in this order, each whole or not at all."""
+def sample_and_score(training: Training, reference: ImageSet, n: int, weights: Path | None = None) -> None:
+    """Draw n images and score them: samples/ and report.json, in this order, each whole or not at all.
+
+    `weights` is the file of Inception's, as `features` takes it.
+    """
     config, folder, outcome = training.config, training.folder, training.outcome
     device = outcome.device
     start = time.perf_counter()
@@ -69,7 +73,7 @@ def sample_and_score(training: Training, reference: ImageSet, n: int) -> None:
         contest = Contest(generated, reference, floor, training.parts.train)
         report = score(
             contest,
-            features(config.evaluation.features, device),
+            features(config.evaluation.features, device, inception_weights=weights),
             config.seed,
             lambda role, done, total: bar.show(done, total, role),
         )

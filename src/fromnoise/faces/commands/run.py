@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
 
 from fromnoise.faces.arguments import TrainingArguments, parse_training
 
@@ -18,6 +21,9 @@ class RunArguments(TrainingArguments):
     fromnoise run --data photos/ --size 32 --out runs/photos
     """
 
+    inception_weights: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Inception's weights, for --features inception; clean-fid's own copy, downloaded if missing, when not given."""
+
 
 def main(words: Sequence[str]) -> int:
     """Run; returns the exit code."""
@@ -32,7 +38,8 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.faces.console import say
 
     device = training_run.ready(arguments)
-    features(config.evaluation.features, say=say)  # found, or refused, before hours of training
+    weights = arguments.inception_weights
+    features(config.evaluation.features, inception_weights=weights, say=say)  # found, or refused, before training
     parts = training_run.prepared(arguments, device)
     reference, n = scoring.reference_of(config, parts)
     with training_run.trained(arguments, device, parts) as training:
@@ -41,7 +48,7 @@ def main(words: Sequence[str]) -> int:
         folder = training.folder
         scored = training.outcome.already_finished and folder.report_file.exists()
         if not scored:
-            scoring.sample_and_score(training, reference, n)
+            scoring.sample_and_score(training, reference, n, weights)
         if not scored or not folder.page_file.exists():
             report.write(folder, parts.train)
         else:
