@@ -43,6 +43,13 @@ def test_features_do_not_depend_on_the_batch():
     assert whole.shape == (70, 64)
 
 
+def test_features_do_not_depend_on_how_images_lie_in_memory():
+    images = digits.load("val").images[:64]
+    other = images.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+    assert other.stride() != images.stride()
+    assert torch.equal(features("digits")(other), features("digits")(images))
+
+
 @pytest.mark.parametrize("lengths", [(70,), (1, 2, 67), (30, 0, 30, 10), (7,) * 10])
 def test_a_stream_is_cut_into_the_same_batches_whatever_its_parts_are(lengths):
     images = digits.load("val").images[:70]
