@@ -45,7 +45,7 @@ def test_features_do_not_depend_on_the_batch():
 
 def test_features_do_not_depend_on_how_images_lie_in_memory():
     images = digits.load("val").images[:64]
-    other = images.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)
+    other = images.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format).permute(0, 3, 1, 2)
     assert other.stride() != images.stride()
     assert torch.equal(features("digits")(other), features("digits")(images))
 
