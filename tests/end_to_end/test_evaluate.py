@@ -103,8 +103,7 @@ def test_an_export_is_true_to_the_byte_and_reads_back_with_its_classes(fromnoise
     back, real = folder.load(tmp_path / "out"), digits.load("heldout").draw(200, 0)
 
     def labelled(images):
-        pairs = zip(images.images, images.labels, strict=True)
-        return {(image.numpy().tobytes(), int(label)) for image, label in pairs}
+        return {(image.tobytes(), int(k)) for image, k in zip(images.images.numpy(), images.labels, strict=True)}
 
     assert back.classes == 10
     assert labelled(back) == labelled(real)

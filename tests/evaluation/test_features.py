@@ -75,6 +75,13 @@ def test_a_stream_holds_no_more_than_a_batch_and_a_part():
     assert seen == 500
 
 
+def test_features_are_the_packaged_networks():
+    images = resize(digits.load("val").images[:70], (32, 32))
+    with torch.inference_mode():
+        expected = digit_network.packaged().features(normalise(images))
+    torch.testing.assert_close(features("digits")(images), expected, rtol=1e-5, atol=1e-5)
+
+
 def test_features_are_those_of_the_resized_digit():
     images = digits.load("val").images[:5]
     torch.testing.assert_close(features("digits")(images), features("digits")(resize(images, (32, 32))))
