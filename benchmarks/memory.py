@@ -5,6 +5,7 @@
 The real command line runs in a process of its own, and its memory is read from Linux's /proc every 20 ms. Two numbers:
 **own** memory (RssAnon), which nothing can take away from a process, and **all** (VmHWM), which counts the pages of
 files too: those of programs and libraries, and those of temporary files, which the system may drop at any time.
+Seconds are the CPU's (user and system), so that what else runs beside it counts little.
 
 Sets to be scored are digits drawn with replacement, moved by up to two pixels and made noisy: no two are alike.
 In colour they are enlarged to 64×64 and tinted. `sample` draws from a tiny model, by one network call an image.
@@ -12,6 +13,7 @@ In colour they are enlarged to 64×64 and tinted. `sample` draws from a tiny mod
 
 import dataclasses
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -58,7 +60,7 @@ class Settings:
 
 @dataclasses.dataclass(frozen=True)
 class Peak:
-    """The most memory that a command held, in MB, and how long it ran."""
+    """The most memory that a command held, in MB, and its CPU time."""
 
     name: str
     n: int
@@ -72,7 +74,7 @@ def peak(name: str, n: int, place: Path, *words: object, source: Path = SOURCE) 
     command = [sys.executable, "-m", "fromnoise.faces.cli", *map(str, words)]
     environment = os.environ | {"PYTHONPATH": str(source.resolve())}
     own = most = 0.0
-    start = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with (place / "log").open("w+") as log:
         process = subprocess.Popen(command, cwd=place, env=environment, stdout=log, stderr=log)
         while process.poll() is None:
@@ -85,7 +87,9 @@ def peak(name: str, n: int, place: Path, *words: object, source: Path = SOURCE) 
         log.seek(0)
         if process.returncode:
             raise SystemExit(f"{' '.join(command)}\n{log.read()}")
-    found = Peak(name, n, own, most, time.perf_counter() - start)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    found = Peak(name, n, own, most, seconds)
     print(found, flush=True)
     return found
 
@@ -178,7 +182,7 @@ def main(settings: Settings) -> None:
     about = {"processor": system.processor(), "threads": os.environ.get("OMP_NUM_THREADS", "all")}
     write_json(settings.out / "memory.json", {"peaks": [dataclasses.asdict(each) for each in peaks], **about})
     plot(peaks, settings.out)
-    print("\n| | images | own memory, MB | with pages of files, MB | seconds |\n|---|---|---|---|---|")
+    print("\n| | images | own memory, MB | with pages of files, MB | CPU seconds |\n|---|---|---|---|---|")
     for each in peaks:
         print(f"| {each.name} | {each.n:,} | {each.own:.0f} | {each.all:.0f} | {each.seconds:.0f} |")
 

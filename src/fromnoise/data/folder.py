@@ -55,7 +55,8 @@ def save(folder: Path, images: UInt8[Tensor, "n c h w"], labels: Sequence[int] |
     if folder.exists():
         folder.rmdir()
     with whole_folder(folder) as temporary:
-        for k, image in enumerate(images.cpu().permute(0, 2, 3, 1).numpy()):
+        each = (image for part in spool.parts(images) for image in part.cpu().permute(0, 2, 3, 1).numpy())
+        for k, image in enumerate(each):
             place = temporary if labels is None else temporary / str(int(labels[k]))
             place.mkdir(exist_ok=True)
             Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(place / f"{first + k:06d}.png")
