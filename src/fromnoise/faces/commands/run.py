@@ -120,6 +120,8 @@ def _sample_and_score(training: "Training", reference: "ImageSet", n: int) -> No
         },
         "sampling": {"n": n, "seconds": sampling_seconds, "sampler": to_json(config.sampling), "seed": config.seed},
         "scoring": {"seconds": time.perf_counter() - start},
+        "evaluations": folder.evaluations.records(),
+        "best": folder.about_best(),
         "system": system.about(device),
     }
     write_json(folder.report_file, report)
@@ -140,6 +142,7 @@ def floor_images(spec: str, parts: "Parts", config: "Config") -> "ImageSet | Non
 def _summary(training: "Training") -> None:
     from fromnoise.faces.console import duration, results
     from fromnoise.faces.tables import print_score
+    from fromnoise.faces.watch import better_before
     from fromnoise.files import read_json
 
     report: dict[str, Any] = read_json(training.folder.report_file)
@@ -151,5 +154,8 @@ def _summary(training: "Training") -> None:
         f"on {run['system']['hardware']}",
         markup=False,
     )
+    better = better_before(training.folder, training.outcome.steps)
+    if better:
+        results.print(better, markup=False, soft_wrap=True)
     for file in (training.folder.samples / "grid.png", training.folder.report_file, training.folder.model_file()):
         results.print(str(file), markup=False, soft_wrap=True)
