@@ -37,16 +37,6 @@ def test_only_new_images_are_computed():
     assert calls == [6, 4]
 
 
-def test_what_is_forgotten_is_computed_again_and_nothing_else():
-    extract, calls = recording()
-    remembered, some = Remembered(extract), images(10)
-    remembered(some)
-    remembered.forget(some[2:5])
-    remembered.forget(images(3, seed=1))  # never seen
-    assert torch.equal(remembered(some), some.flatten(1).float()[:, :3])
-    assert calls == [10, 3]
-
-
 def test_equal_bytes_in_another_shape_are_another_image():
     extract, calls = recording()
     remembered, some = Remembered(extract), images(5)

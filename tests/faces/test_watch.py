@@ -126,7 +126,8 @@ def test_with_many_training_images_copies_are_looked_for_in_pixels_only(watcher_
     watcher.look(1, tiny_model)
     monkeypatch.setattr(module, "MOST_TRAINED", 79)
     watcher.look(2, tiny_model)
-    assert asked == [watcher.vectors, None]
+    assert asked[0](drawn.images).shape == (60, 64)
+    assert asked[1] is None
 
 
 def test_the_best_is_kept_and_replaced_by_a_better_one_only(watcher_of, folder, drawn, parts, blobs_of, tiny_model):
@@ -157,13 +158,16 @@ def test_the_best_is_kept_and_replaced_by_a_better_one_only(watcher_of, folder, 
     assert "of step 5 (KID " in better_before(folder, 6)
 
 
-def test_looks_take_no_more_and_more_memory(watcher_of, drawn, tiny_model, blobs_of):
-    watcher, sizes = watcher_of(), []
-    for seed in (2, 3, 4):
+def test_features_of_real_images_are_computed_once_and_of_drawn_ones_not_kept(
+    watcher_of, drawn, tiny_model, blobs_of, monkeypatch
+):
+    watcher, computed = watcher_of(features="digits"), []
+    real = watcher.features.extract
+    monkeypatch.setattr(watcher.features, "extract", lambda images: computed.append(len(images)) or real(images))
+    for seed in (2, 3, 2):
         drawn.images = blobs_of(IMAGES, seed=seed).images
         watcher.look(seed, tiny_model)
-        sizes.append(len(watcher.vectors._rows))
-    assert sizes == [60] * 3  # the validation images: pixels need no features of training images
+    assert computed == [IMAGES, 60, 80, IMAGES, IMAGES]
 
 
 def test_of_many_validation_images_a_draw_is_taken(watcher_of, parts, blobs_of, monkeypatch):

@@ -12,13 +12,6 @@ def now(monkeypatch):
     return time
 
 
-def test_seconds_of_earlier_processes_count(now):
-    clock = Clock()
-    clock.before = 30.0
-    now[0] += 5
-    assert (clock.here, clock.seconds) == (5.0, 35.0)
-
-
 def test_a_stopped_clock_stands_still_and_goes_on_from_there(now):
     clock = Clock()
     now[0] += 5

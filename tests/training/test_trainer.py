@@ -12,9 +12,10 @@ from safetensors.torch import load_file
 from fromnoise.errors import UserError
 from fromnoise.generation.draw import Drawing, draw_all
 from fromnoise.generation.model import Model, Shape
+from fromnoise.training.device import accelerator
 from fromnoise.training.interrupt import Interrupted
 from fromnoise.training.run_folder import RunFolder
-from fromnoise.training.trainer import Trainer, accelerator
+from fromnoise.training.trainer import Trainer
 from fromnoise.training.watch import Sight, Watch
 
 

@@ -21,19 +21,10 @@ class Remembered:
         self, images: UInt8[Tensor, "n c h w"], progress: Callable[[int, int], None] | None = None
     ) -> Float[Tensor, "n d"]:
         """The features of images of any number; `progress` is told (done, all) of those that are new."""
-        keys = _keys(images)
+        shape = str(tuple(images.shape[1:])).encode()
+        keys = [hashlib.blake2b(shape + image.tobytes(), digest_size=16).digest() for image in images.cpu().numpy()]
         new = [k for k, key in enumerate(keys) if key not in self._rows]
         if new:
             found = self.features(images[new], progress)
             self._rows.update(zip((keys[k] for k in new), found, strict=True))
         return torch.stack([self._rows[key] for key in keys])
-
-    def forget(self, images: UInt8[Tensor, "n c h w"]) -> None:
-        """Give back the memory of images that will not be seen again."""
-        for key in _keys(images):
-            self._rows.pop(key, None)
-
-
-def _keys(images: Tensor) -> list[bytes]:
-    shape = str(tuple(images.shape[1:])).encode()
-    return [hashlib.blake2b(shape + image.tobytes(), digest_size=16).digest() for image in images.cpu().numpy()]

@@ -16,8 +16,9 @@ from fromnoise.faces.extras import extra
 from fromnoise.faces.watch import watch
 from fromnoise.files import check_writable
 from fromnoise.generation.model import Model, Shape, check
+from fromnoise.training.device import accelerator
 from fromnoise.training.run_folder import RunFolder
-from fromnoise.training.trainer import Outcome, Trainer, accelerator
+from fromnoise.training.trainer import Outcome, Trainer
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,15 @@
 """What `--evaluate-every` does: a cheap score and the copy test while a model is trained, and the best one kept.
 
-Everything is measured against validation images, so that what is held out never chooses. The images are the same
-noise at every look, which makes looks easier to compare than their errors say, and other noise than a later drawing's,
-which therefore shows a best model that was not chosen by it.
+Everything is measured against validation images, so that what is held out never chooses. Images are drawn from the same
+noise at every look, so that only the model differs; and from other noise than any later drawing's, so that images drawn
+from the best model are not those that chose it.
 """
 
 from dataclasses import asdict
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from fromnoise import rng
 from fromnoise.config import Config
@@ -27,7 +28,7 @@ from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.watch import Sight, Watch
 
 IMAGES = 256
-MOST_REAL = 1000  # validation images: four times as many as drawn add next to nothing to the error
+MOST_REAL = 1000  # validation images; most of the error is that of the fewer images drawn
 
 
 class Watcher:
@@ -43,15 +44,16 @@ class Watcher:
         self.config, self.folder, self.device = config, folder, device
         self.train = parts.train
         self.real = parts.val.draw(min(MOST_REAL, len(parts.val)), config.seed)
-        self.vectors = Remembered(features(config.evaluation.features, device, say=say))
+        self.features = features(config.evaluation.features, device, say=say)
+        self.remembered = Remembered(self.features)
 
     def look(self, step: int, model: Model) -> Sight:
         """The KID and the copy test of `IMAGES` images of the model, which is kept if it is the best so far."""
         drawing = Drawing(IMAGES, rng.integer(self.config.seed, "watch"), precision=model.precision)
         images = ImageSet(f"step {step}", draw_all(model, drawing, self.device))
-        kid = asdict(mmd2(self.vectors(images.images), self.vectors(self.real.images)))
-        copies = self._copies(images)
-        self.vectors.forget(images.images)
+        drawn = self.features(images.images)
+        kid = asdict(mmd2(drawn, self.remembered(self.real.images)))
+        copies = self._copies(images, drawn)
         best = self.folder.about_best()
         better = best is None or kid["value"] < best["kid"]["value"]
         if better:
@@ -59,10 +61,14 @@ class Watcher:
         words = f"KID {_said(kid)}{', the best so far' if better else ''}; {copies['verdict']}"
         return Sight({"images": IMAGES, "kid": kid, "copies": copies}, words)
 
-    def _copies(self, images: ImageSet) -> dict[str, Any]:
-        """The copy test in short: of pixels and features, what says most."""
+    def _copies(self, images: ImageSet, drawn: Tensor) -> dict[str, Any]:
+        """The copy test in short: of pixels and features (`drawn`, of the images), what says most."""
+
+        def vectors(some: Tensor) -> Tensor:
+            return drawn if some is images.images else self.remembered(some)  # drawn ones are not seen again
+
         both = self.config.evaluation.features != "pixels" and len(self.train) <= MOST_TRAINED
-        report = copy_test(images, self.train, self.real, self.vectors if both else None)
+        report = copy_test(images, self.train, self.real, vectors if both else None)
         judged = [space for space in (report["pixels"], report["features"]) if space and "closer" in space]
         most: dict[str, Any] = min((space["closer"] for space in judged), key=lambda closer: closer["p"], default={})
         return {

@@ -6,22 +6,16 @@ from contextlib import contextmanager
 
 
 class Clock:
-    """Seconds of training since it was made. `before`: those of earlier processes, which count too."""
+    """The time since it was made, but for when it was stopped."""
 
     def __init__(self) -> None:
-        self.before = 0.0
         self._start = time.perf_counter()
         self._stopped_at: float | None = None
 
     @property
-    def here(self) -> float:
-        """The seconds of this process."""
-        return (time.perf_counter() if self._stopped_at is None else self._stopped_at) - self._start
-
-    @property
     def seconds(self) -> float:
-        """All seconds, those before a resumption included."""
-        return self.before + self.here
+        """How much that is."""
+        return (time.perf_counter() if self._stopped_at is None else self._stopped_at) - self._start
 
     @contextmanager
     def stopped(self) -> Iterator[None]:

@@ -4,11 +4,8 @@ Step k is a function of the weights before it and of (seed, k); nothing else is 
 killed and started again ends, on the CPU, with the same weights to the bit.
 """
 
-import copy
 import dataclasses
 import math
-import os
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -86,7 +83,13 @@ class Trainer:
         self.images = images.to(self.device)
         self.objective = model.objective()
         self.clock = Clock()
+        self.before = 0.0  # seconds of training before this process
         self.step = 0
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of training, those before a resumption included."""
+        return self.before + self.clock.seconds
 
     def run(self) -> Outcome:
         """Train to the end of the budget, from the newest checkpoint if there is one.
@@ -198,7 +201,7 @@ class Trainer:
             if finished or measured or due or asked:
                 self._save()
                 saved_at = self.clock.seconds
-            self._tick(loss, rate_of_images or (self.step - first) * self.settings.batch / self.clock.here)
+            self._tick(loss, rate_of_images or (self.step - first) * self.settings.batch / now)
             if asked:
                 raise self._interrupted()
 
@@ -213,9 +216,7 @@ class Trainer:
         with self.clock.stopped():
             if self.accelerator.is_main_process and not guard.asked:
                 with guard.breaking_off():
-                    self.watch.see(
-                        self.step, self.clock.seconds, self._averaged_model, self.folder.evaluations, self.say
-                    )
+                    self.watch.see(self.step, self.elapsed, self._model(), self._averaged(), self.folder, self.say)
             self.accelerator.wait_for_everyone()
 
     def _interrupted(self) -> Interrupted:
@@ -269,12 +270,12 @@ class Trainer:
         if self.plan.total_steps is not None or self.settings.minutes is None:
             return False
         budget = self.settings.minutes * 60
-        enough = seconds >= min(plans.MEASURE_SECONDS, budget / 10) or self.clock.seconds >= budget
+        enough = seconds >= min(plans.MEASURE_SECONDS, budget / 10) or self.elapsed >= budget
         return self.step > SETTLING and steps >= 1 and enough
 
     def _fix_steps(self, seconds: float) -> None:
         assert self.settings.minutes is not None
-        left = self.settings.minutes * 60 - self.clock.seconds
+        left = self.settings.minutes * 60 - self.elapsed
         # Every process must stop at the same step: the first one's clock counts.
         total = torch.tensor(self.step + max(1, math.floor(left / seconds)), device=self.device)
         if self.accelerator.num_processes > 1:
@@ -304,7 +305,7 @@ class Trainer:
                 "lr": rate(self.settings, self.step - 1, self.plan.total_steps),
                 "gradient_norm": None if norm is None else float(norm),
                 "images_per_second": round(images_per_second, 2),
-                "seconds": round(self.clock.seconds, 2),
+                "seconds": round(self.elapsed, 2),
             }
             self.folder.log.append(record)
             if self.curves:
@@ -323,16 +324,9 @@ class Trainer:
         live = self.network.state_dict()
         return live | self.average.weights() if self.average else live
 
-    def _model(self, network: nn.Module) -> Model:
-        """The model of `network`, to be drawn from as it is trained."""
-        return dataclasses.replace(
-            self.model, network=network, precision=self.plan.precision, channels_last=self.plan.channels_last
-        )
-
-    def _averaged_model(self) -> Model:
-        network = copy.deepcopy(self.network).eval().requires_grad_(False)
-        network.load_state_dict(self._averaged())
-        return self._model(network)
+    def _model(self) -> Model:
+        """The model, to be drawn from in the way it is trained."""
+        return dataclasses.replace(self.model, precision=self.plan.precision, channels_last=self.plan.channels_last)
 
     def _check_finite(self) -> None:
         if not all(bool(parameter.isfinite().all()) for parameter in self.network.parameters()):
@@ -345,8 +339,8 @@ class Trainer:
             live = self.network.state_dict()
             state = {f"weights.{name}": tensor.detach().cpu() for name, tensor in live.items()}
             state |= {name: tensor.detach().cpu() for name, tensor in self.optimizers.state().items()}
-            about = {"seconds": self.clock.seconds, "plan": asdict(self.plan), "sums": sums.tolist()}
-            self.folder.save(self.step, self._model(self.network), self._averaged(), state, about)
+            about = {"seconds": self.elapsed, "plan": asdict(self.plan), "sums": sums.tolist()}
+            self.folder.save(self.step, self._model(), self._averaged(), state, about)
         self.accelerator.wait_for_everyone()
 
     def _restore(self, weights: dict[str, Tensor], state: dict[str, Tensor], about: dict[str, object]) -> None:
@@ -358,36 +352,16 @@ class Trainer:
             self.average.load(weights)
         if self.accelerator.is_main_process:  # they are of all processes together
             self.sums.copy_(torch.tensor(about["sums"]))
-        self.step, self.clock.before = int(str(about["step"])), float(str(about["seconds"]))
+        self.step, self.before = int(str(about["step"])), float(str(about["seconds"]))
 
     def _tick(self, loss: float, images_per_second: float) -> None:
         total = self.plan.total_steps
         if total is None:
-            remaining = max(0.0, (self.settings.minutes or 0) * 60 - self.clock.seconds)
+            remaining = max(0.0, (self.settings.minutes or 0) * 60 - self.elapsed)
         else:
             remaining = (total - self.step) * self.settings.batch / max(images_per_second, 1e-9)
-        self.tick(Tick(self.step, total, self.clock.seconds, remaining, images_per_second, loss))
+        self.tick(Tick(self.step, total, self.elapsed, remaining, images_per_second, loss))
 
     def _outcome(self, *, already_finished: bool) -> Outcome:
         model = Model.load(self.folder.model_file())
-        return Outcome(model, self.plan, self.device, self.step, self.clock.seconds, already_finished)
-
-
-def accelerator(device: str) -> Accelerator:
-    """Accelerate's view of `auto`, `cpu`, `cuda` or `mps`; raises UserError for a device that is not there."""
-    there = {
-        "auto": True,
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not there.get(device, False):
-        raise UserError(f"--device {device} is not available here; choose --device auto or cpu")
-    if device == "mps":
-        os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about settings of launchers that nobody chose
-        found = Accelerator(cpu=device == "cpu")
-    if device not in ("auto", found.device.type):
-        raise UserError(f"--device {device}: Accelerate chose {found.device.type}; leave --device away")
-    return found
+        return Outcome(model, self.plan, self.device, self.step, self.elapsed, already_finished)
