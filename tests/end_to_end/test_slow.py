@@ -67,14 +67,28 @@ sys.exit(cli.main(sys.argv[1:]))
 def test_two_processes_agree_on_steps_checkpoints_and_weights(process, tmp_path):
     (tmp_path / "two.py").write_text(TWO)
     launch = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "two.py")
-    words = ("train", "--preset", "tiny", "--minutes", "0.2", "--device", "cpu", "--out", "two")
+    words = (
+        "train",
+        "--preset",
+        "tiny",
+        "--minutes",
+        "0.2",
+        "--device",
+        "cpu",
+        "--evaluate-every",
+        "20",
+        "--out",
+        "two",
+    )
     done = process(*words, cwd=tmp_path, program=launch)
     assert done.stderr.count("processes 2 alike True") == 1
     assert done.stderr.count("0.2 minutes are") == 1
-    steps = sorted(int(path.name) for path in (tmp_path / "two" / "checkpoints").iterdir())
+    steps = sorted(int(path.name) for path in (tmp_path / "two" / "checkpoints").glob("0*"))
     records = [json.loads(line) for line in (tmp_path / "two" / "log.jsonl").read_text().splitlines()]
     assert len(steps) == 2  # one when the number of steps was fixed, one at the end
     assert records[-1]["step"] == steps[-1]
+    looks = [json.loads(line)["step"] for line in (tmp_path / "two" / "evaluations.jsonl").read_text().splitlines()]
+    assert looks == [*range(20, steps[-1], 20), steps[-1]]  # by one of the two
 
 
 def test_a_minute_of_training_is_on_its_way_to_digits(process, tmp_path):

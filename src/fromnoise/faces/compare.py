@@ -123,7 +123,7 @@ def page(scored: Sequence[Scored], command: str) -> str:
     """Everything on one page, which needs no network."""
     curves = {}
     for of in scored:
-        records = [] if of.folder is None else [line for line in of.folder.records() if line["loss"] > 0]
+        records = [] if of.folder is None else [line for line in of.folder.log.records() if line["loss"] > 0]
         if len(records) > 1:
             shown = report.thinned(records)
             curves[of.name] = ([line["seconds"] / 60 for line in shown], [line["loss"] for line in shown])

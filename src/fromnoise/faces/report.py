@@ -54,8 +54,8 @@ def write(folder: RunFolder, train: ImageSet | None) -> None:
         arrays.load(folder.samples / "images.npz"),
         train,
         film if film.is_file() else None,
-        folder.records(),
-        folder.evaluations(),
+        folder.log.records(),
+        folder.evaluations.records(),
     )
     save(folder.page_file, page(read_json(folder.report_file), shown, title=folder.path.name))
 

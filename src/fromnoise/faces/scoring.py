@@ -102,6 +102,8 @@ def sample_and_score(training: Training, reference: ImageSet, n: int, weights: P
         "sampling": {"n": n, "seconds": sampling_seconds, "sampler": to_json(config.sampling), "seed": config.seed},
         "scoring": {"seconds": scoring_seconds},
         "likelihood": {"seconds": time.perf_counter() - start},
+        "evaluations": folder.evaluations.records(),
+        "best": folder.about_best(),
         "system": system.about(device),
     }
     write_json(folder.report_file, report)

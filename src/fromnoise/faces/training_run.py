@@ -13,10 +13,12 @@ from fromnoise.data import sources
 from fromnoise.faces.arguments import TrainingArguments
 from fromnoise.faces.console import Bar, duration, results, say
 from fromnoise.faces.extras import extra
+from fromnoise.faces.watch import watch
 from fromnoise.files import check_writable
 from fromnoise.generation.model import Model, Shape, check
+from fromnoise.training.device import accelerator
 from fromnoise.training.run_folder import RunFolder
-from fromnoise.training.trainer import Outcome, Trainer, accelerator
+from fromnoise.training.trainer import Outcome, Trainer
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,13 @@ def trained(arguments: TrainingArguments, device: Accelerator, parts: sources.Pa
     config, folder = arguments.config, RunFolder(_out(arguments))
     model = Model.build(config, Shape.of(parts.train, config))
     model.objective()  # refuses what `check` does not know of
+    looks = watch(config, parts, folder, device.device)
     quiet = not device.is_main_process
     with nullcontext() if quiet else folder.open(config, parts.train):
         device.wait_for_everyone()
         with Bar("training", quiet=quiet) as bar:
             tell = (lambda text: None) if quiet else say
-            outcome = Trainer(model, parts.train, folder, device, bar.tick, tell).run()
+            outcome = Trainer(model, parts.train, folder, device, bar.tick, tell, looks).run()
         if not quiet and not outcome.already_finished:
             say(f"trained {outcome.steps:,} steps in {duration(outcome.seconds)}: {folder.model_file()}")
         yield Training(config, parts, folder, outcome, not quiet)

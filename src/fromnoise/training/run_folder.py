@@ -1,6 +1,5 @@
 """A run's folder: its configuration, log, checkpoints and lock."""
 
-import json
 import re
 import shutil
 import time
@@ -18,8 +17,9 @@ from fromnoise import __version__
 from fromnoise.config import Config, differences, from_json, to_json
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
-from fromnoise.files import UNFINISHED, read_json, whole, whole_folder, write_json
+from fromnoise.files import UNFINISHED, read_json, whole_folder, write_json
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
+from fromnoise.training.step_log import StepLog
 
 KEPT = 2  # checkpoints: should the last be damaged, training goes on from the one before
 STATE_FORMAT = 1
@@ -35,9 +35,10 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config_file = path / "config.json"
-        self.log_file = path / "log.jsonl"
-        self.evaluations_file = path / "evaluations.jsonl"
+        self.log = StepLog(path / "log.jsonl")
+        self.evaluations = StepLog(path / "evaluations.jsonl")
         self.checkpoints = path / "checkpoints"
+        self.best = self.checkpoints / "best"
         self.samples = path / "samples"
         self.report_file = path / "report.json"
         self.page_file = path / "report.html"
@@ -154,42 +155,22 @@ class RunFolder:
             raise UserError(f"{folder} was made by another version of fromnoise")
         return weights, state, about
 
+    def keep_best(self, model: Model, about: dict[str, Any]) -> None:
+        """Put `model` in the place of the best so far, with best.json to say why."""
+        model.save(self.best / CHECKPOINT_FILE)
+        write_json(self.best / "best.json", about)
+
+    def about_best(self) -> dict[str, Any] | None:
+        """best.json of the best model so far; None where there is none."""
+        file = self.best / "best.json"
+        return read_json(file) if file.is_file() else None
+
     def set_aside(self, step: int) -> None:
         """Keep the checkpoint at `step` under a name that is no checkpoint's, so that training can pass it again."""
         self.checkpoint(step).rename(self.checkpoints / f"{step:06d}.damaged-{time.time_ns()}")
 
-    def log(self, record: dict[str, Any]) -> None:
-        """Append one line to log.jsonl."""
-        with self.log_file.open("a") as file:
-            file.write(json.dumps(record) + "\n")
-
-    def records(self) -> list[dict[str, Any]]:
-        """The lines of log.jsonl; a last line cut short by a crash is left out."""
-        return _lines(self.log_file)
-
-    def evaluations(self) -> list[dict[str, Any]]:
-        """The lines of evaluations.jsonl (`--evaluate-every`), likewise."""
-        return _lines(self.evaluations_file)
-
-    def cut_log(self, step: int) -> None:
-        """Drop what log.jsonl says of steps after `step`."""
-        kept = [record for record in self.records() if record["step"] <= step]
-        with whole(self.log_file) as temporary:
-            temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
-
     def sweep(self) -> None:
         """Remove what a killed writer left half-written."""
-        for place in (self.path, self.checkpoints, self.samples):
+        for place in (self.path, self.checkpoints, self.best, self.samples):
             for item in place.glob(f"{UNFINISHED}*") if place.is_dir() else ():
                 shutil.rmtree(item) if item.is_dir() else item.unlink()
-
-
-def _lines(file: Path) -> list[dict[str, Any]]:
-    records: list[dict[str, Any]] = []
-    if file.exists():
-        for line in file.read_text().splitlines():
-            try:
-                records.append(json.loads(line))
-            except ValueError:
-                break
-    return records

@@ -6,9 +6,6 @@ killed and started again ends, on the CPU, with the same weights to the bit.
 
 import dataclasses
 import math
-import os
-import time
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -24,11 +21,13 @@ from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
 from fromnoise.training import plan as plans
 from fromnoise.training.batches import Batches
+from fromnoise.training.clock import Clock
 from fromnoise.training.ema import MovingAverage
 from fromnoise.training.interrupt import Interrupted, InterruptGuard
 from fromnoise.training.optimizers import Optimizers, rate
 from fromnoise.training.plan import Plan
 from fromnoise.training.run_folder import DamagedCheckpoint, RunFolder
+from fromnoise.training.watch import Watch
 
 QUARTILES = 4
 CHECKPOINT_SECONDS = 60.0
@@ -64,6 +63,7 @@ class Trainer:
 
     tick   called after every step with how far the training is
     say    called with sentences worth reading: the plan, a resumption
+    watch  looks at the model now and then; that takes none of the training's time and changes nothing in it
     """
 
     def __init__(
@@ -74,21 +74,22 @@ class Trainer:
         accelerator: Accelerator,
         tick: Callable[[Tick], None] = lambda tick: None,
         say: Callable[[str], None] = lambda text: None,
+        watch: Watch | None = None,
     ) -> None:
         self.model, self.folder, self.accelerator = model, folder, accelerator
-        self.tick, self.say = tick, say
+        self.tick, self.say, self.watch = tick, say, watch
         self.settings = model.config.training
         self.device = accelerator.device
         self.images = images.to(self.device)
         self.objective = model.objective()
-        self.start = time.perf_counter()
+        self.clock = Clock()
         self.before = 0.0  # seconds of training before this process
         self.step = 0
 
     @property
     def elapsed(self) -> float:
         """Seconds of training, those before a resumption included."""
-        return self.before + time.perf_counter() - self.start
+        return self.before + self.clock.seconds
 
     def run(self) -> Outcome:
         """Train to the end of the budget, from the newest checkpoint if there is one.
@@ -103,20 +104,28 @@ class Trainer:
         self._prepare()
         if about:
             self._restore(weights, state, about)
-            if self.step == self.plan.total_steps:
-                return self._outcome(already_finished=True)
-            self.say(f"going on from step {self.step:,}")
         if self.accelerator.is_main_process:
-            self.folder.cut_log(self.step)
+            self.folder.log.cut(self.step)
+            self.folder.evaluations.cut(self.step)
+        finished = self.step == self.plan.total_steps
+        with InterruptGuard() as guard:
+            self._look(guard)  # if it was broken off here
+            if self._agreed(False, False, guard.asked)[2]:
+                raise self._interrupted()
+            if not finished:
+                self._train(guard)
+        return self._outcome(already_finished=finished)
+
+    def _train(self, guard: InterruptGuard) -> None:
+        if self.step:
+            self.say(f"going on from step {self.step:,}")
         self.say(f"plan: {self.plan.reason}")
         self.curves = self._curves() if self.accelerator.is_main_process and self.settings.tensorboard else None
         try:
-            with InterruptGuard() as guard:
-                self._loop(guard)
+            self._loop(guard)
         finally:
             if self.curves:
                 self.curves.close()
-        return self._outcome(already_finished=False)
 
     def _newest_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
         """The newest checkpoint that is whole, or empty dictionaries; a damaged one is said and set aside."""
@@ -172,11 +181,12 @@ class Trainer:
     def _loop(self, guard: InterruptGuard) -> None:
         loss, rate_of_images = math.nan, 0.0
         first = self.step
-        logged_at = saved_at = measured_from = time.perf_counter()
+        logged_at = saved_at = measured_from = self.clock.seconds
         measured_step, logged_step = first, first
         while self.plan.total_steps is None or self.step < self.plan.total_steps:
             norm = self._first_step() if self.step == first else self._train_step()
-            now = time.perf_counter()
+            self._look(guard)
+            now = self.clock.seconds
             if self.step - first == SETTLING:
                 measured_from, measured_step = now, self.step
             measured = self._measured(now - measured_from, self.step - measured_step)
@@ -189,10 +199,28 @@ class Trainer:
                 loss = self._log(norm, rate_of_images)
                 logged_at, logged_step = now, self.step
             if finished or measured or due or asked:
-                saved_at = self._save()
-            self._tick(loss, rate_of_images or (self.step - first) * self.settings.batch / (now - self.start))
-            if asked and not finished:
-                raise Interrupted(f"stopped at step {self.step:,}; the same command goes on from there")
+                self._save()
+                saved_at = self.clock.seconds
+            self._tick(loss, rate_of_images or (self.step - first) * self.settings.batch / now)
+            if asked:
+                raise self._interrupted()
+
+    def _look(self, guard: InterruptGuard) -> None:
+        """Let the watch look, if it is time to, with the clock stopped and all other processes waiting.
+
+        Ctrl-C breaks the look off: whoever goes on from this step makes up for it.
+        """
+        if self.watch is None or not self.watch.due(self.step, self.plan.total_steps):
+            return
+        self._check_finite()  # for which the device has to be done with the steps before
+        with self.clock.stopped():
+            if self.accelerator.is_main_process and not guard.asked:
+                with guard.breaking_off():
+                    self.watch.see(self.step, self.elapsed, self._model(), self._averaged(), self.folder, self.say)
+            self.accelerator.wait_for_everyone()
+
+    def _interrupted(self) -> Interrupted:
+        return Interrupted(f"stopped at step {self.step:,}; the same command goes on from there")
 
     def _first_step(self) -> Tensor | None:
         """`_train_step` of this process, eager after all where compiling fails; no weight has changed by then."""
@@ -279,7 +307,7 @@ class Trainer:
                 "images_per_second": round(images_per_second, 2),
                 "seconds": round(self.elapsed, 2),
             }
-            self.folder.log(record)
+            self.folder.log.append(record)
             if self.curves:
                 for name, value in record.items():
                     self.curves.add_scalar(name, value or 0.0, self.step)
@@ -291,22 +319,29 @@ class Trainer:
             "start again in a new folder with a lower --lr or --precision fp32"
         )
 
-    def _save(self) -> float:
+    def _averaged(self) -> dict[str, Tensor]:
+        """The weights that the model is used with: averaged parameters, and the network's buffers as they are."""
+        live = self.network.state_dict()
+        return live | self.average.weights() if self.average else live
+
+    def _model(self) -> Model:
+        """The model, to be drawn from in the way it is trained."""
+        return dataclasses.replace(self.model, precision=self.plan.precision, channels_last=self.plan.channels_last)
+
+    def _check_finite(self) -> None:
         if not all(bool(parameter.isfinite().all()) for parameter in self.network.parameters()):
             raise self._diverged()
+
+    def _save(self) -> None:
+        self._check_finite()
         sums = self.accelerator.reduce(self.sums) if self.accelerator.num_processes > 1 else self.sums
         if self.accelerator.is_main_process:
             live = self.network.state_dict()
-            used = live | self.average.weights() if self.average else live
             state = {f"weights.{name}": tensor.detach().cpu() for name, tensor in live.items()}
             state |= {name: tensor.detach().cpu() for name, tensor in self.optimizers.state().items()}
             about = {"seconds": self.elapsed, "plan": asdict(self.plan), "sums": sums.tolist()}
-            model = dataclasses.replace(
-                self.model, precision=self.plan.precision, channels_last=self.plan.channels_last
-            )
-            self.folder.save(self.step, model, used, state, about)
+            self.folder.save(self.step, self._model(), self._averaged(), state, about)
         self.accelerator.wait_for_everyone()
-        return time.perf_counter()
 
     def _restore(self, weights: dict[str, Tensor], state: dict[str, Tensor], about: dict[str, object]) -> None:
         prefix = "weights."
@@ -330,23 +365,3 @@ class Trainer:
     def _outcome(self, *, already_finished: bool) -> Outcome:
         model = Model.load(self.folder.model_file())
         return Outcome(model, self.plan, self.device, self.step, self.elapsed, already_finished)
-
-
-def accelerator(device: str) -> Accelerator:
-    """Accelerate's view of `auto`, `cpu`, `cuda` or `mps`; raises UserError for a device that is not there."""
-    there = {
-        "auto": True,
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not there.get(device, False):
-        raise UserError(f"--device {device} is not available here; choose --device auto or cpu")
-    if device == "mps":
-        os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about settings of launchers that nobody chose
-        found = Accelerator(cpu=device == "cpu")
-    if device not in ("auto", found.device.type):
-        raise UserError(f"--device {device}: Accelerate chose {found.device.type}; leave --device away")
-    return found

@@ -69,7 +69,7 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.faces.console import Bar, results, say
     from fromnoise.faces.tables import print_score
     from fromnoise.files import write_json
-    from fromnoise.training.trainer import accelerator
+    from fromnoise.training.device import accelerator
 
     device = accelerator(arguments.device).device
     extractor = features(arguments.features, device, inception_weights=arguments.inception_weights, say=say)

@@ -60,6 +60,7 @@ def main(words: Sequence[str]) -> int:
 def _summary(training: "Training") -> None:
     from fromnoise.faces.console import duration, results
     from fromnoise.faces.tables import print_score
+    from fromnoise.faces.watch import better_before
     from fromnoise.files import read_json
 
     report: dict[str, Any] = read_json(training.folder.report_file)
@@ -72,5 +73,8 @@ def _summary(training: "Training") -> None:
         markup=False,
     )
     folder = training.folder
+    better = better_before(folder, training.outcome.steps)
+    if better:
+        results.print(better, markup=False, soft_wrap=True)
     for file in (folder.samples / "grid.png", folder.page_file, folder.report_file, folder.model_file()):
         results.print(str(file), markup=False, soft_wrap=True)

@@ -83,7 +83,7 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.faces.runs import find_model
     from fromnoise.generation.draw import Drawing, draw_all, labels_for, own_precision
     from fromnoise.generation.model import Model
-    from fromnoise.training.trainer import accelerator
+    from fromnoise.training.device import accelerator
 
     model = Model.load(find_model(arguments.source))
     settings = _sampler(arguments, model)

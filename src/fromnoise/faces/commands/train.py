@@ -24,11 +24,15 @@ def main(words: Sequence[str]) -> int:
         training_run.print_configuration(arguments.config)
         return 0
     from fromnoise.faces.console import say
+    from fromnoise.faces.watch import better_before
 
     device = training_run.ready(arguments)
     with training_run.trained(arguments, device, training_run.prepared(arguments, device)) as training:
         if training.outcome.already_finished and training.main_process:
             say(f"{arguments.out} is trained already ({training.outcome.steps:,} steps): nothing to do")
         if training.main_process:
+            better = better_before(training.folder, training.outcome.steps)
+            if better:
+                say(better)
             print(training.folder.model_file())
     return 0
