@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Prediction = Literal["eps", "x0", "v"]
+SamplerName = Literal["ancestral", "ddim", "heun", "ipndm", "dpm++", "dpm++3m", "unipc"]
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,10 @@ class DiffusionSettings:
 class SamplerSettings:
     """How images are drawn."""
 
-    sampler: Literal["ancestral", "ddim", "dpm++"] = "dpm++"
-    """ancestral (DDPM), ddim (see eta), or dpm++ (DPM-Solver++ 2M, deterministic)."""
+    sampler: SamplerName = "dpm++"
+    """ancestral (DDPM), ddim (see eta); deterministic: heun (EDM's), ipndm, dpm++ (DPM-Solver++ 2M), dpm++3m, unipc."""
     sampling_steps: int = 20
-    """Network calls for each image."""
+    """Network calls for each image; heun makes two a step, one at the last (and at the first of an even number)."""
     spacing: Literal["t", "logsnr", "karras"] = "karras"
     """Which levels are visited: even in the schedule's t, even in λ, or Karras et al.'s ρ = 7."""
     eta: float = 0.0
