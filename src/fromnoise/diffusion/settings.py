@@ -5,6 +5,7 @@ from typing import Literal
 
 Prediction = Literal["eps", "x0", "v"]
 SamplerName = Literal["ancestral", "ddim", "heun", "ipndm", "dpm++", "dpm++3m", "unipc"]
+Spacing = Literal["t", "logsnr", "karras"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class SamplerSettings:
     """ancestral (DDPM), ddim (see eta); deterministic: heun (EDM's), ipndm, dpm++ (DPM-Solver++ 2M), dpm++3m, unipc."""
     sampling_steps: int = 20
     """Network calls for each image; heun makes two a step, one at the last (and at the first of an even number)."""
-    spacing: Literal["t", "logsnr", "karras"] = "karras"
+    spacing: Spacing = "karras"
     """Which levels are visited: even in the schedule's t, even in λ, or Karras et al.'s ρ = 7."""
     eta: float = 0.0
     """Noise put back by ddim at each step: 0 is deterministic, 1 is ancestral."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from fromnoise.diffusion.settings import SamplerName
+from fromnoise.diffusion.settings import SamplerName, Spacing
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, folder_is_new, parse, refuse_existing
 
@@ -47,7 +47,7 @@ class SampleArguments:
     """Sampler; the model's own when not given."""
     steps: int | None = None
     """Network calls for each image; the model's own when not given."""
-    spacing: Literal["t", "logsnr", "karras"] | None = None
+    spacing: Spacing | None = None
     """Which levels are visited; the model's own when not given."""
     eta: float | None = None
     """Noise put back by ddim: 0 deterministic, 1 ancestral."""
