@@ -13,8 +13,10 @@ from fromnoise.data import sources
 from fromnoise.faces.arguments import TrainingArguments
 from fromnoise.faces.console import Bar, duration, results, say
 from fromnoise.faces.extras import extra
+from fromnoise.faces.runs import find_model
 from fromnoise.files import check_writable
 from fromnoise.generation.model import Model, Shape, check
+from fromnoise.training.initial import initial
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.trainer import Outcome, Trainer, accelerator
 
@@ -43,6 +45,7 @@ def ready(arguments: TrainingArguments) -> Accelerator:
         extra("tensorboard", "tensorboard")
     out = _out(arguments)
     RunFolder(out).check_settings(arguments.config)
+    _start_file(arguments.config, RunFolder(out))
     check_writable(out / "config.json")
     return accelerator(arguments.device)
 
@@ -62,15 +65,22 @@ def trained(arguments: TrainingArguments, device: Accelerator, parts: sources.Pa
     config, folder = arguments.config, RunFolder(_out(arguments))
     model = Model.build(config, Shape.of(parts.train, config))
     model.objective()  # refuses what `check` does not know of
+    file = _start_file(config, folder)
+    start = None if file is None else initial(model, file)
     quiet = not device.is_main_process
-    with nullcontext() if quiet else folder.open(config, parts.train):
+    with nullcontext() if quiet else folder.open(config, parts.train, start):
         device.wait_for_everyone()
         with Bar("training", quiet=quiet) as bar:
             tell = (lambda text: None) if quiet else say
-            outcome = Trainer(model, parts.train, folder, device, bar.tick, tell).run()
+            outcome = Trainer(model, parts.train, folder, device, bar.tick, tell, start).run()
         if not quiet and not outcome.already_finished:
             say(f"trained {outcome.steps:,} steps in {duration(outcome.seconds)}: {folder.model_file()}")
         yield Training(config, parts, folder, outcome, not quiet)
+
+
+def _start_file(config: Config, folder: RunFolder) -> Path | None:
+    """The model file that a new training starts from, if any; a training that goes on has weights of its own."""
+    return find_model(config.training.init) if config.training.init and not folder.steps() else None
 
 
 def _out(arguments: TrainingArguments) -> Path:

@@ -20,6 +20,7 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.files import UNFINISHED, read_json, whole, whole_folder, write_json
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
+from fromnoise.training.initial import Initial
 
 KEPT = 2  # checkpoints: should the last be damaged, training goes on from the one before
 STATE_FORMAT = 1
@@ -40,11 +41,13 @@ class RunFolder:
         self.samples = path / "samples"
         self.report_file = path / "report.json"
 
-    def check(self, config: Config, train: ImageSet) -> None:
+    def check(self, config: Config, train: ImageSet, initial: Initial | None = None) -> None:
         """Raise UserError unless the folder is new, empty, or this very run's."""
         self.check_settings(config)
         if self.config_file.is_file() and self.about()["data"]["fingerprint"] != train.fingerprint:
             raise UserError(f"{self.path} was trained on other images than {train.name} has now: name another --out")
+        if self.config_file.is_file() and initial and self.about().get("init") != _about(initial):
+            raise UserError(f"{self.path} began from other weights than {initial.file} has now: name another --out")
 
     def check_settings(self, config: Config) -> None:
         """The part of `check` that needs no data."""
@@ -63,9 +66,12 @@ class RunFolder:
             )
 
     @contextmanager
-    def open(self, config: Config, train: ImageSet) -> Iterator[None]:
-        """Hold the folder's lock, with config.json written; raises UserError when another process holds it."""
-        self.check(config, train)
+    def open(self, config: Config, train: ImageSet, initial: Initial | None = None) -> Iterator[None]:
+        """Hold the folder's lock, with config.json written; raises UserError when another process holds it.
+
+        `initial` are the weights that a new training starts from, if not random ones.
+        """
+        self.check(config, train, initial)
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / "lock")
         try:
@@ -73,7 +79,7 @@ class RunFolder:
         except Timeout as error:
             raise UserError(f"another process is writing to {self.path}: wait for it or stop it") from error
         try:
-            self.check(config, train)
+            self.check(config, train, initial)
             if not self.config_file.exists():
                 data = {
                     "name": train.name,
@@ -82,7 +88,8 @@ class RunFolder:
                     "shape": list(train.shape),
                     "classes": train.classes,
                 }
-                write_json(self.config_file, {"fromnoise": __version__, "config": to_json(config), "data": data})
+                about = {"fromnoise": __version__, "config": to_json(config), "data": data}
+                write_json(self.config_file, about | ({"init": _about(initial)} if initial else {}))
             yield
         finally:
             lock.release()
@@ -184,3 +191,7 @@ class RunFolder:
         for place in (self.path, self.checkpoints, self.samples):
             for item in place.glob(f"{UNFINISHED}*") if place.is_dir() else ():
                 shutil.rmtree(item) if item.is_dir() else item.unlink()
+
+
+def _about(initial: Initial) -> dict[str, str]:
+    return {"file": str(initial.file), "sha256": initial.sha256}

@@ -1,6 +1,7 @@
 """What can be said of the training (no PyTorch here: the command line reads this for `--help`)."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 
@@ -14,6 +15,8 @@ class TrainingSettings:
     """Budget: passes over the training images."""
     steps: int | None = None
     """Budget: optimiser steps."""
+    init: Path | None = None
+    """Start from the weights of another run or model file, which must fit (fine-tuning)."""
     batch: int = 64
     """Images in a step, over all processes together."""
     optimizer: Literal["muon", "adamw", "adam"] = "muon"

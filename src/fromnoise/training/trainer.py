@@ -25,6 +25,7 @@ from fromnoise.generation.model import Model
 from fromnoise.training import plan as plans
 from fromnoise.training.batches import Batches
 from fromnoise.training.ema import MovingAverage
+from fromnoise.training.initial import Initial
 from fromnoise.training.interrupt import Interrupted, InterruptGuard
 from fromnoise.training.optimizers import Optimizers, rate
 from fromnoise.training.plan import Plan
@@ -62,8 +63,9 @@ class Outcome:
 class Trainer:
     """Trains a model on images in a run folder, whose lock the caller holds.
 
-    tick   called after every step with how far the training is
-    say    called with sentences worth reading: the plan, a resumption
+    tick      called after every step with how far the training is
+    say       called with sentences worth reading: the plan, a resumption
+    initial   the weights that a new training starts from; a resumed one does not need them
     """
 
     def __init__(
@@ -74,7 +76,9 @@ class Trainer:
         accelerator: Accelerator,
         tick: Callable[[Tick], None] = lambda tick: None,
         say: Callable[[str], None] = lambda text: None,
+        initial: Initial | None = None,
     ) -> None:
+        self.initial = initial
         self.model, self.folder, self.accelerator = model, folder, accelerator
         self.tick, self.say = tick, say
         self.settings = model.config.training
@@ -99,6 +103,8 @@ class Trainer:
             self.folder.sweep()
         self.accelerator.wait_for_everyone()
         weights, state, about = self._newest_checkpoint()
+        if not about and self.settings.init:
+            self._start_from_init()
         self.plan = Plan(**about["plan"]) if about else self._make_plan()
         self._prepare()
         if about:
@@ -117,6 +123,12 @@ class Trainer:
             if self.curves:
                 self.curves.close()
         return self._outcome(already_finished=False)
+
+    def _start_from_init(self) -> None:
+        if self.initial is None:
+            raise UserError(f"{self.folder.path} has no whole checkpoint: the same command again starts from --init")
+        self.model.network.load_state_dict(self.initial.weights)
+        self.say(f"starting from the weights of {self.initial.file}")
 
     def _newest_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
         """The newest checkpoint that is whole, or empty dictionaries; a damaged one is said and set aside."""
