@@ -128,17 +128,18 @@ def table(rows: Sequence[Row], settings: Settings) -> str:
 
 @style.styled
 def curves(rows: Sequence[Row], settings: Settings, real: float | None) -> Figure:
-    """FID over the time an image takes, a panel each spacing, both axes logarithmic."""
+    """FID over the seconds that n images take, a panel each spacing, both axes logarithmic."""
     figure, axes = style.panels(len(settings.spacings), 1, (4.6, 4.0))
     for axis, spacing in zip(axes, settings.spacings, strict=True):
         for k, name in enumerate(settings.samplers):
             own = [row for row in rows if (row.sampler, row.spacing) == (name, spacing)]
-            times = [row.seconds / settings.n * 1e3 for row in own]
-            axis.loglog(times, [row.fid for row in own], marker="os^DvP*"[k % 7], label=name)
+            axis.loglog([row.seconds for row in own], [row.fid for row in own], marker="os^DvP*"[k % 7], label=name)
         if real is not None:
             axis.axhline(real, color=style.QUIET, linewidth=1, label="floor")
         axis.set_title(spacing)
-        axis.set_xlabel("milliseconds an image")
+        middle = [[row.seconds for row in rows if row.calls == calls] for calls in settings.calls]
+        style.counts(axis, sorted({round(sum(times) / len(times)) for times in middle}))
+        axis.set_xlabel(f"seconds for {settings.n:,} images")
         axis.sharey(axes[0])
     axes[0].set_ylabel("FID")
     axes[-1].legend()

@@ -72,7 +72,7 @@ def trained(arguments: TrainingArguments, device: Accelerator, parts: sources.Pa
         device.wait_for_everyone()
         with Bar("training", quiet=quiet) as bar:
             tell = (lambda text: None) if quiet else say
-            outcome = Trainer(model, parts.train, folder, device, bar.tick, tell, start).run()
+            outcome = Trainer(model, parts.train, folder, device, bar.tick, tell, start, arguments.extension).run()
         if not quiet and not outcome.already_finished:
             say(f"trained {outcome.steps:,} steps in {duration(outcome.seconds)}: {folder.model_file()}")
         yield Training(config, parts, folder, outcome, not quiet)

@@ -4,8 +4,9 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from fromnoise.errors import UserError
 from fromnoise.files import UNFINISHED, read_json, whole, whole_folder, write_json
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
 from fromnoise.training.initial import Initial
+from fromnoise.training.settings import Phase
 
 KEPT = 2  # checkpoints: should the last be damaged, training goes on from the one before
 STATE_FORMAT = 1
@@ -162,6 +164,18 @@ class RunFolder:
     def set_aside(self, step: int) -> None:
         """Keep the checkpoint at `step` under a name that is no checkpoint's, so that training can pass it again."""
         self.checkpoint(step).rename(self.checkpoints / f"{step:06d}.damaged-{time.time_ns()}")
+
+    def set_aside_results(self, step: int) -> None:
+        """Keep report.json and samples/, which show the model at `step`, under names that say so."""
+        for results in (self.report_file, self.samples):
+            if results.exists():
+                results.rename(results.with_stem(f"{results.stem}-{step:06d}"))
+
+    def note_phases(self, phases: Sequence[Phase]) -> None:
+        """Write into config.json the budgets of a training that was extended."""
+        about = self.about()
+        if about.get("phases") != (noted := [asdict(phase) for phase in phases]):
+            write_json(self.config_file, about | {"phases": noted})
 
     def log(self, record: dict[str, Any]) -> None:
         """Append one line to log.jsonl."""

@@ -1,5 +1,6 @@
 """`fromnoise run`: train → sample → score → summary."""
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -115,7 +116,7 @@ def _sample_and_score(training: "Training", reference: "ImageSet", n: int) -> No
             "steps": outcome.steps,
             "seconds": outcome.seconds,
             "images": len(training.parts.train),
-            "plan": vars(outcome.plan),
+            "plan": dataclasses.asdict(outcome.plan),
             "parameters": sum(p.numel() for p in outcome.model.network.parameters()),
         },
         "sampling": {"n": n, "seconds": sampling_seconds, "sampler": to_json(config.sampling), "seed": config.seed},
