@@ -137,6 +137,19 @@ def test_samplers_near_the_exact_flow_of_a_mixture_at_their_order(flow, name, or
     assert orders[-1] == pytest.approx(order, abs=0.2)
 
 
+def test_ipndm_nears_fourth_order_where_steps_in_sigma_are_equal(flow):
+    start, _ = flow
+
+    def end(name, n):
+        sigmas = torch.linspace(20, 0.5, n + 1, dtype=torch.float64)
+        levels = torch.cat([-2 * sigmas.log(), torch.tensor([level.CLEAN])])
+        return sampler(SamplerSettings(name))(mixture(), start, levels, no_noise)
+
+    exact = end("unipc", 1600)
+    errors = [(end("ipndm", n) - exact).norm().item() for n in (400, 800)]
+    assert math.log2(errors[0] / errors[1]) > 3.4
+
+
 def test_at_ten_calls_the_new_ones_are_nearer_than_ddim(flow):
     start, end = flow
 
