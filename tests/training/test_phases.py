@@ -135,6 +135,8 @@ def test_results_of_the_old_end_are_set_aside(train):
     folder.report_file.write_text("{}")
     folder.samples.mkdir()
     (folder.samples / "grid.png").write_bytes(b"picture")
+    (folder.path / "samples-000004").mkdir()
+    (folder.path / "samples-000004" / "grid.png").write_bytes(b"of an extension killed at once")
     train(steps=4, extension=Phase("steps", 1))
     assert not folder.report_file.exists()
     assert (folder.path / "report-000004.json").read_text() == "{}"

@@ -168,8 +168,11 @@ class RunFolder:
     def set_aside_results(self, step: int) -> None:
         """Keep report.json and samples/, which show the model at `step`, under names that say so."""
         for results in (self.report_file, self.samples):
+            aside = results.with_stem(f"{results.stem}-{step:06d}")
             if results.exists():
-                results.rename(results.with_stem(f"{results.stem}-{step:06d}"))
+                if aside.is_dir():  # of an extension that was killed before its first checkpoint
+                    shutil.rmtree(aside)
+                results.replace(aside)
 
     def note_phases(self, phases: Sequence[Phase]) -> None:
         """Write into config.json the budgets of a training that was extended."""
