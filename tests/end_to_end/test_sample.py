@@ -44,6 +44,8 @@ def test_any_way_to_name_a_model_will_do(finished, fromnoise, tmp_path, source):
 @pytest.mark.parametrize("words", [
     ("--sampler", "ancestral", "--spacing", "t", "--steps", "7", "--variance", "forward"),
     ("--sampler", "ddim", "--eta", "0.5", "--steps", "3", "--clip-x0", "True"),
+    ("--sampler", "heun", "--steps", "4"),
+    ("--sampler", "unipc", "--steps", "4", "--spacing", "logsnr"),
     ("--guidance", "2", "--label", "3"),
 ])  # fmt: skip
 def test_every_sampler_option_reaches_the_images(finished, fromnoise, tmp_path, words):

@@ -1,5 +1,6 @@
 """The end of a run: images drawn from its model, their score, and all that report.json says."""
 
+import dataclasses
 import time
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from fromnoise.data import arrays, sources
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.pixels import quantise
 from fromnoise.data.sources import Parts
-from fromnoise.diffusion.samplers import Visit
+from fromnoise.diffusion.steps import Visit
 from fromnoise.errors import UserError
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.score import FEWEST, Contest, score
@@ -96,7 +97,7 @@ def sample_and_score(training: Training, reference: ImageSet, n: int, weights: P
             "steps": outcome.steps,
             "seconds": outcome.seconds,
             "images": len(training.parts.train),
-            "plan": vars(outcome.plan),
+            "plan": dataclasses.asdict(outcome.plan),
             "parameters": sum(p.numel() for p in outcome.model.network.parameters()),
         },
         "sampling": {"n": n, "seconds": sampling_seconds, "sampler": to_json(config.sampling), "seed": config.seed},

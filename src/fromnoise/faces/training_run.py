@@ -13,10 +13,12 @@ from fromnoise.data import sources
 from fromnoise.faces.arguments import TrainingArguments
 from fromnoise.faces.console import Bar, duration, results, say
 from fromnoise.faces.extras import extra
+from fromnoise.faces.runs import find_model
 from fromnoise.faces.watch import watch
 from fromnoise.files import check_writable
 from fromnoise.generation.model import Model, Shape, check
 from fromnoise.training.device import accelerator
+from fromnoise.training.initial import initial
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.trainer import Outcome, Trainer
 
@@ -45,6 +47,7 @@ def ready(arguments: TrainingArguments) -> Accelerator:
         extra("tensorboard", "tensorboard")
     out = _out(arguments)
     RunFolder(out).check_settings(arguments.config)
+    _start_file(arguments.config, RunFolder(out))
     check_writable(out / "config.json")
     return accelerator(arguments.device)
 
@@ -65,15 +68,33 @@ def trained(arguments: TrainingArguments, device: Accelerator, parts: sources.Pa
     model = Model.build(config, Shape.of(parts.train, config))
     model.objective()  # refuses what `check` does not know of
     looks = watch(config, parts, folder, device.device)
+    file = _start_file(config, folder)
+    start = None if file is None else initial(model, file)
     quiet = not device.is_main_process
-    with nullcontext() if quiet else folder.open(config, parts.train):
+    with nullcontext() if quiet else folder.open(config, parts.train, start):
         device.wait_for_everyone()
         with Bar("training", quiet=quiet) as bar:
             tell = (lambda text: None) if quiet else say
-            outcome = Trainer(model, parts.train, folder, device, bar.tick, tell, looks).run()
+            trainer = Trainer(
+                model,
+                parts.train,
+                folder,
+                device,
+                bar.tick,
+                tell,
+                watch=looks,
+                initial=start,
+                extension=arguments.extension,
+            )
+            outcome = trainer.run()
         if not quiet and not outcome.already_finished:
             say(f"trained {outcome.steps:,} steps in {duration(outcome.seconds)}: {folder.model_file()}")
         yield Training(config, parts, folder, outcome, not quiet)
+
+
+def _start_file(config: Config, folder: RunFolder) -> Path | None:
+    """The model file that a new training starts from, if any; a training that goes on has weights of its own."""
+    return find_model(config.training.init) if config.training.init and not folder.steps() else None
 
 
 def _out(arguments: TrainingArguments) -> Path:

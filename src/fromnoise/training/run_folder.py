@@ -3,8 +3,9 @@
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.files import UNFINISHED, read_json, whole_folder, write_json
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
+from fromnoise.training.initial import Initial
+from fromnoise.training.settings import Phase
 from fromnoise.training.step_log import StepLog
 
 KEPT = 2  # checkpoints: should the last be damaged, training goes on from the one before
@@ -43,11 +46,13 @@ class RunFolder:
         self.report_file = path / "report.json"
         self.page_file = path / "report.html"
 
-    def check(self, config: Config, train: ImageSet) -> None:
+    def check(self, config: Config, train: ImageSet, initial: Initial | None = None) -> None:
         """Raise UserError unless the folder is new, empty, or this very run's."""
         self.check_settings(config)
         if self.config_file.is_file() and self.about()["data"]["fingerprint"] != train.fingerprint:
             raise UserError(f"{self.path} was trained on other images than {train.name} has now: name another --out")
+        if self.config_file.is_file() and initial and self.about().get("init") != _about(initial):
+            raise UserError(f"{self.path} began from other weights than {initial.file} has now: name another --out")
 
     def check_settings(self, config: Config) -> None:
         """The part of `check` that needs no data."""
@@ -66,9 +71,12 @@ class RunFolder:
             )
 
     @contextmanager
-    def open(self, config: Config, train: ImageSet) -> Iterator[None]:
-        """Hold the folder's lock, with config.json written; raises UserError when another process holds it."""
-        self.check(config, train)
+    def open(self, config: Config, train: ImageSet, initial: Initial | None = None) -> Iterator[None]:
+        """Hold the folder's lock, with config.json written; raises UserError when another process holds it.
+
+        `initial` are the weights that a new training starts from, if not random ones.
+        """
+        self.check(config, train, initial)
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / "lock")
         try:
@@ -76,7 +84,7 @@ class RunFolder:
         except Timeout as error:
             raise UserError(f"another process is writing to {self.path}: wait for it or stop it") from error
         try:
-            self.check(config, train)
+            self.check(config, train, initial)
             if not self.config_file.exists():
                 data = {
                     "name": train.name,
@@ -85,7 +93,8 @@ class RunFolder:
                     "shape": list(train.shape),
                     "classes": train.classes,
                 }
-                write_json(self.config_file, {"fromnoise": __version__, "config": to_json(config), "data": data})
+                about = {"fromnoise": __version__, "config": to_json(config), "data": data}
+                write_json(self.config_file, about | ({"init": _about(initial)} if initial else {}))
             yield
         finally:
             lock.release()
@@ -169,8 +178,27 @@ class RunFolder:
         """Keep the checkpoint at `step` under a name that is no checkpoint's, so that training can pass it again."""
         self.checkpoint(step).rename(self.checkpoints / f"{step:06d}.damaged-{time.time_ns()}")
 
+    def set_aside_results(self, step: int) -> None:
+        """Keep the report, its page and samples/, which show the model at `step`, under names that say so."""
+        for results in (self.report_file, self.page_file, self.samples):
+            aside = results.with_stem(f"{results.stem}-{step:06d}")
+            if results.exists():
+                if aside.is_dir():  # of an extension that was killed before its first checkpoint
+                    shutil.rmtree(aside)
+                results.replace(aside)
+
+    def note_phases(self, phases: Sequence[Phase]) -> None:
+        """Write into config.json the budgets of a training that was extended."""
+        about = self.about()
+        if about.get("phases") != (noted := [asdict(phase) for phase in phases]):
+            write_json(self.config_file, about | {"phases": noted})
+
     def sweep(self) -> None:
         """Remove what a killed writer left half-written."""
         for place in (self.path, self.checkpoints, self.best, self.samples):
             for item in place.glob(f"{UNFINISHED}*") if place.is_dir() else ():
                 shutil.rmtree(item) if item.is_dir() else item.unlink()
+
+
+def _about(initial: Initial) -> dict[str, str]:
+    return {"file": str(initial.file), "sha256": initial.sha256}

@@ -23,10 +23,12 @@ from fromnoise.training import plan as plans
 from fromnoise.training.batches import Batches
 from fromnoise.training.clock import Clock
 from fromnoise.training.ema import MovingAverage
+from fromnoise.training.initial import Initial
 from fromnoise.training.interrupt import Interrupted, InterruptGuard
 from fromnoise.training.optimizers import Optimizers, rate
 from fromnoise.training.plan import Plan
 from fromnoise.training.run_folder import DamagedCheckpoint, RunFolder
+from fromnoise.training.settings import Phase
 from fromnoise.training.watch import Watch
 
 QUARTILES = 4
@@ -61,9 +63,11 @@ class Outcome:
 class Trainer:
     """Trains a model on images in a run folder, whose lock the caller holds.
 
-    tick   called after every step with how far the training is
-    say    called with sentences worth reading: the plan, a resumption
-    watch  looks at the model now and then; that takes none of the training's time and changes nothing in it
+    tick       called after every step with how far the training is
+    say        called with sentences worth reading: the plan, a resumption
+    watch      looks at the model now and then; that takes none of the training's time and changes nothing in it
+    initial    the weights that a new training starts from; a resumed one does not need them
+    extension  the budget by which a finished training goes on, or which one is on its way in already
     """
 
     def __init__(
@@ -75,7 +79,10 @@ class Trainer:
         tick: Callable[[Tick], None] = lambda tick: None,
         say: Callable[[str], None] = lambda text: None,
         watch: Watch | None = None,
+        initial: Initial | None = None,
+        extension: Phase | None = None,
     ) -> None:
+        self.initial, self.extension = initial, extension
         self.model, self.folder, self.accelerator = model, folder, accelerator
         self.tick, self.say, self.watch = tick, say, watch
         self.settings = model.config.training
@@ -94,16 +101,21 @@ class Trainer:
     def run(self) -> Outcome:
         """Train to the end of the budget, from the newest checkpoint if there is one.
 
-        Raises Interrupted after a Ctrl-C, with everything saved, and UserError when the loss is not finite.
+        Raises Interrupted after a Ctrl-C, with everything saved, and UserError when the loss is not finite, or for an
+        extension of a training that has not finished.
         """
         if self.accelerator.is_main_process:
             self.folder.sweep()
         self.accelerator.wait_for_everyone()
         weights, state, about = self._newest_checkpoint()
-        self.plan = Plan(**about["plan"]) if about else self._make_plan()
+        if not about and self.settings.init:
+            self._start_from_init()
+        self.plan = Plan.from_json(about["plan"], self.settings.budget) if about else self._make_plan()
         self._prepare()
         if about:
             self._restore(weights, state, about)
+        if self.extension:
+            self._extend(self.extension)
         if self.accelerator.is_main_process:
             self.folder.log.cut(self.step)
             self.folder.evaluations.cut(self.step)
@@ -127,6 +139,23 @@ class Trainer:
             if self.curves:
                 self.curves.close()
 
+    def _start_from_init(self) -> None:
+        if self.initial is None:
+            raise UserError(f"{self.folder.path} has no whole checkpoint: the same command again starts from --init")
+        self.model.network.load_state_dict(self.initial.weights)
+        self.say(f"starting from the weights of {self.initial.file}")
+
+    def _extend(self, extension: Phase) -> None:
+        """Begin a new phase after the last one's end; one of the same budget that is on its way just goes on."""
+        if self.step != self.plan.total_steps:
+            if len(self.plan.phases) > 1 and str(self.plan.phase) == str(extension):
+                return
+            raise UserError(f"{self.folder.path} has not finished its {self.plan.phase}: first go on with those")
+        phase = dataclasses.replace(extension, step=self.step, seconds=self.before)
+        self.plan = self.plan.extended(phase, self._in_steps(phase))
+        if self.accelerator.is_main_process:
+            self.folder.set_aside_results(self.step)
+
     def _newest_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
         """The newest checkpoint that is whole, or empty dictionaries; a damaged one is said and set aside."""
         for step in reversed(self.folder.steps()):
@@ -140,20 +169,15 @@ class Trainer:
 
     def _make_plan(self) -> Plan:
         """The plan, the first process's where there are several: all must run alike."""
-        plan = (
-            plans.make(self.model, self.device, self._budget_in_steps()) if self.accelerator.is_main_process else None
-        )
+        steps = self._in_steps(self.settings.budget)
+        plan = plans.make(self.model, self.device, steps) if self.accelerator.is_main_process else None
         if self.accelerator.num_processes > 1:
             plan = broadcast_object_list([plan])[0]
         assert plan is not None
         return plan
 
-    def _budget_in_steps(self) -> int | None:
-        if self.settings.steps:
-            return self.settings.steps
-        if self.settings.epochs:
-            return math.ceil(self.settings.epochs * len(self.images) / self.settings.batch)
-        return None
+    def _in_steps(self, phase: Phase) -> int | None:
+        return plans.steps_of(phase, len(self.images), self.settings.batch)
 
     def _prepare(self) -> None:
         if self.plan.threads != torch.get_num_threads() and self.device.type == "cpu":
@@ -247,7 +271,7 @@ class Trainer:
         norm = None
         if self.settings.clip is not None:
             norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
-        self.optimizers.step(rate(self.settings, self.step, self.plan.total_steps))
+        self.optimizers.step(rate(self.settings, self.step, self.plan.total_steps, self.plan.phase.step))
         quartile = (batch.u * QUARTILES).long().to(self.device)
         member = nn.functional.one_hot(quartile, QUARTILES).to(errors.dtype)
         self.sums += torch.stack([errors.detach(), torch.ones_like(errors)]) @ member
@@ -267,22 +291,22 @@ class Trainer:
 
     def _measured(self, seconds: float, steps: int) -> bool:
         """Whether the speed is known well enough to fix the steps: half a minute, or a tenth of the budget."""
-        if self.plan.total_steps is not None or self.settings.minutes is None:
+        if self.plan.total_steps is not None:
             return False
-        budget = self.settings.minutes * 60
-        enough = seconds >= min(plans.MEASURE_SECONDS, budget / 10) or self.elapsed >= budget
-        return self.step > SETTLING and steps >= 1 and enough
+        phase = self.plan.phase
+        enough = seconds >= min(plans.MEASURE_SECONDS, phase.amount * 60 / 10)
+        enough = enough or self.plan.seconds_left(self.elapsed) <= 0
+        return self.step - phase.step > SETTLING and steps >= 1 and enough
 
     def _fix_steps(self, seconds: float) -> None:
-        assert self.settings.minutes is not None
-        left = self.settings.minutes * 60 - self.elapsed
         # Every process must stop at the same step: the first one's clock counts.
+        left = self.plan.seconds_left(self.elapsed)
         total = torch.tensor(self.step + max(1, math.floor(left / seconds)), device=self.device)
         if self.accelerator.num_processes > 1:
             total = self.accelerator.gather(total.reshape(1))[0]
         self.plan = dataclasses.replace(self.plan, total_steps=int(total))
-        images = int(total) * self.settings.batch
-        self.say(f"{self.settings.minutes:g} minutes are {int(total):,} steps, {images:,} images at this speed")
+        steps = int(total) - self.plan.phase.step
+        self.say(f"{self.plan.phase} are {steps:,} steps, {steps * self.settings.batch:,} images at this speed")
 
     def _due(self, seconds: float) -> bool:
         if self.settings.checkpoint_every:
@@ -302,7 +326,7 @@ class Trainer:
                 "epoch": round(self.step * self.settings.batch / len(self.images), 3),
                 "loss": loss,
                 **{f"loss_q{k + 1}": value for k, value in enumerate(by_quartile)},
-                "lr": rate(self.settings, self.step - 1, self.plan.total_steps),
+                "lr": rate(self.settings, self.step - 1, self.plan.total_steps, self.plan.phase.step),
                 "gradient_norm": None if norm is None else float(norm),
                 "images_per_second": round(images_per_second, 2),
                 "seconds": round(self.elapsed, 2),
@@ -341,6 +365,8 @@ class Trainer:
             state |= {name: tensor.detach().cpu() for name, tensor in self.optimizers.state().items()}
             about = {"seconds": self.elapsed, "plan": asdict(self.plan), "sums": sums.tolist()}
             self.folder.save(self.step, self._model(), self._averaged(), state, about)
+            if len(self.plan.phases) > 1:
+                self.folder.note_phases(self.plan.phases)
         self.accelerator.wait_for_everyone()
 
     def _restore(self, weights: dict[str, Tensor], state: dict[str, Tensor], about: dict[str, object]) -> None:
@@ -357,7 +383,7 @@ class Trainer:
     def _tick(self, loss: float, images_per_second: float) -> None:
         total = self.plan.total_steps
         if total is None:
-            remaining = max(0.0, (self.settings.minutes or 0) * 60 - self.elapsed)
+            remaining = max(0.0, self.plan.seconds_left(self.elapsed))
         else:
             remaining = (total - self.step) * self.settings.batch / max(images_per_second, 1e-9)
         self.tick(Tick(self.step, total, self.elapsed, remaining, images_per_second, loss))
