@@ -82,8 +82,8 @@ class Features:
 def digits(device: torch.device) -> Features:
     """The packaged digit network's 64 features: grey 32×32; colour is turned to luminance, other sizes resized."""
     network = digit_network.packaged().to(device)
-    if device.type == "cpu":
-        network = network.to(memory_format=torch.channels_last)  # ~1.4 times as fast, with or without AVX-512
+    if device.type == "cpu":  # 1.4 times as fast channels-last, with or without AVX-512
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def extract(images: Tensor) -> Tensor:
         sized = resize(luminance(images.to(device)), (digit_network.SIZE, digit_network.SIZE))
