@@ -7,6 +7,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+from accelerate.state import AcceleratorState
 
 from fromnoise.faces import cli
 
@@ -26,6 +27,16 @@ def in_a_process_of_its_own(*words, cwd, code=0, environment=None, program=("-m"
     return done
 
 
+@contextlib.contextmanager
+def no_device_chosen():
+    """Accelerate chooses the device once a process: within, and after, it has not yet chosen any."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    try:
+        yield
+    finally:
+        AcceleratorState._reset_state(reset_partial_state=True)
+
+
 def in_this_process(*words, cwd, code=0, environment=None):
     words = list(map(str, words))
     with (
@@ -34,6 +45,7 @@ def in_this_process(*words, cwd, code=0, environment=None):
         contextlib.redirect_stderr(io.StringIO()) as err,
         mock.patch.dict(os.environ, environment or {}),
         mock.patch.object(sys, "argv", ["fromnoise", *words]),
+        no_device_chosen(),
     ):
         returned = cli.main(words)
     done = subprocess.CompletedProcess(words, returned, out.getvalue(), err.getvalue())

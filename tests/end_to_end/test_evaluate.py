@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fromnoise.evaluation.score import SCHEMA
+
 
 def test_a_run_is_scored_as_it_scored_itself(finished, process, tmp_path):
     done = process(
@@ -20,8 +22,8 @@ def test_a_run_is_scored_as_it_scored_itself(finished, process, tmp_path):
 
 def test_every_metric_is_in_a_runs_report_and_in_its_table(finished, fromnoise):
     report = json.loads((finished / "run" / "report.json").read_text())
-    assert report["schema"] == 2
-    assert set(report) == {"schema", "metrics", "copies", "protocol", "notes", "run"}
+    assert report["schema"] == SCHEMA
+    assert set(report) == {"schema", "metrics", "copies", "protocol", "notes", "likelihood", "run"}
     metrics = report["metrics"]
     for name in ("kid", "precision", "recall", "density", "coverage"):
         entry = metrics[name]
@@ -135,7 +137,7 @@ def test_the_mnist_test_set_is_exported_whole(fromnoise, mnist_root, tmp_path):
     (("--generated", "bad", "--reference", "digits:heldout"), "cannot be read as an image"),
     (("--generated", "mixed", "--reference", "digits:heldout"), "1.png is 9×8 where 0.png is 8×8; make them one size"),
     (("--generated", "deep", "--reference", "digits:heldout"), "has pixel format I;16; 8-bit grey or RGB is needed"),
-    (("--generated", "floats.npz", "--reference", "digits:heldout"), "is float64 (60, 8, 8, 1); images must be uint8"),
+    (("--generated", "floats.npz", "--reference", "digits:heldout"), "is float64 (60, 8, 8); images must be uint8"),
     (("--generated", "digits:val", "--reference", "empty"), "holds no .png"),
     (("--generated", "digits:val", "--reference", "digits:heldout", "--train", "bad"), "cannot be read as an image"),
     (("--generated", "digits:val", "--reference", "digits:heldout", "--floor", "deep"), "has pixel format I;16"),

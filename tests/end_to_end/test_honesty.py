@@ -34,7 +34,7 @@ def test_a_model_that_memorised_a_hundred_digits_is_caught(process, copies, tmp_
     found = copies(tmp_path, "drawn.npz", "hundred")
     assert found["n"] == {"generated": 300, "train": 100, "held_out": 1000}
     assert found["verdict"].startswith("copying: ")
-    assert found["pixels"]["closer"]["share"] > 0.3
+    assert found["pixels"]["closer"]["share"] > 0.3  # measured 0.63 and 0.66
     assert found["pixels"]["closer"]["p"] < 1e-10
 
 

@@ -30,6 +30,8 @@ COLUMNS = (
     "sampling",
 )
 
+LABEL = 32  # letters of a run's name in a figure
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -121,18 +123,19 @@ def settings(scored: Sequence[Scored]) -> list[tuple[str, list[str]]]:
 
 def page(scored: Sequence[Scored], command: str) -> str:
     """Everything on one page, which needs no network."""
+    labels = {of.name: _short(of.name) for of in scored}
     curves = {}
     for of in scored:
         records = [] if of.folder is None else [line for line in of.folder.log.records() if line["loss"] > 0]
         if len(records) > 1:
             shown = report.thinned(records)
-            curves[of.name] = ([line["seconds"] / 60 for line in shown], [line["loss"] for line in shown])
+            curves[labels[of.name]] = ([line["seconds"] / 60 for line in shown], [line["loss"] for line in shown])
     grids = []
     for of in scored:
         grid = None if of.folder is None else of.folder.samples / "grid.png"
         if grid is not None and grid.is_file():
             grids.append((of.name, report.uri(grid.read_bytes(), "image/png")))
-    rows = [(of.name, of.report["metrics"]["fid"]["value"], None) for of in scored]
+    rows = [(labels[of.name], of.report["metrics"]["fid"]["value"], None) for of in scored]
     floors = [of.report["metrics"]["fid"]["floor"] for of in scored]
     known = [floor for floor in floors if floor is not None]
     if known:
@@ -151,3 +154,8 @@ def page(scored: Sequence[Scored], command: str) -> str:
         losses=report.drawing(figures.losses(curves)) if curves else None,
         command=command,
     )
+
+
+def _short(name: str) -> str:
+    """A name that leaves room for a figure beside it: the end, which is where paths differ."""
+    return name if len(name) <= LABEL else f"…{name[1 - LABEL :]}"
