@@ -206,7 +206,7 @@ def test_what_is_not_finite_is_never_saved(train, config_of, monkeypatch):
     def poisoned(self):
         norm = real(self)
         if self.step == 3:
-            next(self.network.parameters()).data.fill_(float("nan"))
+            next(self.take_step.network.parameters()).data.fill_(float("nan"))
         return norm
 
     monkeypatch.setattr(Trainer, "_train_step", poisoned)
@@ -331,7 +331,7 @@ def test_what_is_not_finite_is_never_looked_at(train, config_of, monkeypatch):
     def poisoned(self):
         norm = real(self)
         if self.step == 3:
-            next(self.network.parameters()).data.fill_(float("nan"))
+            next(self.take_step.network.parameters()).data.fill_(float("nan"))
         return norm
 
     monkeypatch.setattr(Trainer, "_train_step", poisoned)

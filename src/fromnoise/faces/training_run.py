@@ -19,6 +19,7 @@ from fromnoise.files import check_writable
 from fromnoise.generation.model import Model, Shape, check
 from fromnoise.training.device import accelerator
 from fromnoise.training.initial import initial
+from fromnoise.training.profile import Profile, profile
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.trainer import Outcome, Trainer
 
@@ -90,6 +91,16 @@ def trained(arguments: TrainingArguments, device: Accelerator, parts: sources.Pa
         if not quiet and not outcome.already_finished:
             say(f"trained {outcome.steps:,} steps in {duration(outcome.seconds)}: {folder.model_file()}")
         yield Training(config, parts, folder, outcome, not quiet)
+
+
+def profiled(arguments: TrainingArguments) -> Profile:
+    """Where the time of a step of this training would go; nothing is written."""
+    check(arguments.config)
+    device = accelerator(arguments.device)
+    train = prepared(arguments, device).train
+    model = Model.build(arguments.config, Shape.of(train, arguments.config))
+    with Bar("profiling") as bar:
+        return profile(model, train, device, bar.show)
 
 
 def _start_file(config: Config, folder: RunFolder) -> Path | None:

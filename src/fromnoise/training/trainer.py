@@ -13,25 +13,22 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
-from torch import Tensor, nn
+from torch import Tensor
 
-from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
 from fromnoise.training import plan as plans
-from fromnoise.training.batches import Batches
 from fromnoise.training.clock import Clock
-from fromnoise.training.ema import MovingAverage
 from fromnoise.training.initial import Initial
 from fromnoise.training.interrupt import Interrupted, InterruptGuard
-from fromnoise.training.optimizers import Optimizers, rate
+from fromnoise.training.optimizers import rate
 from fromnoise.training.plan import Plan
 from fromnoise.training.run_folder import DamagedCheckpoint, RunFolder
 from fromnoise.training.settings import Phase
+from fromnoise.training.step import Step
 from fromnoise.training.watch import Watch
 
-QUARTILES = 4
 CHECKPOINT_SECONDS = 60.0
 SETTLING = 3  # steps before the speed is measured: the first ones compile and warm up
 
@@ -88,7 +85,6 @@ class Trainer:
         self.settings = model.config.training
         self.device = accelerator.device
         self.images = images.to(self.device)
-        self.objective = model.objective()
         self.clock = Clock()
         self.before = 0.0  # seconds of training before this process
         self.step = 0
@@ -185,17 +181,7 @@ class Trainer:
                 f"this run began on {self.plan.threads} threads and goes on with {torch.get_num_threads()}: "
                 "its weights will differ in their last bits"
             )
-        network = self.model.network.to(self.device).train()
-        if self.plan.channels_last:
-            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.network: nn.Module = network
-        self.optimizers = Optimizers(network, self.settings)
-        self.average = MovingAverage(network, self.settings.ema) if self.settings.ema else None
-        self.eager = self.accelerator.prepare(network)
-        self.denoiser = self.model.denoiser(torch.compile(self.eager) if self.plan.compiled else self.eager)
-        self.batches = Batches(self.model, self.images, self.accelerator.process_index, self.accelerator.num_processes)
-        # Sums and counts of the loss by quartile of noise level (1: the least noise) since the last logged line.
-        self.sums = torch.zeros(2, QUARTILES, device=self.device)
+        self.take_step = Step(self.model, self.images, self.accelerator, self.plan)
 
     def _curves(self) -> Any:
         from torch.utils.tensorboard import SummaryWriter  # the extra `tensorboard`
@@ -240,7 +226,9 @@ class Trainer:
         with self.clock.stopped():
             if self.accelerator.is_main_process and not guard.asked:
                 with guard.breaking_off():
-                    self.watch.see(self.step, self.elapsed, self._model(), self._averaged(), self.folder, self.say)
+                    self.watch.see(
+                        self.step, self.elapsed, self._model(), self.take_step.averaged(), self.folder, self.say
+                    )
             self.accelerator.wait_for_everyone()
 
     def _interrupted(self) -> Interrupted:
@@ -257,27 +245,12 @@ class Trainer:
             self.say(f"compiling failed ({str(error).partition(chr(10))[0]}): going on eager")
             reason = f"{self.plan.reason}, but compiling failed: eager"
             self.plan = dataclasses.replace(self.plan, compiled=False, reason=reason)
-            self.denoiser = self.model.denoiser(self.eager)
+            self.take_step.go_eager()
             return self._train_step()
 
     def _train_step(self) -> Tensor | None:
-        batch = self.batches(self.step)
-        if self.model.config.network.dropout:
-            torch.manual_seed(rng.integer(self.model.config.seed, "dropout", self.step, self.batches.rank))
-        self.optimizers.zero_grad()
-        with torch.autocast(self.device.type, torch.bfloat16, self.plan.precision == "bf16"):
-            errors = self.objective.errors(self.denoiser, batch.x0, batch.noise, batch.u, batch.label)
-        self.accelerator.backward(errors.mean())
-        norm = None
-        if self.settings.clip is not None:
-            norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
-        self.optimizers.step(rate(self.settings, self.step, self.plan.total_steps, self.plan.phase.step))
-        quartile = (batch.u * QUARTILES).long().to(self.device)
-        member = nn.functional.one_hot(quartile, QUARTILES).to(errors.dtype)
-        self.sums += torch.stack([errors.detach(), torch.ones_like(errors)]) @ member
+        norm = self.take_step(self.step, self.plan)
         self.step += 1
-        if self.average:
-            self.average.update(self.step)
         return norm
 
     def _agreed(self, measured: bool, due: bool, asked: bool) -> tuple[bool, bool, bool]:
@@ -314,10 +287,10 @@ class Trainer:
         return seconds >= CHECKPOINT_SECONDS
 
     def _log(self, norm: Tensor | None, images_per_second: float) -> float:
-        sums, counts = self.accelerator.reduce(self.sums)
+        sums, counts = self.accelerator.reduce(self.take_step.losses)
         by_quartile = [s / n if n else None for s, n in zip(sums.tolist(), counts.tolist(), strict=True)]
         loss = float(sums.sum() / counts.sum())
-        self.sums.zero_()
+        self.take_step.losses.zero_()
         if not math.isfinite(loss):
             raise self._diverged()
         if self.accelerator.is_main_process:
@@ -343,41 +316,31 @@ class Trainer:
             "start again in a new folder with a lower --lr or --precision fp32"
         )
 
-    def _averaged(self) -> dict[str, Tensor]:
-        """The weights that the model is used with: averaged parameters, and the network's buffers as they are."""
-        live = self.network.state_dict()
-        return live | self.average.weights() if self.average else live
-
     def _model(self) -> Model:
         """The model, to be drawn from in the way it is trained."""
         return dataclasses.replace(self.model, precision=self.plan.precision, channels_last=self.plan.channels_last)
 
     def _check_finite(self) -> None:
-        if not all(bool(parameter.isfinite().all()) for parameter in self.network.parameters()):
+        if not self.take_step.is_finite():
             raise self._diverged()
 
     def _save(self) -> None:
         self._check_finite()
-        sums = self.accelerator.reduce(self.sums) if self.accelerator.num_processes > 1 else self.sums
+        sums = self.take_step.losses
+        if self.accelerator.num_processes > 1:
+            sums = self.accelerator.reduce(sums)
         if self.accelerator.is_main_process:
-            live = self.network.state_dict()
-            state = {f"weights.{name}": tensor.detach().cpu() for name, tensor in live.items()}
-            state |= {name: tensor.detach().cpu() for name, tensor in self.optimizers.state().items()}
+            state = self.take_step.state()
             about = {"seconds": self.elapsed, "plan": asdict(self.plan), "sums": sums.tolist()}
-            self.folder.save(self.step, self._model(), self._averaged(), state, about)
+            self.folder.save(self.step, self._model(), self.take_step.averaged(), state, about)
             if len(self.plan.phases) > 1:
                 self.folder.note_phases(self.plan.phases)
         self.accelerator.wait_for_everyone()
 
     def _restore(self, weights: dict[str, Tensor], state: dict[str, Tensor], about: dict[str, object]) -> None:
-        prefix = "weights."
-        live = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-        self.network.load_state_dict(live)
-        self.optimizers.load(state)
-        if self.average:
-            self.average.load(weights)
+        self.take_step.load(state, weights)
         if self.accelerator.is_main_process:  # they are of all processes together
-            self.sums.copy_(torch.tensor(about["sums"]))
+            self.take_step.losses.copy_(torch.tensor(about["sums"]))
         self.step, self.before = int(str(about["step"])), float(str(about["seconds"]))
 
     def _tick(self, loss: float, images_per_second: float) -> None:
