@@ -166,7 +166,7 @@ def plot(peaks: list[Peak], out: Path) -> None:
         axes[0].set_ylabel("peak memory, MB")
         axes[0].set_title("own memory (RssAnon)")
         axes[1].set_title("with pages of files (VmHWM)")
-        axes[1].legend()
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
         return figure
 
     style.save(draw(), out / "memory.png")
