@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from fromnoise import rng
@@ -152,13 +153,13 @@ def plot(peaks: list[Peak], out: Path) -> None:
     """Peak memory over the number of images: evaluate and sample, own memory and all."""
 
     @style.styled
-    def draw() -> style.Figure:
+    def draw() -> Figure:
         figure, axes = style.panels(2)
         for axis, quantity in zip(axes, ("own", "all"), strict=True):
             for name in dict.fromkeys(each.name for each in peaks):
                 series = [each for each in peaks if each.name == name]
-                axis.plot([each.n for each in series], [getattr(each, quantity) for each in series], "o", label=name)
-                axis.lines[-1].set_linestyle(style.DASHES[(len(axis.lines) - 1) % len(style.DASHES)])
+                counts, values = [each.n for each in series], [getattr(each, quantity) for each in series]
+                axis.plot(counts, values, marker="o", label=name)
             axis.set_xscale("log")
             style.counts(axis, sorted({each.n for each in peaks if each.name == "grey .npz"}))
             axis.set_ylim(0)
@@ -166,7 +167,7 @@ def plot(peaks: list[Peak], out: Path) -> None:
         axes[0].set_ylabel("peak memory, MB")
         axes[0].set_title("own memory (RssAnon)")
         axes[1].set_title("with pages of files (VmHWM)")
-        axes[1].legend()
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
         return figure
 
     style.save(draw(), out / "memory.png")

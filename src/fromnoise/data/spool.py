@@ -50,9 +50,9 @@ def parts(x: Shaped[Tensor, "n ..."], rows: Int64[np.ndarray, " k"] | None = Non
 
 
 def join(parts: Iterable[Shaped[Tensor, "_ ..."]], n: int) -> Shaped[Tensor, "n ..."]:
-    """Blocks of n rows in all as one tensor on the CPU, never all in memory; n is known beforehand, if not the rest.
+    """Blocks of n rows in all as one tensor on the CPU. They may come from a generator: one at a time is in memory.
 
-    Raises UserError when there is no room for it.
+    Raises ValueError for another number of rows, UserError when there is no room for the tensor.
     """
     whole, done = None, 0
     for part in parts:
