@@ -52,9 +52,11 @@ class Settings:
     drawn: tuple[int, ...] = (1000, 10000, 50000)
     """Numbers of images that `sample` draws into an .npz file."""
     before: Path | None = None
-    """The folder src of an older version, to be measured on .npz files of grey images too."""
+    """The folder src of an older version, to be measured on .npz files too."""
     before_grey: tuple[int, ...] = (1000, 20000)
-    """How many images for that."""
+    """How many grey images for that."""
+    before_colour: tuple[int, ...] = (4000,)
+    """How many colour images for that."""
     out: Path = HERE
     """Folder for memory.json and memory.png."""
 
@@ -136,9 +138,13 @@ def colour(settings: Settings, place: Path) -> Iterator[Peak]:
     for name, n, seed in (("reference", 1000, 1), ("train", 3000, 2)):
         arrays.save(place / f"{name}.npz", *images(n, True, seed))
     against = ("--reference", "reference.npz", "--train", "train.npz", "--json", "score.json", "--overwrite")
-    for n in settings.colour:
+    for n in sorted({*settings.colour, *(settings.before_colour if settings.before else ())}):
         arrays.save(place / f"{n}.npz", *images(n, True, 0))
-        yield peak("colour .npz", n, place, "evaluate", "--generated", f"{n}.npz", *against)
+        words = ("evaluate", "--generated", f"{n}.npz", *against)
+        if settings.before and n in settings.before_colour:
+            yield peak("colour .npz, before", n, place, *words, source=settings.before)
+        if n in settings.colour:
+            yield peak("colour .npz", n, place, *words)
 
 
 def sampled(settings: Settings, place: Path) -> Iterator[Peak]:

@@ -87,4 +87,6 @@ def _images(path: Path, file: zipfile.ZipFile, key: str) -> UInt8[Tensor, "n c h
     if reverse:  # the first index runs fastest ("Fortran order")
         raw = raw.permute(*reversed(range(raw.ndim)))
     images = (raw[..., None] if raw.ndim == 3 else raw).permute(0, 3, 1, 2)
-    return images if images.is_contiguous() else spool.join(spool.parts(images), len(images))
+    if images.is_contiguous():  # grey; the strides of its one channel would have PyTorch convolve channels last
+        return images.flatten().view(images.shape)
+    return spool.join(spool.parts(images), len(images))
