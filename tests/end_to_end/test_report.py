@@ -51,7 +51,8 @@ def test_runs_are_compared_in_a_table_as_json_and_on_a_page(finished, fromnoise,
     told = json.loads(fromnoise("compare", "run", tmp_path / "other", "--json", cwd=finished).stdout)
     assert told["warnings"] == []
     assert told["settings"] == {"steps": {"run": "30", str(tmp_path / "other"): "10"}}
-    assert told["runs"]["run"]["FID"] == f"{report_of(finished)['metrics']['fid']['value']:.3f}"
+    fid = report_of(finished)["metrics"]["fid"]
+    assert told["runs"]["run"]["FID"] == f"{fid['value']:.3f} ± {fid['error']:.3f}"
 
 
 def test_what_cannot_be_compared_is_one_line(finished, fromnoise):

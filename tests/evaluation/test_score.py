@@ -58,6 +58,18 @@ def test_floor_and_copycat_stand_beside_it_at_the_same_size(parts):
     assert fid["copycat"]["value"] == pytest.approx(fid["floor"]["value"], rel=0.6)
 
 
+def test_the_error_of_the_fid_is_how_far_other_images_move_it():
+    """Darker images against real ones, 40 times anew: the mean of the errors is the deviation of the FIDs."""
+    reports = []
+    for k in range(40):
+        random = torch.Generator().manual_seed(k)
+        sets = [torch.randint(0, most, (200, 1, 8, 8), dtype=torch.uint8, generator=random) for most in (200, 256)]
+        reports.append(score(Contest(*(ImageSet("made up", images) for images in sets)), projection(d=4)))
+    fids = [report["metrics"]["fid"] for report in reports]
+    deviation = torch.tensor([fid["value"] for fid in fids], dtype=torch.float64).std().item()
+    assert sum(fid["error"] for fid in fids) / len(fids) == pytest.approx(deviation, rel=0.3)
+
+
 def test_floors_of_labelled_images_are_drawn_by_class(extract, parts):
     """At random the floor of 300 digits is 0.36 ± 0.10, by class 0.147 ± 0.015: the ratio would look too good."""
     labelled = parts["train"].draw(300, 0)

@@ -42,7 +42,7 @@ def run_of(report, batch, hardware):
 def test_a_row_tells_what_the_report_says(told):
     row = dict(zip(compare.COLUMNS, Scored("a", run_of(told, 64, "abacus")).row, strict=True))
     fid = told["metrics"]["fid"]
-    assert row["FID"] == f"{fid['value']:.3f}"
+    assert row["FID"] == f"{fid['value']:.3f} ± {fid['error']:.3f}"
     assert row["ratio"] == f"{fid['ratio']:.1f}"
     assert row["KID"].startswith(f"{told['metrics']['kid']['value']:.3f} ±")
     assert row["copies"] == "no sign of copying"

@@ -17,8 +17,9 @@ from torch import Tensor
 from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
-from fromnoise.evaluation.card import MOST, SETTINGS, Featured, card, summary
+from fromnoise.evaluation.card import EXTRAPOLATED, MOST, SETTINGS, Featured, card, summary
 from fromnoise.evaluation.copies import copy_test
+from fromnoise.evaluation.extrapolation import sampling_error
 from fromnoise.evaluation.features import BATCH, Features
 from fromnoise.evaluation.frechet import Moments, Sums, distance
 from fromnoise.evaluation.intervals import disjoint
@@ -27,6 +28,8 @@ from fromnoise.evaluation.remembered import Remembered
 SCHEMA = 3  # of the report: docs/report.md
 FEWEST = 50
 MOST_DRAWS = 5
+BLOCKS = 10
+"""Of each set that the jackknife leaves out in turn, for the FID's error."""
 MOST_TRAINED = 20_000
 """Training images up to which copies are looked for in features as well as in pixels: each needs its features."""
 
@@ -74,7 +77,7 @@ def score(contest: Contest, features: Features, seed: int = 0, progress: Progres
     by_class = contest.generated.labels is not None
     floors = [featured(images, "floor") for images in _draws(contest.floor, n, MOST_DRAWS, seed, by_class)]
     copycats = [featured(images, "copycat") for images in _draws(contest.train, n, 1, seed, by_class)]
-    fid = _fid(generated, reference, floors, copycats)
+    fid = _fid(generated, reference, floors, copycats, seed)
     few = min(n, MOST)  # at 50,000 images noise would take half the time, and be as far off as 3,000 are
     noise = _noise(contest.generated.shape, few, features, seed)
     fid["noise"] = summary([distance(noise, Moments.of(reference.features))], few)
@@ -110,16 +113,34 @@ def score(contest: Contest, features: Features, seed: int = 0, progress: Progres
     return finite
 
 
-def _fid(generated: Featured, reference: Featured, floors: list[Featured], copycats: list[Featured]) -> dict[str, Any]:
-    real = Moments.of(reference.features)
+def _fid(
+    generated: Featured, reference: Featured, floors: list[Featured], copycats: list[Featured], seed: int
+) -> dict[str, Any]:
+    ours, real = Moments.of(generated.features), Moments.of(reference.features)
 
     def beside(draws: list[Featured]) -> dict[str, Any] | None:
         values = [distance(Moments.of(draw.features), real) for draw in draws]
         return summary(values, len(draws[0])) if draws else None
 
-    value, floor = distance(Moments.of(generated.features), real), beside(floors)
+    value, floor = distance(ours, real), beside(floors)
     ratio = value / floor["value"] if floor and floor["value"] > 0 else None
-    return {"value": value, "n": len(generated), "floor": floor, "copycat": beside(copycats), "ratio": ratio}
+    error = None
+    if len(real.mean) <= EXTRAPOLATED:
+        sides = ((generated, real), (reference, ours))
+        error = math.hypot(*(_error(images, other, seed) for images, other in sides))
+    return {
+        "value": value,
+        "error": error,
+        "n": len(generated),
+        "floor": floor,
+        "copycat": beside(copycats),
+        "ratio": ratio,
+    }
+
+
+def _error(images: Featured, fixed: Moments, seed: int) -> float:
+    labels = None if images.labels is None else images.labels.numpy()
+    return sampling_error(images.features, labels, fixed, BLOCKS, seed)
 
 
 def _noise(shape: tuple[int, int, int], n: int, features: Features, seed: int) -> Moments:

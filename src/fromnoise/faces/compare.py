@@ -68,7 +68,7 @@ class Scored:
         fid, gap = metrics["fid"], self.report.get("likelihood")
         floor = fid["floor"]
         cells = [
-            spread(fid["value"], None),
+            spread(fid["value"], fid["error"]),
             "" if floor is None else spread(floor["value"], floor["deviation"]),
             "" if fid["ratio"] is None else f"{fid['ratio']:.1f}",
         ]
@@ -135,9 +135,9 @@ def page(scored: Sequence[Scored], command: str) -> str:
         grid = None if of.folder is None else of.folder.samples / "grid.png"
         if grid is not None and grid.is_file():
             grids.append((of.name, report.uri(grid.read_bytes(), "image/png")))
-    rows = [(labels[of.name], of.report["metrics"]["fid"]["value"], None) for of in scored]
-    floors = [of.report["metrics"]["fid"]["floor"] for of in scored]
-    known = [floor for floor in floors if floor is not None]
+    fids = [of.report["metrics"]["fid"] for of in scored]
+    rows = [(labels[of.name], fid["value"], fid["error"]) for of, fid in zip(scored, fids, strict=True)]
+    known = [fid["floor"] for fid in fids if fid["floor"] is not None]
     if known:
         lowest = min(known, key=lambda floor: floor["value"])
         rows.append(("floor", lowest["value"], lowest["deviation"]))

@@ -96,7 +96,7 @@ def scores(report: dict[str, Any]) -> str:
     """FID of the images, the floor, the copycat and noise on one axis."""
     fid = report["metrics"]["fid"]
     beside = [(name, fid.get(name)) for name in ("floor", "copycat", "noise")]
-    rows = [("generated", fid["value"], None)]
+    rows = [("generated", fid["value"], fid["error"])]
     rows += [(name, row["value"], row["deviation"]) for name, row in beside if row is not None]
     positive = [(name, value, deviation) for name, value, deviation in rows if value > 0]
     return drawing(figures.scores(positive)) if positive else ""

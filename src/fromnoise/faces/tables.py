@@ -67,7 +67,7 @@ def score_rows(report: dict[str, Any]) -> list[tuple[str, str, str, str]]:
         entries.append(("noise", fid["noise"], "random bytes"))
     rows = []
     for name, entry, meaning in entries:
-        value = "unknown" if entry is None else spread(entry["value"], entry.get("deviation"))
+        value = "unknown" if entry is None else spread(entry["value"], entry.get("deviation", entry.get("error")))
         rows.append((name, value, "" if entry is None else f"{entry['n']:,}", meaning))
     if fid["ratio"] is not None:
         rows.append(("ratio", f"{fid['ratio']:.1f}", "", "generated over floor"))
