@@ -183,6 +183,7 @@ def main(settings: Settings) -> None:
     """Measure all, write memory.json and memory.png, print a table."""
     torch.set_num_threads(1)
     peaks: list[Peak] = []
+    spool.folder().mkdir(parents=True, exist_ok=True)
     for series in (grey, colour, sampled):
         with tempfile.TemporaryDirectory(dir=spool.folder()) as place:
             peaks += series(settings, Path(place))

@@ -21,14 +21,15 @@ from rich.console import Console
 from torch import Tensor
 
 from fromnoise.data import sources
+from fromnoise.data.image_set import ImageSet
 from fromnoise.diffusion.settings import SamplerName, Spacing
 from fromnoise.evaluation.features import Features, features
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.faces import system
 from fromnoise.faces.console import Bar
 from fromnoise.faces.figures import style
-from fromnoise.faces.runs import find_model
-from fromnoise.files import write_json
+from fromnoise.faces.runs import find_model, is_run, trained_on
+from fromnoise.files import check_writable, write_json
 from fromnoise.generation.draw import Drawing, draw_all, own_precision
 from fromnoise.generation.model import Model
 from fromnoise.training.device import accelerator
@@ -74,10 +75,9 @@ def floor(settings: Settings, model: Model, extract: Features, reference: Moment
     source = sources.floor_for(settings.reference)
     if source is None:
         return None
-    size = model.shape.image[1:]
-    images = sources.load(source, size)
-    images = images.without(sources.load(model.config.data.data, size))
-    if len(images) < settings.n:
+    images: ImageSet | None = sources.load(source, model.shape.image[1:], model.config.data.data_root)
+    images = sources.less(images, trained_on(settings.run) if is_run(settings.run) else None)
+    if images is None or len(images) < settings.n:
         return None
     return distance(Moments.of(extract(images.draw(settings.n, 0).images)), reference)
 
@@ -148,6 +148,7 @@ def curves(rows: Sequence[Row], settings: Settings, real: float | None) -> Figur
 
 def main(settings: Settings) -> None:
     """Measure, print the table, write the three files."""
+    check_writable(settings.out / "sampling.json")
     model = Model.load(find_model(settings.run))
     device = accelerator(settings.device).device
     extract = features("digits", device)

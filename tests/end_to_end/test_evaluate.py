@@ -98,6 +98,13 @@ def test_a_run_whose_images_are_gone_is_scored_without_copycat(fromnoise, tmp_pa
     assert score["metrics"]["fid"]["value"] == ours["metrics"]["fid"]["value"]
 
 
+def test_a_floor_that_was_all_trained_on_is_none(finished, fromnoise):
+    words = ("--generated", "run", "--reference", "digits:heldout", "--train", "digits:val", "--json", "-")
+    report = json.loads(fromnoise("evaluate", *words, cwd=finished).stdout)
+    assert report["metrics"]["fid"]["floor"] is None
+    assert any(note.startswith("no floor") for note in report["notes"])
+
+
 def test_an_export_is_true_to_the_byte_and_reads_back_with_its_classes(fromnoise, tmp_path):
     fromnoise("data", "export", "digits:heldout", "out", "--n", "200", "--by-class", cwd=tmp_path)
     from fromnoise.data import digits, folder

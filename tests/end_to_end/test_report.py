@@ -1,6 +1,9 @@
 """The pages that commands write, and that they tell the same numbers as each other."""
 
 import json
+import shutil
+
+import numpy as np
 
 
 def report_of(finished):
@@ -26,6 +29,40 @@ def test_a_finished_run_without_its_page_writes_it_again_and_the_same(finished, 
     file.unlink()
     fromnoise("run", "--preset", "tiny", "--out", "run", cwd=finished)
     assert file.read_text() == before
+
+
+def test_a_report_of_another_version_is_kept_and_the_run_scored_again(finished, fromnoise, tmp_path):
+    shutil.copytree(finished / "run", tmp_path / "run")
+    file = tmp_path / "run" / "report.json"
+    before = json.loads(file.read_text())
+    file.write_text(json.dumps(before | {"schema": 1}))
+    done = fromnoise("run", "--preset", "tiny", "--out", "run", cwd=tmp_path)
+    assert "its report is of another version" in done.stderr
+    assert json.loads(file.read_text())["metrics"] == before["metrics"]
+    assert json.loads((tmp_path / "run" / "report-000030.json").read_text())["schema"] == 1
+
+
+def test_an_extension_that_only_lacks_its_score_is_not_trained_again(finished, fromnoise, tmp_path):
+    shutil.copytree(finished / "run", tmp_path / "run")
+    words = ("run", "--preset", "tiny", "--steps", "+6", "--out", "run")
+    fromnoise(*words, cwd=tmp_path)
+    (tmp_path / "run" / "report.json").unlink()
+    done = fromnoise(*words, cwd=tmp_path)
+    assert "the 6 steps are trained already and only to be scored" in done.stderr
+    assert json.loads((tmp_path / "run" / "report.json").read_text())["run"]["training"]["steps"] == 36
+    fromnoise(*words, cwd=tmp_path)
+    assert json.loads((tmp_path / "run" / "report.json").read_text())["run"]["training"]["steps"] == 42
+
+
+def test_few_images_of_another_shape_than_the_reference_are_scored_without_a_gap(fromnoise, tmp_path):
+    images = np.random.default_rng(0).integers(0, 255, (9, 16, 16, 3), dtype=np.uint8)
+    np.savez(tmp_path / "few.npz", images)
+    words = ("--preset", "tiny", "--m", "None", "--data", "few.npz", "--reference", "digits:heldout", "--steps", "3")
+    fromnoise("run", *words, "--n", "60", "--out", "run", cwd=tmp_path)
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["likelihood"] is None
+    assert any(note.startswith("overfitting was not looked for") for note in report["notes"])
+    assert (tmp_path / "run" / "report.html").is_file()
 
 
 def test_evaluate_writes_a_page_of_images_from_anywhere(finished, fromnoise, page_of, tmp_path):
@@ -58,6 +95,7 @@ def test_runs_are_compared_in_a_table_as_json_and_on_a_page(finished, fromnoise,
 def test_what_cannot_be_compared_is_one_line(finished, fromnoise):
     for words, message in (
         (("run",), "at least two runs"),
+        (("run", "run"), "named twice"),
         (("run", "nowhere"), "nowhere is neither a run folder nor a report"),
         (("run", "run/config.json"), "is not a report of fromnoise"),
     ):

@@ -55,6 +55,14 @@ def test_every_sampler_option_reaches_the_images(finished, fromnoise, tmp_path, 
     assert not np.array_equal(array(tmp_path / "plain.npz"), array(tmp_path / "other.npz"))
 
 
+def test_another_sampler_does_not_inherit_ddims_noise(fromnoise, tmp_path):
+    fromnoise(
+        "train", "--preset", "tiny", "--steps", "1", "--sampler", "ddim", "--eta", "1", "--out", "run", cwd=tmp_path
+    )
+    fromnoise("sample", "run", "--n", "1", "--sampler", "dpm++", "--out", "one.npz", cwd=tmp_path)
+    assert (tmp_path / "one.npz").is_file()
+
+
 def test_an_existing_file_is_not_replaced_unless_asked(finished, fromnoise, tmp_path):
     (tmp_path / "mine.png").write_bytes(b"precious")
     (tmp_path / "folder").mkdir()

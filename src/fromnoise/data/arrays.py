@@ -1,5 +1,6 @@
 """Images in and out of .npz files: `arr_0` (or `images`), uint8, N×H×W×C or N×H×W."""
 
+import lzma
 import math
 import zipfile
 import zlib
@@ -17,7 +18,7 @@ from fromnoise.errors import UserError
 from fromnoise.files import whole
 
 # What NumPy and zipfile raise for a damaged, encrypted or foreign file; TypeError: one bare array (.npy).
-UNREADABLE = (OSError, ValueError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (OSError, ValueError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
 
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 

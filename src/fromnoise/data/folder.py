@@ -1,5 +1,6 @@
 """A folder of PNG or JPEG images, in and out. Sub-folders, where there are any, are the classes."""
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -32,9 +33,10 @@ def load(folder: Path, size: tuple[int, int] | None = None) -> ImageSet:
     for an image that cannot be read, is not 8 bits a channel, or, without `size`, has another size than the first.
     """
     names = _names(folder)
-    try:
+    images = None
+    with contextlib.suppress(_ColourFound):
         images = spool.join(_pictures(folder, names, size, 1), len(names))
-    except _ColourFound:
+    if images is None:
         images = spool.join(_pictures(folder, names, size, 3), len(names))
     return ImageSet(str(folder), images, _labels(names))
 

@@ -30,7 +30,10 @@ _maps: WeakSet[mmap.mmap] = WeakSet()
 
 def folder() -> Path:
     """Where the files lie: $TMPDIR, else ~/.cache/fromnoise; /tmp is memory on many systems."""
-    return Path(os.environ.get("TMPDIR") or Path.home() / ".cache" / "fromnoise")
+    try:
+        return Path(os.environ.get("TMPDIR") or Path.home() / ".cache" / "fromnoise")
+    except RuntimeError:  # a user without a home, as in some containers
+        return Path(tempfile.gettempdir())
 
 
 def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Shaped[Tensor, "..."]:
@@ -77,7 +80,7 @@ def release() -> None:
     It changes no value. Without it the process would seem to grow with all that it ever looked at.
     """
     if hasattr(mmap, "MADV_DONTNEED"):
-        for mapped in _maps:
+        for mapped in list(_maps):
             mapped.madvise(mmap.MADV_DONTNEED)
 
 

@@ -5,7 +5,8 @@ Deterministic ones follow the probability-flow ODE, in one of two forms (σ = b/
     d(x/a)/dσ = ε̂                      ddim at η = 0, heun, ipndm
     d(x/b)/dλ' = (a/b)·x̂_0, λ' = λ/2    dpm++, dpm++3m, unipc; h is a step in λ', log(a/b), as in their papers
 
-None looks across pure noise (λ = −∞), and at the last step, to clean data, the last x̂_0 is the end of all of them.
+None but unipc's corrector looks across pure noise (λ = −∞), and at the last step, to clean data, the last x̂_0 is the
+end of all of them.
 """
 
 import math

@@ -66,6 +66,8 @@ class TrainingArguments:
     """The run folder: made, or gone on with if it holds the same run; runs/NAME-PRESET when not given."""
     device: Device = "auto"
     """Where to compute; auto takes a GPU if there is one."""
+    inception_weights: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Inception's weights, for --features inception; clean-fid's own copy, downloaded if missing, when not given."""
     dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print the whole configuration as JSON and do nothing."""
     config: Config = dataclasses.field(default_factory=Config)

@@ -54,11 +54,10 @@ class Scored:
             found["metrics"]["fid"]["value"], found["protocol"]["reference"]["sha256"]
         except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
             raise UserError(f"{file} is not a report of fromnoise ({error!r})") from error
-        if found["schema"] != SCHEMA:
-            raise UserError(
-                f"{file} was written by another version (schema {found['schema']}, not {SCHEMA}): "
-                f"score the images again with fromnoise evaluate --generated {path}"
-            )
+        if found.get("schema") != SCHEMA:
+            version = f"schema {found.get('schema')}, not {SCHEMA}"
+            again = "with the run's own command" if folder else "with fromnoise evaluate"
+            raise UserError(f"{file} was written by another version ({version}): score it again {again}")
         return cls(str(path), found, folder)
 
     @property
@@ -123,7 +122,7 @@ def settings(scored: Sequence[Scored]) -> list[tuple[str, list[str]]]:
 
 def page(scored: Sequence[Scored], command: str) -> str:
     """Everything on one page, which needs no network."""
-    labels = {of.name: _short(of.name) for of in scored}
+    labels = _labels([of.name for of in scored])
     curves = {}
     for of in scored:
         records = [] if of.folder is None else [line for line in of.folder.log.records() if line["loss"] > 0]
@@ -156,6 +155,7 @@ def page(scored: Sequence[Scored], command: str) -> str:
     )
 
 
-def _short(name: str) -> str:
-    """A name that leaves room for a figure beside it: the end, which is where paths differ."""
-    return name if len(name) <= LABEL else f"…{name[1 - LABEL :]}"
+def _labels(names: Sequence[str]) -> dict[str, str]:
+    """For each name one that leaves room for a figure beside it: its end, which is where paths differ."""
+    short = {name: name if len(name) <= LABEL else f"…{name[1 - LABEL :]}" for name in names}
+    return short if len(set(short.values())) == len(short) else {name: name for name in names}

@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,13 +15,13 @@ from fromnoise.data.sources import Parts
 from fromnoise.diffusion.steps import Visit
 from fromnoise.errors import UserError
 from fromnoise.evaluation.features import features
-from fromnoise.evaluation.score import FEWEST, Contest, score
+from fromnoise.evaluation.score import FEWEST, Contest, finite, score
 from fromnoise.faces import system
 from fromnoise.faces.console import Bar
 from fromnoise.faces.pictures import save_grid
 from fromnoise.faces.training_run import Training
 from fromnoise.files import write_json
-from fromnoise.generation.draw import Drawing, draw, labels_for
+from fromnoise.generation.draw import Drawing, draw_all, labels_for
 from fromnoise.generation.overfitting import likelihood_gap
 
 MOST = 3000  # images scored when nobody says how many
@@ -53,7 +54,7 @@ def floor_images(spec: str, parts: Parts, config: Config) -> ImageSet | None:
     source = sources.floor_for(spec)
     if source is None:
         return None
-    return sources.load(source, parts.train.shape[1:], config.data.data_root).without(parts.train)
+    return sources.less(sources.load(source, parts.train.shape[1:], config.data.data_root), parts.train)
 
 
 def sample_and_score(training: Training, reference: ImageSet, n: int, weights: Path | None = None) -> None:
@@ -81,15 +82,7 @@ def sample_and_score(training: Training, reference: ImageSet, n: int, weights: P
     scoring_seconds = time.perf_counter() - start
 
     start = time.perf_counter()
-    with Bar("likelihood") as bar:
-        report["likelihood"] = likelihood_gap(
-            outcome.model,
-            training.parts.train,
-            training.parts.heldout or reference,
-            seed=config.seed,
-            device=device,
-            progress=bar.show,
-        )
+    report["likelihood"] = _likelihood(training, reference, report["notes"])
     report["run"] = {
         "command": system.command(),
         "config": to_json(config),
@@ -110,6 +103,26 @@ def sample_and_score(training: Training, reference: ImageSet, n: int, weights: P
     write_json(folder.report_file, report)
 
 
+def _likelihood(training: Training, reference: ImageSet, notes: list[str]) -> dict[str, Any] | None:
+    """The likelihood gap; None, and a note, where there are no two images that were held out, or they do not fit."""
+    train, heldout = training.parts.train, training.parts.heldout
+    heldout = sources.less(reference, train) if heldout is None or len(heldout) < FEWEST else heldout
+    if heldout is None or min(len(heldout), len(train)) < 2 or heldout.shape != train.shape:
+        notes.append("overfitting was not looked for: there are no two held-out images of the training images' shape")
+        return None
+    with Bar("likelihood") as bar:
+        gap = likelihood_gap(
+            training.outcome.model,
+            train,
+            heldout,
+            seed=training.config.seed,
+            device=training.outcome.device,
+            progress=bar.show,
+        )
+    told: dict[str, Any] = finite(gap, "likelihood", notes)
+    return told
+
+
 def _sample(training: Training, n: int) -> ImageSet:
     """samples/: the images, a grid of the first and the film of the very first, from noise to image."""
     config, folder, outcome = training.config, training.folder, training.outcome
@@ -121,7 +134,7 @@ def _sample(training: Training, n: int) -> ImageSet:
             film.append(quantise(visit.x[:FILM_IMAGES]).cpu())
 
     with Bar("sampling") as bar:
-        images = torch.cat(list(draw(outcome.model, drawing, outcome.device, watch, bar.show)))
+        images = draw_all(outcome.model, drawing, outcome.device, bar.show, watch)
     labels = labels_for(outcome.model, drawing)
     arrays.save(folder.samples / "images.npz", images, labels)
     save_grid(folder.samples / "grid.png", images[:GRID])

@@ -3,8 +3,9 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from accelerate import Accelerator
 
@@ -19,9 +20,12 @@ from fromnoise.files import check_writable
 from fromnoise.generation.model import Model, Shape, check
 from fromnoise.training.device import accelerator
 from fromnoise.training.initial import initial
+from fromnoise.training.plan import Plan
 from fromnoise.training.profile import Profile, profile
-from fromnoise.training.run_folder import RunFolder
+from fromnoise.training.run_folder import DamagedCheckpoint, RunFolder
 from fromnoise.training.trainer import Outcome, Trainer
+
+Arguments = TypeVar("Arguments", bound=TrainingArguments)
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def trained(arguments: TrainingArguments, device: Accelerator, parts: sources.Pa
     config, folder = arguments.config, RunFolder(_out(arguments))
     model = Model.build(config, Shape.of(parts.train, config))
     model.objective()  # refuses what `check` does not know of
-    looks = watch(config, parts, folder, device.device)
+    looks = watch(config, parts, folder, device.device, arguments.inception_weights)
     file = _start_file(config, folder)
     start = None if file is None else initial(model, file)
     quiet = not device.is_main_process
@@ -91,6 +95,25 @@ def trained(arguments: TrainingArguments, device: Accelerator, parts: sources.Pa
         if not quiet and not outcome.already_finished:
             say(f"trained {outcome.steps:,} steps in {duration(outcome.seconds)}: {folder.model_file()}")
         yield Training(config, parts, folder, outcome, not quiet)
+
+
+def without_unscored_extension(arguments: Arguments) -> Arguments:
+    """`arguments` without their extension where that very one is trained already, and only its score is missing.
+
+    It was stopped after its last step: the same command is to go on there, not to train once more.
+    """
+    folder, extension = RunFolder(_out(arguments)), arguments.extension
+    if extension is None or folder.report_file.exists() or not folder.steps():
+        return arguments
+    try:
+        plan = Plan.from_json(folder.load(folder.steps()[-1])[2]["plan"], arguments.config.training.budget)
+    except DamagedCheckpoint:
+        return arguments
+    trained = plan.total_steps == folder.steps()[-1] and len(plan.phases) > 1 and str(plan.phase) == str(extension)
+    if not trained:
+        return arguments
+    say(f"the {extension} are trained already and only to be scored; the same command again goes on for as many more")
+    return replace(arguments, extension=None)
 
 
 def profiled(arguments: TrainingArguments) -> Profile:

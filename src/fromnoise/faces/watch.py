@@ -5,7 +5,8 @@ noise at every look, so that only the model differs; and from other noise than a
 from the best model are not those that chose it.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -37,14 +38,16 @@ class Watcher:
     Raises UserError, before any training, for fewer than 50 validation images and for features that cannot be had.
     """
 
-    def __init__(self, config: Config, parts: Parts, folder: RunFolder, device: torch.device) -> None:
+    def __init__(
+        self, config: Config, parts: Parts, folder: RunFolder, device: torch.device, weights: Path | None = None
+    ) -> None:
         if parts.val is None or len(parts.val) < FEWEST:
             n = 0 if parts.val is None else len(parts.val)
             raise UserError(f"--evaluate-every needs {FEWEST} validation images, and {config.data.data} has {n}")
         self.config, self.folder, self.device = config, folder, device
         self.train = parts.train
-        self.real = parts.val.draw(min(MOST_REAL, len(parts.val)), config.seed)
-        self.features = features(config.evaluation.features, device, say=say)
+        self.real = replace(parts.val, labels=None).draw(min(MOST_REAL, len(parts.val)), config.seed)
+        self.features = features(config.evaluation.features, device, inception_weights=weights, say=say)
         self.remembered = Remembered(self.features)
 
     def look(self, step: int, model: Model) -> Sight:
@@ -79,10 +82,12 @@ class Watcher:
         }
 
 
-def watch(config: Config, parts: Parts, folder: RunFolder, device: torch.device) -> Watch | None:
-    """The watch that `config` asks for; raises UserError as `Watcher` does."""
+def watch(
+    config: Config, parts: Parts, folder: RunFolder, device: torch.device, weights: Path | None = None
+) -> Watch | None:
+    """The watch that `config` asks for, `weights` being the file of Inception's; raises UserError as `Watcher` does."""
     every = config.evaluation.evaluate_every
-    return None if every is None else Watch(every, Watcher(config, parts, folder, device).look)
+    return None if every is None else Watch(every, Watcher(config, parts, folder, device, weights).look)
 
 
 def better_before(folder: RunFolder, last: int) -> str | None:

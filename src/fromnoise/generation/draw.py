@@ -128,10 +128,14 @@ def draw(
 
 
 def draw_all(
-    model: Model, drawing: Drawing, device: torch.device | None = None, progress: Progress | None = None
+    model: Model,
+    drawing: Drawing,
+    device: torch.device | None = None,
+    progress: Progress | None = None,
+    callback: Callback | None = None,
 ) -> UInt8[Tensor, "n c h w"]:
-    """All images of a drawing as one tensor, in a file where they are many (`spool`)."""
-    return spool.join(draw(model, drawing, device, progress=progress), drawing.n)
+    """All images of a drawing (`draw`) as one tensor, in a file where they are many (`spool`)."""
+    return spool.join(draw(model, drawing, device, callback, progress), drawing.n)
 
 
 def own_precision(model: Model, device: torch.device) -> str:

@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from torch.profiler import ProfilerActivity
 
 from fromnoise.data.image_set import ImageSet
+from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
 from fromnoise.training import plan as plans
 from fromnoise.training.plan import Plan
@@ -53,8 +54,13 @@ class Profile:
 def profile(
     model: Model, images: ImageSet, accelerator: Accelerator, progress: Callable[[int, int], None] | None = None
 ) -> Profile:
-    """Take some steps with `model` (which is changed), as a training of its budget would, and tell what they cost."""
+    """Take some steps with `model` (which is changed), as a training of its budget would, and tell what they cost.
+
+    Raises UserError for another device than a CPU.
+    """
     device, settings = accelerator.device, model.config.training
+    if device.type != "cpu":
+        raise UserError("--profile tells a CPU's time so far: add --device cpu, or use PyTorch's own profiler")
     steps = plans.steps_of(settings.budget, len(images), settings.batch)
     plan = plans.make(model, device, steps)
     take, total = Step(model, images.to(device), accelerator, plan), WARM_UP + TIMED + TRACED
@@ -65,23 +71,19 @@ def profile(
             take(k, plan)
             if progress:
                 progress(k + 1, total)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
         return time.perf_counter() - start
 
     warm_up, seconds = run(0, WARM_UP), run(WARM_UP, TIMED) / TIMED
-    activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if device.type == "cuda" else [])
-    with torch.profiler.profile(activities=activities) as trace:
+    with torch.profiler.profile(activities=[ProfilerActivity.CPU]) as trace:
         run(WARM_UP + TIMED, TRACED)
     events = trace.key_averages()
-    timer = "device" if device.type == "cuda" else "cpu"
+    whole = sum(event.self_cpu_time_total for event in events)
 
-    def share(event: Any, kind: str) -> Share:
-        return Share(event.key, getattr(event, f"{kind}{timer}_time_total") / whole, event.count / TRACED)
+    def share(event: Any, time: float) -> Share:
+        return Share(event.key, time / whole, event.count / TRACED)
 
-    whole = sum(getattr(event, f"self_{timer}_time_total") for event in events)
-    phases = {event.key: share(event, "") for event in events if event.key in PHASES}
-    operators = [share(event, "self_") for event in events if event.key not in PHASES]
+    phases = {event.key: share(event, event.cpu_time_total) for event in events if event.key in PHASES}
+    operators = [share(event, event.self_cpu_time_total) for event in events if event.key not in PHASES]
     return Profile(
         plan,
         settings.batch,

@@ -353,4 +353,5 @@ class Trainer:
 
     def _outcome(self, *, already_finished: bool) -> Outcome:
         model = Model.load(self.folder.model_file())
-        return Outcome(model, self.plan, self.device, self.step, self.elapsed, already_finished)
+        seconds = self.before if already_finished else self.elapsed
+        return Outcome(model, self.plan, self.device, self.step, seconds, already_finished)

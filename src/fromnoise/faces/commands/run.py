@@ -2,10 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import tyro
+from typing import TYPE_CHECKING, Any
 
 from fromnoise.faces.arguments import TrainingArguments, parse_training
 
@@ -21,9 +18,6 @@ class RunArguments(TrainingArguments):
     fromnoise run --data photos/ --size 32 --out runs/photos
     """
 
-    inception_weights: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Inception's weights, for --features inception; clean-fid's own copy, downloaded if missing, when not given."""
-
 
 def main(words: Sequence[str]) -> int:
     """Run; returns the exit code."""
@@ -35,8 +29,11 @@ def main(words: Sequence[str]) -> int:
         training_run.print_configuration(config)
         return 0
     from fromnoise.evaluation.features import features
+    from fromnoise.evaluation.score import SCHEMA
     from fromnoise.faces.console import say
+    from fromnoise.files import read_json
 
+    arguments = training_run.without_unscored_extension(arguments)
     device = training_run.ready(arguments)
     weights = arguments.inception_weights
     features(config.evaluation.features, inception_weights=weights, say=say)  # found, or refused, before training
@@ -46,6 +43,9 @@ def main(words: Sequence[str]) -> int:
         if not training.main_process:
             return 0
         folder = training.folder
+        if folder.report_file.exists() and read_json(folder.report_file).get("schema") != SCHEMA:
+            say("its report is of another version: it is scored again, and the old report kept beside the new one")
+            folder.set_aside_results(training.outcome.steps)
         scored = training.outcome.already_finished and folder.report_file.exists()
         if not scored:
             scoring.sample_and_score(training, reference, n, weights)

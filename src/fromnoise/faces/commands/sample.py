@@ -121,6 +121,8 @@ def main(words: Sequence[str]) -> int:
 
 def _sampler(arguments: SampleArguments, model: "Model") -> "SamplerSettings":
     own = model.config.sampling
+    if arguments.sampler not in (None, own.sampler):
+        own = dataclasses.replace(own, eta=0.0)  # that was the other sampler's
     given: dict[str, Any] = {
         "sampler": arguments.sampler,
         "sampling_steps": arguments.steps,
