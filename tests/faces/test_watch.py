@@ -172,7 +172,7 @@ def test_features_of_real_images_are_computed_once_and_of_drawn_ones_not_kept(
 
 def test_of_many_validation_images_a_draw_is_taken(watcher_of, parts, blobs_of, monkeypatch):
     monkeypatch.setattr(module, "MOST_REAL", 52)
-    assert watcher_of().real.labels.bincount().tolist() == [13] * 4
+    assert len(watcher_of().real) == 52
     assert torch.equal(watcher_of().real.images, watcher_of().real.images)
 
 
