@@ -4,11 +4,11 @@ BIN := .venv/bin
 MINUTES ?= 10
 OUT ?= runs/digits
 
-.PHONY: help setup run test test-all lint format lab bench clean
+.PHONY: help setup run test test-all lint format lab bench bench-memory clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 .venv/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -45,6 +45,9 @@ lab: setup  ## execute and render the lab's notebooks into build/lab (LAB=--full
 bench: setup  ## training speed beside peers and the hardware's limits, in one run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
 	$(BIN)/python benchmarks/speed.py
+
+bench-memory: setup  ## peak memory of evaluate and sample from 1,000 to 50,000 images (about ten minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/memory.py
 
 clean:  ## remove the environment and caches, never runs/
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache

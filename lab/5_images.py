@@ -278,7 +278,7 @@ assert np.mean(losses[-10:]) < 0.5
 
 # %%
 model, run = trained(run_folder(), QUICK)
-records = run.records()
+records = run.log.records()
 settings = model.config.training
 print(f"{sum(p.numel() for p in model.network.parameters()):,} parameters, saved in {run.model_file()}")
 print(f"{records[-1]['step']:,} steps of {settings.batch} images, {records[-1]['epoch']:.1f} epochs")

@@ -231,7 +231,7 @@ weights = torch.linspace(0, 1, 7)
 through = decode(model, torch.stack([slerp(codes[0], codes[1], float(weight)) for weight in weights]))
 mixed = torch.stack([torch.lerp(*normalise(pair), float(weight)) for weight in weights])
 show(
-    figures.interpolation([("through\nnoise", quantise(through)), ("pixel by\npixel", quantise(mixed))]),
+    figures.picture_rows([("through\nnoise", quantise(through)), ("pixel by\npixel", quantise(mixed))]),
     "From one held-out digit to another. Above: through the latent noise of the flow, every image on the way "
     "is made by the "
     "model. Below: the plain average of the pixels.",

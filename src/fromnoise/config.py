@@ -80,6 +80,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "ema": (0, 0.999999),
     "log_every": (1, INFINITY),
     "checkpoint_every": (1, INFINITY),
+    "evaluate_every": (1, INFINITY),
     "m": (1, INFINITY),
 }
 BUDGETS = ("minutes", "epochs", "steps")

@@ -83,7 +83,7 @@ def test_more_steps_than_the_schedule_has_are_refused():
     ("call", "message"),
     [
         (lambda: levels_by("cosine", 5), "'cosine'.*karras, logsnr, t"),
-        (lambda: sampler(SamplerSettings("euler")), "'euler'.*ancestral, ddim, dpm"),
+        (lambda: sampler(SamplerSettings("euler")), "'euler'.*ancestral, ddim, heun, ipndm, dpm"),
         (lambda: sampler(SamplerSettings("ancestral", variance="learned")), "'learned'.*posterior, forward"),
         (lambda: sampler(SamplerSettings("ddim", eta=1.5)), "eta.*1.5"),
         (lambda: sampler(SamplerSettings("ddim", eta=-0.1)), "eta.*-0.1"),

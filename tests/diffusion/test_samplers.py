@@ -1,5 +1,6 @@
 """For Gaussian data the ideal denoiser is linear, so that a whole sampler is one matrix, worked out here by hand."""
 
+import dataclasses
 import math
 from itertools import pairwise
 
@@ -23,7 +24,9 @@ METHODS = {
     "ddim, eta 1": SamplerSettings("ddim", eta=1.0),
     "dpm++": SamplerSettings("dpm++"),
 }
-DETERMINISTIC = ("ddim", "dpm++")
+FEW_STEPS = {name: SamplerSettings(name) for name in ("heun", "ipndm", "dpm++3m", "unipc")}  # more in test_steps
+ALL = METHODS | FEW_STEPS
+DETERMINISTIC = ("ddim", "dpm++", *FEW_STEPS)
 
 
 def float64(values):
@@ -38,8 +41,8 @@ COVARIANCES = {
 }
 
 
-def levels_by(spacing, n, table=TABLE, scale=1.0):
-    return levels_for(SamplerSettings(sampling_steps=n, spacing=spacing), table, scale)
+def levels_by(spacing, n, table=TABLE, method="dpm++"):
+    return levels_for(dataclasses.replace(ALL[method], sampling_steps=n, spacing=spacing), table)
 
 
 def no_noise(k):
@@ -98,13 +101,13 @@ def test_every_sampler_is_the_linear_map_worked_out_by_hand(ideal, method, covar
     torch.testing.assert_close(got, map_by_hand(settings, covariance, levels), rtol=0, atol=1e-10)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ALL)
 def test_the_datas_mean_goes_through_as_it_is(ideal, randn, method):
-    levels, covariance = levels_by("t", 12), COVARIANCES["coloured"]
+    levels, covariance = levels_by("t", 12, method=method), COVARIANCES["coloured"]
 
     def end(mean):
         start = randn(4, 3) + mean * level.signal(levels[0])
-        return sampler(METHODS[method])(ideal(covariance, mean), start, levels, lambda k: randn(4, 3, seed=1 + k))
+        return sampler(ALL[method])(ideal(covariance, mean), start, levels, lambda k: randn(4, 3, seed=1 + k))
 
     torch.testing.assert_close(end(5.0), end(0.0) + 5, rtol=0, atol=1e-11)
 
@@ -172,7 +175,7 @@ def test_ddim_with_eta_one_is_ancestral_with_posterior_variance(curved, randn, s
     torch.testing.assert_close(*ends, rtol=1e-11, atol=1e-11)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ALL)
 def test_noise_is_asked_for_once_a_step_but_not_at_the_last_and_never_without_need(ideal, randn, method):
     asked, seen = [], []
 
@@ -181,15 +184,19 @@ def test_noise_is_asked_for_once_a_step_but_not_at_the_last_and_never_without_ne
         asked.append(k)
         return randn(2, 1, seed=k)
 
-    sampler(METHODS[method])(ideal(COVARIANCES["unit"]), randn(2, 1), levels_by("t", 6), noise, seen.append)
+    sampler(ALL[method])(ideal(COVARIANCES["unit"]), randn(2, 1), levels_by("t", 6, method=method), noise, seen.append)
     assert asked == ([] if method in DETERMINISTIC else [0, 1, 2, 3, 4])
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ALL)
 def test_the_end_is_the_last_estimate_of_the_data(ideal, randn, method):
     visits = []
-    end = sampler(METHODS[method])(
-        ideal(COVARIANCES["wide"]), randn(3, 1), levels_by("t", 6), lambda k: randn(3, 1, seed=k), visits.append
+    end = sampler(ALL[method])(
+        ideal(COVARIANCES["wide"]),
+        randn(3, 1),
+        levels_by("t", 6, method=method),
+        lambda k: randn(3, 1, seed=k),
+        visits.append,
     )
     torch.testing.assert_close(end, visits[-1].x0, rtol=0, atol=1e-13)
 
@@ -208,11 +215,11 @@ def test_pure_noise_is_a_start_for_a_network_that_predicts_v(method, scale):
     torch.testing.assert_close(got, map_by_hand(settings, covariance, levels), rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ALL)
 def test_pure_noise_is_no_start_for_a_network_that_predicts_eps(curved, randn, method):
     table = schedule("linear", 60, zero_terminal_snr=True)
     with pytest.raises(UserError, match="pure noise"):
-        sampler(METHODS[method])(curved(table), randn(2, 1, 3, 3), levels_by("t", 12, table), no_noise)
+        sampler(ALL[method])(curved(table), randn(2, 1, 3, 3), levels_by("t", 12, table, method=method), no_noise)
 
 
 @pytest.mark.parametrize("variance", ["posterior", "forward"])
@@ -301,10 +308,10 @@ def test_dpm_solver_steps_are_diffusers_dpm_solver(curved, randn, n, ours, their
     torch.testing.assert_close(got, x, rtol=2e-4, atol=2e-4)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ALL)
 def test_the_callback_sees_every_state_and_estimate(curved, randn, method):
-    denoiser, start, levels, visits = curved(TABLE), randn(2, 1, 3, 3), levels_by("t", 5), []
-    sampler(METHODS[method])(denoiser, start, levels, lambda k: randn(2, 1, 3, 3, seed=1 + k), visits.append)
+    denoiser, start, levels, visits = curved(TABLE), randn(2, 1, 3, 3), levels_by("t", 5, method=method), []
+    sampler(ALL[method])(denoiser, start, levels, lambda k: randn(2, 1, 3, 3, seed=1 + k), visits.append)
     assert [visit.k for visit in visits] == [0, 1, 2, 3, 4]
     assert {visit.steps for visit in visits} == {5}
     assert [visit.logsnr.item() for visit in visits] == levels[:-1].tolist()
@@ -313,12 +320,12 @@ def test_the_callback_sees_every_state_and_estimate(curved, randn, method):
         assert torch.equal(visit.x0, denoiser(visit.x, visit.logsnr)[0])
         assert torch.equal(visit.noise, denoiser(visit.x, visit.logsnr)[1])
     # each state is where a sampler started at the one before would go
-    if method != "dpm++":
+    if ALL[method].sampler in ("ancestral", "ddim"):
         for now, then in pairwise(visits):
             seen = []
             pair = torch.stack([now.logsnr, then.logsnr, levels[-1]])
             draw = randn(2, 1, 3, 3, seed=1 + now.k)
-            sampler(METHODS[method])(denoiser, now.x, pair, lambda k, draw=draw: draw, seen.append)
+            sampler(ALL[method])(denoiser, now.x, pair, lambda k, draw=draw: draw, seen.append)
             torch.testing.assert_close(seen[1].x, then.x, rtol=0, atol=0)
 
 
@@ -333,12 +340,12 @@ def test_clipping_keeps_the_estimate_in_range_and_the_pair_whole(ideal, randn):
         torch.testing.assert_close(made, visit.x, rtol=0, atol=1e-13)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ALL)
 def test_float32_data_stay_float32_and_follow_float64(ideal, randn, method):
-    levels, seen = levels_by("karras", 10), []
+    levels, seen = levels_by("karras", 10, method=method), []
 
     def run(dtype):
-        return sampler(METHODS[method])(
+        return sampler(ALL[method])(
             ideal(COVARIANCES["coloured"]),
             randn(4, 3).to(dtype),
             levels,
@@ -352,15 +359,15 @@ def test_float32_data_stay_float32_and_follow_float64(ideal, randn, method):
     torch.testing.assert_close(single.double(), double, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ALL)
 def test_a_row_does_not_depend_on_the_rows_beside_it(curved, randn, method):
-    levels, x = levels_by("t", 5), randn(3, 1, 3, 3)
+    levels, x = levels_by("t", 5, method=method), randn(3, 1, 3, 3)
 
     def run(rows):
-        return sampler(METHODS[method])(curved(TABLE), x[rows], levels, lambda k: randn(3, 1, 3, 3, seed=1 + k)[rows])
+        return sampler(ALL[method])(curved(TABLE), x[rows], levels, lambda k: randn(3, 1, 3, 3, seed=1 + k)[rows])
 
     torch.testing.assert_close(run(slice(1, 2)), run(slice(None))[1:2], rtol=0, atol=1e-13)
 
 
 def test_every_sampler_is_tested_here():
-    assert {settings.sampler for settings in METHODS.values()} == set(SAMPLERS)
+    assert {settings.sampler for settings in ALL.values()} == set(SAMPLERS)

@@ -1,37 +1,75 @@
+import contextlib
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
+from accelerate.state import AcceleratorState
+
+from fromnoise.faces import cli
+
+
+def in_a_process_of_its_own(*words, cwd, code=0, environment=None, program=("-m", "fromnoise.faces.cli")):
+    done = subprocess.run(
+        [sys.executable, *program, *map(str, words)],
+        cwd=cwd,
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=1800,  # slow CPUs take several minutes for the slow tests
+        check=False,
+    )
+    assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+@contextlib.contextmanager
+def no_device_chosen():
+    """Accelerate chooses the device once a process: within, and after, it has not yet chosen any."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    try:
+        yield
+    finally:
+        AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def in_this_process(*words, cwd, code=0, environment=None):
+    words = list(map(str, words))
+    with (
+        contextlib.chdir(cwd),
+        contextlib.redirect_stdout(io.StringIO()) as out,
+        contextlib.redirect_stderr(io.StringIO()) as err,
+        mock.patch.dict(os.environ, environment or {}),
+        mock.patch.object(sys, "argv", ["fromnoise", *words]),
+        no_device_chosen(),
+    ):
+        returned = cli.main(words)
+    done = subprocess.CompletedProcess(words, returned, out.getvalue(), err.getvalue())
+    assert returned == code, f"exit {returned}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+@pytest.fixture(scope="session")
+def process():
+    """The real command line in a process of its own: process("run", "--preset", "tiny", cwd=..., code=0)."""
+    return in_a_process_of_its_own
 
 
 @pytest.fixture(scope="session")
 def fromnoise():
-    """The real command line in a process of its own: fromnoise("run", "--preset", "tiny", cwd=..., code=0)."""
-
-    def call(*words, cwd, code=0, environment=None, program=("-m", "fromnoise.faces.cli")):
-        done = subprocess.run(
-            [sys.executable, *program, *map(str, words)],
-            cwd=cwd,
-            env={**os.environ, **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=1800,  # slow CPUs take several minutes for the slow tests
-            check=False,
-        )
-        assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done
-
-    return call
+    """The same command line in this process, without the seconds that a new one spends on imports."""
+    return in_this_process
 
 
 @pytest.fixture(scope="session")
-def finished(fromnoise, tmp_path_factory):
+def finished(process, tmp_path_factory):
     """A folder with a finished tiny run in it, as `run`."""
     place = tmp_path_factory.mktemp("finished")
-    fromnoise("run", "--preset", "tiny", "--out", "run", cwd=place)
+    process("run", "--preset", "tiny", "--out", "run", cwd=place)
     return place
 
 

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fromnoise.evaluation.score import SCHEMA
 
-def test_a_run_is_scored_as_it_scored_itself(finished, fromnoise, tmp_path):
-    done = fromnoise(
+
+def test_a_run_is_scored_as_it_scored_itself(finished, process, tmp_path):
+    done = process(
         "evaluate", "--generated", finished / "run", "--reference", "digits:heldout", "--json", "-", cwd=tmp_path
     )
     ours = json.loads(done.stdout)
@@ -20,8 +22,8 @@ def test_a_run_is_scored_as_it_scored_itself(finished, fromnoise, tmp_path):
 
 def test_every_metric_is_in_a_runs_report_and_in_its_table(finished, fromnoise):
     report = json.loads((finished / "run" / "report.json").read_text())
-    assert report["schema"] == 2
-    assert set(report) == {"schema", "metrics", "copies", "protocol", "notes", "run"}
+    assert report["schema"] == SCHEMA
+    assert set(report) == {"schema", "metrics", "copies", "protocol", "notes", "likelihood", "run"}
     metrics = report["metrics"]
     for name in ("kid", "precision", "recall", "density", "coverage"):
         entry = metrics[name]
@@ -96,13 +98,24 @@ def test_a_run_whose_images_are_gone_is_scored_without_copycat(fromnoise, tmp_pa
     assert score["metrics"]["fid"]["value"] == ours["metrics"]["fid"]["value"]
 
 
+def test_a_floor_that_was_all_trained_on_is_none(finished, fromnoise):
+    words = ("--generated", "run", "--reference", "digits:heldout", "--train", "digits:val", "--json", "-")
+    report = json.loads(fromnoise("evaluate", *words, cwd=finished).stdout)
+    assert report["metrics"]["fid"]["floor"] is None
+    assert any(note.startswith("no floor") for note in report["notes"])
+
+
 def test_an_export_is_true_to_the_byte_and_reads_back_with_its_classes(fromnoise, tmp_path):
-    fromnoise("data", "export", "digits:heldout", "out", "--by-class", cwd=tmp_path)
+    fromnoise("data", "export", "digits:heldout", "out", "--n", "200", "--by-class", cwd=tmp_path)
     from fromnoise.data import digits, folder
 
-    back, real = folder.load(tmp_path / "out"), digits.load("heldout")
+    back, real = folder.load(tmp_path / "out"), digits.load("heldout").draw(200, 0)
+
+    def labelled(images):
+        return {(image.tobytes(), int(k)) for image, k in zip(images.images.numpy(), images.labels, strict=True)}
+
     assert back.classes == 10
-    assert {image.numpy().tobytes() for image in back.images} == {image.numpy().tobytes() for image in real.images}
+    assert labelled(back) == labelled(real)
 
 
 def test_the_mnist_test_set_is_exported_whole(fromnoise, mnist_root, tmp_path):
@@ -129,6 +142,13 @@ def test_the_mnist_test_set_is_exported_whole(fromnoise, mnist_root, tmp_path):
     (("--generated", "nowhere", "--reference", "digits:heldout"), "neither a data set"),
     (("--generated", "empty", "--reference", "digits:heldout"), "holds no .png"),
     (("--generated", "bad", "--reference", "digits:heldout"), "cannot be read as an image"),
+    (("--generated", "mixed", "--reference", "digits:heldout"), "1.png is 9×8 where 0.png is 8×8; make them one size"),
+    (("--generated", "deep", "--reference", "digits:heldout"), "has pixel format I;16; 8-bit grey or RGB is needed"),
+    (("--generated", "floats.npz", "--reference", "digits:heldout"), "is float64 (60, 8, 8); images must be uint8"),
+    (("--generated", "digits:val", "--reference", "empty"), "holds no .png"),
+    (("--generated", "digits:val", "--reference", "digits:heldout", "--train", "bad"), "cannot be read as an image"),
+    (("--generated", "digits:val", "--reference", "digits:heldout", "--floor", "deep"), "has pixel format I;16"),
+    (("--generated", "colour.npz", "--reference", "digits:heldout", "--features", "pixels"), "must be of one size"),
     (("--generated", "digits:test", "--reference", "digits:heldout"), "there is no part 'test'"),
     (("--generated", "digits:val", "--reference", "digits:heldout", "--n", "49"), "needs at least 50"),
     (("--generated", "digits:val", "--reference", "digits:heldout", "--n", "4000"), "cannot draw 4000"),
@@ -138,14 +158,44 @@ def test_the_mnist_test_set_is_exported_whole(fromnoise, mnist_root, tmp_path):
     (("--generated", "digits:val", "--reference", "mnist:test", "--data-root", "empty"), "put its four IDX files"),
 ])  # fmt: skip
 def test_nonsense_is_one_line_exit_code_2_and_writes_nothing(fromnoise, tmp_path, words, message):
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "bad").mkdir()
+    for name in ("empty", "bad", "mixed", "deep"):
+        (tmp_path / name).mkdir()
     (tmp_path / "bad" / "x.png").write_bytes(b"not a picture")
+    for k in range(2):
+        Image.fromarray(np.zeros((8 + k, 8), dtype=np.uint8)).save(tmp_path / "mixed" / f"{k}.png")
+    Image.fromarray(np.zeros((8, 8), dtype=np.uint16)).save(tmp_path / "deep" / "x.png")
+    np.savez(tmp_path / "floats.npz", np.zeros((60, 8, 8)))
+    np.savez(tmp_path / "colour.npz", np.zeros((60, 8, 8, 3), dtype=np.uint8))
     offline = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
     refused = fromnoise("evaluate", *words, "--json", "out.json", cwd=tmp_path, code=2, environment=offline)
     assert message in refused.stderr
     assert refused.stderr.strip().splitlines()[-1].startswith("fromnoise: ")
     assert not (tmp_path / "out.json").exists()
+
+
+def test_features_that_are_not_finite_are_refused(fromnoise, tmp_path, monkeypatch):
+    from fromnoise.evaluation import features
+
+    broken = features.Features("pixels", 0, "", lambda images: images.flatten(1) / 0.0)
+    monkeypatch.setattr(features, "pixels", lambda: broken)
+    words = ("--generated", "digits:val", "--reference", "digits:heldout", "--features", "pixels", "--json", "out.json")
+    refused = fromnoise("evaluate", *words, cwd=tmp_path, code=2)
+    assert refused.stderr == "fromnoise: pixels: some features are not finite\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_images_of_another_size_and_colour_are_scored_and_the_report_tells_how(fromnoise, tmp_path):
+    random = np.random.default_rng(0)
+    np.savez(tmp_path / "mine.npz", random.integers(0, 255, (60, 16, 20, 3), dtype=np.uint8))
+    words = ("--generated", "mine.npz", "--reference", "digits:heldout", "--train", "digits", "--json", "-")
+    report = json.loads(fromnoise("evaluate", *words, cwd=tmp_path).stdout)
+    assert report["copies"] is None
+    assert "copies were not looked for: generated, training and reference images differ in shape" in report["notes"]
+    protocol = report["protocol"]
+    assert protocol["generated"]["shape"] == [3, 16, 20]
+    assert protocol["reference"]["shape"] == protocol["floor"]["shape"] == [1, 16, 20]
+    assert protocol["features"]["colour"] == "luminance"
+    assert protocol["resizing"].startswith("bilinear, antialiased")
 
 
 def test_the_doctor_looks(fromnoise, tmp_path):

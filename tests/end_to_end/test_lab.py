@@ -40,14 +40,14 @@ def test_a_notebook_runs_top_to_bottom_in_jupyter(place, number, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_page_without_jupyter(fromnoise, place):
-    done = fromnoise("lab", "--quick", "--only", "1", "4", "--out", "page", cwd=place, environment=OFFLINE)
+def test_the_page_without_jupyter(process, place):
+    done = process("lab", "--quick", "--only", "1", "4", "--out", "page", cwd=place, environment=OFFLINE)
     assert done.stdout == f"page{os.sep}index.html\n"
     page = (place / "page" / "index.html").read_text()
     figures = sorted((place / "page" / "figures").iterdir())
     assert page.count("<img ") == len(figures) >= 6
     assert all(f'src="figures/{figure.name}"' in page for figure in figures)
-    again = fromnoise("lab", "--quick", "--only", "1", "--out", "page", cwd=place, code=2)
+    again = process("lab", "--quick", "--only", "1", "--out", "page", cwd=place, code=2)
     assert "already there" in again.stderr
 
 

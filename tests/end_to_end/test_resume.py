@@ -79,33 +79,33 @@ def undisturbed(fromnoise, tmp_path_factory):
 
 
 @pytest.mark.parametrize("moment", KILLS)
-def test_a_killed_training_goes_on_to_the_same_bits(undisturbed, fromnoise, tmp_path, moment):
+def test_a_killed_training_goes_on_to_the_same_bits(undisturbed, process, fromnoise, tmp_path, moment):
     program = ("-c", KILLER.format(kill=KILLS[moment]))
-    fromnoise(*WORDS, cwd=tmp_path, code=-signal.SIGKILL, program=program)
+    process(*WORDS, cwd=tmp_path, code=-signal.SIGKILL, program=program)
     fromnoise(*WORDS, cwd=tmp_path)
     assert_same(undisturbed, tmp_path)
     assert not list((tmp_path / "run").rglob(".*"))
 
 
-def test_ctrl_c_saves_leaves_cleanly_and_goes_on_to_the_same_bits(undisturbed, fromnoise, tmp_path):
+def test_ctrl_c_saves_leaves_cleanly_and_goes_on_to_the_same_bits(undisturbed, process, tmp_path):
     slow = KILLER.format(kill="") .replace(
         "sys.exit", "real = trainer.Trainer._train_step\n"
         "def step(self):\n    import time; time.sleep(0.2); return real(self)\n"
         "trainer.Trainer._train_step = step\nsys.exit"
     )  # fmt: skip
-    process = subprocess.Popen(
+    training = subprocess.Popen(
         [sys.executable, "-c", slow, *WORDS], cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
     )
     deadline = time.time() + 120
     while not (tmp_path / "run" / "log.jsonl").exists() or not log(tmp_path):
         assert time.time() < deadline
-        assert process.poll() is None
+        assert training.poll() is None
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
+    training.send_signal(signal.SIGINT)
+    _, said = training.communicate(timeout=60)
+    assert training.returncode == 130
     assert "the same command goes on from there" in said
     assert "Traceback" not in said
-    done = fromnoise(*WORDS, cwd=tmp_path)
+    done = process(*WORDS, cwd=tmp_path)
     assert "going on from step" in done.stderr
     assert_same(undisturbed, tmp_path)

@@ -1,9 +1,13 @@
 import json
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from fromnoise.evaluation import inception
+from fromnoise.evaluation.features import Features
 
 
 def test_one_command_goes_from_data_to_report(finished):
@@ -48,9 +52,9 @@ def test_a_run_without_its_report_makes_it_again_and_the_same(finished, fromnois
     assert json.loads(report.read_text())["metrics"] == before["metrics"]
 
 
-def test_other_settings_in_the_same_folder_are_refused(finished, fromnoise, snapshot):
+def test_other_settings_in_the_same_folder_are_refused(finished, process, snapshot):
     before = snapshot(finished)
-    refused = fromnoise("run", "--preset", "tiny", "--out", "run", "--batch", "8", cwd=finished, code=2)
+    refused = process("run", "--preset", "tiny", "--out", "run", "--batch", "8", cwd=finished, code=2)
     assert "batch: 8, 16" in refused.stderr
     assert snapshot(finished) == before
 
@@ -63,14 +67,14 @@ def test_dry_run_prints_the_configuration_and_writes_nothing(tmp_path, fromnoise
     assert not list(tmp_path.iterdir())
 
 
-def test_help_answers_within_a_second(tmp_path, fromnoise):
-    for words in (("--help",), ("run", "--help"), ("--version",)):
-        seconds = []
-        for _ in range(3):
-            start = time.perf_counter()
-            fromnoise(*words, cwd=tmp_path)
-            seconds.append(time.perf_counter() - start)
-        assert min(seconds) < 1.0
+@pytest.mark.parametrize("words", [("--help",), ("run", "--help"), ("--version",)])
+def test_help_answers_within_a_second(tmp_path, process, words):
+    def seconds():
+        start = time.perf_counter()
+        process(*words, cwd=tmp_path)
+        return time.perf_counter() - start
+
+    assert any(seconds() < 1.0 for _ in range(3))
 
 
 def test_own_images_in_colour_and_not_square(tmp_path, fromnoise):
@@ -89,6 +93,21 @@ def test_own_images_in_colour_and_not_square(tmp_path, fromnoise):
         assert drawn["labels"].tolist() == [1, 1, 1]
 
 
+def test_inceptions_weights_may_lie_anywhere(tmp_path, fromnoise, monkeypatch):
+    asked = []
+
+    def load(device, weights, say):
+        asked.append(weights)
+        return Features("inception", 16, "0" * 64, lambda images: images.float().mean((1, 2)))
+
+    monkeypatch.setattr(inception, "load", load)
+    words = ("--preset", "tiny", "--steps", "2", "--n", "50", "--features", "inception", "--out", "run")
+    fromnoise("run", *words, "--inception-weights", "mine.pt", cwd=tmp_path)
+    assert asked == [Path("mine.pt")] * 2  # before the training, and to score
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["protocol"]["features"]["name"] == "inception"
+
+
 def test_too_few_images_to_score_are_refused_before_training(tmp_path, fromnoise):
     np.savez(tmp_path / "few.npz", np.random.default_rng(0).integers(0, 255, (80, 16, 16), dtype=np.uint8))
     refused = fromnoise(
@@ -105,6 +124,8 @@ def test_too_few_images_to_score_are_refused_before_training(tmp_path, fromnoise
     (("--m", "3001"), "cannot draw 3001"),
     (("--n", "49"), "needs at least 50"),
     (("--features", "clip"), "choose one of: digits"),
+    (("--features", "inception", "--inception-weights", "file"), "file is not Inception"),
+    (("--inception-weights", "file"), "not for digits"),
     (("--preset", "slow"), "fast, chapter, tiny"),
     (("--steps", "3", "--minutes", "1"), "give one budget"),
     (("--channels", "12", "16"), "multiple of 8"),

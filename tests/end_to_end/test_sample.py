@@ -44,6 +44,8 @@ def test_any_way_to_name_a_model_will_do(finished, fromnoise, tmp_path, source):
 @pytest.mark.parametrize("words", [
     ("--sampler", "ancestral", "--spacing", "t", "--steps", "7", "--variance", "forward"),
     ("--sampler", "ddim", "--eta", "0.5", "--steps", "3", "--clip-x0", "True"),
+    ("--sampler", "heun", "--steps", "4"),
+    ("--sampler", "unipc", "--steps", "4", "--spacing", "logsnr"),
     ("--guidance", "2", "--label", "3"),
 ])  # fmt: skip
 def test_every_sampler_option_reaches_the_images(finished, fromnoise, tmp_path, words):
@@ -51,6 +53,14 @@ def test_every_sampler_option_reaches_the_images(finished, fromnoise, tmp_path, 
     fromnoise(*common, "--out", "plain.npz", cwd=tmp_path)
     fromnoise(*common, "--out", "other.npz", *words, cwd=tmp_path)
     assert not np.array_equal(array(tmp_path / "plain.npz"), array(tmp_path / "other.npz"))
+
+
+def test_another_sampler_does_not_inherit_ddims_noise(fromnoise, tmp_path):
+    fromnoise(
+        "train", "--preset", "tiny", "--steps", "1", "--sampler", "ddim", "--eta", "1", "--out", "run", cwd=tmp_path
+    )
+    fromnoise("sample", "run", "--n", "1", "--sampler", "dpm++", "--out", "one.npz", cwd=tmp_path)
+    assert (tmp_path / "one.npz").is_file()
 
 
 def test_an_existing_file_is_not_replaced_unless_asked(finished, fromnoise, tmp_path):

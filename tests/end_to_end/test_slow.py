@@ -9,28 +9,28 @@ from safetensors.torch import load_file
 pytestmark = pytest.mark.slow
 
 
-def test_the_chapters_recipe_runs_with_its_113_million_parameters(fromnoise, tmp_path):
-    fromnoise("train", "--preset", "chapter", "--steps", "2", "--out", "chapter", cwd=tmp_path)
+def test_the_chapters_recipe_runs_with_its_113_million_parameters(process, tmp_path):
+    process("train", "--preset", "chapter", "--steps", "2", "--out", "chapter", cwd=tmp_path)
     model = tmp_path / "chapter" / "checkpoints" / "000002" / "model.safetensors"
     assert sum(tensor.numel() for tensor in load_file(model).values()) == pytest.approx(113.7e6, rel=5e-4)
-    fromnoise("sample", model, "--n", "1", "--steps", "2", "--out", "one.npz", "--precision", "fp32", cwd=tmp_path)
-    refused = fromnoise(
+    process("sample", model, "--n", "1", "--steps", "2", "--out", "one.npz", "--precision", "fp32", cwd=tmp_path)
+    refused = process(
         "sample", model, "--n", "1", "--steps", "5", "--spacing", "karras", "--precision", "fp32", "--out", "x.png",
         cwd=tmp_path, code=2,
     )  # fmt: skip
     assert "--spacing t" in refused.stderr
 
 
-def test_a_compiled_training_learns_the_same_and_resumes_to_the_bit(fromnoise, tmp_path):
+def test_a_compiled_training_learns_the_same_and_resumes_to_the_bit(process, tmp_path):
     words = ("train", "--preset", "tiny", "--checkpoint-every", "5")
-    fromnoise(*words, "--steps", "10", "--compile", "off", "--out", "eager", cwd=tmp_path)
-    fromnoise(*words, "--steps", "10", "--compile", "on", "--out", "whole", cwd=tmp_path)
-    fromnoise(*words, "--steps", "10", "--compile", "on", "--out", "pieces", cwd=tmp_path)
+    process(*words, "--steps", "10", "--compile", "off", "--out", "eager", cwd=tmp_path)
+    process(*words, "--steps", "10", "--compile", "on", "--out", "whole", cwd=tmp_path)
+    process(*words, "--steps", "10", "--compile", "on", "--out", "pieces", cwd=tmp_path)
     last = tmp_path / "pieces" / "checkpoints" / "000010"
     for file in last.iterdir():
         file.unlink()
     last.rmdir()
-    assert "going on from step 5" in fromnoise(
+    assert "going on from step 5" in process(
         *words, "--steps", "10", "--compile", "on", "--out", "pieces", cwd=tmp_path
     ).stderr  # fmt: skip
     eager, whole, pieces = (
@@ -64,22 +64,36 @@ sys.exit(cli.main(sys.argv[1:]))
 """
 
 
-def test_two_processes_agree_on_steps_checkpoints_and_weights(fromnoise, tmp_path):
+def test_two_processes_agree_on_steps_checkpoints_and_weights(process, tmp_path):
     (tmp_path / "two.py").write_text(TWO)
     launch = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "two.py")
-    words = ("train", "--preset", "tiny", "--minutes", "0.2", "--device", "cpu", "--out", "two")
-    done = fromnoise(*words, cwd=tmp_path, program=launch)
+    words = (
+        "train",
+        "--preset",
+        "tiny",
+        "--minutes",
+        "0.2",
+        "--device",
+        "cpu",
+        "--evaluate-every",
+        "20",
+        "--out",
+        "two",
+    )
+    done = process(*words, cwd=tmp_path, program=launch)
     assert done.stderr.count("processes 2 alike True") == 1
     assert done.stderr.count("0.2 minutes are") == 1
-    steps = sorted(int(path.name) for path in (tmp_path / "two" / "checkpoints").iterdir())
+    steps = sorted(int(path.name) for path in (tmp_path / "two" / "checkpoints").glob("0*"))
     records = [json.loads(line) for line in (tmp_path / "two" / "log.jsonl").read_text().splitlines()]
     assert len(steps) == 2  # one when the number of steps was fixed, one at the end
     assert records[-1]["step"] == steps[-1]
+    looks = [json.loads(line)["step"] for line in (tmp_path / "two" / "evaluations.jsonl").read_text().splitlines()]
+    assert looks == [*range(20, steps[-1], 20), steps[-1]]  # by one of the two
 
 
-def test_a_minute_of_training_is_on_its_way_to_digits(fromnoise, tmp_path):
+def test_a_minute_of_training_is_on_its_way_to_digits(process, tmp_path):
     words = ("--data", "digits", "--steps", "150", "--compile", "off", "--n", "500", "--out", "run")
-    fromnoise("run", *words, cwd=tmp_path)
+    process("run", *words, cwd=tmp_path)
     fid = json.loads((tmp_path / "run" / "report.json").read_text())["metrics"]["fid"]
     assert fid["n"] == fid["floor"]["n"] == fid["copycat"]["n"] == 500
     assert fid["value"] < 20  # measured 11; noise is beyond 100

@@ -11,7 +11,7 @@ from fromnoise.data import digits, idx
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.evaluation import copies
-from fromnoise.evaluation.copies import CopyGuard, copy_test, nearest, tail_p_value
+from fromnoise.evaluation.copies import copy_test, nearest, tail_p_value
 from fromnoise.evaluation.features import features
 
 NONE = "no sign of copying"
@@ -362,46 +362,3 @@ def test_the_verdict_names_the_greatest_share_among_the_spaces_that_tell(share, 
 
     verdict = copies._verdict([space(True, 0.01), space(True, share), space(False, 1.0)])
     assert verdict == f"copying: {told} % of the images lie closer to the training set than 99 % of held-out images do"
-
-
-# The guard
-
-
-@pytest.mark.parametrize("with_held_out", [True, False])
-def test_the_guard_takes_copies_and_one_fresh_image_in_a_hundred(parts, with_held_out):
-    train, held_out, fresh = parts
-    guard = CopyGuard.of(train, held_out if with_held_out else None)
-    assert guard.is_copy(train.images[:200]).all()
-    assert guard.is_copy(noisy(train.images[:200])).float().mean() > 0.99
-    taken = guard.is_copy(fresh)
-    assert taken.dtype == torch.bool
-    assert 0 < taken.float().mean() < 0.025
-    assert torch.equal(guard.is_copy(fresh[:3]), taken[:3])
-
-
-def test_the_guards_threshold_is_the_tests(parts):
-    train, held_out, fresh = parts
-    taken = CopyGuard.of(train, of(torch.cat([held_out.images, train.images[:50]]))).is_copy(fresh)
-    assert copy_test(of(fresh), train, held_out)["pixels"]["closer"]["share"] == taken.double().mean()
-
-
-def test_a_guard_with_features_takes_what_either_takes(parts):
-    train, held_out, fresh = (images[:400] for images in (parts[0].images, parts[1].images, parts[2]))
-
-    def columns(images):
-        return images.float().mean(dim=2).flatten(1)
-
-    one, both = CopyGuard.of(of(train), of(held_out)), CopyGuard.of(of(train), of(held_out), columns)
-    moved = torch.roll(train, 1, dims=2)  # down, which leaves the means of columns as they are
-    assert one.is_copy(moved).float().mean() < 0.5
-    assert both.is_copy(moved).float().mean() > 0.9
-    assert not (one.is_copy(fresh) & ~both.is_copy(fresh)).any()
-
-
-def test_what_a_guard_cannot_tell_is_refused():
-    with pytest.raises(UserError, match="49 images are too few"):
-        CopyGuard.of(of(some(49)))
-    with pytest.raises(UserError, match="all alike"):
-        CopyGuard.of(of(some(1).repeat(60, 1, 1, 1)))
-    with pytest.raises(ValueError, match="do not fit training images"):
-        CopyGuard.of(of(some(60))).is_copy(some(3, (1, 5, 6)))

@@ -43,6 +43,13 @@ def test_features_do_not_depend_on_the_batch():
     assert whole.shape == (70, 64)
 
 
+def test_features_do_not_depend_on_how_images_lie_in_memory():
+    images = digits.load("val").images[:64]
+    other = images.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format).permute(0, 3, 1, 2)
+    assert other.stride() != images.stride()
+    assert torch.equal(features("digits")(other), features("digits")(images))
+
+
 @pytest.mark.parametrize("lengths", [(70,), (1, 2, 67), (30, 0, 30, 10), (7,) * 10])
 def test_a_stream_is_cut_into_the_same_batches_whatever_its_parts_are(lengths):
     images = digits.load("val").images[:70]
@@ -66,6 +73,13 @@ def test_a_stream_holds_no_more_than_a_batch_and_a_part():
         seen += len(part)
         assert taken - seen < 5
     assert seen == 500
+
+
+def test_features_are_the_packaged_networks():
+    images = resize(digits.load("val").images[:70], (32, 32))
+    with torch.inference_mode():
+        expected = digit_network.packaged().features(normalise(images))
+    torch.testing.assert_close(features("digits")(images), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_features_are_those_of_the_resized_digit():

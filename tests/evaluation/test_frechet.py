@@ -3,6 +3,7 @@ import pytest
 import torch
 from scipy import linalg
 
+from fromnoise.data import spool
 from fromnoise.evaluation.frechet import Moments, Sums, distance
 
 
@@ -82,6 +83,16 @@ def test_batches_do_not_change_the_moments(sizes):
         sums.add(part)
     np.testing.assert_allclose(sums.moments().mean, x.mean(0), rtol=1e-13)
     np.testing.assert_allclose(sums.moments().covariance, np.cov(x.numpy(), rowvar=False), rtol=1e-9, atol=1e-9)
+
+
+def test_blocks_and_a_choice_of_rows_do_not_change_the_moments(monkeypatch):
+    x, rows = gaussian(500, 8, 7) + 1e4, np.random.default_rng(0).permutation(500)[:300]
+    whole, some = Moments.of(x), Moments.of(x[rows])
+    monkeypatch.setattr(spool, "BLOCK", 7 * 8 * 8)
+    for one, other in ((Moments.of(x), whole), (Moments.of(x, rows), some)):
+        assert one.n == other.n
+        np.testing.assert_allclose(one.mean, other.mean, rtol=1e-13)
+        np.testing.assert_allclose(one.covariance, other.covariance, rtol=1e-9, atol=1e-9)
 
 
 def test_values_that_are_not_finite_are_refused():

@@ -152,6 +152,11 @@ def test_a_report_tells_which_weights_these_are(weights):
     assert "bicubic" in extract.resizing
     assert "299×299" in extract.resizing
     assert extract.colour == "RGB; grey repeated"
+
+
+@pytest.mark.slow
+def test_a_score_in_2048_features_is_json_and_says_what_it_lacks(weights):
+    extract = features("inception", inception_weights=weights)
     generated, reference = (ImageSet(f"set {seed}", pictures(50, 1, 28, 28, seed)) for seed in (1, 2))
     report = json.loads(json.dumps(score(Contest(generated, reference), extract)))
     assert report["metrics"]["fid"]["value"] > 0

@@ -1,5 +1,7 @@
+import pytest
 import torch
 
+from fromnoise.data import spool
 from fromnoise.evaluation.features import Features
 from fromnoise.evaluation.remembered import Remembered
 
@@ -43,3 +45,14 @@ def test_equal_bytes_in_another_shape_are_another_image():
     remembered(some)
     remembered(some.reshape(5, 1, 2, 8))
     assert calls == [5, 5]
+
+
+@pytest.mark.parametrize("block", [16, 1 << 30], ids=["in files", "in memory"])
+def test_an_image_that_is_there_twice_is_computed_once(monkeypatch, block):
+    monkeypatch.setattr(spool, "BLOCK", block)
+    extract, calls = recording()
+    remembered, some = Remembered(extract), images(10)
+    rows = [3, 1, 3, 3, 0, 1]
+    assert torch.equal(remembered(some[rows]), some[rows].flatten(1).float()[:, :3])
+    assert torch.equal(remembered(some), some.flatten(1).float()[:, :3])
+    assert calls == [3, 7]

@@ -38,23 +38,36 @@ def projection(name="projection", d=8, known=True):
 
 
 def test_fid_is_the_distance_of_the_features(extract, parts):
-    generated = parts["train"].draw(200, 0)
-    report = score(Contest(generated, parts["heldout"]), extract)
-    expected = distance(Moments.of(extract(generated.images)), Moments.of(extract(parts["heldout"].images)))
+    generated, reference = parts["train"].draw(200, 0), parts["heldout"].draw(300, 0)
+    report = score(Contest(generated, reference), extract)
+    expected = distance(Moments.of(extract(generated.images)), Moments.of(extract(reference.images)))
     assert report["metrics"]["fid"]["value"] == expected
     assert report["metrics"]["fid"]["floor"] is None
     assert any(note.startswith("no floor") for note in report["notes"])
 
 
-def test_floor_and_copycat_stand_beside_it_at_the_same_size(extract, parts):
+def test_floor_and_copycat_stand_beside_it_at_the_same_size(parts):
     noise = ImageSet("noise", torch.randint(0, 256, (200, 1, 28, 28), dtype=torch.uint8))
-    fid = score(Contest(noise, parts["heldout"], parts["val"], parts["train"]), extract)["metrics"]["fid"]
+    contest = Contest(noise, parts["heldout"], parts["val"], parts["train"].draw(500, 0))
+    fid = score(contest, projection())["metrics"]["fid"]
     assert (fid["n"], fid["floor"]["n"], fid["copycat"]["n"]) == (200, 200, 200)
     assert fid["floor"]["draws"] == 5
     assert fid["floor"]["deviation"] > 0
     assert fid["value"] > 20 * fid["floor"]["value"]
     assert fid["ratio"] == fid["value"] / fid["floor"]["value"]
     assert fid["copycat"]["value"] == pytest.approx(fid["floor"]["value"], rel=0.6)
+
+
+def test_the_error_of_the_fid_is_how_far_other_images_move_it():
+    """Darker images against real ones, 40 times anew: the mean of the errors is the deviation of the FIDs."""
+    reports = []
+    for k in range(40):
+        random = torch.Generator().manual_seed(k)
+        sets = [torch.randint(0, most, (200, 1, 8, 8), dtype=torch.uint8, generator=random) for most in (200, 256)]
+        reports.append(score(Contest(*(ImageSet("made up", images) for images in sets)), projection(d=4)))
+    fids = [report["metrics"]["fid"] for report in reports]
+    deviation = torch.tensor([fid["value"] for fid in fids], dtype=torch.float64).std().item()
+    assert sum(fid["error"] for fid in fids) / len(fids) == pytest.approx(deviation, rel=0.3)
 
 
 def test_floors_of_labelled_images_are_drawn_by_class(extract, parts):
@@ -68,10 +81,10 @@ def test_floors_of_labelled_images_are_drawn_by_class(extract, parts):
     assert fids[0]["copycat"]["value"] < 0.2 < fids[1]["copycat"]["value"]
 
 
-def test_a_floor_of_fewer_images_is_said(extract, parts):
-    report = score(Contest(parts["train"].draw(500, 0), parts["heldout"], parts["val"].draw(100, 0)), extract)
+def test_a_floor_of_fewer_images_is_said(parts):
+    report = score(Contest(parts["train"].draw(300, 0), parts["heldout"], parts["val"].draw(100, 0)), projection())
     assert report["metrics"]["fid"]["floor"]["n"] == 100
-    assert any("floor is of 100 images, fewer than the 500" in note for note in report["notes"])
+    assert any("floor is of 100 images, fewer than the 300" in note for note in report["notes"])
 
 
 def test_fewer_images_than_features_is_said(extract, parts):
@@ -91,7 +104,7 @@ def test_fewer_than_fifty_images_are_refused(extract, parts, role):
 
 def test_the_same_seed_gives_the_same_numbers_and_they_are_json(parts):
     extract = projection()
-    contest = Contest(parts["train"].draw(100, 0), parts["heldout"], parts["val"], parts["train"])
+    contest = Contest(parts["train"].draw(100, 0), parts["heldout"], parts["val"], parts["train"].draw(500, 0))
     one, again, other = (score(contest, extract, seed) for seed in (0, 0, 1))
     assert one == again
     assert one["metrics"]["fid"]["floor"] != other["metrics"]["fid"]["floor"]
@@ -120,6 +133,13 @@ def test_noise_is_uniform_bytes(parts):
     expected = (127.5 - values.mean()) ** 2 + (deviation - values.std()) ** 2
     assert noise["value"] == pytest.approx(float(expected), rel=0.01)
     assert (noise["n"], noise["draws"], noise["deviation"]) == (300, 1, None)
+
+
+def test_noise_of_3000_images_is_enough(parts):
+    mean = Features("mean", 1, "", lambda images: images.double().mean((1, 2, 3))[:, None])
+    many = ImageSet("many", parts["train"].images.repeat(2, 1, 1, 1)[:3500])
+    fid = score(Contest(many, parts["heldout"]), mean)["metrics"]["fid"]
+    assert (fid["n"], fid["noise"]["n"]) == (3500, 3000)
 
 
 def test_copies_and_fresh_images_are_told_apart_in_the_verdicts_own_words(parts):

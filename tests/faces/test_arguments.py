@@ -3,6 +3,8 @@ import pytest
 from fromnoise.config import PRESETS, Config, differences, from_json, to_json, with_budget
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import TrainingArguments, parse_training
+from fromnoise.files import write_json
+from fromnoise.training.settings import Phase
 
 
 def parsed(*words):
@@ -39,6 +41,32 @@ def test_two_budgets_or_none_at_all_are_refused():
         parsed("--steps", "7", "--minutes", "1")
     with pytest.raises(UserError, match="above 0"):
         parsed("--minutes", "0")
+
+
+@pytest.mark.parametrize("words", [("--minutes", "+20"), ("--minutes=+20",)])
+def test_a_plus_extends_the_run_in_the_folder_by_its_own_budget(tmp_path, words):
+    write_json(tmp_path / "config.json", {"config": to_json(with_budget(Config(), "chapter"))})
+    arguments = parsed("--out", str(tmp_path), *words, "--batch", "32")
+    assert arguments.extension == Phase("minutes", 20)
+    training = arguments.config.training
+    assert (training.minutes, training.epochs, training.steps, training.batch) == (None, 200, None, 32)
+    assert parsed("--minutes", "20").extension is None
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--minutes", "+20"), "goes on from a finished run, and .* is none"),
+        (("--steps", "+2.5"), "after the . comes how many steps"),
+        (("--epochs", "+"), "after the . comes how many epochs"),
+        (("--epochs", "+0"), "above 0"),
+        (("--minutes", "+20", "--steps", "5"), "give one budget, not --minutes .20 and --steps"),
+        (("--minutes", "+20", "--steps", "+5"), "give one budget, not --minutes .20 and --steps"),
+    ],
+)
+def test_extensions_that_make_no_sense_are_refused(tmp_path, words, message):
+    with pytest.raises(UserError, match=message):
+        parsed("--out", str(tmp_path), *words)
 
 
 def test_the_folder_is_named_after_the_data():

@@ -42,7 +42,7 @@ def run_of(report, batch, hardware):
 def test_a_row_tells_what_the_report_says(told):
     row = dict(zip(compare.COLUMNS, Scored("a", run_of(told, 64, "abacus")).row, strict=True))
     fid = told["metrics"]["fid"]
-    assert row["FID"] == f"{fid['value']:.3f}"
+    assert row["FID"] == f"{fid['value']:.3f} ± {fid['error']:.3f}"
     assert row["ratio"] == f"{fid['ratio']:.1f}"
     assert row["KID"].startswith(f"{told['metrics']['kid']['value']:.3f} ±")
     assert row["copies"] == "no sign of copying"
@@ -68,6 +68,13 @@ def test_settings_that_differ_are_told_and_no_others(told):
     assert compare.settings([one, other]) == [("batch", ["32", "64"])]
     elsewhere = Scored("c", run_of(told, 32, "sundial"))
     assert compare.settings([one, elsewhere]) == [("hardware", ["abacus", "sundial"])]
+
+
+def test_names_are_shortened_only_while_they_stay_apart():
+    long = "a" * 40
+    assert compare._labels([f"x/{long}1", "short"]) == {f"x/{long}1": f"…{'a' * 30}1", "short": "short"}
+    same = [f"x/{long}", f"y/{long}"]
+    assert compare._labels(same) == dict(zip(same, same, strict=True))
 
 
 def test_the_page_tells_the_table_and_fetches_nothing(told, page_of):
@@ -96,7 +103,7 @@ def test_what_is_no_report_is_refused(tmp_path, content, message):
 def test_reports_of_another_schema_are_refused(tmp_path, told):
     file = tmp_path / "report.json"
     file.write_text(json.dumps(told | {"schema": SCHEMA - 1}))
-    with pytest.raises(UserError, match=r"another version .*: score the images again"):
+    with pytest.raises(UserError, match=r"another version .*: score it again with fromnoise evaluate"):
         Scored.of(file)
     file.write_text(json.dumps(told))
     assert Scored.of(file).report == told

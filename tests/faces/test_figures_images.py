@@ -1,7 +1,10 @@
+import io
+
 import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 
 from fromnoise.faces.figures import images as figures
 from fromnoise.faces.figures import style
@@ -39,6 +42,15 @@ def test_notes_stand_below_their_pictures():
     one, two = (text.get_position() for text in axis.texts)
     assert one[1] == two[1] > 7
     assert two[0] - one[0] == 8 + figures.GAP
+
+
+@pytest.mark.parametrize(("name", "side"), [("", 1.9), ("two\nlines", 1.05)])
+def test_no_label_is_cut(name, side):
+    figure = figures.picture_rows([(name, pictures(3, 32))], ["two\nlines", "above", "all"], side=side)
+    with Image.open(io.BytesIO(style.png(figure))) as picture:
+        levels = np.asarray(picture.convert("L"))
+    edges = levels[0], levels[-1], levels[:, 0], levels[:, -1]
+    assert all((edge == 255).all() for edge in edges)
 
 
 @pytest.mark.parametrize(("n", "columns", "shape"), [(10, None, (3, 4)), (10, 5, (2, 5)), (64, None, (8, 8))])

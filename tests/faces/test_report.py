@@ -5,11 +5,13 @@ import pytest
 import torch
 from PIL import Image
 
+from fromnoise.config import TINY, to_json
 from fromnoise.data import digits
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.features import Features
 from fromnoise.evaluation.score import Contest, score
 from fromnoise.faces import pictures, report
+from fromnoise.training.settings import Phase
 
 SYSTEM = {
     "device": "cpu",
@@ -91,7 +93,13 @@ def test_curves_are_there_once_there_is_something_to_draw(scored, page_of):
     run = {
         "command": "fromnoise run --preset tiny",
         "config": {"data": {"data": "digits"}},
-        "training": {"steps": 40, "seconds": 61.0, "images": 3000, "parameters": 290_692, "plan": {"reason": "eager"}},
+        "training": {
+            "steps": 40,
+            "seconds": 61.0,
+            "images": 3000,
+            "parameters": 290_692,
+            "plan": {"reason": "eager", "phases": [vars(Phase("steps", 40))]},
+        },
         "sampling": {"n": 80, "seconds": 3.0, "seed": 0, "sampler": {"sampler": "dpm++", "sampling_steps": 5}},
         "scoring": {"seconds": 2.0},
         "likelihood": {"seconds": 1.0},
@@ -110,6 +118,36 @@ def test_curves_are_there_once_there_is_something_to_draw(scored, page_of):
     assert "40 steps in 1:01 on 3,000 images; 290,692 parameters; eager" in page.text
     assert "No sign of overfitting (p = 0.08)" in page.text
     assert "fromnoise evaluate --generated 'theirs & <ours>' --reference digits:heldout" in page.text
+
+
+def test_a_class_that_the_reference_lacks_is_told(scored, page_of):
+    told, generated, train = scored
+    balance = {"counts": [79, 1], "expected": [80.0, 0.0], "chi2": None, "p": 0.0}
+    classes = {"balance": balance, "fid": [], "learned": None}
+    told = told | {"metrics": told["metrics"] | {"classes": classes}}
+    page = page_of(report.page(told, report.Shown(generated, train), "theirs"))
+    assert "χ² = ∞, p = 0." in page.text
+
+
+def test_the_commands_repeat_what_is_not_usual(scored, page_of):
+    told, generated, train = scored
+    config = to_json(TINY) | {"seed": 3}
+    plan = {"reason": "eager", "phases": [vars(Phase("steps", 30)), vars(Phase("steps", 20, 30, 2.0))]}
+    training = {"steps": 50, "seconds": 4.0, "images": 3000, "parameters": 1, "plan": plan}
+    sampling = {"n": 80, "seconds": 3.0, "seed": 3, "sampler": {"sampler": "dpm++", "sampling_steps": 5}}
+    seconds = {"seconds": 1.0}
+    command = "fromnoise run --preset tiny --steps +20"
+    run = {"command": command, "config": config, "training": training, "sampling": sampling}
+    told = told | {"run": run | {"scoring": seconds, "likelihood": seconds, "system": SYSTEM}, "likelihood": None}
+    page = page_of(report.page(told, report.Shown(generated, train), "theirs"))
+    assert f"{command} # goes on from a run of 30 steps" in page.text
+    assert "--reference digits:heldout --seed 3" in page.text
+
+
+def test_the_style_sheet_is_not_escaped(scored):
+    told, generated, train = scored
+    text = report.page(told, report.Shown(generated, train), "theirs")
+    assert '"Segoe UI"' in text.partition("</style>")[0]
 
 
 def test_without_training_images_and_labels_it_says_less(halves, page_of):

@@ -5,6 +5,7 @@ import torch
 from scipy import stats
 
 from fromnoise.data.image_set import ImageSet
+from fromnoise.diffusion.bound import Bound
 from fromnoise.errors import UserError
 from fromnoise.generation import overfitting
 from fromnoise.generation.likelihood import Likelihood, bound_bits
@@ -40,6 +41,36 @@ def test_a_gap_is_named_only_where_it_is_significant(tiny_model, blobs_of, monke
     found = likelihood_gap(tiny_model, train, held_out)
     assert found["verdict"].startswith(f"{words}: held-out images cost 0.")
     assert found["overfitted"] == (more > 0)
+
+
+def test_a_schedule_with_few_steps_gives_the_bound_over_all_of_them(tiny_model, blobs_of, monkeypatch):
+    short, asked = Bound(torch.linspace(8, -8, 12, dtype=torch.float64)), []
+
+    def bits(model, images, levels, **others):
+        asked.append(levels)
+        return bound_bits(model, images, levels, judge=short, **others)
+
+    monkeypatch.setattr(overfitting, "bound_of", lambda model: short)
+    monkeypatch.setattr(overfitting, "bound_bits", bits)
+    found = likelihood_gap(tiny_model, blobs_of(10), blobs_of(10, seed=1))
+    assert found["levels"] == 11
+    assert asked == [None, None]
+
+
+def test_classes_that_one_set_is_short_of_make_no_gap(tiny_model, monkeypatch):
+    """Every image of a class has that class's bits; the shares are the same, and only the number differs."""
+    monkeypatch.setattr(overfitting, "MOST", 100)
+    images = torch.zeros(1000, 1, 16, 16, dtype=torch.uint8)
+    images[:800] += 255
+    sets = [ImageSet("uneven", part, (part[:, 0, 0, 0] > 0).long()) for part in (images, images[::10])]
+
+    def bits(model, images, levels, **others):
+        values = 2 + (images[:, 0, 0, 0] > 0).double()
+        return Likelihood(values, values, values, values, values)
+
+    monkeypatch.setattr(overfitting, "bound_bits", bits)
+    gaps = [likelihood_gap(tiny_model, *sets, seed=seed)["gap"]["value"] for seed in range(20)]
+    assert abs(sum(gaps) / 20) < 0.04  # by class it would be 0.3
 
 
 def test_large_sets_are_drawn_from_and_progress_counts_both(tiny_model, blobs_of, monkeypatch):

@@ -28,6 +28,12 @@ def test_an_unknown_length_keeps_the_rate_on_its_plateau():
     assert rate(TrainingSettings(lr=1.0, warmup=0), 10**6, None) == 1.0
 
 
+def test_a_phase_has_the_rates_of_a_training_of_its_length():
+    settings = TrainingSettings(lr=1.0, warmup=9)
+    assert [rate(settings, k, 140, 40) for k in range(40, 140)] == [rate(settings, k, 100) for k in range(100)]
+    assert rate(settings, 40, None, 40) == rate(settings, 0, None)
+
+
 def test_no_decay_keeps_the_rate_constant():
     assert rate(TrainingSettings(lr=1.0, warmup=0, decay=0.0), 99, 100) == 1.0
 

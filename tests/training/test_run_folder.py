@@ -58,17 +58,6 @@ def test_only_one_writer_at_a_time(folder, config_of, images):
         pass
 
 
-def test_the_log_is_cut_back_to_a_step_and_survives_a_torn_line(folder):
-    folder.path.mkdir()
-    for step in (5, 10, 15):
-        folder.log({"step": step})
-    with folder.log_file.open("a") as file:
-        file.write('{"step": 20, "lo')
-    assert [record["step"] for record in folder.records()] == [5, 10, 15]
-    folder.cut_log(10)
-    assert folder.log_file.read_text() == '{"step": 5}\n{"step": 10}\n'
-
-
 def test_checkpoints_come_back_as_they_went_and_two_are_kept(folder, tiny_model):
     weights = tiny_model.network.state_dict()
     for step in (1, 2, 3):
@@ -78,6 +67,22 @@ def test_checkpoints_come_back_as_they_went_and_two_are_kept(folder, tiny_model)
     assert state["a"].item() == 3.0
     assert about["plan"] == {"x": 1}
     assert all(torch.equal(used[name], weights[name]) for name in weights)
+
+
+def test_the_best_is_kept_whole_and_no_number_of_checkpoints_removes_it(folder, tiny_model, monkeypatch):
+    assert folder.about_best() is None
+    weights = tiny_model.network.state_dict()
+    folder.keep_best(tiny_model, {"step": 1})
+    for step in (1, 2, 3, 4):
+        folder.save(step, tiny_model, weights, {"a": torch.zeros(1)}, {})
+    assert (folder.steps(), folder.about_best()) == ([3, 4], {"step": 1})
+    before = (folder.best / "model.safetensors").read_bytes()
+    monkeypatch.setattr("fromnoise.generation.model.save_file", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        folder.keep_best(tiny_model, {"step": 5})
+    assert folder.about_best() == {"step": 1}
+    assert {item.name for item in folder.best.iterdir()} == {"best.json", "model.safetensors"}
+    assert (folder.best / "model.safetensors").read_bytes() == before
 
 
 def test_a_checkpoint_that_fails_half_way_leaves_nothing(folder, tiny_model, monkeypatch):

@@ -1,16 +1,22 @@
+import dataclasses
 import math
 import os
+import re
 import signal
+import time
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from fromnoise.errors import UserError
+from fromnoise.generation.draw import Drawing, draw_all
 from fromnoise.generation.model import Model, Shape
+from fromnoise.training.device import accelerator
 from fromnoise.training.interrupt import Interrupted
 from fromnoise.training.run_folder import RunFolder
-from fromnoise.training.trainer import Trainer, accelerator
+from fromnoise.training.trainer import Trainer
+from fromnoise.training.watch import Sight, Watch
 
 
 @pytest.fixture
@@ -39,7 +45,7 @@ def assert_same(one, other):
 
 def test_training_lowers_the_loss_and_logs_it_by_quartile_of_noise(train, config_of):
     folder, outcome = train(config_of(training={"steps": 120}))
-    records = folder.records()
+    records = folder.log.records()
     assert outcome.steps == 120
     assert [record["step"] for record in records] == list(range(5, 121, 5))
     for record in records:
@@ -77,7 +83,7 @@ def test_a_training_in_pieces_ends_with_the_same_bits(train, config_of, optimize
             train(config, "pieces", tick=stop_at(step))
     pieces, _ = train(config, "pieces")
     assert_same(final_tensors(whole), final_tensors(pieces))
-    exact = [[{k: v for k, v in r.items() if k not in ("seconds", "images_per_second")} for r in folder.records()]
+    exact = [[{k: v for k, v in r.items() if k not in ("seconds", "images_per_second")} for r in folder.log.records()]
              for folder in (whole, pieces)]  # fmt: skip
     assert exact[0] == exact[1]
 
@@ -117,7 +123,7 @@ def test_bf16_trains_as_float32_does(train, config_of):
     losses = []
     for precision in ("fp32", "bf16"):
         folder, _ = train(config_of(training={"steps": 60, "precision": precision}), precision)
-        losses.append(folder.records()[-1]["loss"])
+        losses.append(folder.log.records()[-1]["loss"])
     assert losses[1] == pytest.approx(losses[0], rel=0.1)
 
 
@@ -137,7 +143,7 @@ def test_the_seed_decides_everything(train, config_of):
 ])  # fmt: skip
 def test_every_kind_of_objective_learns(train, config_of, diffusion):
     folder, _ = train(config_of(diffusion=diffusion, training={"steps": 80}))
-    records = folder.records()
+    records = folder.log.records()
     assert records[-1]["loss"] < records[0]["loss"]
 
 
@@ -168,7 +174,7 @@ def test_a_compiler_that_fails_leaves_an_eager_training(train, config_of, monkey
     plain, _ = train(config_of(training={"steps": 8, "compile": "off"}), "plain")
     assert outcome.steps == 8
     # Compiling would have trained channels-last, where kernels round differently.
-    assert folder.records()[-1]["loss"] == pytest.approx(plain.records()[-1]["loss"], rel=0.01)
+    assert folder.log.records()[-1]["loss"] == pytest.approx(plain.log.records()[-1]["loss"], rel=0.01)
     with pytest.raises(RuntimeError, match="no such instruction"):
         train(config_of(training={"steps": 8, "compile": "on"}), "on")
 
@@ -189,9 +195,9 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_goes_on(train, config_o
 
 def test_a_quartile_without_images_is_null_in_the_log(train, config_of):
     folder, _ = train(config_of(training={"steps": 2, "batch": 1, "log_every": 1}))
-    records = folder.records()
+    records = folder.log.records()
     assert sum(records[0][f"loss_q{k}"] is None for k in range(1, 5)) == 3
-    assert "NaN" not in folder.log_file.read_text()
+    assert "NaN" not in folder.log.file.read_text()
 
 
 def test_what_is_not_finite_is_never_saved(train, config_of, monkeypatch):
@@ -200,7 +206,7 @@ def test_what_is_not_finite_is_never_saved(train, config_of, monkeypatch):
     def poisoned(self):
         norm = real(self)
         if self.step == 3:
-            next(self.network.parameters()).data.fill_(float("nan"))
+            next(self.take_step.network.parameters()).data.fill_(float("nan"))
         return norm
 
     monkeypatch.setattr(Trainer, "_train_step", poisoned)
@@ -217,3 +223,118 @@ def test_a_checkpoint_of_another_version_is_refused_and_left_alone(train, config
     with pytest.raises(UserError, match="another version"):
         train(config)
     assert folder.steps() == [6]
+
+
+class Looker:
+    """Looks by drawing an image; keeps the weights that it was shown. `then` is called within each look."""
+
+    def __init__(self, then=lambda step, model: None):
+        self.then, self.seen = then, {}
+
+    def __call__(self, step, model):
+        self.seen[step] = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
+        mean = float(draw_all(model, Drawing(1)).float().mean())
+        self.then(step, model)
+        return Sight({"mean": mean}, f"mean {mean}")
+
+
+def looks(folder):
+    """The lines of evaluations.jsonl but for times."""
+    times = ("seconds_of_training", "cost_seconds")
+    return [{k: v for k, v in record.items() if k not in times} for record in folder.evaluations.records()]
+
+
+@pytest.mark.parametrize("settings", [{}, {"channels_last": True}, {"ema": 0.0}])
+def test_a_watched_training_ends_with_the_same_bits(train, config_of, settings, monkeypatch):
+    if settings.pop("channels_last", False):
+        real = Trainer._make_plan
+        monkeypatch.setattr(Trainer, "_make_plan", lambda self: dataclasses.replace(real(self), channels_last=True))
+    config = config_of(training={"steps": 10, **settings}, network={"dropout": 0.1})
+
+    def destroy(step, model):
+        assert not model.network.training
+        torch.manual_seed(99)
+        for tensor in model.network.state_dict().values():
+            tensor.fill_(1.0)
+
+    plain, _ = train(config, "plain")
+    looker = Looker(destroy)
+    watched, _ = train(config, "watched", watch=Watch(4, looker))
+    assert list(looker.seen) == [4, 8, 10]
+    assert_same(final_tensors(plain), final_tensors(watched))
+    assert plain.log.records()[-1]["loss"] == watched.log.records()[-1]["loss"]
+    assert_same(looker.seen[10], load_file(watched.checkpoint(10) / "model.safetensors"))
+
+
+def test_a_watch_takes_none_of_the_trainings_time(train, config_of):
+    said = []
+    start = time.perf_counter()
+    watch = Watch(1, Looker(lambda step, model: time.sleep(0.3)))
+    folder, outcome = train(config_of(training={"steps": 5, "log_every": 1}), watch=watch, say=said.append)
+    wall = time.perf_counter() - start
+    assert outcome.seconds <= wall - 5 * 0.3
+    assert folder.load(5)[2]["seconds"] <= wall - 5 * 0.3
+    for record, line in zip(folder.evaluations.records(), folder.log.records(), strict=True):
+        assert record["cost_seconds"] >= 0.3
+        assert record["seconds_of_training"] <= line["seconds"]
+    last = folder.log.records()
+    assert 16 / last[-1]["images_per_second"] <= last[-1]["seconds"] - last[-2]["seconds"] + 0.02
+    cost = sum(record["cost_seconds"] for record in folder.evaluations.records())
+    share = cost / folder.evaluations.records()[-1]["seconds_of_training"]
+    assert float(re.search(r"all looks so far: (\d+)%", said[-1])[1]) == pytest.approx(100 * share, rel=0.02, abs=1)
+
+
+def test_looks_go_on_where_the_training_does(train, config_of):
+    """Stopped between looks, in the midst of one, in one made up for, and killed after one."""
+    config = config_of(training={"steps": 12, "checkpoint_every": 5})
+    whole, _ = train(config, "whole", watch=Watch(3, Looker()))
+    assert [record["step"] for record in looks(whole)] == [3, 6, 9, 12]
+
+    def stop_in(*steps):
+        return Watch(3, Looker(lambda step, model: os.kill(os.getpid(), signal.SIGINT) if step in steps else None))
+
+    folder, looked = RunFolder(train.path / "pieces"), []
+    for _ in range(2):
+        with pytest.raises(Interrupted, match="stopped at step 6"):
+            train(config, "pieces", watch=stop_in(6))
+        looked.append([record["step"] for record in looks(folder)])
+        assert folder.steps()[-1] == 6
+    assert looked == [[3], [3]]
+
+    def kill(step, model):
+        if step == 9:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        train(config, "pieces", watch=Watch(3, Looker(kill)))
+    assert [record["step"] for record in looks(folder)] == [3, 6]
+    folder.evaluations.append({"step": 9, "mean": -1.0, "cost_seconds": 0.0})  # of a future that is not saved
+    with pytest.raises(Interrupted, match="stopped at step 12"):
+        train(config, "pieces", watch=stop_in(12))
+    _, outcome = train(config, "pieces", watch=Watch(3, Looker()))
+    assert outcome.already_finished
+    assert looks(folder) == looks(whole)
+    assert_same(final_tensors(whole), final_tensors(folder))
+
+
+def test_a_finished_training_is_looked_at_no_more(train, config_of):
+    config, looker = config_of(training={"steps": 4}), Looker()
+    train(config, watch=Watch(4, looker))
+    looker.seen.clear()
+    train(config, watch=Watch(4, looker))
+    assert not looker.seen
+
+
+def test_what_is_not_finite_is_never_looked_at(train, config_of, monkeypatch):
+    real, looker = Trainer._train_step, Looker()
+
+    def poisoned(self):
+        norm = real(self)
+        if self.step == 3:
+            next(self.take_step.network.parameters()).data.fill_(float("nan"))
+        return norm
+
+    monkeypatch.setattr(Trainer, "_train_step", poisoned)
+    with pytest.raises(UserError, match="not finite any more at step 3"):
+        train(config_of(training={"steps": 9, "log_every": 100}), watch=Watch(1, looker))
+    assert list(looker.seen) == [1, 2]

@@ -1,6 +1,8 @@
 """A folder of PNG or JPEG images, in and out. Sub-folders, where there are any, are the classes."""
 
-from collections.abc import Sequence
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
+from fromnoise.data import spool
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.files import whole_folder
@@ -19,15 +22,7 @@ GREY, COLOUR = {"1", "L", "LA"}, {"RGB", "RGBA", "P", "PA"}
 
 def files(folder: Path) -> list[Path]:
     """The image files of `folder` and its direct sub-folders, sorted, none hidden; UserError when there are none."""
-    found = sorted(
-        path
-        for pattern in ("*", "*/*")
-        for path in folder.glob(pattern)
-        if path.suffix.lower() in SUFFIXES and not _hidden(path.relative_to(folder)) and path.is_file()
-    )
-    if not found:
-        raise UserError(f"{folder} holds no .png, .jpg or .jpeg files")
-    return found
+    return [folder / name for name in _names(folder)]
 
 
 def load(folder: Path, size: tuple[int, int] | None = None) -> ImageSet:
@@ -37,16 +32,13 @@ def load(folder: Path, size: tuple[int, int] | None = None) -> ImageSet:
     that hold all the images, their sorted names are the classes (numbers by value). Raises UserError
     for an image that cannot be read, is not 8 bits a channel, or, without `size`, has another size than the first.
     """
-    paths = files(folder)
-    pictures = [_read(path, size) for path in paths]
-    first = pictures[0].shape[:2]
-    for path, picture in zip(paths, pictures, strict=True):
-        if picture.shape[:2] != first:
-            (h, w), (hh, ww) = first, picture.shape[:2]
-            raise UserError(f"{path} is {hh}×{ww} where {paths[0].name} is {h}×{w}; make them one size")
-    channels = max(picture.shape[2] for picture in pictures)
-    stack = np.stack([np.broadcast_to(picture, (*first, channels)) for picture in pictures])
-    return ImageSet(str(folder), torch.from_numpy(stack.transpose(0, 3, 1, 2).copy()), _labels(folder, paths))
+    names = _names(folder)
+    images = None
+    with contextlib.suppress(_ColourFound):
+        images = spool.join(_pictures(folder, names, size, 1), len(names))
+    if images is None:
+        images = spool.join(_pictures(folder, names, size, 3), len(names))
+    return ImageSet(str(folder), images, _labels(names))
 
 
 def load_file(path: Path, size: tuple[int, int] | None = None) -> ImageSet:
@@ -65,23 +57,61 @@ def save(folder: Path, images: UInt8[Tensor, "n c h w"], labels: Sequence[int] |
     if folder.exists():
         folder.rmdir()
     with whole_folder(folder) as temporary:
-        for k, image in enumerate(images.cpu().permute(0, 2, 3, 1).numpy()):
+        each = (image for part in spool.parts(images) for image in part.cpu().permute(0, 2, 3, 1).numpy())
+        for k, image in enumerate(each):
             place = temporary if labels is None else temporary / str(int(labels[k]))
             place.mkdir(exist_ok=True)
             Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(place / f"{first + k:06d}.png")
 
 
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _names(folder: Path) -> list[str]:
+    """The image files' names relative to `folder`, as `files` has them; plain strings, for there may be very many."""
+    found: list[str] = []
+    try:
+        for name in sorted(os.listdir(folder)) if folder.is_dir() else []:
+            if (folder / name).is_dir() and not name.startswith("."):
+                found += [f"{name}/{inner}" for inner in sorted(os.listdir(folder / name)) if _is_image(inner)]
+            elif _is_image(name):
+                found.append(name)
+    except OSError as error:
+        raise UserError(f"{error.filename} cannot be read ({error.strerror})") from error
+    found = [name for name in found if (folder / name).is_file()]
+    if not found:
+        raise UserError(f"{folder} holds no .png, .jpg or .jpeg files")
+    return found
 
 
-def _labels(folder: Path, paths: list[Path]) -> Tensor | None:
-    names = sorted({path.parent.name for path in paths})
-    if len(names) < 2 or any(path.parent == folder for path in paths):
+def _is_image(name: str) -> bool:
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
+
+
+def _labels(names: list[str]) -> Tensor | None:
+    classes = sorted({os.path.dirname(name) for name in names})
+    if len(classes) < 2 or not classes[0]:  # an image outside any sub-folder
         return None
-    if all(name.isdecimal() for name in names):
-        names.sort(key=int)  # 2 before 10, as `save` counts
-    return torch.tensor([names.index(path.parent.name) for path in paths])
+    if all(name.isdecimal() for name in classes):
+        classes.sort(key=int)  # 2 before 10, as `save` counts
+    return torch.from_numpy(np.fromiter((classes.index(os.path.dirname(name)) for name in names), np.int64))
+
+
+class _ColourFound(Exception):  # noqa: N818 - no error
+    """An image in colour where all were taken for grey."""
+
+
+def _pictures(
+    folder: Path, names: list[str], size: tuple[int, int] | None, channels: int
+) -> Iterator[UInt8[Tensor, "1 c h w"]]:
+    """The images one by one, grey repeated where `channels` is 3; raises _ColourFound for colour where it is 1."""
+    first: tuple[int, ...] | None = None
+    for name in names:
+        picture = _read(folder / name, size)
+        first = first or picture.shape[:2]
+        if picture.shape[:2] != first:
+            (h, w), (hh, ww) = first, picture.shape[:2]
+            raise UserError(f"{folder / name} is {hh}×{ww} where {Path(names[0]).name} is {h}×{w}; make them one size")
+        if picture.shape[2] > channels:
+            raise _ColourFound
+        yield torch.from_numpy(np.broadcast_to(picture, (*first, channels)).transpose(2, 0, 1)[None].copy())
 
 
 def _read(path: Path, size: tuple[int, int] | None) -> np.ndarray:

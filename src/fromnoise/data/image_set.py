@@ -10,14 +10,16 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from fromnoise import rng
+from fromnoise.data import spool
 from fromnoise.errors import UserError
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images held in memory, with labels where there are any.
+    """Images, with labels where there are any.
 
-    `images` is uint8 N×C×H×W with C = 1 (grey) or 3 (RGB); `labels` is int64 N, classes counted from 0, or None.
+    `images` is uint8 N×C×H×W with C = 1 (grey) or 3 (RGB), in memory or, where they are many, in a file (`spool`);
+    `labels` is int64 N, classes counted from 0, or None.
     """
 
     name: str
@@ -51,16 +53,17 @@ class ImageSet:
     def fingerprint(self) -> str:
         """SHA-256 over the images' shape and bytes and the labels': the same for the same data only."""
         digest = hashlib.sha256(str(tuple(self.images.shape)).encode())
-        digest.update(self.images.cpu().contiguous().numpy().tobytes())
+        for part in spool.parts(self.images):
+            digest.update(part.cpu().contiguous().numpy().data)
         if self.labels is not None:
             digest.update(self.labels.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
     def take(self, index: np.ndarray, name: str | None = None) -> "ImageSet":
         """The images at the positions `index`, in that order."""
-        chosen = torch.from_numpy(np.asarray(index, dtype=np.int64))
-        labels = None if self.labels is None else self.labels[chosen]
-        return ImageSet(name or self.name, self.images[chosen], labels)
+        chosen = np.asarray(index, dtype=np.int64)
+        labels = None if self.labels is None else self.labels[torch.from_numpy(chosen)]
+        return ImageSet(name or self.name, spool.take(self.images, chosen), labels)
 
     def to(self, device: torch.device) -> "ImageSet":
         """The same set in the memory of `device`."""
@@ -69,14 +72,12 @@ class ImageSet:
 
     def without(self, other: "ImageSet") -> "ImageSet":
         """The images that are not, byte for byte, in `other`; raises UserError when none is left."""
-        theirs = {image.tobytes() for image in other.images.cpu().numpy()}
-        ours = self.images.cpu().numpy()
-        keep = [k for k in range(len(self)) if ours[k].tobytes() not in theirs]
-        if not keep:
+        keep = np.flatnonzero(~np.isin(digests(self.images), digests(other.images)))
+        if not len(keep):
             raise UserError(f"{self.name}: every image is also in {other.name}")
         if len(keep) == len(self):
             return self
-        return self.take(np.array(keep), f"{self.name} without {other.name}")
+        return self.take(keep, f"{self.name} without {other.name}")
 
     def draw(self, m: int, seed: int) -> "ImageSet":
         """A seeded draw of `m` images without replacement, balanced over the classes where there are labels."""
@@ -108,3 +109,14 @@ class ImageSet:
                 rank[labels == label] = np.arange((labels == label).sum())
             order = order[np.lexsort((labels, rank))]  # first of each class, second of each class, ...
         return np.sort(order[:m])
+
+
+def digests(images: UInt8[Tensor, "n c h w"]) -> np.ndarray:
+    """n strings of 16 bytes, the BLAKE2 hash of each image's shape and bytes: equal for equal images only."""
+    shape = str(tuple(images.shape[1:])).encode()
+    found = (
+        hashlib.blake2b(shape + image.tobytes(), digest_size=16).digest()
+        for part in spool.parts(images)
+        for image in part.cpu().numpy()
+    )
+    return np.fromiter(found, dtype="S16", count=len(images))

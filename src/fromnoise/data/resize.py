@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import UInt8
 from torch import Tensor
 
+from fromnoise.data import spool
 from fromnoise.data.image_set import ImageSet
 
 
@@ -26,4 +27,5 @@ def resized(images: ImageSet, size: tuple[int, int]) -> ImageSet:
     """`resize` for an `ImageSet`."""
     if images.shape[1:] == size:
         return images
-    return ImageSet(images.name, resize(images.images, size), images.labels)
+    parts = (resize(part, size) for part in spool.parts(images.images))
+    return ImageSet(images.name, spool.join(parts, len(images)), images.labels)

@@ -122,12 +122,13 @@ def _split(images: ImageSet) -> Parts:
     if len(images) < SHARE:
         return Parts(images, None, None)
     train = part("train", (place != SHARE // 2) & (place != SHARE - 1))
-    heldout = _less(part("heldout", place == SHARE - 1), train)
-    val = _less(part("val", place == SHARE // 2), train)
-    return Parts(train, _less(val, heldout), heldout)
+    heldout = less(part("heldout", place == SHARE - 1), train)
+    val = less(part("val", place == SHARE // 2), train)
+    return Parts(train, less(val, heldout), heldout)
 
 
-def _less(images: ImageSet | None, other: ImageSet | None) -> ImageSet | None:
+def less(images: ImageSet | None, other: ImageSet | None) -> ImageSet | None:
+    """The images that are not in `other`; None where none is left, or there were none."""
     if images is None or other is None:
         return images
     try:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Prediction = Literal["eps", "x0", "v"]
+SamplerName = Literal["ancestral", "ddim", "heun", "ipndm", "dpm++", "dpm++3m", "unipc"]
+Spacing = Literal["t", "logsnr", "karras"]
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,11 @@ class DiffusionSettings:
 class SamplerSettings:
     """How images are drawn."""
 
-    sampler: Literal["ancestral", "ddim", "dpm++"] = "dpm++"
-    """ancestral (DDPM), ddim (see eta), or dpm++ (DPM-Solver++ 2M, deterministic)."""
+    sampler: SamplerName = "dpm++"
+    """ancestral (DDPM), ddim (see eta); deterministic: heun (EDM's), ipndm, dpm++ (DPM-Solver++ 2M), dpm++3m, unipc."""
     sampling_steps: int = 20
-    """Network calls for each image."""
-    spacing: Literal["t", "logsnr", "karras"] = "karras"
+    """Network calls for each image; heun makes two a step, one at the last (and at the first of an even number)."""
+    spacing: Spacing = "karras"
     """Which levels are visited: even in the schedule's t, even in λ, or Karras et al.'s ρ = 7."""
     eta: float = 0.0
     """Noise put back by ddim at each step: 0 is deterministic, 1 is ancestral."""

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from fromnoise.data import spool
 from fromnoise.evaluation import classes, extrapolation, kernel, neighbours
 from fromnoise.evaluation.intervals import disjoint
 from fromnoise.evaluation.two_sample import two_sample
@@ -55,7 +56,7 @@ class Featured:
         if len(self) <= MOST:
             return self
         rows = disjoint(len(self), MOST, 1, seed)[0]
-        return Featured(self.features[rows], None if self.labels is None else self.labels[rows])
+        return Featured(spool.take(self.features, rows), None if self.labels is None else self.labels[rows])
 
 
 def card(

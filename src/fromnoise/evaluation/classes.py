@@ -87,9 +87,9 @@ def class_fids(
     )
     found = {}
     for label in sorted(set(ours.tolist()) | set(theirs.tolist())):
-        x, y = generated[ours == label], reference[theirs == label]
-        enough = min(len(x), len(y)) >= 2
-        found[label] = ClassFid(distance(Moments.of(x), Moments.of(y)) if enough else None, len(x), len(y))
+        x, y = (np.flatnonzero(labels.numpy() == label) for labels in (ours, theirs))
+        value = distance(Moments.of(generated, x), Moments.of(reference, y)) if min(len(x), len(y)) >= 2 else None
+        found[label] = ClassFid(value, len(x), len(y))
     return found
 
 

@@ -25,6 +25,7 @@ from jaxtyping import Bool, Float64, Int64, Shaped, UInt8
 from scipy import stats
 from torch import Tensor
 
+from fromnoise.data import spool
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 
@@ -44,7 +45,7 @@ FEWEST = 50
 GALLERY = 16
 """Closest pairs that are listed."""
 
-QUERIES, BANK, NUMBERS = 1024, 4096, 1 << 22  # sizes of blocks: images, images, float64 numbers
+QUERIES, BANK, NUMBERS = 1024, 4096, 1 << 22  # the most in a block: images, images, float64 numbers
 ROUNDING = 2.0**-24  # of float32
 
 Vectors = Callable[[Tensor], Tensor]
@@ -66,16 +67,19 @@ def nearest(
         raise ValueError(f"{n}×{d} queries do not fit a bank of {len(bank)}×{bank.shape[1]}")
     if not 1 <= k <= len(bank) - exclude_self:
         raise ValueError(f"no {k} nearest{' others' if exclude_self else ''} in a bank of {len(bank)}")
-    shift = bank[:QUERIES].double().mean(dim=0)  # any shift is right; this one keeps the products small
+    most = max(1, NUMBERS // d)
+    at_once, block = min(QUERIES, most), min(BANK, most)
+    shift = bank[:at_once].double().mean(dim=0)  # any shift is right; this one keeps the products small
     squares, indices = np.full((n, k), np.inf), np.zeros((n, k), dtype=np.int64)
-    for first in range(0, n, QUERIES):
-        part = slice(first, first + QUERIES)
-        for start in range(0, len(bank), BANK):
-            block = bank[start : start + BANK]
+    for first in range(0, n, at_once):
+        part = slice(first, first + at_once)
+        for start in range(0, len(bank), block):
+            near = bank[start : start + block]
             row, column, found = _candidates(
-                queries[part], block, shift, squares[part], first - start if exclude_self else None
+                queries[part], near, shift, squares[part], first - start if exclude_self else None
             )
             _merge(squares[part], indices[part], row, column + start, found)
+            spool.release()
     return torch.from_numpy(np.sqrt(squares)), torch.from_numpy(indices)
 
 

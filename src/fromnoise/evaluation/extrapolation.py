@@ -72,17 +72,18 @@ def infinite_fid(
         fids.append(float(np.mean([distance(x, y) for x, y in zip(ours, theirs, strict=True)])))
     line = linregress([1 / size for size in sizes], fids)
 
-    errors = [line.intercept_stderr, _sampling_error(generated, ours_by, whole, blocks, seed)]
+    errors = [line.intercept_stderr, sampling_error(generated, ours_by, whole, blocks, seed)]
     if both:
-        errors.append(_sampling_error(reference, theirs_by, Moments.of(generated), blocks, seed))
+        errors.append(sampling_error(reference, theirs_by, Moments.of(generated), blocks, seed))
     points = tuple(zip(sizes, fids, strict=True))
     return Extrapolated(float(line.intercept), float(np.linalg.norm(errors)), float(line.slope), points)
 
 
 def _parts(features: Tensor, labels: Rows | None, k: int, seed: int, name: str) -> list[Moments]:
     parts = deal(len(features), k, seed, "extrapolation", name, k, labels=labels)
-    return [Moments.of(features[rows]) for rows in parts]
+    return [Moments.of(features, rows) for rows in parts]
 
 
-def _sampling_error(features: Tensor, labels: Rows | None, fixed: Moments, blocks: int, seed: int) -> float:
-    return jackknife(lambda rows: distance(Moments.of(features[rows]), fixed), len(features), blocks, seed, labels)
+def sampling_error(features: Tensor, labels: Rows | None, fixed: Moments, blocks: int, seed: int) -> float:
+    """How far other rows of one set would move its Fréchet distance to a `fixed` one: the jackknife over blocks."""
+    return jackknife(lambda rows: distance(Moments.of(features, rows), fixed), len(features), blocks, seed, labels)

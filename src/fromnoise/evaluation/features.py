@@ -10,6 +10,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from fromnoise.choices import choose
+from fromnoise.data import spool
 from fromnoise.data.pixels import normalise
 from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
@@ -51,14 +52,16 @@ class Features:
 
         Raises UserError for features that are not finite, or of another length than those before.
         """
-        parts: list[Tensor] = []
-        done = 0
-        for part in self.stream([images]):
-            parts.append(part)
-            done += len(part)
-            if progress:
-                progress(done, len(images))
-        return torch.cat(parts)
+
+        def found() -> Iterator[Tensor]:
+            done = 0
+            for part in self.stream(spool.parts(images)):
+                yield part
+                done += len(part)
+                if progress:
+                    progress(done, len(images))
+
+        return spool.join(found(), len(images))
 
     def stream(self, parts: Iterable[UInt8[Tensor, "_ c h w"]]) -> Iterator[Float[Tensor, "_ d"]]:
         """The same numbers a batch at a time, for images that come in parts of any length: constant memory.
@@ -82,6 +85,9 @@ class Features:
 def digits(device: torch.device) -> Features:
     """The packaged digit network's 64 features: grey 32×32; colour is turned to luminance, other sizes resized."""
     network = digit_network.packaged().to(device)
+    if device.type == "cpu":
+        # About 1.4 times as fast, with or without AVX-512.
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def extract(images: Tensor) -> Tensor:
         sized = resize(luminance(images.to(device)), (digit_network.SIZE, digit_network.SIZE))
@@ -148,10 +154,15 @@ def _batches(parts: Iterable[Tensor], size: int) -> Iterator[Tensor]:
             held.append(taken)
             room -= len(taken)
             if not room:
-                yield torch.cat(held)
+                yield _plain(torch.cat(held))
                 held, room = [], size
     if held:
-        yield torch.cat(held)
+        yield _plain(torch.cat(held))
+
+
+def _plain(images: Tensor) -> Tensor:
+    """The same images laid out channel by channel: kernels round differently for other layouts, which C = 1 hides."""
+    return images.flatten(1).view(images.shape)
 
 
 def _size(images: Tensor) -> str:

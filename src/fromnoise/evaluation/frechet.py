@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
+
+from fromnoise.data import spool
 
 
 @dataclass(frozen=True)
@@ -16,10 +19,14 @@ class Moments:
     n: int
 
     @classmethod
-    def of(cls, features: Float[Tensor, "n d"]) -> "Moments":
-        """The moments of n ≥ 2 feature vectors; raises ValueError for fewer or for values that are not finite."""
+    def of(cls, features: Float[Tensor, "n d"], rows: Int64[np.ndarray, " k"] | None = None) -> "Moments":
+        """The moments of all feature vectors or those at the positions `rows`, in memory that does not grow with them.
+
+        Raises ValueError for fewer than 2 or for values that are not finite.
+        """
         sums = Sums(features.shape[1])
-        sums.add(features)
+        for part in spool.parts(features, rows):
+            sums.add(part)
         return sums.moments()
 
 

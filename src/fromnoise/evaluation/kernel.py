@@ -12,6 +12,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from fromnoise import rng
+from fromnoise.data import spool
 from fromnoise.evaluation.pairs import pair
 
 SIZE = 1000
@@ -51,9 +52,8 @@ def kid(
     values = torch.empty(subsets, dtype=torch.float64)
     for k in range(subsets):
         draw = rng.generator(seed, "kid", k)
-        ours = torch.from_numpy(draw.choice(len(generated), size, replace=False))
-        theirs = torch.from_numpy(draw.choice(len(reference), size, replace=False))
-        values[k] = _Sums.of(generated[ours], reference[theirs], size).mmd2()
+        ours, theirs = (spool.take(x, draw.choice(len(x), size, replace=False)) for x in (generated, reference))
+        values[k] = _Sums.of(ours, theirs, size).mmd2()
     return KernelDistance(float(values.mean()), float(values.std() / subsets**0.5))
 
 

@@ -3,6 +3,8 @@
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from fromnoise.data import spool
+
 
 def pair(
     generated: Float[Tensor, "n d"], reference: Float[Tensor, "m d"], fewest: int
@@ -24,7 +26,7 @@ def rows(features: Float[Tensor, "n d"], fewest: int, name: str) -> Float[Tensor
     if len(features) < fewest:
         raise ValueError(f"{name}: {len(features)} rows; at least {fewest} are needed")
     features = features.detach().cpu()
-    if not bool(features.isfinite().all()):
+    if not all(bool(part.isfinite().all()) for part in spool.parts(features)):
         raise ValueError(f"{name}: some features are not finite")
     return features
 

@@ -10,9 +10,10 @@ from typing import Annotated, Literal, TypeVar
 
 import tyro
 
-from fromnoise.config import Config, check_ranges, preset, with_budget
+from fromnoise.config import BUDGETS, Config, check_ranges, preset, with_budget
 from fromnoise.errors import UserError
-from fromnoise.files import check_writable
+from fromnoise.files import check_writable, read_json
+from fromnoise.training.settings import Phase
 
 Arguments = TypeVar("Arguments")
 FRAME = " │╭╮╰╯─|+"  # around tyro's boxes, on terminals of either kind
@@ -65,23 +66,75 @@ class TrainingArguments:
     """The run folder: made, or gone on with if it holds the same run; runs/NAME-PRESET when not given."""
     device: Device = "auto"
     """Where to compute; auto takes a GPU if there is one."""
+    inception_weights: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Inception's weights, for --features inception; clean-fid's own copy, downloaded if missing, when not given."""
     dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print the whole configuration as JSON and do nothing."""
     config: Config = dataclasses.field(default_factory=Config)
+    extension: Annotated[Phase | None, tyro.conf.Suppress] = None
+    """--minutes +20, --epochs +5 or --steps +500."""
 
 
-def parse_training(cls: type[TrainingArguments], words: Sequence[str], command: str) -> TrainingArguments:
-    """`parse` in two passes: the preset first, then all flags over it as default."""
+TrainingKind = TypeVar("TrainingKind", bound=TrainingArguments)
+
+
+def parse_training(cls: type[TrainingKind], words: Sequence[str], command: str) -> TrainingKind:
+    """`parse` in two passes: the preset first, then all flags over it as default.
+
+    An extension (`--minutes +20`) takes the run's own budget from its folder, which has to be there.
+    """
     name = _preset_name(words)
+    words, extension = _extension(words)
     arguments = parse(cls, words, command, cls(preset=name, config=preset(name)))  # type: ignore[arg-type]
-    config = with_budget(arguments.config, arguments.preset)
+    config = arguments.config
+    if extension is None:
+        config = with_budget(config, arguments.preset)
     if not config.data.data.strip():
         raise UserError("--data is empty: name a data set, a folder or an .npz file")
     check_ranges(config)
     name = config.data.data.rstrip("/") or "/"  # photos/ is photos
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, data=name))
     out = arguments.out or Path("runs") / f"{_name(config.data.data)}-{arguments.preset}"
-    return dataclasses.replace(arguments, config=config, out=out)
+    if extension is not None:
+        config = _with_budget_of(out, config, extension)
+    return dataclasses.replace(arguments, config=config, out=out, extension=extension)
+
+
+def _extension(words: Sequence[str]) -> tuple[list[str], Phase | None]:
+    """The words without `--minutes +20` (or --epochs, --steps), and that; raises UserError for no number after +."""
+    for k, word in enumerate(words):
+        flag, equals, value = word.partition("=")
+        unit = flag.removeprefix("--")
+        if flag == f"--{unit}" and unit in BUDGETS:
+            length = 1 if equals else 2
+            value = value if equals else "".join(words[k + 1 : k + 2])
+            if value.startswith("+"):
+                return [*words[:k], *words[k + length :]], _phase(unit, value)
+    return list(words), None
+
+
+def _phase(unit: str, value: str) -> Phase:
+    try:
+        amount = int(value) if unit == "steps" else float(value)
+    except ValueError:
+        raise UserError(f"--{unit} {value}: after the + comes how many {unit} to go on") from None
+    if not 0 < amount < float("inf"):
+        raise UserError(f"--{unit} must be above 0 and finite, not {value}")
+    return Phase(unit, amount)  # type: ignore[arg-type]
+
+
+def _with_budget_of(out: Path, config: Config, extension: Phase) -> Config:
+    """`config` with the budget that the run in `out` began with."""
+    given = [name for name in BUDGETS if getattr(config.training, name) is not None]
+    if given:
+        raise UserError(f"give one budget, not --{extension.unit} +{extension.amount:g} and --{given[0]}")
+    try:
+        training = read_json(out / "config.json")["config"]["training"]
+        budget = {name: training[name] for name in BUDGETS}
+    except (OSError, ValueError, KeyError, TypeError):
+        flag = f"--{extension.unit} +{extension.amount:g}"
+        raise UserError(f"{flag} goes on from a finished run, and {out} is none: name it with --out") from None
+    return dataclasses.replace(config, training=dataclasses.replace(config.training, **budget))
 
 
 def _preset_name(words: Sequence[str]) -> str:

@@ -30,6 +30,8 @@ COLUMNS = (
     "sampling",
 )
 
+LABEL = 32  # letters of a run's name in a figure
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -52,11 +54,10 @@ class Scored:
             found["metrics"]["fid"]["value"], found["protocol"]["reference"]["sha256"]
         except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
             raise UserError(f"{file} is not a report of fromnoise ({error!r})") from error
-        if found["schema"] != SCHEMA:
-            raise UserError(
-                f"{file} was written by another version (schema {found['schema']}, not {SCHEMA}): "
-                f"score the images again with fromnoise evaluate --generated {path}"
-            )
+        if found.get("schema") != SCHEMA:
+            version = f"schema {found.get('schema')}, not {SCHEMA}"
+            again = "with the run's own command" if folder else "with fromnoise evaluate"
+            raise UserError(f"{file} was written by another version ({version}): score it again {again}")
         return cls(str(path), found, folder)
 
     @property
@@ -66,7 +67,7 @@ class Scored:
         fid, gap = metrics["fid"], self.report.get("likelihood")
         floor = fid["floor"]
         cells = [
-            spread(fid["value"], None),
+            spread(fid["value"], fid["error"]),
             "" if floor is None else spread(floor["value"], floor["deviation"]),
             "" if fid["ratio"] is None else f"{fid['ratio']:.1f}",
         ]
@@ -121,20 +122,21 @@ def settings(scored: Sequence[Scored]) -> list[tuple[str, list[str]]]:
 
 def page(scored: Sequence[Scored], command: str) -> str:
     """Everything on one page, which needs no network."""
+    labels = _labels([of.name for of in scored])
     curves = {}
     for of in scored:
-        records = [] if of.folder is None else [line for line in of.folder.records() if line["loss"] > 0]
+        records = [] if of.folder is None else [line for line in of.folder.log.records() if line["loss"] > 0]
         if len(records) > 1:
             shown = report.thinned(records)
-            curves[of.name] = ([line["seconds"] / 60 for line in shown], [line["loss"] for line in shown])
+            curves[labels[of.name]] = ([line["seconds"] / 60 for line in shown], [line["loss"] for line in shown])
     grids = []
     for of in scored:
         grid = None if of.folder is None else of.folder.samples / "grid.png"
         if grid is not None and grid.is_file():
             grids.append((of.name, report.uri(grid.read_bytes(), "image/png")))
-    rows = [(of.name, of.report["metrics"]["fid"]["value"], None) for of in scored]
-    floors = [of.report["metrics"]["fid"]["floor"] for of in scored]
-    known = [floor for floor in floors if floor is not None]
+    fids = [of.report["metrics"]["fid"] for of in scored]
+    rows = [(labels[of.name], fid["value"], fid["error"]) for of, fid in zip(scored, fids, strict=True)]
+    known = [fid["floor"] for fid in fids if fid["floor"] is not None]
     if known:
         lowest = min(known, key=lambda floor: floor["value"])
         rows.append(("floor", lowest["value"], lowest["deviation"]))
@@ -151,3 +153,9 @@ def page(scored: Sequence[Scored], command: str) -> str:
         losses=report.drawing(figures.losses(curves)) if curves else None,
         command=command,
     )
+
+
+def _labels(names: Sequence[str]) -> dict[str, str]:
+    """For each name one that leaves room for a figure beside it: its end, which is where paths differ."""
+    short = {name: name if len(name) <= LABEL else f"…{name[1 - LABEL :]}" for name in names}
+    return short if len(set(short.values())) == len(short) else {name: name for name in names}

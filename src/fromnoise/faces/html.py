@@ -3,6 +3,7 @@
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 
 def render(template: str, **values: Any) -> str:
@@ -11,4 +12,4 @@ def render(template: str, **values: Any) -> str:
         loader=PackageLoader("fromnoise.faces"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     css = environment.loader.get_source(environment, "base.css")[0]  # type: ignore[union-attr]
-    return environment.get_template(template).render(css=css, **values)
+    return environment.get_template(template).render(css=Markup(css), **values)

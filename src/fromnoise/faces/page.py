@@ -20,7 +20,9 @@ def draw_grid(
     model: Model, device: torch.device, n: float, seed: float, label: str, guidance: float, sampler: str, steps: float
 ) -> Image.Image:
     """One grid, as the page's controls say; raises UserError for what the model cannot do."""
-    settings = dataclasses.replace(model.config.sampling, sampler=sampler, sampling_steps=int(steps))  # type: ignore[arg-type]
+    own = model.config.sampling
+    eta = own.eta if sampler == own.sampler else 0.0
+    settings = dataclasses.replace(own, sampler=sampler, sampling_steps=int(steps), eta=eta)  # type: ignore[arg-type]
     wanted = None if label == ANY else int(label)
     drawing = Drawing(int(n), int(seed or 0), label=wanted, guidance=guidance, sampler=settings)
     return grid(draw_all(model, drawing, device))

@@ -22,6 +22,7 @@ from fromnoise.faces.figures import style
 from fromnoise.faces.tables import metric_rows, score_rows
 from fromnoise.files import read_json, whole
 from fromnoise.training.run_folder import RunFolder
+from fromnoise.training.settings import Phase
 
 GRID = 64
 PAIRS = 16
@@ -54,10 +55,10 @@ def write(folder: RunFolder, train: ImageSet | None) -> None:
         arrays.load(folder.samples / "images.npz"),
         train,
         film if film.is_file() else None,
-        folder.records(),
-        folder.evaluations(),
+        folder.log.records(),
+        folder.evaluations.records(),
     )
-    save(folder.page_file, page(read_json(folder.report_file), shown, title=folder.path.name))
+    save(folder.page_file, page(read_json(folder.report_file), shown, title=folder.path.resolve().name))
 
 
 def save(path: Path, text: str) -> None:
@@ -96,7 +97,7 @@ def scores(report: dict[str, Any]) -> str:
     """FID of the images, the floor, the copycat and noise on one axis."""
     fid = report["metrics"]["fid"]
     beside = [(name, fid.get(name)) for name in ("floor", "copycat", "noise")]
-    rows = [("generated", fid["value"], None)]
+    rows = [("generated", fid["value"], fid["error"])]
     rows += [(name, row["value"], row["deviation"]) for name, row in beside if row is not None]
     positive = [(name, value, deviation) for name, value, deviation in rows if value > 0]
     return drawing(figures.scores(positive)) if positive else ""
@@ -250,6 +251,12 @@ def _commands(report: dict[str, Any]) -> list[str]:
     if run is None:
         return [report["command"]]
     config: Config = from_json(Config, run["config"])
-    reference = config.evaluation.reference or reference_for(config.data.data)
-    folder = report["protocol"]["generated"]["name"]
-    return [run["command"], shlex.join(["fromnoise", "evaluate", "--generated", folder, "--reference", reference])]
+    budgets = [Phase(**phase) for phase in run["training"]["plan"]["phases"]]
+    before = " and ".join(str(phase) for phase in budgets[:-1])
+    again = run["command"] + (f"  # goes on from a run of {before}" if before else "")
+    words = ["fromnoise", "evaluate", "--generated", report["protocol"]["generated"]["name"]]
+    words += ["--reference", config.evaluation.reference or reference_for(config.data.data)]
+    given = {"features": config.evaluation.features, "seed": config.seed, "data-root": config.data.data_root}
+    usual = {"features": "digits", "seed": 0, "data-root": None}
+    words += [word for name, value in given.items() if value != usual[name] for word in (f"--{name}", str(value))]
+    return [again, shlex.join(words)]

@@ -1,6 +1,9 @@
 """The end of a run: images drawn from its model, their score, and all that report.json says."""
 
+import dataclasses
 import time
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -9,16 +12,16 @@ from fromnoise.data import arrays, sources
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.pixels import quantise
 from fromnoise.data.sources import Parts
-from fromnoise.diffusion.samplers import Visit
+from fromnoise.diffusion.steps import Visit
 from fromnoise.errors import UserError
 from fromnoise.evaluation.features import features
-from fromnoise.evaluation.score import FEWEST, Contest, score
+from fromnoise.evaluation.score import FEWEST, Contest, finite, score
 from fromnoise.faces import system
 from fromnoise.faces.console import Bar
 from fromnoise.faces.pictures import save_grid
 from fromnoise.faces.training_run import Training
 from fromnoise.files import write_json
-from fromnoise.generation.draw import Drawing, draw, labels_for
+from fromnoise.generation.draw import Drawing, draw_all, labels_for
 from fromnoise.generation.overfitting import likelihood_gap
 
 MOST = 3000  # images scored when nobody says how many
@@ -51,11 +54,14 @@ def floor_images(spec: str, parts: Parts, config: Config) -> ImageSet | None:
     source = sources.floor_for(spec)
     if source is None:
         return None
-    return sources.load(source, parts.train.shape[1:], config.data.data_root).without(parts.train)
+    return sources.less(sources.load(source, parts.train.shape[1:], config.data.data_root), parts.train)
 
 
-def sample_and_score(training: Training, reference: ImageSet, n: int) -> None:
-    """Draw n images and score them: samples/ and report.json, in this order, each whole or not at all."""
+def sample_and_score(training: Training, reference: ImageSet, n: int, weights: Path | None = None) -> None:
+    """Draw n images and score them: samples/ and report.json, in this order, each whole or not at all.
+
+    `weights` is the file of Inception's, as `features` takes it.
+    """
     config, folder, outcome = training.config, training.folder, training.outcome
     device = outcome.device
     start = time.perf_counter()
@@ -69,22 +75,14 @@ def sample_and_score(training: Training, reference: ImageSet, n: int) -> None:
         contest = Contest(generated, reference, floor, training.parts.train)
         report = score(
             contest,
-            features(config.evaluation.features, device),
+            features(config.evaluation.features, device, inception_weights=weights),
             config.seed,
             lambda role, done, total: bar.show(done, total, role),
         )
     scoring_seconds = time.perf_counter() - start
 
     start = time.perf_counter()
-    with Bar("likelihood") as bar:
-        report["likelihood"] = likelihood_gap(
-            outcome.model,
-            training.parts.train,
-            training.parts.heldout or reference,
-            seed=config.seed,
-            device=device,
-            progress=bar.show,
-        )
+    report["likelihood"] = _likelihood(training, reference, report["notes"])
     report["run"] = {
         "command": system.command(),
         "config": to_json(config),
@@ -92,15 +90,37 @@ def sample_and_score(training: Training, reference: ImageSet, n: int) -> None:
             "steps": outcome.steps,
             "seconds": outcome.seconds,
             "images": len(training.parts.train),
-            "plan": vars(outcome.plan),
+            "plan": dataclasses.asdict(outcome.plan),
             "parameters": sum(p.numel() for p in outcome.model.network.parameters()),
         },
         "sampling": {"n": n, "seconds": sampling_seconds, "sampler": to_json(config.sampling), "seed": config.seed},
         "scoring": {"seconds": scoring_seconds},
         "likelihood": {"seconds": time.perf_counter() - start},
+        "evaluations": folder.evaluations.records(),
+        "best": folder.about_best(),
         "system": system.about(device),
     }
     write_json(folder.report_file, report)
+
+
+def _likelihood(training: Training, reference: ImageSet, notes: list[str]) -> dict[str, Any] | None:
+    """The likelihood gap; None, and a note, where there are no two images that were held out, or they do not fit."""
+    train, heldout = training.parts.train, training.parts.heldout
+    heldout = sources.less(reference, train) if heldout is None or len(heldout) < FEWEST else heldout
+    if heldout is None or min(len(heldout), len(train)) < 2 or heldout.shape != train.shape:
+        notes.append("overfitting was not looked for: there are no two held-out images of the training images' shape")
+        return None
+    with Bar("likelihood") as bar:
+        gap = likelihood_gap(
+            training.outcome.model,
+            train,
+            heldout,
+            seed=training.config.seed,
+            device=training.outcome.device,
+            progress=bar.show,
+        )
+    told: dict[str, Any] = finite(gap, "likelihood", notes)
+    return told
 
 
 def _sample(training: Training, n: int) -> ImageSet:
@@ -114,7 +134,7 @@ def _sample(training: Training, n: int) -> ImageSet:
             film.append(quantise(visit.x[:FILM_IMAGES]).cpu())
 
     with Bar("sampling") as bar:
-        images = torch.cat(list(draw(outcome.model, drawing, outcome.device, watch, bar.show)))
+        images = draw_all(outcome.model, drawing, outcome.device, bar.show, watch)
     labels = labels_for(outcome.model, drawing)
     arrays.save(folder.samples / "images.npz", images, labels)
     save_grid(folder.samples / "grid.png", images[:GRID])

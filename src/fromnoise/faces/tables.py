@@ -7,6 +7,8 @@ from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from fromnoise.training.profile import Profile
+
 NAMES = {
     "fid_infinity": "FID∞",
     "kid": "KID",
@@ -65,7 +67,7 @@ def score_rows(report: dict[str, Any]) -> list[tuple[str, str, str, str]]:
         entries.append(("noise", fid["noise"], "random bytes"))
     rows = []
     for name, entry, meaning in entries:
-        value = "unknown" if entry is None else spread(entry["value"], entry.get("deviation"))
+        value = "unknown" if entry is None else spread(entry["value"], entry.get("deviation", entry.get("error")))
         rows.append((name, value, "" if entry is None else f"{entry['n']:,}", meaning))
     if fid["ratio"] is not None:
         rows.append(("ratio", f"{fid['ratio']:.1f}", "", "generated over floor"))
@@ -107,6 +109,29 @@ def side_by_side(title: str, names: Sequence[str], rows: Sequence[tuple[str, Seq
         if any(values):
             table.add_row(name, *map(escape, values))
     return table
+
+
+def print_profile(profile: Profile, console: Console) -> None:
+    """What a training step costs and where its time goes."""
+    images, rate, reachable = profile.batch / profile.seconds, profile.flops / profile.seconds, profile.reachable
+    lines = (
+        f"plan: {profile.plan.reason}",
+        f"{1000 * profile.seconds:.0f} ms a step of {profile.batch} images, {images:.0f} images/s",
+        f"{rate / 1e12:.2f} TFLOP/s, {rate / reachable:.0%} of a matrix product's {reachable / 1e12:.2f}",
+        f"the first steps took {profile.warm_up:.1f} s",
+    )
+    for line in lines:
+        console.print(line, markup=False, soft_wrap=True)
+    for title, shares in (("Phases of a step", profile.phases), ("Operators that take most", profile.operators)):
+        table = Table(title=title, title_justify="left")
+        table.add_column("")
+        table.add_column("share", justify="right")
+        table.add_column("ms a step", justify="right")
+        table.add_column("calls a step", justify="right")
+        for part in shares:
+            spent = f"{1000 * part.share * profile.seconds:.1f}"
+            table.add_row(escape(part.name), f"{part.share:.1%}", spent, f"{part.calls:g}")
+        console.print(table)
 
 
 def _more(report: dict[str, Any]) -> Iterator[RenderableType]:

@@ -3,8 +3,9 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from accelerate import Accelerator
 
@@ -13,10 +14,18 @@ from fromnoise.data import sources
 from fromnoise.faces.arguments import TrainingArguments
 from fromnoise.faces.console import Bar, duration, results, say
 from fromnoise.faces.extras import extra
+from fromnoise.faces.runs import find_model
+from fromnoise.faces.watch import watch
 from fromnoise.files import check_writable
 from fromnoise.generation.model import Model, Shape, check
-from fromnoise.training.run_folder import RunFolder
-from fromnoise.training.trainer import Outcome, Trainer, accelerator
+from fromnoise.training.device import accelerator
+from fromnoise.training.initial import initial
+from fromnoise.training.plan import Plan
+from fromnoise.training.profile import Profile, profile
+from fromnoise.training.run_folder import DamagedCheckpoint, RunFolder
+from fromnoise.training.trainer import Outcome, Trainer
+
+Arguments = TypeVar("Arguments", bound=TrainingArguments)
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,7 @@ def ready(arguments: TrainingArguments) -> Accelerator:
         extra("tensorboard", "tensorboard")
     out = _out(arguments)
     RunFolder(out).check_settings(arguments.config)
+    _start_file(arguments.config, RunFolder(out))
     check_writable(out / "config.json")
     return accelerator(arguments.device)
 
@@ -62,15 +72,63 @@ def trained(arguments: TrainingArguments, device: Accelerator, parts: sources.Pa
     config, folder = arguments.config, RunFolder(_out(arguments))
     model = Model.build(config, Shape.of(parts.train, config))
     model.objective()  # refuses what `check` does not know of
+    looks = watch(config, parts, folder, device.device, arguments.inception_weights)
+    file = _start_file(config, folder)
+    start = None if file is None else initial(model, file)
     quiet = not device.is_main_process
-    with nullcontext() if quiet else folder.open(config, parts.train):
+    with nullcontext() if quiet else folder.open(config, parts.train, start):
         device.wait_for_everyone()
         with Bar("training", quiet=quiet) as bar:
             tell = (lambda text: None) if quiet else say
-            outcome = Trainer(model, parts.train, folder, device, bar.tick, tell).run()
+            trainer = Trainer(
+                model,
+                parts.train,
+                folder,
+                device,
+                bar.tick,
+                tell,
+                watch=looks,
+                initial=start,
+                extension=arguments.extension,
+            )
+            outcome = trainer.run()
         if not quiet and not outcome.already_finished:
             say(f"trained {outcome.steps:,} steps in {duration(outcome.seconds)}: {folder.model_file()}")
         yield Training(config, parts, folder, outcome, not quiet)
+
+
+def without_unscored_extension(arguments: Arguments) -> Arguments:
+    """`arguments` without their extension where that very one is trained already, and only its score is missing.
+
+    It was stopped after its last step: the same command is to go on there, not to train once more.
+    """
+    folder, extension = RunFolder(_out(arguments)), arguments.extension
+    if extension is None or folder.report_file.exists() or not folder.steps():
+        return arguments
+    try:
+        plan = Plan.from_json(folder.load(folder.steps()[-1])[2]["plan"], arguments.config.training.budget)
+    except DamagedCheckpoint:
+        return arguments
+    trained = plan.total_steps == folder.steps()[-1] and len(plan.phases) > 1 and str(plan.phase) == str(extension)
+    if not trained:
+        return arguments
+    say(f"the {extension} are trained already and only to be scored; the same command again goes on for as many more")
+    return replace(arguments, extension=None)
+
+
+def profiled(arguments: TrainingArguments) -> Profile:
+    """Where the time of a step of this training would go; nothing is written."""
+    check(arguments.config)
+    device = accelerator(arguments.device)
+    train = prepared(arguments, device).train
+    model = Model.build(arguments.config, Shape.of(train, arguments.config))
+    with Bar("profiling") as bar:
+        return profile(model, train, device, bar.show)
+
+
+def _start_file(config: Config, folder: RunFolder) -> Path | None:
+    """The model file that a new training starts from, if any; a training that goes on has weights of its own."""
+    return find_model(config.training.init) if config.training.init and not folder.steps() else None
 
 
 def _out(arguments: TrainingArguments) -> Path:

@@ -1,6 +1,6 @@
 """The likelihood gap: a model that finds its training images likelier than fresh ones has overfitted them."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -9,7 +9,7 @@ from scipy import stats
 from torch import Tensor
 
 from fromnoise.data.image_set import ImageSet
-from fromnoise.generation.likelihood import Likelihood, Progress, bound_bits
+from fromnoise.generation.likelihood import Likelihood, Progress, bound_bits, bound_of
 from fromnoise.generation.model import Model
 
 MOST = 256  # images of each set
@@ -39,20 +39,22 @@ def likelihood_gap(
     device: torch.device | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Bits per dimension of training and of held-out images, a draw of each by class, as plain JSON values.
+    """Bits per dimension of training and of held-out images, a random draw of each, as plain JSON values.
 
     `gap` is what held-out images cost more, with its standard error and Welch's one-sided p-value; `verdict` names it
     "overfitting" from p < 0.01 on. Both means are of the variational bound (`bound_bits`), whose slack they share.
     Raises UserError for images of another shape than the model's, ValueError for fewer than two of either.
     """
-    sets = [images.draw(min(MOST, len(images)), seed) for images in (train, held_out)]
+    # Not by class: where one set is short of a class, its mix of classes would be another than the other's.
+    sets = [replace(images, labels=None).draw(min(MOST, len(images)), seed) for images in (train, held_out)]
     if min(map(len, sets)) < 2:
         raise ValueError("a gap needs at least 2 images of each set")
+    levels = LEVELS if bound_of(model).T > LEVELS else None  # a short schedule has no more: all of them
     total = sum(map(len, sets))
     found: list[Likelihood] = []
     for before, images in zip((0, len(sets[0])), sets, strict=True):
         told = None if progress is None else (lambda done, _, before=before: progress(before + done, total))
-        found.append(bound_bits(model, images.images, LEVELS, seed=seed, device=device, progress=told))
+        found.append(bound_bits(model, images.images, levels, seed=seed, device=device, progress=told))
     ours, theirs = (_bits(likelihood) for likelihood in found)
     welch = stats.ttest_ind(found[0].bits.numpy(), found[1].bits.numpy(), equal_var=False, alternative="less")
     gap, error = theirs.bits - ours.bits, float((ours.standard_error**2 + theirs.standard_error**2) ** 0.5)
@@ -65,7 +67,7 @@ def likelihood_gap(
         "gap": {"value": gap, "standard_error": error, "p": float(welch.pvalue)},
         "train": asdict(ours),
         "held_out": asdict(theirs),
-        "levels": LEVELS,
+        "levels": levels or bound_of(model).T - 1,
         "seed": seed,
     }
 

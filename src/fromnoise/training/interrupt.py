@@ -1,6 +1,8 @@
 """Ctrl-C that saves and leaves cleanly."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 
@@ -8,11 +10,16 @@ class Interrupted(KeyboardInterrupt):
     """Training stopped on request, with everything saved; says where."""
 
 
+class _BrokenOff(KeyboardInterrupt):
+    """Ends a block of `InterruptGuard.breaking_off`."""
+
+
 class InterruptGuard:
     """Within it the first Ctrl-C (or SIGTERM) is only noted, in `asked`; a second one stops at once."""
 
     def __init__(self) -> None:
         self.asked = False
+        self._breaking = False
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> "InterruptGuard":
@@ -27,7 +34,20 @@ class InterruptGuard:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
+    @contextmanager
+    def breaking_off(self) -> Iterator[None]:
+        """For work that the training can do without: here the first Ctrl-C, noted too, ends the block early."""
+        self._breaking = True
+        try:
+            yield
+        except _BrokenOff:
+            pass
+        finally:
+            self._breaking = False
+
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
+        if self._breaking:
+            raise _BrokenOff

@@ -6,10 +6,13 @@ is saved with every checkpoint, and a resumed training follows it to the bit.
 """
 
 import copy
+import dataclasses
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +23,7 @@ from fromnoise.diffusion.objective import stratified
 from fromnoise.errors import UserError
 from fromnoise.generation.draw import has_bf16
 from fromnoise.generation.model import Model
+from fromnoise.training.settings import Phase
 
 PROBE_ROWS = 32
 FASTER = 1.15  # bf16 must win by this factor
@@ -34,7 +38,8 @@ MEASURE_SECONDS = 30.0
 class Plan:
     """The choices that a training keeps to from its first step to its last.
 
-    `total_steps` is None until a budget in minutes has been turned into steps.
+    `total_steps` is None until a budget in minutes has been turned into steps. `phases` are the budget and those by
+    which it was extended, the present one last; `total_steps` is where that one ends.
     """
 
     precision: str
@@ -43,6 +48,27 @@ class Plan:
     threads: int
     total_steps: int | None
     reason: str
+    phases: tuple[Phase, ...]
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], first: Phase) -> "Plan":
+        """The plan that `asdict` made `value` of; `first` is the phase of plans from before there were several."""
+        phases = tuple(Phase(**phase) for phase in value.get("phases", ())) or (first,)
+        return cls(**{**value, "phases": phases})
+
+    @property
+    def phase(self) -> Phase:
+        """The present phase."""
+        return self.phases[-1]
+
+    def extended(self, phase: Phase, steps: int | None) -> "Plan":
+        """The plan once `phase`, of so many steps, has begun."""
+        total = None if steps is None else phase.step + steps
+        return dataclasses.replace(self, total_steps=total, phases=(*self.phases, phase))
+
+    def seconds_left(self, elapsed: float) -> float:
+        """Of the present phase, whose budget is in minutes, after so many seconds of training."""
+        return self.phase.amount * 60 - (elapsed - self.phase.seconds)
 
 
 @dataclass(frozen=True)
@@ -56,6 +82,13 @@ class Candidate:
 
     def __str__(self) -> str:
         return f"{self.precision} {'channels-last' if self.channels_last else 'NCHW'}"
+
+
+def steps_of(phase: Phase, images: int, batch: int) -> int | None:
+    """A phase's budget in steps; None for minutes, which the speed decides on."""
+    if phase.unit == "epochs":
+        return math.ceil(phase.amount * images / batch)
+    return int(phase.amount) if phase.unit == "steps" else None
 
 
 def measure(
@@ -137,7 +170,8 @@ def make(model: Model, device: torch.device, steps: int | None) -> Plan:
         reason += " as asked" if settings.precision != "auto" else ": this CPU does not compute in bf16"
     compiled, why = _compiling(model, device, chosen, steps)
     channels_last = chosen.channels_last or compiled  # the compiler fuses what makes channels-last slow
-    return Plan(chosen.precision, channels_last, compiled, torch.get_num_threads(), steps, f"{reason}; {why}")
+    reason = f"{reason}; {why}"
+    return Plan(chosen.precision, channels_last, compiled, torch.get_num_threads(), steps, reason, (settings.budget,))
 
 
 def _compiling(model: Model, device: torch.device, chosen: Candidate, steps: int | None) -> tuple[bool, str]:

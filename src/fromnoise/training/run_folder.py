@@ -1,11 +1,11 @@
 """A run's folder: its configuration, log, checkpoints and lock."""
 
-import json
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,11 @@ from fromnoise import __version__
 from fromnoise.config import Config, differences, from_json, to_json
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
-from fromnoise.files import UNFINISHED, read_json, whole, whole_folder, write_json
+from fromnoise.files import UNFINISHED, read_json, whole_folder, write_json
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
+from fromnoise.training.initial import Initial
+from fromnoise.training.settings import Phase
+from fromnoise.training.step_log import StepLog
 
 KEPT = 2  # checkpoints: should the last be damaged, training goes on from the one before
 STATE_FORMAT = 1
@@ -35,18 +38,21 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config_file = path / "config.json"
-        self.log_file = path / "log.jsonl"
-        self.evaluations_file = path / "evaluations.jsonl"
+        self.log = StepLog(path / "log.jsonl")
+        self.evaluations = StepLog(path / "evaluations.jsonl")
         self.checkpoints = path / "checkpoints"
+        self.best = self.checkpoints / "best"
         self.samples = path / "samples"
         self.report_file = path / "report.json"
         self.page_file = path / "report.html"
 
-    def check(self, config: Config, train: ImageSet) -> None:
+    def check(self, config: Config, train: ImageSet, initial: Initial | None = None) -> None:
         """Raise UserError unless the folder is new, empty, or this very run's."""
         self.check_settings(config)
         if self.config_file.is_file() and self.about()["data"]["fingerprint"] != train.fingerprint:
             raise UserError(f"{self.path} was trained on other images than {train.name} has now: name another --out")
+        if self.config_file.is_file() and initial and self.about().get("init") != _about(initial):
+            raise UserError(f"{self.path} began from other weights than {initial.file} has now: name another --out")
 
     def check_settings(self, config: Config) -> None:
         """The part of `check` that needs no data."""
@@ -65,9 +71,12 @@ class RunFolder:
             )
 
     @contextmanager
-    def open(self, config: Config, train: ImageSet) -> Iterator[None]:
-        """Hold the folder's lock, with config.json written; raises UserError when another process holds it."""
-        self.check(config, train)
+    def open(self, config: Config, train: ImageSet, initial: Initial | None = None) -> Iterator[None]:
+        """Hold the folder's lock, with config.json written; raises UserError when another process holds it.
+
+        `initial` are the weights that a new training starts from, if not random ones.
+        """
+        self.check(config, train, initial)
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / "lock")
         try:
@@ -75,7 +84,7 @@ class RunFolder:
         except Timeout as error:
             raise UserError(f"another process is writing to {self.path}: wait for it or stop it") from error
         try:
-            self.check(config, train)
+            self.check(config, train, initial)
             if not self.config_file.exists():
                 data = {
                     "name": train.name,
@@ -84,7 +93,8 @@ class RunFolder:
                     "shape": list(train.shape),
                     "classes": train.classes,
                 }
-                write_json(self.config_file, {"fromnoise": __version__, "config": to_json(config), "data": data})
+                about = {"fromnoise": __version__, "config": to_json(config), "data": data}
+                write_json(self.config_file, about | ({"init": _about(initial)} if initial else {}))
             yield
         finally:
             lock.release()
@@ -154,42 +164,41 @@ class RunFolder:
             raise UserError(f"{folder} was made by another version of fromnoise")
         return weights, state, about
 
+    def keep_best(self, model: Model, about: dict[str, Any]) -> None:
+        """Put `model` in the place of the best so far, with best.json to say why."""
+        model.save(self.best / CHECKPOINT_FILE)
+        write_json(self.best / "best.json", about)
+
+    def about_best(self) -> dict[str, Any] | None:
+        """best.json of the best model so far; None where there is none."""
+        file = self.best / "best.json"
+        return read_json(file) if file.is_file() else None
+
     def set_aside(self, step: int) -> None:
         """Keep the checkpoint at `step` under a name that is no checkpoint's, so that training can pass it again."""
         self.checkpoint(step).rename(self.checkpoints / f"{step:06d}.damaged-{time.time_ns()}")
 
-    def log(self, record: dict[str, Any]) -> None:
-        """Append one line to log.jsonl."""
-        with self.log_file.open("a") as file:
-            file.write(json.dumps(record) + "\n")
+    def set_aside_results(self, step: int) -> None:
+        """Keep the report, its page and samples/, which show the model at `step`, under names that say so."""
+        for results in (self.report_file, self.page_file, self.samples):
+            aside = results.with_stem(f"{results.stem}-{step:06d}")
+            if results.exists():
+                if aside.is_dir():  # of an extension that was killed before its first checkpoint
+                    shutil.rmtree(aside)
+                results.replace(aside)
 
-    def records(self) -> list[dict[str, Any]]:
-        """The lines of log.jsonl; a last line cut short by a crash is left out."""
-        return _lines(self.log_file)
-
-    def evaluations(self) -> list[dict[str, Any]]:
-        """The lines of evaluations.jsonl (`--evaluate-every`), likewise."""
-        return _lines(self.evaluations_file)
-
-    def cut_log(self, step: int) -> None:
-        """Drop what log.jsonl says of steps after `step`."""
-        kept = [record for record in self.records() if record["step"] <= step]
-        with whole(self.log_file) as temporary:
-            temporary.write_text("".join(json.dumps(record) + "\n" for record in kept))
+    def note_phases(self, phases: Sequence[Phase]) -> None:
+        """Write into config.json the budgets of a training that was extended."""
+        about = self.about()
+        if about.get("phases") != (noted := [asdict(phase) for phase in phases]):
+            write_json(self.config_file, about | {"phases": noted})
 
     def sweep(self) -> None:
         """Remove what a killed writer left half-written."""
-        for place in (self.path, self.checkpoints, self.samples):
+        for place in (self.path, self.checkpoints, self.best, self.samples):
             for item in place.glob(f"{UNFINISHED}*") if place.is_dir() else ():
                 shutil.rmtree(item) if item.is_dir() else item.unlink()
 
 
-def _lines(file: Path) -> list[dict[str, Any]]:
-    records: list[dict[str, Any]] = []
-    if file.exists():
-        for line in file.read_text().splitlines():
-            try:
-                records.append(json.loads(line))
-            except ValueError:
-                break
-    return records
+def _about(initial: Initial) -> dict[str, str]:
+    return {"file": str(initial.file), "sha256": initial.sha256}

@@ -1,7 +1,25 @@
 """What can be said of the training (no PyTorch here: the command line reads this for `--help`)."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
+
+Unit = Literal["minutes", "epochs", "steps"]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A training's budget, or one by which it was extended; and where it began, counted over all phases."""
+
+    unit: Unit
+    amount: float
+    step: int = 0
+    """Steps before it."""
+    seconds: float = 0.0
+    """Seconds of training before it."""
+
+    def __str__(self) -> str:
+        return f"{self.amount:g} {self.unit}"
 
 
 @dataclass(frozen=True)
@@ -9,11 +27,14 @@ class TrainingSettings:
     """The budget and the recipe."""
 
     minutes: float | None = None
-    """Budget: wall clock of training, compiling included. Give one of --minutes, --epochs, --steps."""
+    """Budget: wall clock of training, compiling included. Give one of --minutes, --epochs, --steps.
+    +20 goes on from a finished run for 20 more: the rate rises again and falls over the last half of them."""
     epochs: float | None = None
     """Budget: passes over the training images."""
     steps: int | None = None
     """Budget: optimiser steps."""
+    init: Path | None = None
+    """Start from the weights of another run or model file, which must fit (fine-tuning)."""
     batch: int = 64
     """Images in a step, over all processes together."""
     optimizer: Literal["muon", "adamw", "adam"] = "muon"
@@ -40,3 +61,10 @@ class TrainingSettings:
     """Steps between checkpoints; once a minute when not given."""
     tensorboard: bool = False
     """Write curves for TensorBoard too (extra: tensorboard), into the run folder's tensorboard/."""
+
+    @property
+    def budget(self) -> Phase:
+        """The one budget, as the first phase."""
+        given: dict[Unit, float | None] = {"minutes": self.minutes, "epochs": self.epochs, "steps": self.steps}
+        unit, amount = next((unit, amount) for unit, amount in given.items() if amount is not None)
+        return Phase(unit, amount)

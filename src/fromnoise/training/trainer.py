@@ -6,9 +6,6 @@ killed and started again ends, on the CPU, with the same weights to the bit.
 
 import dataclasses
 import math
-import os
-import time
-import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,21 +13,22 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
-from torch import Tensor, nn
+from torch import Tensor
 
-from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
 from fromnoise.training import plan as plans
-from fromnoise.training.batches import Batches
-from fromnoise.training.ema import MovingAverage
+from fromnoise.training.clock import Clock
+from fromnoise.training.initial import Initial
 from fromnoise.training.interrupt import Interrupted, InterruptGuard
-from fromnoise.training.optimizers import Optimizers, rate
+from fromnoise.training.optimizers import rate
 from fromnoise.training.plan import Plan
 from fromnoise.training.run_folder import DamagedCheckpoint, RunFolder
+from fromnoise.training.settings import Phase
+from fromnoise.training.step import Step
+from fromnoise.training.watch import Watch
 
-QUARTILES = 4
 CHECKPOINT_SECONDS = 60.0
 SETTLING = 3  # steps before the speed is measured: the first ones compile and warm up
 
@@ -62,8 +60,11 @@ class Outcome:
 class Trainer:
     """Trains a model on images in a run folder, whose lock the caller holds.
 
-    tick   called after every step with how far the training is
-    say    called with sentences worth reading: the plan, a resumption
+    tick       called after every step with how far the training is
+    say        called with sentences worth reading: the plan, a resumption
+    watch      looks at the model now and then; that takes none of the training's time and changes nothing in it
+    initial    the weights that a new training starts from; a resumed one does not need them
+    extension  the budget by which a finished training goes on, or which one is on its way in already
     """
 
     def __init__(
@@ -74,49 +75,82 @@ class Trainer:
         accelerator: Accelerator,
         tick: Callable[[Tick], None] = lambda tick: None,
         say: Callable[[str], None] = lambda text: None,
+        watch: Watch | None = None,
+        initial: Initial | None = None,
+        extension: Phase | None = None,
     ) -> None:
+        self.initial, self.extension = initial, extension
         self.model, self.folder, self.accelerator = model, folder, accelerator
-        self.tick, self.say = tick, say
+        self.tick, self.say, self.watch = tick, say, watch
         self.settings = model.config.training
         self.device = accelerator.device
         self.images = images.to(self.device)
-        self.objective = model.objective()
-        self.start = time.perf_counter()
+        self.clock = Clock()
         self.before = 0.0  # seconds of training before this process
         self.step = 0
 
     @property
     def elapsed(self) -> float:
         """Seconds of training, those before a resumption included."""
-        return self.before + time.perf_counter() - self.start
+        return self.before + self.clock.seconds
 
     def run(self) -> Outcome:
         """Train to the end of the budget, from the newest checkpoint if there is one.
 
-        Raises Interrupted after a Ctrl-C, with everything saved, and UserError when the loss is not finite.
+        Raises Interrupted after a Ctrl-C, with everything saved, and UserError when the loss is not finite, or for an
+        extension of a training that has not finished.
         """
         if self.accelerator.is_main_process:
             self.folder.sweep()
         self.accelerator.wait_for_everyone()
         weights, state, about = self._newest_checkpoint()
-        self.plan = Plan(**about["plan"]) if about else self._make_plan()
+        if not about and self.settings.init:
+            self._start_from_init()
+        self.plan = Plan.from_json(about["plan"], self.settings.budget) if about else self._make_plan()
         self._prepare()
         if about:
             self._restore(weights, state, about)
-            if self.step == self.plan.total_steps:
-                return self._outcome(already_finished=True)
-            self.say(f"going on from step {self.step:,}")
+        if self.extension:
+            self._extend(self.extension)
         if self.accelerator.is_main_process:
-            self.folder.cut_log(self.step)
+            self.folder.log.cut(self.step)
+            self.folder.evaluations.cut(self.step)
+        finished = self.step == self.plan.total_steps
+        with InterruptGuard() as guard:
+            self._look(guard)  # if it was broken off here
+            if self._agreed(False, False, guard.asked)[2]:
+                raise self._interrupted()
+            if not finished:
+                self._train(guard)
+        return self._outcome(already_finished=finished)
+
+    def _train(self, guard: InterruptGuard) -> None:
+        if self.step:
+            self.say(f"going on from step {self.step:,}")
         self.say(f"plan: {self.plan.reason}")
         self.curves = self._curves() if self.accelerator.is_main_process and self.settings.tensorboard else None
         try:
-            with InterruptGuard() as guard:
-                self._loop(guard)
+            self._loop(guard)
         finally:
             if self.curves:
                 self.curves.close()
-        return self._outcome(already_finished=False)
+
+    def _start_from_init(self) -> None:
+        if self.initial is None:
+            raise UserError(f"{self.folder.path} has no whole checkpoint: the same command again starts from --init")
+        self.model.network.load_state_dict(self.initial.weights)
+        self.say(f"starting from the weights of {self.initial.file}")
+
+    def _extend(self, extension: Phase) -> None:
+        """Begin a new phase after the last one's end; one of the same budget that is on its way just goes on."""
+        if self.step != self.plan.total_steps:
+            if len(self.plan.phases) > 1 and str(self.plan.phase) == str(extension):
+                return
+            raise UserError(f"{self.folder.path} has not finished its {self.plan.phase}: first go on with those")
+        phase = dataclasses.replace(extension, step=self.step, seconds=self.before)
+        self.plan = self.plan.extended(phase, self._in_steps(phase))
+        if self.accelerator.is_main_process:
+            self.folder.set_aside_results(self.step)
 
     def _newest_checkpoint(self) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
         """The newest checkpoint that is whole, or empty dictionaries; a damaged one is said and set aside."""
@@ -131,20 +165,15 @@ class Trainer:
 
     def _make_plan(self) -> Plan:
         """The plan, the first process's where there are several: all must run alike."""
-        plan = (
-            plans.make(self.model, self.device, self._budget_in_steps()) if self.accelerator.is_main_process else None
-        )
+        steps = self._in_steps(self.settings.budget)
+        plan = plans.make(self.model, self.device, steps) if self.accelerator.is_main_process else None
         if self.accelerator.num_processes > 1:
             plan = broadcast_object_list([plan])[0]
         assert plan is not None
         return plan
 
-    def _budget_in_steps(self) -> int | None:
-        if self.settings.steps:
-            return self.settings.steps
-        if self.settings.epochs:
-            return math.ceil(self.settings.epochs * len(self.images) / self.settings.batch)
-        return None
+    def _in_steps(self, phase: Phase) -> int | None:
+        return plans.steps_of(phase, len(self.images), self.settings.batch)
 
     def _prepare(self) -> None:
         if self.plan.threads != torch.get_num_threads() and self.device.type == "cpu":
@@ -152,17 +181,7 @@ class Trainer:
                 f"this run began on {self.plan.threads} threads and goes on with {torch.get_num_threads()}: "
                 "its weights will differ in their last bits"
             )
-        network = self.model.network.to(self.device).train()
-        if self.plan.channels_last:
-            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.network: nn.Module = network
-        self.optimizers = Optimizers(network, self.settings)
-        self.average = MovingAverage(network, self.settings.ema) if self.settings.ema else None
-        self.eager = self.accelerator.prepare(network)
-        self.denoiser = self.model.denoiser(torch.compile(self.eager) if self.plan.compiled else self.eager)
-        self.batches = Batches(self.model, self.images, self.accelerator.process_index, self.accelerator.num_processes)
-        # Sums and counts of the loss by quartile of noise level (1: the least noise) since the last logged line.
-        self.sums = torch.zeros(2, QUARTILES, device=self.device)
+        self.take_step = Step(self.model, self.images, self.accelerator, self.plan)
 
     def _curves(self) -> Any:
         from torch.utils.tensorboard import SummaryWriter  # the extra `tensorboard`
@@ -172,11 +191,12 @@ class Trainer:
     def _loop(self, guard: InterruptGuard) -> None:
         loss, rate_of_images = math.nan, 0.0
         first = self.step
-        logged_at = saved_at = measured_from = time.perf_counter()
+        logged_at = saved_at = measured_from = self.clock.seconds
         measured_step, logged_step = first, first
         while self.plan.total_steps is None or self.step < self.plan.total_steps:
             norm = self._first_step() if self.step == first else self._train_step()
-            now = time.perf_counter()
+            self._look(guard)
+            now = self.clock.seconds
             if self.step - first == SETTLING:
                 measured_from, measured_step = now, self.step
             measured = self._measured(now - measured_from, self.step - measured_step)
@@ -189,10 +209,30 @@ class Trainer:
                 loss = self._log(norm, rate_of_images)
                 logged_at, logged_step = now, self.step
             if finished or measured or due or asked:
-                saved_at = self._save()
-            self._tick(loss, rate_of_images or (self.step - first) * self.settings.batch / (now - self.start))
-            if asked and not finished:
-                raise Interrupted(f"stopped at step {self.step:,}; the same command goes on from there")
+                self._save()
+                saved_at = self.clock.seconds
+            self._tick(loss, rate_of_images or (self.step - first) * self.settings.batch / now)
+            if asked:
+                raise self._interrupted()
+
+    def _look(self, guard: InterruptGuard) -> None:
+        """Let the watch look, if it is time to, with the clock stopped and all other processes waiting.
+
+        Ctrl-C breaks the look off: whoever goes on from this step makes up for it.
+        """
+        if self.watch is None or not self.watch.due(self.step, self.plan.total_steps):
+            return
+        self._check_finite()  # for which the device has to be done with the steps before
+        with self.clock.stopped():
+            if self.accelerator.is_main_process and not guard.asked:
+                with guard.breaking_off():
+                    self.watch.see(
+                        self.step, self.elapsed, self._model(), self.take_step.averaged(), self.folder, self.say
+                    )
+            self.accelerator.wait_for_everyone()
+
+    def _interrupted(self) -> Interrupted:
+        return Interrupted(f"stopped at step {self.step:,}; the same command goes on from there")
 
     def _first_step(self) -> Tensor | None:
         """`_train_step` of this process, eager after all where compiling fails; no weight has changed by then."""
@@ -205,27 +245,12 @@ class Trainer:
             self.say(f"compiling failed ({str(error).partition(chr(10))[0]}): going on eager")
             reason = f"{self.plan.reason}, but compiling failed: eager"
             self.plan = dataclasses.replace(self.plan, compiled=False, reason=reason)
-            self.denoiser = self.model.denoiser(self.eager)
+            self.take_step.go_eager()
             return self._train_step()
 
     def _train_step(self) -> Tensor | None:
-        batch = self.batches(self.step)
-        if self.model.config.network.dropout:
-            torch.manual_seed(rng.integer(self.model.config.seed, "dropout", self.step, self.batches.rank))
-        self.optimizers.zero_grad()
-        with torch.autocast(self.device.type, torch.bfloat16, self.plan.precision == "bf16"):
-            errors = self.objective.errors(self.denoiser, batch.x0, batch.noise, batch.u, batch.label)
-        self.accelerator.backward(errors.mean())
-        norm = None
-        if self.settings.clip is not None:
-            norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
-        self.optimizers.step(rate(self.settings, self.step, self.plan.total_steps))
-        quartile = (batch.u * QUARTILES).long().to(self.device)
-        member = nn.functional.one_hot(quartile, QUARTILES).to(errors.dtype)
-        self.sums += torch.stack([errors.detach(), torch.ones_like(errors)]) @ member
+        norm = self.take_step(self.step, self.plan)
         self.step += 1
-        if self.average:
-            self.average.update(self.step)
         return norm
 
     def _agreed(self, measured: bool, due: bool, asked: bool) -> tuple[bool, bool, bool]:
@@ -239,22 +264,22 @@ class Trainer:
 
     def _measured(self, seconds: float, steps: int) -> bool:
         """Whether the speed is known well enough to fix the steps: half a minute, or a tenth of the budget."""
-        if self.plan.total_steps is not None or self.settings.minutes is None:
+        if self.plan.total_steps is not None:
             return False
-        budget = self.settings.minutes * 60
-        enough = seconds >= min(plans.MEASURE_SECONDS, budget / 10) or self.elapsed >= budget
-        return self.step > SETTLING and steps >= 1 and enough
+        phase = self.plan.phase
+        enough = seconds >= min(plans.MEASURE_SECONDS, phase.amount * 60 / 10)
+        enough = enough or self.plan.seconds_left(self.elapsed) <= 0
+        return self.step - phase.step > SETTLING and steps >= 1 and enough
 
     def _fix_steps(self, seconds: float) -> None:
-        assert self.settings.minutes is not None
-        left = self.settings.minutes * 60 - self.elapsed
         # Every process must stop at the same step: the first one's clock counts.
+        left = self.plan.seconds_left(self.elapsed)
         total = torch.tensor(self.step + max(1, math.floor(left / seconds)), device=self.device)
         if self.accelerator.num_processes > 1:
             total = self.accelerator.gather(total.reshape(1))[0]
         self.plan = dataclasses.replace(self.plan, total_steps=int(total))
-        images = int(total) * self.settings.batch
-        self.say(f"{self.settings.minutes:g} minutes are {int(total):,} steps, {images:,} images at this speed")
+        steps = int(total) - self.plan.phase.step
+        self.say(f"{self.plan.phase} are {steps:,} steps, {steps * self.settings.batch:,} images at this speed")
 
     def _due(self, seconds: float) -> bool:
         if self.settings.checkpoint_every:
@@ -262,10 +287,10 @@ class Trainer:
         return seconds >= CHECKPOINT_SECONDS
 
     def _log(self, norm: Tensor | None, images_per_second: float) -> float:
-        sums, counts = self.accelerator.reduce(self.sums)
+        sums, counts = self.accelerator.reduce(self.take_step.losses)
         by_quartile = [s / n if n else None for s, n in zip(sums.tolist(), counts.tolist(), strict=True)]
         loss = float(sums.sum() / counts.sum())
-        self.sums.zero_()
+        self.take_step.losses.zero_()
         if not math.isfinite(loss):
             raise self._diverged()
         if self.accelerator.is_main_process:
@@ -274,12 +299,12 @@ class Trainer:
                 "epoch": round(self.step * self.settings.batch / len(self.images), 3),
                 "loss": loss,
                 **{f"loss_q{k + 1}": value for k, value in enumerate(by_quartile)},
-                "lr": rate(self.settings, self.step - 1, self.plan.total_steps),
+                "lr": rate(self.settings, self.step - 1, self.plan.total_steps, self.plan.phase.step),
                 "gradient_norm": None if norm is None else float(norm),
                 "images_per_second": round(images_per_second, 2),
                 "seconds": round(self.elapsed, 2),
             }
-            self.folder.log(record)
+            self.folder.log.append(record)
             if self.curves:
                 for name, value in record.items():
                     self.curves.add_scalar(name, value or 0.0, self.step)
@@ -291,62 +316,42 @@ class Trainer:
             "start again in a new folder with a lower --lr or --precision fp32"
         )
 
-    def _save(self) -> float:
-        if not all(bool(parameter.isfinite().all()) for parameter in self.network.parameters()):
+    def _model(self) -> Model:
+        """The model, to be drawn from in the way it is trained."""
+        return dataclasses.replace(self.model, precision=self.plan.precision, channels_last=self.plan.channels_last)
+
+    def _check_finite(self) -> None:
+        if not self.take_step.is_finite():
             raise self._diverged()
-        sums = self.accelerator.reduce(self.sums) if self.accelerator.num_processes > 1 else self.sums
+
+    def _save(self) -> None:
+        self._check_finite()
+        sums = self.take_step.losses
+        if self.accelerator.num_processes > 1:
+            sums = self.accelerator.reduce(sums)
         if self.accelerator.is_main_process:
-            live = self.network.state_dict()
-            used = live | self.average.weights() if self.average else live
-            state = {f"weights.{name}": tensor.detach().cpu() for name, tensor in live.items()}
-            state |= {name: tensor.detach().cpu() for name, tensor in self.optimizers.state().items()}
+            state = self.take_step.state()
             about = {"seconds": self.elapsed, "plan": asdict(self.plan), "sums": sums.tolist()}
-            model = dataclasses.replace(
-                self.model, precision=self.plan.precision, channels_last=self.plan.channels_last
-            )
-            self.folder.save(self.step, model, used, state, about)
+            self.folder.save(self.step, self._model(), self.take_step.averaged(), state, about)
+            if len(self.plan.phases) > 1:
+                self.folder.note_phases(self.plan.phases)
         self.accelerator.wait_for_everyone()
-        return time.perf_counter()
 
     def _restore(self, weights: dict[str, Tensor], state: dict[str, Tensor], about: dict[str, object]) -> None:
-        prefix = "weights."
-        live = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-        self.network.load_state_dict(live)
-        self.optimizers.load(state)
-        if self.average:
-            self.average.load(weights)
+        self.take_step.load(state, weights)
         if self.accelerator.is_main_process:  # they are of all processes together
-            self.sums.copy_(torch.tensor(about["sums"]))
+            self.take_step.losses.copy_(torch.tensor(about["sums"]))
         self.step, self.before = int(str(about["step"])), float(str(about["seconds"]))
 
     def _tick(self, loss: float, images_per_second: float) -> None:
         total = self.plan.total_steps
         if total is None:
-            remaining = max(0.0, (self.settings.minutes or 0) * 60 - self.elapsed)
+            remaining = max(0.0, self.plan.seconds_left(self.elapsed))
         else:
             remaining = (total - self.step) * self.settings.batch / max(images_per_second, 1e-9)
         self.tick(Tick(self.step, total, self.elapsed, remaining, images_per_second, loss))
 
     def _outcome(self, *, already_finished: bool) -> Outcome:
         model = Model.load(self.folder.model_file())
-        return Outcome(model, self.plan, self.device, self.step, self.elapsed, already_finished)
-
-
-def accelerator(device: str) -> Accelerator:
-    """Accelerate's view of `auto`, `cpu`, `cuda` or `mps`; raises UserError for a device that is not there."""
-    there = {
-        "auto": True,
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not there.get(device, False):
-        raise UserError(f"--device {device} is not available here; choose --device auto or cpu")
-    if device == "mps":
-        os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about settings of launchers that nobody chose
-        found = Accelerator(cpu=device == "cpu")
-    if device not in ("auto", found.device.type):
-        raise UserError(f"--device {device}: Accelerate chose {found.device.type}; leave --device away")
-    return found
+        seconds = self.before if already_finished else self.elapsed
+        return Outcome(model, self.plan, self.device, self.step, seconds, already_finished)

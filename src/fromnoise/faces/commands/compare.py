@@ -37,6 +37,8 @@ def main(words: Sequence[str]) -> int:
     arguments = parse(CompareArguments, words, "compare")
     if len(arguments.runs) < 2:
         raise UserError("name at least two runs to compare")
+    if len(set(arguments.runs)) < len(arguments.runs):
+        raise UserError("a run is named twice: name each once")
     if arguments.out is not None:
         refuse_existing(arguments.out, arguments.overwrite)
 

@@ -33,7 +33,7 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.faces.console import results, say
     from fromnoise.generation.model import Model, Shape
     from fromnoise.training import plan
-    from fromnoise.training.trainer import accelerator
+    from fromnoise.training.device import accelerator
 
     device = accelerator(arguments.device).device
     about = system.about(device)

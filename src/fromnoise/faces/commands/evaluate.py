@@ -69,7 +69,7 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.faces.console import Bar, results, say
     from fromnoise.faces.tables import print_score
     from fromnoise.files import write_json
-    from fromnoise.training.trainer import accelerator
+    from fromnoise.training.device import accelerator
 
     device = accelerator(arguments.device).device
     extractor = features(arguments.features, device, inception_weights=arguments.inception_weights, say=say)
@@ -79,17 +79,16 @@ def main(words: Sequence[str]) -> int:
             contest, extractor, arguments.seed, lambda role, done, total: bar.show(done, total, role)
         )
     report["command"], report["system"] = system.command(), system.about(device)
-    if arguments.html is not None:
-        page.save(
-            arguments.html, page.page(report, page.Shown(contest.generated, contest.train), contest.generated.name)
-        )
     if arguments.json == "-":
         json.dump(report, sys.stdout, indent=2)
         print()
-        return 0
-    if arguments.json:
-        write_json(Path(arguments.json), report)
-    print_score(report, results)
+    else:
+        if arguments.json:
+            write_json(Path(arguments.json), report)
+        print_score(report, results)
+    if arguments.html is not None:
+        shown = page.Shown(contest.generated, contest.train)
+        page.save(arguments.html, page.page(report, shown, contest.generated.name))
     return 0
 
 
@@ -120,9 +119,5 @@ def _contest(arguments: EvaluateArguments) -> "Any":
     if arguments.train is not None:
         train = load(arguments.train)
     spec = arguments.floor or sources.floor_for(arguments.reference)
-    floor = None if spec is None else load(spec)
-    if floor is not None and train is not None:
-        floor = floor.without(train)
-    if floor is not None:
-        floor = floor.without(reference)
+    floor = None if spec is None else sources.less(sources.less(load(spec), train), reference)
     return Contest(generated, reference, floor, train, notes)

@@ -74,7 +74,7 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.faces.runs import find_model
     from fromnoise.generation import likelihood
     from fromnoise.generation.model import Model
-    from fromnoise.training.trainer import accelerator
+    from fromnoise.training.device import accelerator
 
     model = Model.load(find_model(arguments.run))
     device = accelerator(arguments.device).device

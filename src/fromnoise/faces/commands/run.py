@@ -29,19 +29,26 @@ def main(words: Sequence[str]) -> int:
         training_run.print_configuration(config)
         return 0
     from fromnoise.evaluation.features import features
+    from fromnoise.evaluation.score import SCHEMA
     from fromnoise.faces.console import say
+    from fromnoise.files import read_json
 
+    arguments = training_run.without_unscored_extension(arguments)
     device = training_run.ready(arguments)
-    features(config.evaluation.features, say=say)  # found, or refused, before hours of training
+    weights = arguments.inception_weights
+    features(config.evaluation.features, inception_weights=weights, say=say)  # found, or refused, before training
     parts = training_run.prepared(arguments, device)
     reference, n = scoring.reference_of(config, parts)
     with training_run.trained(arguments, device, parts) as training:
         if not training.main_process:
             return 0
         folder = training.folder
+        if folder.report_file.exists() and read_json(folder.report_file).get("schema") != SCHEMA:
+            say("its report is of another version: it is scored again, and the old report kept beside the new one")
+            folder.set_aside_results(training.outcome.steps)
         scored = training.outcome.already_finished and folder.report_file.exists()
         if not scored:
-            scoring.sample_and_score(training, reference, n)
+            scoring.sample_and_score(training, reference, n, weights)
         if not scored or not folder.page_file.exists():
             report.write(folder, parts.train)
         else:
@@ -53,6 +60,7 @@ def main(words: Sequence[str]) -> int:
 def _summary(training: "Training") -> None:
     from fromnoise.faces.console import duration, results
     from fromnoise.faces.tables import print_score
+    from fromnoise.faces.watch import better_before
     from fromnoise.files import read_json
 
     report: dict[str, Any] = read_json(training.folder.report_file)
@@ -65,5 +73,8 @@ def _summary(training: "Training") -> None:
         markup=False,
     )
     folder = training.folder
+    better = better_before(folder, training.outcome.steps)
+    if better:
+        results.print(better, markup=False, soft_wrap=True)
     for file in (folder.samples / "grid.png", folder.page_file, folder.report_file, folder.model_file()):
         results.print(str(file), markup=False, soft_wrap=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from fromnoise.diffusion.settings import SamplerName, Spacing
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, folder_is_new, parse, refuse_existing
 
@@ -42,11 +43,11 @@ class SampleArguments:
     """Draw this class only (models trained with classes)."""
     guidance: float = 1.0
     """Strength of the class (classifier-free guidance); 1 is the model as trained, 2 makes it plainer."""
-    sampler: Literal["ancestral", "ddim", "dpm++"] | None = None
+    sampler: SamplerName | None = None
     """Sampler; the model's own when not given."""
     steps: int | None = None
     """Network calls for each image; the model's own when not given."""
-    spacing: Literal["t", "logsnr", "karras"] | None = None
+    spacing: Spacing | None = None
     """Which levels are visited; the model's own when not given."""
     eta: float | None = None
     """Noise put back by ddim: 0 deterministic, 1 ancestral."""
@@ -83,7 +84,7 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.faces.runs import find_model
     from fromnoise.generation.draw import Drawing, draw_all, labels_for, own_precision
     from fromnoise.generation.model import Model
-    from fromnoise.training.trainer import accelerator
+    from fromnoise.training.device import accelerator
 
     model = Model.load(find_model(arguments.source))
     settings = _sampler(arguments, model)
@@ -120,6 +121,8 @@ def main(words: Sequence[str]) -> int:
 
 def _sampler(arguments: SampleArguments, model: "Model") -> "SamplerSettings":
     own = model.config.sampling
+    if arguments.sampler not in (None, own.sampler):
+        own = dataclasses.replace(own, eta=0.0)  # that was the other sampler's
     given: dict[str, Any] = {
         "sampler": arguments.sampler,
         "sampling_steps": arguments.steps,

@@ -36,7 +36,7 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.faces.page import build
     from fromnoise.faces.runs import find_model
     from fromnoise.generation.model import Model
-    from fromnoise.training.trainer import accelerator
+    from fromnoise.training.device import accelerator
 
     model = Model.load(find_model(arguments.source))
     page = build(model, accelerator(arguments.device).device)

@@ -14,15 +14,19 @@ from fromnoise.faces.figures.style import BLUE, COLOURS, DASHES, QUIET, VERMILIO
 
 GAP = 3  # pixels between pictures
 NOTE = 0.34  # height of a line of text below a picture, in heights of a picture
-SIDE = 1.05  # inches of a picture's side
 MARKERS = "os^D"
 
 Rows = Sequence[tuple[str, UInt8[Tensor, "n c h w"]]]
 
 
 @styled
-def picture_rows(rows: Rows, columns: Sequence[str] = (), notes: Sequence[Sequence[str]] = ()) -> Figure:
-    """Rows of pictures, named at the left, with what the columns are above them and `notes`, by row, below each."""
+def picture_rows(
+    rows: Rows, columns: Sequence[str] = (), notes: Sequence[Sequence[str]] = (), *, side: float = 1.05
+) -> Figure:
+    """Rows of pictures, named at the left, with what the columns are above them and `notes`, by row, below each.
+
+    A picture's side is `side` inches.
+    """
     most = max(len(images) for _, images in rows)
     _, c, h, w = rows[0][1].shape
     line = round(NOTE * h) if notes else 0
@@ -31,8 +35,10 @@ def picture_rows(rows: Rows, columns: Sequence[str] = (), notes: Sequence[Sequen
     for r, (_, images) in enumerate(rows):
         for k, image in enumerate(images.cpu().permute(0, 2, 3, 1).numpy()):
             canvas[r * tall : r * tall + h, k * wide : k * wide + w] = image
-    size = (most * SIDE + 1.5, (len(rows) * tall / h + (0.3 if columns else 0.0)) * SIDE)
+    lines = max((column.count("\n") + 1 for column in columns), default=0)
+    size = (most * side + 1.5, len(rows) * tall / h * side + 0.32 * lines)
     figure, (axis,) = panels(1, 1, size)
+    figure.set_layout_engine("compressed")  # what suits a fixed shape: the other cuts labels
     _show(axis, canvas)
     axis.set_yticks([r * tall + h / 2 - 0.5 for r in range(len(rows))], [name for name, _ in rows])
     axis.set_xticks([k * wide + w / 2 - 0.5 for k in range(len(columns))], columns)

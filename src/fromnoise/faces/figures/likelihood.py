@@ -1,14 +1,14 @@
-"""Figures of likelihood: images in order, the bound by level, the gap against steps, latent interpolation."""
+"""Figures of likelihood: images in order, the bound by level, the gap against steps, how bits spread."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from fromnoise.faces.figures.style import QUIET, SKY, bare, counts, panels, styled
+from fromnoise.faces.figures.images import picture_rows
+from fromnoise.faces.figures.style import QUIET, SKY, counts, panels, styled
 
 
 @styled
@@ -16,12 +16,9 @@ def ranked_images(
     images: UInt8[Tensor, "n c h w"], bits: Sequence[float], names: Sequence[str], errors: Sequence[float] | None = None
 ) -> Figure:
     """Images side by side, each with its name and its bits per dimension (± the standard error)."""
-    figure, axes = panels(len(images), 1, (2.3, 2.9))
-    for k, (axis, image, name) in enumerate(zip(axes, images, names, strict=True)):
-        _picture(axis, image)
-        spread = f" ± {errors[k]:.2f}" if errors is not None else ""
-        axis.set_title(f"{name}\n{bits[k]:.2f}{spread} bits", loc="center")
-    return figure
+    spreads = ["" if errors is None else f" ± {errors[k]:.2f}" for k in range(len(images))]
+    texts = [f"{name}\n{bit:.2f}{spread} bits" for name, bit, spread in zip(names, bits, spreads, strict=True)]
+    return picture_rows([("", images)], texts, side=1.9)
 
 
 @styled
@@ -71,24 +68,3 @@ def bits_histogram(bits: Mapping[str, Float[Tensor, " n"]], marks: Mapping[str, 
     axis.set_ylabel("images")
     axis.legend()
     return figure
-
-
-@styled
-def interpolation(rows: Sequence[tuple[str, UInt8[Tensor, "n c h w"]]]) -> Figure:
-    """Rows of images, each from one end to the other, named at the left."""
-    n = max(len(images) for _, images in rows)
-    figure, axes = panels(n, len(rows), (1.15, 1.25))
-    for r, (name, images) in enumerate(rows):
-        for k in range(n):
-            axis = axes[r * n + k]
-            bare(axis)
-            if k < len(images):
-                _picture(axis, images[k])
-        axes[r * n].set_ylabel(name, rotation=0, ha="right", va="center")
-    return figure
-
-
-def _picture(axis: Axes, image: UInt8[Tensor, "c h w"]) -> None:
-    pixels = image.cpu().permute(1, 2, 0).numpy()
-    axis.imshow(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels, cmap="gray", vmin=0, vmax=255)
-    bare(axis)

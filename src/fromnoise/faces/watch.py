@@ -1,0 +1,102 @@
+"""What `--evaluate-every` does: a cheap score and the copy test while a model is trained, and the best one kept.
+
+Everything is measured against validation images, so that what is held out never chooses. Images are drawn from the same
+noise at every look, so that only the model differs; and from other noise than any later drawing's, so that images drawn
+from the best model are not those that chose it.
+"""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fromnoise import rng
+from fromnoise.config import Config
+from fromnoise.data.image_set import ImageSet
+from fromnoise.data.sources import Parts
+from fromnoise.errors import UserError
+from fromnoise.evaluation.copies import FEWEST, copy_test
+from fromnoise.evaluation.features import features
+from fromnoise.evaluation.kernel import mmd2
+from fromnoise.evaluation.remembered import Remembered
+from fromnoise.evaluation.score import MOST_TRAINED
+from fromnoise.faces.console import say
+from fromnoise.generation.draw import Drawing, draw_all
+from fromnoise.generation.model import Model
+from fromnoise.training.run_folder import RunFolder
+from fromnoise.training.watch import Sight, Watch
+
+IMAGES = 256
+MOST_REAL = 1000  # validation images; most of the error is that of the fewer images drawn
+
+
+class Watcher:
+    """Looks at a model in training, and keeps the best by KID in its run folder.
+
+    Raises UserError, before any training, for fewer than 50 validation images and for features that cannot be had.
+    """
+
+    def __init__(
+        self, config: Config, parts: Parts, folder: RunFolder, device: torch.device, weights: Path | None = None
+    ) -> None:
+        if parts.val is None or len(parts.val) < FEWEST:
+            n = 0 if parts.val is None else len(parts.val)
+            raise UserError(f"--evaluate-every needs {FEWEST} validation images, and {config.data.data} has {n}")
+        self.config, self.folder, self.device = config, folder, device
+        self.train = parts.train
+        self.real = replace(parts.val, labels=None).draw(min(MOST_REAL, len(parts.val)), config.seed)
+        self.features = features(config.evaluation.features, device, inception_weights=weights, say=say)
+        self.remembered = Remembered(self.features)
+
+    def look(self, step: int, model: Model) -> Sight:
+        """The KID and the copy test of `IMAGES` images of the model, which is kept if it is the best so far."""
+        drawing = Drawing(IMAGES, rng.integer(self.config.seed, "watch"), precision=model.precision)
+        images = ImageSet(f"step {step}", draw_all(model, drawing, self.device))
+        drawn = self.features(images.images)
+        kid = asdict(mmd2(drawn, self.remembered(self.real.images)))
+        copies = self._copies(images, drawn)
+        best = self.folder.about_best()
+        better = best is None or kid["value"] < best["kid"]["value"]
+        if better:
+            self.folder.keep_best(model, {"step": step, "kid": kid})
+        words = f"KID {_said(kid)}{', the best so far' if better else ''}; {copies['verdict']}"
+        return Sight({"images": IMAGES, "kid": kid, "copies": copies}, words)
+
+    def _copies(self, images: ImageSet, drawn: Tensor) -> dict[str, Any]:
+        """The copy test in short: of pixels and features (`drawn`, of the images), what says most."""
+
+        def vectors(some: Tensor) -> Tensor:
+            return drawn if some is images.images else self.remembered(some)  # drawn ones are not seen again
+
+        both = self.config.evaluation.features != "pixels" and len(self.train) <= MOST_TRAINED
+        report = copy_test(images, self.train, self.real, vectors if both else None)
+        judged = [space for space in (report["pixels"], report["features"]) if space and "closer" in space]
+        most: dict[str, Any] = min((space["closer"] for space in judged), key=lambda closer: closer["p"], default={})
+        return {
+            "verdict": report["verdict"],
+            "copying": any(space["copying"] for space in judged) if judged else None,
+            "share": most.get("share"),
+            "p": most.get("p"),
+        }
+
+
+def watch(
+    config: Config, parts: Parts, folder: RunFolder, device: torch.device, weights: Path | None = None
+) -> Watch | None:
+    """The watch that `config` asks for, `weights` being the file of Inception's; raises UserError as `Watcher` does."""
+    every = config.evaluation.evaluate_every
+    return None if every is None else Watch(every, Watcher(config, parts, folder, device, weights).look)
+
+
+def better_before(folder: RunFolder, last: int) -> str | None:
+    """Where the best model by validation is, in a sentence, if it is not that of the step `last`."""
+    best = folder.about_best()
+    if best is None or best["step"] == last:
+        return None
+    return f"the best by validation is of step {best['step']:,} (KID {_said(best['kid'])}): {folder.best}"
+
+
+def _said(kid: dict[str, float]) -> str:
+    return f"{kid['value']:.4f} ± {kid['error']:.4f}"

@@ -1,0 +1,97 @@
+"""One step of a training: from the weights before it and (seed, k) to the weights after it; nothing else is random."""
+
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.profiler import record_function
+
+from fromnoise import rng
+from fromnoise.data.image_set import ImageSet
+from fromnoise.generation.model import Model
+from fromnoise.training.batches import Batches
+from fromnoise.training.ema import MovingAverage
+from fromnoise.training.optimizers import Optimizers, rate
+from fromnoise.training.plan import Plan
+
+QUARTILES = 4
+WEIGHTS = "weights."  # how the weights' names begin among those of the state
+PHASES = ("batch", "forward", "backward", "optimizer", "average")  # of a step, as `training.profile` tells them
+
+
+class Step:
+    """Takes steps with a model's network, as a plan says.
+
+    network     what is trained
+    optimizers  theirs is the learning rate
+    average     the moving average of the weights; None without one
+    losses      sums and counts of the loss by quartile of noise level (1: the least noise), for whoever logs them
+    """
+
+    def __init__(self, model: Model, images: ImageSet, accelerator: Accelerator, plan: Plan) -> None:
+        self.model, self.accelerator = model, accelerator
+        self.settings, self.device = model.config.training, accelerator.device
+        network = model.network.to(self.device).train()
+        if plan.channels_last:
+            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network: nn.Module = network
+        self.optimizers = Optimizers(network, self.settings)
+        self.average = MovingAverage(network, self.settings.ema) if self.settings.ema else None
+        self.losses: Float[Tensor, "2 q"] = torch.zeros(2, QUARTILES, device=self.device)
+        self._objective = model.objective()
+        self._eager: Any = accelerator.prepare(network)
+        self._denoiser = model.denoiser(torch.compile(self._eager) if plan.compiled else self._eager)
+        self._batches = Batches(model, images, accelerator.process_index, accelerator.num_processes)
+
+    def go_eager(self) -> None:
+        """Do without the compiled network from here on."""
+        self._denoiser = self.model.denoiser(self._eager)
+
+    def __call__(self, k: int, plan: Plan) -> Tensor | None:
+        """Take step `k` (0 for the first); returns the gradient's norm where it is clipped."""
+        with record_function("batch"):
+            batch = self._batches(k)
+        if self.model.config.network.dropout:
+            torch.manual_seed(rng.integer(self.model.config.seed, "dropout", k, self._batches.rank))
+        with record_function("forward"):
+            self.optimizers.zero_grad()
+            with torch.autocast(self.device.type, torch.bfloat16, plan.precision == "bf16"):
+                errors = self._objective.errors(self._denoiser, batch.x0, batch.noise, batch.u, batch.label)
+        with record_function("backward"):
+            self.accelerator.backward(errors.mean())
+        norm = None
+        with record_function("optimizer"):
+            if self.settings.clip is not None:
+                norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
+            self.optimizers.step(rate(self.settings, k, plan.total_steps, plan.phase.step))
+        with record_function("average"):
+            quartile = (batch.u * QUARTILES).long().to(self.device)
+            member = nn.functional.one_hot(quartile, QUARTILES).to(errors.dtype)
+            self.losses += torch.stack([errors.detach(), torch.ones_like(errors)]) @ member
+            if self.average:
+                self.average.update(k + 1)
+        return norm
+
+    def averaged(self) -> dict[str, Tensor]:
+        """The weights that the model is used with: averaged parameters, and the network's buffers as they are."""
+        live: dict[str, Tensor] = self.network.state_dict()
+        return live | self.average.weights() if self.average else live
+
+    def is_finite(self) -> bool:
+        """Whether all weights are finite."""
+        return all(bool(parameter.isfinite().all()) for parameter in self.network.parameters())
+
+    def state(self) -> dict[str, Tensor]:
+        """The tensors that going on needs beside `averaged` and `losses`, on the CPU."""
+        weights = {f"{WEIGHTS}{name}": tensor for name, tensor in self.network.state_dict().items()}
+        return {name: tensor.detach().cpu() for name, tensor in (weights | self.optimizers.state()).items()}
+
+    def load(self, state: dict[str, Tensor], averaged: dict[str, Tensor]) -> None:
+        """Go on from what `state` and `averaged` gave."""
+        live = {name.removeprefix(WEIGHTS): value for name, value in state.items() if name.startswith(WEIGHTS)}
+        self.network.load_state_dict(live)
+        self.optimizers.load(state)
+        if self.average:
+            self.average.load(averaged)

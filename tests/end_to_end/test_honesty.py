@@ -1,0 +1,67 @@
+"""Whether the copy test tells a model that memorised its images from one that learnt, all through the command line."""
+
+import json
+
+import numpy as np
+import pytest
+
+from fromnoise.data import digits
+
+pytestmark = pytest.mark.slow
+
+NETWORK = ("--size", "16", "--channels", "32", "64", "--compile", "off", "--precision", "fp32")
+
+
+@pytest.fixture
+def copies(process):
+    """The `copies` of a report: generated images against held-out digits, trained on what is told."""
+
+    def judge(place, generated, train):
+        words = ("--generated", generated, "--reference", "digits:heldout", "--train", train, "--json", "-")
+        return json.loads(process("evaluate", *words, cwd=place).stdout)["copies"]
+
+    return judge
+
+
+def trained_and_drawn(process, place, *words):
+    process("train", "--data", "digits", *NETWORK, *words, "--out", "run", cwd=place)
+    process("sample", "run", "--n", "300", "--out", "drawn.npz", cwd=place)
+
+
+def test_a_model_that_memorised_a_hundred_digits_is_caught(process, copies, tmp_path):
+    process("data", "export", "digits:train", "hundred", "--n", "100", cwd=tmp_path)  # the draw that --m 100 makes
+    trained_and_drawn(process, tmp_path, "--m", "100", "--steps", "700")
+    found = copies(tmp_path, "drawn.npz", "hundred")
+    assert found["n"] == {"generated": 300, "train": 100, "held_out": 1000}
+    assert found["verdict"].startswith("copying: ")
+    assert found["pixels"]["closer"]["share"] > 0.3  # measured 0.63 and 0.66
+    assert found["pixels"]["closer"]["p"] < 1e-10
+
+
+def test_the_same_network_trained_on_three_thousand_digits_is_no_copyist(process, copies, tmp_path):
+    trained_and_drawn(process, tmp_path, "--steps", "400")
+    found = copies(tmp_path, "drawn.npz", "digits")
+    assert found["verdict"] == "no sign of copying"
+    assert found["pixels"]["closer"]["p"] > 0.01
+    assert found["features"]["closer"]["p"] > 0.01
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_fresh_real_digits_are_no_copies(process, copies, mnist_root, tmp_path, seed):
+    process(
+        "data", "export", "mnist:test", "fresh", "--n", "500", "--seed", seed, "--data-root", mnist_root, cwd=tmp_path
+    )  # fmt: skip
+    found = copies(tmp_path, "fresh", "digits")
+    assert found["verdict"] == "no sign of copying"
+    assert found["pixels"]["identical"] == 0
+
+
+def test_training_digits_under_slight_noise_are_caught(copies, tmp_path):
+    train = digits.load("train").draw(300, 0)
+    noise = np.random.default_rng(0).normal(0, 8, train.images.shape)  # in grey levels
+    noisy = (train.images.numpy() + noise).round().clip(0, 255).astype(np.uint8)
+    np.savez(tmp_path / "noisy.npz", noisy.transpose(0, 2, 3, 1))
+    found = copies(tmp_path, "noisy.npz", "digits")
+    assert found["verdict"].startswith("copying: ")
+    assert found["pixels"]["closer"]["share"] > 0.9
+    assert found["pixels"]["closer"]["p"] < 1e-100

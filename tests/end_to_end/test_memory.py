@@ -1,0 +1,73 @@
+"""Memory that does not grow with the number of images, measured on the real command line."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fromnoise.data import arrays, folder
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's /proc"),
+]
+
+MB = 1e6
+BOUND = 20  # MB: what the system's allocator does with it differs by several from run to run
+
+
+@pytest.fixture
+def peaks(tmp_path, monkeypatch):
+    """The most memory that a command had: its own, and with the pages of files, in MB."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "spool"))
+
+    def watch(*words):
+        command = [sys.executable, "-m", "fromnoise.faces.cli", *map(str, words)]
+        own, whole = 0, 0
+        with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL) as process:
+            while process.poll() is None:
+                status = Path(f"/proc/{process.pid}/status").read_text()
+                now = dict(line.split(":", 1) for line in status.splitlines())
+                if "RssAnon" in now:
+                    own = max(own, int(now["RssAnon"].split()[0]) * 1024 / MB)
+                    whole = max(whole, int(now["VmHWM"].split()[0]) * 1024 / MB)
+                time.sleep(0.02)
+        assert process.returncode == 0
+        return np.array([own, whole])
+
+    return watch
+
+
+@pytest.fixture
+def images():
+    """A function that gives n images of 64×64, and labels: 4 KB each in grey."""
+
+    def make(n, channels=1):
+        pixels = np.random.default_rng(n).integers(0, 256, (n, channels, 64, 64), dtype=np.uint8)
+        return torch.from_numpy(pixels), torch.arange(n) % 10
+
+    return make
+
+
+@pytest.mark.parametrize("kind", ["npz", "folder"])
+def test_evaluating_8000_images_takes_the_memory_of_1000(tmp_path, peaks, images, kind):
+    for name, n in (("few", 1000), ("many", 8000)):
+        drawn, labels = images(n)
+        if kind == "npz":
+            arrays.save(tmp_path / f"{name}.npz", drawn, labels)
+        else:
+            folder.save(tmp_path / name, drawn, labels.tolist())
+    suffix = ".npz" if kind == "npz" else ""
+    against = ("--reference", "digits:heldout", "--train", "digits")
+    few, many = (peaks("evaluate", "--generated", f"{name}{suffix}", *against) for name in ("few", "many"))
+    assert (many - few < BOUND).all(), (few, many)
+
+
+def test_sampling_8000_images_takes_the_memory_of_1000(tmp_path, peaks, fromnoise):
+    fromnoise("train", "--preset", "tiny", "--size", "64", "--steps", "1", "--out", "run", cwd=tmp_path)
+    few, many = (peaks("sample", "run", "--steps", 1, "--n", n, "--out", f"{n}.npz") for n in (1000, 8000))
+    assert (many - few < BOUND).all(), (few, many)

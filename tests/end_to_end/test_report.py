@@ -1,0 +1,104 @@
+"""The pages that commands write, and that they tell the same numbers as each other."""
+
+import json
+import shutil
+
+import numpy as np
+
+
+def report_of(finished):
+    return json.loads((finished / "run" / "report.json").read_text())
+
+
+def test_a_run_ends_with_its_page_and_film(finished, page_of):
+    told = report_of(finished)
+    page = page_of((finished / "run" / "report.html").read_text())
+    assert f"{told['metrics']['fid']['value']:.3f} FID" in page.text
+    assert told["likelihood"]["verdict"].partition(":")[0] in page.text.lower()
+    assert {
+        "images on their way from noise to data",
+        "loss against epoch, of all noise levels and of each quarter of them",
+    } <= set(page.alternatives)
+    assert told["likelihood"]["train"]["n"] == 200
+    assert (finished / "run" / "samples" / "film.png").is_file()
+
+
+def test_a_finished_run_without_its_page_writes_it_again_and_the_same(finished, fromnoise):
+    file = finished / "run" / "report.html"
+    before = file.read_text()
+    file.unlink()
+    fromnoise("run", "--preset", "tiny", "--out", "run", cwd=finished)
+    assert file.read_text() == before
+
+
+def test_a_report_of_another_version_is_kept_and_the_run_scored_again(finished, fromnoise, tmp_path):
+    shutil.copytree(finished / "run", tmp_path / "run")
+    file = tmp_path / "run" / "report.json"
+    before = json.loads(file.read_text())
+    file.write_text(json.dumps(before | {"schema": 1}))
+    done = fromnoise("run", "--preset", "tiny", "--out", "run", cwd=tmp_path)
+    assert "its report is of another version" in done.stderr
+    assert json.loads(file.read_text())["metrics"] == before["metrics"]
+    assert json.loads((tmp_path / "run" / "report-000030.json").read_text())["schema"] == 1
+
+
+def test_an_extension_that_only_lacks_its_score_is_not_trained_again(finished, fromnoise, tmp_path):
+    shutil.copytree(finished / "run", tmp_path / "run")
+    words = ("run", "--preset", "tiny", "--steps", "+6", "--out", "run")
+    fromnoise(*words, cwd=tmp_path)
+    (tmp_path / "run" / "report.json").unlink()
+    done = fromnoise(*words, cwd=tmp_path)
+    assert "the 6 steps are trained already and only to be scored" in done.stderr
+    assert json.loads((tmp_path / "run" / "report.json").read_text())["run"]["training"]["steps"] == 36
+    fromnoise(*words, cwd=tmp_path)
+    assert json.loads((tmp_path / "run" / "report.json").read_text())["run"]["training"]["steps"] == 42
+
+
+def test_few_images_of_another_shape_than_the_reference_are_scored_without_a_gap(fromnoise, tmp_path):
+    images = np.random.default_rng(0).integers(0, 255, (9, 16, 16, 3), dtype=np.uint8)
+    np.savez(tmp_path / "few.npz", images)
+    words = ("--preset", "tiny", "--m", "None", "--data", "few.npz", "--reference", "digits:heldout", "--steps", "3")
+    fromnoise("run", *words, "--n", "60", "--out", "run", cwd=tmp_path)
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["likelihood"] is None
+    assert any(note.startswith("overfitting was not looked for") for note in report["notes"])
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_evaluate_writes_a_page_of_images_from_anywhere(finished, fromnoise, page_of, tmp_path):
+    words = ("evaluate", "--generated", "run/samples/images.npz", "--reference", "digits:heldout", "--train", "digits")
+    file = tmp_path / "score.html"
+    fromnoise(*words, "--html", file, cwd=finished)
+    page = page_of(file.read_text())
+    assert "Closest pairs in pixels" in page.text
+    assert "Training" not in page.text.split()
+    before = file.read_text()
+    refused = fromnoise(*words, "--html", file, cwd=finished, code=2)
+    assert "is already there" in refused.stderr
+    assert file.read_text() == before
+
+
+def test_runs_are_compared_in_a_table_as_json_and_on_a_page(finished, fromnoise, page_of, tmp_path):
+    fromnoise("run", "--preset", "tiny", "--steps", "10", "--out", tmp_path / "other", cwd=finished)
+    done = fromnoise("compare", "run", tmp_path / "other", "--out", tmp_path / "page.html", cwd=finished)
+    assert "Settings that differ" in done.stdout
+    assert done.stdout.splitlines()[-1] == str(tmp_path / "page.html")
+    page = page_of((tmp_path / "page.html").read_text())
+    assert {"images of run", "loss of each run against minutes of training"} <= set(page.alternatives)
+    told = json.loads(fromnoise("compare", "run", tmp_path / "other", "--json", cwd=finished).stdout)
+    assert told["warnings"] == []
+    assert told["settings"] == {"steps": {"run": "30", str(tmp_path / "other"): "10"}}
+    fid = report_of(finished)["metrics"]["fid"]
+    assert told["runs"]["run"]["FID"] == f"{fid['value']:.3f} ± {fid['error']:.3f}"
+
+
+def test_what_cannot_be_compared_is_one_line(finished, fromnoise):
+    for words, message in (
+        (("run",), "at least two runs"),
+        (("run", "run"), "named twice"),
+        (("run", "nowhere"), "nowhere is neither a run folder nor a report"),
+        (("run", "run/config.json"), "is not a report of fromnoise"),
+    ):
+        refused = fromnoise("compare", *words, cwd=finished, code=2)
+        assert message in refused.stderr
+        assert len(refused.stderr.strip().splitlines()) == 1

@@ -1,0 +1,193 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fromnoise import rng
+from fromnoise.data.image_set import ImageSet
+from fromnoise.data.sources import Parts
+from fromnoise.errors import UserError
+from fromnoise.evaluation.copies import copy_test
+from fromnoise.evaluation.features import features
+from fromnoise.evaluation.kernel import mmd2
+from fromnoise.faces import watch as module
+from fromnoise.faces.watch import Watcher, better_before, watch
+from fromnoise.generation.draw import Drawing, draw_all
+from fromnoise.training.run_folder import RunFolder
+
+CPU = torch.device("cpu")
+IMAGES = 64
+
+
+@pytest.fixture(autouse=True)
+def fewer_images(monkeypatch):
+    """A look in a quarter of its time."""
+    monkeypatch.setattr(module, "IMAGES", IMAGES)
+
+
+@pytest.fixture
+def parts(blobs_of):
+    """Without held-out images: nobody may look at them."""
+    return Parts(blobs_of(80), blobs_of(60, seed=1), None)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return RunFolder(tmp_path / "run")
+
+
+@pytest.fixture
+def watcher_of(config_of, parts, folder):
+    def make(parts=parts, seed=0, features="pixels"):
+        return Watcher(config_of(seed=seed, evaluation={"features": features}), parts, folder, CPU)
+
+    return make
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Images that are drawn in place of a model's; the drawings asked for."""
+    fake = SimpleNamespace(images=None, drawings=[])
+
+    def draw(model, drawing, device):
+        fake.drawings.append(drawing)
+        return fake.images
+
+    monkeypatch.setattr(module, "draw_all", draw)
+    return fake
+
+
+def test_kid_and_copy_test_are_those_of_images_that_the_model_draws(watcher_of, parts, tiny_model):
+    record = watcher_of(features="digits").look(7, tiny_model).record
+    images = draw_all(tiny_model, Drawing(IMAGES, rng.integer(0, "watch")))
+    extract = features("digits")
+    expected = mmd2(extract(images), extract(parts.val.images))
+    assert record["kid"]["value"] == pytest.approx(expected.value, rel=1e-5)
+    assert record["kid"]["error"] == pytest.approx(expected.error, rel=1e-5)
+    report = copy_test(ImageSet("drawn", images), parts.train, parts.val, extract)
+    assert record["copies"]["verdict"] == report["verdict"]
+    assert record["copies"]["p"] == min(report[name]["closer"]["p"] for name in ("pixels", "features"))
+    assert record["images"] == IMAGES
+
+
+def test_two_looks_at_one_model_see_the_same(watcher_of, tiny_model):
+    watcher = watcher_of()
+    assert watcher.look(1, tiny_model).record == watcher.look(2, tiny_model).record
+    assert watcher_of().look(1, tiny_model).record == watcher.look(2, tiny_model).record
+
+
+def test_the_images_that_choose_are_no_later_drawings(watcher_of, drawn, tiny_model, blobs_of):
+    drawn.images = blobs_of(IMAGES, seed=2).images
+    for seed in (0, 1):
+        watcher_of(seed=seed).look(1, tiny_model)
+    seeds = {drawing.seed for drawing in drawn.drawings}
+    assert len(seeds) == 2
+    assert not seeds & set(range(1_000_000))
+
+
+def test_the_models_own_precision_and_sampler_are_used(watcher_of, drawn, tiny_model, blobs_of):
+    drawn.images = blobs_of(IMAGES, seed=2).images
+    watcher_of().look(1, SimpleNamespace(precision="bf16", save=lambda path: None))
+    assert (drawn.drawings[0].precision, drawn.drawings[0].sampler) == ("bf16", None)
+
+
+@pytest.mark.parametrize("features", ["digits", "pixels"])
+def test_a_model_that_copies_is_told(watcher_of, parts, drawn, tiny_model, features):
+    drawn.images = parts.train.images[:IMAGES]
+    sight = watcher_of(features=features).look(1, tiny_model)
+    copies = sight.record["copies"]
+    assert copies["copying"] is True
+    assert copies["verdict"].startswith("copying: 100 %")
+    assert copies["share"] == 1.0
+    assert copies["p"] < 1e-6
+    assert copies["verdict"] in sight.words
+
+
+def test_fresh_images_are_no_copies(watcher_of, drawn, tiny_model, blobs_of):
+    drawn.images = blobs_of(IMAGES, seed=5).images
+    copies = watcher_of().look(1, tiny_model).record["copies"]
+    assert (copies["copying"], copies["verdict"]) == (False, "no sign of copying")
+
+
+def test_with_few_training_images_copies_cannot_be_judged(watcher_of, drawn, tiny_model, blobs_of, parts):
+    drawn.images = blobs_of(IMAGES, seed=2).images
+    copies = watcher_of(Parts(blobs_of(20), parts.val, None)).look(1, tiny_model).record["copies"]
+    assert copies["verdict"].startswith("copying cannot be judged: 20 training images")
+    assert (copies["copying"], copies["share"], copies["p"]) == (None, None, None)
+
+
+def test_with_many_training_images_copies_are_looked_for_in_pixels_only(watcher_of, drawn, tiny_model, monkeypatch):
+    asked = []
+    real = module.copy_test
+    monkeypatch.setattr(module, "copy_test", lambda *given: asked.append(given[3]) or real(*given))
+    watcher = watcher_of(features="digits")
+    drawn.images = watcher.real.images
+    watcher.look(1, tiny_model)
+    monkeypatch.setattr(module, "MOST_TRAINED", 79)
+    watcher.look(2, tiny_model)
+    assert asked[0](drawn.images).shape == (60, 64)
+    assert asked[1] is None
+
+
+def test_the_best_is_kept_and_replaced_by_a_better_one_only(watcher_of, folder, drawn, parts, blobs_of, tiny_model):
+    def images(share):
+        """So much of them like the validation images, the rest black."""
+        some = blobs_of(IMAGES, seed=2).images.clone()
+        some[int(share * IMAGES) :] = 0
+        return some
+
+    watcher, kept = watcher_of(), []
+    for step, share in enumerate((0.2, 0.6, 0.4, 0.6, 0.9), 1):
+        drawn.images = images(share)
+        with torch.no_grad():
+            next(tiny_model.network.parameters()).fill_(float(step))
+        sight = watcher.look(step, tiny_model)
+        kept.append(folder.about_best()["step"])
+        assert ("the best so far" in sight.words) == (kept[-1] == step)
+        if kept[-1] == step:
+            assert folder.about_best() == {"step": step, "kid": sight.record["kid"]}
+    assert kept == [1, 2, 2, 2, 5]
+    name = next(iter(dict(tiny_model.network.named_parameters())))
+    assert load_file(folder.best / "model.safetensors")[name].unique().item() == 5.0
+    # Whoever goes on knows the best from the folder.
+    drawn.images = images(0.6)
+    watcher_of().look(6, tiny_model)
+    assert folder.about_best()["step"] == 5
+    assert better_before(folder, 5) is None
+    assert "of step 5 (KID " in better_before(folder, 6)
+
+
+def test_features_of_real_images_are_computed_once_and_of_drawn_ones_not_kept(
+    watcher_of, drawn, tiny_model, blobs_of, monkeypatch
+):
+    watcher, computed = watcher_of(features="digits"), []
+    real = watcher.features.extract
+    monkeypatch.setattr(watcher.features, "extract", lambda images: computed.append(len(images)) or real(images))
+    for seed in (2, 3, 2):
+        drawn.images = blobs_of(IMAGES, seed=seed).images
+        watcher.look(seed, tiny_model)
+    assert computed == [IMAGES, 60, 80, IMAGES, IMAGES]
+
+
+def test_of_many_validation_images_a_draw_is_taken(watcher_of, parts, blobs_of, monkeypatch):
+    monkeypatch.setattr(module, "MOST_REAL", 52)
+    assert len(watcher_of().real) == 52
+    assert torch.equal(watcher_of().real.images, watcher_of().real.images)
+
+
+def test_too_few_validation_images_are_refused(watcher_of, parts, blobs_of):
+    for val, n in ((None, 0), (blobs_of(49), 49)):
+        with pytest.raises(UserError, match=f"--evaluate-every needs 50 validation images, and digits has {n}"):
+            watcher_of(Parts(parts.train, val, None))
+
+
+def test_features_that_cannot_be_had_are_refused(watcher_of):
+    with pytest.raises(UserError, match="choose one of"):
+        watcher_of(features="clip")
+
+
+def test_nobody_watches_who_was_not_asked(config_of, parts, folder):
+    assert watch(config_of(), Parts(parts.train, None, None), folder, CPU) is None
+    assert watch(config_of(evaluation={"evaluate_every": 3}), parts, folder, CPU).every == 3
+    assert better_before(folder, 3) is None

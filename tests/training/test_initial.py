@@ -1,0 +1,117 @@
+import dataclasses
+import os
+import signal
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fromnoise.errors import UserError
+from fromnoise.files import read_json
+from fromnoise.generation.model import Model, Shape
+from fromnoise.training.batches import Batches
+from fromnoise.training.device import accelerator
+from fromnoise.training.initial import initial
+from fromnoise.training.interrupt import Interrupted
+from fromnoise.training.run_folder import RunFolder
+from fromnoise.training.trainer import Trainer
+
+
+@pytest.fixture
+def source(tiny_model, tmp_path):
+    tiny_model.save(tmp_path / "source.safetensors")
+    return tmp_path / "source.safetensors"
+
+
+@pytest.fixture
+def train(tmp_path, images, config_of, source):
+    def run(name="run", start=True, tick=lambda seen: None, **training):
+        """Train from `source` in a folder of that name, reading it only at the `start`."""
+        config = config_of(training={"init": source, "log_every": 1, **training})
+        model, folder = Model.build(config, Shape.of(images, config)), RunFolder(tmp_path / name)
+        begin = initial(model, source) if start else None
+        with folder.open(config, images, begin):
+            Trainer(model, images, folder, accelerator("cpu"), tick, initial=begin).run()
+        return folder
+
+    return run
+
+
+def tensors(folder):
+    last = folder.checkpoint(folder.steps()[-1])
+    return load_file(last / "model.safetensors"), load_file(last / "state.safetensors")
+
+
+def test_the_first_loss_is_the_models_own(train, images, source):
+    folder = train(steps=1)
+    model = Model.load(source)
+    batch = Batches(model, images)(0)
+    with torch.no_grad():
+        errors = model.objective().errors(model.denoiser(), batch.x0, batch.noise, batch.u, batch.label)
+    assert folder.log.records()[0]["loss"] == pytest.approx(errors.mean().item(), rel=1e-5)
+
+
+def test_weights_and_averages_start_from_the_models(train, source):
+    used, state = tensors(train(steps=1, lr=1e-12))
+    for name, tensor in load_file(source).items():
+        torch.testing.assert_close(used[name], tensor, rtol=0, atol=1e-9)
+        torch.testing.assert_close(state[f"weights.{name}"], tensor, rtol=0, atol=1e-9)
+
+
+def test_a_resumed_training_needs_the_model_no_more_and_ends_with_the_same_bits(train, source):
+    whole = train("whole", steps=9)
+
+    def stop(seen):
+        if seen.step == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted):
+        train("pieces", tick=stop, steps=9)
+    source.unlink()
+    pieces = train("pieces", start=False, steps=9)
+    for one, other in zip(tensors(whole), tensors(pieces), strict=True):
+        assert one.keys() == other.keys()
+        assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+def test_the_model_files_hash_is_written_down_and_held_to(train, source, tiny_model, images, config_of, tmp_path):
+    begin = initial(tiny_model, source)
+    folder, config = RunFolder(tmp_path / "run"), config_of(training={"init": source})
+    with folder.open(config, images, begin):
+        pass
+    assert read_json(folder.config_file)["init"] == {"file": str(source), "sha256": begin.sha256}
+    folder.check(config, images, begin)
+    with pytest.raises(UserError, match="began from other weights"):
+        folder.check(config, images, dataclasses.replace(begin, sha256="0"))
+    with pytest.raises(UserError, match=r"init: .*other.*, .*source"):
+        folder.check(config_of(training={"init": tmp_path / "other"}), images)
+
+
+def test_without_a_whole_checkpoint_and_the_model_nothing_starts_at_random(train):
+    with pytest.raises(UserError, match="starts from --init"):
+        train(start=False)
+
+
+@pytest.mark.parametrize(
+    ("rooms", "shape", "difference"),
+    [
+        ({"network": {"channels": (32, 48)}}, {}, "channels: 32 48, 16 32"),
+        ({"diffusion": {"prediction": "x0"}}, {}, "prediction: x0, v"),
+        ({}, {"channels": 3}, "image: 3×16×16, 1×16×16"),
+        ({}, {"width": 24}, "image: 1×16×24, 1×16×16"),
+        ({}, {"class_shares": (0.5, 0.5)}, "classes: 2, 4"),
+        ({"network": {"blocks": 2, "stem": 1}}, {}, "blocks: 2, 1; stem: 1, 2"),
+    ],
+)
+def test_a_model_that_does_not_fit_is_refused_with_what_differs(
+    tiny_model, source, config_of, rooms, shape, difference
+):
+    model = Model.build(config_of(**rooms), dataclasses.replace(tiny_model.shape, **shape))
+    with pytest.raises(UserError, match=rf"\(this run, that model\): {difference}$"):
+        initial(model, source)
+
+
+def test_a_file_that_is_no_model_is_refused(tiny_model, tmp_path):
+    (tmp_path / "words").write_text("words")
+    with pytest.raises(UserError, match="not a whole model file"):
+        initial(tiny_model, tmp_path / "words")

@@ -1,0 +1,51 @@
+import os
+import signal
+
+import pytest
+
+from fromnoise.training.interrupt import InterruptGuard
+
+
+def ctrl_c():
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def ctrl_c_twice():
+    try:
+        ctrl_c()
+    finally:
+        ctrl_c()
+
+
+def test_the_first_is_noted_and_the_second_stops():
+    with InterruptGuard() as guard:
+        ctrl_c()
+        assert guard.asked
+        with pytest.raises(KeyboardInterrupt):
+            ctrl_c()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_work_that_can_be_done_without_is_broken_off_by_the_first():
+    reached = []
+    with InterruptGuard() as guard:
+        with guard.breaking_off():
+            ctrl_c()
+            reached.append("the end of the block")
+        assert guard.asked
+        with pytest.raises(KeyboardInterrupt):
+            ctrl_c()
+    assert not reached
+
+
+def test_the_second_stops_even_while_the_first_breaks_off():
+    with pytest.raises(KeyboardInterrupt), InterruptGuard() as guard, guard.breaking_off():
+        ctrl_c_twice()
+
+
+def test_after_such_work_the_first_is_only_noted():
+    with InterruptGuard() as guard:
+        with guard.breaking_off():
+            pass
+        ctrl_c()
+        assert guard.asked

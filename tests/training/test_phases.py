@@ -1,0 +1,159 @@
+"""A finished training that goes on: `--minutes +20`."""
+
+import os
+import signal
+from dataclasses import asdict
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fromnoise.errors import UserError
+from fromnoise.files import read_json
+from fromnoise.generation.model import Model, Shape
+from fromnoise.training.device import accelerator
+from fromnoise.training.interrupt import Interrupted
+from fromnoise.training.plan import Plan, steps_of
+from fromnoise.training.run_folder import RunFolder
+from fromnoise.training.settings import Phase
+from fromnoise.training.trainer import Trainer
+
+
+@pytest.fixture
+def train(tmp_path, images, config_of):
+    def run(name="run", extension=None, stop=None, **training):
+        """Train in a folder of that name, or extend it; Ctrl-C after the step `stop`."""
+
+        def tick(seen):
+            if seen.step == stop:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        config = config_of(training={"log_every": 1, "warmup": 3, **training})
+        folder = RunFolder(tmp_path / name)
+        with folder.open(config, images):
+            model = Model.build(config, Shape.of(images, config))
+            return folder, Trainer(model, images, folder, accelerator("cpu"), tick, extension=extension).run()
+
+    return run
+
+
+def tensors(folder):
+    last = folder.checkpoint(folder.steps()[-1])
+    return load_file(last / "model.safetensors") | load_file(last / "state.safetensors")
+
+
+def rates(folder, first, last):
+    return [record["lr"] for record in folder.log.records() if first <= record["step"] <= last]
+
+
+def test_a_new_phase_has_a_rise_a_plateau_and_a_fall_of_its_own(train):
+    folder, _ = train(steps=10)
+    _, outcome = train(steps=10, extension=Phase("steps", 20))
+    assert outcome.steps == 30
+    assert not outcome.already_finished
+    longer, _ = train("longer", steps=20)
+    assert rates(folder, 1, 10) == pytest.approx([2e-3 * f for f in (0.25, 0.5, 0.75, 1, 1, 1, 0.8, 0.6, 0.4, 0.2)])
+    assert rates(folder, 11, 30) == rates(longer, 1, 20)
+
+
+def test_a_new_phase_starts_from_the_weights_averages_and_optimisers_of_the_old_end(train):
+    folder, _ = train(steps=10)
+    before = tensors(folder)
+    train(steps=10, extension=Phase("steps", 1), lr=2e-3)
+    after = tensors(folder)
+    for name in load_file(folder.checkpoint(10) / "model.safetensors"):
+        change = (after[f"weights.{name}"] - before[f"weights.{name}"]).norm()
+        assert change < 0.2 * before[f"weights.{name}"].norm() + 0.05
+    counts = [name for name in before if name.endswith(".step")]
+    assert counts
+    assert all(after[name] == before[name] + 1 for name in counts)
+
+
+@pytest.mark.parametrize("stop", [11, 17])
+def test_an_extension_in_pieces_ends_with_the_same_bits(train, stop):
+    phase = Phase("steps", 12)
+    whole, _ = train("whole", steps=10)
+    train("whole", steps=10, extension=phase)
+    train("pieces", steps=10)
+    with pytest.raises(Interrupted):
+        train("pieces", steps=10, extension=phase, stop=stop)
+    pieces, outcome = train("pieces", steps=10, extension=phase)
+    assert outcome.steps == 22
+    ours, theirs = tensors(whole), tensors(pieces)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+    assert rates(whole, 1, 22) == rates(pieces, 1, 22)
+
+
+def test_the_command_of_the_first_phase_goes_on_with_an_extension_and_finds_it_finished(train):
+    train(steps=4)
+    with pytest.raises(Interrupted):
+        train(steps=4, extension=Phase("steps", 6), stop=7)
+    assert train(steps=4)[1].steps == 10
+    assert train(steps=4)[1].already_finished
+
+
+def test_phases_add_up_and_are_written_down(train):
+    folder, first = train(steps=4)
+    assert "phases" not in read_json(folder.config_file)
+    train(steps=4, extension=Phase("epochs", 1.5))
+    _, last = train(steps=4, extension=Phase("steps", 2))
+    assert last.steps == 4 + 6 + 2
+    phases = read_json(folder.config_file)["phases"]
+    assert [(phase["unit"], phase["amount"], phase["step"]) for phase in phases] == [
+        ("steps", 4, 0), ("epochs", 1.5, 4), ("steps", 2, 10),
+    ]  # fmt: skip
+    assert 0 < phases[1]["seconds"] < phases[2]["seconds"]
+    assert folder.load(12)[2]["plan"]["phases"] == phases
+    assert first.plan.phases == (Phase("steps", 4),)
+
+
+def test_minutes_are_those_of_the_phase(train):
+    train(minutes=0.03)
+    _, outcome = train(minutes=0.03, extension=Phase("minutes", 0.05))
+    phase = outcome.plan.phase
+    assert 0.5 < phase.seconds < 4  # of 1.8
+    assert 1 < outcome.seconds - phase.seconds < 7  # of 3
+    assert outcome.steps == outcome.plan.total_steps > phase.step
+
+
+def test_only_a_finished_training_can_be_extended(train):
+    with pytest.raises(Interrupted):
+        train(steps=9, stop=3)
+    with pytest.raises(UserError, match="not finished its 9 steps"):
+        train(steps=9, extension=Phase("steps", 5))
+    train(steps=9)
+    with pytest.raises(Interrupted):
+        train(steps=9, extension=Phase("steps", 5), stop=12)
+    with pytest.raises(UserError, match="not finished its 5 steps"):
+        train(steps=9, extension=Phase("steps", 6))
+    with pytest.raises(UserError, match="not finished its 5 steps"):
+        train("new", steps=5, extension=Phase("steps", 5))
+
+
+def test_results_of_the_old_end_are_set_aside(train):
+    folder, _ = train(steps=4)
+    folder.report_file.write_text("{}")
+    folder.samples.mkdir()
+    (folder.samples / "grid.png").write_bytes(b"picture")
+    (folder.path / "samples-000004").mkdir()
+    (folder.path / "samples-000004" / "grid.png").write_bytes(b"of an extension killed at once")
+    train(steps=4, extension=Phase("steps", 1))
+    assert not folder.report_file.exists()
+    assert (folder.path / "report-000004.json").read_text() == "{}"
+    assert (folder.path / "samples-000004" / "grid.png").read_bytes() == b"picture"
+
+
+def test_plans_from_before_there_were_phases_have_one():
+    phase = Phase("minutes", 10)
+    plan = Plan("fp32", False, False, 1, 100, "fp32 as asked", (phase,))
+    about = asdict(plan)
+    assert Plan.from_json(about, Phase("steps", 1)) == plan
+    del about["phases"]
+    assert Plan.from_json(about, phase) == plan
+
+
+def test_budgets_in_steps():
+    assert steps_of(Phase("epochs", 2.5), 64, 16) == 10
+    assert steps_of(Phase("steps", 7), 64, 16) == 7
+    assert steps_of(Phase("minutes", 7), 64, 16) is None
