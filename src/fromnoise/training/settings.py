@@ -34,7 +34,7 @@ class TrainingSettings:
     steps: int | None = None
     """Budget: optimiser steps."""
     init: Path | None = None
-    """Start from the weights of another run or model file, which must fit (fine-tuning)."""
+    """Start from the weights of a run, a model file, or digits, the packaged model; they must fit (fine-tuning)."""
     batch: int = 64
     """Images in a step, over all processes together."""
     optimizer: Literal["muon", "adamw", "adam"] = "muon"

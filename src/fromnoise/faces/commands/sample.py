@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 class SampleArguments:
     """Draw images from a trained model. Image k of a seed is the same however many are drawn with it.
 
+    fromnoise sample digits --n 64 --out digits.png            # the packaged model: nothing to train first
     fromnoise sample runs/digits --n 64 --out digits.png
     fromnoise sample runs/digits --n 10000 --out digits.npz --seed 1
     fromnoise sample runs/digits --n 100 --out sevens/ --label 7
@@ -30,7 +31,7 @@ class SampleArguments:
     """
 
     source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """A run folder, a checkpoint in it, or a model.safetensors file."""
+    """A run folder, a checkpoint in it, a model.safetensors file, or digits, the packaged model."""
     out: Annotated[Path, tyro.conf.arg(metavar="FILE|DIR")]
     """NAME.png for one grid, NAME.npz for an array (arr_0, uint8, N×H×W×C), anything else for a folder of PNG files."""
     n: int = 64

@@ -1,0 +1,27 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def test_digits_are_drawn_without_training_anything(fromnoise, tmp_path):
+    fromnoise("sample", "digits", "--n", "4", "--steps", "3", "--out", "digits.png", cwd=tmp_path)
+    with Image.open(tmp_path / "digits.png") as grid:
+        assert grid.size == (2 * 66 + 2, 2 * 66 + 2)
+
+
+def test_a_run_of_that_name_goes_before_the_packaged_model(finished, fromnoise, tmp_path):
+    (tmp_path / "digits").symlink_to(finished / "run")
+    fromnoise("sample", "digits", "--n", "1", "--out", "one.npz", cwd=tmp_path)
+    with np.load(tmp_path / "one.npz") as drawn:
+        assert drawn["arr_0"].shape == (1, 16, 16, 1)
+
+
+@pytest.mark.slow
+def test_the_packaged_models_digits_are_good_and_no_copies(process, tmp_path):
+    process("sample", "digits", "--n", "1000", "--out", "out.npz", cwd=tmp_path)
+    words = ("--generated", "out.npz", "--reference", "digits:heldout", "--train", "digits", "--json", "-")
+    report = json.loads(process("evaluate", *words, cwd=tmp_path).stdout)
+    assert report["copies"]["verdict"] == "no sign of copying"
+    assert report["metrics"]["fid"]["value"] < 2
