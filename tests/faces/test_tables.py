@@ -36,6 +36,12 @@ def test_an_older_report_has_its_fid():
     assert not any("Other metrics" in line or "copies" in line for line in lines)
 
 
+def test_inceptions_weights_are_told():
+    scored = report()
+    scored["protocol"]["features"] = {"name": "inception", "sha256": "0123456789abcdef" * 4}
+    assert "(weights SHA-256 0123456789abcdef…)" in " ".join(shown(scored)[:3])
+
+
 def test_the_other_metrics_classes_and_the_verdict_follow():
     whole = report()
     whole["metrics"]["fid"]["noise"] = summary(180.0)

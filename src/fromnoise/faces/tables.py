@@ -41,11 +41,11 @@ def print_score(report: dict[str, Any], console: Console) -> None:
 def score_table(report: dict[str, Any]) -> Table:
     """FID with floor, copycat and noise beside it."""
     protocol = report["protocol"]
-    reference = protocol["reference"]
+    reference, features = protocol["reference"], protocol["features"]
+    weights = f" (weights SHA-256 {features['sha256'][:16]}…)" if features["name"] == "inception" else ""
     against = f"{reference['n']:,} of {escape(reference['name'])}"
-    table = Table(
-        title=f"FID in {escape(protocol['features']['name'])} features against {against}", title_justify="left"
-    )
+    title = f"FID in {escape(features['name'])} features{weights} against {against}"
+    table = Table(title=title, title_justify="left")
     table.add_column("")
     table.add_column("FID", justify="right")
     table.add_column("images", justify="right")
