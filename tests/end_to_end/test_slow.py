@@ -54,7 +54,8 @@ def step(self):
     norm = real(self)
     time.sleep(0.05 * self.accelerator.process_index)  # clocks that do not agree
     if self.step == self.plan.total_steps:
-        everyone = self.accelerator.gather(torch.cat([p.detach().flatten() for p in self.network.parameters()])[None])
+        weights = torch.cat([p.detach().flatten() for p in self.take_step.network.parameters()])
+        everyone = self.accelerator.gather(weights[None])
         if self.accelerator.is_main_process:
             print(f"processes {len(everyone)} alike {bool((everyone[0] == everyone[-1]).all())}", file=sys.stderr)
     return norm
