@@ -280,8 +280,9 @@ def test_a_watch_takes_none_of_the_trainings_time(train, config_of):
     last = folder.log.records()
     assert 16 / last[-1]["images_per_second"] <= last[-1]["seconds"] - last[-2]["seconds"] + 0.02
     cost = sum(record["cost_seconds"] for record in folder.evaluations.records())
-    share = cost / folder.evaluations.records()[-1]["seconds_of_training"]
-    assert float(re.search(r"all looks so far: (\d+)%", said[-1])[1]) == pytest.approx(100 * share, rel=0.02, abs=1)
+    seconds = folder.evaluations.records()[-1]["seconds_of_training"]  # rounded to hundredths, of few of them
+    told = float(re.search(r"all looks so far: (\d+)%", said[-1])[1])
+    assert told == pytest.approx(100 * cost / seconds, rel=0.02 + 0.006 / seconds, abs=1)
 
 
 def test_looks_go_on_where_the_training_does(train, config_of):
