@@ -200,7 +200,9 @@ def test_a_quartile_without_images_is_null_in_the_log(train, config_of):
     assert "NaN" not in folder.log.file.read_text()
 
 
-def test_what_is_not_finite_is_never_saved(train, config_of, monkeypatch):
+@pytest.fixture
+def poisoned(monkeypatch):
+    """The third step ends with a weight that is not finite."""
     real = Trainer._train_step
 
     def poisoned(self):
@@ -210,6 +212,9 @@ def test_what_is_not_finite_is_never_saved(train, config_of, monkeypatch):
         return norm
 
     monkeypatch.setattr(Trainer, "_train_step", poisoned)
+
+
+def test_what_is_not_finite_is_never_saved(train, config_of, poisoned):
     with pytest.raises(UserError, match="not finite any more at step 3"):
         train(config_of(training={"steps": 9, "checkpoint_every": 1, "log_every": 100}))
     assert RunFolder(train.path / "run").steps() == [1, 2]
@@ -326,16 +331,8 @@ def test_a_finished_training_is_looked_at_no_more(train, config_of):
     assert not looker.seen
 
 
-def test_what_is_not_finite_is_never_looked_at(train, config_of, monkeypatch):
-    real, looker = Trainer._train_step, Looker()
-
-    def poisoned(self):
-        norm = real(self)
-        if self.step == 3:
-            next(self.take_step.network.parameters()).data.fill_(float("nan"))
-        return norm
-
-    monkeypatch.setattr(Trainer, "_train_step", poisoned)
+def test_what_is_not_finite_is_never_looked_at(train, config_of, poisoned):
+    looker = Looker()
     with pytest.raises(UserError, match="not finite any more at step 3"):
         train(config_of(training={"steps": 9, "log_every": 100}), watch=Watch(1, looker))
     assert list(looker.seen) == [1, 2]

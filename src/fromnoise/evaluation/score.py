@@ -18,7 +18,7 @@ from torch import Tensor
 from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
-from fromnoise.evaluation.card import EXTRAPOLATED, MOST, SETTINGS, Featured, card, summary
+from fromnoise.evaluation.card import EXTRAPOLATED, SETTINGS, Featured, card, summary
 from fromnoise.evaluation.copies import copy_test
 from fromnoise.evaluation.extrapolation import sampling_error
 from fromnoise.evaluation.features import BATCH, Features
@@ -81,9 +81,8 @@ def score(contest: Contest, features: Features, seed: int = 0, progress: Progres
     floors = [featured(images, "floor") for images in _draws(contest.floor, n, MOST_DRAWS, seed, by_class)]
     copycats = [featured(images, "copycat") for images in _draws(contest.train, n, 1, seed, by_class)]
     fid = _fid(generated, reference, floors, copycats, seed)
-    few = min(n, MOST)  # at 50,000 images noise would take half the time, and be as far off as 3,000 are
-    noise = _noise(contest.generated.shape, few, features, seed)
-    fid["noise"] = summary([distance(noise, Moments.of(reference.features))], few)
+    noise = _noise(contest.generated.shape, n, features, seed)
+    fid["noise"] = summary([distance(noise, Moments.of(reference.features))], n)
     notes = _notes(contest, features, fid)
     others, missing = card(generated, reference, floors, copycats[0] if copycats else None, seed, told("metrics"))
     notes += missing

@@ -70,3 +70,16 @@ def trained_on(run: Path, data_root: Path | None = None) -> ImageSet | None:
         return parts_of(run, data_root).train
     except TrainingImagesLost:
         return None
+
+
+def better_before(folder: RunFolder, last: int) -> str | None:
+    """Where the best model by validation is, in a sentence, if it is not that of the step `last`."""
+    best = folder.about_best()
+    if best is None or best["step"] == last:
+        return None
+    return f"the best by validation is of step {best['step']:,} (KID {said(best['kid'])}): {folder.best}"
+
+
+def said(kid: dict[str, float]) -> str:
+    """A KID and its error for people to read."""
+    return f"{kid['value']:.4f} ± {kid['error']:.4f}"

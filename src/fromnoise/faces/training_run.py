@@ -15,7 +15,6 @@ from fromnoise.faces.arguments import TrainingArguments
 from fromnoise.faces.console import Bar, duration, results, say
 from fromnoise.faces.extras import extra
 from fromnoise.faces.runs import find_model
-from fromnoise.faces.watch import watch
 from fromnoise.files import check_writable
 from fromnoise.generation.model import Model, Shape, check
 from fromnoise.training.device import accelerator
@@ -24,6 +23,7 @@ from fromnoise.training.plan import Plan
 from fromnoise.training.profile import Profile, profile
 from fromnoise.training.run_folder import DamagedCheckpoint, RunFolder
 from fromnoise.training.trainer import Outcome, Trainer
+from fromnoise.training.watch import Watch
 
 Arguments = TypeVar("Arguments", bound=TrainingArguments)
 
@@ -72,7 +72,7 @@ def trained(arguments: TrainingArguments, device: Accelerator, parts: sources.Pa
     config, folder = arguments.config, RunFolder(_out(arguments))
     model = Model.build(config, Shape.of(parts.train, config))
     model.objective()  # refuses what `check` does not know of
-    looks = watch(config, parts, folder, device.device, arguments.inception_weights)
+    looks = _watch(arguments, parts, folder, device)
     file = _start_file(config, folder)
     start = None if file is None else initial(model, file)
     quiet = not device.is_main_process
@@ -124,6 +124,17 @@ def profiled(arguments: TrainingArguments) -> Profile:
     model = Model.build(arguments.config, Shape.of(train, arguments.config))
     with Bar("profiling") as bar:
         return profile(model, train, device, bar.show)
+
+
+def _watch(arguments: TrainingArguments, parts: sources.Parts, folder: RunFolder, device: Accelerator) -> Watch | None:
+    """The watch that --evaluate-every asks for; raises UserError as `Watcher` does."""
+    config = arguments.config
+    if config.evaluation.evaluate_every is None:
+        return None
+    from fromnoise.faces.watch import Watcher  # imports the metrics, which other trainings need not wait for
+
+    watcher = Watcher(config, parts, folder, device.device, arguments.inception_weights)
+    return Watch(config.evaluation.evaluate_every, watcher.look)
 
 
 def _start_file(config: Config, folder: RunFolder) -> Path | None:

@@ -23,10 +23,11 @@ from fromnoise.evaluation.kernel import mmd2
 from fromnoise.evaluation.remembered import Remembered
 from fromnoise.evaluation.score import MOST_TRAINED
 from fromnoise.faces.console import say
+from fromnoise.faces.runs import said
 from fromnoise.generation.draw import Drawing, draw_all
 from fromnoise.generation.model import Model
 from fromnoise.training.run_folder import RunFolder
-from fromnoise.training.watch import Sight, Watch
+from fromnoise.training.watch import Sight
 
 IMAGES = 256
 MOST_REAL = 1000  # validation images; most of the error is that of the fewer images drawn
@@ -61,7 +62,7 @@ class Watcher:
         better = best is None or kid["value"] < best["kid"]["value"]
         if better:
             self.folder.keep_best(model, {"step": step, "kid": kid})
-        words = f"KID {_said(kid)}{', the best so far' if better else ''}; {copies['verdict']}"
+        words = f"KID {said(kid)}{', the best so far' if better else ''}; {copies['verdict']}"
         return Sight({"images": IMAGES, "kid": kid, "copies": copies}, words)
 
     def _copies(self, images: ImageSet, drawn: Tensor) -> dict[str, Any]:
@@ -80,23 +81,3 @@ class Watcher:
             "share": most.get("share"),
             "p": most.get("p"),
         }
-
-
-def watch(
-    config: Config, parts: Parts, folder: RunFolder, device: torch.device, weights: Path | None = None
-) -> Watch | None:
-    """The watch that `config` asks for, `weights` being the file of Inception's; raises UserError as `Watcher` does."""
-    every = config.evaluation.evaluate_every
-    return None if every is None else Watch(every, Watcher(config, parts, folder, device, weights).look)
-
-
-def better_before(folder: RunFolder, last: int) -> str | None:
-    """Where the best model by validation is, in a sentence, if it is not that of the step `last`."""
-    best = folder.about_best()
-    if best is None or best["step"] == last:
-        return None
-    return f"the best by validation is of step {best['step']:,} (KID {_said(best['kid'])}): {folder.best}"
-
-
-def _said(kid: dict[str, float]) -> str:
-    return f"{kid['value']:.4f} ± {kid['error']:.4f}"

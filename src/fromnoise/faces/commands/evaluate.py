@@ -64,7 +64,6 @@ def main(words: Sequence[str]) -> int:
 
     from fromnoise.evaluation.features import features
     from fromnoise.evaluation.score import score
-    from fromnoise.faces import report as page
     from fromnoise.faces import system
     from fromnoise.faces.console import Bar, results, say
     from fromnoise.faces.tables import print_score
@@ -87,6 +86,8 @@ def main(words: Sequence[str]) -> int:
             write_json(Path(arguments.json), report)
         print_score(report, results)
     if arguments.html is not None:
+        from fromnoise.faces import report as page  # imports Matplotlib
+
         shown = page.Shown(contest.generated, contest.train)
         page.save(arguments.html, page.page(report, shown, contest.generated.name))
     return 0

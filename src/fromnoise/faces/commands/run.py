@@ -22,7 +22,7 @@ class RunArguments(TrainingArguments):
 def main(words: Sequence[str]) -> int:
     """Run; returns the exit code."""
     arguments = parse_training(RunArguments, words, "run")
-    from fromnoise.faces import report, scoring, training_run
+    from fromnoise.faces import training_run
 
     config = arguments.config
     if arguments.dry_run:
@@ -30,6 +30,7 @@ def main(words: Sequence[str]) -> int:
         return 0
     from fromnoise.evaluation.features import features
     from fromnoise.evaluation.score import SCHEMA
+    from fromnoise.faces import scoring
     from fromnoise.faces.console import say
     from fromnoise.files import read_json
 
@@ -50,6 +51,8 @@ def main(words: Sequence[str]) -> int:
         if not scored:
             scoring.sample_and_score(training, reference, n, weights)
         if not scored or not folder.page_file.exists():
+            from fromnoise.faces import report  # imports Matplotlib, which the training need not wait for
+
             report.write(folder, parts.train)
         else:
             say(f"{arguments.out} is finished: nothing to do")
@@ -59,8 +62,8 @@ def main(words: Sequence[str]) -> int:
 
 def _summary(training: "Training") -> None:
     from fromnoise.faces.console import duration, results
+    from fromnoise.faces.runs import better_before
     from fromnoise.faces.tables import print_score
-    from fromnoise.faces.watch import better_before
     from fromnoise.files import read_json
 
     report: dict[str, Any] = read_json(training.folder.report_file)

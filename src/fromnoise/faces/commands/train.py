@@ -36,7 +36,7 @@ def main(words: Sequence[str]) -> int:
 
         print_profile(training_run.profiled(arguments), results)
         return 0
-    from fromnoise.faces.watch import better_before
+    from fromnoise.faces.runs import better_before
 
     device = training_run.ready(arguments)
     with training_run.trained(arguments, device, training_run.prepared(arguments, device)) as training:
