@@ -1,0 +1,239 @@
+"""What each choice of the recipe is worth: one change a row, trained at equal cost, over several seeds.
+
+    python benchmarks/ablation.py               (all rows and seeds: some three hours on two CPU cores)
+    python benchmarks/ablation.py --rows adamw "batch 32" --seeds 0
+
+Every row trains the fast preset on the packaged digits with the flags it names, eager, for as many floating-point
+operations as `--steps` of the preset itself take, so that smaller batches and networks take more steps. Its moving
+average draws n images, the same starting noise for all, which are scored in digit features against one reference.
+Trainings run beside each other, one thread each: nothing here is timed, and other work does no harm.
+
+Cells that ablation.json holds already are not trained again; the table is written after each. FID at small n is
+biased upwards, alike for all rows: compare within the table only.
+"""
+
+import multiprocessing
+import os
+import statistics
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+HERE = Path(__file__).parent
+BATCH = 64  # of the preset
+ROWS: Mapping[str, Sequence[str]] = {
+    "the preset": (),
+    "predict ε": ("--prediction", "eps"),
+    "predict x0, loss on v": ("--prediction", "x0", "--loss-on", "v"),
+    "t uniform": ("--levels", "uniform"),
+    "λ about 0": ("--logsnr-mean", "0"),
+    "λ about 2": ("--logsnr-mean", "2"),
+    "λ narrower": ("--logsnr-std", "1.8"),
+    "λ wider": ("--logsnr-std", "3.0"),
+    "data as it is": ("--no-unit-scale",),
+    "adamw": ("--optimizer", "adamw"),
+    "adamw, rate 1e-3": ("--optimizer", "adamw", "--lr", "1e-3"),
+    "rate 1e-3": ("--lr", "1e-3"),
+    "rate 4e-3": ("--lr", "4e-3"),
+    "rate constant": ("--decay", "0"),
+    "rate falls from the start": ("--decay", "1"),
+    "batch 32": ("--batch", "32"),
+    "batch 128": ("--batch", "128"),
+    "ema 0.99": ("--ema", "0.99"),
+    "ema 0.9995": ("--ema", "0.9995"),
+    "no ema": ("--ema", "0"),
+    "no labels": ("--no-labels",),
+    "labels never dropped": ("--label-dropout", "0"),
+    "dropout 0.1": ("--dropout", "0.1"),
+    "channels 48 96 96": ("--channels", "48", "96", "96"),
+    "channels 64 96 160": ("--channels", "64", "96", "160"),
+    "channels 96 128 128": ("--channels", "96", "128", "128"),
+    "two blocks a level": ("--blocks", "2", "--channels", "48", "96", "96"),
+    "stem 1": ("--stem", "1", "--channels", "32", "64", "128", "128"),
+    "stem 4": ("--stem", "4", "--channels", "128", "192"),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Train and score the ablation's rows."""
+
+    rows: tuple[str, ...] = tuple(ROWS)
+    """Rows, by name."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds of training: all rows of the first seed, then those of the next."""
+    steps: int = 600
+    """Steps of the preset; a row's own are those of equal cost."""
+    n: int = 1000
+    """Images scored."""
+    reference: str = "mnist:test"
+    """Real images to score against; digits:heldout where MNIST is not at hand."""
+    jobs: int = os.cpu_count() or 1
+    """Trainings beside each other, one thread each."""
+    out: Path = HERE
+    """The folder of ablation.json and ablation.md."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training and its score."""
+
+    row: str
+    seed: int
+    flags: tuple[str, ...]
+    budget: int
+    steps: int
+    parameters: int
+    n: int
+    reference: str
+    fid: float
+    processor: str
+
+
+def cost(flags: Sequence[str]) -> float:
+    """Floating-point operations of one image's forward and backward pass with the preset's network so changed."""
+    import torch
+
+    from fromnoise.generation.model import Model, Shape
+    from fromnoise.training import plan
+
+    config = _config(flags, 1, 0)
+    shape = Shape(1, 32, 32, 1.0, (0.1,) * 10 if config.network.told_labels else ())
+    return plan.step_flops(Model.build(config, shape), torch.device("cpu"))
+
+
+def equal_steps(flags: Sequence[str], steps: int) -> int:
+    """Steps that cost what `steps` of the preset do."""
+    batch = int(flags[flags.index("--batch") + 1]) if "--batch" in flags else BATCH
+    return round(steps * cost(()) / cost(flags) * BATCH / batch)
+
+
+def _config(flags: Sequence[str], steps: int, seed: int) -> Any:
+    from fromnoise.faces.arguments import parse_training
+    from fromnoise.faces.commands.train import TrainArguments
+
+    return parse_training(TrainArguments, _words(flags, steps, seed), "train").config
+
+
+def _words(flags: Sequence[str], steps: int, seed: int) -> list[str]:
+    import torch
+
+    from fromnoise.generation.draw import has_bf16
+
+    precision = "bf16" if has_bf16(torch.device("cpu")) else "fp32"  # not measured beside another training
+    common = ["--data", "digits", "--compile", "off", "--device", "cpu", "--precision", precision]
+    return [*common, "--steps", str(steps), "--seed", str(seed), *flags]
+
+
+def trained_and_scored(row: str, seed: int, settings: Settings) -> Cell:
+    """One cell, in a process of its own."""
+    import torch
+
+    torch.set_num_threads(1)
+    from fromnoise.data import sources
+    from fromnoise.evaluation.features import features
+    from fromnoise.evaluation.frechet import Moments, distance
+    from fromnoise.faces import cli, system
+    from fromnoise.faces.runs import find_model
+    from fromnoise.generation.draw import Drawing, draw_all, own_precision
+    from fromnoise.generation.model import Model
+
+    flags = tuple(ROWS[row])
+    steps = equal_steps(flags, settings.steps)
+    with tempfile.TemporaryDirectory() as folder:
+        run, log = Path(folder) / "run", Path(folder) / "log"
+        with log.open("w") as file, redirect_stdout(file), redirect_stderr(file):
+            code = cli.main(["train", *_words(flags, steps, seed), "--out", str(run)])
+        if code:
+            raise RuntimeError(f"{row}, seed {seed}: {log.read_text()}")
+        model = Model.load(find_model(run))
+    device = torch.device("cpu")
+    images = draw_all(model, Drawing(settings.n, precision=own_precision(model, device)), device)
+    extract = features("digits", device)
+    real = Moments.of(extract(sources.load(settings.reference, model.shape.image[1:]).images))
+    fid = distance(Moments.of(extract(images)), real)
+    parameters = sum(parameter.numel() for parameter in model.network.parameters())
+    about = (settings.steps, steps, parameters, settings.n, settings.reference, fid, system.processor())
+    return Cell(row, seed, flags, *about)
+
+
+def table(cells: Sequence[Cell], settings: Settings) -> str:
+    """A row each: its flags, steps, and FID over seeds beside the preset's on the same seeds."""
+    of = {(cell.row, cell.seed): cell for cell in cells}
+    base = {cell.seed: cell.fid for cell in cells if not cell.flags}
+    lines = ["| change | flags | steps | parameters | FID | seeds | against the preset |", "|---" * 7 + "|"]
+    for row, flags in ROWS.items():
+        mine = [of[row, seed] for seed in sorted({cell.seed for cell in cells}) if (row, seed) in of]
+        if not mine:
+            continue
+        fids = [cell.fid for cell in mine]
+        spread = f" ± {statistics.stdev(fids):.2f}" if len(fids) > 1 else ""
+        ratios = [cell.fid / base[cell.seed] for cell in mine if cell.seed in base]
+        against = f"{statistics.geometric_mean(ratios):.2f}×" if flags and ratios else ""
+        told = f"`{' '.join(flags)}`" if flags else ""
+        size = f"{mine[0].parameters / 1e6:.1f} M"
+        lines.append(
+            f"| {row} | {told} | {mine[0].steps:,} | {size} | {statistics.mean(fids):.2f}{spread} | {len(fids)} "
+            f"| {against} |"
+        )
+    return "\n".join(lines)
+
+
+def write(cells: Sequence[Cell], settings: Settings) -> None:
+    """ablation.json and ablation.md."""
+    from fromnoise.files import whole, write_json
+
+    write_json(settings.out / "ablation.json", {"cells": [asdict(cell) for cell in cells]})
+    shown = [cell for cell in cells if _kind(cell) == (settings.steps, settings.n, settings.reference)]
+    text = f"""# What each choice of the recipe is worth
+
+`python benchmarks/ablation.py` (see its head for what is done). The fast preset on the packaged digits, one change a
+row, each at the cost of {settings.steps:,} steps of {BATCH} images. FID of {settings.n:,} drawn images in digit
+features against {settings.reference}: mean and standard deviation over training seeds. The last column compares the
+same seeds: below 1 the change is better.
+
+{table(shown, settings)}
+
+on {"; ".join(sorted({cell.processor for cell in shown}))}
+"""
+    with whole(settings.out / "ablation.md") as file:
+        file.write_text(text)
+
+
+def _kind(cell: Cell) -> tuple[int, int, str]:
+    return cell.budget, cell.n, cell.reference
+
+
+def main(settings: Settings) -> None:
+    """Train and score what is missing."""
+    from fromnoise.choices import choose
+    from fromnoise.faces.console import Bar
+    from fromnoise.files import check_writable, read_json
+
+    for row in settings.rows:
+        choose("row", row, ROWS)
+    file = settings.out / "ablation.json"
+    check_writable(file)
+    known = read_json(file)["cells"] if file.exists() else []
+    cells = [Cell(**cell | {"flags": tuple(cell["flags"])}) for cell in known]
+    kind = (settings.steps, settings.n, settings.reference)
+    done = {(cell.row, cell.seed) for cell in cells if _kind(cell) == kind and cell.flags == ROWS.get(cell.row)}
+    wanted = [(row, seed) for seed in settings.seeds for row in settings.rows if (row, seed) not in done]
+    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes to come, which PyTorch reads when it is imported
+    spawn = multiprocessing.get_context("spawn")
+    with Bar("cells") as bar, ProcessPoolExecutor(settings.jobs, spawn, max_tasks_per_child=1) as pool:
+        for k, cell in enumerate(as_completed([pool.submit(trained_and_scored, *each, settings) for each in wanted])):
+            cells.append(cell.result())
+            write(cells, settings)
+            bar.show(k + 1, len(wanted))
+    write(cells, settings)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings, description=__doc__))
