@@ -1,0 +1,75 @@
+"""Train one peer for minutes of wall clock, and draw images by its moving average at the end of every budget.
+
+python -m benchmarks.peer_training --peer diffusers --minutes 2 5 --out peer
+"""
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import tyro
+
+from benchmarks.peers import PEERS, Peer
+from fromnoise.data import arrays, digits
+from fromnoise.data.resize import resized
+from fromnoise.faces.console import Bar
+
+MEASURED = 5  # steps that the speed is measured by, to know how many there will be
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Train a peer."""
+
+    peer: str
+    """diffusers or ddpm-pytorch."""
+    minutes: tuple[float, ...]
+    """Budgets; drawing does not count."""
+    out: Path
+    """The folder for MINUTES.npz and training.json."""
+    started: float | None = None
+    """When the clock started (Unix time), for whoever starts this process; now, when not given."""
+    seed: int = 0
+    """Seed of training and drawing."""
+    n: int = 3000
+    """Images drawn at the end of every budget."""
+    calls: int = 20
+    """Network calls an image."""
+
+
+def main(settings: Settings) -> None:
+    """Train to the longest budget."""
+    started = settings.started or time.time()
+    images = resized(digits.load("train"), (32, 32)).images
+    longest = max(settings.minutes) * 60
+
+    def build(steps: int) -> Peer:
+        return PEERS[settings.peer](images, total_steps=steps, seed=settings.seed)
+
+    trial = build(MEASURED)
+    trial.train_step()
+    start = time.time()
+    for _ in range(MEASURED):
+        trial.train_step()
+    peer = build(int((longest - (time.time() - started)) * MEASURED / (time.time() - start)))
+    drawing, step, told = 0.0, 0, []
+    with Bar(settings.peer) as bar:
+        for minutes in sorted(settings.minutes):
+            while (elapsed := time.time() - started - drawing) < minutes * 60:
+                peer.train_step()
+                step += 1
+                bar.show(round(elapsed), round(longest), f"step {step:,}")
+            paused, file = time.time(), f"{minutes:g}.npz"
+            state = torch.get_rng_state()
+            torch.manual_seed(settings.seed)
+            arrays.save(settings.out / file, peer.sample(settings.n, settings.calls), None)
+            torch.set_rng_state(state)
+            drawing += time.time() - paused
+            told.append({"minutes": minutes, "seconds": elapsed, "steps": step, "images": file})
+    (settings.out / "training.json").write_text(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings, description=__doc__))

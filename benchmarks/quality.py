@@ -1,0 +1,278 @@
+"""How good after how many minutes? fromnoise and two peers, from the start of their process, on the packaged digits.
+
+    make bench-quality                                             (hours: see --help for a part of it)
+    python benchmarks/quality.py --contenders fromnoise --minutes 5 10 --seeds 0
+
+The clock runs from the start of a process to the end of its training: importing, measuring and compiling included.
+fromnoise trains anew for every budget, since its learning rate falls toward the end; the peers' rates are constant,
+so that one training of the longest budget gives their models of all. Every model draws n images (fromnoise by its
+default; the peers by DDIM in --peer-calls calls), which `fromnoise evaluate` scores in digit features against the
+reference, beside the copy test. The ratio is that FID over the floor: real images, as many and in even shares of
+their classes, that nobody trained on.
+
+Cells that quality.json holds already are not made again. Nothing else should run beside it.
+"""
+
+import functools
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from matplotlib.figure import Figure
+from rich.console import Console
+
+from benchmarks import results
+from benchmarks.peers import PEERS
+from fromnoise.data import sources
+from fromnoise.evaluation.features import features
+from fromnoise.evaluation.frechet import Moments, distance
+from fromnoise.evaluation.intervals import disjoint
+from fromnoise.faces import system
+from fromnoise.faces.console import Bar
+from fromnoise.faces.figures import style
+from fromnoise.files import check_writable, read_json, write_json
+
+HERE = Path(__file__).parent
+SIDE = (32, 32)
+OURS = {"fromnoise": (), "fromnoise, no labels": ("--no-labels",)}
+STARTING = 6.0  # seconds that our process takes beside its training: importing, and writing the model
+DRAWS = 5  # of the floor
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Train, draw and score for every budget."""
+
+    contenders: tuple[str, ...] = (*OURS, *PEERS)
+    """Who trains."""
+    minutes: tuple[float, ...] = (2, 5, 10, 20)
+    """Budgets from the start of the process."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Seeds of training for ours; the peers train with the first only."""
+    n: int = 3000
+    """Images drawn and scored."""
+    reference: str = "mnist:test"
+    """Real images to score against; digits:heldout where MNIST is not at hand."""
+    peer_calls: int = 20
+    """Network calls for each of the peers' images, by DDIM."""
+    out: Path = HERE
+    """The folder of quality.json, quality.png and RESULTS.md."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model and its score; `seconds` from the start of its process, `p` of the copy test in pixels, features."""
+
+    contender: str
+    minutes: float
+    seed: int
+    seconds: float
+    steps: int
+    n: int
+    reference: str
+    fid: float
+    error: float
+    floor: float
+    copycat: float
+    verdict: str
+    p: tuple[float, float]
+    system: str
+
+    @property
+    def ratio(self) -> float:
+        """The FID over the floor."""
+        return self.fid / self.floor
+
+
+def command(*words: object) -> None:
+    """Run a module's command line in a process of its own; its messages go to the terminal."""
+    subprocess.run([sys.executable, "-m", *map(str, words)], check=True, cwd=HERE.parent, stdout=subprocess.DEVNULL)
+
+
+def fromnoise(*words: object) -> None:
+    """Run fromnoise's command line."""
+    command("fromnoise", *words)
+
+
+def ours(contender: str, minutes: float, seed: int, settings: Settings, place: Path) -> Cell:
+    """Train, draw and score by the command line alone."""
+    run, images = place / "run", place / "images.npz"
+    start = time.perf_counter()
+    budget = f"{minutes - STARTING / 60:.4f}"
+    fromnoise("train", "--data", "digits", "--minutes", budget, "--seed", seed, *OURS[contender], "--out", run)
+    seconds = time.perf_counter() - start
+    fromnoise("sample", run, "--n", settings.n, "--out", images)
+    steps = int(next((run / "checkpoints").glob("[0-9]*")).name)
+    return scored(
+        images, settings, place, contender=contender, minutes=minutes, seed=seed, seconds=seconds, steps=steps
+    )
+
+
+def peers(contender: str, seed: int, settings: Settings, place: Path) -> list[Cell]:
+    """One training of a peer, its models at every budget drawn from and scored."""
+    command(
+        "benchmarks.peer_training",
+        *("--peer", contender, "--minutes", *settings.minutes, "--seed", seed, "--started", time.time()),
+        *("--n", settings.n, "--calls", settings.peer_calls, "--out", place),
+    )
+    told = json.loads((place / "training.json").read_text())
+    return [
+        scored(place / each.pop("images"), settings, place, contender=contender, seed=seed, **each) for each in told
+    ]
+
+
+def scored(images: Path, settings: Settings, place: Path, **about: Any) -> Cell:
+    """The cell of a model whose images are in a file."""
+    report = place / "score.json"
+    words = ("--generated", images, "--reference", settings.reference, "--train", "digits", "--json", report)
+    fromnoise("evaluate", *words, "--overwrite")
+    score = json.loads(report.read_text())
+    fid, copies = score["metrics"]["fid"], score["copies"]
+    return Cell(
+        n=settings.n,
+        reference=settings.reference,
+        fid=fid["value"],
+        error=fid["error"],
+        floor=floor(settings),
+        copycat=fid["copycat"]["value"],
+        verdict=copies["verdict"],
+        p=(copies["pixels"]["closer"]["p"], copies["features"]["closer"]["p"]),
+        system=f"{system.processor()}, {system.matrix_units()}",
+        **about,
+    )
+
+
+@functools.cache
+def floor(settings: Settings) -> float:
+    """The mean FID of n real images, in even shares of their classes, that are not in the packaged digits."""
+    source = sources.floor_for(settings.reference)
+    assert source is not None
+    images = sources.load(source, SIDE).without(sources.load("digits", SIDE))
+    assert images.labels is not None
+    extract = features("digits", torch.device("cpu"))
+    reference = Moments.of(extract(sources.load(settings.reference, SIDE).images))
+    draws = disjoint(len(images), settings.n, DRAWS, 0, images.labels.numpy())
+    return statistics.mean(distance(Moments.of(extract(images.take(rows).images)), reference) for rows in draws)
+
+
+def table(cells: Sequence[Cell]) -> str:
+    """A line for each contender and budget: FID and ratio over seeds, copy test, and what it ran on."""
+    heads = ("trainer", "minutes", "seeds", "seconds", "steps", "FID", "ratio", "copies", "p (pixels, features)")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for contender in dict.fromkeys(cell.contender for cell in cells):
+        for minutes in sorted({cell.minutes for cell in cells if cell.contender == contender}):
+            group = [cell for cell in cells if (cell.contender, cell.minutes) == (contender, minutes)]
+            row = (
+                contender,
+                f"{minutes:g}",
+                f"{len(group)}",
+                f"{statistics.mean(cell.seconds for cell in group):.0f}",
+                f"{statistics.mean(cell.steps for cell in group):,.0f}",
+                spread([cell.fid for cell in group], group[0].error),
+                spread([cell.ratio for cell in group]),
+                "; ".join(sorted({cell.verdict for cell in group})),
+                "; ".join(f"{cell.p[0]:.2g}, {cell.p[1]:.2g}" for cell in group),
+            )
+            lines.append(f"| {' | '.join(row)} |")
+    return "\n".join(lines)
+
+
+def spread(values: Sequence[float], error: float | None = None) -> str:
+    """Mean and standard deviation over seeds; of one seed, its own standard error in brackets."""
+    if len(values) > 1:
+        return f"{statistics.mean(values):.3g} ± {statistics.stdev(values):.2g}"
+    return f"{values[0]:.3g}" + (f" ({error:.2g})" if error is not None else "")
+
+
+@style.styled
+def curves(cells: Sequence[Cell]) -> Figure:
+    """FID over minutes, all seeds; the floor and the copycat as lines."""
+    figure, (axis,) = style.panels(size=(6.4, 4.4))
+    for k, contender in enumerate(dict.fromkeys(cell.contender for cell in cells)):
+        group = [cell for cell in cells if cell.contender == contender]
+        budgets = sorted({cell.minutes for cell in group})
+        means = [statistics.geometric_mean([cell.fid for cell in group if cell.minutes == each]) for each in budgets]
+        (line,) = axis.plot(budgets, means, label=contender)
+        axis.plot([c.minutes for c in group], [c.fid for c in group], "os^D"[k % 4], color=line.get_color())
+    for name, value in (("copycat", cells[0].copycat), ("floor", cells[0].floor)):
+        axis.axhline(value, color=style.QUIET, linewidth=1, linestyle="-")
+        axis.annotate(name, (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=style.QUIET)
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    style.counts(axis, sorted({round(cell.minutes) for cell in cells}))
+    axis.set_xlabel("minutes from the start of the process")
+    axis.set_ylabel("FID in digit features")
+    axis.legend()
+    return figure
+
+
+def write(cells: Sequence[Cell], settings: Settings) -> None:
+    """quality.json, quality.png, and the section of RESULTS.md."""
+    write_json(settings.out / "quality.json", {"cells": [asdict(cell) for cell in cells]})
+    shown = [cell for cell in cells if (cell.n, cell.reference) == (settings.n, settings.reference)]
+    style.save(curves(shown), settings.out / "quality.png")
+    text = f"""## Quality over time
+
+`make bench-quality`. Minutes of wall clock from the start of a process on the 3,000 packaged digits, at 32×32. FID of
+{settings.n:,} drawn images in digit features against {settings.reference}, mean and standard deviation over seeds (one
+seed: its standard error in brackets). The ratio is over the floor, {shown[0].floor:.4f}: real images, as many, that
+nobody trained on; training images score {shown[0].copycat:.3f}. Seconds are those that the process took.
+
+{table(shown)}
+
+![FID over minutes](quality.png)
+
+on {"; ".join(sorted({cell.system for cell in shown}))}
+"""
+    results.put(settings.out / "RESULTS.md", "quality", text)
+
+
+def main(settings: Settings) -> None:
+    """Make the cells that are missing."""
+    unknown = set(settings.contenders) - {*OURS, *PEERS}
+    if unknown:
+        raise SystemExit(f"no such contender: {', '.join(sorted(unknown))}; choose of {', '.join([*OURS, *PEERS])}")
+    file = settings.out / "quality.json"
+    check_writable(file)
+    known = read_json(file)["cells"] if file.exists() else []
+    cells = [Cell(**cell | {"p": tuple(cell["p"])}) for cell in known]
+    done = {(c.contender, c.minutes, c.seed) for c in cells if (c.n, c.reference) == (settings.n, settings.reference)}
+    wanted: list[tuple[str, float | None, int]] = [
+        (who, minutes, seed)
+        for seed in settings.seeds
+        for who in settings.contenders
+        if who in OURS
+        for minutes in settings.minutes
+        if (who, minutes, seed) not in done
+    ]
+    first = settings.seeds[0]
+    for who in settings.contenders:
+        if who in PEERS and any((who, minutes, first) not in done for minutes in settings.minutes):
+            wanted.append((who, None, first))
+    with Bar("trainings") as bar:
+        for k, (who, minutes, seed) in enumerate(wanted):
+            with tempfile.TemporaryDirectory() as folder:
+                place = Path(folder)
+                if minutes is None:
+                    cells = [c for c in cells if (c.contender, c.seed) != (who, seed)] + peers(
+                        who, seed, settings, place
+                    )
+                else:
+                    cells.append(ours(who, minutes, seed, settings, place))
+            write(cells, settings)
+            bar.show(k + 1, len(wanted))
+    write(cells, settings)
+    Console().print((settings.out / "RESULTS.md").read_text(), markup=False, highlight=False)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Settings, description=__doc__))
