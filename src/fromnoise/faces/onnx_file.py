@@ -36,7 +36,7 @@ class _Denoise(nn.Module):
 def save_onnx(model: Model, path: Path) -> None:
     """Write the denoiser for any number of images; raises UserError for the chapter's network, which counts steps."""
     if model.config.network.network == "chapter":
-        raise UserError("the chapter's network is told steps, not levels: only the unet can be exported")
+        raise UserError("the chapter's network is told steps, not levels: it cannot be exported")
     classes = model.shape.classes
     inputs: tuple[Tensor, ...] = (torch.zeros(2, *model.shape.image), torch.zeros(2))
     names = ["x", "logsnr"]

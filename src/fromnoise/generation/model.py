@@ -23,6 +23,7 @@ from fromnoise.diffusion.schedule import Schedule, schedule
 from fromnoise.errors import UserError
 from fromnoise.files import whole
 from fromnoise.networks.chapter import ChapterUNet
+from fromnoise.networks.transformer import HEAD, Transformer
 from fromnoise.networks.unet import GROUPS, UNet
 
 FORMAT = "1"  # of model.safetensors' metadata
@@ -82,6 +83,15 @@ class Model:
             settings = config.network
             if settings.network == "chapter":
                 network: nn.Module = ChapterUNet(shape.channels, (shape.height, shape.width))
+            elif settings.network == "transformer":
+                network = Transformer(
+                    shape.channels,
+                    (shape.height, shape.width),
+                    settings.patch,
+                    settings.width,
+                    settings.depth,
+                    shape.classes,
+                )
             else:
                 network = UNet(
                     shape.channels,
@@ -155,6 +165,8 @@ def check(config: Config) -> None:
     diffusion, network = config.diffusion, config.network
     if any(width < GROUPS or width % GROUPS for width in network.channels) or not network.channels:
         raise UserError(f"--channels {' '.join(map(str, network.channels))}: each must be a multiple of {GROUPS}")
+    if network.width < HEAD or network.width % HEAD:
+        raise UserError(f"--width {network.width}: must be a multiple of {HEAD}, an attention head's numbers")
     if network.network == "chapter" and (diffusion.levels != "uniform" or config.sampling.spacing != "t"):
         raise UserError("the chapter's network knows only its schedule's steps: --levels uniform --spacing t")
     if network.network == "chapter" and diffusion.unit_scale:

@@ -8,8 +8,9 @@ from typing import Literal
 class NetworkSettings:
     """The network that predicts."""
 
-    network: Literal["unet", "chapter"] = "unet"
-    """unet: our fast U-Net; chapter: diffusers' UNet2DModel with the chapter's 113.7 M parameters."""
+    network: Literal["unet", "transformer", "chapter"] = "unet"
+    """unet: our fast U-Net; transformer: a diffusion transformer on patches; chapter: diffusers' UNet2DModel with the
+    chapter's 113.7 M parameters."""
     channels: tuple[int, ...] = (64, 128, 128)
     """Channels of the unet's levels; each level halves the size of the one before."""
     blocks: int = 1
@@ -18,16 +19,24 @@ class NetworkSettings:
     """Space-to-depth factor of the unet: its first level works at size/stem."""
     dropout: float = 0.0
     """Dropout in the unet's residual blocks."""
+    patch: int = 4
+    """Side of the transformer's patches, which height and width must be multiples of."""
+    width: int = 256
+    """Numbers of a patch within the transformer, a multiple of 64: as many to each attention head."""
+    depth: int = 8
+    """Blocks of the transformer."""
     labels: bool = True
-    """Tell the unet the class of each image, where the data has classes."""
+    """Tell the unet or transformer the class of each image, where the data has classes."""
     label_dropout: float = 0.1
     """Share of training images whose class is replaced by the null class."""
 
     @property
     def told_labels(self) -> bool:
         """Whether the network takes labels: the chapter's does not."""
-        return self.labels and self.network == "unet"
+        return self.labels and self.network != "chapter"
 
     def multiple(self) -> int:
         """What height and width must be multiples of."""
-        return 32 if self.network == "chapter" else self.stem * 2 ** (len(self.channels) - 1)
+        if self.network == "unet":
+            return self.stem * 2 ** (len(self.channels) - 1)
+        return self.patch if self.network == "transformer" else 32

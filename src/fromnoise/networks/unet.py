@@ -4,7 +4,6 @@ Made for CPUs: no attention, few large 3×3 convolutions, normalisation and acti
 and nothing whose gradient is summed in an order that changes from run to run.
 """
 
-import math
 from typing import cast
 
 import torch
@@ -12,36 +11,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from fromnoise.networks.embedding import WIDTH, Embedding
+
 GROUPS = 8  # of channels that are normalised together
-WIDTH = 256  # of the embedding of level and class
-
-
-class Embedding(nn.Module):
-    """Noise level and class as one vector of `WIDTH` numbers.
-
-    λ goes through sines and cosines of 16 frequencies (periods from 100 down to about 1 in λ). The class goes
-    through a matrix product with its one-hot code, whose gradient, unlike a look-up's, is deterministic. Class
-    `classes` is the null class, "any".
-    """
-
-    def __init__(self, classes: int) -> None:
-        super().__init__()
-        self.register_buffer("frequencies", torch.logspace(math.log10(0.06), math.log10(6.0), 16), persistent=False)
-        self.frequencies: Tensor
-        self.classes = classes
-        self.level = nn.Linear(32, WIDTH)
-        self.label = nn.Linear(classes + 1, WIDTH, bias=False) if classes else None
-        self.out = nn.Linear(WIDTH, WIDTH)
-
-    def forward(self, logsnr: Float[Tensor, " n"], label: Int64[Tensor, " n"] | None) -> Float[Tensor, "n w"]:
-        """The embedding; without `label`, that of the null class."""
-        angles = logsnr[:, None] * self.frequencies
-        x = self.level(torch.cat([angles.sin(), angles.cos()], dim=1))
-        if self.label is not None:
-            if label is None:
-                label = torch.full((len(logsnr),), self.classes, device=logsnr.device)
-            x = x + self.label(F.one_hot(label, self.classes + 1).to(x.dtype))
-        return F.silu(self.out(F.silu(x)))
 
 
 class Block(nn.Module):

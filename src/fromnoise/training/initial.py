@@ -51,4 +51,6 @@ def _needs(model: Model) -> dict[str, str]:
             "blocks": str(network.blocks),
             "stem": str(network.stem),
         }
+    if network.network == "transformer":
+        needs |= {name: str(getattr(network, name)) for name in ("patch", "width", "depth")}
     return needs

@@ -33,7 +33,7 @@ def _adamw_on(parameters: list[nn.Parameter], settings: TrainingSettings) -> tor
 
 
 class KernelMuon(torch.optim.Muon):
-    """Muon (Jordan et al. 2024) on convolution kernels, each seen as a matrix outputs × (inputs·height·width).
+    """Muon (Jordan et al. 2024) on matrices, and convolution kernels seen as outputs × (inputs·height·width).
 
     PyTorch's Muon takes matrices only: it is given views of the kernels, which share their memory and gradients.
     """
@@ -59,8 +59,15 @@ def _matrix(kernel: Tensor) -> Tensor:
 
 
 def _muon(network: nn.Module, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
-    """Muon on the kernels between the first and the last layer; AdamW on those, matrices, norms and biases."""
-    kernels = [p for p in network.parameters() if p.ndim == 4 and min(p.shape[:2]) >= 16]
+    """Muon on the hidden matrices, AdamW on the rest: norms, biases, the first and last layer, what is told.
+
+    A network names its hidden matrices by a method of that name: a shape does not tell what a matrix is for. In others
+    they are the kernels between the first and the last layer.
+    """
+    if hasattr(network, "hidden_matrices"):
+        kernels: list[nn.Parameter] = network.hidden_matrices()  # type: ignore[operator]
+    else:
+        kernels = [p for p in network.parameters() if p.ndim == 4 and min(p.shape[:2]) >= 16]
     chosen = {id(kernel) for kernel in kernels}
     rest = [p for p in network.parameters() if id(p) not in chosen]
     return [KernelMuon(kernels, settings), _adamw_on(rest, settings)] if kernels else [_adamw_on(rest, settings)]
