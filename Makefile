@@ -4,7 +4,7 @@ BIN := .venv/bin
 MINUTES ?= 10
 OUT ?= runs/digits
 
-.PHONY: help setup run test test-all lint format lab bench bench-memory clean
+.PHONY: help setup run test test-all lint format lab bench bench-quality bench-memory clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -45,6 +45,10 @@ lab: setup  ## execute and render the lab's notebooks into build/lab (LAB=--full
 bench: setup  ## training speed beside peers and the hardware's limits, in one run
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
 	$(BIN)/python benchmarks/speed.py
+
+bench-quality: setup  ## quality after minutes of training, ours and peers (hours; for a part of it see benchmarks/quality.py)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
+	$(BIN)/python -m benchmarks.quality
 
 bench-memory: setup  ## peak memory of evaluate and sample from 1,000 to 50,000 images (about ten minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/memory.py

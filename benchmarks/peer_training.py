@@ -1,6 +1,8 @@
 """Train one peer for minutes of wall clock, and draw images by its moving average at the end of every budget.
 
-python -m benchmarks.peer_training --peer diffusers --minutes 2 5 --out peer
+    python -m benchmarks.peer_training --peer diffusers --minutes 2 5 --out peer
+
+`benchmarks/quality.py` starts it.
 """
 
 import json
