@@ -1,4 +1,4 @@
-"""The fast U-Net: residual blocks on three levels behind a space-to-depth stem, told the noise level and class.
+"""The fast U-Net: residual blocks on three levels behind a space-to-depth stem, told the noise level, class and change.
 
 Made for CPUs: no attention, few large 3×3 convolutions, normalisation and activation that a compiler can fuse,
 and nothing whose gradient is summed in an order that changes from run to run.
@@ -13,34 +13,48 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 GROUPS = 8  # of channels that are normalised together
-WIDTH = 256  # of the embedding of level and class
+WIDTH = 256  # of the embedding
 
 
 class Embedding(nn.Module):
-    """Noise level and class as one vector of `WIDTH` numbers.
+    """Noise level, class and change as one vector of `WIDTH` numbers.
 
     λ goes through sines and cosines of 16 frequencies (periods from 100 down to about 1 in λ). The class goes
     through a matrix product with its one-hot code, whose gradient, unlike a look-up's, is deterministic. Class
-    `classes` is the null class, "any".
+    `classes` is the null class, "any". What says how an image was changed goes through a matrix: zeros, for no change,
+    add nothing.
     """
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, change: int = 0) -> None:
         super().__init__()
         self.register_buffer("frequencies", torch.logspace(math.log10(0.06), math.log10(6.0), 16), persistent=False)
         self.frequencies: Tensor
         self.classes = classes
         self.level = nn.Linear(32, WIDTH)
         self.label = nn.Linear(classes + 1, WIDTH, bias=False) if classes else None
+        self.change: nn.Linear | None = None
+        if change:
+            # Without drawing weights: the others stay those of a network that is not told.
+            self.change = nn.utils.skip_init(nn.Linear, change, WIDTH, bias=False)
+            nn.init.zeros_(self.change.weight)
         self.out = nn.Linear(WIDTH, WIDTH)
 
-    def forward(self, logsnr: Float[Tensor, " n"], label: Int64[Tensor, " n"] | None) -> Float[Tensor, "n w"]:
-        """The embedding; without `label`, that of the null class."""
+    def forward(
+        self,
+        logsnr: Float[Tensor, " n"],
+        label: Int64[Tensor, " n"] | None,
+        change: Float[Tensor, "n k"] | None,
+    ) -> Float[Tensor, "n w"]:
+        """The embedding; without `label`, that of the null class, and without `change`, that of none."""
         angles = logsnr[:, None] * self.frequencies
         x = self.level(torch.cat([angles.sin(), angles.cos()], dim=1))
         if self.label is not None:
             if label is None:
                 label = torch.full((len(logsnr),), self.classes, device=logsnr.device)
             x = x + self.label(F.one_hot(label, self.classes + 1).to(x.dtype))
+        if change is not None:
+            assert self.change is not None, "this network is not told how images were changed"
+            x = x + self.change(change)
         return F.silu(self.out(F.silu(x)))
 
 
@@ -78,6 +92,7 @@ class UNet(nn.Module):
     blocks    residual blocks of a level going down; going up there is one more
     stem      space-to-depth factor before the first level
     classes   number of classes, 0 for none
+    change    how many numbers say how an image was changed, 0 for a network that is not told
     """
 
     def __init__(
@@ -88,12 +103,13 @@ class UNet(nn.Module):
         stem: int = 2,
         dropout: float = 0.0,
         classes: int = 0,
+        change: int = 0,
     ) -> None:
         super().__init__()
         if any(width % GROUPS for width in channels):
             raise ValueError(f"every level's channels must be a multiple of {GROUPS}: {channels}")
         self.stem = stem
-        self.embedding = Embedding(classes)
+        self.embedding = Embedding(classes, change)
         width = channels[0]
         self.first = nn.Conv2d(images * stem**2, width, 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
@@ -129,9 +145,10 @@ class UNet(nn.Module):
         x: Float[Tensor, "n c h w"],
         logsnr: Float[Tensor, " n"],
         label: Int64[Tensor, " n"] | None = None,
+        change: Float[Tensor, "n k"] | None = None,
     ) -> Float[Tensor, "n c h w"]:
-        """The prediction for noisy images at levels `logsnr`; without `label`, for the null class."""
-        embedding = self.embedding(logsnr, label)
+        """The prediction for noisy images at levels `logsnr`; for the null class and no change where none is given."""
+        embedding = self.embedding(logsnr, label, change)
         h = self.first(F.pixel_unshuffle(x, self.stem))
         kept = [h]
         for k, level in enumerate(self.down):

@@ -50,5 +50,6 @@ def _needs(model: Model) -> dict[str, str]:
             "channels": " ".join(map(str, network.channels)),
             "blocks": str(network.blocks),
             "stem": str(network.stem),
+            "augmented": "yes" if model.config.training.augment else "no",
         }
     return needs
