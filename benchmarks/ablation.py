@@ -57,6 +57,7 @@ ROWS: Mapping[str, Sequence[str]] = {
     "two blocks a level": ("--blocks", "2", "--channels", "48", "96", "96"),
     "stem 1": ("--stem", "1", "--channels", "32", "64", "128", "128"),
     "stem 4": ("--stem", "4", "--channels", "128", "192"),
+    "augment 0.3": ("--augment", "0.3"),
     "transformer": ("--network", "transformer"),
     "transformer, 192 wide": ("--network", "transformer", "--width", "192", "--depth", "6"),
 }

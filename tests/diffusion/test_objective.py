@@ -132,6 +132,23 @@ def test_the_label_reaches_the_network(randn):
     assert torch.equal(labels[0][0], label)
 
 
+@pytest.mark.parametrize("label", [None, torch.arange(6)])
+def test_what_was_changed_reaches_the_network_only_where_it_is_given(randn, label):
+    told = []
+
+    def network(x, condition, *label, **more):
+        told.append((label, more))
+        return x
+
+    x0, noise, change = randn(6, 3), randn(6, 3, seed=1), randn(6, 2, seed=2)
+    objective, denoiser = Objective(LEVELS["uniform"]), Denoiser(network, "v")
+    objective.errors(denoiser, x0, noise, U, label)
+    objective.errors(denoiser, x0, noise, U, label, change)
+    assert told[0] == (told[1][0], {})
+    assert len(told[1][0]) == (label is not None)
+    assert told[1][1]["change"] is change
+
+
 def test_the_loss_has_the_datas_type_and_a_gradient(randn):
     weight = torch.ones((), requires_grad=True)
     x0, noise = randn(6, 3, dtype=torch.float32), randn(6, 3, seed=1, dtype=torch.float32)

@@ -11,7 +11,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-WORDS = ("train", "--preset", "tiny", "--steps", "24", "--checkpoint-every", "6", "--dropout", "0.1", "--out", "run")
+WORDS = (
+    "train", "--preset", "tiny", "--steps", "24", "--checkpoint-every", "6", "--dropout", "0.1", "--augment", "0.5",
+    "--out", "run",
+)  # fmt: skip
 
 # Each kills the process for good (SIGKILL) at one moment of the training below.
 KILLS = {

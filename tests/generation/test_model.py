@@ -19,6 +19,15 @@ def test_a_saved_model_comes_back_whole(tiny_model, tmp_path):
         assert torch.equal(back.network.state_dict()[name], tensor)
 
 
+@pytest.mark.parametrize("network", ["unet", "transformer"])
+def test_a_model_is_told_of_changes_where_it_learns_from_changed_images(network, config_of, images, tmp_path):
+    config, without = (config_of(training={"augment": share}, network={"network": network}) for share in (0.3, 0.0))
+    model, plain = (Model.build(setting, Shape.of(images, setting)) for setting in (config, without))
+    model.save(tmp_path / "model.safetensors")
+    names = set(Model.load(tmp_path / "model.safetensors").network.state_dict())
+    assert names - set(plain.network.state_dict()) == {"embedding.change.weight"}
+
+
 def test_other_files_are_refused(tmp_path):
     foreign, garbage = tmp_path / "foreign.safetensors", tmp_path / "garbage.safetensors"
     save_file({"a": torch.zeros(1)}, foreign)

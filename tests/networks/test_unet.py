@@ -60,6 +60,25 @@ def test_the_label_changes_the_answer(randn, net):
             assert relative(answers[k], other) > 0.01
 
 
+def test_the_change_changes_the_answer_and_zeros_are_none(randn, randomised):
+    net, x, change = randomised(UNet(1, (16, 32), classes=3, change=6)), randn(4, 1, 8, 8), randn(4, 6)
+    told = net(x, LEVELS, change=change)
+    assert torch.equal(net(x, LEVELS, change=torch.zeros(4, 6)), net(x, LEVELS))
+    assert relative(told, net(x, LEVELS)) > 0.01
+    for k in range(6):
+        assert relative(net(x, LEVELS, change=change.index_fill(1, torch.tensor(k), 0.0)), told) > 1e-3
+
+
+def test_a_fresh_net_that_is_told_of_changes_is_else_the_same():
+    torch.manual_seed(0)
+    plain = UNet(1, (16, 32), classes=3).state_dict()
+    torch.manual_seed(0)
+    told = UNet(1, (16, 32), classes=3, change=6).state_dict()
+    assert not told.pop("embedding.change.weight").any()
+    assert told.keys() == plain.keys()
+    assert all(torch.equal(told[name], plain[name]) for name in plain)
+
+
 def test_the_level_changes_the_answer(randn, net):
     x = randn(4, 1, 8, 8)
     answers = [net(x, torch.full((4,), at)) for at in (-9.0, -0.1, 0.1, 9.0)]
@@ -83,10 +102,11 @@ def test_every_pixel_can_reach_every_other(randn, net):
 
 
 @pytest.mark.parametrize("classes", [0, 3])
-def test_the_gradient_reaches_every_parameter(randn, randomised, classes):
-    net = randomised(UNet(1, (16, 32), blocks=2, classes=classes))
+@pytest.mark.parametrize("change", [0, 6])
+def test_the_gradient_reaches_every_parameter(randn, randomised, classes, change):
+    net = randomised(UNet(1, (16, 32), blocks=2, classes=classes, change=change))
     label = torch.tensor([0, 1, 2, 3]) if classes else None
-    net(randn(4, 1, 8, 8), LEVELS, label).square().mean().backward()
+    net(randn(4, 1, 8, 8), LEVELS, label, randn(4, change) if change else None).square().mean().backward()
     for name, weights in net.named_parameters():
         assert weights.grad is not None, name
         assert weights.grad.isfinite().all(), name

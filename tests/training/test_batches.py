@@ -8,8 +8,8 @@ from fromnoise.training.batches import Batches
 
 @pytest.fixture
 def batches(images, config_of):
-    def make(batch=10, rank=0, world=1, dropout=0.1):
-        config = config_of(training={"batch": batch}, network={"label_dropout": dropout})
+    def make(batch=10, rank=0, world=1, dropout=0.1, augment=0.0):
+        config = config_of(training={"batch": batch, "augment": augment}, network={"label_dropout": dropout})
         return Batches(Model.build(config, Shape.of(images, config)), images, rank, world)
 
     return make
@@ -65,3 +65,25 @@ def test_images_are_normalised_to_minus_one_and_one(batches, images):
     assert x0.min() >= -1
     assert x0.max() <= 1
     torch.testing.assert_close(x0.mean(), images.images.float().mean() / 127.5 - 1)
+
+
+def test_changing_images_changes_nothing_else_of_a_batch(batches):
+    plain, some = batches(batch=64)(3), batches(batch=64, augment=0.5)(3)
+    assert plain.change is None
+    for name in ("noise", "u", "label"):
+        assert torch.equal(getattr(some, name), getattr(plain, name))
+    changed = some.change.any(dim=1)
+    assert 16 < changed.sum() < 48
+    assert torch.equal(some.x0[~changed], plain.x0[~changed])
+    assert ((some.x0 - plain.x0)[changed].abs().amax((1, 2, 3)) > 0.1).all()
+    assert some.x0.abs().max() <= 1 + 1e-6
+    assert not torch.equal(some.change, batches(batch=64, augment=0.5)(4).change)
+
+
+def test_processes_change_the_rows_of_one_batch_alike(batches):
+    whole = batches(batch=12, augment=0.7)(3)
+    for rank in range(2):
+        half = batches(batch=12, rank=rank, world=2, augment=0.7)(3)
+        assert half.change.any()
+        assert torch.equal(half.change, whole.change[rank::2])
+        torch.testing.assert_close(half.x0, whole.x0[rank::2], rtol=0, atol=1e-5)

@@ -88,6 +88,15 @@ def test_a_training_in_pieces_ends_with_the_same_bits(train, config_of, optimize
     assert exact[0] == exact[1]
 
 
+def test_a_training_on_changed_images_learns_how_they_were_and_draws_without(train, config_of):
+    _, outcome = train(config_of(training={"steps": 40, "augment": 0.5}))
+    network, drawn = outcome.model.network, draw_all(outcome.model, Drawing(4))
+    x, at = torch.zeros(1, 1, 16, 16), torch.zeros(1)
+    assert not torch.allclose(network(x, at, change=torch.ones(1, 6)), network(x, at), rtol=0, atol=1e-3)
+    torch.nn.init.zeros_(network.embedding.change.weight)
+    assert torch.equal(draw_all(outcome.model, Drawing(4)), drawn)
+
+
 def test_a_finished_training_does_nothing_more(train, config_of):
     folder, _ = train(config_of(training={"steps": 5}))
     before = {path: path.stat().st_mtime_ns for path in folder.checkpoints.rglob("*")}

@@ -51,7 +51,7 @@ class ByStep:
 class Denoiser:
     """A network as an estimate of clean data and noise.
 
-    network      called as network(x, condition) or network(x, condition, label), returns a tensor like x
+    network      called as network(x, condition[, label][, change=…]), returns a tensor like x
     prediction   `eps`, `x0` or `v`: what that tensor is
     scale        s, the data's deviation: the network sees x/√(a²s² + b²), that is data of unit deviation at
                  level λ + 2·ln s (the preconditioning of Karras et al. 2022, written with levels)
@@ -78,13 +78,18 @@ class Denoiser:
         return x / level.expand((a * a + b * b).sqrt(), x)
 
     def output(
-        self, x: Float[Tensor, "n *d"], logsnr: Float[Tensor, "#n"], label: Int64[Tensor, " n"] | None = None
+        self,
+        x: Float[Tensor, "n *d"],
+        logsnr: Float[Tensor, "#n"],
+        label: Int64[Tensor, " n"] | None = None,
+        change: Float[Tensor, "n k"] | None = None,
     ) -> Float[Tensor, "n *d"]:
         """The network's own prediction for x at the levels `logsnr`, about data of unit deviation."""
         levels = logsnr.expand(x.shape[0])
         told = self.condition(self.inner(levels)).to(x.device)
         seen = self.shrink(x, levels)
-        return self.network(seen, told) if label is None else self.network(seen, told, label)
+        more = {} if change is None else {"change": change}
+        return self.network(seen, told, **more) if label is None else self.network(seen, told, label, **more)
 
     def __call__(
         self, x: Float[Tensor, "n *d"], logsnr: Float[Tensor, "#n"], label: Int64[Tensor, " n"] | None = None

@@ -111,12 +111,16 @@ class Objective:
         noise: Float[Tensor, "n *d"],
         u: Float64[Tensor, " n"],
         label: Int64[Tensor, " n"] | None = None,
+        change: Float[Tensor, "n k"] | None = None,
     ) -> Float[Tensor, " n"]:
-        """The loss of each row: its mean is what training minimises; u (0, 1) chooses the rows' levels."""
+        """The loss of each row: its mean is what training minimises; u (0, 1) chooses the rows' levels.
+
+        `change`, if given, is what a network that takes it is told of how x0 was changed.
+        """
         outer = self.levels(u)
         inner = denoiser.inner(outer)
         x = forward.jump(x0, noise, outer)
-        output = denoiser.output(x, outer, label).to(x0.dtype)
+        output = denoiser.output(x, outer, label, change).to(x0.dtype)
         kind = "eps" if self.weighted else self.loss_on or denoiser.prediction
         wanted = prediction.target(kind, x0 / denoiser.scale, noise, inner)
         if kind != denoiser.prediction:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from fromnoise import rng
 from fromnoise.config import Config, from_json, to_json
+from fromnoise.data import augment
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.pixels import normalise
 from fromnoise.data.settings import parse_size
@@ -81,6 +82,7 @@ class Model:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(rng.integer(config.seed, "weights"))
             settings = config.network
+            change = augment.NUMBERS if config.training.augment else 0
             if settings.network == "chapter":
                 network: nn.Module = ChapterUNet(shape.channels, (shape.height, shape.width))
             elif settings.network == "transformer":
@@ -91,6 +93,7 @@ class Model:
                     settings.width,
                     settings.depth,
                     shape.classes,
+                    change,
                 )
             else:
                 network = UNet(
@@ -100,6 +103,7 @@ class Model:
                     settings.stem,
                     settings.dropout,
                     shape.classes,
+                    change,
                 )
         return cls(config, shape, network)
 
@@ -171,6 +175,8 @@ def check(config: Config) -> None:
         raise UserError("the chapter's network knows only its schedule's steps: --levels uniform --spacing t")
     if network.network == "chapter" and diffusion.unit_scale:
         raise UserError("the chapter's network knows only its schedule's steps, which scaling moves: --no-unit-scale")
+    if config.training.augment and network.network == "chapter":
+        raise UserError("--augment changes images and tells the network how, which the chapter's cannot be told")
     if diffusion.zero_terminal_snr and diffusion.prediction == "eps":
         raise UserError("zero terminal SNR needs v or x0 prediction: eps cannot start from pure noise")
     sampler(config.sampling)

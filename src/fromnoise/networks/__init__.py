@@ -1,1 +1,1 @@
-"""Networks: any module called as network(x, condition[, label]) that returns a tensor like x."""
+"""Networks: any module called as network(x, condition[, label][, change=…]) that returns a tensor like x."""

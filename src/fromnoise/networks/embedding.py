@@ -1,4 +1,4 @@
-"""What our networks are told, the noise level and the class, as one vector."""
+"""What our networks are told — the noise level, the class, how the image was changed — as one vector."""
 
 import math
 
@@ -11,28 +11,42 @@ WIDTH = 256  # numbers of the embedding
 
 
 class Embedding(nn.Module):
-    """Noise level and class as one vector of `WIDTH` numbers.
+    """Noise level, class and change as one vector of `WIDTH` numbers.
 
     λ goes through sines and cosines of 16 frequencies (periods from 100 down to about 1 in λ). The class goes
     through a matrix product with its one-hot code, whose gradient, unlike a look-up's, is deterministic. Class
-    `classes` is the null class, "any".
+    `classes` is the null class, "any". What says how an image was changed goes through a matrix: zeros, for no change,
+    add nothing.
     """
 
-    def __init__(self, classes: int) -> None:
+    def __init__(self, classes: int, change: int = 0) -> None:
         super().__init__()
         self.register_buffer("frequencies", torch.logspace(math.log10(0.06), math.log10(6.0), 16), persistent=False)
         self.frequencies: Tensor
         self.classes = classes
         self.level = nn.Linear(32, WIDTH)
         self.label = nn.Linear(classes + 1, WIDTH, bias=False) if classes else None
+        self.change: nn.Linear | None = None
+        if change:
+            # Without drawing weights: the others stay those of a network that is not told.
+            self.change = nn.utils.skip_init(nn.Linear, change, WIDTH, bias=False)
+            nn.init.zeros_(self.change.weight)
         self.out = nn.Linear(WIDTH, WIDTH)
 
-    def forward(self, logsnr: Float[Tensor, " n"], label: Int64[Tensor, " n"] | None) -> Float[Tensor, "n w"]:
-        """The embedding; without `label`, that of the null class."""
+    def forward(
+        self,
+        logsnr: Float[Tensor, " n"],
+        label: Int64[Tensor, " n"] | None,
+        change: Float[Tensor, "n k"] | None = None,
+    ) -> Float[Tensor, "n w"]:
+        """The embedding; without `label`, that of the null class, and without `change`, that of none."""
         angles = logsnr[:, None] * self.frequencies
         x = self.level(torch.cat([angles.sin(), angles.cos()], dim=1))
         if self.label is not None:
             if label is None:
                 label = torch.full((len(logsnr),), self.classes, device=logsnr.device)
             x = x + self.label(F.one_hot(label, self.classes + 1).to(x.dtype))
+        if change is not None:
+            assert self.change is not None, "this network is not told how images were changed"
+            x = x + self.change(change)
         return F.silu(self.out(F.silu(x)))

@@ -1,8 +1,8 @@
 """The diffusion transformer on patches (Peebles & Xie 2023, "Scalable diffusion models with transformers").
 
-Each patch of the image is a token. Every block attends over all tokens and is steered by the level and the class
-through adaLN-zero: shifts, scales and gates of the embedding, all zero at first, so that a block starts as the
-identity. Queries and keys are normalised (Dehghani et al. 2023), which bounds how sharply attention can choose.
+Each patch of the image is a token. Every block attends over all tokens and is steered by the embedding of level, class
+and change through adaLN-zero: its shifts, scales and gates, all zero at first, so that a block starts as the identity.
+Queries and keys are normalised (Dehghani et al. 2023), which bounds how sharply attention can choose.
 """
 
 import torch
@@ -81,10 +81,18 @@ class Transformer(nn.Module):
     width    numbers of a token, a multiple of `HEAD`
     depth    blocks
     classes  number of classes, 0 for none
+    change   how many numbers say how an image was changed, 0 for a network that is not told
     """
 
     def __init__(
-        self, images: int, size: tuple[int, int], patch: int = 4, width: int = 256, depth: int = 8, classes: int = 0
+        self,
+        images: int,
+        size: tuple[int, int],
+        patch: int = 4,
+        width: int = 256,
+        depth: int = 8,
+        classes: int = 0,
+        change: int = 0,
     ) -> None:
         super().__init__()
         if width % HEAD:
@@ -92,7 +100,7 @@ class Transformer(nn.Module):
         if size[0] % patch or size[1] % patch:
             raise ValueError(f"height and width must be multiples of the patch's {patch}: {size}")
         self.patch, self.grid = patch, (size[0] // patch, size[1] // patch)
-        self.embedding = Embedding(classes)
+        self.embedding = Embedding(classes, change)
         self.first = nn.Linear(images * patch**2, width)
         self.position = nn.Parameter(0.02 * torch.randn(self.grid[0] * self.grid[1], width))
         self.blocks = nn.ModuleList(Block(width) for _ in range(depth))
@@ -116,9 +124,10 @@ class Transformer(nn.Module):
         x: Float[Tensor, "n c h w"],
         logsnr: Float[Tensor, " n"],
         label: Int64[Tensor, " n"] | None = None,
+        change: Float[Tensor, "n k"] | None = None,
     ) -> Float[Tensor, "n c h w"]:
-        """The prediction for noisy images at levels `logsnr`; without `label`, for the null class."""
-        embedding = self.embedding(logsnr, label)
+        """The prediction for noisy images at levels `logsnr`; for the null class and no change where none is given."""
+        embedding = self.embedding(logsnr, label, change)
         h = self.first(patchify(x, self.patch)) + self.position
         for block in self.blocks:
             h = block(h, embedding)

@@ -1,4 +1,4 @@
-"""The fast U-Net: residual blocks on three levels behind a space-to-depth stem, told the noise level and class.
+"""The fast U-Net: residual blocks on three levels behind a space-to-depth stem, told the noise level, class and change.
 
 Made for CPUs: no attention, few large 3×3 convolutions, normalisation and activation that a compiler can fuse,
 and nothing whose gradient is summed in an order that changes from run to run.
@@ -50,6 +50,7 @@ class UNet(nn.Module):
     blocks    residual blocks of a level going down; going up there is one more
     stem      space-to-depth factor before the first level
     classes   number of classes, 0 for none
+    change    how many numbers say how an image was changed, 0 for a network that is not told
     """
 
     def __init__(
@@ -60,12 +61,13 @@ class UNet(nn.Module):
         stem: int = 2,
         dropout: float = 0.0,
         classes: int = 0,
+        change: int = 0,
     ) -> None:
         super().__init__()
         if any(width % GROUPS for width in channels):
             raise ValueError(f"every level's channels must be a multiple of {GROUPS}: {channels}")
         self.stem = stem
-        self.embedding = Embedding(classes)
+        self.embedding = Embedding(classes, change)
         width = channels[0]
         self.first = nn.Conv2d(images * stem**2, width, 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
@@ -101,9 +103,10 @@ class UNet(nn.Module):
         x: Float[Tensor, "n c h w"],
         logsnr: Float[Tensor, " n"],
         label: Int64[Tensor, " n"] | None = None,
+        change: Float[Tensor, "n k"] | None = None,
     ) -> Float[Tensor, "n c h w"]:
-        """The prediction for noisy images at levels `logsnr`; without `label`, for the null class."""
-        embedding = self.embedding(logsnr, label)
+        """The prediction for noisy images at levels `logsnr`; for the null class and no change where none is given."""
+        embedding = self.embedding(logsnr, label, change)
         h = self.first(F.pixel_unshuffle(x, self.stem))
         kept = [h]
         for k, level in enumerate(self.down):

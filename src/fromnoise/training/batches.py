@@ -8,6 +8,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from fromnoise import rng
+from fromnoise.data import augment
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.pixels import normalise
 from fromnoise.diffusion.objective import stratified
@@ -22,6 +23,8 @@ class Batch:
     noise: Float[Tensor, "n c h w"]
     u: Float64[Tensor, " n"]
     label: Int64[Tensor, " n"] | None
+    change: Float[Tensor, "n 6"] | None = None
+    """How `x0` was changed (`data.augment`); None where no image of the training is."""
 
 
 class Batches:
@@ -37,6 +40,7 @@ class Batches:
             raise ValueError(f"a batch of {self.size} cannot be shared by {world} processes")
         self.images = images
         self.classes = model.shape.classes
+        self.augment = model.config.training.augment
         self.label_dropout = model.config.network.label_dropout
         self.rank, self.world = rank, world
         self._orders: dict[int, np.ndarray] = {}
@@ -54,7 +58,11 @@ class Batches:
             assert self.images.labels is not None
             dropped = torch.from_numpy(random.random(self.size)[mine] < self.label_dropout).to(device)
             label = self.images.labels[index].masked_fill(dropped, self.classes)
-        return Batch(x0, self._noise(x0, step), u, label)
+        change = None
+        if self.augment:
+            change = augment.draw(self.size, self.augment, rng.generator(self.seed, "augment", step))[mine]
+            x0, change = augment.apply(x0, change), change.to(device)
+        return Batch(x0, self._noise(x0, step), u, label, change)
 
     def _index(self, step: int) -> np.ndarray:
         n = len(self.images)

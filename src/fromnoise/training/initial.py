@@ -50,6 +50,7 @@ def _needs(model: Model) -> dict[str, str]:
             "channels": " ".join(map(str, network.channels)),
             "blocks": str(network.blocks),
             "stem": str(network.stem),
+            "augmented": "yes" if model.config.training.augment else "no",
         }
     if network.network == "transformer":
         needs |= {name: str(getattr(network, name)) for name in ("patch", "width", "depth")}

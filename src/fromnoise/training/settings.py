@@ -35,6 +35,9 @@ class TrainingSettings:
     """Budget: optimiser steps."""
     init: Path | None = None
     """Start from the weights of a run, a model file, or digits, the packaged model; they must fit (fine-tuning)."""
+    augment: float = 0.0
+    """Share of training images that are turned, scaled, stretched and shifted a little, never mirrored.
+    The network is told how, and images are drawn with no change."""
     batch: int = 64
     """Images in a step, over all processes together."""
     optimizer: Literal["muon", "adamw", "adam"] = "muon"

@@ -58,7 +58,9 @@ class Step:
         with record_function("forward"):
             self.optimizers.zero_grad()
             with torch.autocast(self.device.type, torch.bfloat16, plan.precision == "bf16"):
-                errors = self._objective.errors(self._denoiser, batch.x0, batch.noise, batch.u, batch.label)
+                errors = self._objective.errors(
+                    self._denoiser, batch.x0, batch.noise, batch.u, batch.label, batch.change
+                )
         with record_function("backward"):
             self.accelerator.backward(errors.mean())
         norm = None

@@ -1,0 +1,55 @@
+"""Training images changed a little, in a way that the network is told of (Karras et al. 2022, appendix F.2).
+
+A change is six numbers of about unit size, all zero for none: rotation, size, stretch along the axes, stretch along
+the diagonals, shift to the right, shift down. Because the network is told them, what it draws when told zeros does not
+lean: the changes do not leak. Nothing is ever mirrored: a mirrored digit is no digit.
+"""
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+# What one unit is: 8°; logarithms of factors, the two stretches 0.1 together (root mean square); shares of the side.
+UNITS = (math.radians(8), 0.08, 0.1 / math.sqrt(2), 0.1 / math.sqrt(2), 0.04, 0.04)
+NUMBERS = len(UNITS)
+LARGEST = 2.0  # units: what is drawn beyond is clipped
+
+
+def draw(n: int, share: float, random: np.random.Generator) -> Float[Tensor, "n 6"]:
+    """The changes of n images: normal numbers for about that share of them, zeros for the rest."""
+    changed = random.random(n) < share
+    numbers = random.standard_normal((n, NUMBERS)).clip(-LARGEST, LARGEST) * changed[:, None]
+    return torch.from_numpy(numbers.astype(np.float32))
+
+
+def apply(images: Float[Tensor, "n c h w"], change: Float[Tensor, "n 6"]) -> Float[Tensor, "n c h w"]:
+    """The images, each changed by its numbers (on the CPU); those whose numbers are all zero come back as they are."""
+    rows = change.any(dim=1).nonzero().flatten()
+    if not len(rows):  # which `affine_grid` does not take
+        return images
+    at = rows.to(images.device)
+    return images.index_copy(0, at, warp(images[at], change[rows]))
+
+
+def warp(images: Float[Tensor, "n c h w"], change: Float[Tensor, "n 6"]) -> Float[Tensor, "n c h w"]:
+    """Every image resampled, bilinearly, beyond its border as on it.
+
+    Rotation, size and stretches are the matrix exp [[s + p, q − θ], [q + θ, s − p]] about the middle, then comes the
+    shift; of images that are not square, too, the angles are right.
+    """
+    n, _, height, width = images.shape
+    theta, s, p, q, *shift = (change.double() * torch.tensor(UNITS, dtype=torch.float64)).unbind(1)
+    # From a pixel of the result to where it comes from, hence the minus. In pixels first.
+    generator = torch.stack([s + p, q - theta, q + theta, s - p], dim=1).view(n, 2, 2)
+    back = torch.linalg.matrix_exp(-generator)
+    # Then in the coordinates of `affine_grid`: each side runs from −1 to 1.
+    half = torch.tensor([width / 2, height / 2], dtype=torch.float64)
+    back = back * half / half[:, None]
+    offset = -back @ (2 * torch.stack(shift, dim=1))[:, :, None]
+    affine = torch.cat([back, offset], dim=2).to(images)
+    grid = F.affine_grid(affine, list(images.shape), align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
