@@ -42,9 +42,9 @@ lab: setup  ## execute and render the lab's notebooks into build/lab (LAB=--full
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,lab]'
 	$(BIN)/python tools/render_lab.py --out build/lab $(LAB)
 
-bench: setup  ## training speed beside peers and the hardware's limits, in one run
+bench: setup  ## training and sampling speed beside peers and the hardware's limits (ten minutes at most)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
-	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python -m benchmarks.speed
 
 bench-quality: setup  ## quality after minutes of training, ours and peers (hours; for a part of it see benchmarks/quality.py)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'

@@ -1,222 +1,185 @@
-"""Training speed side by side in one run: fromnoise, diffusers, denoising-diffusion-pytorch, and the hardware.
+"""Speed side by side in one run: fromnoise, diffusers, denoising-diffusion-pytorch, and the hardware.
 
-    make bench          (about three minutes on two CPU cores; nothing else should run beside it)
+    make bench          (at most ten minutes on two CPU cores; nothing else should run beside it)
 
-Each trains on the same 64 grey 32×32 digits: loss, gradient, optimiser, moving average. `diffusers` is its training
-example at the U-Net size of ours (float32, eager, AdamW, EMA); `ddpm-pytorch` is denoising-diffusion-pytorch's
-GaussianDiffusion with its Trainer's optimiser and EMA. Networks differ, so images/s stand beside operations a second.
-The limits are what the CPU reaches on bare operations in the same run. Best of three groups of steps each.
+Training: batches of 64 grey 32×32 digits; loss, gradient, clipping, optimiser, moving average. Ours is the fast
+preset's own step, run as a training of ten minutes plans it. The peers follow their own training examples (`peers.py`),
+at widths whose forward pass takes within 15 % of our operations: as shipped (float32, eager), in bf16, compiled, both.
+Sampling: 64 images, each by its default sampler, and all in 20 network calls. Samplers of 1,000 calls are timed over
+a few. Every trainer has a process of its own; its time is the best mean of three groups of steps, a sampler's the
+better of two. The limits are bare operations before and after all else, the better of the two.
 """
 
 import dataclasses
-import platform
 import time
-from collections.abc import Callable
-from itertools import count
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
-import torch
-import torch.nn.functional as F
 import tyro
 from rich.console import Console
-from rich.table import Table
-from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from fromnoise.config import PRESETS
-from fromnoise.data import digits
-from fromnoise.data.image_set import ImageSet
-from fromnoise.data.pixels import normalise
-from fromnoise.data.resize import resized
+from benchmarks import results
+from benchmarks.jobs import CPU, LIMITS, OURS, Job, run
+from benchmarks.peers import BATCH, PEERS
+from benchmarks.results import Row
 from fromnoise.faces import system
-from fromnoise.files import write_json
-from fromnoise.generation.model import Model, Shape
-from fromnoise.training import plan
-from fromnoise.training.batches import Batches
-from fromnoise.training.ema import MovingAverage
-from fromnoise.training.optimizers import Optimizers
+from fromnoise.faces.figures import style
+from fromnoise.files import check_writable, write_json
+from fromnoise.generation.draw import has_bf16
 
-BATCH = 64
-CPU = torch.device("cpu")
-Step = Callable[[], object]
+HERE = Path(__file__).parent
+LAST = 20.0  # seconds kept for the limits' second time
+LEAST = 20.0  # a process that has less is not started
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Measure training speed."""
+    """Measure the speed of training and sampling."""
 
     steps: int = 4
-    """Steps in each of the three groups."""
-    json: Path | None = None
-    """Write the results here as JSON."""
+    """Steps in each group."""
+    groups: int = 3
+    """Groups, of which the fastest counts."""
+    calls: int = 10
+    """Network calls timed of a sampler that takes 1,000."""
+    minutes: float = 9.5
+    """The whole benchmark's time; what would begin after it is left out, and what has not ended is stopped."""
+    compiled: bool = True
+    """Compile the peers, which takes most of the time."""
+    out: Path = HERE
+    """Folder for speed.json, speed.png and RESULTS.md."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Result:
-    """One trainer's speed; `gflop` is one image's forward pass, a step counts three of them."""
-
-    name: str
-    parameters: int
-    gflop: float
-    images_per_second: float
-
-    @property
-    def tflops(self) -> float:
-        """Operations a second, in 10¹²."""
-        return 3 * self.gflop * self.images_per_second / 1e3
-
-
-def seconds(step: Step, steps: int) -> float:
-    """The best mean over three groups of steps, after one step that warms up."""
-    step()
-    best = float("inf")
-    for _ in range(3):
-        start = time.perf_counter()
-        for _ in range(steps):
-            step()
-        best = min(best, (time.perf_counter() - start) / steps)
-    return best
-
-
-def result(name: str, network: nn.Module, forward: Step, step: Step, steps: int) -> Result:
-    """Count and time one trainer."""
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        forward()
-    parameters = sum(p.numel() for p in network.parameters())
-    return Result(name, parameters, counter.get_total_flops() / 1e9, BATCH / seconds(step, steps))
-
-
-def ours(images: ImageSet, optimizer: str, precision: str, steps: int) -> Result:
-    """The fast preset's own step, eager."""
-    config = PRESETS["fast"]
-    model = Model.build(config, Shape.of(images, config))
-    network, goal = model.network.train(), model.objective()
-    settings = dataclasses.replace(config.training, optimizer=optimizer)  # type: ignore[arg-type]
-    optimizers, average = Optimizers(network, settings), MovingAverage(network, settings.ema)
-    batches, numbers = Batches(model, images), count()
-
-    def step() -> None:
-        batch = batches(next(numbers))
-        optimizers.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, precision == "bf16"):
-            errors = goal.errors(model.denoiser(), batch.x0, batch.noise, batch.u, batch.label)
-        errors.mean().backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizers.step(1e-3)
-        average.update(1000)
-
-    image, level = torch.zeros(1, 1, 32, 32), torch.zeros(1)
-    return result(f"fromnoise, {optimizer}, {precision}", network, lambda: network(image, level), step, steps)
-
-
-def diffusers(x0: Tensor, steps: int) -> Result:
-    """diffusers' training example: DDPMScheduler, AdamW, EMAModel, float32, eager."""
-    from diffusers import DDPMScheduler, UNet2DModel
-    from diffusers.training_utils import EMAModel
-
-    network = UNet2DModel(
-        sample_size=32,
-        in_channels=1,
-        out_channels=1,
-        layers_per_block=1,
-        block_out_channels=(64, 128, 128),
-        down_block_types=("DownBlock2D", "DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
-    )
-    scheduler = DDPMScheduler(num_train_timesteps=1000)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, betas=(0.95, 0.999), weight_decay=1e-6)
-    average = EMAModel(network.parameters(), decay=0.9999, use_ema_warmup=True)
-
-    def step() -> None:
-        noise, t = torch.randn_like(x0), torch.randint(0, 1000, (len(x0),))
-        F.mse_loss(network(scheduler.add_noise(x0, noise, t), t).sample, noise).backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        average.step(network.parameters())
-
-    return result("diffusers' example, fp32", network, lambda: network(x0[:1], torch.zeros(1)), step, steps)
-
-
-def ddpm_pytorch(x0: Tensor, steps: int) -> Result:
-    """denoising-diffusion-pytorch's network, diffusion, Adam and EMA as its Trainer puts them together."""
-    from denoising_diffusion_pytorch import GaussianDiffusion, Unet
-    from ema_pytorch import EMA
-
-    network = Unet(dim=32, dim_mults=(1, 2, 4), channels=1)
-    diffusion = GaussianDiffusion(network, image_size=32)
-    optimizer = torch.optim.Adam(diffusion.parameters(), lr=1e-4, betas=(0.9, 0.99))
-    average = EMA(diffusion, beta=0.995, update_every=10)
-    pixels = (x0 + 1) / 2
-
-    def step() -> None:
-        diffusion(pixels).backward()
-        nn.utils.clip_grad_norm_(diffusion.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        average.update()
-
-    return result("ddpm-pytorch, fp32", network, lambda: network(x0[:1], torch.zeros(1)), step, steps)
-
-
-def limits() -> dict[str, float]:
-    """TFLOP/s of bare operations: a matrix product, and a 3×3 convolution of our middle level."""
-    found = {}
-    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-        found[f"matrix product, {name}"] = plan.matrix_rate(CPU, name, 2048) / 1e12
-        x = torch.randn(BATCH, 128, 8, 8, dtype=dtype).contiguous(memory_format=torch.channels_last).requires_grad_()
-        kernel = torch.randn(128, 128, 3, 3, dtype=dtype).contiguous(memory_format=torch.channels_last)
-        weight = kernel.requires_grad_()
-        operations = 2 * BATCH * 64 * 128 * 128 * 9
-
-        def forward(x: Tensor = x, weight: Tensor = weight) -> Tensor:
-            return F.conv2d(x, weight, padding=1)
-
-        def both(forward: Callable[[], Tensor] = forward) -> None:
-            y = forward()
-            y.backward(y.detach())
-
-        with torch.no_grad():
-            found[f"convolution forward, {name}"] = operations / seconds(forward, 20) / 1e12
-        found[f"convolution forward and backward, {name}"] = 3 * operations / seconds(both, 20) / 1e12
+def jobs(settings: Settings, bf16: bool) -> list[Job]:
+    """What to measure, the dearest last: who runs out of time are the peers compiled in float32."""
+    base = Job(OURS, steps=settings.steps, groups=settings.groups, calls=settings.calls)
+    found = [dataclasses.replace(base, precision=precision) for precision in (("auto", "fp32") if bf16 else ("auto",))]
+    for precision, compiled in (("fp32", False), ("bf16", False), ("bf16", True), ("fp32", True)):
+        if (bf16 or precision == "fp32") and (settings.compiled or not compiled):
+            found += [dataclasses.replace(base, who=who, precision=precision, compiled=compiled) for who in PEERS]
     return found
 
 
-def main(settings: Settings) -> None:
-    """Measure all, print two tables."""
-    torch.manual_seed(0)
-    images = resized(digits.load("train"), (32, 32))
-    x0 = normalise(images.images[:BATCH])
-    results = [
-        *(ours(images, "muon", precision, settings.steps) for precision in ("bf16", "fp32")),
-        ours(images, "adamw", "bf16", settings.steps),
-        diffusers(x0, settings.steps),
-        ddpm_pytorch(x0, settings.steps),
-    ]
-    bounds = limits()
-    console = Console()
-    table = Table("trainer", "parameters", "GFLOP forward", "images/s", "TFLOP/s", title=f"on {system.processor()}")
-    for row in results:
-        cells = (
-            f"{row.parameters / 1e6:.1f} M",
-            f"{row.gflop:.2f}",
-            f"{row.images_per_second:.0f}",
-            f"{row.tflops:.2f}",
+def way(job: Job, found: dict[str, Any]) -> str:
+    """How it ran, in words."""
+    precision = found.get("precision", job.precision)
+    words = results.FULL.get(precision, precision) + (", channels-last" if found.get("channels_last") else "")
+    words += ", compiled" if found.get("compiled", job.compiled) else ""
+    if job.precision == "auto":
+        return f"as it runs: {words}"
+    return f"as shipped: {words}" if words == "float32" and job.who != OURS else words
+
+
+def rows(job: Job, found: dict[str, Any]) -> tuple[Row, list[Row]]:
+    """The table's lines of what a job found: its training, its samplers."""
+    row = Row(job.who, way(job, found), found.get("precision", job.precision))
+    if "failure" in found:
+        return dataclasses.replace(row, failure=f"none: {found['failure']}"), []
+    row = dataclasses.replace(row, parameters=found["parameters"], gflop=found["gflop"])
+    samplings = [
+        dataclasses.replace(
+            row,
+            task=each["sampler"],
+            passes=each["calls"],
+            timed=each["timed"],
+            images_per_second=each["images_per_second"],
         )
-        table.add_row(row.name, *cells)
-    console.print(table)
-    table = Table("limit", "TFLOP/s")
-    for name, value in bounds.items():
-        table.add_row(name, f"{value:.2f}")
-    console.print(table)
-    if settings.json:
-        rows = [dataclasses.asdict(row) | {"tflops": row.tflops} for row in results]
-        about = {
-            "processor": system.processor(),
-            "matrix_units": system.matrix_units(),
-            "python": platform.python_version(),
-        }
-        write_json(settings.json, {"results": rows, "limits": bounds, "batch": BATCH, **about})
+        for each in found["samplings"]
+    ]
+    return dataclasses.replace(row, images_per_second=found["training"]), samplings
+
+
+def better(one: results.Limits, other: results.Limits) -> results.Limits:
+    """The greater of each of two measurements' limits."""
+    return {
+        precision: {name: max(value, other.get(precision, {}).get(name, 0.0)) for name, value in values.items()}
+        for precision, values in one.items()
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of the peers' packages; diffusers' is among ours."""
+    found = {}
+    for name in ("denoising-diffusion-pytorch", "ema-pytorch"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def as_json(row: Row, limits: results.Limits) -> dict[str, Any]:
+    """A row with what follows from it."""
+    return dataclasses.asdict(row) | {"tflops": row.tflops, "share_of_limit": row.share(limits)}
+
+
+def section(training: list[Row], sampling: list[Row], limits: results.Limits, about: dict[str, Any]) -> str:
+    """The text between the markers of RESULTS.md."""
+    packages = about["versions"]
+    names = ("torch", "diffusers", "denoising-diffusion-pytorch")
+    return f"""## Speed
+
+`make bench`, on {about["hardware"]} ({about["matrix_units"]}), {about["threads"]} threads;
+{", ".join(f"{name} {packages[name]}" for name in names)}.
+
+![operations a second beside the limits](speed.png)
+
+**Training**, batches of {BATCH} grey 32×32 images; a step counts three forward passes. In bold each one's fastest way.
+
+{results.training_table(training, limits)}
+
+**Sampling**, {BATCH} images at once, eager; * extrapolated from a few network calls.
+
+{results.sampling_table(sampling, limits)}
+
+**Limits**, in the same run: a matrix product of 2,048 × 2,048, a 3×3 convolution of {BATCH}×128×8×8. Shares are of the
+convolution in the precision of the row: forward and backward for training, forward for sampling.
+
+{results.limits_table(limits)}
+"""
+
+
+def main(settings: Settings) -> None:
+    """Measure all, print the tables, write the three files."""
+    check_writable(settings.out / "speed.json")
+    end = time.monotonic() + 60 * settings.minutes
+    console = Console(stderr=True)
+
+    def measured(job: Job, keep: float) -> dict[str, Any]:
+        left = end - time.monotonic() - keep
+        found = run(job, left) if left > LEAST else {"failure": "no time left"}
+        console.print(job.who, "" if job.who == LIMITS else way(job, found), found, markup=False, highlight=False)
+        return found
+
+    bounds = run(Job(LIMITS), 60)
+    if "failure" in bounds:
+        raise SystemExit(f"the limits could not be measured: {bounds}")
+    found = [(job, measured(job, LAST)) for job in jobs(settings, has_bf16(CPU))]
+    again = run(Job(LIMITS), 60)
+    limits = bounds if "failure" in again else better(bounds, again)
+    pairs = [rows(job, each) for job, each in found]
+    order = [OURS, *PEERS]
+    training = sorted((pair[0] for pair in pairs), key=lambda row: order.index(row.who))
+    samplers = (row for pair in pairs for row in pair[1])
+    sampling = sorted(samplers, key=lambda row: (-row.passes, order.index(row.who)))
+    about = system.about(CPU)
+    about["versions"] |= versions()
+    text = section(training, sampling, limits, about)
+    write_json(
+        settings.out / "speed.json",
+        {
+            "batch": BATCH,
+            "limits": limits,
+            "training": [as_json(row, limits) for row in training],
+            "sampling": [as_json(row, limits) for row in sampling],
+            "found": [{"job": dataclasses.asdict(job)} | each for job, each in found],
+            "system": about,
+        },
+    )
+    style.save(results.bars(training, sampling, limits), settings.out / "speed.png")
+    results.put(settings.out / "RESULTS.md", "speed", text)
+    Console().print(text, markup=False)
 
 
 if __name__ == "__main__":
