@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 import tyro
-from benchmarks.peers import PEERS, Peer
 
+from benchmarks.peers import PEERS, Peer
 from fromnoise.data import arrays, digits
 from fromnoise.data.resize import resized
 from fromnoise.faces.console import Bar

@@ -27,11 +27,11 @@ from typing import Any
 
 import torch
 import tyro
-from benchmarks.peers import PEERS
 from matplotlib.figure import Figure
 from rich.console import Console
 
 from benchmarks import results
+from benchmarks.peers import PEERS
 from fromnoise.data import sources
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance

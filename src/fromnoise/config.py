@@ -75,6 +75,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "dropout": (0, 0.99),
     "label_dropout": (0, 1),
     "augment": (0, 1),
+    "guidance": (0, 100),
     "batch": (1, INFINITY),
     "lr": (1e-12, 1e12),
     "weight_decay": (0, INFINITY),

@@ -159,6 +159,15 @@ def test_guidance_multiplies_the_labels_effect(randn, labelled, weight):
     torch.testing.assert_close(guided(labelled, 10, weight)(x, LEVELS[0], label), expected, rtol=0, atol=1e-14)
 
 
+def test_guidance_keeps_to_its_interval(randn, labelled):
+    x, label = randn(3, 2), torch.tensor([0, 3, 9])
+    call = guided(labelled, 10, 3.0, (-1.0, 2.0))
+    for at, strong in ((-1.5, False), (-1.0, True), (0.3, True), (2.0, True), (2.5, False)):
+        logsnr = torch.tensor(at, dtype=torch.float64)
+        expected = (guided(labelled, 10, 3.0) if strong else labelled)(x, logsnr, label)
+        torch.testing.assert_close(call(x, logsnr, label), expected, rtol=0, atol=0)
+
+
 def test_a_guided_pair_still_makes_up_the_noisy_data(randn):
     def network(x, condition, label):
         return torch.tanh(x + label[:, None])

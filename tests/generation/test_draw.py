@@ -6,7 +6,7 @@ import torch
 from fromnoise.diffusion.settings import SamplerSettings
 from fromnoise.errors import UserError
 from fromnoise.generation import draw as drawing_module
-from fromnoise.generation.draw import Drawing, draw, draw_all, labels_for
+from fromnoise.generation.draw import Drawing, draw, draw_all, labels_for, network_calls
 
 ANCESTRAL = SamplerSettings(sampler="ancestral", sampling_steps=6, spacing="t")
 
@@ -59,10 +59,38 @@ def test_a_label_gives_that_class_only_and_changes_the_image(tiny_model):
     assert apart(draw_all(tiny_model, Drawing(1, label=0)), draw_all(tiny_model, Drawing(1, label=1))) > 0
 
 
-def test_guidance_changes_the_image_and_one_does_not(tiny_model):
-    plain = draw_all(tiny_model, Drawing(2, label=0))
-    assert apart(draw_all(tiny_model, Drawing(2, label=0, guidance=1.0)), plain) == 0
-    assert apart(draw_all(tiny_model, Drawing(2, label=0, guidance=4.0)), plain) > 0
+def test_guidance_is_the_settings_unless_the_drawing_says_another(tiny_model):
+    own = tiny_model.config.sampling
+    drawn = {
+        strength: draw_all(tiny_model, Drawing(2, label=0, sampler=dataclasses.replace(own, guidance=strength)))
+        for strength in (1.0, own.guidance, 4.0)
+    }
+    assert apart(drawn[1.0], drawn[4.0]) > 0
+    for strength, images in drawn.items():
+        assert apart(draw_all(tiny_model, Drawing(2, label=0, guidance=strength)), images) == 0
+    assert apart(draw_all(tiny_model, Drawing(2, label=0)), drawn[own.guidance]) == 0
+
+
+def test_guidance_outside_its_interval_is_none(tiny_model):
+    plain = draw_all(tiny_model, Drawing(2, label=0, guidance=1.0))
+    nowhere = dataclasses.replace(tiny_model.config.sampling, guidance=4.0, guidance_interval=(50.0, 60.0))
+    assert apart(draw_all(tiny_model, Drawing(2, label=0, sampler=nowhere)), plain) == 0
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.25])
+def test_a_guided_level_costs_two_network_calls_whatever_the_datas_deviation(tiny_model, scale, monkeypatch):
+    shape = dataclasses.replace(tiny_model.shape, scale=scale)
+    model = dataclasses.replace(tiny_model, shape=shape)
+    calls = []
+    model.network.register_forward_hook(lambda *_: calls.append(1))
+    for interval, expected in (((-100.0, 100.0), 10), ((0.0, 100.0), 7), ((50.0, 60.0), 5)):
+        settings = dataclasses.replace(model.config.sampling, guidance=2.0, guidance_interval=interval)
+        calls.clear()
+        draw_all(model, Drawing(1, label=0, sampler=settings))
+        assert network_calls(model, settings) == len(calls) == expected
+    assert network_calls(model, dataclasses.replace(settings, guidance=1.0, guidance_interval=(-9.0, 9.0))) == 5
+    unlabelled = dataclasses.replace(model, shape=dataclasses.replace(shape, class_shares=()))
+    assert network_calls(unlabelled, dataclasses.replace(settings, guidance_interval=(-9.0, 9.0))) == 5
 
 
 @pytest.mark.parametrize("drawing", [Drawing(1, label=4), Drawing(1, label=-1)])

@@ -84,7 +84,7 @@ def test_what_cannot_be_learnt_is_refused(points, more, message):
 
 
 SETTINGS = [
-    SamplerSettings(),
+    SamplerSettings(sampling_steps=20),
     SamplerSettings("ancestral", 30, "t"),
     SamplerSettings("ancestral", 30, "karras", variance="forward"),
     SamplerSettings("ddim", 30, "logsnr", eta=0.5),

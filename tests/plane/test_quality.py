@@ -14,7 +14,7 @@ from fromnoise.plane.sets import SETS
 
 TRAINING = 20_000  # points
 DRAWS = 8  # distances that are averaged: one differs from the next by a sixth of itself
-SAMPLERS = [SamplerSettings(), SamplerSettings("ancestral", 200), SamplerSettings("ddim", 100)]
+SAMPLERS = [SamplerSettings(sampling_steps=20), SamplerSettings("ancestral", 200), SamplerSettings("ddim", 100)]
 
 
 def distance(denoise, name, points_of, settings=None, seed=0):

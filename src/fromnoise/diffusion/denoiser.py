@@ -107,15 +107,22 @@ class Denoiser:
 
 
 def guided(
-    denoiser: Callable[..., tuple[Tensor, Tensor]], null: int, weight: float
+    denoiser: Callable[..., tuple[Tensor, Tensor]],
+    null: int,
+    weight: float,
+    interval: tuple[float, float] = (-math.inf, math.inf),
 ) -> Callable[..., tuple[Tensor, Tensor]]:
     """Classifier-free guidance (Ho & Salimans 2022): `weight` times the label's effect; 1 leaves it as it is.
 
-    `null` is the class that stands for no label. Two network calls for each of the sampler's.
+    `null` is the class that stands for no label. Guidance takes a second network call, at levels λ within `interval`
+    (Kynkäänniemi et al. 2024, "Applying guidance in a limited interval…"); elsewhere the label has its own effect.
+    The rows of a call are all at the same level, as a sampler's are.
     """
 
     def guide(x: Tensor, logsnr: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         with_label = denoiser(x, logsnr, label)
+        if not interval[0] <= float(logsnr) <= interval[1]:
+            return with_label
         without = denoiser(x, logsnr, torch.full_like(label, null))
         x0, noise = (torch.lerp(no, yes, weight) for yes, no in zip(with_label, without, strict=True))
         return x0, noise

@@ -42,10 +42,15 @@ class SamplerSettings:
 
     sampler: SamplerName = "dpm++"
     """ancestral (DDPM), ddim (see eta); deterministic: heun (EDM's), ipndm, dpm++ (DPM-Solver++ 2M), dpm++3m, unipc."""
-    sampling_steps: int = 20
-    """Network calls for each image; heun makes two a step, one at the last (and at the first of an even number)."""
+    sampling_steps: int = 14
+    """Network calls for each image, without those of guidance; heun makes two a step, one at the last (and at the first
+    of an even number)."""
     spacing: Spacing = "karras"
     """Which levels are visited: even in the schedule's t, even in λ, or Karras et al.'s ρ = 7."""
+    guidance: float = 1.75
+    """How much the class counts, where the network is told of it (classifier-free guidance; 1: as it was learnt)."""
+    guidance_interval: tuple[float, float] = (-4.0, 2.0)
+    """λ, for data of unit deviation, between which there is guidance, by a second network call at each level."""
     eta: float = 0.0
     """Noise put back by ddim at each step: 0 is deterministic, 1 is ancestral."""
     variance: Literal["posterior", "forward"] = "posterior"

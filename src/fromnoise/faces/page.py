@@ -24,7 +24,8 @@ def draw_grid(
     eta = own.eta if sampler == own.sampler else 0.0
     settings = dataclasses.replace(own, sampler=sampler, sampling_steps=int(steps), eta=eta)  # type: ignore[arg-type]
     wanted = None if label == ANY else int(label)
-    drawing = Drawing(int(n), int(seed or 0), label=wanted, guidance=guidance, sampler=settings)
+    strength = guidance if model.shape.classes else None
+    drawing = Drawing(int(n), int(seed or 0), label=wanted, guidance=strength, sampler=settings)
     return grid(draw_all(model, drawing, device))
 
 
@@ -46,7 +47,7 @@ def build(model: Model, device: torch.device) -> Any:
                 n = gradio.Slider(1, 100, 16, step=1, label="images")
                 seed = gradio.Number(0, precision=0, label="seed")
                 label = gradio.Dropdown([ANY, *map(str, range(classes))], value=ANY, label="class", visible=classes > 0)
-                guidance = gradio.Slider(1.0, 4.0, 1.0, step=0.1, label="guidance", visible=classes > 0)
+                guidance = gradio.Slider(1.0, 4.0, own.guidance, step=0.1, label="guidance", visible=classes > 0)
                 sampler = gradio.Dropdown(list(SAMPLERS), value=own.sampler, label="sampler")
                 steps = gradio.Slider(1, max(100, own.sampling_steps), own.sampling_steps, step=1, label="steps")
                 button = gradio.Button("Draw", variant="primary")

@@ -21,7 +21,7 @@ from fromnoise.faces.console import Bar
 from fromnoise.faces.pictures import save_grid
 from fromnoise.faces.training_run import Training
 from fromnoise.files import write_json
-from fromnoise.generation.draw import Drawing, draw_all, labels_for
+from fromnoise.generation.draw import Drawing, draw_all, labels_for, network_calls
 from fromnoise.generation.overfitting import likelihood_gap
 
 MOST = 3000  # images scored when nobody says how many
@@ -93,7 +93,13 @@ def sample_and_score(training: Training, reference: ImageSet, n: int, weights: P
             "plan": dataclasses.asdict(outcome.plan),
             "parameters": sum(p.numel() for p in outcome.model.network.parameters()),
         },
-        "sampling": {"n": n, "seconds": sampling_seconds, "sampler": to_json(config.sampling), "seed": config.seed},
+        "sampling": {
+            "n": n,
+            "seconds": sampling_seconds,
+            "sampler": to_json(config.sampling),
+            "calls": network_calls(outcome.model, config.sampling),
+            "seed": config.seed,
+        },
         "scoring": {"seconds": scoring_seconds},
         "likelihood": {"seconds": time.perf_counter() - start},
         "evaluations": folder.evaluations.records(),

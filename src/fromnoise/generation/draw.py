@@ -5,6 +5,7 @@ In bf16 the last micro-batch is filled up, since kernels round differently for a
 differences do not reach the eighth bit.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ class Drawing:
     """A drawing to be made: `n` images numbered from `first`, and how.
 
     label      a class for all; without it each image's class follows the training data's shares
-    guidance   how much a class counts (`guided`); 1 is the model as trained
+    guidance   how much a class counts (`guided`); 1 is the model as trained, None what the sampler's settings say
     precision  fp32, or bf16 by autocast
     """
 
@@ -42,7 +43,7 @@ class Drawing:
     seed: int = 0
     first: int = 0
     label: int | None = None
-    guidance: float = 1.0
+    guidance: float | None = None
     precision: str = "fp32"
     sampler: SamplerSettings | None = None
 
@@ -55,7 +56,7 @@ def labels_for(model: Model, drawing: Drawing) -> Int64[Tensor, " n"] | None:
     """
     classes = model.shape.classes
     if not classes:
-        if drawing.label is not None or drawing.guidance != 1.0:
+        if drawing.label is not None or drawing.guidance not in (None, 1.0):
             raise UserError("this model was trained without classes: leave --label and --guidance away")
         return None
     if drawing.label is not None:
@@ -79,12 +80,16 @@ def draw(
     `callback` sees every sampler step of the first micro-batch (padding included); `progress` is told of network
     calls done and to do. Raises UserError before any work for what the model cannot do.
     """
-    if drawing.first < 0 or not math.isfinite(drawing.guidance):
-        raise UserError(f"images are numbered from 0 and guidance is a number: not {drawing.first}, {drawing.guidance}")
+    settings = drawing.sampler or model.config.sampling
+    if drawing.guidance is not None:
+        settings = dataclasses.replace(settings, guidance=drawing.guidance)
+    if drawing.first < 0 or not math.isfinite(settings.guidance):
+        raise UserError(
+            f"images are numbered from 0 and guidance is a number: not {drawing.first}, {settings.guidance}"
+        )
     if drawing.n < 1:
         raise UserError(f"cannot draw {drawing.n} images")
     device = device or torch.device("cpu")
-    settings = drawing.sampler or model.config.sampling
     levels = levels_for(settings, model.table, model.shape.scale)
     run = sampler(settings)
     labels = labels_for(model, drawing)
@@ -115,7 +120,7 @@ def draw(
                 torch.autocast(device.type, torch.bfloat16, drawing.precision == "bf16"),
             ):
                 x = run(
-                    _bound(denoiser, label, model.shape.classes, drawing.guidance),
+                    _bound(model, denoiser, label, settings),
                     _noise(model, drawing.seed, numbers, "start").to(device),
                     levels,
                     lambda k, numbers=numbers: _noise(model, drawing.seed, numbers, k).to(device),
@@ -149,12 +154,29 @@ def has_bf16(device: torch.device) -> bool:
     return device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
+def network_calls(model: Model, settings: SamplerSettings) -> int:
+    """The network's calls for each image: one at each level that the sampler visits, one more where it is guided."""
+    levels = levels_for(settings, model.table, model.shape.scale)[:-1]
+    if not model.shape.classes or settings.guidance == 1.0:
+        return len(levels)
+    least, most = _interval(model, settings)
+    return len(levels) + int(((levels >= least) & (levels <= most)).sum())
+
+
+def _interval(model: Model, settings: SamplerSettings) -> tuple[float, float]:
+    """The levels of guidance, for the model's data."""
+    shift = 2 * math.log(model.shape.scale)
+    return settings.guidance_interval[0] - shift, settings.guidance_interval[1] - shift
+
+
 def _bound(
-    denoiser: Denoiser, label: Tensor | None, null: int, guidance: float
+    model: Model, denoiser: Denoiser, label: Tensor | None, settings: SamplerSettings
 ) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
     if label is None:
         return denoiser
-    call = denoiser if guidance == 1.0 else guided(denoiser, null, guidance)
+    call: Callable[..., tuple[Tensor, Tensor]] = denoiser
+    if settings.guidance != 1.0:
+        call = guided(denoiser, model.shape.classes, settings.guidance, _interval(model, settings))
     return lambda x, logsnr: call(x, logsnr, label)
 
 

@@ -179,6 +179,9 @@ def check(config: Config) -> None:
         raise UserError("--augment changes images and tells the network how, which the chapter's cannot be told")
     if diffusion.zero_terminal_snr and diffusion.prediction == "eps":
         raise UserError("zero terminal SNR needs v or x0 prediction: eps cannot start from pure noise")
+    least, most = config.sampling.guidance_interval
+    if not least <= most:
+        raise UserError(f"--guidance-interval {least:g} {most:g}: give the lower λ first")
     sampler(config.sampling)
     levels_for(config.sampling, schedule(diffusion.schedule, diffusion.T))
     _check_size(config)

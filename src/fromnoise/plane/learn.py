@@ -16,6 +16,7 @@ from fromnoise.diffusion.settings import DiffusionSettings, SamplerSettings
 from fromnoise.networks.mlp import MLP
 
 PROCESS = DiffusionSettings()  # v-prediction, log-normal levels: as for images
+SAMPLER = SamplerSettings(sampling_steps=20)  # points cost next to nothing
 
 # Chosen by the error of the learned score of `sets.MIXTURE`, and by the share of points drawn between the parts of
 # the other sets, at a given time of one core.
@@ -80,10 +81,10 @@ def draw(
     """m points drawn by a learned `Denoiser`, or by any other: an ideal one's data is taken to be of unit deviation.
 
     `callback` sees every step of the sampler. Point k of a seed starts from the same noise, and meets the same,
-    however many are drawn. `SamplerSettings()` when no settings are given; raises UserError for settings that the
+    however many are drawn. `SAMPLER` when no settings are given; raises UserError for settings that the
     samplers do not know.
     """
-    settings = settings or SamplerSettings()
+    settings = settings or SAMPLER
     scale = denoise.scale if isinstance(denoise, Denoiser) else 1.0
     levels = levels_for(settings, schedule(PROCESS.schedule, PROCESS.T), scale)
 

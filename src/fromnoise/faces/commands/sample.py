@@ -42,8 +42,10 @@ class SampleArguments:
     """Number of the first image: --first 100 --n 100 goes on where --n 100 ended."""
     label: int | None = None
     """Draw this class only (models trained with classes)."""
-    guidance: float = 1.0
-    """Strength of the class (classifier-free guidance); 1 is the model as trained, 2 makes it plainer."""
+    guidance: float | None = None
+    """How much the class counts (classifier-free guidance): 1 as learnt, 2 makes it plainer; default: the model's."""
+    guidance_interval: tuple[float, float] | None = None
+    """λ between which there is guidance; the model's own when not given."""
     sampler: SamplerName | None = None
     """Sampler; the model's own when not given."""
     steps: int | None = None
@@ -128,6 +130,7 @@ def _sampler(arguments: SampleArguments, model: "Model") -> "SamplerSettings":
         "sampler": arguments.sampler,
         "sampling_steps": arguments.steps,
         "spacing": arguments.spacing,
+        "guidance_interval": arguments.guidance_interval,
         "eta": arguments.eta,
         "variance": arguments.variance,
         "clip_x0": arguments.clip_x0,
