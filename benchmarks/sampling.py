@@ -1,16 +1,19 @@
-"""How good are images drawn in few network calls? FID over time for every sampler and spacing, from one trained model.
+"""How good are images drawn in few network calls? FID over time by sampler, spacing and guidance, from one model.
 
-    python benchmarks/sampling.py runs/digits --out sampling            (n = 3,000: hours on two CPU cores)
-    python benchmarks/sampling.py runs/digits --out sampling --n 500 --samplers dpm++ unipc --calls 6 10 20
+    python benchmarks/sampling.py digits --out sampling      (an hour on two CPU cores; digits: the packaged model)
+    python benchmarks/sampling.py runs/digits --out sampling --samplers dpm++ --guidance 1 1.75:-4:2 3:-4:1 --steps 14
 
 Every setting draws the same n images (seed 0: the same starting noise) and is scored in digit features against one
-reference, beside the floor: real images, as many, that nobody trained on. FID at small n is biased upwards, alike
-for all settings: compare within one table only. Seconds are of drawing alone, after a warm-up.
+reference, beside the floor: real images, as many, that nobody trained on. Defaults are chosen by such curves, so that
+the reference is neither the test digits nor the held-out ones, but other training digits of MNIST. FID at small n is
+biased upwards, alike for all settings: compare within one table only. Seconds are of drawing alone, after a warm-up.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -22,19 +25,20 @@ from torch import Tensor
 
 from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
-from fromnoise.diffusion.settings import SamplerName, Spacing
+from fromnoise.diffusion.settings import SamplerName, SamplerSettings, Spacing
 from fromnoise.evaluation.features import Features, features
 from fromnoise.evaluation.frechet import Moments, distance
+from fromnoise.evaluation.intervals import disjoint
 from fromnoise.faces import system
 from fromnoise.faces.console import Bar
 from fromnoise.faces.figures import style
-from fromnoise.faces.runs import find_model, is_run, trained_on
-from fromnoise.files import check_writable, write_json
-from fromnoise.generation.draw import Drawing, draw_all, own_precision
+from fromnoise.faces.runs import find_model
+from fromnoise.files import check_writable, whole, write_json
+from fromnoise.generation.draw import Drawing, draw_all, network_calls, own_precision
 from fromnoise.generation.model import Model
 from fromnoise.training.device import accelerator
 
-ALL: tuple[SamplerName, ...] = ("ancestral", "ddim", "heun", "ipndm", "dpm++", "dpm++3m", "unipc")
+REFERENCE = 10_000  # images of the default reference
 
 
 @dataclass(frozen=True)
@@ -42,19 +46,21 @@ class Settings:
     """Draw the quality-time curve of a trained model's samplers."""
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """A run folder, a checkpoint in it, or a model file."""
+    """A run folder, a checkpoint in it, a model file, or digits, the packaged model."""
     out: Path
     """The folder for sampling.json, sampling.md and sampling.png."""
-    n: int = 3000
+    n: int = 1000
     """Images a setting."""
-    samplers: tuple[SamplerName, ...] = ALL
-    """Samplers to compare."""
-    spacings: tuple[Spacing, ...] = ("t", "logsnr", "karras")
-    """Spacings to compare."""
-    calls: tuple[int, ...] = (6, 8, 10, 14, 20, 30)
-    """Network calls an image."""
-    reference: str = "mnist:test"
-    """Real images to score against; digits:heldout where MNIST is not at hand."""
+    samplers: tuple[SamplerName, ...] = ("ddim", "ipndm", "dpm++", "dpm++3m", "unipc")
+    """Samplers to compare; ancestral and heun are known too."""
+    spacings: tuple[Spacing, ...] = ("logsnr", "karras")
+    """Spacings to compare; t is known too."""
+    guidance: tuple[str, ...] = ("1", "1.75:-4:2")
+    """Guidance to compare: the weight, and after colons the λ between which it holds (everywhere when not said)."""
+    steps: tuple[int, ...] = (8, 10, 14, 20)
+    """Network calls an image, without those of guidance."""
+    reference: str | None = None
+    """Real images to score against; by default 10,000 of mnist:train that are not among the packaged digits."""
     device: str = "auto"
     """Where to compute."""
 
@@ -65,21 +71,39 @@ class Row:
 
     sampler: str
     spacing: str
+    guidance: str
+    steps: int
     calls: int
     fid: float
     seconds: float
 
+    @property
+    def line(self) -> tuple[str, str, str]:
+        """What a curve of its own is drawn for."""
+        return self.sampler, self.spacing, self.guidance
 
-def floor(settings: Settings, model: Model, extract: Features, reference: Moments) -> float | None:
-    """The FID of n real images that nobody trained on, where there are as many."""
-    source = sources.floor_for(settings.reference)
-    if source is None:
-        return None
-    images: ImageSet | None = sources.load(source, model.shape.image[1:], model.config.data.data_root)
-    images = sources.less(images, trained_on(settings.run) if is_run(settings.run) else None)
-    if images is None or len(images) < settings.n:
-        return None
-    return distance(Moments.of(extract(images.draw(settings.n, 0).images)), reference)
+
+def real_images(settings: Settings, size: tuple[int, int]) -> tuple[ImageSet, ImageSet | None]:
+    """The reference, and n other images for the floor, in even shares of their classes; None for too few."""
+    if settings.reference is None:
+        unseen = sources.load("mnist:train", size).without(sources.load("digits", size))
+        reference, others = unseen.split(REFERENCE, 0)
+    else:
+        reference = sources.load(settings.reference, size)
+        source = sources.floor_for(settings.reference)
+        unknown = None if source is None else sources.load(source, size)
+        others = sources.less(unknown, sources.load("digits", size))
+    if others is None or len(others) < settings.n:
+        return reference, None
+    labels = None if others.labels is None else others.labels.numpy()
+    return reference, others.take(disjoint(len(others), settings.n, 1, 0, labels)[0])
+
+
+def guided(sampling: SamplerSettings, spec: str) -> SamplerSettings:
+    """`sampling` with guidance as WEIGHT or WEIGHT:FROM:TO says."""
+    weight, *interval = map(float, spec.split(":"))
+    least, most = interval or (-math.inf, math.inf)
+    return replace(sampling, guidance=weight, guidance_interval=(least, most))
 
 
 def measure(settings: Settings, model: Model, device: torch.device, extract: Features, reference: Moments) -> list[Row]:
@@ -87,61 +111,56 @@ def measure(settings: Settings, model: Model, device: torch.device, extract: Fea
     precision = own_precision(model, device)
     rows = []
 
-    def drawn(n: int, sampler: SamplerName, spacing: Spacing, calls: int) -> Tensor:
-        how = replace(model.config.sampling, sampler=sampler, spacing=spacing, sampling_steps=calls, eta=0.0)
+    def drawn(n: int, how: SamplerSettings) -> Tensor:
         return draw_all(model, Drawing(n, precision=precision, sampler=how), device)
 
-    drawn(64, "dpm++", "karras", 2)
-    grid = [
-        (name, spacing, calls)
-        for calls in settings.calls
-        for name in settings.samplers
-        for spacing in settings.spacings
-    ]
+    grid = list(product(settings.steps, settings.samplers, settings.spacings, settings.guidance))
+    drawn(64, replace(model.config.sampling, sampling_steps=2))
     with Bar("settings") as bar:
-        for k, (name, spacing, calls) in enumerate(grid):
+        for k, (steps, name, spacing, guidance) in enumerate(grid):
+            own = replace(model.config.sampling, sampler=name, spacing=spacing, sampling_steps=steps, eta=0.0)
+            how = guided(own, guidance)
             start = time.perf_counter()
-            images = drawn(settings.n, name, spacing, calls)
+            images = drawn(settings.n, how)
             seconds = time.perf_counter() - start
-            rows.append(Row(name, spacing, calls, distance(Moments.of(extract(images)), reference), seconds))
+            fid = distance(Moments.of(extract(images)), reference)
+            rows.append(Row(name, spacing, guidance, steps, network_calls(model, how), fid, seconds))
             bar.show(k + 1, len(grid))
     return rows
 
 
-def table(rows: Sequence[Row], settings: Settings) -> str:
-    """FID of every setting as Markdown, the least of each number of calls in bold; the last line is the mean time."""
-    best = {calls: min(row.fid for row in rows if row.calls == calls) for calls in settings.calls}
-    lines = ["| sampler | spacing | " + " | ".join(f"{calls} calls" for calls in settings.calls) + " |"]
-    lines.append("|---|---|" + "---|" * len(settings.calls))
-    for name in settings.samplers:
-        for spacing in settings.spacings:
-            fids = [row.fid for row in rows if (row.sampler, row.spacing) == (name, spacing)]
-            cells = [
-                f"**{fid:.2f}**" if fid == best[calls] else f"{fid:.2f}"
-                for fid, calls in zip(fids, settings.calls, strict=True)
-            ]
-            lines.append(f"| {name} | {spacing} | " + " | ".join(cells) + " |")
-    times = [[row.seconds for row in rows if row.calls == calls] for calls in settings.calls]
-    lines.append("| seconds, mean | | " + " | ".join(f"{sum(each) / len(each):.1f}" for each in times) + " |")
+def table(rows: Sequence[Row]) -> str:
+    """FID and network calls of every setting as Markdown, the least FID of each column in bold."""
+    steps = sorted({row.steps for row in rows})
+    best = {n: min(row.fid for row in rows if row.steps == n) for n in steps}
+    lines = ["| sampler | spacing | guidance | " + " | ".join(f"{n} steps" for n in steps) + " |"]
+    lines.append("|---" * (3 + len(steps)) + "|")
+    for line in dict.fromkeys(row.line for row in rows):
+        cells = [
+            f"{'**' * (row.fid == best[row.steps])}{row.fid:.3f}{'**' * (row.fid == best[row.steps])} ({row.calls})"
+            for row in sorted((row for row in rows if row.line == line), key=lambda row: row.steps)
+        ]
+        lines.append(f"| {' | '.join(line)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 @style.styled
-def curves(rows: Sequence[Row], settings: Settings, real: float | None) -> Figure:
-    """FID over the seconds that n images take, a panel each spacing, both axes logarithmic."""
-    figure, axes = style.panels(len(settings.spacings), 1, (4.6, 4.0))
-    for axis, spacing in zip(axes, settings.spacings, strict=True):
-        for k, name in enumerate(settings.samplers):
-            own = [row for row in rows if (row.sampler, row.spacing) == (name, spacing)]
-            axis.loglog([row.seconds for row in own], [row.fid for row in own], marker="os^DvP*"[k % 7], label=name)
+def curves(rows: Sequence[Row], n: int, real: float | None) -> Figure:
+    """FID over network calls, a panel for each guidance and spacing, both axes logarithmic."""
+    kinds = list(dict.fromkeys((row.guidance, row.spacing) for row in rows))
+    figure, axes = style.panels(len(kinds), 1, (4.6, 4.0))
+    for axis, (guidance, spacing) in zip(axes, kinds, strict=True):
+        own = [row for row in rows if (row.guidance, row.spacing) == (guidance, spacing)]
+        for k, name in enumerate(dict.fromkeys(row.sampler for row in own)):
+            line = sorted((row for row in own if row.sampler == name), key=lambda row: row.calls)
+            axis.loglog([row.calls for row in line], [row.fid for row in line], marker="os^DvP*"[k % 7], label=name)
         if real is not None:
-            axis.axhline(real, color=style.QUIET, linewidth=1, label="floor")
-        axis.set_title(spacing)
-        middle = [[row.seconds for row in rows if row.calls == calls] for calls in settings.calls]
-        style.counts(axis, sorted({round(sum(times) / len(times)) for times in middle}))
-        axis.set_xlabel(f"seconds for {settings.n:,} images")
+            axis.axhline(real, color=style.QUIET, linewidth=1, linestyle="-", label="floor")
+        axis.set_title(f"guidance {guidance}, {spacing}")
+        style.counts(axis, sorted({row.calls for row in own}))
+        axis.set_xlabel("network calls an image")
         axis.sharey(axes[0])
-    axes[0].set_ylabel("FID")
+    axes[0].set_ylabel(f"FID of {n:,} images")
     axes[-1].legend()
     return figure
 
@@ -152,17 +171,25 @@ def main(settings: Settings) -> None:
     model = Model.load(find_model(settings.run))
     device = accelerator(settings.device).device
     extract = features("digits", device)
-    reference = Moments.of(extract(sources.load(settings.reference, model.shape.image[1:]).images))
-    real = floor(settings, model, extract, reference)
-    rows = measure(settings, model, device, extract, reference)
+    reference, others = real_images(settings, model.shape.image[1:])
+    moments = Moments.of(extract(reference.images))
+    real = None if others is None else distance(Moments.of(extract(others.images)), moments)
+    rows = measure(settings, model, device, extract, moments)
     settings.out.mkdir(parents=True, exist_ok=True)
-    about = {"n": settings.n, "reference": settings.reference, "floor": real, "system": system.about(device)}
+    about = {"n": settings.n, "reference": reference.name, "floor": real, "system": system.about(device)}
     write_json(settings.out / "sampling.json", about | {"rows": [asdict(row) for row in rows]})
     floor_line = "" if real is None else f"; real images, as many: {real:.3f}"
-    title = f"FID of {settings.n:,} images in digits features against {settings.reference}{floor_line}"
-    text = f"{title}\n\n{table(rows, settings)}\n\non {system.processor()}\n"
-    (settings.out / "sampling.md").write_text(text)
-    style.save(curves(rows, settings, real), settings.out / "sampling.png")
+    seconds = sum(row.seconds for row in rows) / sum(row.calls for row in rows)
+    text = f"""FID of {settings.n:,} images in digits features against {reference.name}{floor_line}.
+In brackets the network calls of an image, guidance included; a call takes {seconds:.2f} s for all images.
+
+{table(rows)}
+
+on {system.processor()}, {system.matrix_units()}
+"""
+    with whole(settings.out / "sampling.md") as file:
+        file.write_text(text)
+    style.save(curves(rows, settings.n, real), settings.out / "sampling.png")
     Console().print(text, markup=False)
 
 
