@@ -189,8 +189,13 @@ def table(cells: Sequence[Cell]) -> str:
 def spread(values: Sequence[float], error: float | None = None) -> str:
     """Mean and standard deviation over seeds; of one seed, its own standard error in brackets."""
     if len(values) > 1:
-        return f"{statistics.mean(values):.3g} ± {statistics.stdev(values):.2g}"
-    return f"{values[0]:.3g}" + (f" ({error:.2g})" if error is not None else "")
+        return f"{number(statistics.mean(values))} ± {statistics.stdev(values):.2g}"
+    return number(values[0]) + (f" ({error:.2g})" if error is not None else "")
+
+
+def number(value: float) -> str:
+    """Three digits, or whole from a hundred on."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 @style.styled
@@ -236,15 +241,20 @@ on {"; ".join(sorted({cell.system for cell in shown}))}
     results.put(settings.out / "RESULTS.md", "quality", text)
 
 
+def known_cells(settings: Settings) -> list[Cell]:
+    """The cells of quality.json."""
+    file = settings.out / "quality.json"
+    known = read_json(file)["cells"] if file.exists() else []
+    return [Cell(**cell | {"p": tuple(cell["p"])}) for cell in known]
+
+
 def main(settings: Settings) -> None:
     """Make the cells that are missing."""
     unknown = set(settings.contenders) - {*OURS, *PEERS}
     if unknown:
         raise SystemExit(f"no such contender: {', '.join(sorted(unknown))}; choose of {', '.join([*OURS, *PEERS])}")
-    file = settings.out / "quality.json"
-    check_writable(file)
-    known = read_json(file)["cells"] if file.exists() else []
-    cells = [Cell(**cell | {"p": tuple(cell["p"])}) for cell in known]
+    check_writable(settings.out / "quality.json")
+    cells = known_cells(settings)
     done = {(c.contender, c.minutes, c.seed) for c in cells if (c.n, c.reference) == (settings.n, settings.reference)}
     wanted: list[tuple[str, float | None, int]] = [
         (who, minutes, seed)

@@ -391,13 +391,14 @@ show(
 # ## The same noise, another class
 #
 # The network is told the class, so the same noise can become any digit. Slant, weight and place come from the noise;
-# the class changes the rest. A network that was trained for a minute hears the class only faintly: **guidance** (Ho &
-# Salimans 2022) multiplies the difference that the class makes to its answer. (A model trained without classes, as the
-# chapter's is, has no such figure.)
+# the class changes the rest. **Guidance** (Ho & Salimans 2022) multiplies the difference that the class makes to the
+# network's answer: it makes digits plainer, and too much of it makes them all alike. The recipe draws with a little of it
+# at middle noise levels; a network that was trained for a minute hears the class only faintly, and needs more. (A model
+# trained without classes, as the chapter's is, has no such figure.)
 
 # %%
 if model.shape.classes:
-    guidance = 3.0 if QUICK else 1.0
+    guidance = 3.0 if QUICK else model.config.sampling.guidance
     columns = [
         draw_all(model, Drawing(4, seed=2, label=label, guidance=guidance), device)
         for label in range(model.shape.classes)
@@ -415,7 +416,7 @@ else:
 # ### Exercise 5.3
 #
 # The sampler `dpm++` is deterministic: from the same noise, more steps only follow the same curve more closely. Draw
-# eight digits with 2, 5, 10 and 20 steps, compare them with 40 steps by the root of the mean square difference in
+# eight digits without guidance (1) with 2, 5, 10 and 20 steps, compare them with 40 steps by the root of the mean square difference in
 # grey levels, and show them. How many steps are enough?
 
 # %%
@@ -425,7 +426,7 @@ else:
 # @title Solution to 5.3
 drawn = {}
 for steps in (2, 5, 10, 20, 40):
-    how = dataclasses.replace(model.config.sampling, sampler="dpm++", sampling_steps=steps)
+    how = dataclasses.replace(model.config.sampling, sampler="dpm++", sampling_steps=steps, guidance=1.0)
     drawn[steps] = draw_all(model, Drawing(8, seed=0, sampler=how), device)
 errors = {steps: (images.float() - drawn[40].float()).square().mean().sqrt().item() for steps, images in drawn.items()}
 show(

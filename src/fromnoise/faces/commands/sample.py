@@ -49,7 +49,7 @@ class SampleArguments:
     sampler: SamplerName | None = None
     """Sampler; the model's own when not given."""
     steps: int | None = None
-    """Network calls for each image; the model's own when not given."""
+    """Network calls for each image, without those of guidance; the model's own when not given."""
     spacing: Spacing | None = None
     """Which levels are visited; the model's own when not given."""
     eta: float | None = None

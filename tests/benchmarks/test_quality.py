@@ -1,0 +1,54 @@
+import dataclasses
+
+import pytest
+
+from benchmarks import quality
+from benchmarks.quality import Cell
+
+CELL = Cell(
+    "fromnoise", 5, 0, 301.0, 900, 3000, "mnist:test", 0.6, 0.05, 0.03, 0.08, "no sign of copying", (0.5, 0.25), "a CPU"
+)
+PEER = dataclasses.replace(CELL, contender="diffusers", fid=30.0, error=1.0)
+
+
+def line(table, *words):
+    (found,) = [line for line in table.splitlines() if line.startswith(f"| {' | '.join(words)} |")]
+    return [cell.strip() for cell in found.strip("|").split("|")]
+
+
+def test_seeds_of_one_budget_share_a_line():
+    cells = [
+        CELL,
+        dataclasses.replace(CELL, seed=1, fid=0.9, seconds=303.0),
+        dataclasses.replace(CELL, minutes=10),
+        PEER,
+    ]
+    table = quality.table(cells)
+    five = line(table, "fromnoise", "5")
+    assert five[2:7] == ["2", "302", "900", "0.75 ± 0.21", "25 ± 7.1"]
+    assert five[7:] == ["no sign of copying", "0.5, 0.25; 0.5, 0.25"]
+    assert line(table, "fromnoise", "10")[5:7] == ["0.6 (0.05)", "20"]
+    assert line(table, "diffusers", "5")[5:7] == ["30 (1)", "1,000"]
+
+
+def test_a_copying_seed_is_not_hidden_by_the_others():
+    copying = dataclasses.replace(CELL, seed=1, verdict="copying: 9 % of the images lie closer")
+    assert (
+        line(quality.table([CELL, copying]), "fromnoise", "5")[7]
+        == "copying: 9 % of the images lie closer; no sign of copying"
+    )
+
+
+def test_a_section_and_a_plot_are_written_and_cells_come_back(tmp_path):
+    settings = quality.Settings(out=tmp_path)
+    quality.write([CELL, PEER], settings)
+    text = (tmp_path / "RESULTS.md").read_text()
+    assert "<!-- quality -->" in text
+    assert line(text, "diffusers", "5")
+    assert (tmp_path / "quality.png").stat().st_size > 5000
+    assert quality.known_cells(settings) == [CELL, PEER]
+
+
+def test_an_unknown_contender_is_refused(tmp_path):
+    with pytest.raises(SystemExit, match="no such contender: nobody"):
+        quality.main(quality.Settings(contenders=("nobody",), out=tmp_path))
