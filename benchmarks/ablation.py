@@ -12,6 +12,8 @@ Cells that ablation.json holds already are not trained again; the table is writt
 biased upwards, alike for all rows: compare within the table only.
 """
 
+import hashlib
+import json
 import multiprocessing
 import os
 import statistics
@@ -95,6 +97,8 @@ class Cell:
     parameters: int
     n: int
     reference: str
+    recipe: str
+    """Digest of the row's whole configuration: cells of another day's defaults are not shown beside today's."""
     fid: float
     processor: str
 
@@ -122,6 +126,13 @@ def _config(flags: Sequence[str], steps: int, seed: int) -> Any:
     from fromnoise.faces.commands.train import TrainArguments
 
     return parse_training(TrainArguments, _words(flags, steps, seed), "train").config
+
+
+def recipe(flags: Sequence[str]) -> str:
+    """A digest of the configuration that the flags make of the preset, budget and seed left out."""
+    from fromnoise.config import to_json
+
+    return hashlib.sha256(json.dumps(to_json(_config(flags, 1, 0))).encode()).hexdigest()[:12]
 
 
 def _words(flags: Sequence[str], steps: int, seed: int) -> list[str]:
@@ -162,7 +173,8 @@ def trained_and_scored(row: str, seed: int, settings: Settings) -> Cell:
     real = Moments.of(extract(sources.load(settings.reference, model.shape.image[1:]).images))
     fid = distance(Moments.of(extract(images)), real)
     parameters = sum(parameter.numel() for parameter in model.network.parameters())
-    about = (settings.steps, steps, parameters, settings.n, settings.reference, fid, system.processor())
+    kind = (settings.n, settings.reference, recipe(flags))
+    about = (settings.steps, steps, parameters, *kind, fid, f"{system.processor()}, {system.matrix_units()}")
     return Cell(row, seed, flags, *about)
 
 
@@ -193,11 +205,11 @@ def write(cells: Sequence[Cell], settings: Settings) -> None:
     from fromnoise.files import whole, write_json
 
     write_json(settings.out / "ablation.json", {"cells": [asdict(cell) for cell in cells]})
-    shown = [cell for cell in cells if _kind(cell) == (settings.steps, settings.n, settings.reference)]
+    shown = [cell for cell in cells if current(cell, settings)]
     text = f"""# What each choice of the recipe is worth
 
 `python benchmarks/ablation.py` (see its head for what is done). The fast preset on the packaged digits, one change a
-row, each at the cost of {settings.steps:,} steps of {BATCH} images. FID of {settings.n:,} drawn images in digit
+row, each at the operations of {settings.steps:,} steps of {BATCH} images. FID of {settings.n:,} drawn images in digit
 features against {settings.reference}: mean and standard deviation over training seeds. The last column compares the
 same seeds: below 1 the change is better.
 
@@ -209,14 +221,16 @@ on {"; ".join(sorted({cell.processor for cell in shown}))}
         file.write_text(text)
 
 
-def _kind(cell: Cell) -> tuple[int, int, str]:
-    return cell.budget, cell.n, cell.reference
+def current(cell: Cell, settings: Settings) -> bool:
+    """Whether a cell was made as it would be made now."""
+    same = (cell.budget, cell.n, cell.reference) == (settings.steps, settings.n, settings.reference)
+    return same and cell.flags == ROWS.get(cell.row) and cell.recipe == recipe(cell.flags)
 
 
 def main(settings: Settings) -> None:
     """Train and score what is missing."""
     from fromnoise.choices import choose
-    from fromnoise.faces.console import Bar
+    from fromnoise.faces.console import Bar, say
     from fromnoise.files import check_writable, read_json
 
     for row in settings.rows:
@@ -225,15 +239,17 @@ def main(settings: Settings) -> None:
     check_writable(file)
     known = read_json(file)["cells"] if file.exists() else []
     cells = [Cell(**cell | {"flags": tuple(cell["flags"])}) for cell in known]
-    kind = (settings.steps, settings.n, settings.reference)
-    done = {(cell.row, cell.seed) for cell in cells if _kind(cell) == kind and cell.flags == ROWS.get(cell.row)}
+    done = {(cell.row, cell.seed) for cell in cells if current(cell, settings)}
     wanted = [(row, seed) for seed in settings.seeds for row in settings.rows if (row, seed) not in done]
     os.environ["OMP_NUM_THREADS"] = "1"  # of the processes to come, which PyTorch reads when it is imported
     spawn = multiprocessing.get_context("spawn")
     with Bar("cells") as bar, ProcessPoolExecutor(settings.jobs, spawn, max_tasks_per_child=1) as pool:
         for k, cell in enumerate(as_completed([pool.submit(trained_and_scored, *each, settings) for each in wanted])):
-            cells.append(cell.result())
-            write(cells, settings)
+            if error := cell.exception():
+                say(str(error))  # a diverged row ends no other
+            else:
+                cells.append(cell.result())
+                write(cells, settings)
             bar.show(k + 1, len(wanted))
     write(cells, settings)
 

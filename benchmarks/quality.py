@@ -1,11 +1,11 @@
 """How good after how many minutes? fromnoise and two peers, from the start of their process, on the packaged digits.
 
     make bench-quality                                             (hours: see --help for a part of it)
-    python benchmarks/quality.py --contenders fromnoise --minutes 5 10 --seeds 0
+    python -m benchmarks.quality --contenders fromnoise --minutes 5 10 --seeds 0
 
 The clock runs from the start of a process to the end of its training: importing, measuring and compiling included.
-fromnoise trains anew for every budget, since its learning rate falls toward the end; the peers' rates are constant,
-so that one training of the longest budget gives their models of all. Every model draws n images (fromnoise by its
+Each trains anew for every budget where its learning rate falls toward the end; where it is constant, one training gives
+the models of all budgets. All train in bf16 where the CPU has it, eager. Every model draws n images (fromnoise by its
 default; the peers by DDIM in --peer-calls calls), which `fromnoise evaluate` scores in digit features against the
 reference, beside the copy test. The ratio is that FID over the floor: real images, as many and in even shares of
 their classes, that nobody trained on.
@@ -40,6 +40,7 @@ from fromnoise.faces import system
 from fromnoise.faces.console import Bar
 from fromnoise.faces.figures import style
 from fromnoise.files import check_writable, read_json, write_json
+from fromnoise.training.run_folder import RunFolder
 
 HERE = Path(__file__).parent
 SIDE = (32, 32)
@@ -83,6 +84,7 @@ class Cell:
     error: float
     floor: float
     copycat: float
+    peer_calls: int
     verdict: str
     p: tuple[float, float]
     system: str
@@ -111,17 +113,17 @@ def ours(contender: str, minutes: float, seed: int, settings: Settings, place: P
     fromnoise("train", "--data", "digits", "--minutes", budget, "--seed", seed, *OURS[contender], "--out", run)
     seconds = time.perf_counter() - start
     fromnoise("sample", run, "--n", settings.n, "--out", images)
-    steps = int(next((run / "checkpoints").glob("[0-9]*")).name)
+    steps = RunFolder(run).steps()[-1]
     return scored(
         images, settings, place, contender=contender, minutes=minutes, seed=seed, seconds=seconds, steps=steps
     )
 
 
-def peers(contender: str, seed: int, settings: Settings, place: Path) -> list[Cell]:
+def peers(contender: str, budgets: Sequence[float], seed: int, settings: Settings, place: Path) -> list[Cell]:
     """One training of a peer, its models at every budget drawn from and scored."""
     command(
         "benchmarks.peer_training",
-        *("--peer", contender, "--minutes", *settings.minutes, "--seed", seed, "--started", time.time()),
+        *("--peer", contender, "--minutes", *budgets, "--seed", seed, "--started", time.time()),
         *("--n", settings.n, "--calls", settings.peer_calls, "--out", place),
     )
     told = json.loads((place / "training.json").read_text())
@@ -144,6 +146,7 @@ def scored(images: Path, settings: Settings, place: Path, **about: Any) -> Cell:
         error=fid["error"],
         floor=floor(settings),
         copycat=fid["copycat"]["value"],
+        peer_calls=settings.peer_calls,
         verdict=copies["verdict"],
         p=(copies["pixels"]["closer"]["p"], copies["features"]["closer"]["p"]),
         system=f"{system.processor()}, {system.matrix_units()}",
@@ -160,6 +163,8 @@ def floor(settings: Settings) -> float:
     assert images.labels is not None
     extract = features("digits", torch.device("cpu"))
     reference = Moments.of(extract(sources.load(settings.reference, SIDE).images))
+    if len(images) < settings.n:
+        raise SystemExit(f"a floor of {settings.n} images cannot be drawn from {len(images)}: give a lower --n")
     draws = disjoint(len(images), settings.n, DRAWS, 0, images.labels.numpy())
     return statistics.mean(distance(Moments.of(extract(images.take(rows).images)), reference) for rows in draws)
 
@@ -223,14 +228,15 @@ def curves(cells: Sequence[Cell]) -> Figure:
 def write(cells: Sequence[Cell], settings: Settings) -> None:
     """quality.json, quality.png, and the section of RESULTS.md."""
     write_json(settings.out / "quality.json", {"cells": [asdict(cell) for cell in cells]})
-    shown = [cell for cell in cells if (cell.n, cell.reference) == (settings.n, settings.reference)]
+    shown = [cell for cell in cells if alike(cell, settings)]
     style.save(curves(shown), settings.out / "quality.png")
     text = f"""## Quality over time
 
 `make bench-quality`. Minutes of wall clock from the start of a process on the 3,000 packaged digits, at 32×32. FID of
 {settings.n:,} drawn images in digit features against {settings.reference}, mean and standard deviation over seeds (one
 seed: its standard error in brackets). The ratio is over the floor, {shown[0].floor:.4f}: real images, as many, that
-nobody trained on; training images score {shown[0].copycat:.3f}. Seconds are those that the process took.
+nobody trained on; training images score {shown[0].copycat:.3f}. Seconds are those that the process took. fromnoise
+draws by its default sampler, the peers by DDIM in {settings.peer_calls} network calls.
 
 {table(shown)}
 
@@ -239,6 +245,12 @@ nobody trained on; training images score {shown[0].copycat:.3f}. Seconds are tho
 on {"; ".join(sorted({cell.system for cell in shown}))}
 """
     results.put(settings.out / "RESULTS.md", "quality", text)
+
+
+def alike(cell: Cell, settings: Settings) -> bool:
+    """Whether a cell was scored as the settings say."""
+    asked = settings.n, settings.reference, settings.peer_calls
+    return (cell.n, cell.reference, cell.peer_calls) == asked
 
 
 def known_cells(settings: Settings) -> list[Cell]:
@@ -255,29 +267,23 @@ def main(settings: Settings) -> None:
         raise SystemExit(f"no such contender: {', '.join(sorted(unknown))}; choose of {', '.join([*OURS, *PEERS])}")
     check_writable(settings.out / "quality.json")
     cells = known_cells(settings)
-    done = {(c.contender, c.minutes, c.seed) for c in cells if (c.n, c.reference) == (settings.n, settings.reference)}
-    wanted: list[tuple[str, float | None, int]] = [
-        (who, minutes, seed)
-        for seed in settings.seeds
-        for who in settings.contenders
-        if who in OURS
-        for minutes in settings.minutes
-        if (who, minutes, seed) not in done
-    ]
-    first = settings.seeds[0]
-    for who in settings.contenders:
-        if who in PEERS and any((who, minutes, first) not in done for minutes in settings.minutes):
-            wanted.append((who, None, first))
+    done = {(cell.contender, cell.minutes, cell.seed) for cell in cells if alike(cell, settings)}
+    wanted: list[tuple[str, tuple[float, ...], int]] = []
+    for seed in settings.seeds:
+        for who in settings.contenders:
+            missing = tuple(each for each in sorted(settings.minutes) if (who, each, seed) not in done)
+            if who in OURS or PEERS[who].falls:
+                wanted += [(who, (minutes,), seed) for minutes in missing]
+            elif missing:
+                wanted.append((who, missing, seed))
+    wanted = [each for each in wanted if each[0] in OURS or each[2] == settings.seeds[0]]
     with Bar("trainings") as bar:
-        for k, (who, minutes, seed) in enumerate(wanted):
+        for k, (who, budgets, seed) in enumerate(wanted):
             with tempfile.TemporaryDirectory() as folder:
-                place = Path(folder)
-                if minutes is None:
-                    cells = [c for c in cells if (c.contender, c.seed) != (who, seed)] + peers(
-                        who, seed, settings, place
-                    )
+                if who in OURS:
+                    cells.append(ours(who, budgets[0], seed, settings, Path(folder)))
                 else:
-                    cells.append(ours(who, minutes, seed, settings, place))
+                    cells += peers(who, budgets, seed, settings, Path(folder))
             write(cells, settings)
             bar.show(k + 1, len(wanted))
     write(cells, settings)

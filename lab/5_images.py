@@ -327,8 +327,8 @@ assert few.shape == (10, 1, 32, 32)
 assert not model.network.training
 
 # %% [markdown]
-# The library's `draw_all` does the same in micro-batches of 64, and image $k$ of a seed stays the same however many
-# are drawn with it.
+# The library's `draw_all` does the same in micro-batches of 64, with guidance (below) where the model is told classes;
+# image $k$ of a seed stays the same however many are drawn with it.
 
 # %%
 grid = draw_all(model, Drawing(64, seed=0), device)

@@ -88,6 +88,8 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "evaluate_every": (1, INFINITY),
     "m": (1, INFINITY),
 }
+# Settings whose default is not what was done before there was the setting.
+BEFORE: Mapping[str, dict[str, Any]] = {"sampling": {"guidance": 1.0}}
 BUDGETS = ("minutes", "epochs", "steps")
 
 
@@ -149,6 +151,16 @@ def from_json(cls: type, value: Mapping[str, Any]) -> Any:
             item = Path(item)
         fields[name] = item
     return cls(**fields)
+
+
+def stored(value: Mapping[str, Any]) -> Config:
+    """The configuration in a file, also an older version's: what that did not know is as it was.
+
+    Raises UserError as `from_json` does.
+    """
+    rooms = {room: {**then, **value.get(room, {})} for room, then in BEFORE.items()}
+    config: Config = from_json(Config, {**value, **rooms})
+    return config
 
 
 def flat(config: Mapping[str, Any]) -> dict[str, Any]:

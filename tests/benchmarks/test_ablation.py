@@ -5,7 +5,7 @@ import pytest
 from benchmarks import ablation
 from benchmarks.ablation import Cell, Settings
 
-BASE = Cell("the preset", 0, (), 600, 600, 4_100_000, 1000, "mnist:test", 2.0, "a CPU")
+BASE = Cell("the preset", 0, (), 600, 600, 4_100_000, 1000, "mnist:test", "", 2.0, "a CPU")
 ADAMW = dataclasses.replace(BASE, row="adamw", flags=("--optimizer", "adamw"), fid=3.0)
 
 
@@ -33,6 +33,13 @@ def test_one_seed_has_no_deviation_and_a_missing_row_no_line():
     table = ablation.table([BASE], Settings())
     assert line(table, "the preset")[4] == "2.00"
     assert "adamw" not in table
+
+
+def test_a_cell_of_other_defaults_is_not_current():
+    cell = dataclasses.replace(BASE, recipe=ablation.recipe(()))
+    assert ablation.current(cell, Settings())
+    for other in ({"recipe": "0" * 12}, {"budget": 300}, {"n": 500}, {"row": "adamw"}):
+        assert not ablation.current(dataclasses.replace(cell, **other), Settings())
 
 
 @pytest.mark.parametrize("flags", [("--batch", "32"), ("--stem", "4", "--channels", "128", "192"), ("--no-labels",)])

@@ -85,6 +85,7 @@ def test_an_existing_file_is_not_replaced_unless_asked(finished, fromnoise, tmp_
     (("run", "--n", "0"), "cannot draw 0"),
     (("run", "--first", "-1"), "numbered from 0"),
     (("run", "--guidance", "nan"), "guidance is a number"),
+    (("run", "--guidance-interval", "2", "1"), "give the lower λ first"),
     (("run", "--eta", "3", "--sampler", "ddim"), "eta must lie"),
     (("run", "--eta", "1"), "--eta is ddim's"),
     (("run", "--steps", "2000", "--spacing", "t"), "the schedule has 1000 steps"),

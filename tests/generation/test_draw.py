@@ -106,6 +106,18 @@ def test_labels_are_refused_by_a_model_without_classes(tiny_model):
             draw(model, drawing)
 
 
+def test_no_guidance_by_a_null_class_that_was_never_trained(tiny_model):
+    config = tiny_model.config
+    never = dataclasses.replace(config, network=dataclasses.replace(config.network, label_dropout=0.0))
+    model = dataclasses.replace(tiny_model, config=never)
+    assert config.sampling.guidance != 1.0
+    plain = draw_all(tiny_model, Drawing(2, guidance=1.0))
+    assert apart(draw_all(model, Drawing(2)), plain) == 0
+    assert network_calls(model, config.sampling) == config.sampling.sampling_steps
+    with pytest.raises(UserError, match="never shown an image without its class"):
+        draw(model, Drawing(2, guidance=2.0))
+
+
 def test_nothing_is_drawn_of_no_images(tiny_model):
     with pytest.raises(UserError, match="cannot draw 0"):
         draw(tiny_model, Drawing(0))

@@ -1,5 +1,8 @@
+import json
+
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from fromnoise.config import preset
@@ -26,6 +29,17 @@ def test_a_model_is_told_of_changes_where_it_learns_from_changed_images(network,
     model.save(tmp_path / "model.safetensors")
     names = set(Model.load(tmp_path / "model.safetensors").network.state_dict())
     assert names - set(plain.network.state_dict()) == {"embedding.change.weight"}
+
+
+def test_a_model_of_before_there_was_guidance_draws_as_it_did(tiny_model, tmp_path):
+    path = tmp_path / "model.safetensors"
+    tiny_model.save(path)
+    with safe_open(path, "pt") as file:
+        metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    about = json.loads(metadata["fromnoise"])
+    assert about["config"]["sampling"].pop("guidance") != 1.0
+    save_file(tensors, path, metadata | {"fromnoise": json.dumps(about)})
+    assert Model.load(path).config.sampling.guidance == 1.0
 
 
 def test_other_files_are_refused(tmp_path):

@@ -112,6 +112,15 @@ def test_a_model_that_does_not_fit_is_refused_with_what_differs(
         initial(model, source)
 
 
+@pytest.mark.parametrize("network", ["unet", "transformer"])
+def test_augmented_and_plain_models_do_not_fit_each_other(images, config_of, tmp_path, network):
+    plain, augmented = (config_of(network={"network": network}, training={"augment": share}) for share in (0.0, 0.5))
+    for one, other in ((plain, augmented), (augmented, plain)):
+        Model.build(one, Shape.of(images, one)).save(tmp_path / "model.safetensors")
+        with pytest.raises(UserError, match="augmented"):
+            initial(Model.build(other, Shape.of(images, other)), tmp_path / "model.safetensors")
+
+
 def test_a_file_that_is_no_model_is_refused(tiny_model, tmp_path):
     (tmp_path / "words").write_text("words")
     with pytest.raises(UserError, match="not a whole model file"):

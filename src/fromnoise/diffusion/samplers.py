@@ -6,7 +6,7 @@ denoise    (x, λ) → (x̂_0, ε̂), a `Denoiser` with its label bound
 x          the start, N(0, I) at levels[0]
 levels     λ from noisiest to clean: float64, ends in +∞ (see `levels_for`)
 noise      k → standard normal numbers like x for step k; deterministic samplers never call it
-callback   called after each network call, before its step, with `Visit`
+callback   called after each call of `denoise`, before its step, with `Visit`
 """
 
 from collections import deque
@@ -49,6 +49,9 @@ def sampler(settings: SamplerSettings) -> Sampler:
     step = choose("sampler", settings.sampler, SAMPLERS)(settings)
     if settings.eta and settings.sampler != "ddim":
         raise UserError(f"--eta is ddim's: {settings.sampler} does not know it")
+    least, most = settings.guidance_interval
+    if not least <= most:
+        raise UserError(f"--guidance-interval {least:g} {most:g}: give the lower λ first")
 
     def run(
         denoise: Denoise,
@@ -73,7 +76,7 @@ def sampler(settings: SamplerSettings) -> Sampler:
 
 
 def levels_for(settings: SamplerSettings, table: Schedule, scale: float = 1.0) -> Float64[Tensor, " steps1"]:
-    """The levels that a sampler visits, `sampling_steps` + 1 of them, one for each network call and clean (+∞) last.
+    """The levels that a sampler visits, `sampling_steps` + 1: one for each call of `denoise`, and clean (+∞) last.
 
     `t`: steps T, T − T/n, … of the schedule (trailing, Lin et al. 2023). `logsnr`: even in λ. `karras`: even in
     (b/a)^(1/7) (Karras et al. 2022, eq. 5). The last two are for data of deviation `scale`. heun visits every level

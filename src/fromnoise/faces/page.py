@@ -10,7 +10,7 @@ from fromnoise.diffusion.samplers import SAMPLERS
 from fromnoise.errors import UserError
 from fromnoise.faces.extras import extra
 from fromnoise.faces.pictures import grid
-from fromnoise.generation.draw import Drawing, draw_all
+from fromnoise.generation.draw import Drawing, draw_all, takes_guidance
 from fromnoise.generation.model import Model
 
 ANY = "any"
@@ -24,7 +24,7 @@ def draw_grid(
     eta = own.eta if sampler == own.sampler else 0.0
     settings = dataclasses.replace(own, sampler=sampler, sampling_steps=int(steps), eta=eta)  # type: ignore[arg-type]
     wanted = None if label == ANY else int(label)
-    strength = guidance if model.shape.classes else None
+    strength = guidance if takes_guidance(model) else None
     drawing = Drawing(int(n), int(seed or 0), label=wanted, guidance=strength, sampler=settings)
     return grid(draw_all(model, drawing, device))
 
@@ -47,7 +47,10 @@ def build(model: Model, device: torch.device) -> Any:
                 n = gradio.Slider(1, 100, 16, step=1, label="images")
                 seed = gradio.Number(0, precision=0, label="seed")
                 label = gradio.Dropdown([ANY, *map(str, range(classes))], value=ANY, label="class", visible=classes > 0)
-                guidance = gradio.Slider(1.0, 4.0, own.guidance, step=0.1, label="guidance", visible=classes > 0)
+                least, most = min(1.0, own.guidance), max(4.0, own.guidance)
+                guidance = gradio.Slider(
+                    least, most, own.guidance, step=0.05, label="guidance", visible=takes_guidance(model)
+                )
                 sampler = gradio.Dropdown(list(SAMPLERS), value=own.sampler, label="sampler")
                 steps = gradio.Slider(1, max(100, own.sampling_steps), own.sampling_steps, step=1, label="steps")
                 button = gradio.Button("Draw", variant="primary")

@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from fromnoise.config import Config, from_json
+from fromnoise.config import stored
 from fromnoise.data import arrays
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.sources import reference_for
@@ -223,6 +223,7 @@ def _protocol(report: dict[str, Any]) -> list[tuple[str, str]]:
     if run:
         training, sampling = run["training"], run["sampling"]
         sampler = sampling["sampler"]
+        calls = sampling.get("calls", sampler["sampling_steps"])  # reports of before there was guidance lack it
         rows += [
             (
                 "training",
@@ -231,7 +232,7 @@ def _protocol(report: dict[str, Any]) -> list[tuple[str, str]]:
             ),
             (
                 "sampling",
-                f"{sampler['sampler']}, {sampler['sampling_steps']} network calls an image, seed {sampling['seed']}: "
+                f"{sampler['sampler']}, {calls} network calls an image, seed {sampling['seed']}: "
                 f"{sampling['n']:,} images in {duration(sampling['seconds'])}",
             ),
             (
@@ -250,7 +251,7 @@ def _commands(report: dict[str, Any]) -> list[str]:
     run = report.get("run")
     if run is None:
         return [report["command"]]
-    config: Config = from_json(Config, run["config"])
+    config = stored(run["config"])
     budgets = [Phase(**phase) for phase in run["training"]["plan"]["phases"]]
     before = " and ".join(str(phase) for phase in budgets[:-1])
     again = run["command"] + (f"  # goes on from a run of {before}" if before else "")

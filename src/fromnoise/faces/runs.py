@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from fromnoise.config import Config, from_json
+from fromnoise.config import stored
 from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
@@ -53,7 +53,7 @@ def parts_of(run: Path, data_root: Path | None = None) -> sources.Parts:
     there any more or have changed, UserError for a damaged run folder.
     """
     about = RunFolder(run).about()
-    config = from_json(Config, about["config"])
+    config = stored(about["config"])
     data = config.data if data_root is None else dataclasses.replace(config.data, data_root=data_root)
     try:
         parts = sources.prepare(data, config.seed)

@@ -77,11 +77,13 @@ def draw(
 ) -> Iterator[UInt8[Tensor, "k c h w"]]:
     """The images of a drawing, micro-batch after micro-batch, on the CPU.
 
-    `callback` sees every sampler step of the first micro-batch (padding included); `progress` is told of network
-    calls done and to do. Raises UserError before any work for what the model cannot do.
+    `callback` sees every sampler step of the first micro-batch (padding included); `progress` is told of steps done and
+    to do. Raises UserError before any work for what the model cannot do.
     """
     settings = drawing.sampler or model.config.sampling
     if drawing.guidance is not None:
+        if drawing.guidance != 1.0 and model.shape.classes and not takes_guidance(model):
+            raise UserError("this model was never shown an image without its class, as guidance needs: leave it away")
         settings = dataclasses.replace(settings, guidance=drawing.guidance)
     if drawing.first < 0 or not math.isfinite(settings.guidance):
         raise UserError(
@@ -157,10 +159,20 @@ def has_bf16(device: torch.device) -> bool:
 def network_calls(model: Model, settings: SamplerSettings) -> int:
     """The network's calls for each image: one at each level that the sampler visits, one more where it is guided."""
     levels = levels_for(settings, model.table, model.shape.scale)[:-1]
-    if not model.shape.classes or settings.guidance == 1.0:
+    if _guidance(model, settings) == 1.0:
         return len(levels)
     least, most = _interval(model, settings)
     return len(levels) + int(((levels >= least) & (levels <= most)).sum())
+
+
+def takes_guidance(model: Model) -> bool:
+    """Whether the model knows classes and was shown images without them too, as guidance needs."""
+    return bool(model.shape.classes and model.config.network.label_dropout)
+
+
+def _guidance(model: Model, settings: SamplerSettings) -> float:
+    """How much a class counts for this model."""
+    return settings.guidance if takes_guidance(model) else 1.0
 
 
 def _interval(model: Model, settings: SamplerSettings) -> tuple[float, float]:
@@ -175,8 +187,9 @@ def _bound(
     if label is None:
         return denoiser
     call: Callable[..., tuple[Tensor, Tensor]] = denoiser
-    if settings.guidance != 1.0:
-        call = guided(denoiser, model.shape.classes, settings.guidance, _interval(model, settings))
+    weight = _guidance(model, settings)
+    if weight != 1.0:
+        call = guided(denoiser, model.shape.classes, weight, _interval(model, settings))
     return lambda x, logsnr: call(x, logsnr, label)
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from fromnoise import rng
-from fromnoise.config import Config, from_json, to_json
+from fromnoise.config import Config, from_json, stored, to_json
 from fromnoise.data import augment
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.pixels import normalise
@@ -155,7 +155,7 @@ class Model:
                 if metadata.get("format") != FORMAT or "fromnoise" not in metadata:
                     raise UserError(f"{path} is not a model of this version of fromnoise")
                 about = json.loads(metadata["fromnoise"])
-                model = cls.build(from_json(Config, about["config"]), from_json(Shape, about["shape"]))
+                model = cls.build(stored(about["config"]), from_json(Shape, about["shape"]))
                 model = dataclasses.replace(model, **about["drawing"])
                 model.network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
         except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
@@ -169,7 +169,7 @@ def check(config: Config) -> None:
     diffusion, network = config.diffusion, config.network
     if any(width < GROUPS or width % GROUPS for width in network.channels) or not network.channels:
         raise UserError(f"--channels {' '.join(map(str, network.channels))}: each must be a multiple of {GROUPS}")
-    if network.width < HEAD or network.width % HEAD:
+    if network.network == "transformer" and (network.width < HEAD or network.width % HEAD):
         raise UserError(f"--width {network.width}: must be a multiple of {HEAD}, an attention head's numbers")
     if network.network == "chapter" and (diffusion.levels != "uniform" or config.sampling.spacing != "t"):
         raise UserError("the chapter's network knows only its schedule's steps: --levels uniform --spacing t")
@@ -179,9 +179,6 @@ def check(config: Config) -> None:
         raise UserError("--augment changes images and tells the network how, which the chapter's cannot be told")
     if diffusion.zero_terminal_snr and diffusion.prediction == "eps":
         raise UserError("zero terminal SNR needs v or x0 prediction: eps cannot start from pure noise")
-    least, most = config.sampling.guidance_interval
-    if not least <= most:
-        raise UserError(f"--guidance-interval {least:g} {most:g}: give the lower λ first")
     sampler(config.sampling)
     levels_for(config.sampling, schedule(diffusion.schedule, diffusion.T))
     _check_size(config)

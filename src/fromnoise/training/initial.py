@@ -44,13 +44,13 @@ def _needs(model: Model) -> dict[str, str]:
         "prediction": model.config.diffusion.prediction,
         "image": "×".join(map(str, shape.image)),
         "classes": str(shape.classes),
+        "augmented": "yes" if model.config.training.augment else "no",
     }
     if network.network == "unet":
         needs |= {
             "channels": " ".join(map(str, network.channels)),
             "blocks": str(network.blocks),
             "stem": str(network.stem),
-            "augmented": "yes" if model.config.training.augment else "no",
         }
     if network.network == "transformer":
         needs |= {name: str(getattr(network, name)) for name in ("patch", "width", "depth")}

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from fromnoise import __version__
-from fromnoise.config import Config, differences, from_json, to_json
+from fromnoise.config import Config, differences, stored, to_json
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.files import UNFINISHED, read_json, whole_folder, write_json
@@ -63,7 +63,7 @@ class RunFolder:
             if all(name == "lock" or name.startswith(UNFINISHED) for name in names):
                 return  # killed before its first word
             raise UserError(f"{self.path} exists and is not a run folder: name another with --out")
-        different = differences(config, from_json(Config, self.about()["config"]))
+        different = differences(config, stored(self.about()["config"]))
         if different:
             raise UserError(
                 f"{self.path} holds a run of other settings (now, then: {'; '.join(different)}): "

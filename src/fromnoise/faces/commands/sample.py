@@ -96,6 +96,8 @@ def main(words: Sequence[str]) -> int:
         arguments.n, arguments.seed, arguments.first, arguments.label, arguments.guidance, "fp32", settings
     )
     labels = labels_for(model, drawing)
+    if arguments.guidance_interval and labels is None:
+        raise UserError("this model was trained without classes: leave --guidance-interval away")
     precision: str = arguments.precision
     if precision == "auto":
         precision = own_precision(model, device)
