@@ -1,7 +1,7 @@
 """How good are images drawn in few network calls? FID over time by sampler, spacing and guidance, from one model.
 
-    python benchmarks/sampling.py digits --out sampling      (an hour on two CPU cores; digits: the packaged model)
-    python benchmarks/sampling.py runs/digits --out sampling --samplers dpm++ --guidance 1 1.75:-4:2 3:-4:1 --steps 14
+    python -m benchmarks.sampling digits --out sampling      (an hour on two CPU cores; digits: the packaged model)
+    python -m benchmarks.sampling runs/digits --out sampling --samplers dpm++ --guidance 1 1.75:-4:2 3:-4:1 --steps 14
 
 Every setting draws the same n images (seed 0: the same starting noise) and is scored in digit features against one
 reference, beside the floor: real images, as many, that nobody trained on. Defaults are chosen by such curves, so that
@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from torch import Tensor
 
+from benchmarks.real import validation
 from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
 from fromnoise.diffusion.settings import SamplerName, SamplerSettings, Spacing
@@ -37,8 +38,6 @@ from fromnoise.files import check_writable, whole, write_json
 from fromnoise.generation.draw import Drawing, draw_all, network_calls, own_precision
 from fromnoise.generation.model import Model
 from fromnoise.training.device import accelerator
-
-REFERENCE = 10_000  # images of the default reference
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class Settings:
     steps: tuple[int, ...] = (8, 10, 14, 20)
     """Network calls an image, without those of guidance."""
     reference: str | None = None
-    """Real images to score against; by default 10,000 of mnist:train that are not among the packaged digits."""
+    """Real images to score against; by default 10,000 training digits of MNIST that are not in the package."""
     device: str = "auto"
     """Where to compute."""
 
@@ -85,9 +84,9 @@ class Row:
 
 def real_images(settings: Settings, size: tuple[int, int]) -> tuple[ImageSet, ImageSet | None]:
     """The reference, and n other images for the floor, in even shares of their classes; None for too few."""
+    others: ImageSet | None
     if settings.reference is None:
-        unseen = sources.load("mnist:train", size).without(sources.load("digits", size))
-        reference, others = unseen.split(REFERENCE, 0)
+        reference, others = validation(size)
     else:
         reference = sources.load(settings.reference, size)
         source = sources.floor_for(settings.reference)

@@ -24,7 +24,7 @@ class DiffusionSettings:
     """Levels drawn in training: t uniform on first_t…T, or λ normal (a log-normal noise-to-signal ratio)."""
     first_t: int = 1
     """The least t that uniform levels train on; the chapter's text has 2, which leaves t = 1 untrained."""
-    logsnr_mean: float = 1.0
+    logsnr_mean: float = -1.0
     """Mean of λ for lognormal levels, for data of unit deviation."""
     logsnr_std: float = 2.4
     """Standard deviation of λ for lognormal levels."""
