@@ -44,6 +44,7 @@ def in_this_process(*words, cwd, code=0, environment=None):
         contextlib.redirect_stdout(io.StringIO()) as out,
         contextlib.redirect_stderr(io.StringIO()) as err,
         mock.patch.dict(os.environ, environment or {}),
+        mock.patch("urllib.request._opener", None),  # it would keep this call's proxies for the rest of the process
         mock.patch.object(sys, "argv", ["fromnoise", *words]),
         no_device_chosen(),
     ):

@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 
 import numpy as np
 import pytest
@@ -59,7 +58,7 @@ def test_the_page_is_served_and_draws(finished, tmp_path):
             assert process.poll() is None, said.read_text()
             assert time.monotonic() < deadline, said.read_text()
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60).close()
+                socket.create_connection(("127.0.0.1", port), timeout=60).close()
                 break
             except OSError:
                 time.sleep(0.3)
