@@ -4,7 +4,7 @@ BIN := .venv/bin
 MINUTES ?= 10
 OUT ?= runs/digits
 
-.PHONY: help setup run test test-all lint format lab bench bench-quality bench-memory clean
+.PHONY: help setup run test test-slow test-all lint format lab bench bench-quality bench-memory clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -25,9 +25,11 @@ run: setup  ## from the packaged digits to a trained, sampled and scored model (
 test: setup  ## the fast tests (under 5 minutes on two cores)
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
 
-test-all: setup  ## every test, the slow ones and those of the extras too
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,browser,export,lab,tensorboard,ui]'
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+test-slow: setup  ## the slow tests and those that need an extra
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench,browser,export,lab,tensorboard,ui]'
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow
+
+test-all: test test-slow  ## every test
 
 lint: setup  ## ruff (lint and format) and mypy
 	$(BIN)/ruff check .

@@ -17,6 +17,7 @@ FOUND = {
     "training": 90.0,
     "samplings": [{"sampler": "dpm++", "calls": 20, "timed": 20, "images_per_second": 7.0}],
 }
+ALL = [pytest.param(name, marks=pytest.mark.slow if name == "ddpm-pytorch" else ()) for name in PEERS]  # of an extra
 
 
 @pytest.fixture
@@ -31,14 +32,14 @@ def peer_of():
     return make
 
 
-@pytest.mark.parametrize("name", PEERS)
+@pytest.mark.parametrize("name", ALL)
 def test_a_peers_forward_pass_takes_the_operations_of_ours(name, peer_of):
     config = PRESETS["fast"]
     ours = jobs.size(Model.build(config, Shape(1, 32, 32, 1.0, (0.1,) * 10)).network)
     assert jobs.size(peer_of(name).network)["gflop"] == pytest.approx(ours["gflop"], rel=0.15)
 
 
-@pytest.mark.parametrize("name", PEERS)
+@pytest.mark.parametrize("name", ALL)
 def test_a_peer_learns_and_draws(name, peer_of):
     peer = peer_of(name)
     before = [parameter.detach().clone() for parameter in peer.network.parameters()]

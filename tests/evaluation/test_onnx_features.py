@@ -16,6 +16,8 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
+pytestmark = pytest.mark.slow  # of an extra
+
 BYTE, FLOAT = TensorProto.UINT8, TensorProto.FLOAT
 
 

@@ -73,6 +73,7 @@ def test_an_unknown_setting_is_refused(monkeypatch):
         notebook.setting()
 
 
+@pytest.mark.slow  # of an extra
 def test_without_a_recorder_a_figure_is_displayed_by_ipython(monkeypatch):
     display = pytest.importorskip("IPython.display")
     from matplotlib.figure import Figure
