@@ -49,7 +49,7 @@ from fromnoise.data.pixels import normalise, quantise
 from fromnoise.data.sources import load
 from fromnoise.diffusion.denoiser import by_logsnr
 from fromnoise.diffusion.forward import noisy
-from fromnoise.diffusion.samplers import levels_for, sampler
+from fromnoise.diffusion.samplers import levels_for, sampler, start
 from fromnoise.diffusion.schedule import schedule
 from fromnoise.diffusion.settings import SamplerSettings
 from fromnoise.faces import figures
@@ -300,7 +300,8 @@ show(
 # ## Drawing digits (task 5)
 #
 # A sampler walks from noise to data along a list of levels and asks the network at each for
-# $(\hat x_0, \hat\varepsilon)$. The whole of `sample(model, m)`:
+# $(\hat x_0, \hat\varepsilon)$. It begins at noise whose mean is that of noisy data at the first level, $a\mu$ with
+# the mean $\mu$ of all pixels, which is nearly but not quite 0. The whole of `sample(model, m)`:
 
 
 # %%
@@ -316,8 +317,9 @@ def sample(model, m, seed=0):
         return torch.randn(m, *model.shape.image, generator=generator).to(device)
 
     levels = levels_for(settings, model.table, model.shape.scale)
+    x = start(settings, levels[0], normal(), model.shape.mean)
     with torch.no_grad():
-        x = sampler(settings)(lambda x, logsnr: denoiser(x, logsnr, label), normal(), levels, normal)
+        x = sampler(settings)(lambda x, logsnr: denoiser(x, logsnr, label), x, levels, normal)
     return quantise(x).cpu()
 
 

@@ -47,7 +47,7 @@ CHAPTER = Config(
         compile="off",
         log_every=10,
     ),
-    sampling=SamplerSettings(sampler="ancestral", sampling_steps=500, spacing="t"),
+    sampling=SamplerSettings(sampler="ancestral", sampling_steps=500, spacing="t", start="noise"),
 )
 TINY = Config(
     data=DataSettings(m=200, size="16"),
@@ -89,7 +89,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "m": (1, INFINITY),
 }
 # Settings whose default is not what was done before there was the setting.
-BEFORE: Mapping[str, dict[str, Any]] = {"sampling": {"guidance": 1.0}}
+BEFORE: Mapping[str, dict[str, Any]] = {"sampling": {"guidance": 1.0, "logsnr_range": (-9.0, 10.0), "start": "noise"}}
 BUDGETS = ("minutes", "epochs", "steps")
 
 

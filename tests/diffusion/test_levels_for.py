@@ -20,8 +20,8 @@ def float64(values):
     return torch.tensor(values, dtype=torch.float64)
 
 
-def levels_by(spacing, n, table=TABLE, scale=1.0):
-    return levels_for(SamplerSettings(sampling_steps=n, spacing=spacing), table, scale)
+def levels_by(spacing, n, table=TABLE, scale=1.0, **more):
+    return levels_for(SamplerSettings(sampling_steps=n, spacing=spacing, **more), table, scale)
 
 
 @pytest.mark.parametrize("spacing", ["t", "logsnr", "karras"])
@@ -46,11 +46,12 @@ def test_spacing_t_starts_at_the_last_step_and_is_diffusers_trailing():
 
 def test_spacing_logsnr_is_even_between_its_ends():
     expected = float64([-9.0, -4.25, 0.5, 5.25, 10.0])
-    torch.testing.assert_close(levels_by("logsnr", 5)[:-1], expected, rtol=0, atol=1e-13)
+    levels = levels_by("logsnr", 5, logsnr_range=(-9.0, 10.0))
+    torch.testing.assert_close(levels[:-1], expected, rtol=0, atol=1e-13)
 
 
 def test_spacing_karras_is_that_of_edm():
-    n, (highest, lowest) = 9, (math.exp(4.5), math.exp(-5))
+    n, (highest, lowest) = 9, (math.exp(4.5), math.exp(-3))
     sigmas = [(highest ** (1 / 7) + i / (n - 1) * (lowest ** (1 / 7) - highest ** (1 / 7))) ** 7 for i in range(n)]
     expected = float64([-2 * math.log(sigma) for sigma in sigmas])
     torch.testing.assert_close(levels_by("karras", n)[:-1], expected, rtol=0, atol=1e-12)
@@ -72,6 +73,13 @@ def test_fewer_than_one_step_is_refused(spacing):
     for n in (0, -3):
         with pytest.raises(UserError, match=f"not {n}"):
             levels_by(spacing, n)
+
+
+@pytest.mark.parametrize("ends", [(6.0, -9.0), (1.0, 1.0), (math.nan, 6.0), (-9.0, math.inf), (-31.0, 6.0)])
+@pytest.mark.parametrize("spacing", ["t", "logsnr", "karras"])
+def test_a_range_that_is_none_is_refused(spacing, ends):
+    with pytest.raises(UserError, match=r"--logsnr-range.*lower λ first"):
+        levels_by(spacing, 5, logsnr_range=ends)
 
 
 def test_more_steps_than_the_schedule_has_are_refused():

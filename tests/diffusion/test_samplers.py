@@ -42,7 +42,7 @@ COVARIANCES = {
 
 
 def levels_by(spacing, n, table=TABLE, method="dpm++"):
-    return levels_for(dataclasses.replace(ALL[method], sampling_steps=n, spacing=spacing), table)
+    return levels_for(dataclasses.replace(ALL[method], sampling_steps=n, spacing=spacing, logsnr_range=(-9, 10)), table)
 
 
 def no_noise(k):

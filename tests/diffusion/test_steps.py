@@ -19,7 +19,7 @@ TABLE = schedule("linear", 1000)
 
 
 def levels_by(name, spacing, n, table=TABLE):
-    return levels_for(SamplerSettings(name, n, spacing), table)
+    return levels_for(SamplerSettings(name, n, spacing, logsnr_range=(-9, 10)), table)
 
 
 def no_noise(k):

@@ -47,6 +47,8 @@ def test_any_way_to_name_a_model_will_do(finished, fromnoise, tmp_path, source):
     ("--sampler", "heun", "--steps", "4"),
     ("--sampler", "unipc", "--steps", "4", "--spacing", "logsnr"),
     ("--guidance", "2", "--label", "3"),
+    ("--logsnr-range", "-6", "8"),
+    ("--start", "noise"),
 ])  # fmt: skip
 def test_every_sampler_option_reaches_the_images(finished, fromnoise, tmp_path, words):
     common = ("sample", finished / "run", "--n", "4", "--precision", "fp32")
@@ -86,6 +88,7 @@ def test_an_existing_file_is_not_replaced_unless_asked(finished, fromnoise, tmp_
     (("run", "--first", "-1"), "numbered from 0"),
     (("run", "--guidance", "nan"), "guidance is a number"),
     (("run", "--guidance-interval", "2", "1"), "give the lower λ first"),
+    (("run", "--logsnr-range", "6", "-9"), "give the lower λ first"),
     (("run", "--eta", "3", "--sampler", "ddim"), "eta must lie"),
     (("run", "--eta", "1"), "--eta is ddim's"),
     (("run", "--steps", "2000", "--spacing", "t"), "the schedule has 1000 steps"),

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -8,6 +9,7 @@ from safetensors.torch import save_file
 from fromnoise.config import preset
 from fromnoise.data.pixels import normalise, quantise
 from fromnoise.errors import UserError
+from fromnoise.generation.draw import Drawing, draw_all
 from fromnoise.generation.model import Model, Shape, check
 
 
@@ -31,15 +33,33 @@ def test_a_model_is_told_of_changes_where_it_learns_from_changed_images(network,
     assert names - set(plain.network.state_dict()) == {"embedding.change.weight"}
 
 
-def test_a_model_of_before_there_was_guidance_draws_as_it_did(tiny_model, tmp_path):
+def test_a_model_of_an_older_version_draws_as_it_did(tiny_model, tmp_path):
     path = tmp_path / "model.safetensors"
     tiny_model.save(path)
     with safe_open(path, "pt") as file:
         metadata, tensors = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     about = json.loads(metadata["fromnoise"])
-    assert about["config"]["sampling"].pop("guidance") != 1.0
+    then = {"guidance": 1.0, "logsnr_range": (-9.0, 10.0), "start": "noise"}
+    for name, value in then.items():
+        assert about["config"]["sampling"].pop(name) != value
+    about["shape"].pop("mean")
     save_file(tensors, path, metadata | {"fromnoise": json.dumps(about)})
-    assert Model.load(path).config.sampling.guidance == 1.0
+    old = Model.load(path)
+    assert old.config.sampling == dataclasses.replace(tiny_model.config.sampling, **then)
+    as_then = dataclasses.replace(tiny_model.config.sampling, **then)
+    assert torch.equal(draw_all(old, Drawing(3)), draw_all(tiny_model, Drawing(3, sampler=as_then)))
+    with pytest.raises(UserError, match=r"--start mean.*does not know"):
+        draw_all(old, Drawing(3, sampler=tiny_model.config.sampling))
+
+
+def test_a_model_knows_the_mean_of_each_channel_of_its_data(config_of, blobs_of):
+    images = blobs_of(channels=3)
+    brighter = dataclasses.replace(images, images=images.images.clone())
+    brighter.images[:, 2] = 255
+    mean = Shape.of(brighter, config_of()).mean
+    assert mean == pytest.approx([float(normalise(brighter.images[:, c]).mean()) for c in range(3)], abs=1e-6)
+    assert mean[2] == 1.0
+    assert mean[0] < 0
 
 
 def test_other_files_are_refused(tmp_path):

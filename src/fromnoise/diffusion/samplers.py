@@ -3,14 +3,14 @@
     x = sampler(settings)(denoise, x, levels, noise, callback)
 
 denoise    (x, λ) → (x̂_0, ε̂), a `Denoiser` with its label bound
-x          the start, N(0, I) at levels[0]
+x          the start at levels[0] (see `start`)
 levels     λ from noisiest to clean: float64, ends in +∞ (see `levels_for`)
 noise      k → standard normal numbers like x for step k; deterministic samplers never call it
 callback   called after each call of `denoise`, before its step, with `Visit`
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 import torch
@@ -24,10 +24,8 @@ from fromnoise.diffusion.settings import SamplerSettings
 from fromnoise.diffusion.steps import Noise, Step, Visit
 from fromnoise.errors import UserError
 
-# λ, for data of unit deviation, between which samplers that are free to choose walk: a = 0.011 of the signal is
-# left at the start, noise of 1/150 of the data's deviation at the last network call (below 8 bits' rounding).
-LOWEST, HIGHEST = -9.0, 10.0
 RHO = 7.0
+LIMIT = 30  # of |λ|, as far as networks are told it (`denoiser.by_logsnr`)
 
 Denoise = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 Callback = Callable[[Visit], None]
@@ -75,14 +73,32 @@ def sampler(settings: SamplerSettings) -> Sampler:
     return run
 
 
+def start(
+    settings: SamplerSettings, logsnr: Float64[Tensor, ""], noise: Float[Tensor, "n c *d"], mean: Sequence[float]
+) -> Float[Tensor, "n c *d"]:
+    """Where a sampler begins, at its first level λ: at `noise` itself, or at a·μ + b·`noise`, as `settings` say.
+
+    Noisy data at level λ is a·x_0 + b·ε, so its mean is a·μ. Samplers that begin at N(0, I) lack it, and what they
+    draw keeps a little of that (Lin et al. 2023, section 3.1). `mean` is μ, one number a channel.
+    """
+    if choose("start", settings.start, {"mean": True, "noise": False}):
+        a, b = (level.expand(of(logsnr), noise) for of in (level.signal, level.noise_scale))
+        return a * noise.new_tensor(mean).reshape(-1, *(1,) * (noise.ndim - 2)) + b * noise
+    return noise
+
+
 def levels_for(settings: SamplerSettings, table: Schedule, scale: float = 1.0) -> Float64[Tensor, " steps1"]:
     """The levels that a sampler visits, `sampling_steps` + 1: one for each call of `denoise`, and clean (+∞) last.
 
     `t`: steps T, T − T/n, … of the schedule (trailing, Lin et al. 2023). `logsnr`: even in λ. `karras`: even in
-    (b/a)^(1/7) (Karras et al. 2022, eq. 5). The last two are for data of deviation `scale`. heun visits every level
-    but the first twice; with an even number of calls also the second only once, so that its first step is DDIM's.
-    Raises UserError for fewer than one step, or more levels than the schedule has.
+    (b/a)^(1/7) (Karras et al. 2022, eq. 5). The last two keep within `logsnr_range`, for data of deviation `scale`.
+    heun visits every level but the first twice; with an even number of calls also the second only once, so that its
+    first step is DDIM's. Raises UserError for fewer than one step, more levels than the schedule has, or a range
+    that is none.
     """
+    lowest, highest = settings.logsnr_range
+    if not -LIMIT <= lowest < highest <= LIMIT:
+        raise UserError(f"--logsnr-range {lowest:g} {highest:g}: give the lower λ first, from −{LIMIT} to {LIMIT}")
     if settings.sampling_steps < 1:
         raise UserError(f"a sampler needs at least 1 step, not {settings.sampling_steps}")
     levels = _spaced(settings, table, scale)
@@ -104,11 +120,11 @@ def _spaced(settings: SamplerSettings, table: Schedule, scale: float) -> Float64
         t = torch.round(torch.arange(n, 0, -1, dtype=torch.float64) * table.T / n).long()
         return table.logsnr[t]
     spread = torch.linspace(0, 1, n, dtype=torch.float64)
+    ends = torch.tensor(settings.logsnr_range, dtype=torch.float64)
     if settings.spacing == "logsnr":
-        levels = LOWEST + spread * (HIGHEST - LOWEST)
+        levels = torch.lerp(ends[0], ends[1], spread)
     else:
         choose("spacing", settings.spacing, {"karras": None, "logsnr": None, "t": None})
-        ends = torch.tensor([LOWEST, HIGHEST], dtype=torch.float64)
         first, last = torch.exp(-ends / 2 / RHO)
         levels = -2 * RHO * torch.log(first + spread * (last - first))
     return levels - 2 * torch.tensor(scale, dtype=torch.float64).log()

@@ -6,6 +6,7 @@ from typing import Literal
 Prediction = Literal["eps", "x0", "v"]
 SamplerName = Literal["ancestral", "ddim", "heun", "ipndm", "dpm++", "dpm++3m", "unipc"]
 Spacing = Literal["t", "logsnr", "karras"]
+Start = Literal["mean", "noise"]
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,15 @@ class SamplerSettings:
 
     sampler: SamplerName = "dpm++"
     """ancestral (DDPM), ddim (see eta); deterministic: heun (EDM's), ipndm, dpm++ (DPM-Solver++ 2M), dpm++3m, unipc."""
-    sampling_steps: int = 14
+    sampling_steps: int = 10
     """Network calls for each image, without those of guidance; heun makes two a step, one at the last (and at the first
     of an even number)."""
     spacing: Spacing = "karras"
     """Which levels are visited: even in the schedule's t, even in λ, or Karras et al.'s ρ = 7."""
+    logsnr_range: tuple[float, float] = (-9.0, 6.0)
+    """λ, for data of unit deviation, of the first and the last network call; the schedule's own where spacing is t."""
+    start: Start = "mean"
+    """Begin at noise as the text does, or where noisy data has its mean: at a·μ + b·ε, with each channel's mean μ."""
     guidance: float = 1.75
     """How much the class counts, where the network is told of it (classifier-free guidance; 1: as it was learnt)."""
     guidance_interval: tuple[float, float] = (-4.0, 2.0)

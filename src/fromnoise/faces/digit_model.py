@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fromnoise.config import PRESETS, Config, with_budget
 from fromnoise.data.settings import DataSettings
-from fromnoise.diffusion.settings import DiffusionSettings, SamplerSettings
+from fromnoise.diffusion.settings import DiffusionSettings
 from fromnoise.errors import UserError
 from fromnoise.faces import training_run
 from fromnoise.faces.arguments import TrainingArguments
@@ -34,7 +34,6 @@ QUICK = Config(
         compile="off",
         log_every=10,
     ),
-    sampling=SamplerSettings(sampling_steps=10),
 )
 FULL = with_budget(PRESETS["fast"], "fast")  # ten minutes
 

@@ -19,7 +19,7 @@ from fromnoise import rng
 from fromnoise.data import spool
 from fromnoise.data.pixels import quantise
 from fromnoise.diffusion.denoiser import Denoiser, guided
-from fromnoise.diffusion.samplers import Callback, levels_for, sampler
+from fromnoise.diffusion.samplers import Callback, levels_for, sampler, start
 from fromnoise.diffusion.settings import SamplerSettings
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
@@ -91,6 +91,10 @@ def draw(
         )
     if drawing.n < 1:
         raise UserError(f"cannot draw {drawing.n} images")
+    if settings.start == "mean" and not model.shape.mean:
+        raise UserError(
+            "--start mean: this model is of an older version and does not know its data's mean; it starts at noise"
+        )
     device = device or torch.device("cpu")
     levels = levels_for(settings, model.table, model.shape.scale)
     run = sampler(settings)
@@ -103,16 +107,17 @@ def draw(
 
     def work() -> Iterator[Tensor]:
         nonlocal done
-        for start in range(0, drawing.n, MICRO_BATCH):
-            size = min(MICRO_BATCH, drawing.n - start)
+        for before in range(0, drawing.n, MICRO_BATCH):
+            size = min(MICRO_BATCH, drawing.n - before)
             rows = MICRO_BATCH if drawing.precision != "fp32" else size
-            numbers = range(drawing.first + start, drawing.first + start + rows)
-            label = None if labels is None else _padded(labels[start : start + size], rows).to(device)
+            numbers = range(drawing.first + before, drawing.first + before + rows)
+            label = None if labels is None else _padded(labels[before : before + size], rows).to(device)
+            noise = _noise(model, drawing.seed, numbers, "start")
 
-            def visit(seen: object, start: int = start) -> None:
+            def visit(seen: object, before: int = before) -> None:
                 nonlocal done
                 done += 1
-                if callback and start == 0:
+                if callback and before == 0:
                     callback(seen)  # type: ignore[arg-type]
                 if progress:
                     progress(done, total)
@@ -123,7 +128,7 @@ def draw(
             ):
                 x = run(
                     _bound(model, denoiser, label, settings),
-                    _noise(model, drawing.seed, numbers, "start").to(device),
+                    start(settings, levels[0], noise, model.shape.mean).to(device),
                     levels,
                     lambda k, numbers=numbers: _noise(model, drawing.seed, numbers, k).to(device),
                     visit,

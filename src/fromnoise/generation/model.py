@@ -33,25 +33,28 @@ CHECKPOINT_FILE = "model.safetensors"
 
 @dataclass(frozen=True)
 class Shape:
-    """What a model knows of its data: images' channels, height, width, deviation, and each class's share."""
+    """What a model knows of its data: images' channels, height, width, deviation, each class's share, each channel's
+    mean (older models lack it)."""
 
     channels: int
     height: int
     width: int
     scale: float
     class_shares: tuple[float, ...] = ()
+    mean: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, images: ImageSet, config: Config) -> "Shape":
         """The shape of a training set; its classes count only if the network is to be told of them."""
-        scale = float(normalise(images.images).std(correction=0)) if config.diffusion.unit_scale else 1.0
+        values = normalise(images.images)
+        scale = float(values.std(correction=0)) if config.diffusion.unit_scale else 1.0
         if images.images.min() == images.images.max():
             raise UserError(f"{images.name}: all pixels have the same value; there is nothing to learn")
         shares: tuple[float, ...] = ()
         if images.labels is not None and config.network.told_labels and images.classes > 1:
             counts = images.labels.bincount(minlength=images.classes).double()
             shares = tuple((counts / counts.sum()).tolist())
-        return cls(*images.shape, scale, shares)
+        return cls(*images.shape, scale, shares, tuple(values.mean(dim=(0, 2, 3)).tolist()))
 
     @property
     def image(self) -> tuple[int, int, int]:

@@ -16,7 +16,7 @@ from fromnoise.diffusion.settings import DiffusionSettings, SamplerSettings
 from fromnoise.networks.mlp import MLP
 
 PROCESS = DiffusionSettings(logsnr_mean=1.0)  # v-prediction, log-normal levels: as for images, with less noise
-SAMPLER = SamplerSettings(sampling_steps=20)  # points cost next to nothing
+SAMPLER = SamplerSettings(sampling_steps=20, logsnr_range=(-9, 10), start="noise")  # points cost next to nothing
 
 # Chosen by the error of the learned score of `sets.MIXTURE`, and by the share of points drawn between the parts of
 # the other sets, at a given time of one core.
@@ -81,8 +81,8 @@ def draw(
     """m points drawn by a learned `Denoiser`, or by any other: an ideal one's data is taken to be of unit deviation.
 
     `callback` sees every step of the sampler. Point k of a seed starts from the same noise, and meets the same,
-    however many are drawn. `SAMPLER` when no settings are given; raises UserError for settings that the
-    samplers do not know.
+    however many are drawn. `SAMPLER` when no settings are given; the start is noise whatever they say.
+    Raises UserError for settings that the samplers do not know.
     """
     settings = settings or SAMPLER
     scale = denoise.scale if isinstance(denoise, Denoiser) else 1.0

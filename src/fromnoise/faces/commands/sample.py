@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from fromnoise.diffusion.settings import SamplerName, Spacing
+from fromnoise.diffusion.settings import SamplerName, Spacing, Start
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, folder_is_new, parse, refuse_existing
 
@@ -52,6 +52,10 @@ class SampleArguments:
     """Network calls for each image, without those of guidance; the model's own when not given."""
     spacing: Spacing | None = None
     """Which levels are visited; the model's own when not given."""
+    logsnr_range: tuple[float, float] | None = None
+    """λ of the first and the last network call (not with --spacing t); the model's own when not given."""
+    start: Start | None = None
+    """Begin at noise, or at the noised mean of the data; the model's own when not given."""
     eta: float | None = None
     """Noise put back by ddim: 0 deterministic, 1 ancestral."""
     variance: Literal["posterior", "forward"] | None = None
@@ -132,6 +136,8 @@ def _sampler(arguments: SampleArguments, model: "Model") -> "SamplerSettings":
         "sampler": arguments.sampler,
         "sampling_steps": arguments.steps,
         "spacing": arguments.spacing,
+        "logsnr_range": arguments.logsnr_range,
+        "start": arguments.start,
         "guidance_interval": arguments.guidance_interval,
         "eta": arguments.eta,
         "variance": arguments.variance,
