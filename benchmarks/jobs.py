@@ -38,7 +38,7 @@ from fromnoise.training.step import Step
 ROOT = Path(__file__).parents[1]
 CPU = torch.device("cpu")
 OURS, LIMITS = "fromnoise", "limits"
-FEW = 14  # network calls of ours, guidance included, and of the peers at equal calls
+FEW = 13  # network calls of ours, guidance included, and of the peers at equal calls
 DRAWS = 2  # drawings, of which the fastest counts
 WARM_UP = 2  # the second step still compiles what the first one's gradients changed
 

@@ -5,7 +5,7 @@
 Training: batches of 64 grey 32×32 digits; loss, gradient, clipping, optimiser, moving average. Ours is the fast
 preset's own step, run as a training of ten minutes plans it. The peers follow their own training examples (`peers.py`),
 at widths whose forward pass takes within 15 % of our operations: as shipped (float32, eager), in bf16, compiled, both.
-Sampling: 64 images, each by its default sampler, and all in 14 network calls. Samplers of 1,000 calls are timed over
+Sampling: 64 images, each by its default sampler, and all in 13 network calls. Samplers of 1,000 calls are timed over
 a few. Every trainer has a process of its own; its time is the best mean of three groups of steps, a sampler's the
 better of two. The limits are bare operations before and after all else, the better of the two.
 """
