@@ -1,7 +1,7 @@
 """How good are images drawn in few network calls? FID over time by sampler, spacing and guidance, from one model.
 
     python -m benchmarks.sampling digits --out sampling      (an hour on two CPU cores; digits: the packaged model)
-    python -m benchmarks.sampling runs/digits --out sampling --samplers dpm++ --guidance 1 1.75:-4:2 3:-4:1 --steps 14
+    python -m benchmarks.sampling runs/digits --out sampling --samplers dpm++ --guidance 1 1.5:-4:2 3:-4:1 --steps 10
 
 Every setting draws the same n images (seed 0: the same starting noise) and is scored in digit features against one
 reference, beside the floor: real images, as many, that nobody trained on. Defaults are chosen by such curves, so that
@@ -54,9 +54,9 @@ class Settings:
     """Samplers to compare; ancestral and heun are known too."""
     spacings: tuple[Spacing, ...] = ("logsnr", "karras")
     """Spacings to compare; t is known too."""
-    guidance: tuple[str, ...] = ("1", "1.75:-4:2")
+    guidance: tuple[str, ...] = ("1", "1.5:-4:2")
     """Guidance to compare: the weight, and after colons the λ between which it holds (everywhere when not said)."""
-    steps: tuple[int, ...] = (8, 10, 14, 20)
+    steps: tuple[int, ...] = (6, 8, 10, 14, 20)
     """Network calls an image, without those of guidance."""
     reference: str | None = None
     """Real images to score against; by default 10,000 training digits of MNIST that are not in the package."""

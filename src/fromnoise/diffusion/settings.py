@@ -52,7 +52,7 @@ class SamplerSettings:
     """λ, for data of unit deviation, of the first and the last network call; the schedule's own where spacing is t."""
     start: Start = "mean"
     """Begin at noise as the text does, or where noisy data has its mean: at a·μ + b·ε, with each channel's mean μ."""
-    guidance: float = 1.75
+    guidance: float = 1.5
     """How much the class counts, where the network is told of it (classifier-free guidance; 1: as it was learnt)."""
     guidance_interval: tuple[float, float] = (-4.0, 2.0)
     """λ, for data of unit deviation, between which there is guidance, by a second network call at each level."""
