@@ -301,7 +301,7 @@ show(
 #
 # A sampler walks from noise to data along a list of levels and asks the network at each for
 # $(\hat x_0, \hat\varepsilon)$. It begins at noise whose mean is that of noisy data at the first level, $a\mu$ with
-# the mean $\mu$ of all pixels, which is nearly but not quite 0. The whole of `sample(model, m)`:
+# the mean $\mu$ of all pixels; $a$ is small there, but not 0. The whole of `sample(model, m)`:
 
 
 # %%

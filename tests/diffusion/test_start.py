@@ -42,7 +42,7 @@ def test_pure_noise_has_no_mean():
 @pytest.mark.parametrize("spacing", ["karras", "logsnr"])
 @pytest.mark.parametrize("name", ["dpm++", "ddim", "heun"])
 def test_what_is_drawn_keeps_the_datas_mean_only_from_the_right_start(name, spacing):
-    """Data of deviation 0.1 about (2, −0.5): a start at N(0, I) loses a tenth of its deviation and more."""
+    """Data of deviation 0.1 about (2, −0.5): from N(0, I) it ends off by a tenth of that and more."""
     mean = float64(MEAN).reshape(1, 2)
     denoise = ideal.of_mixture(torch.ones(1), mean, 0.01 * torch.eye(2, dtype=torch.float64)[None])
     offsets = {}

@@ -79,7 +79,8 @@ def start(
     """Where a sampler begins, at its first level λ: at `noise` itself, or at a·μ + b·`noise`, as `settings` say.
 
     Noisy data at level λ is a·x_0 + b·ε, so its mean is a·μ. Samplers that begin at N(0, I) lack it, and what they
-    draw keeps a little of that (Lin et al. 2023, section 3.1). `mean` is μ, one number a channel.
+    draw keeps a little of that (Lin et al. 2023). `mean` is μ, one number a channel, needed for the latter only.
+    Raises UserError for a start of another name.
     """
     if choose("start", settings.start, {"mean": True, "noise": False}):
         a, b = (level.expand(of(logsnr), noise) for of in (level.signal, level.noise_scale))
