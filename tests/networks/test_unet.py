@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fromnoise.networks.unet import UNet
-from fromnoise.training import plan
+from fromnoise.training import probe
 
 LEVELS = torch.tensor([-6.0, -1.0, 0.5, 4.0])
 
@@ -150,7 +150,7 @@ def test_the_gradient_is_bit_for_bit_the_same_each_time(randn, randomised):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(plan.compiler() is None, reason="needs a C++ compiler")
+@pytest.mark.skipif(probe.compiler() is None, reason="needs a C++ compiler")
 def test_a_compiled_networks_gradients_are_the_eager_ones():
     torch.manual_seed(0)
     network = UNet(1, (16, 32, 32), classes=10).to(memory_format=torch.channels_last)

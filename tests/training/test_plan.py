@@ -1,12 +1,14 @@
 import dataclasses
+import math
 
 import pytest
 import torch
 
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model, Shape
-from fromnoise.training import plan
-from fromnoise.training.plan import Candidate, best
+from fromnoise.training import plan, probe
+from fromnoise.training.plan import best
+from fromnoise.training.probe import Candidate, Compiled
 
 CPU = torch.device("cpu")
 
@@ -40,7 +42,7 @@ def test_bf16_is_refused_where_it_is_not_truly_faster():
 
 def test_measuring_leaves_the_network_as_it_was(tiny_model):
     before = [parameter.detach().clone() for parameter in tiny_model.network.parameters()]
-    found = plan.measure(tiny_model, CPU)
+    found = probe.measure(tiny_model, CPU)
     assert {(c.precision, c.channels_last) for c in found} == {
         ("fp32", False), ("fp32", True), ("bf16", False), ("bf16", True),
     }  # fmt: skip
@@ -53,7 +55,7 @@ def test_measuring_leaves_the_network_as_it_was(tiny_model):
 
 def test_dropout_does_not_spoil_the_comparison(images, config_of):
     config = config_of(network={"dropout": 0.3})
-    found = plan.measure(Model.build(config, Shape.of(images, config)), CPU)
+    found = probe.measure(Model.build(config, Shape.of(images, config)), CPU)
     assert all(candidate.agreement > 0.99 for candidate in found)
 
 
@@ -67,7 +69,7 @@ def model(images, config_of):
 
 
 def test_without_a_compiler_training_runs_eager_and_says_so(model, monkeypatch):
-    monkeypatch.setattr(plan, "compiler", lambda: None)
+    monkeypatch.setattr(probe, "compiler", lambda: None)
     made = plan.make(model(compile="auto", precision="fp32"), CPU, 10)
     assert not made.compiled
     assert "no C++ compiler" in made.reason
@@ -76,24 +78,99 @@ def test_without_a_compiler_training_runs_eager_and_says_so(model, monkeypatch):
 
 
 def test_a_short_training_is_not_compiled(model, monkeypatch):
-    monkeypatch.setattr(plan, "compiler", lambda: "g++")
+    monkeypatch.setattr(probe, "compiler", lambda: "g++")
     made = plan.make(model(compile="auto", precision="fp32"), CPU, 10)
     assert not made.compiled
     assert "too short" in made.reason
 
 
-@pytest.mark.parametrize(("rate", "compiled"), [(1e9, False), (1e15, True)])
-def test_a_long_training_is_compiled_where_eager_leaves_much_to_win(model, monkeypatch, rate, compiled):
-    monkeypatch.setattr(plan, "compiler", lambda: "g++")
-    monkeypatch.setattr(plan, "matrix_rate", lambda device, precision: rate)
-    made = plan.make(model(compile="auto", precision="fp32", steps=None, minutes=60.0), CPU, None)
+LONG = {"compile": "auto", "precision": "fp32", "steps": None, "minutes": 60.0}
+
+
+@pytest.fixture
+def promising(monkeypatch):
+    """A machine on which compiling may pay; `found` is what comes of trying it."""
+
+    def promise(found=None, rate=1e15):
+        monkeypatch.setattr(probe, "compiler", lambda: "g++")
+        monkeypatch.setattr(probe, "matrix_rate", lambda device, precision: rate)
+        if found:
+            monkeypatch.setattr(probe, "compiled", lambda *args: found)
+
+    return promise
+
+
+@pytest.mark.parametrize(("found", "compiled", "why"), [
+    (Compiled(2.0, 0.01, "last.bias"), True, "2.00× faster than eager, its gradients agree"),
+    (Compiled(1.01, 0.01, "last.bias"), False, "not faster here (1.01×)"),
+    (Compiled(2.0, 1.0, "first.weight"), False, "gradients are wrong here (by 100% in first.weight)"),
+    (Compiled(2.0, math.nan, "first.weight"), False, "gradients are wrong"),
+])  # fmt: skip
+def test_a_long_training_is_compiled_where_that_is_faster_and_right(model, promising, found, compiled, why):
+    promising(found)
+    made = plan.make(model(**LONG), CPU, None)
     assert made.compiled is compiled
+    assert why in made.reason
     assert made.channels_last or not compiled
     assert made.total_steps is None
 
 
+def test_compiling_is_not_tried_where_eager_leaves_little_to_win(model, promising, monkeypatch):
+    promising(rate=1e9)
+    monkeypatch.setattr(probe, "compiled", lambda *args: pytest.fail("compiled"))
+    made = plan.make(model(**LONG), CPU, None)
+    assert not made.compiled
+    assert "of the matrix product's rate already" in made.reason
+
+
+def test_compiled_as_asked_is_refused_only_where_it_is_wrong(model, promising):
+    promising(Compiled(0.5, 0.01, "last.bias"))
+    assert plan.make(model(compile="on", precision="fp32"), CPU, 7).compiled
+    promising(Compiled(2.0, 1.0, "first.weight"))
+    with pytest.raises(UserError, match=r"gradients are wrong here.*take --compile off"):
+        plan.make(model(compile="on", precision="fp32"), CPU, 7)
+
+
+def test_a_compiler_that_fails_leaves_an_eager_plan(model, promising, monkeypatch):
+    def failing(*args):
+        raise RuntimeError("no such instruction\nat line 7")
+
+    promising()
+    monkeypatch.setattr(probe, "compiled", failing)
+    made = plan.make(model(**LONG), CPU, None)
+    assert not made.compiled
+    assert made.reason.endswith("eager: compiling failed (no such instruction)")
+    with pytest.raises(RuntimeError, match="no such instruction"):
+        plan.make(model(compile="on", precision="fp32"), CPU, 7)
+
+
+class Lossy(torch.nn.Module):
+    """A network "compiled" by a compiler that loses the gradient of one layer, or of none."""
+
+    def __init__(self, network, lost):
+        super().__init__()
+        self._orig_mod, self.lost = network, lost
+
+    def forward(self, *args):
+        parameter = dict(self._orig_mod.named_parameters()).get(self.lost)
+        if parameter is not None:
+            parameter.requires_grad_(False)
+        return self._orig_mod(*args)
+
+
+@pytest.mark.parametrize("lost", [None, "down.0.0.conv1.weight"])
+def test_a_lost_gradient_is_found(tiny_model, monkeypatch, lost):
+    monkeypatch.setattr(torch, "compile", lambda network, dynamic: Lossy(network, lost))
+    found = probe.compiled(tiny_model, CPU, Candidate("fp32", False, 1.0, 1.0), 8)
+    if lost:
+        assert (found.difference, found.parameter) == (1.0, lost)
+    else:
+        assert found.difference < 1e-3
+    assert found.speedup > 0
+
+
 def test_what_is_asked_for_is_not_measured(model, monkeypatch):
-    monkeypatch.setattr(plan, "measure", lambda *args: pytest.fail("measured"))
+    monkeypatch.setattr(probe, "measure", lambda *args: pytest.fail("measured"))
     made = plan.make(model(compile="off", precision="bf16"), CPU, 7)
     assert (made.precision, made.compiled, made.total_steps) == ("bf16", False, 7)
 
@@ -104,18 +181,18 @@ def test_a_steps_operations_are_three_forward_passes(model):
     with torch.utils.flop_counter.FlopCounterMode(display=False) as counter:
         made.network(x, condition)
     # The first layer passes no gradient on: a little less than three times.
-    assert 2.5 < plan.step_flops(made, CPU) / counter.get_total_flops() <= 3.0
+    assert 2.5 < probe.step_flops(made, CPU) / counter.get_total_flops() <= 3.0
 
 
 def test_a_cpu_without_bf16_is_not_made_to_try_it(tiny_model, config_of, monkeypatch):
     tried = []
-    real = plan.measure
+    real = probe.measure
 
     def measured(model, device, precisions):
         tried.append(precisions)
         return real(model, device, precisions)
 
-    monkeypatch.setattr(plan, "measure", measured)
+    monkeypatch.setattr(probe, "measure", measured)
     monkeypatch.setattr(plan, "has_bf16", lambda device: False)
     model = dataclasses.replace(tiny_model, config=config_of(training={"precision": "auto"}))
     made = plan.make(model, CPU, 10)

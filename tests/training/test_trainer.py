@@ -164,18 +164,19 @@ def test_a_device_that_is_not_there_is_refused():
 
 
 def test_a_compiler_that_fails_leaves_an_eager_training(train, config_of, monkeypatch):
-    from fromnoise.training import plan
+    from fromnoise.training import plan, probe
 
-    def broken(network):
+    def broken(network, dynamic):
         def call(*args):
             raise RuntimeError("no such instruction")
 
         return call
 
     monkeypatch.setattr(torch, "compile", broken)
-    monkeypatch.setattr(plan, "compiler", lambda: "g++")
+    monkeypatch.setattr(probe, "compiler", lambda: "g++")
+    monkeypatch.setattr(probe, "compiled", lambda *args: probe.Compiled(2.0, 0.01, "last.bias"))
     monkeypatch.setattr(plan, "LONG", 0.0)
-    monkeypatch.setattr(plan, "matrix_rate", lambda device, precision: 1e18)
+    monkeypatch.setattr(probe, "matrix_rate", lambda device, precision: 1e18)
     said = []
     folder, outcome = train(config_of(training={"steps": 8, "compile": "auto"}), say=said.append)
     assert "compiling failed (no such instruction): going on eager" in said

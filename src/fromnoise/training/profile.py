@@ -13,6 +13,7 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
 from fromnoise.training import plan as plans
+from fromnoise.training import probe
 from fromnoise.training.plan import Plan
 from fromnoise.training.step import PHASES, Step
 
@@ -89,8 +90,8 @@ def profile(
         settings.batch,
         warm_up,
         seconds,
-        settings.batch * plans.step_flops(model, device),
-        plans.matrix_rate(device, plan.precision),
+        settings.batch * probe.step_flops(model, device),
+        probe.matrix_rate(device, plan.precision),
         [phases[name] for name in PHASES],
         sorted(operators, key=lambda operator: -operator.share)[:OPERATORS],
     )

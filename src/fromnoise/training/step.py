@@ -42,7 +42,7 @@ class Step:
         self.losses: Float[Tensor, "2 q"] = torch.zeros(2, QUARTILES, device=self.device)
         self._objective = model.objective()
         self._eager: Any = accelerator.prepare(network)
-        self._denoiser = model.denoiser(torch.compile(self._eager) if plan.compiled else self._eager)
+        self._denoiser = model.denoiser(torch.compile(self._eager, dynamic=False) if plan.compiled else self._eager)
         self._batches = Batches(model, images, accelerator.process_index, accelerator.num_processes)
 
     def go_eager(self) -> None:

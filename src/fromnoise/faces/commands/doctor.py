@@ -32,7 +32,7 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.faces import system
     from fromnoise.faces.console import results, say
     from fromnoise.generation.model import Model, Shape
-    from fromnoise.training import plan
+    from fromnoise.training import plan, probe
     from fromnoise.training.device import accelerator
 
     device = accelerator(arguments.device).device
@@ -41,7 +41,7 @@ def main(words: Sequence[str]) -> int:
     table.add_row("device", f"{device.type}: {about['hardware']}")
     if device.type == "cpu":
         table.add_row("bf16 units", about["matrix_units"])
-        table.add_row("compiler", plan.compiler() or "none found: training runs eager")
+        table.add_row("compiler", probe.compiler() or "none found: training runs eager")
     table.add_row("threads", str(about["threads"]))
     table.add_row("system", f"{about['system']}, Python {about['python']}")
     table.add_row("versions", ", ".join(f"{name} {number}" for name, number in about["versions"].items()))
@@ -54,7 +54,7 @@ def main(words: Sequence[str]) -> int:
     table.add_row("digit features", f"packaged, sha256 {features.sha256[:12]}…")
     say("measuring (a few seconds) ...")
     model = Model.build(PRESETS["fast"], Shape(1, 32, 32, 0.55, (0.1,) * 10))
-    candidates = plan.measure(model, device)
+    candidates = probe.measure(model, device)
     for candidate in candidates:
         table.add_row(
             f"training, {candidate}",
@@ -62,6 +62,6 @@ def main(words: Sequence[str]) -> int:
         )
     table.add_row("precision", plan.best(candidates)[1])
     for precision in ("fp32", "bf16"):
-        table.add_row(f"matrix product, {precision}", f"{plan.matrix_rate(device, precision) / 1e12:.2f} TFLOP/s")
+        table.add_row(f"matrix product, {precision}", f"{probe.matrix_rate(device, precision) / 1e12:.2f} TFLOP/s")
     results.print(table)
     return 0

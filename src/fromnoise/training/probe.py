@@ -1,0 +1,175 @@
+"""What a network's step costs on this machine, measured on copies of it and made-up data."""
+
+import copy
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from fromnoise import rng
+from fromnoise.diffusion.objective import stratified
+from fromnoise.generation.model import Model
+
+ROWS = 32  # images of a candidate's step
+SMALL = 1e-3  # of the largest gradient's norm: what is smaller is judged as if it were so large
+COMPILED = "_orig_mod."  # how the parameters' names of a compiled module begin
+
+Gradients = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to run the network, measured: seconds for each image's forward and backward pass."""
+
+    precision: str
+    channels_last: bool
+    seconds: float
+    agreement: float
+
+    def __str__(self) -> str:
+        return f"{self.precision} {'channels-last' if self.channels_last else 'NCHW'}"
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The compiled network against the eager one on the same images.
+
+    speedup     how much sooner it is done
+    difference  of a parameter's gradient, relative; the largest, which is that of `parameter`
+    """
+
+    speedup: float
+    difference: float
+    parameter: str
+
+
+def measure(
+    model: Model,
+    device: torch.device,
+    precisions: tuple[str, ...] = ("fp32", "bf16"),
+) -> list[Candidate]:
+    """Each precision in both memory formats, best of three steps each, with its gradient's cosine to float32's."""
+    run = _sample_step(model, device, ROWS)
+    found: list[Candidate] = []
+    truth: Gradients = {}
+    for precision in precisions:
+        for channels_last in (False, True):
+            network = _probe_copy(model.network, device, channels_last)
+            gradient = run(network, precision)
+            if not truth:
+                truth = gradient if precision == "fp32" else run(_probe_copy(model.network, device, False), "fp32")
+            agreement = _cosine(truth, gradient)
+            seconds = min(_timed(partial(run, network, precision), device) for _ in range(3))
+            found.append(Candidate(precision, channels_last, seconds / ROWS, agreement))
+    return found
+
+
+def compiled(model: Model, device: torch.device, eager: Candidate, rows: int) -> Compiled:
+    """Compile the network in the precision of `eager`, and compare the two by a step of so many images.
+
+    A compiler can be wrong without an error: with PyTorch 2.13 the gradient of `interpolate` is lost in bf16 on the
+    CPU, the loss falls all the same, and only the images are bad. Raises RuntimeError where compiling fails.
+    """
+    run = _sample_step(model, device, rows)
+    plain = _probe_copy(model.network, device, eager.channels_last)
+    fused: Any = torch.compile(_probe_copy(model.network, device, True), dynamic=False)
+    difference, parameter = _difference(run(plain, eager.precision), run(fused, eager.precision))
+    seconds = [
+        min(_timed(partial(run, network, eager.precision), device) for _ in range(3)) for network in (plain, fused)
+    ]
+    return Compiled(seconds[0] / seconds[1], difference, parameter)
+
+
+def compiler() -> str | None:
+    """The C++ compiler that torch.compile would use on the CPU, or None."""
+    from torch._inductor.cpp_builder import get_cpp_compiler
+
+    try:
+        return str(get_cpp_compiler())
+    except Exception:  # it raises one of its own classes, which changes names between versions
+        return None
+
+
+def matrix_rate(device: torch.device, precision: str, side: int = 1024) -> float:
+    """Floating-point operations a second of a square matrix product: what the device can do at best."""
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    matrix = torch.ones(side, side, dtype=dtype, device=device)
+    _timed(lambda: matrix @ matrix, device)
+    return 2 * side**3 / min(_timed(lambda: matrix @ matrix, device) for _ in range(5))
+
+
+def step_flops(model: Model, device: torch.device) -> float:
+    """Floating-point operations of one image's forward and backward pass (three times the forward's)."""
+    run = _sample_step(model, device, 1)
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:  # it knows attention in this form
+        run(_probe_copy(model.network, device, False), "fp32")
+    return float(counter.get_total_flops())
+
+
+def _sample_step(model: Model, device: torch.device, rows: int) -> Callable[[nn.Module, str], Gradients]:
+    """A forward and backward pass on made-up data: (network, precision) → the parameters' gradients."""
+    shape = (rows, *model.shape.image)
+    x0 = rng.normal(shape, 0, "probe", "x0").mul(model.shape.scale).to(device)
+    noise = rng.normal(shape, 0, "probe", "noise").to(device)
+    u = stratified(rows, 0.5)
+    label = torch.arange(rows, device=device) % model.shape.classes if model.shape.classes else None
+    goal = model.objective()
+
+    def run(network: nn.Module, precision: str) -> Gradients:
+        network.zero_grad()
+        with torch.autocast(device.type, torch.bfloat16, precision == "bf16"):
+            loss = goal.errors(model.denoiser(network), x0, noise, u, label).mean()
+        loss.backward()
+        return {
+            name.removeprefix(COMPILED): parameter.grad
+            for name, parameter in network.named_parameters()
+            if parameter.grad is not None
+        }
+
+    return run
+
+
+def _cosine(a: Gradients, b: Gradients) -> float:
+    first, second = (torch.cat([gradient.flatten() for gradient in each.values()]).double() for each in (a, b))
+    return float(nn.functional.cosine_similarity(first, second, dim=0))
+
+
+def _difference(truth: Gradients, gradients: Gradients) -> tuple[float, str]:
+    """The largest relative difference of a parameter's gradient, and that parameter; a missing gradient is 1 off."""
+    norms = {name: float(gradient.norm()) for name, gradient in truth.items()}
+    least = SMALL * max(norms.values())
+    apart = {
+        name: float((gradients[name] - gradient).norm()) / max(norms[name], least) if name in gradients else 1.0
+        for name, gradient in truth.items()
+    }
+    worst = max(apart, key=lambda name: math.inf if math.isnan(apart[name]) else apart[name])
+    return apart[worst], worst
+
+
+def _probe_copy(network: nn.Module, device: torch.device, channels_last: bool) -> nn.Module:
+    """A copy whose zero-initialised layers are not zero, so that all of the gradient is there to compare."""
+    clone = copy.deepcopy(network).to(device).train()
+    for module in clone.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0  # its masks would differ between what is compared
+    for k, parameter in enumerate(clone.parameters()):
+        if not parameter.detach().any():
+            parameter.data = rng.normal(tuple(parameter.shape), 0, "probe", k).mul(0.02).to(device)
+    return clone.to(memory_format=torch.channels_last) if channels_last else clone  # type: ignore[call-overload]
+
+
+def _timed(call: Callable[[], object], device: torch.device) -> float:
+    if device.type != "cpu":
+        torch.accelerator.synchronize()
+    start = time.perf_counter()
+    call()
+    if device.type != "cpu":
+        torch.accelerator.synchronize()
+    return time.perf_counter() - start
