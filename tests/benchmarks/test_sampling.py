@@ -1,0 +1,50 @@
+"""The quality-time curve of samplers: what a setting means, and that every setting is drawn and scored."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from benchmarks import sampling
+from benchmarks.sampling import Row, Settings
+from fromnoise.evaluation.features import features
+from fromnoise.evaluation.frechet import Moments, distance
+from fromnoise.generation.draw import Drawing, draw_all, network_calls, own_precision
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize(("spec", "weight", "interval"), [
+    ("1", 1.0, (-math.inf, math.inf)),
+    ("1.5:-4:2", 1.5, (-4.0, 2.0)),
+])  # fmt: skip
+def test_guidance_is_a_weight_and_where_it_holds(tiny_model, spec, weight, interval):
+    how = sampling.guided(tiny_model.config.sampling, spec)
+    assert (how.guidance, how.guidance_interval) == (weight, interval)
+
+
+def test_every_setting_is_drawn_from_the_same_noise_and_scored(tiny_model, tmp_path):
+    extract = features("digits", CPU)
+    real = Moments.of(extract(torch.randint(0, 256, (40, 1, 16, 16), dtype=torch.uint8)))
+    settings = Settings(tmp_path, tmp_path, 20, ("ddim", "heun"), ("logsnr",), ("1",), (2, 3))
+    rows = sampling.measure(settings, tiny_model, CPU, extract, real)
+    assert [(row.sampler, row.steps) for row in rows] == [("ddim", 2), ("heun", 2), ("ddim", 3), ("heun", 3)]
+    how = dataclasses.replace(
+        sampling.guided(tiny_model.config.sampling, "1"), sampler="ddim", spacing="logsnr", sampling_steps=3, eta=0.0
+    )
+    images = draw_all(tiny_model, Drawing(20, precision=own_precision(tiny_model, CPU), sampler=how), CPU)
+    assert rows[2].fid == pytest.approx(distance(Moments.of(extract(images)), real))
+    assert rows[2].calls == network_calls(tiny_model, how) == 3
+    assert all(row.seconds > 0 for row in rows)
+
+
+def test_the_table_has_a_row_for_a_sampler_and_the_best_of_each_column_in_bold():
+    rows = [Row("ddim", "logsnr", "1", 6, 6, 2.0, 1.0), Row("ddim", "logsnr", "1", 8, 8, 0.5, 1.0)]
+    rows += [Row("heun", "logsnr", "1", 6, 11, 1.0, 1.0), Row("heun", "logsnr", "1", 8, 15, 0.75, 1.0)]
+    lines = sampling.table(rows).splitlines()
+    assert lines[0] == "| sampler | spacing | guidance | 6 steps | 8 steps |"
+    assert lines[2:] == [
+        "| ddim | logsnr | 1 | 2.000 (6) | **0.500** (8) |",
+        "| heun | logsnr | 1 | **1.000** (11) | 0.750 (15) |",
+    ]
