@@ -136,9 +136,9 @@ def recipe(flags: Sequence[str]) -> str:
 def _words(flags: Sequence[str], steps: int, seed: int) -> list[str]:
     import torch
 
-    from fromnoise.generation.draw import has_bf16
+    from fromnoise.generation.precision import precisions
 
-    precision = "bf16" if has_bf16(torch.device("cpu")) else "fp32"  # not measured beside another training
+    precision = precisions(torch.device("cpu"))[-1]  # not measured beside another training
     common = ["--data", "digits", "--compile", "off", "--device", "cpu", "--precision", precision]
     return [*common, "--steps", str(steps), "--seed", str(seed), *flags]
 

@@ -29,8 +29,9 @@ from fromnoise.config import PRESETS, with_budget
 from fromnoise.data import digits
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.resize import resized
-from fromnoise.generation.draw import Drawing, draw_all, has_bf16, network_calls, own_precision
+from fromnoise.generation.draw import Drawing, draw_all, network_calls, own_precision
 from fromnoise.generation.model import Model, Shape
+from fromnoise.generation.precision import HALVES, precisions
 from fromnoise.training import plan as plans
 from fromnoise.training import probe
 from fromnoise.training.device import accelerator
@@ -143,9 +144,8 @@ def peer(job: Job, images: Tensor) -> dict[str, Any]:
 def limits() -> dict[str, Any]:
     """TFLOP/s of bare operations by precision: a matrix product, and a 3×3 convolution of our middle level."""
     found = {}
-    for name, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
-        if name == "bf16" and not has_bf16(CPU):
-            continue
+    for name in precisions(CPU):
+        dtype = HALVES.get(name, torch.float32)
         x = torch.randn(BATCH, 128, 8, 8, dtype=dtype).contiguous(memory_format=torch.channels_last).requires_grad_()
         kernel = torch.randn(128, 128, 3, 3, dtype=dtype).contiguous(memory_format=torch.channels_last)
         weight = kernel.requires_grad_()

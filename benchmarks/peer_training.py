@@ -17,7 +17,7 @@ from benchmarks.peers import PEERS, Peer
 from fromnoise.data import arrays, digits
 from fromnoise.data.resize import resized
 from fromnoise.faces.console import Bar
-from fromnoise.generation.draw import has_bf16
+from fromnoise.generation.precision import precisions
 
 MEASURED = 5  # steps that the speed is measured by, to know how many there will be
 
@@ -49,7 +49,7 @@ def main(settings: Settings) -> None:
     longest = max(settings.minutes) * 60
 
     def build(steps: int) -> Peer:
-        precision = "bf16" if has_bf16(torch.device("cpu")) else "fp32"  # the faster of both, as in speed.json
+        precision = precisions(torch.device("cpu"))[-1]  # the faster of both, as in speed.json
         return PEERS[settings.peer](images, precision, total_steps=steps, seed=settings.seed)
 
     peer = build(MEASURED)

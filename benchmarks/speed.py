@@ -26,7 +26,7 @@ from benchmarks.results import Row
 from fromnoise.faces import system
 from fromnoise.faces.figures import style
 from fromnoise.files import check_writable, write_json
-from fromnoise.generation.draw import has_bf16
+from fromnoise.generation.precision import precisions
 
 HERE = Path(__file__).parent
 LAST = 20.0  # seconds kept for the limits' second time
@@ -155,7 +155,7 @@ def main(settings: Settings) -> None:
     bounds = run(Job(LIMITS), 60)
     if "failure" in bounds:
         raise SystemExit(f"the limits could not be measured: {bounds}")
-    found = [(job, measured(job, LAST)) for job in jobs(settings, has_bf16(CPU))]
+    found = [(job, measured(job, LAST)) for job in jobs(settings, "bf16" in precisions(CPU))]
     again = run(Job(LIMITS), 60)
     limits = bounds if "failure" in again else better(bounds, again)
     pairs = [rows(job, each) for job, each in found]

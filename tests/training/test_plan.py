@@ -34,6 +34,16 @@ def test_bf16_is_refused_where_it_does_not_agree():
     assert "does not agree" in why
 
 
+def test_fp16_is_chosen_like_bf16():
+    chosen, why = best([dataclasses.replace(c, precision=c.precision.replace("bf16", "fp16")) for c in candidates()])
+    assert (chosen.precision, chosen.channels_last) == ("fp16", True)
+    assert why.startswith("fp16 channels-last: 2.0×")
+
+
+def test_a_gradient_that_is_not_a_number_does_not_agree():
+    assert best(candidates(agreement=math.nan))[0].precision == "fp32"
+
+
 def test_bf16_is_refused_where_it_is_not_truly_faster():
     chosen, why = best(candidates(bf16=0.95))
     assert chosen.precision == "fp32"
@@ -42,7 +52,7 @@ def test_bf16_is_refused_where_it_is_not_truly_faster():
 
 def test_measuring_leaves_the_network_as_it_was(tiny_model):
     before = [parameter.detach().clone() for parameter in tiny_model.network.parameters()]
-    found = probe.measure(tiny_model, CPU)
+    found = probe.measure(tiny_model, CPU, ("fp32", "bf16"))
     assert {(c.precision, c.channels_last) for c in found} == {
         ("fp32", False), ("fp32", True), ("bf16", False), ("bf16", True),
     }  # fmt: skip
@@ -55,7 +65,7 @@ def test_measuring_leaves_the_network_as_it_was(tiny_model):
 
 def test_dropout_does_not_spoil_the_comparison(images, config_of):
     config = config_of(network={"dropout": 0.3})
-    found = probe.measure(Model.build(config, Shape.of(images, config)), CPU)
+    found = probe.measure(Model.build(config, Shape.of(images, config)), CPU, ("fp32", "bf16", "fp16"))
     assert all(candidate.agreement > 0.99 for candidate in found)
 
 
@@ -193,7 +203,7 @@ def test_a_cpu_without_bf16_is_not_made_to_try_it(tiny_model, config_of, monkeyp
         return real(model, device, precisions)
 
     monkeypatch.setattr(probe, "measure", measured)
-    monkeypatch.setattr(plan, "has_bf16", lambda device: False)
+    monkeypatch.setattr(plan, "precisions", lambda device: ("fp32",))
     model = dataclasses.replace(tiny_model, config=config_of(training={"precision": "auto"}))
     made = plan.make(model, CPU, 10)
     assert tried == [("fp32",)]

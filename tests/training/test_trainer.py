@@ -156,6 +156,16 @@ def test_every_kind_of_objective_learns(train, config_of, diffusion):
     assert records[-1]["loss"] < records[0]["loss"]
 
 
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_sixteen_bits_learn_what_float32_does(train, config_of, precision):
+    plain, _ = train(config_of(training={"steps": 40, "log_every": 10}))
+    half, outcome = train(config_of(training={"steps": 40, "log_every": 10, "precision": precision}), precision)
+    assert outcome.model.precision == precision
+    for mine, theirs in zip(half.log.records(), plain.log.records(), strict=True):
+        assert mine["loss"] == pytest.approx(theirs["loss"], rel=0.03)
+        assert mine["gradient_norm"] == pytest.approx(theirs["gradient_norm"], rel=0.3)  # fp16's scale is undone
+
+
 def test_a_device_that_is_not_there_is_refused():
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")

@@ -1,7 +1,7 @@
 """Drawing any number of images: image k of seed s is the same however many are drawn with it.
 
 Every image has noise of its own, keyed by (seed, k), and goes through the network in a micro-batch of fixed size.
-In bf16 the last micro-batch is filled up, since kernels round differently for another batch size; float32's
+In sixteen bits the last micro-batch is filled up, since kernels round differently for another batch size; float32's
 differences do not reach the eighth bit.
 """
 
@@ -23,6 +23,7 @@ from fromnoise.diffusion.samplers import Callback, levels_for, sampler, start
 from fromnoise.diffusion.settings import SamplerSettings
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
+from fromnoise.generation.precision import autocast, precisions
 
 MICRO_BATCH = 64
 GOLDEN = (5**0.5 - 1) / 2
@@ -36,7 +37,7 @@ class Drawing:
 
     label      a class for all; without it each image's class follows the training data's shares
     guidance   how much a class counts (`guided`); 1 is the model as trained, None what the sampler's settings say
-    precision  fp32, or bf16 by autocast
+    precision  fp32, or bf16 or fp16 by autocast
     """
 
     n: int
@@ -122,10 +123,7 @@ def draw(
                 if progress:
                     progress(done, total)
 
-            with (
-                torch.inference_mode(),
-                torch.autocast(device.type, torch.bfloat16, drawing.precision == "bf16"),
-            ):
+            with torch.inference_mode(), autocast(device, drawing.precision):
                 x = run(
                     _bound(model, denoiser, label, settings),
                     start(settings, levels[0], noise, model.shape.mean).to(device),
@@ -153,12 +151,7 @@ def draw_all(
 def own_precision(model: Model, device: torch.device) -> str:
     """The precision a model was trained in where the device computes in it, else fp32: no measurement, so that the
     same machine always draws the same images."""
-    return model.precision if model.precision != "bf16" or has_bf16(device) else "fp32"
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Whether the device computes in bf16 itself; a CPU without such units emulates it, a hundred times slower."""
-    return device.type != "cpu" or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    return model.precision if model.precision in precisions(device) else "fp32"
 
 
 def network_calls(model: Model, settings: SamplerSettings) -> int:

@@ -1,9 +1,9 @@
 """How a training will run on this machine: precision, memory format, compiling, and for how many steps.
 
-The first three are measured, not asked for: each candidate does a few steps on a copy of the network. bf16 is taken
-where it is truly faster and its gradient agrees with float32's; compiling where it may pay, and then is faster and
-its gradients are eager's. Once the number of steps is fixed the plan is saved with every checkpoint, and a resumed
-training follows it to the bit.
+The first three are measured, not asked for: each candidate does a few steps on a copy of the network. Sixteen bits
+(bf16; fp16 on GPUs without it) are taken where they are truly faster and their gradient agrees with float32's;
+compiling where it may pay, and then is faster and its gradients are eager's. Once the number of steps is fixed the plan
+is saved with every checkpoint, and a resumed training follows it to the bit.
 """
 
 import dataclasses
@@ -15,13 +15,13 @@ from typing import Any
 import torch
 
 from fromnoise.errors import UserError
-from fromnoise.generation.draw import has_bf16
 from fromnoise.generation.model import Model
+from fromnoise.generation.precision import precisions
 from fromnoise.training import probe
 from fromnoise.training.probe import Candidate
 from fromnoise.training.settings import Phase
 
-FASTER = 1.15  # bf16 must win by this factor
+FASTER = 1.15  # sixteen bits must win by this factor
 AGREES = 0.99  # least cosine between the two gradients
 COMPILE_SECONDS = 60.0  # what compiling takes at most, in our measurements
 LONG = 4 * COMPILE_SECONDS  # a shorter training is not compiled
@@ -76,34 +76,32 @@ def steps_of(phase: Phase, images: int, batch: int) -> int | None:
 
 
 def best(candidates: list[Candidate]) -> tuple[Candidate, str]:
-    """The fastest float32 candidate, or the fastest bf16 one where it wins clearly and agrees; and why, in words."""
-    fastest = {
-        precision: min((c for c in candidates if c.precision == precision), key=lambda c: c.seconds)
-        for precision in {c.precision for c in candidates}
-    }
+    """The fastest float32 candidate, or the fastest other one where it wins clearly and agrees; and why, in words."""
+    fastest = [
+        min((c for c in candidates if c.precision == precision), key=lambda c: c.seconds)
+        for precision in sorted({c.precision for c in candidates}, key=lambda precision: precision != "fp32")
+    ]
     if len(fastest) == 1:
-        only = next(iter(fastest.values()))
-        return only, str(only)
-    fp32, bf16 = fastest["fp32"], fastest["bf16"]
-    ratio = fp32.seconds / bf16.seconds
-    if bf16.agreement < AGREES:
-        return fp32, f"{fp32}: bf16 does not agree with float32 here (cosine {bf16.agreement:.3f})"
+        return fastest[0], str(fastest[0])
+    fp32, half = fastest
+    ratio = fp32.seconds / half.seconds
+    if not half.agreement >= AGREES:
+        return fp32, f"{fp32}: {half.precision} does not agree with float32 here (cosine {half.agreement:.3f})"
     if ratio < FASTER:
-        return fp32, f"{fp32}: bf16 is not faster here ({ratio:.2f}×)"
-    return bf16, f"{bf16}: {ratio:.1f}× faster than float32, gradients agree (cosine {bf16.agreement:.4f})"
+        return fp32, f"{fp32}: {half.precision} is not faster here ({ratio:.2f}×)"
+    return half, f"{half}: {ratio:.1f}× faster than float32, gradients agree (cosine {half.agreement:.4f})"
 
 
 def make(model: Model, device: torch.device, steps: int | None) -> Plan:
     """The plan for training `model`; `steps` is None for a budget in minutes."""
     settings = model.config.training
-    known = ("fp32", "bf16") if has_bf16(device) else ("fp32",)
-    precisions = known if settings.precision == "auto" else (settings.precision,)
+    known = precisions(device) if settings.precision == "auto" else (settings.precision,)
     if settings.precision == "auto" or settings.compile == "auto":
-        chosen, reason = best(probe.measure(model, device, precisions))
+        chosen, reason = best(probe.measure(model, device, known))
     else:
         chosen = Candidate(settings.precision, False, float("nan"), 1.0)
         reason = str(chosen)
-    if len(precisions) == 1:
+    if len(known) == 1:
         reason += " as asked" if settings.precision != "auto" else ": this CPU does not compute in bf16"
     compiled, why = _compiling(model, device, chosen, steps)
     channels_last = chosen.channels_last or compiled  # the compiler fuses what makes channels-last slow

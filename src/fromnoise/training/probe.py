@@ -16,6 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from fromnoise import rng
 from fromnoise.diffusion.objective import stratified
 from fromnoise.generation.model import Model
+from fromnoise.generation.precision import HALVES, autocast
+from fromnoise.training import scaling
 
 ROWS = 32  # images of a candidate's step
 SMALL = 1e-3  # of the largest gradient's norm: what is smaller is judged as if it were so large
@@ -53,7 +55,7 @@ class Compiled:
 def measure(
     model: Model,
     device: torch.device,
-    precisions: tuple[str, ...] = ("fp32", "bf16"),
+    precisions: tuple[str, ...],
 ) -> list[Candidate]:
     """Each precision in both memory formats, best of three steps each, with its gradient's cosine to float32's."""
     run = _sample_step(model, device, ROWS)
@@ -99,7 +101,7 @@ def compiler() -> str | None:
 
 def matrix_rate(device: torch.device, precision: str, side: int = 1024) -> float:
     """Floating-point operations a second of a square matrix product: what the device can do at best."""
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    dtype = HALVES.get(precision, torch.float32)
     matrix = torch.ones(side, side, dtype=dtype, device=device)
     _timed(lambda: matrix @ matrix, device)
     return 2 * side**3 / min(_timed(lambda: matrix @ matrix, device) for _ in range(5))
@@ -124,9 +126,10 @@ def _sample_step(model: Model, device: torch.device, rows: int) -> Callable[[nn.
 
     def run(network: nn.Module, precision: str) -> Gradients:
         network.zero_grad()
-        with torch.autocast(device.type, torch.bfloat16, precision == "bf16"):
+        with autocast(device, precision):
             loss = goal.errors(model.denoiser(network), x0, noise, u, label).mean()
-        loss.backward()
+        (loss * scaling.factor(precision)).backward()
+        scaling.undo(network.parameters(), precision)
         return {
             name.removeprefix(COMPILED): parameter.grad
             for name, parameter in network.named_parameters()

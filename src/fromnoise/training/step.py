@@ -11,6 +11,8 @@ from torch.profiler import record_function
 from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
 from fromnoise.generation.model import Model
+from fromnoise.generation.precision import autocast
+from fromnoise.training import scaling
 from fromnoise.training.batches import Batches
 from fromnoise.training.ema import MovingAverage
 from fromnoise.training.optimizers import Optimizers, rate
@@ -57,12 +59,13 @@ class Step:
             torch.manual_seed(rng.integer(self.model.config.seed, "dropout", k, self._batches.rank))
         with record_function("forward"):
             self.optimizers.zero_grad()
-            with torch.autocast(self.device.type, torch.bfloat16, plan.precision == "bf16"):
+            with autocast(self.device, plan.precision):
                 errors = self._objective.errors(
                     self._denoiser, batch.x0, batch.noise, batch.u, batch.label, batch.change
                 )
         with record_function("backward"):
-            self.accelerator.backward(errors.mean())
+            self.accelerator.backward(errors.mean() * scaling.factor(plan.precision))
+            scaling.undo(self.network.parameters(), plan.precision)
         norm = None
         with record_function("optimizer"):
             if self.settings.clip is not None:

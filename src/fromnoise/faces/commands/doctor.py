@@ -32,6 +32,7 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.faces import system
     from fromnoise.faces.console import results, say
     from fromnoise.generation.model import Model, Shape
+    from fromnoise.generation.precision import precisions
     from fromnoise.training import plan, probe
     from fromnoise.training.device import accelerator
 
@@ -54,14 +55,14 @@ def main(words: Sequence[str]) -> int:
     table.add_row("digit features", f"packaged, sha256 {features.sha256[:12]}…")
     say("measuring (a few seconds) ...")
     model = Model.build(PRESETS["fast"], Shape(1, 32, 32, 0.55, (0.1,) * 10))
-    candidates = probe.measure(model, device)
+    candidates = probe.measure(model, device, precisions(device))
     for candidate in candidates:
         table.add_row(
             f"training, {candidate}",
             f"{1 / candidate.seconds:.0f} images/s, gradient's cosine to float32 {candidate.agreement:.4f}",
         )
     table.add_row("precision", plan.best(candidates)[1])
-    for precision in ("fp32", "bf16"):
+    for precision in precisions(device):
         table.add_row(f"matrix product, {precision}", f"{probe.matrix_rate(device, precision) / 1e12:.2f} TFLOP/s")
     results.print(table)
     return 0

@@ -66,7 +66,7 @@ class SampleArguments:
     """Replace images that lie closer to the run's training images, in pixels, than 99 in 100 real images that it
     never saw. Replacements are numbered on from the last image: they change with --n, and going on with --first
     may draw them again. RUN must be a run folder."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """auto: what the model was trained in, where this machine has it; images differ a little between precisions."""
     device: Device = "auto"
     """Where to compute."""

@@ -1,0 +1,29 @@
+"""Losses are scaled for fp16's small range, where gradients of few hundred-thousandths would be rounded to zero.
+
+The factor is fixed, so that a resumed training needs no state of it, and no step waits for the device (GradScaler
+asks it at every step whether something has overflowed).
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+FACTOR = 2.0**12  # output gradients are about 1e-8 to 1e-5 at 64 images; a parameter's overflows from 16 on
+
+
+def factor(precision: str) -> float:
+    """What the loss is multiplied with before the backward pass."""
+    return FACTOR if precision == "fp16" else 1.0
+
+
+@torch.no_grad()
+def undo(parameters: Iterable[nn.Parameter], precision: str) -> None:
+    """Scale the gradients back; all are zero where one has overflowed, so that such a step changes next to nothing."""
+    if factor(precision) == 1.0:
+        return
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+    torch._foreach_div_(gradients, factor(precision))
+    overflowed = ~nn.utils.get_total_norm(gradients).isfinite()
+    for gradient in gradients:
+        gradient.masked_fill_(overflowed, 0.0)

@@ -1,0 +1,56 @@
+import pytest
+import torch
+
+from fromnoise.training import scaling
+
+
+@pytest.fixture
+def parameters():
+    found = [
+        torch.nn.Parameter(torch.zeros(3)),
+        torch.nn.Parameter(torch.zeros(2, 2)),
+        torch.nn.Parameter(torch.ones(1)),
+    ]
+    found[0].grad = torch.tensor([1.0, -2.0, 3.0]) * scaling.FACTOR
+    found[1].grad = torch.eye(2) * scaling.FACTOR
+    return found  # the last has no gradient
+
+
+def test_gradients_come_back_from_their_scale(parameters):
+    scaling.undo(parameters, "fp16")
+    assert torch.equal(parameters[0].grad, torch.tensor([1.0, -2.0, 3.0]))
+    assert torch.equal(parameters[1].grad, torch.eye(2))
+    assert parameters[2].grad is None
+
+
+@pytest.mark.parametrize("value", [torch.inf, -torch.inf, torch.nan])
+def test_all_are_zero_where_one_has_overflowed(parameters, value):
+    parameters[0].grad[1] = value
+    scaling.undo(parameters, "fp16")
+    assert not parameters[0].grad.any()
+    assert not parameters[1].grad.any()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_other_formats_are_not_scaled(parameters, precision):
+    before = parameters[0].grad.clone()
+    scaling.undo(parameters, precision)
+    assert scaling.factor(precision) == 1.0
+    assert torch.equal(parameters[0].grad, before)
+
+
+def test_a_small_gradient_survives_fp16_by_its_scale():
+    weight = torch.nn.Parameter(torch.ones(4, 4))
+    x = torch.full((1, 4), 2e-4)
+
+    def gradient(factor):
+        weight.grad = None
+        with torch.autocast("cpu", torch.float16):
+            loss = torch.nn.functional.linear(x, weight).float().mean() * 1e-4
+        (loss * factor).backward()
+        return weight.grad
+
+    assert not gradient(1.0).any()
+    gradient(scaling.factor("fp16"))
+    scaling.undo([weight], "fp16")
+    assert weight.grad == pytest.approx(torch.full((4, 4), 5e-9), rel=0.05)
