@@ -50,6 +50,12 @@ def test_bf16_is_refused_where_it_is_not_truly_faster():
     assert "not faster" in why
 
 
+@pytest.mark.parametrize(("device", "mode"), [("cpu", None), ("cuda", "reduce-overhead")])
+def test_a_gpu_is_given_cuda_graphs(tiny_model, monkeypatch, device, mode):
+    monkeypatch.setattr(torch, "compile", lambda network, **how: how)
+    assert probe.fuse(tiny_model.network, torch.device(device)) == {"dynamic": False, "mode": mode}
+
+
 def test_measuring_leaves_the_network_as_it_was(tiny_model):
     before = [parameter.detach().clone() for parameter in tiny_model.network.parameters()]
     found = probe.measure(tiny_model, CPU, ("fp32", "bf16"))
@@ -170,7 +176,7 @@ class Lossy(torch.nn.Module):
 
 @pytest.mark.parametrize("lost", [None, "down.0.0.conv1.weight"])
 def test_a_lost_gradient_is_found(tiny_model, monkeypatch, lost):
-    monkeypatch.setattr(torch, "compile", lambda network, dynamic: Lossy(network, lost))
+    monkeypatch.setattr(torch, "compile", lambda network, **how: Lossy(network, lost))
     found = probe.compiled(tiny_model, CPU, Candidate("fp32", False, 1.0, 1.0), 8)
     if lost:
         assert (found.difference, found.parameter) == (1.0, lost)

@@ -176,7 +176,7 @@ def test_a_device_that_is_not_there_is_refused():
 def test_a_compiler_that_fails_leaves_an_eager_training(train, config_of, monkeypatch):
     from fromnoise.training import plan, probe
 
-    def broken(network, dynamic):
+    def broken(network, **how):
         def call(*args):
             raise RuntimeError("no such instruction")
 

@@ -17,6 +17,7 @@ from fromnoise.training.batches import Batches
 from fromnoise.training.ema import MovingAverage
 from fromnoise.training.optimizers import Optimizers, rate
 from fromnoise.training.plan import Plan
+from fromnoise.training.probe import fuse
 
 QUARTILES = 4
 WEIGHTS = "weights."  # how the weights' names begin among those of the state
@@ -44,7 +45,7 @@ class Step:
         self.losses: Float[Tensor, "2 q"] = torch.zeros(2, QUARTILES, device=self.device)
         self._objective = model.objective()
         self._eager: Any = accelerator.prepare(network)
-        self._denoiser = model.denoiser(torch.compile(self._eager, dynamic=False) if plan.compiled else self._eager)
+        self._denoiser = model.denoiser(fuse(self._eager, self.device) if plan.compiled else self._eager)
         self._batches = Batches(model, images, accelerator.process_index, accelerator.num_processes)
 
     def go_eager(self) -> None:
