@@ -15,6 +15,12 @@ def test_a_cpu_has_bf16_or_nothing(monkeypatch, units, known):
     assert precision.precisions(CPU) == known
 
 
+def test_a_cpu_whose_pytorch_has_no_onednn_has_no_bf16(monkeypatch):
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    monkeypatch.delattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", raising=False)
+    assert precision.precisions(CPU) == ("fp32",)
+
+
 @pytest.mark.parametrize(("ampere", "known"), [(True, ("fp32", "bf16")), (False, ("fp32", "fp16"))])
 def test_a_gpu_without_bf16_takes_fp16(monkeypatch, ampere, known):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: ampere)

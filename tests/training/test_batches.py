@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from fromnoise.errors import UserError
 from fromnoise.generation.model import Model, Shape
 from fromnoise.training.batches import Batches
 
@@ -43,7 +44,7 @@ def test_processes_share_one_batch_without_overlap(batches):
         assert torch.equal(half.x0, whole.x0[rank::2])
         assert torch.equal(half.u, whole.u[rank::2])
     assert not torch.equal(halves[0].noise, halves[1].noise)
-    with pytest.raises(ValueError, match="shared"):
+    with pytest.raises(UserError, match="shared"):
         batches(batch=3, world=2)
 
 

@@ -23,37 +23,50 @@ def candidates(fp32=1.0, bf16=0.5, agreement=0.9999):
 
 
 def test_bf16_is_taken_where_it_is_faster_and_agrees():
-    chosen, why = best(candidates())
+    chosen, why = best(candidates(), CPU)
     assert (chosen.precision, chosen.channels_last) == ("bf16", True)
     assert "2.0×" in why
 
 
 def test_bf16_is_refused_where_it_does_not_agree():
-    chosen, why = best(candidates(agreement=0.9))
+    chosen, why = best(candidates(agreement=0.9), CPU)
     assert (chosen.precision, chosen.channels_last) == ("fp32", False)
     assert "does not agree" in why
 
 
 def test_fp16_is_chosen_like_bf16():
-    chosen, why = best([dataclasses.replace(c, precision=c.precision.replace("bf16", "fp16")) for c in candidates()])
+    found = [dataclasses.replace(c, precision=c.precision.replace("bf16", "fp16")) for c in candidates()]
+    chosen, why = best(found, CPU)
     assert (chosen.precision, chosen.channels_last) == ("fp16", True)
     assert why.startswith("fp16 channels-last: 2.0×")
 
 
+def test_on_a_gpu_agreeing_is_enough():
+    assert best(candidates(bf16=1.2), torch.device("cuda"))[0].precision == "bf16"
+    assert best(candidates(bf16=1.2, agreement=0.9), torch.device("cuda"))[0].precision == "fp32"
+
+
+def test_a_memory_format_that_does_not_agree_is_left():
+    wrong = [dataclasses.replace(candidates()[1], seconds=0.01, agreement=0.5), candidates()[0]]
+    assert best(wrong, CPU)[0] == candidates()[0]
+
+
 def test_a_gradient_that_is_not_a_number_does_not_agree():
-    assert best(candidates(agreement=math.nan))[0].precision == "fp32"
+    assert best(candidates(agreement=math.nan), CPU)[0].precision == "fp32"
 
 
 def test_bf16_is_refused_where_it_is_not_truly_faster():
-    chosen, why = best(candidates(bf16=0.95))
+    chosen, why = best(candidates(bf16=0.95), CPU)
     assert chosen.precision == "fp32"
     assert "not faster" in why
 
 
-@pytest.mark.parametrize(("device", "mode"), [("cpu", None), ("cuda", "reduce-overhead")])
-def test_a_gpu_is_given_cuda_graphs(tiny_model, monkeypatch, device, mode):
+@pytest.mark.parametrize(("device", "processes", "mode"), [
+    ("cpu", 1, None), ("cuda", 1, "reduce-overhead"), ("cuda", 2, None),
+])  # fmt: skip
+def test_a_single_gpu_is_given_cuda_graphs(tiny_model, monkeypatch, device, processes, mode):
     monkeypatch.setattr(torch, "compile", lambda network, **how: how)
-    assert probe.fuse(tiny_model.network, torch.device(device)) == {"dynamic": False, "mode": mode}
+    assert probe.fuse(tiny_model.network, torch.device(device), processes) == {"dynamic": False, "mode": mode}
 
 
 def test_measuring_leaves_the_network_as_it_was(tiny_model):
@@ -137,6 +150,14 @@ def test_compiling_is_not_tried_where_eager_leaves_little_to_win(model, promisin
     made = plan.make(model(**LONG), CPU, None)
     assert not made.compiled
     assert "of the matrix product's rate already" in made.reason
+
+
+def test_each_process_compiles_for_its_share_of_the_batch(model, promising, monkeypatch):
+    promising()
+    rows = []
+    monkeypatch.setattr(probe, "compiled", lambda *args: rows.append(args[-1]) or Compiled(2.0, 0.01, "last.bias"))
+    plan.make(model(**LONG, batch=16), CPU, None, processes=4)
+    assert rows == [4]
 
 
 def test_compiled_as_asked_is_refused_only_where_it_is_wrong(model, promising):

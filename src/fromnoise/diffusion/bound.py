@@ -68,7 +68,7 @@ class Bound:
     def prior(self, x0: Float[Tensor, "n *d"]) -> Float64[Tensor, " n"]:
         """D(q(x_T|x_0) ‖ N(0, I))."""
         a2, b2 = torch.sigmoid(self.levels[-1]), torch.sigmoid(-self.levels[-1])
-        squares = x0.double().flatten(1).cpu().square().sum(dim=1)
+        squares = x0.cpu().double().flatten(1).square().sum(dim=1)
         return (a2 * squares + x0[0].numel() * (b2 - 1 - torch.log(b2))) / 2
 
     def step(
@@ -95,10 +95,10 @@ class Bound:
     ) -> Float64[Tensor, " n"]:
         """−log p(x_0|x_1): a normal of mean x̂_0 and variance 1 − α_1, discretised on 8-bit values or not."""
         first = self.levels[:1]
-        mean = denoise(forward.jump(x0, noise, first), first)[0].double()
+        mean = denoise(forward.jump(x0, noise, first), first)[0].cpu().double()
         sigma = level.noise_scale(first).item()
         log_prob = log_pixel if self.eight_bit else log_density
-        return -log_prob(x0.double(), mean, sigma).flatten(1).sum(dim=1).cpu()
+        return -log_prob(x0.cpu().double(), mean, sigma).flatten(1).sum(dim=1)
 
     def estimate(
         self, denoise: Denoise, x0: Float[Tensor, "n *d"], noise: Noise, u: Float64[Tensor, "n k"] | None = None
@@ -144,7 +144,7 @@ def log_pixel(x: Float64[Tensor, "*n"], mean: Float64[Tensor, "*n"], sigma: floa
 
 
 def _squares(error: Float[Tensor, "n *d"]) -> Float64[Tensor, " n"]:
-    return error.double().flatten(1).square().sum(dim=1).cpu()
+    return error.cpu().double().flatten(1).square().sum(dim=1)
 
 
 def _variance_of_sum(terms: Float64[Tensor, "n k"]) -> Float64[Tensor, " n"]:

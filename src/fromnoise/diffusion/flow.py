@@ -62,7 +62,7 @@ class Flow:
 
         z, volume = self._walk(moving, x, self.clearest, self.noisiest)
         assert volume is not None
-        return log_density(z.double(), torch.zeros((), dtype=torch.float64), 1.0).flatten(1).sum(dim=1).cpu() + volume
+        return log_density(z.cpu().double(), torch.zeros((), dtype=torch.float64), 1.0).flatten(1).sum(dim=1) + volume
 
     def negative_log_likelihood(
         self,
@@ -81,8 +81,10 @@ class Flow:
         ends = torch.tensor([self.clearest, self.noisiest], dtype=torch.float64)
         decoder = Bound(ends, eight_bit=eight_bit).decoder(denoise, x0, noise)
         sigma = level.noise_scale(ends[0]).item()
-        made = log_density(noise.double() * sigma, torch.zeros((), dtype=torch.float64), sigma).flatten(1).sum(dim=1)
-        return decoder + made.cpu() - self.log_prob(denoise, forward.jump(x0, noise, ends[:1]), probes)
+        made = (
+            log_density(noise.cpu().double() * sigma, torch.zeros((), dtype=torch.float64), sigma).flatten(1).sum(dim=1)
+        )
+        return decoder + made - self.log_prob(denoise, forward.jump(x0, noise, ends[:1]), probes)
 
     def _walk(self, speed: Velocity, x: Tensor, start: float, end: float) -> tuple[Tensor, Tensor | None]:
         """x carried from level `start` to `end`, and the integral of the trace where `speed` gives one."""
@@ -95,9 +97,9 @@ class Flow:
             moved, trace = speed(now, torch.tensor(at, dtype=torch.float64))
             traced = trace is not None
             tail = torch.zeros(n) if trace is None else trace
-            return torch.cat([moved.detach().double().cpu().flatten(), tail.double().cpu()]).numpy()
+            return torch.cat([moved.detach().cpu().double().flatten(), tail.cpu().double()]).numpy()
 
-        begin = np.concatenate([x.detach().double().cpu().flatten().numpy(), np.zeros(n)])
+        begin = np.concatenate([x.detach().cpu().double().flatten().numpy(), np.zeros(n)])
         solved = solve_ivp(right, (start, end), begin, rtol=self.tolerance, atol=self.tolerance, t_eval=[end])
         if not solved.success:
             raise ArithmeticError(f"the flow could not be followed: {solved.message}")
@@ -124,5 +126,5 @@ def _trace(speed: Tensor, x: Tensor, probes: Tensor | None) -> Float64[Tensor, "
     total = torch.zeros(len(x), dtype=torch.float64)
     for probe in probes:
         (pulled,) = torch.autograd.grad(speed, x, probe, retain_graph=True)
-        total += (pulled * probe).double().flatten(1).sum(dim=1).cpu()
+        total += (pulled * probe).cpu().double().flatten(1).sum(dim=1)
     return total * scale

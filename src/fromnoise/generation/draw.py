@@ -110,7 +110,7 @@ def draw(
         nonlocal done
         for before in range(0, drawing.n, MICRO_BATCH):
             size = min(MICRO_BATCH, drawing.n - before)
-            rows = MICRO_BATCH if drawing.precision != "fp32" else size
+            rows = size if drawing.precision == "fp32" and device.type == "cpu" else MICRO_BATCH
             numbers = range(drawing.first + before, drawing.first + before + rows)
             label = None if labels is None else _padded(labels[before : before + size], rows).to(device)
             noise = _noise(model, drawing.seed, numbers, "start")

@@ -11,7 +11,7 @@ def half(device: torch.device) -> str | None:
     fp16 is for GPUs that have no bf16 (before Ampere). A CPU without bf16 units emulates it, a hundred times slower.
     """
     if device.type == "cpu":
-        return "bf16" if torch.ops.mkldnn._is_mkldnn_bf16_supported() else None
+        return "bf16" if torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported() else None
     if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
         return "fp16"
     return "bf16"

@@ -12,6 +12,7 @@ from fromnoise.data import augment
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.pixels import normalise
 from fromnoise.diffusion.objective import stratified
+from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
 
 
@@ -37,7 +38,7 @@ class Batches:
         self.seed = model.config.seed
         self.size = model.config.training.batch
         if self.size < world or self.size % world:
-            raise ValueError(f"a batch of {self.size} cannot be shared by {world} processes")
+            raise UserError(f"--batch {self.size} cannot be shared evenly by {world} processes")
         self.images = images
         self.classes = model.shape.classes
         self.augment = model.config.training.augment

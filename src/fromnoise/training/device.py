@@ -1,6 +1,5 @@
 """Where to compute."""
 
-import os
 import warnings
 
 import torch
@@ -19,11 +18,9 @@ def accelerator(device: str) -> Accelerator:
     }
     if not there.get(device, False):
         raise UserError(f"--device {device} is not available here; choose --device auto or cpu")
-    if device == "mps":
-        os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about settings of launchers that nobody chose
-        found = Accelerator(cpu=device == "cpu")
+        found = Accelerator(cpu=device == "cpu", mixed_precision="no")  # the plan says what is computed in what
     if device not in ("auto", found.device.type):
         raise UserError(f"--device {device}: Accelerate chose {found.device.type}; leave --device away")
     return found

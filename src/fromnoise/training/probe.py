@@ -20,6 +20,7 @@ from fromnoise.generation.precision import HALVES, autocast
 from fromnoise.training import scaling
 
 ROWS = 32  # images of a candidate's step
+WARM_UP = 2  # steps of a compiled network before one counts
 SMALL = 1e-3  # of the largest gradient's norm: what is smaller is judged as if it were so large
 COMPILED = "_orig_mod."  # how the parameters' names of a compiled module begin
 
@@ -82,6 +83,8 @@ def compiled(model: Model, device: torch.device, eager: Candidate, rows: int) ->
     run = _sample_step(model, device, rows)
     plain = _probe_copy(model.network, device, eager.channels_last)
     fused = fuse(_probe_copy(model.network, device, True), device)
+    for _ in range(WARM_UP):  # CUDA graphs are recorded at the second call
+        run(fused, eager.precision)
     difference, parameter = _difference(run(plain, eager.precision), run(fused, eager.precision))
     seconds = [
         min(_timed(partial(run, network, eager.precision), device) for _ in range(3)) for network in (plain, fused)
@@ -89,9 +92,10 @@ def compiled(model: Model, device: torch.device, eager: Candidate, rows: int) ->
     return Compiled(seconds[0] / seconds[1], difference, parameter)
 
 
-def fuse(network: nn.Module, device: torch.device) -> Any:
-    """The network compiled for batches of one size; on a GPU with CUDA graphs, as its kernels are short."""
-    return torch.compile(network, dynamic=False, mode="reduce-overhead" if device.type == "cuda" else None)
+def fuse(network: nn.Module, device: torch.device, processes: int = 1) -> Any:
+    """The network compiled for batches of one size; on a single GPU with CUDA graphs, as its kernels are short."""
+    graphs = device.type == "cuda" and processes == 1  # what joins several does not go well with them
+    return torch.compile(network, dynamic=False, mode="reduce-overhead" if graphs else None)
 
 
 def compiler() -> str | None:
@@ -110,6 +114,11 @@ def matrix_rate(device: torch.device, precision: str, side: int = 1024) -> float
     matrix = torch.ones(side, side, dtype=dtype, device=device)
     _timed(lambda: matrix @ matrix, device)
     return 2 * side**3 / min(_timed(lambda: matrix @ matrix, device) for _ in range(5))
+
+
+def share(model: Model, device: torch.device, candidate: Candidate) -> float:
+    """The part of a matrix product's rate that a candidate reaches."""
+    return step_flops(model, device) / candidate.seconds / matrix_rate(device, candidate.precision)
 
 
 def step_flops(model: Model, device: torch.device) -> float:
@@ -145,7 +154,7 @@ def _sample_step(model: Model, device: torch.device, rows: int) -> Callable[[nn.
 
 
 def _cosine(a: Gradients, b: Gradients) -> float:
-    first, second = (torch.cat([gradient.flatten() for gradient in each.values()]).double() for each in (a, b))
+    first, second = (torch.cat([gradient.flatten() for gradient in each.values()]).cpu().double() for each in (a, b))
     return float(nn.functional.cosine_similarity(first, second, dim=0))
 
 

@@ -45,7 +45,9 @@ class Step:
         self.losses: Float[Tensor, "2 q"] = torch.zeros(2, QUARTILES, device=self.device)
         self._objective = model.objective()
         self._eager: Any = accelerator.prepare(network)
-        self._denoiser = model.denoiser(fuse(self._eager, self.device) if plan.compiled else self._eager)
+        self._denoiser = model.denoiser(
+            fuse(self._eager, self.device, accelerator.num_processes) if plan.compiled else self._eager
+        )
         self._batches = Batches(model, images, accelerator.process_index, accelerator.num_processes)
 
     def go_eager(self) -> None:

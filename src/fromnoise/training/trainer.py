@@ -166,8 +166,9 @@ class Trainer:
     def _make_plan(self) -> Plan:
         """The plan, the first process's where there are several: all must run alike."""
         steps = self._in_steps(self.settings.budget)
-        plan = plans.make(self.model, self.device, steps) if self.accelerator.is_main_process else None
-        if self.accelerator.num_processes > 1:
+        processes = self.accelerator.num_processes
+        plan = plans.make(self.model, self.device, steps, processes) if self.accelerator.is_main_process else None
+        if processes > 1:
             plan = broadcast_object_list([plan])[0]
         assert plan is not None
         return plan

@@ -61,7 +61,7 @@ def main(words: Sequence[str]) -> int:
             f"training, {candidate}",
             f"{1 / candidate.seconds:.0f} images/s, gradient's cosine to float32 {candidate.agreement:.4f}",
         )
-    table.add_row("precision", plan.best(candidates)[1])
+    table.add_row("precision", plan.best(candidates, device)[1])
     for precision in precisions(device):
         table.add_row(f"matrix product, {precision}", f"{probe.matrix_rate(device, precision) / 1e12:.2f} TFLOP/s")
     results.print(table)
