@@ -1,15 +1,18 @@
 """How good are images drawn in few network calls? FID over time by sampler, spacing and guidance, from one model.
 
-    python -m benchmarks.sampling digits --out sampling     (forty minutes on two CPU cores; digits: the packaged model)
-    python -m benchmarks.sampling runs/digits --out sampling --samplers dpm++ --guidance 1 1.5:-4:2 3:-4:1 --steps 10
+    python -m benchmarks.sampling digits       (forty minutes on two CPU cores; digits: the packaged model)
+    python -m benchmarks.sampling runs/digits --out curve --samplers dpm++ --guidance 1 1.5:-4:2 3:-4:1 --steps 10
 
 Every setting draws the same n images (seed 0: the same starting noise) and is scored in digit features against one
-reference, beside the floor: real images, as many, that nobody trained on. Defaults are chosen by such curves, so that
-the reference is neither the test digits nor the held-out ones, but other training digits of MNIST. FID at small n is
-biased upwards, alike for all settings: compare within one table only. Seconds are of drawing alone, after a warm-up.
+reference, beside the floor: real images, as many, that no model was trained on. Defaults are chosen by such curves, so
+that the reference is neither the test digits nor the held-out ones, but other training digits of MNIST. FID at small n
+is biased upwards, alike for all settings: compare within one table only. Seconds are of drawing alone, after a
+warm-up.
 """
 
 import math
+import shlex
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -39,6 +42,8 @@ from fromnoise.generation.draw import Drawing, draw_all, network_calls, own_prec
 from fromnoise.generation.model import Model
 from fromnoise.training.device import accelerator
 
+HERE = Path(__file__).parent
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -46,7 +51,7 @@ class Settings:
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
     """A run folder, a checkpoint in it, a model file, or digits, the packaged model."""
-    out: Path
+    out: Path = HERE
     """The folder for sampling.json, sampling.md and sampling.png."""
     n: int = 1000
     """Images a setting."""
@@ -181,8 +186,8 @@ def main(settings: Settings) -> None:
     seconds = sum(row.seconds for row in rows) / sum(row.calls for row in rows)
     text = f"""# Samplers
 
-`python -m benchmarks.sampling {settings.run}` (what it does its head tells). FID of {settings.n:,} images in digit
-features against {reference.name}{floor_line}.
+`python -m benchmarks.sampling {shlex.join(sys.argv[1:])}` (what it does its head tells).
+FID of {settings.n:,} images in digit features against {reference.name}{floor_line}.
 In brackets the network calls of an image, guidance included; a call takes {seconds:.2f} s for all images.
 
 {table(rows)}

@@ -146,7 +146,7 @@ show(
 #
 # Beside the model's own FID stand two others, of sets of the same size against the same reference:
 #
-# - the **floor**: real digits that nobody trained on. No model can expect to do better;
+# - the **floor**: real digits that the model never saw. No model can expect to do better;
 # - the **copycat**: training digits. What a model would score that had learnt them by heart.
 #
 # All three sets have equally many digits of each class, as the reference has. That matters: a random draw has too
@@ -162,7 +162,7 @@ fid = {name: distance(Moments.of(extract(images)), reference) for name, images i
 show(
     figures.scores([(name, value, None) for name, value in fid.items()]),
     f"FID of {n:,} images against {len(heldout):,} held-out digits, in the digit network's features: the model's, "
-    "training digits (copycat) and real digits that nobody trained on (floor).",
+    "training digits (copycat) and real digits that the model never saw (floor).",
 )
 print(f"generated over floor: {fid['generated'] / fid['floor']:.1f}")
 

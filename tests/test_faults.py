@@ -1,4 +1,4 @@
-"""The chapter's nine faults (docs and lab name them by number), each guarded by what fromnoise does instead."""
+"""The chapter's nine faults (the lab names them by number), each guarded by what fromnoise does instead."""
 
 import math
 

@@ -75,7 +75,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("numbers", nargs="*", type=int, help="notebooks; all when not given")
     parser.add_argument("--out", type=Path, default=Path("build/lab"))
-    parser.add_argument("--full", action="store_true", help="the full setting (half an hour), not the quick one")
+    parser.add_argument(
+        "--full", action="store_true", help="the full setting (a quarter of an hour), not the quick one"
+    )
     arguments = parser.parse_args()
     os.environ["FROMNOISE_LAB"] = "full" if arguments.full else "quick"
     begin = time.perf_counter()

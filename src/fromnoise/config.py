@@ -31,7 +31,7 @@ class Config:
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
 
 
-# Spec.md's section 7: the text's schedule, variance and loss, with the code's network and optimiser.
+# The lab chapter as written: the text's schedule, variance and loss, with the code's network and optimiser.
 CHAPTER = Config(
     diffusion=DiffusionSettings(schedule="linear", T=500, prediction="eps", levels="uniform", unit_scale=False),
     network=NetworkSettings(network="chapter", labels=False),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fromnoise.errors import UserError
-from fromnoise.faces import html, lab, notebook
+from fromnoise.faces import cli, html, lab, notebook
 
 SCRIPT = """# %% [markdown]
 # # 9 · Trying
@@ -65,6 +65,13 @@ def test_a_failing_notebook_fails_and_leaves_stdout_as_it_was(tmp_path, capsys):
 def test_an_unknown_number_is_refused(tmp_path):
     with pytest.raises(UserError, match="no notebook 12; choose from 1, 2, 3, 4, 5, 6, 7"):
         list(lab.run_all([12], tmp_path, lambda done, name: None))
+
+
+@pytest.mark.parametrize("run", ["digits", "nowhere"])
+def test_what_is_no_run_folder_is_refused_before_any_work(tmp_path, capsys, run):
+    assert cli.main(["lab", "--run", run, "--out", str(tmp_path / "page")]) == 2
+    assert f"--run {run} is not a run folder" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_unknown_setting_is_refused(monkeypatch):

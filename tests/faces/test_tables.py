@@ -29,7 +29,7 @@ def test_an_older_report_has_its_fid():
     lines = shown(report())
     assert lines[0] == "FID in digits features against 1,000 of digits:heldout"
     assert "generated 1.326 1,000 this model's images" in lines
-    assert "floor 0.070 ± 0.010 1,000 real images that nobody trained on" in lines
+    assert "floor 0.070 ± 0.010 1,000 real images that the model never saw" in lines
     assert "copycat unknown the training images: a model that only memorised" in lines
     assert "ratio 18.9 generated over floor" in lines
     assert lines[-1] == "note: a [note]"

@@ -13,7 +13,7 @@ class DataSettings:
     data: str = "digits"
     """digits (packaged), mnist, fashion_mnist, a folder of PNG/JPEG images, or an .npz file."""
     m: int | None = None
-    """Train on a balanced, seeded draw of this many images; all of them when not given."""
+    """Train on a balanced, seeded draw of this many images; all that are for training when not given."""
     size: str = "32"
     """Height and width in pixels, "32" or "24x40"; images of another size are resized (antialiased)."""
     data_root: Path | None = None

@@ -1,7 +1,7 @@
 """Discrete schedules: tables of noise levels t = 0…T in float64, indexed by t itself, entry 0 the identity.
 
 A schedule is its coefficients α_1…α_T; the rest follows. diffusers counts from 0, so that its step k is our
-t = k + 1: `fromnoise.networks.chapter` converts, nothing else does.
+t = k + 1: `denoiser.ByStep` converts, nothing else does.
 """
 
 import math

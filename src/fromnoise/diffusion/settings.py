@@ -30,7 +30,8 @@ class DiffusionSettings:
     logsnr_std: float = 2.4
     """Standard deviation of λ for lognormal levels."""
     loss: Literal["simple", "weighted"] = "simple"
-    """Mean square of the prediction's error (38), or each step weighted as in the bound (33) for --variance."""
+    """Mean square of the prediction's error (38), or each step weighted as in the bound (33) for --variance;
+    weighted needs --levels uniform, and --first-t 2 for the posterior variance."""
     loss_on: Prediction | None = None
     """The quantity whose error is squared; the prediction itself when not given."""
     unit_scale: bool = True

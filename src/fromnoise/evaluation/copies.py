@@ -3,7 +3,7 @@
 A distance to the nearest training image says little alone: thin strokes are close to everything, and a weak model's
 images are far from everything, its copies included. So each image is measured on a local scale, by its **relative
 distance** d_1/d_5 (d_k is the distance to its k-th nearest training image), and the scale is calibrated: held-out
-images, real ones that nobody trained on, show how small relative distances get when nothing is copied.
+images, real ones that the model never saw, show how small relative distances get when nothing is copied.
 
 d_1/d_5 rather than d_1/d_2, because what a model memorises first is what its training set holds several times, and
 between two near-duplicates d_1/d_2 is no longer small. The plain ratio is reported beside it: the share of images
@@ -192,7 +192,7 @@ def copy_test(
 ) -> dict[str, Any]:
     """Whether generated images are copies of training images, as plain JSON values.
 
-    `held_out` are real images that nobody trained on; what is byte for byte in `train` is left out of them.
+    `held_out` are real images that the model never saw; what is byte for byte in `train` is left out of them.
     Distances are between pixels (0 to 255) and, with `features` (a map from images to vectors), between features:
     pixels find noisy or blurred copies, features find moved ones. For each of the two:
 

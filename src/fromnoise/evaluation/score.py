@@ -1,7 +1,7 @@
 """The score: FID and the other metrics with their protocol, each beside its floor and its copycat, all at one size.
 
 FID(A, B; features) is biased by the sizes of A and B, and means little alone. So beside it stand the **floor**,
-what real images that nobody trained on score at the same size, and the **copycat**, what a model that only
+what real images that the model never saw score at the same size, and the **copycat**, what a model that only
 memorised its training images would score; and, for scale, **noise**. The other metrics are `card`'s. Whether the
 images are copies no distance between sets can tell: `copies` does.
 """

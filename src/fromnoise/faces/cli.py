@@ -23,7 +23,7 @@ COMMANDS = {
     "data": ("data", "write a data set as PNG files"),
     "export": ("export", "write a model's denoiser as ONNX"),
     "ui": ("ui", "a page on this machine to draw images by hand"),
-    "doctor": ("doctor", "what this machine has: device, precision, compiler, data, weights"),
+    "doctor": ("doctor", "what this machine has: device, precision, compiler, data"),
 }
 EXAMPLES = """\
 examples:

@@ -10,7 +10,7 @@ from fromnoise.diffusion.samplers import SAMPLERS
 from fromnoise.errors import UserError
 from fromnoise.faces.extras import extra
 from fromnoise.faces.pictures import grid
-from fromnoise.generation.draw import Drawing, draw_all, takes_guidance
+from fromnoise.generation.draw import Drawing, draw_all, own_precision, takes_guidance
 from fromnoise.generation.model import Model
 
 ANY = "any"
@@ -25,7 +25,14 @@ def draw_grid(
     settings = dataclasses.replace(own, sampler=sampler, sampling_steps=int(steps), eta=eta)  # type: ignore[arg-type]
     wanted = None if label == ANY else int(label)
     strength = guidance if takes_guidance(model) else None
-    drawing = Drawing(int(n), int(seed or 0), label=wanted, guidance=strength, sampler=settings)
+    drawing = Drawing(
+        int(n),
+        int(seed or 0),
+        label=wanted,
+        guidance=strength,
+        precision=own_precision(model, device),
+        sampler=settings,
+    )
     return grid(draw_all(model, drawing, device))
 
 

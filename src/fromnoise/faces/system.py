@@ -52,7 +52,7 @@ def about(device: torch.device) -> dict[str, Any]:
         "hardware": accelerator_name(device),
         "matrix_units": matrix_units() if device.type == "cpu" else None,
         "threads": torch.get_num_threads(),
-        "system": platform.platform(),
+        "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "versions": {"fromnoise": __version__} | {name: version(name) for name in LIBRARIES},
     }

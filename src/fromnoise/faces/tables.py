@@ -60,7 +60,7 @@ def score_rows(report: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     fid = report["metrics"]["fid"]
     entries = [
         ("generated", fid, "this model's images"),
-        ("floor", fid["floor"], "real images that nobody trained on"),
+        ("floor", fid["floor"], "real images that the model never saw"),
         ("copycat", fid["copycat"], "the training images: a model that only memorised"),
     ]
     if "noise" in fid:

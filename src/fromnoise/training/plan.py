@@ -1,6 +1,6 @@
 """How a training will run on this machine: precision, memory format, compiling, and for how many steps.
 
-The first three are measured, not asked for: each candidate does a few steps on a copy of the network. Sixteen bits
+Unless asked for, the first three are measured: each candidate does a few steps on a copy of the network. Sixteen bits
 (bf16; fp16 on GPUs without it) are taken where they are truly faster and their gradient agrees with float32's;
 compiling where it may pay, and then is faster and its gradients are eager's. Once the number of steps is fixed the plan
 is saved with every checkpoint, and a resumed training follows it to the bit.

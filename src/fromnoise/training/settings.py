@@ -58,8 +58,8 @@ class TrainingSettings:
     """auto: bf16 (fp16 on GPUs without it) where a short measurement finds it truly faster and in agreement with
     float32."""
     compile: Literal["auto", "on", "off"] = "auto"
-    """torch.compile; auto: where a compiler exists, the training is long enough to win the time back, and a
-    measurement finds it faster, with eager's gradients."""
+    """torch.compile; auto: where a compiler exists, the training is long enough to win the time back, eager steps
+    leave much of the processor unused, and a measurement finds it faster, with eager's gradients."""
     log_every: int = 50
     """Steps between lines of log.jsonl."""
     checkpoint_every: int | None = None

@@ -21,7 +21,7 @@ class ExportArguments:
     """
 
     source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """A run folder, a checkpoint in it, or a model.safetensors file."""
+    """A run folder, a checkpoint in it, a model.safetensors file, or digits, the packaged model."""
     out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
     """The .onnx file to write."""
     overwrite: bool = False

@@ -15,8 +15,8 @@ from fromnoise.faces.arguments import folder_is_new, parse
 class LabArguments:
     """All figures of the lab on one page, without Jupyter: from one Gaussian to a bag of digits.
 
-    fromnoise lab --quick --out lab-page          # about three minutes on two cores
-    fromnoise lab --out lab-page                  # half an hour; trains the fast recipe for ten minutes
+    fromnoise lab --quick --out lab-page          # a minute or two on two cores
+    fromnoise lab --out lab-page                  # a quarter of an hour: trains the fast recipe for ten minutes
     fromnoise lab --run runs/digits --out lab-page
     """
 
@@ -25,7 +25,8 @@ class LabArguments:
     quick: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Fewer samples, fewer steps, and a small network trained for under a minute."""
     run: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
-    """A trained run on digits to use; when not given the lab trains its own in runs/lab-quick or runs/lab-full."""
+    """The folder of a trained run on digits to use; when not given the lab trains its own in runs/lab-quick or
+    runs/lab-full."""
     only: tuple[int, ...] = ()
     """Numbers of the notebooks to run; all seven when not given."""
 
@@ -37,15 +38,18 @@ def main(words: Sequence[str]) -> int:
 
     import torch
 
+    from fromnoise.errors import UserError
     from fromnoise.faces import html, lab, notebook, system
     from fromnoise.faces.console import say
-    from fromnoise.faces.runs import find_model
+    from fromnoise.faces.runs import find_model, is_run
     from fromnoise.files import whole, whole_folder
 
-    os.environ[notebook.SETTING] = "quick" if arguments.quick else "full"
     if arguments.run is not None:
+        if not is_run(arguments.run):
+            raise UserError(f"--run {arguments.run} is not a run folder, as `fromnoise run` or `train` writes one")
         find_model(arguments.run)
         os.environ[notebook.RUN] = str(arguments.run)
+    os.environ[notebook.SETTING] = "quick" if arguments.quick else "full"
     numbers = sorted(set(arguments.only)) or list(lab.notebooks())
     if arguments.out.is_dir():
         arguments.out.rmdir()

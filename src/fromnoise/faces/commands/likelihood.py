@@ -33,7 +33,7 @@ class LikelihoodArguments:
     """
 
     run: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """A run folder, a checkpoint in it, or a model.safetensors file."""
+    """A run folder, a checkpoint in it, a model.safetensors file, or digits, the packaged model."""
     images: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="IMAGES")]
     """Image files, folders of them, .npz files, data sets (digits:heldout)."""
     method: Literal["bound", "flow"] = "bound"

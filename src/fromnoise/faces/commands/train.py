@@ -15,11 +15,11 @@ class TrainArguments(TrainingArguments):
 
     fromnoise train --data mnist --m 3000 --preset chapter --out runs/chapter
     fromnoise train --data photos/ --size 48 --minutes 30
-    fromnoise train --data digits --profile
+    fromnoise train --data digits --profile --device cpu
     """
 
     profile: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Take a few steps, tell where their time goes, and write nothing."""
+    """Take a few steps on a CPU, tell where their time goes, and write nothing."""
 
 
 def main(words: Sequence[str]) -> int:

@@ -19,7 +19,7 @@ class UiArguments:
     """
 
     source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """A run folder, a checkpoint in it, or a model.safetensors file."""
+    """A run folder, a checkpoint in it, a model.safetensors file, or digits, the packaged model."""
     port: int = 7860
     """Port on 127.0.0.1."""
     device: Device = "auto"
