@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from fromnoise.moving import moved
+
 # What one unit is: 8°; logarithms of factors, the two stretches 0.1 together (root mean square); shares of the side.
 UNITS = (math.radians(8), 0.08, 0.1 / math.sqrt(2), 0.1 / math.sqrt(2), 0.04, 0.04)
 NUMBERS = len(UNITS)
@@ -31,7 +33,7 @@ def apply(images: Float[Tensor, "n c h w"], change: Float[Tensor, "n 6"]) -> Flo
     rows = change.any(dim=1).nonzero().flatten()
     if not len(rows):  # which `affine_grid` does not take
         return images
-    at = rows.to(images.device)
+    at = moved(rows, images.device)
     return images.index_copy(0, at, warp(images[at], change[rows]))
 
 

@@ -16,6 +16,7 @@ from fromnoise.choices import choose
 from fromnoise.diffusion import level, prediction
 from fromnoise.diffusion.schedule import Schedule
 from fromnoise.errors import UserError
+from fromnoise.moving import moved
 
 Network = Callable[..., Tensor]
 Condition = Callable[[Tensor], Tensor]
@@ -86,7 +87,7 @@ class Denoiser:
     ) -> Float[Tensor, "n *d"]:
         """The network's own prediction for x at the levels `logsnr`, about data of unit deviation."""
         levels = logsnr.expand(x.shape[0])
-        told = self.condition(self.inner(levels)).to(x.device)
+        told = moved(self.condition(self.inner(levels)), x.device)
         seen = self.shrink(x, levels)
         more = {} if change is None else {"change": change}
         return self.network(seen, told, **more) if label is None else self.network(seen, told, label, **more)

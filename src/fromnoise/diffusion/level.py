@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from fromnoise.moving import moved
+
 CLEAN = float("inf")
 NOISE = -float("inf")
 
@@ -46,5 +48,5 @@ def variance_between(clearer: Float[Tensor, "*n"], noisier: Float[Tensor, "*n"])
 
 def expand(values: Tensor, like: Float[Tensor, "n *d"]) -> Float[Tensor, "#n *#d"]:
     """Coefficients, one for all or one per row, shaped and typed to multiply `like`."""
-    values = values.to(like.dtype).to(like.device)
+    values = moved(values.to(like.dtype), like.device)
     return values.reshape(values.shape + (1,) * (like.ndim - values.ndim))

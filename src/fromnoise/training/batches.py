@@ -14,6 +14,7 @@ from fromnoise.data.pixels import normalise
 from fromnoise.diffusion.objective import stratified
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
+from fromnoise.moving import moved
 
 
 @dataclass(frozen=True)
@@ -50,19 +51,19 @@ class Batches:
         """The batch of step `step` (0 for the first)."""
         device = self.images.images.device
         mine = slice(self.rank, None, self.world)
-        index = torch.from_numpy(self._index(step)[mine]).to(device)
+        index = moved(torch.from_numpy(self._index(step)[mine]), device)
         random = rng.generator(self.seed, "step", step)
         u = stratified(self.size, random.random())[mine]
         x0 = normalise(self.images.images[index])
         label = None
         if self.classes:
             assert self.images.labels is not None
-            dropped = torch.from_numpy(random.random(self.size)[mine] < self.label_dropout).to(device)
+            dropped = moved(torch.from_numpy(random.random(self.size)[mine] < self.label_dropout), device)
             label = self.images.labels[index].masked_fill(dropped, self.classes)
         change = None
         if self.augment:
             change = augment.draw(self.size, self.augment, rng.generator(self.seed, "augment", step))[mine]
-            x0, change = augment.apply(x0, change), change.to(device)
+            x0, change = augment.apply(x0, change), moved(change, device)
         return Batch(x0, self._noise(x0, step), u, label, change)
 
     def _index(self, step: int) -> np.ndarray:

@@ -12,6 +12,7 @@ from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
 from fromnoise.generation.model import Model
 from fromnoise.generation.precision import autocast
+from fromnoise.moving import moved
 from fromnoise.training import scaling
 from fromnoise.training.batches import Batches
 from fromnoise.training.ema import MovingAverage
@@ -75,7 +76,7 @@ class Step:
                 norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
             self.optimizers.step(rate(self.settings, k, plan.total_steps, plan.phase.step))
         with record_function("average"):
-            quartile = (batch.u * QUARTILES).long().to(self.device)
+            quartile = moved((batch.u * QUARTILES).long(), self.device)
             member = nn.functional.one_hot(quartile, QUARTILES).to(errors.dtype)
             self.losses += torch.stack([errors.detach(), torch.ones_like(errors)]) @ member
             if self.average:
