@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from fromnoise.errors import UserError
 from fromnoise.generation.draw import Drawing, draw_all
 from fromnoise.generation.model import Model, Shape
+from fromnoise.training import scaling
 from fromnoise.training.device import accelerator
 from fromnoise.training.interrupt import Interrupted
 from fromnoise.training.run_folder import RunFolder
@@ -164,6 +165,17 @@ def test_sixteen_bits_learn_what_float32_does(train, config_of, precision):
     for mine, theirs in zip(half.log.records(), plain.log.records(), strict=True):
         assert mine["loss"] == pytest.approx(theirs["loss"], rel=0.03)
         assert mine["gradient_norm"] == pytest.approx(theirs["gradient_norm"], rel=0.3)  # fp16's scale is undone
+
+
+def test_gradients_too_large_for_fp16_change_next_to_nothing_and_are_said(train, config_of, monkeypatch):
+    monkeypatch.setattr(scaling, "FACTOR", 2.0**60)
+    said = []
+    training = {"steps": 4, "log_every": 2, "precision": "fp16", "weight_decay": 0.0}
+    _, outcome = train(config_of(training=training), say=said.append)
+    assert sum("too large for fp16" in text for text in said) == 2
+    fresh = Model.build(outcome.model.config, outcome.model.shape).network.state_dict()
+    for name, weight in outcome.model.network.state_dict().items():
+        assert torch.equal(weight, fresh[name])
 
 
 def test_a_device_that_is_not_there_is_refused():

@@ -294,6 +294,8 @@ class Trainer:
         self.take_step.losses.zero_()
         if not math.isfinite(loss):
             raise self._diverged()
+        if self.plan.precision == "fp16" and norm is not None and not float(norm):
+            self.say(f"step {self.step:,}: gradients too large for fp16, not learnt from; if this goes on take fp32")
         if self.accelerator.is_main_process:
             record = {
                 "step": self.step,
