@@ -4,7 +4,7 @@ from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
 
 CHOOSING = 10_000
-NAME = f"{CHOOSING:,} training digits of MNIST that no model here has seen"
+NAME = f"{CHOOSING:,} training digits of MNIST that no diffusion model here learnt from"
 
 
 def validation(size: tuple[int, int]) -> tuple[ImageSet, ImageSet]:
