@@ -4,12 +4,11 @@
     python -m benchmarks.quality --contenders fromnoise --minutes 5 10 --seeds 0
 
 The clock runs from the start of a process to the end of its training: importing, measuring and compiling included.
-Each trains anew for every budget where its learning rate falls toward the end; where it is constant, one training gives
-the models of all budgets. fromnoise trains as it plans to by itself, the peers eager, in
-bf16 where the CPU has it. Every model draws n images (fromnoise by its
-default; the peers by DDIM in --peer-calls calls), which `fromnoise evaluate` scores in digit features against the
-reference, beside the copy test. The ratio is that FID over the floor: real images, as many and in even shares of
-their classes, that no model was trained on.
+Each trains anew for every budget where its learning rate falls toward the end; where it is constant, one training
+gives the models of all budgets. fromnoise trains as it plans to by itself, the peers eager, in bf16 where the CPU has
+it. Every model draws n images (fromnoise by its default; the peers by DDIM in --peer-calls calls), which `fromnoise
+evaluate` scores in digit features against the reference, beside the copy test. The ratio is that FID over the floor:
+real images, as many and in even shares of their classes, that no model was trained on.
 
 Cells that quality.json holds already are not made again. Nothing else should run beside it.
 """
@@ -233,10 +232,11 @@ def write(cells: Sequence[Cell], settings: Settings) -> None:
     style.save(curves(shown), settings.out / "quality.png")
     text = f"""## Quality over time
 
-`make bench-quality`. Minutes of wall clock from the start of a process on the 3,000 packaged digits, at 32×32. FID of
-{settings.n:,} drawn images in digit features against {settings.reference}, mean and standard deviation over seeds (one
-seed: its standard error in brackets). The ratio is over the floor, {shown[0].floor:.4f}: real images, as many, that
-none of them was trained on; training images score {shown[0].copycat:.3f}. Seconds are those that the process took.
+`make bench-quality`, or parts of it. Minutes of wall clock from the start of a process on the 3,000 packaged digits, at
+32×32. FID of {settings.n:,} drawn images in digit features against {settings.reference}, mean and standard deviation
+over seeds (one seed: its standard error in brackets). The ratio is over the floor, {shown[0].floor:.4f}: real images,
+as many, that none of them was trained on; training images score {shown[0].copycat:.3f}.
+Seconds are those that the process took.
 fromnoise draws by its default sampler, the peers by DDIM in {settings.peer_calls} network calls. The peers'
 recipes are made for hours of training: rates of 1e-4, which in diffusers' example rise over the first 500 steps.
 

@@ -154,10 +154,10 @@ def test_compiling_is_not_tried_where_eager_leaves_little_to_win(model, promisin
 
 def test_each_process_compiles_for_its_share_of_the_batch(model, promising, monkeypatch):
     promising()
-    rows = []
-    monkeypatch.setattr(probe, "compiled", lambda *args: rows.append(args[-1]) or Compiled(2.0, 0.01, "last.bias"))
+    asked = []
+    monkeypatch.setattr(probe, "compiled", lambda *args: asked.append(args[3:]) or Compiled(2.0, 0.01, "last.bias"))
     plan.make(model(**LONG, batch=16), CPU, None, processes=4)
-    assert rows == [4]
+    assert asked == [(4, 4)]  # rows, and processes, which get no CUDA graphs
 
 
 def test_compiled_as_asked_is_refused_only_where_it_is_wrong(model, promising):

@@ -138,7 +138,7 @@ def _compiling(
         if share > BUSY:
             return False, f"eager: it reaches {share:.0%} of the matrix product's rate already"
     try:
-        found = probe.compiled(model, device, chosen, settings.batch // processes)
+        found = probe.compiled(model, device, chosen, settings.batch // processes, processes)
     except RuntimeError as error:  # as PyTorch's compiler errors are
         if asked:
             raise

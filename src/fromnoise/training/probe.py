@@ -74,7 +74,7 @@ def measure(
     return found
 
 
-def compiled(model: Model, device: torch.device, eager: Candidate, rows: int) -> Compiled:
+def compiled(model: Model, device: torch.device, eager: Candidate, rows: int, processes: int = 1) -> Compiled:
     """Compile the network in the precision of `eager`, and compare the two by a step of so many images.
 
     A compiler can be wrong without an error: with PyTorch 2.13 the gradient of `interpolate` is lost in bf16 on the
@@ -82,7 +82,7 @@ def compiled(model: Model, device: torch.device, eager: Candidate, rows: int) ->
     """
     run = _sample_step(model, device, rows)
     plain = _probe_copy(model.network, device, eager.channels_last)
-    fused = fuse(_probe_copy(model.network, device, True), device)
+    fused = fuse(_probe_copy(model.network, device, True), device, processes)
     for _ in range(WARM_UP):  # CUDA graphs are recorded at the second call
         run(fused, eager.precision)
     difference, parameter = _difference(run(plain, eager.precision), run(fused, eager.precision))
