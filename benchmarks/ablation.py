@@ -1,6 +1,6 @@
 """What each choice of the recipe is worth: one change a row, trained at equal cost, over several seeds.
 
-    python -m benchmarks.ablation               (29 rows of three seeds: some five hours on two CPU cores)
+    python -m benchmarks.ablation               (31 rows of three seeds: some five hours on two CPU cores)
     python -m benchmarks.ablation --rows adamw "batch 32" --seeds 0
 
 Every row trains the fast preset on the packaged digits with the flags it names, eager, for as many floating-point
@@ -50,7 +50,9 @@ ROWS: Mapping[str, Sequence[str]] = {
     "batch 128": ("--batch", "128"),
     "ema 0.99": ("--ema", "0.99"),
     "no ema": ("--ema", "0"),
-    "no labels": ("--no-labels",),
+    "no labels": ("--no-labels", "--clusters", "0"),
+    "10 clusters for labels": ("--no-labels",),
+    "20 clusters for labels": ("--no-labels", "--clusters", "20"),
     "labels never dropped": ("--label-dropout", "0"),
     "dropout 0.1": ("--dropout", "0.1"),
     "channels 48 96 96": ("--channels", "48", "96", "96"),
@@ -109,7 +111,7 @@ def cost(flags: Sequence[str]) -> float:
     from fromnoise.training import probe
 
     config = _config(flags, 1, 0)
-    shape = Shape(1, 32, 32, 1.0, (0.1,) * 10 if config.network.told_labels else ())
+    shape = Shape(1, 32, 32, 1.0, (0.1,) * 10 if config.network.labels else ())
     return probe.step_flops(Model.build(config, shape), torch.device("cpu"))
 
 

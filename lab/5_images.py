@@ -55,7 +55,7 @@ from fromnoise.diffusion.settings import SamplerSettings
 from fromnoise.faces import figures
 from fromnoise.faces.digit_model import trained
 from fromnoise.faces.notebook import run_folder, setting, show
-from fromnoise.generation.draw import Drawing, draw, draw_all
+from fromnoise.generation.draw import Drawing, draw, draw_all, guidance_of
 from fromnoise.generation.model import Model, Shape
 from fromnoise.networks.chapter import ChapterUNet
 from fromnoise.networks.unet import UNet
@@ -400,7 +400,7 @@ show(
 
 # %%
 if model.shape.classes:
-    guidance = 3.0 if QUICK else model.config.sampling.guidance
+    guidance = 3.0 if QUICK else guidance_of(model, model.config.sampling)
     columns = [
         draw_all(model, Drawing(4, seed=2, label=label, guidance=guidance), device)
         for label in range(model.shape.classes)

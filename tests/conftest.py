@@ -70,7 +70,7 @@ def config_of():
     return tiny_config
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def blobs_of():
     return blobs
 

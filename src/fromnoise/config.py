@@ -33,6 +33,7 @@ class Config:
 
 # The lab chapter as written: the text's schedule, variance and loss, with the code's network and optimiser.
 CHAPTER = Config(
+    data=DataSettings(clusters=0),
     diffusion=DiffusionSettings(schedule="linear", T=500, prediction="eps", levels="uniform", unit_scale=False),
     network=NetworkSettings(network="chapter", labels=False),
     training=TrainingSettings(
@@ -87,9 +88,13 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "checkpoint_every": (1, INFINITY),
     "evaluate_every": (1, INFINITY),
     "m": (1, INFINITY),
+    "clusters": (0, 10_000),
 }
 # Settings whose default is not what was done before there was the setting.
-BEFORE: Mapping[str, dict[str, Any]] = {"sampling": {"guidance": 1.0, "logsnr_range": (-9.0, 10.0), "start": "noise"}}
+BEFORE: Mapping[str, dict[str, Any]] = {
+    "data": {"clusters": 0},
+    "sampling": {"guidance": 1.0, "logsnr_range": (-9.0, 10.0), "start": "noise"},
+}
 BUDGETS = ("minutes", "epochs", "steps")
 
 

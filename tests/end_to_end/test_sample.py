@@ -82,7 +82,7 @@ def test_an_existing_file_is_not_replaced_unless_asked(finished, fromnoise, tmp_
 
 @pytest.mark.parametrize(("words", "message"), [
     (("nowhere",), "neither a run folder"),
-    (("run", "--label", "10"), "classes 0 to 9"),
+    (("run", "--label", "10"), "10 classes, counted from 0"),
     (("run", "--steps", "0"), "at least 1 step"),
     (("run", "--n", "0"), "cannot draw 0"),
     (("run", "--first", "-1"), "numbered from 0"),

@@ -98,6 +98,7 @@ def test_curves_are_there_once_there_is_something_to_draw(scored, page_of):
             "seconds": 61.0,
             "images": 3000,
             "parameters": 290_692,
+            "told": "10 classes",
             "plan": {"reason": "eager", "phases": [vars(Phase("steps", 40))]},
         },
         "sampling": {"n": 80, "seconds": 3.0, "seed": 0, "sampler": {"sampler": "dpm++", "sampling_steps": 5}},
@@ -115,7 +116,7 @@ def test_curves_are_there_once_there_is_something_to_draw(scored, page_of):
     page = page_of(report.page(told, report.Shown(generated, train, log=lines(9), evaluations=evaluations), "run"))
     assert any(said.startswith("loss against epoch") for said in page.alternatives)
     assert "this cost 5 s" in page.text
-    assert "40 steps in 1:01 on 3,000 images; 290,692 parameters; eager" in page.text
+    assert "40 steps in 1:01 on 3,000 images; 290,692 parameters, told of 10 classes; eager" in page.text
     assert "No sign of overfitting (p = 0.08)" in page.text
     assert "fromnoise evaluate --generated 'theirs & <ours>' --reference digits:heldout" in page.text
 

@@ -6,7 +6,16 @@ import torch
 from fromnoise.diffusion.settings import SamplerSettings
 from fromnoise.errors import UserError
 from fromnoise.generation import draw as drawing_module
-from fromnoise.generation.draw import Drawing, draw, draw_all, labels_for, network_calls
+from fromnoise.generation.draw import (
+    BY_CLASS,
+    BY_CLUSTER,
+    Drawing,
+    draw,
+    draw_all,
+    guidance_of,
+    labels_for,
+    network_calls,
+)
 
 ANCESTRAL = SamplerSettings(sampler="ancestral", sampling_steps=6, spacing="t")
 
@@ -63,12 +72,15 @@ def test_guidance_is_the_settings_unless_the_drawing_says_another(tiny_model):
     own = tiny_model.config.sampling
     drawn = {
         strength: draw_all(tiny_model, Drawing(2, label=0, sampler=dataclasses.replace(own, guidance=strength)))
-        for strength in (1.0, own.guidance, 4.0)
+        for strength in (1.0, BY_CLASS, BY_CLUSTER, 4.0)
     }
     assert apart(drawn[1.0], drawn[4.0]) > 0
     for strength, images in drawn.items():
         assert apart(draw_all(tiny_model, Drawing(2, label=0, guidance=strength)), images) == 0
-    assert apart(draw_all(tiny_model, Drawing(2, label=0)), drawn[own.guidance]) == 0
+    assert apart(draw_all(tiny_model, Drawing(2, label=0)), drawn[BY_CLASS]) == 0
+    clustered = dataclasses.replace(tiny_model, shape=dataclasses.replace(tiny_model.shape, clustered=True))
+    assert apart(draw_all(clustered, Drawing(2, label=0)), drawn[BY_CLUSTER]) == 0
+    assert guidance_of(clustered, dataclasses.replace(own, guidance=0.0)) == 0.0
 
 
 def test_guidance_outside_its_interval_is_none(tiny_model):
@@ -95,7 +107,7 @@ def test_a_guided_level_costs_two_network_calls_whatever_the_datas_deviation(tin
 
 @pytest.mark.parametrize("drawing", [Drawing(1, label=4), Drawing(1, label=-1)])
 def test_a_class_that_is_not_there_is_refused(tiny_model, drawing):
-    with pytest.raises(UserError, match="classes 0 to 3"):
+    with pytest.raises(UserError, match="4 classes, counted from 0"):
         draw(tiny_model, drawing)
 
 
@@ -110,7 +122,8 @@ def test_no_guidance_by_a_null_class_that_was_never_trained(tiny_model):
     config = tiny_model.config
     never = dataclasses.replace(config, network=dataclasses.replace(config.network, label_dropout=0.0))
     model = dataclasses.replace(tiny_model, config=never)
-    assert config.sampling.guidance != 1.0
+    assert guidance_of(tiny_model, config.sampling) != 1.0
+    assert guidance_of(model, config.sampling) == 1.0
     plain = draw_all(tiny_model, Drawing(2, guidance=1.0))
     assert apart(draw_all(model, Drawing(2)), plain) == 0
     assert network_calls(model, config.sampling) == config.sampling.sampling_steps

@@ -42,10 +42,11 @@ def test_a_model_of_an_older_version_draws_as_it_did(tiny_model, tmp_path):
     then = {"guidance": 1.0, "logsnr_range": (-9.0, 10.0), "start": "noise"}
     for name, value in then.items():
         assert about["config"]["sampling"].pop(name) != value
-    about["shape"].pop("mean")
+    del about["shape"]["mean"], about["shape"]["clustered"], about["config"]["data"]["clusters"]
     save_file(tensors, path, metadata | {"fromnoise": json.dumps(about)})
     old = Model.load(path)
     assert old.config.sampling == dataclasses.replace(tiny_model.config.sampling, **then)
+    assert old.config.data.clusters == 0
     as_then = dataclasses.replace(tiny_model.config.sampling, **then)
     assert torch.equal(draw_all(old, Drawing(3)), draw_all(tiny_model, Drawing(3, sampler=as_then)))
     with pytest.raises(UserError, match=r"--start mean.*does not know"):
@@ -110,6 +111,11 @@ def test_class_shares_are_counted(config_of, blobs_of):
     images = blobs_of(n=10, classes=4)
     assert Shape.of(images, config_of()).class_shares == (0.3, 0.3, 0.2, 0.2)
     assert Shape.of(images, config_of(network={"labels": False})).class_shares == ()
+    clustered = dataclasses.replace(images, clustered=True)
+    shapes = [
+        Shape.of(clustered, config_of(network=network)) for network in ({"labels": False}, {"network": "chapter"})
+    ]
+    assert [(shape.classes, shape.clustered) for shape in shapes] == [(4, True), (0, False)]
 
 
 def test_constant_images_are_refused(config_of, images):

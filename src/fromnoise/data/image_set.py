@@ -19,12 +19,13 @@ class ImageSet:
     """Images, with labels where there are any.
 
     `images` is uint8 N×C×H×W with C = 1 (grey) or 3 (RGB), in memory or, where they are many, in a file (`spool`);
-    `labels` is int64 N, classes counted from 0, or None.
+    `labels` is int64 N, classes counted from 0, or None; they are clusters of ours, not classes, where `clustered`.
     """
 
     name: str
     images: UInt8[Tensor, "n c h w"]
     labels: Int64[Tensor, " n"] | None = None
+    clustered: bool = False
 
     def __post_init__(self) -> None:
         shape = tuple(self.images.shape)
@@ -63,7 +64,7 @@ class ImageSet:
         """The images at the positions `index`, in that order."""
         chosen = np.asarray(index, dtype=np.int64)
         labels = None if self.labels is None else self.labels[torch.from_numpy(chosen)]
-        return ImageSet(name or self.name, spool.take(self.images, chosen), labels)
+        return ImageSet(name or self.name, spool.take(self.images, chosen), labels, self.clustered)
 
     def to(self, device: torch.device) -> "ImageSet":
         """The same set in the memory of `device`."""

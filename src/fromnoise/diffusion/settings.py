@@ -53,8 +53,9 @@ class SamplerSettings:
     """λ, for data of unit deviation, of the first and the last network call; the schedule's own where spacing is t."""
     start: Start = "mean"
     """Begin at noise as the text does, or where noisy data has its mean: at a·μ + b·ε, with each channel's mean μ."""
-    guidance: float = 1.5
-    """How much the class counts, where the network is told of it (classifier-free guidance; 1: as it was learnt)."""
+    guidance: float | None = None
+    """How much class or cluster counts, where the network is told of it (classifier-free guidance; 1: as it was
+    learnt); when not given, 1.5 for classes and 3 for clusters, which say less."""
     guidance_interval: tuple[float, float] = (-4.0, 2.0)
     """λ, for data of unit deviation, between which there is guidance, by a second network call at each level."""
     eta: float = 0.0

@@ -10,7 +10,7 @@ from fromnoise.diffusion.samplers import SAMPLERS
 from fromnoise.errors import UserError
 from fromnoise.faces.extras import extra
 from fromnoise.faces.pictures import grid
-from fromnoise.generation.draw import Drawing, draw_all, own_precision, takes_guidance
+from fromnoise.generation.draw import Drawing, draw_all, guidance_of, own_precision, takes_guidance
 from fromnoise.generation.model import Model
 
 ANY = "any"
@@ -53,10 +53,12 @@ def build(model: Model, device: torch.device) -> Any:
             with gradio.Column():
                 n = gradio.Slider(1, 100, 16, step=1, label="images")
                 seed = gradio.Number(0, precision=0, label="seed")
-                label = gradio.Dropdown([ANY, *map(str, range(classes))], value=ANY, label="class", visible=classes > 0)
-                least, most = min(1.0, own.guidance), max(4.0, own.guidance)
+                kind = "cluster" if model.shape.clustered else "class"
+                label = gradio.Dropdown([ANY, *map(str, range(classes))], value=ANY, label=kind, visible=classes > 0)
+                weight = guidance_of(model, own)
+                least, most = min(1.0, weight), max(4.0, weight)
                 guidance = gradio.Slider(
-                    least, most, own.guidance, step=0.05, label="guidance", visible=takes_guidance(model)
+                    least, most, weight, step=0.05, label="guidance", visible=takes_guidance(model)
                 )
                 sampler = gradio.Dropdown(list(SAMPLERS), value=own.sampler, label="sampler")
                 steps = gradio.Slider(1, max(100, own.sampling_steps), own.sampling_steps, step=1, label="steps")

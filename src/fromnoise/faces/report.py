@@ -224,11 +224,12 @@ def _protocol(report: dict[str, Any]) -> list[tuple[str, str]]:
         training, sampling = run["training"], run["sampling"]
         sampler = sampling["sampler"]
         calls = sampling.get("calls", sampler["sampling_steps"])  # reports of before there was guidance lack it
+        told = f", told of {training['told']}" if "told" in training else ""  # older reports lack it
         rows += [
             (
                 "training",
                 f"{training['steps']:,} steps in {duration(training['seconds'])} on {training['images']:,} images; "
-                f"{training['parameters']:,} parameters; {training['plan']['reason']}",
+                f"{training['parameters']:,} parameters{told}; {training['plan']['reason']}",
             ),
             (
                 "sampling",

@@ -21,7 +21,7 @@ from fromnoise.faces.console import Bar
 from fromnoise.faces.pictures import save_grid
 from fromnoise.faces.training_run import Training
 from fromnoise.files import write_json
-from fromnoise.generation.draw import Drawing, draw_all, labels_for, network_calls
+from fromnoise.generation.draw import Drawing, draw_all, guidance_of, labels_for, network_calls
 from fromnoise.generation.overfitting import likelihood_gap
 
 MOST = 3000  # images scored when nobody says how many
@@ -92,11 +92,13 @@ def sample_and_score(training: Training, reference: ImageSet, n: int, weights: P
             "images": len(training.parts.train),
             "plan": dataclasses.asdict(outcome.plan),
             "parameters": sum(p.numel() for p in outcome.model.network.parameters()),
+            "told": outcome.model.shape.told,
         },
         "sampling": {
             "n": n,
             "seconds": sampling_seconds,
             "sampler": to_json(config.sampling),
+            "guidance": guidance_of(outcome.model, config.sampling),
             "calls": network_calls(outcome.model, config.sampling),
             "seed": config.seed,
         },
@@ -141,7 +143,7 @@ def _sample(training: Training, n: int) -> ImageSet:
 
     with Bar("sampling") as bar:
         images = draw_all(outcome.model, drawing, outcome.device, bar.show, watch)
-    labels = labels_for(outcome.model, drawing)
+    labels = None if outcome.model.shape.clustered else labels_for(outcome.model, drawing)
     arrays.save(folder.samples / "images.npz", images, labels)
     save_grid(folder.samples / "grid.png", images[:GRID])
     frames = torch.stack([*film, images[:FILM_IMAGES]], dim=1).flatten(0, 1)

@@ -11,6 +11,8 @@ from accelerate import Accelerator
 
 from fromnoise.config import Config, to_json
 from fromnoise.data import sources
+from fromnoise.data.clusters import told
+from fromnoise.data.image_set import ImageSet
 from fromnoise.faces.arguments import TrainingArguments
 from fromnoise.faces.console import Bar, duration, results, say
 from fromnoise.faces.extras import extra
@@ -70,7 +72,10 @@ def trained(arguments: TrainingArguments, device: Accelerator, parts: sources.Pa
     Raises UserError, before anything is written, for settings that do not go together; Interrupted after Ctrl-C.
     """
     config, folder = arguments.config, RunFolder(_out(arguments))
-    model = Model.build(config, Shape.of(parts.train, config))
+    train = _told(parts.train, config)
+    if train.clustered and device.is_main_process:
+        say(f"the network is told of {train.classes} clusters of like images, not of classes (--clusters 0: of none)")
+    model = Model.build(config, Shape.of(train, config))
     model.objective()  # refuses what `check` does not know of
     looks = _watch(arguments, parts, folder, device)
     file = _start_file(config, folder)
@@ -82,7 +87,7 @@ def trained(arguments: TrainingArguments, device: Accelerator, parts: sources.Pa
             tell = (lambda text: None) if quiet else say
             trainer = Trainer(
                 model,
-                parts.train,
+                train,
                 folder,
                 device,
                 bar.tick,
@@ -120,10 +125,15 @@ def profiled(arguments: TrainingArguments) -> Profile:
     """Where the time of a step of this training would go; nothing is written."""
     check(arguments.config)
     device = accelerator(arguments.device)
-    train = prepared(arguments, device).train
+    train = _told(prepared(arguments, device).train, arguments.config)
     model = Model.build(arguments.config, Shape.of(train, arguments.config))
     with Bar("profiling") as bar:
         return profile(model, train, device, bar.show)
+
+
+def _told(train: ImageSet, config: Config) -> ImageSet:
+    """The training images with what the network is told of each: its class, its cluster or nothing."""
+    return told(train, config.network.labels, config.data.clusters) if config.network.takes_labels else train
 
 
 def _watch(arguments: TrainingArguments, parts: sources.Parts, folder: RunFolder, device: Accelerator) -> Watch | None:

@@ -72,7 +72,7 @@ def labelled(model: Model, label: int | None = None, device: torch.device | None
     device = device or torch.device("cpu")
     denoiser, classes = model.denoiser(model.network.to(device).eval()), model.shape.classes
     if label is not None and not 0 <= label < classes:
-        has = f"the classes 0 to {classes - 1}" if classes else "no classes"
+        has = f"{model.shape.told}, counted from 0" if classes else "no classes"
         raise UserError(f"--label {label}: this model has {has}")
     if not classes:
         return denoiser

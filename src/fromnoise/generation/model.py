@@ -34,7 +34,7 @@ CHECKPOINT_FILE = "model.safetensors"
 @dataclass(frozen=True)
 class Shape:
     """What a model knows of its data: images' channels, height, width, deviation, each class's share, each channel's
-    mean (older models lack it)."""
+    mean (older models lack it), and whether the classes are clusters (`fromnoise.data.clusters`)."""
 
     channels: int
     height: int
@@ -42,19 +42,22 @@ class Shape:
     scale: float
     class_shares: tuple[float, ...] = ()
     mean: tuple[float, ...] = ()
+    clustered: bool = False
 
     @classmethod
     def of(cls, images: ImageSet, config: Config) -> "Shape":
-        """The shape of a training set; its classes count only if the network is to be told of them."""
+        """The shape of a training set, of whose classes or clusters the network is told if it takes labels."""
         values = normalise(images.images)
         scale = float(values.std(correction=0)) if config.diffusion.unit_scale else 1.0
         if images.images.min() == images.images.max():
             raise UserError(f"{images.name}: all pixels have the same value; there is nothing to learn")
         shares: tuple[float, ...] = ()
-        if images.labels is not None and config.network.told_labels and images.classes > 1:
+        told = config.network.takes_labels and (config.network.labels or images.clustered)
+        if images.labels is not None and told and images.classes > 1:
             counts = images.labels.bincount(minlength=images.classes).double()
             shares = tuple((counts / counts.sum()).tolist())
-        return cls(*images.shape, scale, shares, tuple(values.mean(dim=(0, 2, 3)).tolist()))
+        mean = tuple(values.mean(dim=(0, 2, 3)).tolist())
+        return cls(*images.shape, scale, shares, mean, images.clustered and bool(shares))
 
     @property
     def image(self) -> tuple[int, int, int]:
@@ -63,8 +66,13 @@ class Shape:
 
     @property
     def classes(self) -> int:
-        """Number of classes the network is told of; 0 for none."""
+        """Number of classes or clusters the network is told of; 0 for none."""
         return len(self.class_shares)
+
+    @property
+    def told(self) -> str:
+        """What the network is told of an image beside its noise level, in words."""
+        return f"{self.classes} {'clusters' if self.clustered else 'classes'}" if self.classes else "no classes"
 
 
 @dataclass(frozen=True)

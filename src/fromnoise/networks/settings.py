@@ -26,14 +26,15 @@ class NetworkSettings:
     depth: int = 8
     """Blocks of the transformer."""
     labels: bool = True
-    """Tell the unet or transformer the class of each image, where the data has classes."""
+    """Tell the unet or transformer the class of each image, where the data has classes; --no-labels does as if it had
+    none."""
     label_dropout: float = 0.1
     """Share of training images whose class is replaced by the null class."""
 
     @property
-    def told_labels(self) -> bool:
-        """Whether the network takes labels: the chapter's does not."""
-        return self.labels and self.network != "chapter"
+    def takes_labels(self) -> bool:
+        """Whether the network can be told classes or clusters: the chapter's cannot."""
+        return self.network != "chapter"
 
     def multiple(self) -> int:
         """What height and width must be multiples of."""

@@ -14,8 +14,8 @@ from fromnoise.faces.arguments import parse, refuse_existing
 class ExportArguments:
     """Write a model's denoiser as ONNX, for runtimes without PyTorch (extra: export).
 
-    Inputs x (n×C×H×W, float32, noisy images), logsnr (n, float32, λ of each) and, for models with classes, label
-    (n, int64; the number of classes means any). Outputs x0 and noise, the estimates that every sampler works with.
+    Inputs x (n×C×H×W, float32, noisy images), logsnr (n, float32, λ of each) and, for models with classes or clusters,
+    label (n, int64; their number means any). Outputs x0 and noise, the estimates that every sampler works with.
 
     fromnoise export runs/digits digits.onnx
     """

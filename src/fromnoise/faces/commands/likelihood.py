@@ -41,7 +41,7 @@ class LikelihoodArguments:
     levels: int | Literal["all"] = 32
     """Random noise levels for each image of the bound, or all of them."""
     label: int | None = None
-    """Judge as images of this class (models trained with classes); of any class when not given."""
+    """Judge as images of this class, or cluster of a model trained without classes; of any when not given."""
     n: int | None = None
     """Judge a seeded draw of this many of each folder, file or data set; all when not given."""
     seed: int = 0

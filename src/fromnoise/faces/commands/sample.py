@@ -41,9 +41,10 @@ class SampleArguments:
     first: int = 0
     """Number of the first image: --first 100 --n 100 goes on where --n 100 ended."""
     label: int | None = None
-    """Draw this class only (models trained with classes)."""
+    """Draw this class only, or this cluster of a model trained without classes."""
     guidance: float | None = None
-    """How much the class counts (classifier-free guidance): 1 as learnt, 2 makes it plainer; default: the model's."""
+    """How much class or cluster counts (classifier-free guidance): 1 as learnt, 2 makes it plainer; default: the
+    model's."""
     guidance_interval: tuple[float, float] | None = None
     """λ between which there is guidance; the model's own when not given."""
     sampler: SamplerName | None = None
@@ -121,7 +122,7 @@ def main(words: Sequence[str]) -> int:
     if arguments.out.suffix.lower() == ".png":
         save_grid(arguments.out, images)
     elif arguments.out.suffix.lower() == ".npz":
-        arrays.save(arguments.out, images, labels)
+        arrays.save(arguments.out, images, None if model.shape.clustered else labels)
     else:
         folder.save(arguments.out, images, first=arguments.first)
     print(arguments.out)

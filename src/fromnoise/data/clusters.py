@@ -1,0 +1,65 @@
+"""Groups of like images: what a network is told of where the images have no classes.
+
+To be told an image's cluster makes a diffusion model's task much easier, if less than its class would, and the model
+can be guided (Hu et al. 2023, "Self-guided diffusion models"; Adaloglou et al. 2024, "Rethinking cluster-conditioned
+diffusion models for label-free image synthesis").
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+from torch.nn import functional as F
+
+from fromnoise import rng
+from fromnoise.data import spool
+from fromnoise.data.image_set import ImageSet
+
+LEAST = 30
+"""Images of a cluster on average, at least."""
+SIDE = 16
+"""Pixels that images are reduced to, along each side, to be compared."""
+FITTED = 20_000
+"""Images that the clusters' centres are found from, at most."""
+STARTS = 4
+SEED = 0  # always the same clusters of the same images
+
+
+def told(images: ImageSet, classes: bool, k: int) -> ImageSet:
+    """A training set as a network is to be told of it.
+
+    With its classes if it has any and `classes` says so; else in `k` clusters, or as many as there are `LEAST` images
+    for each, instead of classes; without labels where that is less than two.
+    """
+    if classes and images.classes > 1:
+        return images
+    k = min(k, len(images) // LEAST)
+    found = replace(images, labels=clusters(images.images, k), clustered=True) if k > 1 else images
+    return found if found.clustered and found.classes > 1 else replace(images, labels=None)
+
+
+def clusters(images: UInt8[Tensor, "n c h w"], k: int) -> Int64[Tensor, " n"]:
+    """The cluster of each image by k-means (scikit-learn) on pixels, counted from 0 in the order of first appearance.
+
+    The same for the same images. There are fewer than `k` if fewer images differ. Raises ValueError for k < 1 or
+    fewer than k images.
+    """
+    if not 1 <= k <= len(images):
+        raise ValueError(f"{k} clusters of {len(images)} images")
+    from sklearn.cluster import KMeans  # takes a second to import, which labelled data need not wait for
+
+    chosen = np.sort(rng.generator(SEED, "clusters", len(images)).permutation(len(images))[:FITTED])
+    rows = np.concatenate([_pixels(part) for part in spool.parts(images, chosen)])
+    k = min(k, len(np.unique(rows, axis=0)))
+    means = KMeans(k, n_init=STARTS, random_state=SEED).fit(rows)
+    found = np.concatenate([means.predict(_pixels(part)) for part in spool.parts(images)])
+    _, first, cluster = np.unique(found, return_index=True, return_inverse=True)
+    return torch.from_numpy(np.argsort(np.argsort(first))[cluster]).long()
+
+
+def _pixels(images: UInt8[Tensor, "n c h w"]) -> Float[np.ndarray, "n d"]:
+    height, width = (min(side, SIDE) for side in images.shape[2:])
+    reduced: np.ndarray = F.adaptive_avg_pool2d(images.cpu().double(), (height, width)).flatten(1).numpy()
+    return reduced

@@ -1,0 +1,88 @@
+"""Clusters of like images, and what a network is told of."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import adjusted_rand_score
+
+from fromnoise.data import digits
+from fromnoise.data.clusters import FITTED, clusters, told
+from fromnoise.data.image_set import ImageSet
+
+Make = Callable[..., ImageSet]
+
+
+@pytest.fixture
+def shades() -> tuple[torch.Tensor, torch.Tensor]:
+    """150 images of three shades with a little noise, mixed, and the shade of each."""
+    generator = torch.Generator().manual_seed(0)
+    shade = torch.randint(0, 3, (150,), generator=generator)
+    images = 20 + 90 * shade[:, None, None, None] + torch.randint(0, 20, (150, 3, 20, 8), generator=generator)
+    return images.to(torch.uint8), shade
+
+
+def test_finds_the_groups_that_there_are(shades: tuple[torch.Tensor, torch.Tensor]) -> None:
+    images, shade = shades
+    found = clusters(images, 3)
+    assert found.dtype == torch.int64
+    assert adjusted_rand_score(shade, found) == 1
+
+
+def test_numbers_count_up_in_the_order_of_the_images() -> None:
+    images = digits.load("val").images
+    found = clusters(images, 10).numpy()
+    assert list(found[np.sort(np.unique(found, return_index=True)[1])]) == list(range(10))
+    assert (clusters(images, 10).numpy() == found).all(), "the same for the same images"
+
+
+def test_digits_fall_together_with_their_classes_far_above_chance() -> None:
+    images = digits.load("train")
+    assert images.labels is not None
+    found = clusters(images.images, 20)
+    most = sum(int(images.labels[found == k].bincount().max()) for k in range(20))
+    assert most > 0.6 * len(images)  # by chance a tenth
+
+
+def test_no_more_clusters_than_different_images() -> None:
+    images = torch.zeros(40, 1, 8, 8, dtype=torch.uint8)
+    images[20:] = 255
+    assert clusters(images, 5).tolist() == [0] * 20 + [1] * 20
+
+
+@pytest.mark.parametrize("k", [0, 41])
+def test_refuses_a_number_that_cannot_be(k: int) -> None:
+    with pytest.raises(ValueError, match=f"{k} clusters of 40 images"):
+        clusters(torch.zeros(40, 1, 8, 8, dtype=torch.uint8), k)
+
+
+def test_many_images_are_put_to_the_centres_of_some() -> None:
+    shade = torch.arange(FITTED + 500) % 4
+    images = (shade * 80).to(torch.uint8)[:, None, None, None].expand(-1, 1, 2, 2)
+    assert (clusters(images, 4) == shade).all()
+
+
+def test_classes_go_before_clusters(make_set: Make) -> None:
+    images = make_set((40, 30, 50))
+    assert told(images, True, 10) is images
+    other = told(images, False, 3)
+    assert other.images is images.images
+    assert (other.classes, other.clustered) == (3, True)
+
+
+def test_images_without_classes_are_told_by_clusters_if_they_are_enough(make_set: Make) -> None:
+    images = make_set(95)
+    three, none, few = told(images, True, 10), told(images, True, 0), told(make_set(59), True, 10)
+    assert (three.classes, three.clustered) == (3, True)
+    assert three.take(np.arange(5)).clustered
+    assert all((rest.labels, rest.clustered) == (None, False) for rest in (none, few))
+
+
+def test_images_that_are_all_one_have_no_clusters(make_set: Make) -> None:
+    images = ImageSet("one", make_set(1).images.expand(90, -1, -1, -1))
+    assert (told(images, True, 3).labels, told(images, True, 3).clustered) == (None, False)
+
+
+def test_a_single_class_is_none(make_set: Make) -> None:
+    assert told(make_set((90,)), True, 2).clustered
