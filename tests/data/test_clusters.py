@@ -64,7 +64,7 @@ def test_many_images_are_put_to_the_centres_of_some() -> None:
 
 
 def test_classes_go_before_clusters(make_set: Make) -> None:
-    images = make_set((40, 30, 50))
+    images = make_set((40, 50, 60))
     assert told(images, True, 10) is images
     other = told(images, False, 3)
     assert other.images is images.images
@@ -72,17 +72,17 @@ def test_classes_go_before_clusters(make_set: Make) -> None:
 
 
 def test_images_without_classes_are_told_by_clusters_if_they_are_enough(make_set: Make) -> None:
-    images = make_set(95)
-    three, none, few = told(images, True, 10), told(images, True, 0), told(make_set(59), True, 10)
+    images = make_set(155)
+    three, none, few = told(images, True, 10), told(images, True, 0), told(make_set(99), True, 10)
     assert (three.classes, three.clustered) == (3, True)
     assert three.take(np.arange(5)).clustered
     assert all((rest.labels, rest.clustered) == (None, False) for rest in (none, few))
 
 
 def test_images_that_are_all_one_have_no_clusters(make_set: Make) -> None:
-    images = ImageSet("one", make_set(1).images.expand(90, -1, -1, -1))
+    images = ImageSet("one", make_set(1).images.expand(150, -1, -1, -1))
     assert (told(images, True, 3).labels, told(images, True, 3).clustered) == (None, False)
 
 
 def test_a_single_class_is_none(make_set: Make) -> None:
-    assert told(make_set((90,)), True, 2).clustered
+    assert told(make_set((100,)), True, 2).clustered

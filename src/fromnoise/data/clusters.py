@@ -17,7 +17,7 @@ from fromnoise import rng
 from fromnoise.data import spool
 from fromnoise.data.image_set import ImageSet
 
-LEAST = 30
+LEAST = 50
 """Images of a cluster on average, at least."""
 SIDE = 16
 """Pixels that images are reduced to, along each side, to be compared."""

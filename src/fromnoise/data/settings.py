@@ -14,9 +14,9 @@ class DataSettings:
     """digits (packaged), mnist, fashion_mnist, a folder of PNG/JPEG images, or an .npz file."""
     m: int | None = None
     """Train on a balanced, seeded draw of this many images; all that are for training when not given."""
-    clusters: int = 10
+    clusters: int = 40
     """For images without classes, or with --no-labels: tell the network to which of so many groups of like images each
-    belongs (k-means on pixels; fewer groups for under 30 images each). Images get better. 0: tell it nothing."""
+    belongs (k-means on pixels; fewer groups for under 50 images each). Images get better. 0: tell it nothing."""
     size: str = "32"
     """Height and width in pixels, "32" or "24x40"; images of another size are resized (antialiased)."""
     data_root: Path | None = None
