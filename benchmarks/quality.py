@@ -237,8 +237,9 @@ def write(cells: Sequence[Cell], settings: Settings) -> None:
 over seeds (one seed: its standard error in brackets). The ratio is over the floor, {shown[0].floor:.4f}: real images,
 as many, that none of them was trained on; training images score {shown[0].copycat:.3f}.
 Seconds are those that the process took.
-fromnoise draws by its default sampler, the peers by DDIM in {settings.peer_calls} network calls. The peers'
-recipes are made for hours of training: rates of 1e-4, which in diffusers' example rise over the first 500 steps.
+fromnoise draws by its default sampler, the peers by DDIM in {settings.peer_calls} network calls. Without labels, as any
+images without classes, it is told of clusters of like images. The peers are told of neither. Their
+recipes are made for hours: rates of 1e-4, which in diffusers' example rise over the first 500 steps.
 
 {table(shown)}
 
