@@ -15,8 +15,8 @@ class DataSettings:
     m: int | None = None
     """Train on a balanced, seeded draw of this many images; all that are for training when not given."""
     clusters: int = 40
-    """For images without classes, or with --no-labels: tell the network to which of so many groups of like images each
-    belongs (k-means on pixels; fewer groups for under 50 images each). Images get better. 0: tell it nothing."""
+    """For images without classes, or with --no-labels: so many groups of like images (k-means on pixels; at most one
+    for 50 images). The network is told each image's group, and its images get better. 0: it is told nothing."""
     size: str = "32"
     """Height and width in pixels, "32" or "24x40"; images of another size are resized (antialiased)."""
     data_root: Path | None = None
