@@ -21,5 +21,5 @@ def test_a_start_that_is_not_there_or_does_not_fit_is_one_line(finished, fromnoi
     assert "nowhere is neither a run folder" in refused.stderr
     words = (*TRAIN, "--init", finished / "run", "--size", "24", "--no-labels")
     refused = fromnoise(*words, cwd=tmp_path, code=2)
-    assert "image: 1×24×24, 1×16×16; classes: 0, 10" in refused.stderr
+    assert "image: 1×24×24, 1×16×16; classes: 4, 10" in refused.stderr
     assert not (tmp_path / "fine").exists()

@@ -73,8 +73,6 @@ def trained(arguments: TrainingArguments, device: Accelerator, parts: sources.Pa
     """
     config, folder = arguments.config, RunFolder(_out(arguments))
     train = _told(parts.train, config)
-    if train.clustered and device.is_main_process:
-        say(f"the network is told of {train.classes} clusters of like images, not of classes (--clusters 0: of none)")
     model = Model.build(config, Shape.of(train, config))
     model.objective()  # refuses what `check` does not know of
     looks = _watch(arguments, parts, folder, device)
@@ -83,6 +81,8 @@ def trained(arguments: TrainingArguments, device: Accelerator, parts: sources.Pa
     quiet = not device.is_main_process
     with nullcontext() if quiet else folder.open(config, parts.train, start):
         device.wait_for_everyone()
+        if train.clustered and not quiet:
+            say(f"the network is told of {model.shape.told} of like images, not of classes (--clusters 0: of none)")
         with Bar("training", quiet=quiet) as bar:
             tell = (lambda text: None) if quiet else say
             trainer = Trainer(
