@@ -399,7 +399,7 @@ show(
 # trained without classes, as the chapter's is, has no such figure.)
 
 # %%
-if model.shape.classes:
+if model.shape.classes and not model.shape.clustered:
     guidance = 3.0 if QUICK else guidance_of(model, model.config.sampling)
     columns = [
         draw_all(model, Drawing(4, seed=2, label=label, guidance=guidance), device)

@@ -21,7 +21,7 @@ LEAST = 50
 """Images of a cluster on average, at least."""
 SIDE = 16
 """Pixels that images are reduced to, along each side, to be compared."""
-FITTED = 20_000
+FITTED = 5_000
 """Images that the clusters' centres are found from, at most."""
 STARTS = 4
 SEED = 0  # always the same clusters of the same images

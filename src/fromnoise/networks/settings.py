@@ -29,7 +29,7 @@ class NetworkSettings:
     """Tell the unet or transformer the class of each image, where the data has classes; --no-labels does as if it had
     none."""
     label_dropout: float = 0.1
-    """Share of training images whose class is replaced by the null class."""
+    """Share of training images whose class or cluster is replaced by the null class."""
 
     @property
     def takes_labels(self) -> bool:
