@@ -1,13 +1,13 @@
 """What each choice of the recipe is worth: one change a row, trained at equal cost, over several seeds.
 
-    python -m benchmarks.ablation               (31 rows of three seeds: some five hours on two CPU cores)
+    python -m benchmarks.ablation               (32 rows of three seeds: some five hours on two CPU cores)
     python -m benchmarks.ablation --rows adamw "batch 32" --seeds 0
 
 Every row trains the fast preset on the packaged digits with the flags it names, eager, for as many floating-point
 operations as `--steps` of the preset itself take, so that smaller batches and networks take more steps. Its moving
 average draws n images, the same starting noise for all, which are scored in digit features against one reference.
 Trainings run beside each other, one thread each: nothing here is timed, and other work does no harm. ("λ about 1" is
-the choice of Karras et al. 2022 for photographs, brought to data of unit deviation.)
+the choice of Karras et al. 2022 for photographs, brought to data of unit scale.)
 
 Cells that ablation.json holds already are not trained again; the table is written after each. FID at small n is
 biased upwards, alike for all rows: compare within the table only.
@@ -39,7 +39,8 @@ ROWS: Mapping[str, Sequence[str]] = {
     "λ about −2": ("--logsnr-mean", "-2"),
     "λ narrower": ("--logsnr-std", "1.8"),
     "λ wider": ("--logsnr-std", "3.0"),
-    "data as it is": ("--no-unit-scale",),
+    "scaled by deviation": ("--scaling", "std"),
+    "data as it is": ("--scaling", "none"),
     "adamw": ("--optimizer", "adamw"),
     "adamw, rate 1e-3": ("--optimizer", "adamw", "--lr", "1e-3"),
     "rate 1e-3": ("--lr", "1e-3"),

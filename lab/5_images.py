@@ -452,7 +452,7 @@ assert errors[2] > errors[10] > errors[20]
 recipe = dataclasses.replace(
     Config(),
     diffusion=dataclasses.replace(
-        Config().diffusion, schedule="linear", T=500, prediction="eps", levels="uniform", unit_scale=False
+        Config().diffusion, schedule="linear", T=500, prediction="eps", levels="uniform", scaling="none"
     ),
 )
 fresh = Model.build(recipe, Shape.of(digits, recipe))

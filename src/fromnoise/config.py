@@ -34,7 +34,7 @@ class Config:
 # The lab chapter as written: the text's schedule, variance and loss, with the code's network and optimiser.
 CHAPTER = Config(
     data=DataSettings(clusters=0),
-    diffusion=DiffusionSettings(schedule="linear", T=500, prediction="eps", levels="uniform", unit_scale=False),
+    diffusion=DiffusionSettings(schedule="linear", T=500, prediction="eps", levels="uniform", scaling="none"),
     network=NetworkSettings(network="chapter", labels=False),
     training=TrainingSettings(
         optimizer="adam",
@@ -93,6 +93,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
 # Settings whose default is not what was done before there was the setting.
 BEFORE: Mapping[str, dict[str, Any]] = {
     "data": {"clusters": 0},
+    "diffusion": {"scaling": "std"},
     "sampling": {"guidance": 1.0, "logsnr_range": (-9.0, 10.0), "start": "noise"},
 }
 BUDGETS = ("minutes", "epochs", "steps")
@@ -164,6 +165,8 @@ def stored(value: Mapping[str, Any]) -> Config:
     Raises UserError as `from_json` does.
     """
     rooms = {room: {**then, **value.get(room, {})} for room, then in BEFORE.items()}
+    if not rooms["diffusion"].pop("unit_scale", True):  # scaling's name when it had two values
+        rooms["diffusion"]["scaling"] = "none"
     config: Config = from_json(Config, {**value, **rooms})
     return config
 

@@ -33,7 +33,8 @@ def test_a_model_is_told_of_changes_where_it_learns_from_changed_images(network,
     assert names - set(plain.network.state_dict()) == {"embedding.change.weight"}
 
 
-def test_a_model_of_an_older_version_draws_as_it_did(tiny_model, tmp_path):
+@pytest.mark.parametrize(("unit_scale", "scaling"), [(True, "std"), (False, "none")])
+def test_a_model_of_an_older_version_draws_as_it_did(unit_scale, scaling, tiny_model, tmp_path):
     path = tmp_path / "model.safetensors"
     tiny_model.save(path)
     with safe_open(path, "pt") as file:
@@ -43,10 +44,13 @@ def test_a_model_of_an_older_version_draws_as_it_did(tiny_model, tmp_path):
     for name, value in then.items():
         assert about["config"]["sampling"].pop(name) != value
     del about["shape"]["mean"], about["shape"]["clustered"], about["config"]["data"]["clusters"]
+    del about["config"]["diffusion"]["scaling"]
+    about["config"]["diffusion"]["unit_scale"] = unit_scale
     save_file(tensors, path, metadata | {"fromnoise": json.dumps(about)})
     old = Model.load(path)
     assert old.config.sampling == dataclasses.replace(tiny_model.config.sampling, **then)
     assert old.config.data.clusters == 0
+    assert old.config.diffusion == dataclasses.replace(tiny_model.config.diffusion, scaling=scaling)
     as_then = dataclasses.replace(tiny_model.config.sampling, **then)
     assert torch.equal(draw_all(old, Drawing(3)), draw_all(tiny_model, Drawing(3, sampler=as_then)))
     with pytest.raises(UserError, match=r"--start mean.*does not know"):
@@ -101,10 +105,12 @@ def test_the_chapters_network_needs_multiples_of_32():
     assert config.network.multiple() == 32
 
 
-def test_the_scale_is_the_deviation_of_the_normalised_images(config_of, images):
-    expected = float((images.images.double() / 127.5 - 1).std(correction=0))
-    assert Shape.of(images, config_of()).scale == pytest.approx(expected, rel=1e-6)
-    assert Shape.of(images, config_of(diffusion={"unit_scale": False})).scale == 1.0
+def test_the_scale_is_the_root_mean_square_or_the_deviation_of_the_normalised_images(config_of, images):
+    values = images.images.double() / 127.5 - 1
+    for scaling, expected in (("rms", values.square().mean().sqrt()), ("std", values.std(correction=0)), ("none", 1)):
+        shape = Shape.of(images, config_of(diffusion={"scaling": scaling}))
+        assert shape.scale == pytest.approx(float(expected), rel=1e-6)
+    assert Shape.of(images, config_of()) == Shape.of(images, config_of(diffusion={"scaling": "rms"}))
 
 
 def test_class_shares_are_counted(config_of, blobs_of):

@@ -147,7 +147,7 @@ def test_the_seed_decides_everything(train, config_of):
 
 
 @pytest.mark.parametrize("diffusion", [
-    {"prediction": "eps", "levels": "uniform", "schedule": "linear", "T": 500, "unit_scale": False},
+    {"prediction": "eps", "levels": "uniform", "schedule": "linear", "T": 500, "scaling": "none"},
     {"prediction": "eps", "levels": "uniform", "loss": "weighted", "first_t": 2},
     {"prediction": "x0", "loss_on": "v"},
 ])  # fmt: skip

@@ -54,8 +54,8 @@ class Denoiser:
 
     network      called as network(x, condition[, label][, change=…]), returns a tensor like x
     prediction   `eps`, `x0` or `v`: what that tensor is
-    scale        s, the data's deviation: the network sees x/√(a²s² + b²), that is data of unit deviation at
-                 level λ + 2·ln s (the preconditioning of Karras et al. 2022, written with levels)
+    scale        s, the data's root mean square or deviation: the network sees x/√(a²s² + b²), that is data of unit
+                 scale at level λ + 2·ln s (the preconditioning of Karras et al. 2022, written with levels)
     condition    from levels λ, n, to what the network is told of them, n
     """
 
@@ -68,11 +68,11 @@ class Denoiser:
         choose("prediction", self.prediction, dict.fromkeys(prediction.PREDICTIONS))
 
     def inner(self, logsnr: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """The levels at which the network sees data of unit deviation."""
+        """The levels at which the network sees data of unit scale."""
         return logsnr + 2 * math.log(self.scale)
 
     def shrink(self, x: Float[Tensor, "n *d"], logsnr: Float[Tensor, " n"]) -> Float[Tensor, "n *d"]:
-        """x as the network sees it, of unit deviation."""
+        """x as the network sees it, of unit scale."""
         if self.scale == 1.0:
             return x
         a, b = level.signal(logsnr) * self.scale, level.noise_scale(logsnr)
@@ -85,7 +85,7 @@ class Denoiser:
         label: Int64[Tensor, " n"] | None = None,
         change: Float[Tensor, "n k"] | None = None,
     ) -> Float[Tensor, "n *d"]:
-        """The network's own prediction for x at the levels `logsnr`, about data of unit deviation."""
+        """The network's own prediction for x at the levels `logsnr`, about data of unit scale."""
         levels = logsnr.expand(x.shape[0])
         told = moved(self.condition(self.inner(levels)), x.device)
         seen = self.shrink(x, levels)

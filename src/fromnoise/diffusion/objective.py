@@ -48,7 +48,7 @@ class UniformSteps:
 class LogNormal:
     """λ normal, that is b/a log-normal (Karras et al. 2022, table 1): mid levels, where there is most to learn.
 
-    Mean and deviation are those for data of unit deviation; data of deviation `scale` has its levels 2·ln scale lower.
+    Mean and deviation are those for data of unit scale; data of scale `scale` has its levels 2·ln scale lower.
     """
 
     mean: float

@@ -92,7 +92,7 @@ def levels_for(settings: SamplerSettings, table: Schedule, scale: float = 1.0) -
     """The levels that a sampler visits, `sampling_steps` + 1: one for each call of `denoise`, and clean (+∞) last.
 
     `t`: steps T, T − T/n, … of the schedule (trailing, Lin et al. 2023). `logsnr`: even in λ. `karras`: even in
-    (b/a)^(1/7) (Karras et al. 2022, eq. 5). The last two keep within `logsnr_range`, for data of deviation `scale`.
+    (b/a)^(1/7) (Karras et al. 2022, eq. 5). The last two keep within `logsnr_range`, for data of scale `scale`.
     heun visits every level but the first twice; with an even number of calls also the second only once, so that its
     first step is DDIM's. Raises UserError for fewer than one step, more levels than the schedule has, or a range
     that is none.

@@ -7,6 +7,7 @@ Prediction = Literal["eps", "x0", "v"]
 SamplerName = Literal["ancestral", "ddim", "heun", "ipndm", "dpm++", "dpm++3m", "unipc"]
 Spacing = Literal["t", "logsnr", "karras"]
 Start = Literal["mean", "noise"]
+Scaling = Literal["rms", "std", "none"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class DiffusionSettings:
     first_t: int = 1
     """The least t that uniform levels train on; the chapter's text has 2, which leaves t = 1 untrained."""
     logsnr_mean: float = -1.0
-    """Mean of λ for lognormal levels, for data of unit deviation."""
+    """Mean of λ for lognormal levels, for data of unit scale."""
     logsnr_std: float = 2.4
     """Standard deviation of λ for lognormal levels."""
     loss: Literal["simple", "weighted"] = "simple"
@@ -34,8 +35,9 @@ class DiffusionSettings:
     weighted needs --levels uniform, and --first-t 2 for the posterior variance."""
     loss_on: Prediction | None = None
     """The quantity whose error is squared; the prediction itself when not given."""
-    unit_scale: bool = True
-    """Scale the data to unit deviation inside the denoiser (Karras et al. 2022); the chapter does not."""
+    scaling: Scaling = "rms"
+    """What the data is divided by inside the denoiser: its root mean square (rms), its standard deviation (std; Karras
+    et al. 2022), or nothing, as in the chapter. The two differ where the mean is not zero, as in white on black."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +52,14 @@ class SamplerSettings:
     spacing: Spacing = "karras"
     """Which levels are visited: even in the schedule's t, even in λ, or Karras et al.'s ρ = 7."""
     logsnr_range: tuple[float, float] = (-9.0, 6.0)
-    """λ, for data of unit deviation, of the first and the last network call; the schedule's own where spacing is t."""
+    """λ, for data of unit scale, of the first and the last network call; the schedule's own where spacing is t."""
     start: Start = "mean"
     """Begin at noise as the text does, or where noisy data has its mean: at a·μ + b·ε, with each channel's mean μ."""
     guidance: float | None = None
     """How much class or cluster counts, where the network is told of it (classifier-free guidance; 1: as it was
     learnt); when not given, 1.5 for classes and 3 for clusters, which say less."""
     guidance_interval: tuple[float, float] = (-4.0, 2.0)
-    """λ, for data of unit deviation, between which there is guidance, by a second network call at each level."""
+    """λ, for data of unit scale, between which there is guidance, by a second network call at each level."""
     eta: float = 0.0
     """Noise put back by ddim at each step: 0 is deterministic, 1 is ancestral."""
     variance: Literal["posterior", "forward"] = "posterior"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from fromnoise.diffusion import objective
 from fromnoise.diffusion.denoiser import ByStep, Denoiser, by_logsnr
 from fromnoise.diffusion.samplers import levels_for, sampler
 from fromnoise.diffusion.schedule import Schedule, schedule
+from fromnoise.diffusion.settings import Scaling
 from fromnoise.errors import UserError
 from fromnoise.files import whole
 from fromnoise.networks.chapter import ChapterUNet
@@ -29,12 +31,18 @@ from fromnoise.networks.unet import GROUPS, UNet
 
 FORMAT = "1"  # of model.safetensors' metadata
 CHECKPOINT_FILE = "model.safetensors"
+SCALES: Mapping[Scaling, Callable[[Tensor], float]] = {
+    "rms": lambda values: float(values.square().mean().sqrt()),
+    "std": lambda values: float(values.std(correction=0)),
+    "none": lambda values: 1.0,
+}
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What a model knows of its data: images' channels, height, width, deviation, each class's share, each channel's
-    mean (older models lack it), and whether the classes are clusters (`fromnoise.data.clusters`)."""
+    """What a model knows of its data: images' channels, height, width, scale (`DiffusionSettings.scaling`), each
+    class's share, each channel's mean (older models lack it), and whether the classes are clusters
+    (`fromnoise.data.clusters`)."""
 
     channels: int
     height: int
@@ -48,7 +56,7 @@ class Shape:
     def of(cls, images: ImageSet, config: Config) -> "Shape":
         """The shape of a training set, of whose classes or clusters the network is told if it takes labels."""
         values = normalise(images.images)
-        scale = float(values.std(correction=0)) if config.diffusion.unit_scale else 1.0
+        scale = SCALES[config.diffusion.scaling](values)
         if images.images.min() == images.images.max():
             raise UserError(f"{images.name}: all pixels have the same value; there is nothing to learn")
         shares: tuple[float, ...] = ()
@@ -184,8 +192,8 @@ def check(config: Config) -> None:
         raise UserError(f"--width {network.width}: must be a multiple of {HEAD}, an attention head's numbers")
     if network.network == "chapter" and (diffusion.levels != "uniform" or config.sampling.spacing != "t"):
         raise UserError("the chapter's network knows only its schedule's steps: --levels uniform --spacing t")
-    if network.network == "chapter" and diffusion.unit_scale:
-        raise UserError("the chapter's network knows only its schedule's steps, which scaling moves: --no-unit-scale")
+    if network.network == "chapter" and diffusion.scaling != "none":
+        raise UserError("the chapter's network knows only its schedule's steps, which scaling moves: --scaling none")
     if config.training.augment and network.network == "chapter":
         raise UserError("--augment changes images and tells the network how, which the chapter's cannot be told")
     if diffusion.zero_terminal_snr and diffusion.prediction == "eps":
