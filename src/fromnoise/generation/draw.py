@@ -28,7 +28,7 @@ from fromnoise.generation.precision import autocast, precisions
 MICRO_BATCH = 64
 GOLDEN = (5**0.5 - 1) / 2
 # Guidance where the settings name none; chosen on validation digits, for models that learnt for ten minutes.
-BY_CLASS, BY_CLUSTER = 1.5, 3.0
+BY_CLASS, BY_CLUSTER = 1.5, 2.0
 
 Progress = Callable[[int, int], None]
 
