@@ -16,6 +16,7 @@ Cells that quality.json holds already are not made again. Nothing else should ru
 import functools
 import json
 import statistics
+import string
 import subprocess
 import sys
 import tempfile
@@ -47,6 +48,7 @@ SIDE = (32, 32)
 OURS = {"fromnoise": (), "fromnoise, no labels": ("--no-labels",)}
 STARTING = 6.0  # seconds that our process takes beside its training: importing, and writing the model
 DRAWS = 5  # of the floor
+LETTERS = string.ascii_uppercase  # for CPUs
 
 
 @dataclass(frozen=True)
@@ -170,15 +172,18 @@ def floor(settings: Settings) -> float:
 
 
 def table(cells: Sequence[Cell]) -> str:
-    """A line for each contender and budget: FID and ratio over seeds, copy test, and what it ran on."""
-    heads = ("trainer", "minutes", "seeds", "seconds", "steps", "FID", "ratio", "copies", "p (pixels, features)")
+    """A line for each contender, budget and CPU: FID and ratio over seeds, and the copy test."""
+    heads = ("trainer", "minutes", "CPU", "seeds", "seconds", "steps", "FID", "ratio", "copies", "p (pixels, features)")
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    cpus = systems(cells)
     for contender in dict.fromkeys(cell.contender for cell in cells):
-        for minutes in sorted({cell.minutes for cell in cells if cell.contender == contender}):
-            group = [cell for cell in cells if (cell.contender, cell.minutes) == (contender, minutes)]
+        mine = [cell for cell in cells if cell.contender == contender]
+        for minutes, cpu in sorted({(cell.minutes, cpus.index(cell.system)) for cell in mine}):
+            group = [cell for cell in mine if (cell.minutes, cell.system) == (minutes, cpus[cpu])]
             row = (
                 contender,
                 f"{minutes:g}",
+                LETTERS[cpu],
                 f"{len(group)}",
                 f"{statistics.mean(cell.seconds for cell in group):.0f}",
                 f"{statistics.mean(cell.steps for cell in group):,.0f}",
@@ -189,6 +194,11 @@ def table(cells: Sequence[Cell]) -> str:
             )
             lines.append(f"| {' | '.join(row)} |")
     return "\n".join(lines)
+
+
+def systems(cells: Sequence[Cell]) -> list[str]:
+    """What the cells ran on, in the order of the letters that stand for them."""
+    return sorted({cell.system for cell in cells})
 
 
 def spread(values: Sequence[float], error: float | None = None) -> str:
@@ -207,12 +217,14 @@ def number(value: float) -> str:
 def curves(cells: Sequence[Cell]) -> Figure:
     """FID over minutes, all seeds; the floor and the copycat as lines."""
     figure, (axis,) = style.panels(size=(6.4, 4.4))
-    for k, contender in enumerate(dict.fromkeys(cell.contender for cell in cells)):
-        group = [cell for cell in cells if cell.contender == contender]
+    cpus = systems(cells)
+    for k, (contender, cpu) in enumerate(dict.fromkeys((cell.contender, cell.system) for cell in cells)):
+        group = [cell for cell in cells if (cell.contender, cell.system) == (contender, cpu)]
         budgets = sorted({cell.minutes for cell in group})
         means = [statistics.geometric_mean([cell.fid for cell in group if cell.minutes == each]) for each in budgets]
-        (line,) = axis.plot(budgets, means, label=contender)
-        axis.plot([c.minutes for c in group], [c.fid for c in group], "os^D"[k % 4], color=line.get_color())
+        label = contender if len(cpus) == 1 else f"{contender} ({LETTERS[cpus.index(cpu)]})"
+        (line,) = axis.plot(budgets, means, label=label)
+        axis.plot([c.minutes for c in group], [c.fid for c in group], "os^DvP"[k % 6], color=line.get_color())
     for name, value in (("copycat", cells[0].copycat), ("floor", cells[0].floor)):
         axis.axhline(value, color=style.QUIET, linewidth=1, linestyle="-")
         axis.annotate(name, (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=style.QUIET)
@@ -245,7 +257,7 @@ recipes are made for hours: rates of 1e-4, which in diffusers' example rise over
 
 ![FID over minutes](quality.png)
 
-on {"; ".join(sorted({cell.system for cell in shown}))}
+CPU {"; ".join(f"{letter}: {cpu}" for letter, cpu in zip(LETTERS, systems(shown), strict=False))}
 """
     results.put(settings.out / "RESULTS.md", "quality", text)
 

@@ -39,18 +39,25 @@ def test_seeds_of_one_budget_share_a_line():
     ]
     table = quality.table(cells)
     five = line(table, "fromnoise", "5")
-    assert five[2:7] == ["2", "302", "900", "0.75 ± 0.21", "25 ± 7.1"]
-    assert five[7:] == ["no sign of copying", "0.5, 0.25; 0.5, 0.25"]
-    assert line(table, "fromnoise", "10")[5:7] == ["0.6 (0.05)", "20"]
-    assert line(table, "diffusers", "5")[5:7] == ["30 (1)", "1,000"]
+    assert five[2:8] == ["A", "2", "302", "900", "0.75 ± 0.21", "25 ± 7.1"]
+    assert five[8:] == ["no sign of copying", "0.5, 0.25; 0.5, 0.25"]
+    assert line(table, "fromnoise", "10")[6:8] == ["0.6 (0.05)", "20"]
+    assert line(table, "diffusers", "5")[6:8] == ["30 (1)", "1,000"]
 
 
 def test_a_copying_seed_is_not_hidden_by_the_others():
     copying = dataclasses.replace(CELL, seed=1, verdict="copying: 9 % of the images lie closer")
     assert (
-        line(quality.table([CELL, copying]), "fromnoise", "5")[7]
+        line(quality.table([CELL, copying]), "fromnoise", "5")[8]
         == "copying: 9 % of the images lie closer; no sign of copying"
     )
+
+
+def test_seeds_on_different_cpus_are_not_averaged():
+    other = dataclasses.replace(CELL, seed=1, fid=0.3, system="another CPU")
+    table = quality.table([CELL, other])
+    assert line(table, "fromnoise", "5", "A")[6] == "0.6 (0.05)"
+    assert line(table, "fromnoise", "5", "B")[6] == "0.3 (0.05)"
 
 
 def test_a_section_and_a_plot_are_written_and_cells_come_back(tmp_path):

@@ -12,18 +12,17 @@ import torch
 
 from fromnoise import __version__
 
+CPU_INFO = Path("/proc/cpuinfo")  # Linux alone has it
 LIBRARIES = ("torch", "torchvision", "diffusers", "accelerate", "numpy")
 
 
 def processor() -> str:
-    """The processor's name and how many cores this process may use."""
-    name = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        models = [
-            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-        ]
-        name = models[0] if models else name
+    """The processor's name and how many cores this process may use; a name without a number gets family and model."""
+    pairs = (line.partition(":") for line in CPU_INFO.read_text().splitlines()) if CPU_INFO.exists() else ()
+    told = {key.strip(): value.strip() for key, _, value in pairs}
+    name = told.get("model name") or platform.processor() or platform.machine()
+    if not any(letter.isdigit() for letter in name) and {"cpu family", "model"} <= told.keys():
+        name += f" (family {told['cpu family']}, model {told['model']})"
     return f"{name}, {cores()} cores"
 
 
@@ -34,8 +33,7 @@ def cores() -> int:
 
 def matrix_units() -> str:
     """What the CPU has for bfloat16, as Linux tells it."""
-    info = Path("/proc/cpuinfo")
-    flags = set(info.read_text().split()) if info.exists() else set()
+    flags = set(CPU_INFO.read_text().split()) if CPU_INFO.exists() else set()
     names = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16", "avx512f": "AVX-512", "avx2": "AVX2"}
     return next((name for flag, name in names.items() if flag in flags), "none known")
 

@@ -74,6 +74,7 @@ def _summary(training: "Training") -> None:
         f"drew {run['sampling']['n']:,} images in {duration(run['sampling']['seconds'])} "
         f"on {run['system']['hardware']}",
         markup=False,
+        soft_wrap=True,
     )
     folder = training.folder
     better = better_before(folder, training.outcome.steps)
