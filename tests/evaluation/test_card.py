@@ -2,7 +2,9 @@ import pytest
 import torch
 
 from fromnoise.evaluation import card as module
+from fromnoise.evaluation import classes
 from fromnoise.evaluation.card import Featured, card, summary
+from fromnoise.evaluation.frechet import Moments, distance
 
 SCALARS = ("fid_infinity", "kid", "precision", "recall", "density", "coverage")
 
@@ -128,6 +130,36 @@ def test_the_balance_of_classes_is_pearsons():
     uneven = Featured(real.features, torch.where(real.labels == 0, 1, real.labels))
     sampled = card(Featured(ours.features, labels), uneven, [], None)[0]["classes"]["balance"]
     assert (sampled["chi2"], sampled["p"]) == (pytest.approx(0), pytest.approx(1))
+
+
+def test_matched_classes_take_their_shares_out_of_the_fid():
+    shares = torch.tensor([0, 0, 0, 1, 1, 2]).repeat(200)  # of three classes, far apart
+    centres = 20 * torch.eye(3, dtype=torch.float64)
+    ours = Featured(normal(1200, 3) + centres[shares], shares)
+    even = torch.arange(1200) % 3
+    real = Featured(normal(1200, 3, seed=1) + centres[even], even)
+    fid = distance(Moments.of(ours.features), Moments.of(real.features))
+    found, _ = card(ours, real, [], real)
+    assert fid > 10
+    assert found["fid_matched"]["value"] < 0.1
+    assert found["fid_matched"]["copycat"]["value"] < 1e-6  # matched to its own shares: the reference itself
+    assert card(Featured(ours.features), real, [], None)[0]["fid_matched"] is None
+
+
+def test_one_class_is_matched_by_the_same_of_the_reference():
+    ours, real = clusters(400), clusters(400, seed=1)
+    three, threes = ours.features[ours.labels == 3], real.features[real.labels == 3]
+    found = classes.matched_fid(three, torch.full((40,), 3), real.features, real.labels)
+    assert found == pytest.approx(distance(Moments.of(three), Moments.of(threes)), rel=1e-9)
+
+
+def test_a_class_that_the_reference_lacks_is_not_matched():
+    ours, real = clusters(100), clusters(100, seed=1)
+    lacking = Featured(real.features, real.labels.clamp(max=8))
+    found, notes = card(ours, lacking, [], None)
+    assert found["fid_matched"] is None
+    assert "no FID with classes matched: the reference lacks a class that was generated" in notes
+    assert classes.matched_fid(lacking.features, lacking.labels, ours.features, ours.labels) is not None
 
 
 def test_small_classes_have_no_fid():

@@ -95,6 +95,27 @@ def test_blocks_and_a_choice_of_rows_do_not_change_the_moments(monkeypatch):
         np.testing.assert_allclose(one.covariance, other.covariance, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("block", [spool.BLOCK, 7 * 8 * 8])
+def test_weighted_moments_are_numpys(block, monkeypatch):
+    monkeypatch.setattr(spool, "BLOCK", block)
+    x, weights = gaussian(500, 8, 7) + 1e3, torch.from_numpy(np.random.default_rng(1).uniform(0, 3, 500))
+    found = Moments.of(x, weights=weights)
+    np.testing.assert_allclose(found.mean, np.average(x.numpy(), axis=0, weights=weights.numpy()), rtol=1e-13)
+    theirs = np.cov(x.numpy(), rowvar=False, aweights=weights.numpy())
+    np.testing.assert_allclose(found.covariance, theirs, rtol=1e-9, atol=1e-9)
+
+
+def test_a_weight_of_nothing_leaves_a_row_out():
+    x, weights = gaussian(300, 8, 7), torch.ones(300, dtype=torch.float64)
+    weights[100:] = 0
+    found, some = Moments.of(x, weights=weights), Moments.of(x[:100])
+    assert found.n == 100
+    np.testing.assert_allclose(found.mean, some.mean, rtol=1e-12)
+    np.testing.assert_allclose(found.covariance, some.covariance, rtol=1e-9)
+    with pytest.raises(ValueError, match="at least 2"):
+        Moments.of(x, weights=torch.zeros(300, dtype=torch.float64))
+
+
 def test_values_that_are_not_finite_are_refused():
     with pytest.raises(ValueError, match="not finite"):
         Moments.of(torch.tensor([[1.0], [float("nan")]]))

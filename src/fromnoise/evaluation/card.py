@@ -67,7 +67,7 @@ def card(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[dict[str, Entry | None], list[str]]:
-    """kid, fid_infinity, precision, recall, density, coverage, two_sample and classes (docs/report.md), and notes.
+    """All metrics but the FID, by name (docs/report.md), and notes.
 
     Where the generated images are labelled, floors and copycat are taken for drawn by class as they are; otherwise
     for random draws, whatever labels they carry. A metric that cannot be had is None, and a note says why.
@@ -90,6 +90,9 @@ def card(
         entries[name] = None if entry is None else entry | beside
     told(steps - 1, steps)
     notes = _missing(generated, reference)
+    labels = generated.labels is not None and reference.labels is not None
+    if labels and ours["fid_matched"] is None:
+        notes.append("no FID with classes matched: the reference lacks a class that was generated")
     entries["classes"] = _classes(generated, reference, copycat, seed, notes)
     told(steps, steps)
     return entries, notes
@@ -103,6 +106,7 @@ def _measure(ours: Featured, reference: Featured, seed: int) -> dict[str, Entry 
     shares = asdict(neighbours.precision_recall(x, y, k=PRECISION_K))
     shares |= asdict(neighbours.density_coverage(x, y, k=DENSITY_K))
     found: dict[str, Entry | None] = {
+        "fid_matched": _matched(ours, reference),
         "fid_infinity": _infinity(ours, reference, seed),
         "kid": {"value": distance.value, "error": distance.error, "n": len(ours)},
         **{name: {"value": share, "n": len(x)} for name, share in shares.items()},
@@ -111,6 +115,13 @@ def _measure(ours: Featured, reference: Featured, seed: int) -> dict[str, Entry 
     if x.shape[1] <= CLASSIFIED:
         found["two_sample"] = asdict(two_sample(x, y, folds=FOLDS, seed=seed))
     return found
+
+
+def _matched(ours: Featured, reference: Featured) -> Entry | None:
+    if ours.labels is None or reference.labels is None:
+        return None
+    value = classes.matched_fid(ours.features, ours.labels, reference.features, reference.labels)
+    return None if value is None else {"value": value, "n": len(ours)}
 
 
 def _infinity(ours: Featured, reference: Featured, seed: int) -> Entry | None:

@@ -1,8 +1,9 @@
-"""What labels add to the score: are the classes balanced, is each one good, can a classifier learn from them?"""
+"""What labels add to the score: are the classes balanced, are they good, can a classifier learn from them?"""
 
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from scipy import stats
@@ -91,6 +92,30 @@ def class_fids(
         value = distance(Moments.of(generated, x), Moments.of(reference, y)) if min(len(x), len(y)) >= 2 else None
         found[label] = ClassFid(value, len(x), len(y))
     return found
+
+
+def matched_fid(
+    generated: Float[Tensor, "n d"],
+    generated_labels: Int[Tensor, " n"],
+    reference: Float[Tensor, "m d"],
+    reference_labels: Int[Tensor, " m"],
+) -> float | None:
+    """The FID with the reference's images weighted, so that each class has the share that it has of the generated ones.
+
+    What remains is how well each class is drawn, and not how often. None where the reference lacks a class or has
+    fewer than 2 images that count. Raises ValueError for sets that cannot be compared or labels that do not fit.
+    """
+    generated, reference = pair(generated, reference, 2)
+    ours, theirs = (
+        labelled(generated, generated_labels, "generated"),
+        labelled(reference, reference_labels, "reference"),
+    )
+    classes = int(max(ours.max(), theirs.max())) + 1
+    wanted, real = (torch.bincount(labels.long(), minlength=classes).double() for labels in (ours, theirs))
+    if bool((real[wanted > 0] == 0).any()) or real[wanted > 0].sum() < 2:
+        return None
+    weights = torch.where(real > 0, wanted / real.clamp(min=1), 0.0)[theirs.long()]
+    return distance(Moments.of(generated), Moments.of(reference, weights=weights))
 
 
 def train_on_generated(

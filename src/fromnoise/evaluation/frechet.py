@@ -12,21 +12,28 @@ from fromnoise.data import spool
 
 @dataclass(frozen=True)
 class Moments:
-    """Mean, covariance (divided by n − 1) and size of a set of feature vectors."""
+    """Mean, unbiased covariance (divided by n − 1 where all count alike) and size of a set of feature vectors."""
 
     mean: Float64[Tensor, " d"]
     covariance: Float64[Tensor, "d d"]
     n: int
 
     @classmethod
-    def of(cls, features: Float[Tensor, "n d"], rows: Int64[np.ndarray, " k"] | None = None) -> "Moments":
+    def of(
+        cls,
+        features: Float[Tensor, "n d"],
+        rows: Int64[np.ndarray, " k"] | None = None,
+        weights: Float64[Tensor, " k"] | None = None,
+    ) -> "Moments":
         """The moments of all feature vectors or those at the positions `rows`, in memory that does not grow with them.
 
-        Raises ValueError for fewer than 2 or for values that are not finite.
+        With `weights` some count more than others. Raises ValueError for fewer than 2 that count, or for values that
+        are not finite.
         """
-        sums = Sums(features.shape[1])
+        sums, done = Sums(features.shape[1]), 0
         for part in spool.parts(features, rows):
-            sums.add(part)
+            sums.add(part, None if weights is None else weights[done : done + len(part)])
+            done += len(part)
         return sums.moments()
 
 
@@ -38,28 +45,37 @@ class Sums:
 
     def __init__(self, dimension: int) -> None:
         self.n = 0
+        self.weight = self.squares = 0.0  # of the weights: their sum, and that of their squares
         self.shift = torch.zeros(dimension, dtype=torch.float64)
         self.total = torch.zeros(dimension, dtype=torch.float64)
         self.products = torch.zeros(dimension, dimension, dtype=torch.float64)
 
-    def add(self, features: Float[Tensor, "n d"]) -> None:
-        """Take in a batch of features; raises ValueError if one is not finite."""
+    def add(self, features: Float[Tensor, "n d"], weights: Float64[Tensor, " n"] | None = None) -> None:
+        """Take in a batch of features, each with its weight (1 without); raises ValueError if one is not finite."""
         features = features.detach().cpu().double()
         if not bool(features.isfinite().all()):
             raise ValueError("some features are not finite")
         if not self.n:
             self.shift = features.mean(dim=0)
         features = features - self.shift
-        self.n += len(features)
-        self.total += features.sum(dim=0)
-        self.products += features.T @ features
+        weighted = features if weights is None else features * weights[:, None]
+        counted = torch.ones(len(features), dtype=torch.float64) if weights is None else weights
+        self.n += int(counted.count_nonzero())
+        self.weight += float(counted.sum())
+        self.squares += float(counted.square().sum())
+        self.total += weighted.sum(dim=0)
+        self.products += weighted.T @ features
 
     def moments(self) -> Moments:
-        """The moments of all that was added; raises ValueError for fewer than two features."""
+        """The moments of all that was added; raises ValueError for fewer than two features that count.
+
+        The covariance Σw(f − μ)(f − μ)ᵀ / (Σw − Σw²/Σw) is unbiased for weights that do not depend on the features.
+        """
         if self.n < 2:
             raise ValueError(f"a covariance needs at least 2 features, not {self.n}")
-        mean = self.total / self.n
-        covariance = (self.products - self.n * torch.outer(mean, mean)) / (self.n - 1)
+        mean = self.total / self.weight
+        scatter = self.products - self.weight * torch.outer(mean, mean)
+        covariance = scatter / (self.weight - self.squares / self.weight)
         return Moments(mean + self.shift, covariance, self.n)
 
 

@@ -15,7 +15,7 @@ from fromnoise.faces.tables import NAMES, spread
 from fromnoise.files import read_json
 from fromnoise.training.run_folder import RunFolder
 
-METRICS = ("fid_infinity", "kid", "precision", "recall", "density", "coverage")
+METRICS = ("fid_matched", "fid_infinity", "kid", "precision", "recall", "density", "coverage")
 COLUMNS = (
     "FID",
     "floor",
@@ -72,7 +72,8 @@ class Scored:
             "" if fid["ratio"] is None else f"{fid['ratio']:.1f}",
         ]
         for name in METRICS:
-            cells.append("" if metrics[name] is None else spread(metrics[name]["value"], metrics[name].get("error")))
+            entry = metrics.get(name)  # reports of before have no fid_matched
+            cells.append("" if entry is None else spread(entry["value"], entry.get("error")))
         cells.append("" if self.report["copies"] is None else self.report["copies"]["verdict"].partition(": ")[0])
         cells.append("" if gap is None else spread(gap["held_out"]["bits"], gap["held_out"]["standard_error"]))
         cells.append("" if gap is None else spread(gap["gap"]["value"], gap["gap"]["standard_error"]))

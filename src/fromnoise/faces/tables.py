@@ -10,6 +10,7 @@ from rich.table import Table
 from fromnoise.training.profile import Profile
 
 NAMES = {
+    "fid_matched": "matched FID",
     "fid_infinity": "FID∞",
     "kid": "KID",
     "precision": "precision",
@@ -19,6 +20,7 @@ NAMES = {
     "two_sample": "told from real",
 }
 MEANINGS = {
+    "fid_matched": "the FID at the images' own shares of classes",
     "fid_infinity": "the FID without its bias by the number of images",
     "kid": "kernel distance, unbiased",
     "precision": "share of images that look real",
