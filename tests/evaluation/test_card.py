@@ -158,7 +158,7 @@ def test_a_class_that_the_reference_lacks_is_not_matched():
     lacking = Featured(real.features, real.labels.clamp(max=8))
     found, notes = card(ours, lacking, [], None)
     assert found["fid_matched"] is None
-    assert "no FID with classes matched: the reference lacks a class that was generated" in notes
+    assert "no matched FID: the reference lacks a class that was generated" in notes
     assert classes.matched_fid(lacking.features, lacking.labels, ours.features, ours.labels) is not None
 
 

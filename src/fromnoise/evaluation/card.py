@@ -92,7 +92,7 @@ def card(
     notes = _missing(generated, reference)
     labels = generated.labels is not None and reference.labels is not None
     if labels and ours["fid_matched"] is None:
-        notes.append("no FID with classes matched: the reference lacks a class that was generated")
+        notes.append("no matched FID: the reference lacks a class that was generated")
     entries["classes"] = _classes(generated, reference, copycat, seed, notes)
     told(steps, steps)
     return entries, notes
