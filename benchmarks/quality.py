@@ -215,7 +215,7 @@ def number(value: float) -> str:
 
 @style.styled
 def curves(cells: Sequence[Cell]) -> Figure:
-    """FID over minutes, all seeds; the floor and the copycat as lines."""
+    """FID over minutes, the mean over seeds and a dot for each; the floor and the copycat as lines."""
     figure, (axis,) = style.panels(size=(6.4, 4.4))
     cpus = systems(cells)
     for k, (contender, cpu) in enumerate(dict.fromkeys((cell.contender, cell.system) for cell in cells)):
@@ -223,8 +223,8 @@ def curves(cells: Sequence[Cell]) -> Figure:
         budgets = sorted({cell.minutes for cell in group})
         means = [statistics.geometric_mean([cell.fid for cell in group if cell.minutes == each]) for each in budgets]
         label = contender if len(cpus) == 1 else f"{contender} ({LETTERS[cpus.index(cpu)]})"
-        (line,) = axis.plot(budgets, means, label=label)
-        axis.plot([c.minutes for c in group], [c.fid for c in group], "os^DvP"[k % 6], color=line.get_color())
+        (line,) = axis.plot(budgets, means, marker="os^DvP"[k % 6], label=label)
+        axis.plot([c.minutes for c in group], [c.fid for c in group], ".", color=line.get_color(), markersize=4)
     for name, value in (("copycat", cells[0].copycat), ("floor", cells[0].floor)):
         axis.axhline(value, color=style.QUIET, linewidth=1, linestyle="-")
         axis.annotate(name, (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=style.QUIET)
