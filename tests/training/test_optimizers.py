@@ -71,6 +71,21 @@ def test_muon_on_a_kernel_is_pytorchs_muon_on_the_flattened_kernel():
     assert torch.equal(kernel.detach().reshape(32, 144), matrix.detach())
 
 
+def test_muon_computes_in_float32_where_bf16_would_be_emulated(monkeypatch):
+    kernel = nn.Parameter(torch.zeros(32, 16, 3, 3))
+    monkeypatch.setattr("fromnoise.training.optimizers.half", lambda device: None)
+    ours = KernelMuon([kernel], TrainingSettings(weight_decay=0.0))
+    kernel.grad = torch.randn(32, 16, 3, 3)
+    ours.param_groups[0]["lr"] = 1.0
+    ours.step()
+    found = kernel.detach().reshape(32, 144)
+    left, values, right = torch.linalg.svd(kernel.grad.reshape(32, 144).double(), full_matrices=False)
+    x = values / values.norm()
+    for _ in range(5):  # the iteration on the singular values alone
+        x = 3.4445 * x - 4.7750 * x**3 + 2.0315 * x**5
+    torch.testing.assert_close(found.double(), -0.2 * 144**0.5 * left @ x.diag() @ right, atol=1e-5, rtol=1e-5)
+
+
 def test_muon_does_not_depend_on_the_memory_format():
     settings = TrainingSettings(lr=1e-2)
     first = torch.randn(32, 16, 3, 3)

@@ -1,5 +1,6 @@
 """Optimisers by name, the learning rate's shape, and their state as plain tensors."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fromnoise.choices import choose
+from fromnoise.generation.precision import half
 from fromnoise.training.settings import TrainingSettings
 
 BETAS = (0.9, 0.99)
@@ -35,20 +37,44 @@ def _adamw_on(parameters: list[nn.Parameter], settings: TrainingSettings) -> tor
 class KernelMuon(torch.optim.Muon):
     """Muon (Jordan et al. 2024) on matrices, and convolution kernels seen as outputs × (inputs·height·width).
 
-    PyTorch's Muon takes matrices only: it is given views of the kernels, which share their memory and gradients.
+    PyTorch's Muon takes matrices only: it is given views of the kernels, which share their memory and gradients. And
+    it computes in bf16 only, which a CPU without such units emulates, at several times the cost of the network's own
+    step: there this one computes in float32.
     """
 
     def __init__(self, kernels: list[nn.Parameter], settings: TrainingSettings) -> None:
         self.kernels = kernels
+        self.dtype = torch.bfloat16 if half(kernels[0].device) == "bf16" else torch.float32
         matrices = [nn.Parameter(_matrix(kernel.detach())) for kernel in kernels]
-        super().__init__(matrices, lr=settings.lr, weight_decay=settings.weight_decay, adjust_lr_fn="match_rms_adamw")
+        super().__init__(matrices, lr=settings.lr, weight_decay=settings.weight_decay)
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> Any:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One step from the kernels' gradients."""
-        for kernel, matrix in zip(self.kernels, self.param_groups[0]["params"], strict=True):
-            matrix.grad = None if kernel.grad is None else _matrix(kernel.grad)
-        return super().step(closure)
+        (group,) = self.param_groups
+        for kernel, matrix in zip(self.kernels, group["params"], strict=True):
+            if kernel.grad is None:
+                continue
+            gradient, state = _matrix(kernel.grad), self.state[matrix]
+            if not state:
+                state["momentum_buffer"] = torch.zeros_like(gradient)
+            momentum = state["momentum_buffer"].lerp_(gradient, 1 - group["momentum"])
+            update = gradient.lerp(momentum, group["momentum"])  # Nesterov's
+            matrix.mul_(1 - group["lr"] * group["weight_decay"])
+            share = 0.2 * math.sqrt(max(matrix.shape))  # as large as AdamW's updates (Liu et al. 2025)
+            matrix.add_(_orthogonal(update.to(self.dtype), group), alpha=-group["lr"] * share)
+
+
+def _orthogonal(matrix: Tensor, group: Mapping[str, Any]) -> Tensor:
+    """Nearly the closest orthogonal matrix, by Newton and Schulz's iteration (Jordan et al. 2024)."""
+    a, b, c = group["ns_coefficients"]
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = matrix.T if tall else matrix
+    x = x / x.norm().clamp(min=group["eps"])
+    for _ in range(group["ns_steps"]):
+        gram = x @ x.T
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.T if tall else x
 
 
 def _matrix(kernel: Tensor) -> Tensor:
