@@ -36,8 +36,7 @@ def whole(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        _flush(temporary)
         temporary.chmod(0o666 & ~_umask())  # mkstemp's 0600 would keep others from reading a result
         os.replace(temporary, path)
     finally:
@@ -56,8 +55,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
         yield temporary
         for file in temporary.rglob("*"):
             if file.is_file():
-                with file.open("rb") as opened:
-                    os.fsync(opened.fileno())
+                _flush(file)
         temporary.chmod(0o777 & ~_umask())
         os.rename(temporary, path)
     finally:
@@ -73,6 +71,11 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """The JSON value in the file `path`."""
     return json.loads(path.read_text())
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as file:  # Windows flushes no file that is open for reading alone
+        os.fsync(file.fileno())
 
 
 def _umask() -> int:

@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from fromnoise.data import folder
 from fromnoise.data.resize import resize
@@ -114,6 +114,23 @@ def test_a_transparent_colour_is_black_too(tmp_path, shape, key):
     expected = pixels.reshape(4, 4, -1).copy()
     expected[1, 2] = 0
     assert np.array_equal(folder.load(tmp_path).images[0].permute(1, 2, 0), expected)
+
+
+@pytest.mark.parametrize("held", range(10))
+def test_a_photograph_stands_as_the_camera_was_held(tmp_path, held):
+    pixels, exif = noise(4, 6), Image.Exif()
+    exif[0x0112] = held
+    write(tmp_path / "a.png", pixels, exif=exif)
+    with Image.open(tmp_path / "a.png") as image:
+        upright = np.asarray(ImageOps.exif_transpose(image))
+    assert np.array_equal(folder.load(tmp_path).images[0, 0], upright)
+
+
+def test_a_picture_too_large_to_be_one_is_refused(tmp_path, monkeypatch):
+    write(tmp_path / "a.png", noise(9, 9))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)
+    with pytest.raises(UserError, match=r"a\.png cannot be read as an image"):
+        folder.load(tmp_path)
 
 
 def test_a_palette_is_read_as_its_colours(tmp_path):

@@ -18,6 +18,16 @@ from fromnoise.files import whole_folder
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}
 GREY, COLOUR = {"1", "L", "LA"}, {"RGB", "RGBA", "P", "PA"}
+ORIENTATION = 0x0112  # how the camera was held, beside the pixels (EXIF), and what makes such pixels upright
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def files(folder: Path) -> list[Path]:
@@ -28,9 +38,10 @@ def files(folder: Path) -> list[Path]:
 def load(folder: Path, size: tuple[int, int] | None = None) -> ImageSet:
     """The images of a folder, resized to `size` (height, width) where they have another.
 
-    All grey gives one channel, otherwise three; transparency is laid on black. With two or more sub-folders
-    that hold all the images, their sorted names are the classes (numbers by value). Raises UserError
-    for an image that cannot be read, is not 8 bits a channel, or, without `size`, has another size than the first.
+    All grey gives one channel, otherwise three; transparency is laid on black; photographs are turned upright (EXIF).
+    With two or more sub-folders that hold all the images, their sorted names are the classes (numbers by value).
+    Raises UserError for an image that cannot be read, is not 8 bits a channel, or, without `size`, has another size
+    than the first.
     """
     names = _names(folder)
     images = None
@@ -125,12 +136,13 @@ def _read(path: Path, size: tuple[int, int] | None) -> np.ndarray:
                 raise UserError(f"{path} has pixel format {mode}; 8-bit grey or RGB is needed: convert it first")
             if any(";16" in str(tile[3]) for tile in image.tile):  # Pillow would cut 16-bit RGB to 8 bits
                 raise UserError(f"{path} has 16 bits a channel; 8-bit grey or RGB is needed: convert it first")
-            flat: Image.Image = image
-            if image.has_transparency_data:
-                rgba = image.convert("RGBA")
+            turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
+            flat: Image.Image = image if turn is None else image.transpose(turn)
+            if flat.has_transparency_data:
+                rgba = flat.convert("RGBA")
                 flat = Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba)
             pixels = np.asarray(flat.convert("L" if mode in GREY else "RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{path} cannot be read as an image ({error}); mend or remove it") from error
     pixels = pixels[..., None] if pixels.ndim == 2 else pixels
     if size is not None and pixels.shape[:2] != size:

@@ -62,7 +62,7 @@ def opening(script: str) -> tuple[str, str]:
 
 def run(number: int, path: Path, folder: Path) -> Chapter:
     """Run one notebook as a script; its figures are written into `folder`/figures."""
-    script = path.read_text()
+    script = path.read_text(encoding="utf-8")
     chapter = Chapter(number, *opening(script))
     printed = io.StringIO()
 

@@ -64,6 +64,6 @@ def main(words: Sequence[str]) -> int:
             system=system.about(torch.device("cpu")),
         )
         with whole(folder / "index.html") as temporary:
-            temporary.write_text(page)
+            temporary.write_text(page, encoding="utf-8")
     print(arguments.out / "index.html")
     return 0
