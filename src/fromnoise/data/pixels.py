@@ -1,13 +1,23 @@
 """Between 8-bit pixels and the numbers that networks see."""
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
+
+from fromnoise.data import spool
 
 
 def normalise(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     """8-bit images as float32 in [−1, 1]."""
     return images.to(torch.float32) / 127.5 - 1
+
+
+def histogram(images: UInt8[Tensor, "n c h w"]) -> Int64[Tensor, "c 256"]:
+    """How often each channel has each of the 256 values."""
+    counts = torch.zeros(images.shape[1], 256, dtype=torch.long)
+    for part in spool.parts(images):
+        counts += torch.stack([part[:, c].flatten().bincount(minlength=256) for c in range(len(counts))]).cpu()
+    return counts
 
 
 def quantise(x: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:

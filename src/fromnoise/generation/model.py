@@ -9,14 +9,13 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from fromnoise import rng
 from fromnoise.config import Config, from_json, stored, to_json
 from fromnoise.data import augment
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.pixels import normalise
+from fromnoise.data.pixels import histogram, normalise
 from fromnoise.data.settings import parse_size
 from fromnoise.diffusion import objective
 from fromnoise.diffusion.denoiser import ByStep, Denoiser, by_logsnr
@@ -28,13 +27,15 @@ from fromnoise.files import whole
 from fromnoise.networks.chapter import ChapterUNet
 from fromnoise.networks.transformer import HEAD, Transformer
 from fromnoise.networks.unet import GROUPS, UNet
+from fromnoise.tensors import save
 
 FORMAT = "1"  # of model.safetensors' metadata
 CHECKPOINT_FILE = "model.safetensors"
-SCALES: Mapping[Scaling, Callable[[Tensor], float]] = {
-    "rms": lambda values: float(values.square().mean().sqrt()),
-    "std": lambda values: float(values.std(correction=0)),
-    "none": lambda values: 1.0,
+# From the mean of the values and of their squares.
+SCALES: Mapping[Scaling, Callable[[float, float], float]] = {
+    "rms": lambda mean, square: square**0.5,
+    "std": lambda mean, square: (square - mean**2) ** 0.5,
+    "none": lambda mean, square: 1.0,
 }
 
 
@@ -55,17 +56,21 @@ class Shape:
     @classmethod
     def of(cls, images: ImageSet, config: Config) -> "Shape":
         """The shape of a training set, of whose classes or clusters the network is told if it takes labels."""
-        values = normalise(images.images)
-        scale = SCALES[config.diffusion.scaling](values)
-        if images.images.min() == images.images.max():
+        counts = histogram(images.images)
+        if (counts.sum(dim=0) > 0).sum() == 1:
             raise UserError(f"{images.name}: all pixels have the same value; there is nothing to learn")
-        shares: tuple[float, ...] = ()
+        shares = counts.double() / counts[0].sum()
+        values = normalise(torch.arange(256, dtype=torch.uint8)).double()
+        means = shares @ values
+        scale = SCALES[config.diffusion.scaling](float(means.mean()), float((shares @ values.square()).mean()))
+        classes: tuple[float, ...] = ()
         told = config.network.takes_labels and (config.network.labels or images.clustered)
         if images.labels is not None and told and images.classes > 1:
-            counts = images.labels.bincount(minlength=images.classes).double()
-            shares = tuple((counts / counts.sum()).tolist())
-        mean = tuple(values.mean(dim=(0, 2, 3)).tolist())
-        return cls(*images.shape, scale, shares, mean, images.clustered and bool(shares))
+            each = images.labels.bincount(minlength=images.classes).double()
+            classes = tuple((each / each.sum()).tolist())
+        # Rounded to float32, as what the network computes with.
+        scale, *mean = torch.tensor([scale, *means.tolist()]).tolist()
+        return cls(*images.shape, scale, classes, tuple(mean), images.clustered and bool(classes))
 
     @property
     def image(self) -> tuple[int, int, int]:
@@ -159,11 +164,7 @@ class Model:
         drawing = {"precision": self.precision, "channels_last": self.channels_last}
         about = {"config": to_json(self.config), "shape": to_json(self.shape), "drawing": drawing}
         with whole(path) as temporary:
-            save_file(
-                {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-                temporary,
-                {"format": FORMAT, "fromnoise": json.dumps(about)},
-            )
+            save(temporary, tensors, {"format": FORMAT, "fromnoise": json.dumps(about)})
 
     @classmethod
     def load(cls, path: Path) -> "Model":

@@ -11,10 +11,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from fromnoise import __version__
+from fromnoise import __version__, tensors
 from fromnoise.config import Config, differences, stored, to_json
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
@@ -141,10 +141,7 @@ class RunFolder:
         if not target.exists():
             with whole_folder(target) as folder:
                 model.save(folder / CHECKPOINT_FILE, weights)
-                save_file(
-                    {name: tensor.contiguous() for name, tensor in state.items()},
-                    folder / "state.safetensors",
-                )
+                tensors.save(folder / "state.safetensors", state)
                 write_json(folder / "state.json", {"format": STATE_FORMAT, "step": step, **about})
         for old in self.steps()[:-KEPT]:
             shutil.rmtree(self.checkpoint(old), ignore_errors=True)
@@ -178,10 +175,14 @@ class RunFolder:
         """Keep the checkpoint at `step` under a name that is no checkpoint's, so that training can pass it again."""
         self.checkpoint(step).rename(self.checkpoints / f"{step:06d}.damaged-{time.time_ns()}")
 
+    def aside(self, results: Path, step: int) -> Path:
+        """Where results of a model at `step` that has gone on since are kept."""
+        return results.with_stem(f"{results.stem}-{step:06d}")
+
     def set_aside_results(self, step: int) -> None:
         """Keep the report, its page and samples/, which show the model at `step`, under names that say so."""
         for results in (self.report_file, self.page_file, self.samples):
-            aside = results.with_stem(f"{results.stem}-{step:06d}")
+            aside = self.aside(results, step)
             if results.exists():
                 if aside.is_dir():  # of an extension that was killed before its first checkpoint
                     shutil.rmtree(aside)
