@@ -66,7 +66,7 @@ DEFAULT_BUDGETS: Mapping[str, dict[str, Any]] = {
 INFINITY = float("inf")
 # The least and the largest value of settings that have them.
 RANGES: Mapping[str, tuple[float, float]] = {
-    "T": (2, 100_000),
+    "T": (2, 50_000),
     "logsnr_mean": (-30, 30),
     "logsnr_std": (1e-6, 30),
     "blocks": (1, INFINITY),

@@ -131,6 +131,12 @@ def test_few_levels_agree_with_all_within_their_standard_error(randn):
     assert every.standard_error.mean() < few.standard_error.mean()
 
 
+def test_a_schedule_of_two_steps_has_one_term_and_no_doubt_about_it(randn):
+    found = Bound(spread(2), eight_bit=False).estimate(lambda x, _: (x, x), randn(3, 2), lambda i: randn(3, 2))
+    assert found.total.shape == (3,)
+    assert found.standard_error.isfinite().all()
+
+
 def test_pixels_of_a_normal_sum_to_one_and_match_scipy():
     values = torch.linspace(-1, 1, 256, dtype=torch.float64)
     for mean, sigma in ((0.1, 0.05), (-1.0, 0.01), (3.0, 0.5), (0.5, 1e-3)):

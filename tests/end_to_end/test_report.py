@@ -5,6 +5,8 @@ import shutil
 
 import numpy as np
 
+from fromnoise.training.run_folder import RunFolder
+
 
 def report_of(finished):
     return json.loads((finished / "run" / "report.json").read_text())
@@ -51,6 +53,16 @@ def test_an_extension_that_only_lacks_its_score_is_not_trained_again(finished, f
     assert "the 6 steps are trained already and only to be scored" in done.stderr
     assert json.loads((tmp_path / "run" / "report.json").read_text())["run"]["training"]["steps"] == 36
     fromnoise(*words, cwd=tmp_path)
+    assert json.loads((tmp_path / "run" / "report.json").read_text())["run"]["training"]["steps"] == 42
+
+
+def test_an_extension_killed_before_its_first_checkpoint_is_trained_by_the_same_command(finished, fromnoise, tmp_path):
+    shutil.copytree(finished / "run", tmp_path / "run")
+    words = ("run", "--preset", "tiny", "--steps", "+6", "--out", "run")
+    fromnoise(*words, cwd=tmp_path)
+    RunFolder(tmp_path / "run").set_aside_results(36)  # all that a second extension has done by then
+    done = fromnoise(*words, cwd=tmp_path)
+    assert "only to be scored" not in done.stderr
     assert json.loads((tmp_path / "run" / "report.json").read_text())["run"]["training"]["steps"] == 42
 
 

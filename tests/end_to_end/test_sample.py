@@ -85,6 +85,7 @@ def test_an_existing_file_is_not_replaced_unless_asked(finished, fromnoise, tmp_
     (("run", "--label", "10"), "10 classes, counted from 0"),
     (("run", "--steps", "0"), "at least 1 step"),
     (("run", "--n", "0"), "cannot draw 0"),
+    (("run", "--n", "-5", "--label", "3"), "cannot draw -5"),
     (("run", "--first", "-1"), "numbered from 0"),
     (("run", "--guidance", "nan"), "guidance is a number"),
     (("run", "--guidance-interval", "2", "1"), "give the lower λ first"),

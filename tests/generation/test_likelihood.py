@@ -115,3 +115,8 @@ def test_what_cannot_be_judged_is_refused(tiny_model, images):
             bound_bits(tiny_model, images.images[:1], levels)
     with pytest.raises(UserError, match="4 classes, counted from 0"):
         bound_bits(tiny_model, images.images[:1], 4, label=4)
+    network = dataclasses.replace(tiny_model.config.network, label_dropout=0.0)
+    always = dataclasses.replace(tiny_model, config=dataclasses.replace(tiny_model.config, network=network))
+    with pytest.raises(UserError, match="give --label"):
+        bound_bits(always, images.images[:1], 4)
+    assert bound_bits(always, images.images[:1], 4, label=1).bits.isfinite().all()

@@ -17,24 +17,22 @@ def parameters():
 
 
 def test_gradients_come_back_from_their_scale(parameters):
-    scaling.undo(parameters, "fp16")
+    assert scaling.undo(parameters, "fp16")
     assert torch.equal(parameters[0].grad, torch.tensor([1.0, -2.0, 3.0]))
     assert torch.equal(parameters[1].grad, torch.eye(2))
     assert parameters[2].grad is None
 
 
 @pytest.mark.parametrize("value", [torch.inf, -torch.inf, torch.nan])
-def test_all_are_zero_where_one_has_overflowed(parameters, value):
+def test_what_has_overflowed_is_not_to_be_learnt_from(parameters, value):
     parameters[0].grad[1] = value
-    scaling.undo(parameters, "fp16")
-    assert not parameters[0].grad.any()
-    assert not parameters[1].grad.any()
+    assert not scaling.undo(parameters, "fp16")
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_other_formats_are_not_scaled(parameters, precision):
     before = parameters[0].grad.clone()
-    scaling.undo(parameters, precision)
+    assert scaling.undo(parameters, precision)
     assert scaling.factor(precision) == 1.0
     assert torch.equal(parameters[0].grad, before)
 

@@ -12,11 +12,12 @@ from safetensors.torch import load_file
 from fromnoise.errors import UserError
 from fromnoise.generation.draw import Drawing, draw_all
 from fromnoise.generation.model import Model, Shape
+from fromnoise.training import plan as plans
 from fromnoise.training import scaling
 from fromnoise.training.device import accelerator
 from fromnoise.training.interrupt import Interrupted
 from fromnoise.training.run_folder import RunFolder
-from fromnoise.training.trainer import Trainer
+from fromnoise.training.trainer import SETTLING, Trainer
 from fromnoise.training.watch import Sight, Watch
 
 
@@ -121,6 +122,45 @@ def test_minutes_become_steps_that_fill_them_and_are_written_down(train, config_
     assert any("0.1 minutes are" in text for text in said)
 
 
+def test_a_resumption_measures_the_speed_anew_and_not_by_its_first_step(train, config_of, monkeypatch):
+    def stop(seen):
+        if seen.step == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    config = config_of(training={"minutes": 0.05})
+    monkeypatch.setattr(plans, "MEASURE_SECONDS", 1e9)
+    with pytest.raises(Interrupted):
+        train(config, tick=stop)
+    monkeypatch.undo()
+    first = Trainer._first_step
+
+    def slow(trainer):
+        time.sleep(1.0)  # as long as compiling takes
+        return first(trainer)
+
+    monkeypatch.setattr(Trainer, "_first_step", slow)
+    totals = []
+    _, outcome = train(config, tick=lambda seen: totals.append(seen.total))
+    assert totals[:SETTLING] == [None] * SETTLING
+    assert outcome.steps > 5 + 2 * SETTLING  # by the speed of that step there would be one more
+
+
+def test_other_clusters_than_a_training_began_with_are_refused(train, config_of, tmp_path, images):
+    config = config_of(training={"steps": 4})
+
+    def model_of(labels):
+        told = dataclasses.replace(images, labels=labels, clustered=True)
+        return Model.build(config, Shape.of(told, config)), told
+
+    one, other = torch.arange(64) // 16, torch.arange(64) // 20
+    folder = RunFolder(tmp_path / "run")
+    for finished in (False, True):
+        with folder.open(config, images):
+            assert Trainer(*model_of(one), folder, accelerator("cpu")).run().already_finished is finished
+    with folder.open(config, images), pytest.raises(UserError, match="finds other clusters here"):
+        Trainer(*model_of(other), folder, accelerator("cpu")).run()
+
+
 def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_checkpoint(train, config_of):
     config = config_of(
         training={"steps": 40, "lr": 1e9, "optimizer": "adamw", "checkpoint_every": 1, "clip": None, "log_every": 2}
@@ -167,15 +207,28 @@ def test_sixteen_bits_learn_what_float32_does(train, config_of, precision):
         assert mine["gradient_norm"] == pytest.approx(theirs["gradient_norm"], rel=0.3)  # fp16's scale is undone
 
 
-def test_gradients_too_large_for_fp16_change_next_to_nothing_and_are_said(train, config_of, monkeypatch):
-    monkeypatch.setattr(scaling, "FACTOR", 2.0**60)
+def test_gradients_too_large_for_fp16_are_not_learnt_from_and_said(train, config_of, monkeypatch):
+    training = {"precision": "fp16", "decay": 0.0, "ema": 0.0}
+    before, _ = train(config_of(training={"steps": 3, **training}), "before")
+    steps = []
+    undo = scaling.undo
+
+    def overflowing(parameters, precision):
+        parameters = list(parameters)
+        steps.append(None)
+        if len(steps) > 3:
+            parameters[0].grad.fill_(torch.inf)
+        return undo(parameters, precision)
+
+    monkeypatch.setattr(scaling, "undo", overflowing)
     said = []
-    training = {"steps": 4, "log_every": 2, "precision": "fp16", "weight_decay": 0.0}
-    _, outcome = train(config_of(training=training), say=said.append)
-    assert sum("too large for fp16" in text for text in said) == 2
-    fresh = Model.build(outcome.model.config, outcome.model.shape).network.state_dict()
-    for name, weight in outcome.model.network.state_dict().items():
-        assert torch.equal(weight, fresh[name])
+    after, _ = train(config_of(training={"steps": 6, "log_every": 3, **training}), "after", say=said.append)
+    assert [text for text in said if "too large for fp16" in text] == [
+        "of the steps up to 6 3 had gradients too large for fp16 and are not learnt from; "
+        "if this goes on take --precision fp32"
+    ]
+    assert_same(final_tensors(before), final_tensors(after))  # momentum is there, and moves nothing by itself
+    assert [record["gradient_norm"] is None for record in after.log.records()] == [False, True]
 
 
 def test_a_device_that_is_not_there_is_refused():

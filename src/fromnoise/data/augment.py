@@ -52,6 +52,8 @@ def warp(images: Float[Tensor, "n c h w"], change: Float[Tensor, "n 6"]) -> Floa
     half = torch.tensor([width / 2, height / 2], dtype=torch.float64)
     back = back * half / half[:, None]
     offset = -back @ (2 * torch.stack(shift, dim=1))[:, :, None]
-    affine = torch.cat([back, offset], dim=2).to(images)
-    grid = F.affine_grid(affine, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    affine = torch.cat([back, offset], dim=2).to(images.dtype)
+    grid = F.affine_grid(moved(affine, images.device), list(images.shape), align_corners=False)
+    edge = moved((1 - 0.5 / half).to(affine.dtype), images.device)  # the middle of the outermost pixels
+    # Not by padding_mode="border", which Apple's GPUs lack before PyTorch 2.13.
+    return F.grid_sample(images, grid.clamp(-edge, edge), mode="bilinear", padding_mode="zeros", align_corners=False)

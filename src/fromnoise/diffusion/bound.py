@@ -153,6 +153,8 @@ def _variance_of_sum(terms: Float64[Tensor, "n k"]) -> Float64[Tensor, " n"]:
     Their means differ a little too, which makes this too large rather than too small. An odd last term counts
     against the one before.
     """
+    if terms.shape[1] < 2:
+        return torch.zeros(len(terms), dtype=terms.dtype)  # all there are of a schedule of two steps: nothing varies
     differences = terms.diff(dim=1).square()
     pairs = differences[:, ::2].sum(dim=1)
     return pairs + differences[:, -1] / 2 if terms.shape[1] % 2 else pairs

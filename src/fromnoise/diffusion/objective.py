@@ -13,6 +13,7 @@ from fromnoise.diffusion import backward, forward, level, prediction
 from fromnoise.diffusion.denoiser import Denoiser
 from fromnoise.diffusion.schedule import Schedule
 from fromnoise.errors import UserError
+from fromnoise.moving import moved
 
 # From u in (0, 1), evenly spread, to the levels of noisy data; low u is little noise.
 Levels = Callable[[Float64[Tensor, " n"]], Float64[Tensor, " n"]]
@@ -127,7 +128,7 @@ class Objective:
             pair = prediction.to_pair(denoiser.prediction, output, denoiser.shrink(x, outer), inner)
             output = prediction.target(kind, *pair, inner)
         errors = (output - wanted).square().flatten(1).mean(dim=1)
-        return errors * self._weights(u).to(errors) if self.weighted else errors
+        return errors * moved(self._weights(u).to(errors.dtype), errors.device) if self.weighted else errors
 
     def _weights(self, u: Float64[Tensor, " n"]) -> Float64[Tensor, " n"]:
         assert isinstance(self.levels, UniformSteps)

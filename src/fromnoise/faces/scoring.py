@@ -21,7 +21,7 @@ from fromnoise.faces.console import Bar
 from fromnoise.faces.pictures import save_grid
 from fromnoise.faces.training_run import Training
 from fromnoise.files import write_json
-from fromnoise.generation.draw import Drawing, draw_all, guidance_of, labels_for, network_calls
+from fromnoise.generation.draw import Drawing, draw_all, guidance_of, labels_for, network_calls, takes_guidance
 from fromnoise.generation.overfitting import likelihood_gap
 
 MOST = 3000  # images scored when nobody says how many
@@ -112,11 +112,14 @@ def sample_and_score(training: Training, reference: ImageSet, n: int, weights: P
 
 
 def _likelihood(training: Training, reference: ImageSet, notes: list[str]) -> dict[str, Any] | None:
-    """The likelihood gap; None, and a note, where there are no two images that were held out, or they do not fit."""
+    """The likelihood gap; None, and a note, where it cannot be had."""
     train, heldout = training.parts.train, training.parts.heldout
     heldout = sources.less(reference, train) if heldout is None or len(heldout) < FEWEST else heldout
     if heldout is None or min(len(heldout), len(train)) < 2 or heldout.shape != train.shape:
         notes.append("overfitting was not looked for: there are no two held-out images of the training images' shape")
+        return None
+    if training.outcome.model.shape.classes and not takes_guidance(training.outcome.model):
+        notes.append("overfitting was not looked for: the model was never shown an image without its class")
         return None
     with Bar("likelihood") as bar:
         gap = likelihood_gap(

@@ -110,11 +110,14 @@ def without_unscored_extension(arguments: Arguments) -> Arguments:
     folder, extension = RunFolder(_out(arguments)), arguments.extension
     if extension is None or folder.report_file.exists() or not folder.steps():
         return arguments
+    step = folder.steps()[-1]
+    if folder.aside(folder.report_file, step).exists():
+        return arguments  # this step has its score: a further extension was killed before its first checkpoint
     try:
-        plan = Plan.from_json(folder.load(folder.steps()[-1])[2]["plan"], arguments.config.training.budget)
+        plan = Plan.from_json(folder.load(step)[2]["plan"], arguments.config.training.budget)
     except DamagedCheckpoint:
         return arguments
-    trained = plan.total_steps == folder.steps()[-1] and len(plan.phases) > 1 and str(plan.phase) == str(extension)
+    trained = plan.total_steps == step and len(plan.phases) > 1 and str(plan.phase) == str(extension)
     if not trained:
         return arguments
     say(f"the {extension} are trained already and only to be scored; the same command again goes on for as many more")

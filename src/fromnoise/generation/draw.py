@@ -40,6 +40,8 @@ class Drawing:
     label      a class for all; without it each image's class follows the training data's shares
     guidance   how much a class counts (`guided`); 1 is the model as trained, None what the sampler's settings say
     precision  fp32, or bf16 or fp16 by autocast
+
+    Raises UserError for less than one image, or a negative `first`.
     """
 
     n: int
@@ -49,6 +51,12 @@ class Drawing:
     guidance: float | None = None
     precision: str = "fp32"
     sampler: SamplerSettings | None = None
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise UserError(f"cannot draw {self.n} images")
+        if self.first < 0:
+            raise UserError(f"images are numbered from 0: not {self.first}")
 
 
 def labels_for(model: Model, drawing: Drawing) -> Int64[Tensor, " n"] | None:
@@ -88,12 +96,8 @@ def draw(
         if drawing.guidance != 1.0 and model.shape.classes and not takes_guidance(model):
             raise UserError("this model was never shown an image without its class, as guidance needs: leave it away")
         settings = dataclasses.replace(settings, guidance=drawing.guidance)
-    if drawing.first < 0:
-        raise UserError(f"images are numbered from 0: not {drawing.first}")
     if settings.guidance is not None and not math.isfinite(settings.guidance):
         raise UserError(f"guidance is a number: not {settings.guidance}")
-    if drawing.n < 1:
-        raise UserError(f"cannot draw {drawing.n} images")
     if settings.start == "mean" and not model.shape.mean:
         raise UserError(
             "--start mean: this model is of an older version and does not know its data's mean; it starts at noise"

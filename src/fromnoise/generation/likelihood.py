@@ -20,6 +20,7 @@ from fromnoise.diffusion.denoiser import ByStep
 from fromnoise.diffusion.flow import Flow
 from fromnoise.diffusion.samplers import Denoise
 from fromnoise.errors import UserError
+from fromnoise.generation.draw import takes_guidance
 from fromnoise.generation.model import Model
 
 MICRO_BATCH = 64
@@ -67,7 +68,7 @@ def flow_of(model: Model, tolerance: float = 1e-4) -> Flow:
 def labelled(model: Model, label: int | None = None, device: torch.device | None = None) -> Denoise:
     """The model as a denoiser of images of one class, or of any (the null class) where none is said.
 
-    Raises UserError for a class that the model does not have.
+    Raises UserError for a class that the model does not have, or none where it was never shown images without theirs.
     """
     device = device or torch.device("cpu")
     denoiser, classes = model.denoiser(model.network.to(device).eval()), model.shape.classes
@@ -76,6 +77,8 @@ def labelled(model: Model, label: int | None = None, device: torch.device | None
         raise UserError(f"--label {label}: this model has {has}")
     if not classes:
         return denoiser
+    if label is None and not takes_guidance(model):
+        raise UserError("this model was never shown an image without its class (--label-dropout 0): give --label")
     number = classes if label is None else label
     return lambda x, logsnr: denoiser(x, logsnr, torch.full((len(x),), number, device=x.device))
 

@@ -1,7 +1,6 @@
 """Losses are scaled for fp16's small range, where gradients of few hundred-thousandths would be rounded to zero.
 
-The factor is fixed, so that a resumed training needs no state of it, and no step waits for the device (GradScaler
-asks it at every step whether something has overflowed).
+The factor is fixed, so that a resumed training needs no state of it.
 """
 
 from collections.abc import Iterable
@@ -18,12 +17,10 @@ def factor(precision: str) -> float:
 
 
 @torch.no_grad()
-def undo(parameters: Iterable[nn.Parameter], precision: str) -> None:
-    """Scale the gradients back; all are zero where one has overflowed, so that such a step changes next to nothing."""
+def undo(parameters: Iterable[nn.Parameter], precision: str) -> bool:
+    """Scale the gradients back; returns whether they can be learnt from: False where one of fp16's has overflowed."""
     if factor(precision) == 1.0:
-        return
+        return True  # and the device is not waited for
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     torch._foreach_div_(gradients, factor(precision))
-    overflowed = ~nn.utils.get_total_norm(gradients).isfinite()
-    for gradient in gradients:
-        gradient.masked_fill_(overflowed, 0.0)
+    return bool(nn.utils.get_total_norm(gradients).isfinite())

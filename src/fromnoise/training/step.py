@@ -32,6 +32,7 @@ class Step:
     optimizers  theirs is the learning rate
     average     the moving average of the weights; None without one
     losses      sums and counts of the loss by quartile of noise level (1: the least noise), for whoever logs them
+    skipped     steps whose gradients overflowed in fp16, for whoever logs them
     """
 
     def __init__(self, model: Model, images: ImageSet, accelerator: Accelerator, plan: Plan) -> None:
@@ -44,6 +45,7 @@ class Step:
         self.optimizers = Optimizers(network, self.settings)
         self.average = MovingAverage(network, self.settings.ema) if self.settings.ema else None
         self.losses: Float[Tensor, "2 q"] = torch.zeros(2, QUARTILES, device=self.device)
+        self.skipped = 0
         self._objective = model.objective()
         self._eager: Any = accelerator.prepare(network)
         self._denoiser = model.denoiser(
@@ -56,7 +58,7 @@ class Step:
         self._denoiser = self.model.denoiser(self._eager)
 
     def __call__(self, k: int, plan: Plan) -> Tensor | None:
-        """Take step `k` (0 for the first); returns the gradient's norm where it is clipped."""
+        """Take step `k` (0 for the first); returns the gradient's norm where it is clipped (and learnt from)."""
         with record_function("batch"):
             batch = self._batches(k)
         if self.model.config.network.dropout:
@@ -69,12 +71,15 @@ class Step:
                 )
         with record_function("backward"):
             self.accelerator.backward(errors.mean() * scaling.factor(plan.precision))
-            scaling.undo(self.network.parameters(), plan.precision)
+            finite = scaling.undo(self.network.parameters(), plan.precision)
         norm = None
         with record_function("optimizer"):
-            if self.settings.clip is not None:
-                norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
-            self.optimizers.step(rate(self.settings, k, plan.total_steps, plan.phase.step))
+            if not finite:
+                self.skipped += 1  # momentum alone would move the weights about as far as a step that is learnt from
+            else:
+                if self.settings.clip is not None:
+                    norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
+                self.optimizers.step(rate(self.settings, k, plan.total_steps, plan.phase.step))
         with record_function("average"):
             quartile = moved((batch.u * QUARTILES).long(), self.device)
             member = nn.functional.one_hot(quartile, QUARTILES).to(errors.dtype)

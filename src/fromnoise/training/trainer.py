@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
-from fromnoise.generation.model import Model
+from fromnoise.generation.model import CHECKPOINT_FILE, Model
 from fromnoise.training import plan as plans
 from fromnoise.training.clock import Clock
 from fromnoise.training.initial import Initial
@@ -106,6 +106,8 @@ class Trainer:
         weights, state, about = self._newest_checkpoint()
         if not about and self.settings.init:
             self._start_from_init()
+        if about:
+            self._check_told(about["step"])
         self.plan = Plan.from_json(about["plan"], self.settings.budget) if about else self._make_plan()
         self._prepare()
         if about:
@@ -140,6 +142,15 @@ class Trainer:
             raise UserError(f"{self.folder.path} has no whole checkpoint: the same command again starts from --init")
         self.model.network.load_state_dict(self.initial.weights)
         self.say(f"starting from the weights of {self.initial.file}")
+
+    def _check_told(self, step: int) -> None:
+        """Raise UserError where clusters do not come out as they did when the training began."""
+        began = Model.load(self.folder.checkpoint(step) / CHECKPOINT_FILE).shape
+        if began.class_shares != self.model.shape.class_shares:
+            raise UserError(
+                f"{self.folder.path}: k-means finds other clusters here than where this training began (on another "
+                "machine, or with another version of scikit-learn): go on there, or begin a new one with another --out"
+            )
 
     def _extend(self, extension: Phase) -> None:
         """Begin a new phase after the last one's end; one of the same budget that is on its way just goes on."""
@@ -200,10 +211,11 @@ class Trainer:
             now = self.clock.seconds
             if self.step - first == SETTLING:
                 measured_from, measured_step = now, self.step
-            measured = self._measured(now - measured_from, self.step - measured_step)
+            settled = self.step - first > SETTLING
+            measured = settled and self._measured(now - measured_from)
             measured, due, asked = self._agreed(measured, self._due(now - saved_at), guard.asked)
             if measured:
-                self._fix_steps((now - measured_from) / max(1, self.step - measured_step))
+                self._fix_steps((now - measured_from) / (self.step - measured_step))
             finished = self.step == self.plan.total_steps
             if self.step % self.settings.log_every == 0 or finished:
                 rate_of_images = (self.step - logged_step) * self.settings.batch / (now - logged_at)
@@ -263,14 +275,13 @@ class Trainer:
         measured, due, asked = (self.accelerator.reduce(flags, "sum") > 0).tolist()
         return measured, due, asked
 
-    def _measured(self, seconds: float, steps: int) -> bool:
-        """Whether the speed is known well enough to fix the steps: half a minute, or a tenth of the budget."""
+    def _measured(self, seconds: float) -> bool:
+        """Whether so long a look at the speed is enough to fix the steps: half a minute, or a tenth of the budget."""
         if self.plan.total_steps is not None:
             return False
         phase = self.plan.phase
         enough = seconds >= min(plans.MEASURE_SECONDS, phase.amount * 60 / 10)
-        enough = enough or self.plan.seconds_left(self.elapsed) <= 0
-        return self.step - phase.step > SETTLING and steps >= 1 and enough
+        return enough or self.plan.seconds_left(self.elapsed) <= 0
 
     def _fix_steps(self, seconds: float) -> None:
         # Every process must stop at the same step: the first one's clock counts.
@@ -294,8 +305,10 @@ class Trainer:
         self.take_step.losses.zero_()
         if not math.isfinite(loss):
             raise self._diverged()
-        if self.plan.precision == "fp16" and norm is not None and not float(norm):
-            self.say(f"step {self.step:,}: gradients too large for fp16, not learnt from; if this goes on take fp32")
+        if skipped := self.take_step.skipped:
+            which = f"of the steps up to {self.step:,} {skipped} had gradients too large for fp16"
+            self.say(f"{which} and are not learnt from; if this goes on take --precision fp32")
+            self.take_step.skipped = 0
         if self.accelerator.is_main_process:
             record = {
                 "step": self.step,
@@ -310,7 +323,8 @@ class Trainer:
             self.folder.log.append(record)
             if self.curves:
                 for name, value in record.items():
-                    self.curves.add_scalar(name, value or 0.0, self.step)
+                    if value is not None:
+                        self.curves.add_scalar(name, value, self.step)
         return loss
 
     def _diverged(self) -> UserError:
