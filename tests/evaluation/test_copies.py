@@ -209,9 +209,8 @@ def test_training_images_with_noise_are_copies(parts, deviation):
     report = copy_test(of(noisy(train.images[:500], deviation)), train, held_out)
     share = report["pixels"]["closer"]["share"]
     assert share > 0.9
-    assert report["verdict"] == (
-        f"copying: {100 * share:.0f} % of the images lie closer to the training set than 99 % of held-out images do"
-    )
+    found = f"copying: {100 * share:.0f} % of the images lie closer to the training set than 99 % of held-out images do"
+    assert report["verdict"] == found + ("" if deviation else "; 500 are training images to the byte")
     assert report["pixels"]["effect"]["superiority"] > 0.98
     assert report["pixels"]["identical"] == (500 if deviation == 0 else 0)
 
@@ -355,10 +354,52 @@ def test_a_report_is_json_and_shapes_must_fit(parts):
         copy_test(of(some(60), "little"), train, held_out)
 
 
+def space(closer=0.01, memorised=0.0, identical=0, copying=True):
+    return {
+        "copying": copying,
+        "closer": {"share": closer, "least": 0.03},
+        "memorised": {"generated": memorised, "held_out": 0.002},
+        "identical": identical,
+    }
+
+
 @pytest.mark.parametrize(("share", "told"), [(0.0312, "3.1"), (0.0994, "9.9"), (0.0996, "10"), (0.5, "50"), (1, "100")])
 def test_the_verdict_names_the_greatest_share_among_the_spaces_that_tell(share, told):
-    def space(copying, share):
-        return {"copying": copying, "closer": {"share": share}}
-
-    verdict = copies._verdict([space(True, 0.01), space(True, share), space(False, 1.0)])
+    verdict = copies._verdict([space(memorised=0.02), space(share), space(1.0, copying=False)])
     assert verdict == f"copying: {told} % of the images lie closer to the training set than 99 % of held-out images do"
+
+
+def test_the_verdict_names_what_it_rests_on():
+    assert copies._verdict([space(memorised=0.011), space(copying=False)]) == (
+        "copying: 1.1 % of the images have one training image three times closer than any other; of held-out 0.2 %"
+    )
+    assert copies._verdict([space(copying=False, identical=1)]) == f"{NONE}, but 1 is a training image to the byte"
+    assert copies._verdict([space(copying=False, identical=8)]) == f"{NONE}, but 8 are training images to the byte"
+    assert copies._verdict([space(0.5, identical=3)]).endswith("images do; 3 are training images to the byte")
+
+
+def test_images_of_one_class_are_held_against_held_out_ones_of_it():
+    """Ones lie closer to each other than other digits do: beside those, fresh ones look like copies."""
+    train, held_out, fresh = (digits.load(part) for part in ("train", "heldout", "val"))
+    ones = fresh.take(np.flatnonzero(fresh.labels == 1))
+    found = copy_test(ones, train, held_out)
+    assert (found["verdict"], found["by_class"], found["n"]["held_out"]) == (NONE, True, 100)
+    share = found["pixels"]["closer"]["share"]
+    beside_all = copy_test(of(ones.images), train, held_out)
+    assert (beside_all["by_class"], beside_all["n"]["held_out"]) == (None, 1000)
+    assert share < beside_all["pixels"]["closer"]["share"]
+
+
+@pytest.mark.parametrize(("counts", "by_class", "left"), [
+    ((60, 30), True, 60),  # 40 and 20
+    ((60, 0, 0, 30), False, 200),  # there are none of the last
+    ((89, 0, 1), False, 200),  # would leave 40
+])  # fmt: skip
+def test_held_out_images_have_the_generated_shares_unless_that_leaves_too_few(counts, by_class, left):
+    def labelled(seed, *counts):
+        return ImageSet(
+            "some", some(sum(counts), seed=seed), torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+        )
+
+    found = copy_test(labelled(1, *counts), of(some(60, seed=2)), labelled(3, 40, 100, 60))
+    assert (found["by_class"], found["n"]["held_out"]) == (by_class, left)

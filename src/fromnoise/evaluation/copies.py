@@ -25,6 +25,7 @@ from jaxtyping import Bool, Float64, Int64, Shaped, UInt8
 from scipy import stats
 from torch import Tensor
 
+from fromnoise import rng
 from fromnoise.data import spool
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
@@ -192,7 +193,10 @@ def copy_test(
 ) -> dict[str, Any]:
     """Whether generated images are copies of training images, as plain JSON values.
 
-    `held_out` are real images that the model never saw; what is byte for byte in `train` is left out of them.
+    `held_out` are real images that the model never saw; what is byte for byte in `train` is left out of them. Where
+    both have labels, so many of each class are left out that the classes have the generated images' shares (for images
+    of some classes lie closer to others of theirs than those of the rest); `by_class` says if that could be done: null
+    without labels, false where fewer than `FEWEST` would be left, and then all are taken.
     Distances are between pixels (0 to 255) and, with `features` (a map from images to vectors), between features:
     pixels find noisy or blurred copies, features find moved ones. For each of the two:
 
@@ -217,6 +221,10 @@ def copy_test(
             raise UserError(f"{images.name} is of shape {images.shape}, {train.name} of {train.shape}")
     if held_out is not None:
         held_out = _unseen(held_out, train)
+    by_class = None
+    if held_out is not None and held_out.labels is not None and generated.labels is not None:
+        alike = _alike(held_out, held_out.labels, generated.labels)
+        held_out, by_class = alike or held_out, alike is not None
     sizes = {
         "generated": len(generated),
         "train": len(train),
@@ -227,7 +235,7 @@ def copy_test(
     judged = held_out if not few else None
     maps: dict[str, Vectors] = {"pixels": _pixels} | ({} if features is None else {"features": features})
     level = LEVEL / (2 * len(maps))
-    report: dict[str, Any] = {"verdict": "", "n": sizes, "pixels": None, "features": None}
+    report: dict[str, Any] = {"verdict": "", "n": sizes, "by_class": by_class, "pixels": None, "features": None}
     if len(train) >= RANK:
         for name, vectors in maps.items():
             space = _Space.of(train.images, vectors)
@@ -246,6 +254,21 @@ def _unseen(held_out: ImageSet, train: ImageSet) -> ImageSet | None:
         return held_out.without(train)
     except UserError:  # none is left
         return None
+
+
+def _alike(held_out: ImageSet, theirs: Tensor, ours: Tensor) -> ImageSet | None:
+    """As many of the held-out images as there can be with the shares of the classes `ours`; None for too few."""
+    most = int(max(ours.max(), theirs.max())) + 1
+    shares = ours.cpu().bincount(minlength=most).double() / len(ours)
+    there = theirs.cpu().bincount(minlength=most)
+    m = float((there[shares > 0] / shares[shares > 0]).min())
+    counts = (shares * m + 1e-9).floor().long()
+    if counts.sum() < FEWEST:
+        return None
+    order = rng.generator(0, "copies", len(held_out)).permutation(len(held_out))
+    labels = theirs.cpu().numpy()[order]
+    rows = [order[labels == label][:count] for label, count in enumerate(counts.tolist())]
+    return held_out.take(np.sort(np.concatenate(rows)))
 
 
 def _plain(ours: Neighbours, theirs: Neighbours | None) -> dict[str, Any]:
@@ -294,12 +317,24 @@ def _comparison(ours: Neighbours, theirs: Neighbours, level: float) -> dict[str,
 
 
 def _verdict(spaces: list[dict[str, Any]]) -> str:
-    shares = [100 * space["closer"]["share"] for space in spaces if space["copying"]]
-    if not shares:
-        return "no sign of copying"
-    digits = 1 if max(shares) < 9.95 else 0
-    share = f"{max(shares):.{digits}f}"
-    return f"copying: {share} % of the images lie closer to the training set than 99 % of held-out images do"
+    """The strongest of what speaks for copying, and plain copies whatever the tests say."""
+    accusing = [space for space in spaces if space["copying"]]
+    shares = [of["closer"]["share"] for of in accusing if of["closer"]["share"] >= (of["closer"]["least"] or 1.0)]
+    identical = max(space["identical"] for space in spaces)
+    plain = f"{identical:,} {'is a training image' if identical == 1 else 'are training images'} to the byte"
+    if not accusing:
+        return f"no sign of copying, but {plain}" if identical else "no sign of copying"
+    if shares:
+        found = f"{_percent(max(shares))} of the images lie closer to the training set than 99 % of held-out images do"
+    else:
+        most = max(accusing, key=lambda of: of["memorised"]["generated"])["memorised"]
+        ours, theirs = _percent(most["generated"]), _percent(most["held_out"])
+        found = f"{ours} of the images have one training image three times closer than any other; of held-out {theirs}"
+    return f"copying: {found}; {plain}" if identical else f"copying: {found}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.{1 if share < 0.0995 else 0}f} %"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from fromnoise.faces.runs import is_run, parts_of
 from fromnoise.generation.draw import Drawing
 
 TRIES = 10
-"""Times an image is drawn again: one that fails them all is no accident, since fresh images fail 1 time in 100."""
+"""Times an image is drawn again: one that fails them all is no accident, since fresh images (of all classes together)
+fail 1 time in 100."""
 CALIBRATION = 5000
 """Real images that set the guard's threshold, at most: more would make it little surer, and slower to make."""
 
