@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from fromnoise import rng
-from fromnoise.evaluation.kernel import kid, mmd2
+from fromnoise.evaluation.kernel import mmd2
 
 
 def normal(n, d, seed, shift=0.0):
@@ -42,25 +42,6 @@ def test_it_is_torch_fidelitys_on_the_same_rows():
     assert mmd2(x, y).value == pytest.approx(theirs(x, y), rel=1e-10)
 
 
-def test_the_mean_is_torch_fidelitys_over_the_same_subsets():
-    x, y = normal(120, 16, 2), normal(90, 16, 3, 0.3)
-    values = []
-    for k in range(10):
-        draw = rng.generator(5, "kid", k)
-        ours, reference = draw.choice(120, 50, replace=False), draw.choice(90, 50, replace=False)
-        values.append(theirs(x[ours], y[reference]))
-    found = kid(x, y, size=50, subsets=10, seed=5)
-    assert found.value == pytest.approx(np.mean(values), rel=1e-10)
-    assert found.error == pytest.approx(np.std(values, ddof=1) / np.sqrt(10), rel=1e-10)
-
-
-def test_subsets_of_everything_are_the_whole_estimate():
-    x, y = normal(80, 8, 4), normal(80, 8, 5)
-    found = kid(x, y, subsets=3)
-    assert found.value == pytest.approx(mmd2(x, y).value, rel=1e-10)
-    assert found.error < 1e-12
-
-
 def test_sets_of_different_sizes_are_summed_by_hand():
     x, y = normal(7, 3, 6), normal(5, 3, 7)
 
@@ -85,15 +66,14 @@ def test_the_error_is_the_jackknifes_over_rows():
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.3])
-def test_both_estimates_are_unbiased_and_the_wholes_error_is_honest(shift):
+def test_it_is_unbiased_and_its_error_is_honest(shift):
     true, found = exact(6, shift), []
     for k in range(150):
         x, y = normal(100, 6, 2 * k), normal(150, 6, 2 * k + 1, shift)
-        found.append((kid(x, y, size=40, subsets=5, seed=k).value, mmd2(x, y).value, mmd2(x, y).error))
-    subsets, whole, errors = np.array(found).T
-    for values in (subsets, whole):
-        assert abs(values.mean() - true) < 4 * values.std() / np.sqrt(150)
-    ratio = np.sqrt(np.square(errors).mean()) / whole.std()
+        found.append((mmd2(x, y).value, mmd2(x, y).error))
+    values, errors = np.array(found).T
+    assert abs(values.mean() - true) < 4 * values.std() / np.sqrt(150)
+    ratio = np.sqrt(np.square(errors).mean()) / values.std()
     assert 0.8 < ratio < (1.25 if shift else 2.0)  # on the careful side where the sets do not differ
 
 
@@ -125,13 +105,6 @@ def test_order_does_not_matter():
     assert mmd2(y, x).value == pytest.approx(mmd2(x, y).value, rel=1e-10)
 
 
-def test_subsets_follow_the_seed():
-    x, y = normal(100, 8, 16), normal(100, 8, 17)
-    one, again, other = (kid(x, y, size=30, subsets=5, seed=seed) for seed in (0, 0, 1))
-    assert one == again
-    assert one != other
-
-
 def test_float32_features_are_summed_in_float64():
     x, y = normal(200, 8, 18).float(), normal(200, 8, 19, 0.01).float()
     assert mmd2(x, y).value == pytest.approx(theirs(x.double(), y.double()), rel=1e-9)
@@ -142,10 +115,6 @@ def test_float32_features_are_summed_in_float64():
     (lambda x, y: mmd2(x, y[:, :3]), "4 features generated, 3 in the reference"),
     (lambda x, y: mmd2(x, y / 0), "reference: some features are not finite"),
     (lambda x, y: mmd2(x[0], y), "must be n×d"),
-    (lambda x, y: kid(x, y, size=21), "subsets of 21 rows: from 2 to 20 are possible"),
-    (lambda x, y: kid(x, y, size=1), "subsets of 1 rows"),
-    (lambda x, y: kid(x, y, subsets=1), "at least 2 subsets, not 1"),
-    (lambda x, y: kid(x[:1], y), "generated: 1 rows; at least 2"),
 ])  # fmt: skip
 def test_what_cannot_be_compared_is_refused(change, said):
     with pytest.raises(ValueError, match=said):

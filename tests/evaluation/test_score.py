@@ -1,6 +1,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -90,8 +91,26 @@ def test_a_floor_of_fewer_images_is_said(parts):
 def test_fewer_images_than_features_is_said(extract, parts):
     for n, said in ((60, True), (64, True), (65, False)):
         notes = score(Contest(parts["train"].draw(n, 0), parts["val"].draw(100, 0)), extract)["notes"]
-        told = f"{n} images cannot fill the covariance of 64 features: all is biased upwards"
+        told = f"{n} images cannot fill the covariance of 64 features: the FID is far too high"
         assert (told in notes) == said
+
+
+def test_the_fid_has_an_error_from_twice_as_many_images_as_features_on(extract, parts):
+    for n, known in ((127, False), (128, True)):
+        for sets in ((parts["train"].draw(n, 0), parts["val"]), (parts["val"], parts["train"].draw(n, 0))):
+            assert (score(Contest(*sets), extract)["metrics"]["fid"]["error"] is not None) == known
+
+
+def test_classes_in_other_shares_than_the_references_are_said(extract, parts):
+    few, reference = parts["val"], parts["heldout"]
+    some = few.take(np.flatnonzero(few.labels < 5))
+    for generated, said in ((some, True), (few, False)):
+        notes = score(Contest(generated, reference, train=parts["train"]), extract)["notes"]
+        assert any(note.startswith("the images' classes have other shares") for note in notes) == said
+        assert not any(note.startswith("the copy test takes") for note in notes)
+    lacking = reference.take(np.flatnonzero(reference.labels != 3))
+    notes = score(Contest(few, lacking, train=parts["train"]), extract)["notes"]
+    assert sum(note.startswith("the copy test takes the reference's classes as they are") for note in notes) == 1
 
 
 @pytest.mark.parametrize("role", ["generated", "reference"])
@@ -147,7 +166,8 @@ def test_copies_and_fresh_images_are_told_apart_in_the_verdicts_own_words(parts)
     train, heldout = parts["train"], parts["heldout"]
     copied = score(Contest(train.draw(200, 0), heldout, None, train), extract)["copies"]
     assert copied["verdict"] == (
-        "copying: 100 % of the images lie closer to the training set than 99 % of held-out images do"
+        "copying: 100 % of the images lie closer to the training set than 99 % of held-out images do; "
+        "200 are training images to the byte"
     )
     assert copied["pixels"]["identical"] == copied["features"]["identical"] == 200
     fresh = score(Contest(parts["val"].draw(200, 0), heldout, None, train), extract)["copies"]

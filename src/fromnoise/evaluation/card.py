@@ -18,8 +18,6 @@ MOST = 3000
 """Rows of each set, drawn down to, in metrics that cost n·m or train a classifier."""
 FLOOR_IMAGES = 15_000
 """Floor draws are measured up to this many images in all (the first always): they cost as much as the generated."""
-SUBSETS = 20
-"""Of the KID. (100 are usual; more of them only narrow its error, which is reported.)"""
 EXTRAPOLATED = 256
 """Features at most for FID∞: it takes some 70 eigen-decompositions, minutes from there on."""
 CLASSIFIED = 2048
@@ -29,8 +27,6 @@ PRECISION_K, DENSITY_K, FOLDS = 3, 5, 5
 SETTINGS = {
     "rows": MOST,
     "floor_images": FLOOR_IMAGES,
-    "kid_subsets": SUBSETS,
-    "kid_size": kernel.SIZE,
     "precision_k": PRECISION_K,
     "density_k": DENSITY_K,
     "folds": FOLDS,
@@ -102,13 +98,13 @@ def _measure(ours: Featured, reference: Featured, seed: int) -> dict[str, Entry 
     """Each metric of one set; the number itself is `value`, or `accuracy` of the two-sample test."""
     few, real = ours.few(seed), reference.few(seed)
     x, y = few.features, real.features
-    distance = kernel.kid(ours.features, reference.features, subsets=SUBSETS, seed=seed)
+    distance = kernel.mmd2(x, y)
     shares = asdict(neighbours.precision_recall(x, y, k=PRECISION_K))
     shares |= asdict(neighbours.density_coverage(x, y, k=DENSITY_K))
     found: dict[str, Entry | None] = {
         "fid_matched": _matched(ours, reference),
         "fid_infinity": _infinity(ours, reference, seed),
-        "kid": {"value": distance.value, "error": distance.error, "n": len(ours)},
+        "kid": {"value": distance.value, "error": distance.error, "n": len(x)},
         **{name: {"value": share, "n": len(x)} for name, share in shares.items()},
         "two_sample": None,
     }

@@ -77,7 +77,7 @@ class Features:
             if features.shape[1] != self.dimension:
                 raise UserError(
                     f"{self.name}: images of {_size(batch)} give {features.shape[1]} features, not {self.dimension}: "
-                    "all must be of one size"
+                    "all must be of one size, and all grey or all in colour"
                 )
             yield features
 

@@ -31,8 +31,10 @@ FEWEST = 50
 MOST_DRAWS = 5
 BLOCKS = 10
 """Of each set that the jackknife leaves out in turn, for the FID's error."""
-EVEN = 3
+EVEN = 5
 """Classes whose sizes differ by no more were drawn to be even: no chance in their shares is part of that error."""
+OTHER_SHARES = 0.001
+"""p-value of χ² below which the classes' shares are not the reference's."""
 MOST_TRAINED = 20_000
 """Training images up to which copies are looked for in features as well as in pixels: each needs its features."""
 
@@ -86,6 +88,11 @@ def score(contest: Contest, features: Features, seed: int = 0, progress: Progres
     notes = _notes(contest, features, fid)
     others, missing = card(generated, reference, floors, copycats[0] if copycats else None, seed, told("metrics"))
     notes += missing
+    if others["classes"] and (others["classes"]["balance"]["p"] or 0.0) < OTHER_SHARES:
+        notes.append(
+            "the images' classes have other shares than the reference's: the FID and its ratio speak of that too, for "
+            "floor and copycat have the shares of their own images"
+        )
     if progress is not None:
         progress("copies", 0, 1)
     copies = _copies(contest, features.name, remembered, notes)
@@ -127,7 +134,7 @@ def _fid(
     value, floor = distance(ours, real), beside(floors)
     ratio = value / floor["value"] if floor and floor["value"] > 0 else None
     error = None
-    if len(real.mean) <= EXTRAPOLATED:
+    if len(real.mean) <= EXTRAPOLATED and min(len(generated), len(reference)) >= 2 * len(real.mean):
         sides = ((generated, real), (reference, ours))
         error = math.hypot(*(_error(images, other, seed) for images, other in sides))
     return {
@@ -177,7 +184,7 @@ def _notes(contest: Contest, features: Features, fid: dict[str, Any]) -> list[st
                 f"the {name} is of {fid[name]['n']} images, fewer than the {n} generated: it is biased upwards"
             )
     if n <= features.dimension:
-        notes.append(f"{n} images cannot fill the covariance of {features.dimension} features: all is biased upwards")
+        notes.append(f"{n} images cannot fill the covariance of {features.dimension} features: the FID is far too high")
     return notes
 
 
@@ -192,11 +199,19 @@ def _copies(contest: Contest, name: str, remembered: Remembered, notes: list[str
         notes.append("copies were not looked for: generated, training and reference images differ in shape")
         return None
     if name == "pixels":
-        return copy_test(contest.generated, train, reference)  # it measures pixels anyhow
-    if len(train) > MOST_TRAINED:
+        vectors = None  # it measures pixels anyhow
+    elif len(train) > MOST_TRAINED:
         notes.append(f"copies were looked for in pixels only: more than {MOST_TRAINED:,} training images")
-        return copy_test(contest.generated, train, reference)
-    return copy_test(contest.generated, train, reference, remembered)
+        vectors = None
+    else:
+        vectors = remembered
+    found = copy_test(contest.generated, train, reference, vectors)
+    if found["by_class"] is False:
+        notes.append(
+            "the copy test takes the reference's classes as they are, which have other shares than the generated "
+            f"images': with the same, fewer than {FEWEST} would be left. What it finds may come from that"
+        )
+    return found
 
 
 def finite(value: Any, path: str, notes: list[str]) -> Any:
