@@ -77,12 +77,26 @@ def test_the_sorted_names_of_sub_folders_are_the_classes(tmp_path):
     assert back.labels.tolist() == [0, 1, 2]
 
 
+@pytest.mark.parametrize(("names", "labels", "named"), [
+    (("3", "8"), [3, 8], []),
+    (("08", "10", "9"), [8, 10, 9], []),
+    (("2019", "2020"), [0, 1], ["2019", "2020"]),
+    (("3", "b"), [0, 1], ["3", "b"]),
+])  # fmt: skip
+def test_sub_folders_with_numbers_for_names_are_those_classes(tmp_path, names, labels, named):
+    for name in names:
+        write(tmp_path / name / "a.png", noise(4, 4))
+    assert folder.load(tmp_path).labels.tolist() == labels
+    assert folder.class_names(tmp_path) == named
+
+
 @pytest.mark.parametrize("names", [("one/a.png", "one/b.png"), ("a.png", "x/b.png", "y/c.png")])
 def test_one_sub_folder_or_images_outside_make_no_classes(tmp_path, names):
     for name in names:
         write(tmp_path / name, noise(4, 4))
     assert len(folder.load(tmp_path)) == len(names)
     assert folder.load(tmp_path).labels is None
+    assert folder.class_names(tmp_path) == []
 
 
 def test_grey_among_colour_is_read_as_colour(tmp_path):

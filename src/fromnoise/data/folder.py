@@ -18,6 +18,7 @@ from fromnoise.files import whole_folder
 
 SUFFIXES = {".png", ".jpg", ".jpeg"}
 GREY, COLOUR = {"1", "L", "LA"}, {"RGB", "RGBA", "P", "PA"}
+MOST_NUMBERED = 1_000  # classes; larger numbers are names as others are
 ORIENTATION = 0x0112  # how the camera was held, beside the pixels (EXIF), and what makes such pixels upright
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -39,7 +40,8 @@ def load(folder: Path, size: tuple[int, int] | None = None) -> ImageSet:
     """The images of a folder, resized to `size` (height, width) where they have another.
 
     All grey gives one channel, otherwise three; transparency is laid on black; photographs are turned upright (EXIF).
-    With two or more sub-folders that hold all the images, their sorted names are the classes (numbers by value).
+    With two or more sub-folders that hold all the images, these are the classes: their names where all are numbers
+    below `MOST_NUMBERED`, else counted from 0 as their names are sorted.
     Raises UserError for an image that cannot be read, is not 8 bits a channel, or, without `size`, has another size
     than the first.
     """
@@ -50,6 +52,12 @@ def load(folder: Path, size: tuple[int, int] | None = None) -> ImageSet:
     if images is None:
         images = spool.join(_pictures(folder, names, size, 3), len(names))
     return ImageSet(str(folder), images, _labels(names))
+
+
+def class_names(folder: Path) -> list[str]:
+    """The sorted names that the classes of `load` are counted from; none without classes, or where they are numbers."""
+    classes = _classes(_names(folder))
+    return [] if _numbered(classes) else classes
 
 
 def load_file(path: Path, size: tuple[int, int] | None = None) -> ImageSet:
@@ -97,12 +105,20 @@ def _is_image(name: str) -> bool:
 
 
 def _labels(names: list[str]) -> Tensor | None:
-    classes = sorted({os.path.dirname(name) for name in names})
-    if len(classes) < 2 or not classes[0]:  # an image outside any sub-folder
+    classes = _classes(names)
+    if not classes:
         return None
-    if all(name.isdecimal() for name in classes):
-        classes.sort(key=int)  # 2 before 10, as `save` counts
-    return torch.from_numpy(np.fromiter((classes.index(os.path.dirname(name)) for name in names), np.int64))
+    number = {name: int(name) if _numbered(classes) else k for k, name in enumerate(classes)}
+    return torch.from_numpy(np.fromiter((number[os.path.dirname(name)] for name in names), np.int64))
+
+
+def _classes(names: list[str]) -> list[str]:
+    classes = sorted({os.path.dirname(name) for name in names})
+    return classes if len(classes) > 1 and classes[0] else []  # not with an image outside any sub-folder
+
+
+def _numbered(classes: list[str]) -> bool:
+    return all(name.isdecimal() and int(name) < MOST_NUMBERED for name in classes)
 
 
 class _ColourFound(Exception):  # noqa: N818 - no error

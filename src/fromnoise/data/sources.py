@@ -78,6 +78,12 @@ def reference_for(data: str) -> str:
     return f"{data}:test" if data in idx.SETS else f"{data}:heldout"
 
 
+def class_names(spec: str) -> list[str]:
+    """The names of the classes where `spec` is (a part of) a folder with named ones, else none."""
+    folders = Path(_parse(spec)[0])
+    return folder.class_names(folders) if folders.is_dir() else []
+
+
 def floor_for(reference: str) -> str | None:
     """The spec of real images, not in `reference`, that a floor against it can be drawn from; None if unknown."""
     name, part = _parse(reference)
@@ -100,7 +106,7 @@ def _check(spec: str, part: str, known: tuple[str, ...]) -> str:
 def _load_path(path: Path, size: tuple[int, int] | None) -> ImageSet:
     if path.is_dir():
         return folder.load(path, size)
-    if path.suffix == ".npz" and path.is_file():
+    if path.suffix.lower() == ".npz" and path.is_file():
         return arrays.load(path)
     known = ", ".join(("digits", *idx.SETS))
     raise UserError(f"'{path}' is neither a data set ({known}) nor a folder of images nor an .npz file")

@@ -73,6 +73,8 @@ def labels_for(model: Model, drawing: Drawing) -> Int64[Tensor, " n"] | None:
     if drawing.label is not None:
         if not 0 <= drawing.label < classes:
             raise UserError(f"--label {drawing.label}: this model has {model.shape.told}, counted from 0")
+        if not model.shape.class_shares[drawing.label]:
+            raise UserError(f"--label {drawing.label}: there was no image of this class in training")
         return torch.full((drawing.n,), drawing.label)
     quantiles = (np.arange(drawing.first, drawing.first + drawing.n) + 0.5) * GOLDEN % 1.0
     edges = np.cumsum(model.shape.class_shares)

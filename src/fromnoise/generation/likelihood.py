@@ -1,6 +1,7 @@
 """How likely a model thinks images are: the bound or the flow for any number of 8-bit images.
 
-An image's number depends on nothing but the image, the model and the seed: its noise is keyed by its pixels. The
+An image's number depends on nothing but the image, the model and the seed: its noise is keyed by its pixels. (By the
+flow it depends, within the solver's tolerance, on the images of its micro-batch, which share the solver's steps.) The
 network computes in float32, whatever it was trained in.
 """
 

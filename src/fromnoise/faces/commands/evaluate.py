@@ -3,12 +3,13 @@
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, parse, refuse_existing
 
 if TYPE_CHECKING:
@@ -60,6 +61,8 @@ def main(words: Sequence[str]) -> int:
     if arguments.json not in (None, "-"):
         refuse_existing(Path(str(arguments.json)), arguments.overwrite)
     if arguments.html is not None:
+        if arguments.html in (Path("-"), Path(arguments.json or "-")):
+            raise UserError(f"--html {arguments.html}: name a file of its own for the page")
         refuse_existing(arguments.html, arguments.overwrite)
 
     from fromnoise.evaluation.features import features
@@ -78,18 +81,18 @@ def main(words: Sequence[str]) -> int:
             contest, extractor, arguments.seed, lambda role, done, total: bar.show(done, total, role)
         )
     report["command"], report["system"] = system.command(), system.about(device)
-    if arguments.json == "-":
-        json.dump(report, sys.stdout, indent=2)
-        print()
-    else:
-        if arguments.json:
-            write_json(Path(arguments.json), report)
-        print_score(report, results)
+    if arguments.json not in (None, "-"):
+        write_json(Path(str(arguments.json)), report)
     if arguments.html is not None:
         from fromnoise.faces import report as page  # imports Matplotlib
 
         shown = page.Shown(contest.generated, contest.train)
         page.save(arguments.html, page.page(report, shown, contest.generated.name))
+    if arguments.json == "-":
+        json.dump(report, sys.stdout, indent=2)
+        print()
+    else:
+        print_score(report, results)
     return 0
 
 
@@ -109,6 +112,10 @@ def _contest(arguments: EvaluateArguments) -> "Any":
                 notes.append("the run's training images are not there any more, or have changed: no copycat")
     else:
         generated = sources.load(arguments.generated, root=arguments.data_root)
+        ours, theirs = sources.class_names(arguments.generated), sources.class_names(arguments.reference)
+        if ours and theirs and ours != theirs:
+            generated = replace(generated, labels=None)
+            notes.append("labels were left away: the generated images' classes have other names than the reference's")
     if arguments.n is not None:
         generated = generated.draw(arguments.n, arguments.seed)
     size = generated.shape[1:]
