@@ -6,6 +6,7 @@
 Every row trains the fast preset on the packaged digits with the flags it names, eager, for as many floating-point
 operations as `--steps` of the preset itself take, so that smaller batches and networks take more steps. Its moving
 average draws n images, the same starting noise for all, which are scored in digit features against one reference.
+They are drawn as `fromnoise sample` does: guided, unless the network is told of no classes or was never without.
 Trainings run beside each other, one thread each: nothing here is timed, and other work does no harm. ("λ about 1" is
 the choice of Karras et al. 2022 for photographs, brought to data of unit scale.)
 
@@ -216,7 +217,9 @@ def write(cells: Sequence[Cell], settings: Settings) -> None:
 `python -m benchmarks.ablation{command}` (what it does its head tells). The fast preset on the packaged digits,
 one change a row, each at the operations of {settings.steps:,} steps of {BATCH} images. FID of {settings.n:,} drawn
 images in digit features against {settings.reference or NAME}:
-mean and standard deviation over training seeds. The last column compares the same seeds: below 1 the change is better.
+mean and standard deviation over training seeds. Images are drawn as by default, which is with guidance where the
+network was shown images with and without their classes: so "no labels" and "labels never dropped" lack it. The last
+column compares the same seeds: below 1 the change is better.
 
 {table(shown, settings)}
 

@@ -40,10 +40,10 @@ def test_every_command_has_help_with_what_it_does(command, capsys):
 
 @pytest.mark.parametrize(("error", "code"), [(UserError("say what to do"), 2), (KeyboardInterrupt(), 130)])
 def test_errors_become_one_line_and_an_exit_code(monkeypatch, capsys, error, code):
-    def fail(command, words):
+    def fail(words):
         raise error
 
-    monkeypatch.setattr(cli, "_run", fail)
+    monkeypatch.setattr(cli, "_answer", fail)
     assert cli.main(["doctor"]) == code
     captured = capsys.readouterr()
     assert captured.err.startswith("fromnoise: ")
@@ -51,6 +51,6 @@ def test_errors_become_one_line_and_an_exit_code(monkeypatch, capsys, error, cod
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch):
-    monkeypatch.setattr(cli, "_run", lambda command, words: 1 / 0)
+    monkeypatch.setattr(cli, "_answer", lambda words: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         cli.main(["doctor"])

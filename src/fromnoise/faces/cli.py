@@ -4,6 +4,7 @@
 """
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -56,18 +57,14 @@ def usage() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if not words or words[0] in ("-h", "--help", "help"):
-        print(usage())
-        return 0 if words else 2
-    if words[0] in ("-V", "--version"):
-        print(f"fromnoise {__version__}")
-        return 0
-    if words[0] not in COMMANDS:
-        known = ", ".join(COMMANDS)
-        print(f"fromnoise: unknown command '{words[0]}'; choose one of: {known}", file=sys.stderr)
-        return 2
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # ± and ∞ where the encoding has none
     try:
-        return _run(words[0], words[1:])
+        try:
+            return _answer(words)
+        finally:
+            sys.stdout.flush()  # here a reader that has gone is noticed, and not at Python's end
     except UserError as error:
         print(f"fromnoise: {error}", file=sys.stderr)
         return 2
@@ -82,9 +79,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _run(command: str, words: list[str]) -> int:
-    module = importlib.import_module(f"fromnoise.faces.commands.{COMMANDS[command][0]}")
-    code: int = module.main(words)
+def _answer(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0 if words else 2
+    if words[0] in ("-V", "--version"):
+        print(f"fromnoise {__version__}")
+        return 0
+    if words[0] not in COMMANDS:
+        raise UserError(f"unknown command '{words[0]}'; choose one of: {', '.join(COMMANDS)}")
+    module = importlib.import_module(f"fromnoise.faces.commands.{COMMANDS[words[0]][0]}")
+    code: int = module.main(words[1:])
     return code
 
 

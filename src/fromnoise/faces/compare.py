@@ -53,12 +53,17 @@ class Scored:
             found = read_json(file)
             found["metrics"]["fid"]["value"], found["protocol"]["reference"]["sha256"]
         except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
-            raise UserError(f"{file} is not a report of fromnoise ({error!r})") from error
+            raise UserError(f"{file} is not a report of fromnoise ({type(error).__name__})") from error
         if found.get("schema") != SCHEMA:
             version = f"schema {found.get('schema')}, not {SCHEMA}"
             again = "with the run's own command" if folder else "with fromnoise evaluate"
             raise UserError(f"{file} was written by another version ({version}): score it again {again}")
-        return cls(str(path), found, folder)
+        scored = cls(str(path), found, folder)
+        try:
+            scored.row, warnings([scored, scored]), settings([scored])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{file} is not a whole report of fromnoise: it lacks {error}") from error
+        return scored
 
     @property
     def row(self) -> list[str]:
@@ -94,7 +99,7 @@ def warnings(scored: Sequence[Scored]) -> list[str]:
     first, found = scored[0], []
     for other in scored[1:]:
         ours, theirs = first.report["protocol"], other.report["protocol"]
-        alike = {
+        alike: dict[str, tuple[Any, ...]] = {
             "reference": (ours["reference"]["sha256"], theirs["reference"]["sha256"]),
             "features": (
                 (ours["features"]["name"], ours["features"]["sha256"]),
@@ -104,12 +109,22 @@ def warnings(scored: Sequence[Scored]) -> list[str]:
             "size": (ours["generated"]["shape"], theirs["generated"]["shape"]),
             "floor": tuple(None if of["floor"] is None else of["floor"]["sha256"] for of in (ours, theirs)),
         }
+        if alike["floor"][0] == alike["floor"][1]:
+            alike["floor by class or not"] = (_floor_by_class(first.report), _floor_by_class(other.report))
         different = [name for name, (one, two) in alike.items() if one != two]
         if different:
             found.append(
                 f"{other.name} and {first.name} were not scored alike ({', '.join(different)}): do not compare"
             )
     return found
+
+
+def _floor_by_class(report: dict[str, Any]) -> bool | None:
+    """Whether the floor's images were drawn in even shares of their classes; None for all there are, or no floor."""
+    floor, source = report["metrics"]["fid"]["floor"], report["protocol"]["floor"]
+    if floor is None or floor["n"] == source["n"]:
+        return None
+    return report["metrics"]["classes"] is not None
 
 
 def settings(scored: Sequence[Scored]) -> list[tuple[str, list[str]]]:

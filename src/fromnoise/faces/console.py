@@ -1,6 +1,7 @@
 """Progress, sentences and tables. All but results goes to stderr, so that output pipes."""
 
 import math
+import os
 import sys
 import time
 from types import TracebackType
@@ -12,8 +13,17 @@ from fromnoise.training.trainer import Tick
 
 PLAIN_SECONDS = 15.0  # between lines where nobody watches
 
-errors = Console(stderr=True, highlight=False)
-results = Console(highlight=False)
+WIDE = 1000  # columns where no terminal limits them
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to `cli.main`, with all other output: rich would end the process with code 1."""
+        raise
+
+
+errors = _Console(stderr=True, highlight=False)
+results = _Console(highlight=False, width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else WIDE)
 
 
 def say(text: str) -> None:

@@ -1,7 +1,7 @@
 """Tables of results for the terminal."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
@@ -47,11 +47,7 @@ def score_table(report: dict[str, Any]) -> Table:
     weights = f" (weights SHA-256 {features['sha256'][:16]}…)" if features["name"] == "inception" else ""
     against = f"{reference['n']:,} of {escape(reference['name'])}"
     title = f"FID in {escape(features['name'])} features{weights} against {against}"
-    table = Table(title=title, title_justify="left")
-    table.add_column("")
-    table.add_column("FID", justify="right")
-    table.add_column("images", justify="right")
-    table.add_column("what it is")
+    table = _table(title, ("", "FID", "images", "what it is"))
     for row in score_rows(report):
         table.add_row(*row)
     return table
@@ -78,11 +74,8 @@ def score_rows(report: dict[str, Any]) -> list[tuple[str, str, str, str]]:
 
 def metrics_table(report: dict[str, Any]) -> Table | None:
     """The other metrics, a line each: of the generated images, the floor and the copycat; None if there are none."""
-    table = Table(title="Other metrics, same features and reference", title_justify="left")
-    table.add_column("")
-    for column in ("generated", "floor", "copycat"):
-        table.add_column(column, justify="right")
-    table.add_column("what it is")
+    title = "Other metrics, same features and reference"
+    table = _table(title, ("", "generated", "floor", "copycat", "what it is"))
     for name, values, meaning in metric_rows(report):
         table.add_row(name, *values, meaning)
     return table if table.rows else None
@@ -103,10 +96,7 @@ def metric_rows(report: dict[str, Any]) -> list[tuple[str, list[str], str]]:
 
 def side_by_side(title: str, names: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> Table:
     """A column for each name; rows that are empty in every column are left out."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("")
-    for name in names:
-        table.add_column(escape(name), justify="right")
+    table = _table(title, ("", *names))
     for name, values in rows:
         if any(values):
             table.add_row(name, *map(escape, values))
@@ -125,15 +115,20 @@ def print_profile(profile: Profile, console: Console) -> None:
     for line in lines:
         console.print(line, markup=False, soft_wrap=True)
     for title, shares in (("Phases of a step", profile.phases), ("Operators that take most", profile.operators)):
-        table = Table(title=title, title_justify="left")
-        table.add_column("")
-        table.add_column("share", justify="right")
-        table.add_column("ms a step", justify="right")
-        table.add_column("calls a step", justify="right")
+        table = _table(title, ("", "share", "ms a step", "calls a step"))
         for part in shares:
             spent = f"{1000 * part.share * profile.seconds:.1f}"
             table.add_row(escape(part.name), f"{part.share:.1%}", spent, f"{part.calls:g}")
         console.print(table)
+
+
+def _table(title: str, columns: Sequence[str]) -> Table:
+    """An empty table: words to the left, numbers to the right, folded where there is no room, and not cut."""
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        justify: Literal["left", "right"] = "left" if column in ("", "what it is") else "right"
+        table.add_column(escape(column), justify=justify, overflow="fold")
+    return table
 
 
 def _more(report: dict[str, Any]) -> Iterator[RenderableType]:
@@ -143,7 +138,7 @@ def _more(report: dict[str, Any]) -> Iterator[RenderableType]:
     found = report["metrics"].get("classes")
     if found is not None:
         p = found["balance"]["p"]
-        yield f"classes: as many of each as the reference has, p = {'undefined' if p is None else f'{p:.3g}'}"
+        yield f"classes: χ² of their shares against the reference's, p = {'undefined' if p is None else f'{p:.3g}'}"
         learned = found["learned"]
         if learned is not None:
             real = learned["real_accuracy"]

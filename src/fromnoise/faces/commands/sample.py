@@ -81,6 +81,8 @@ def main(words: Sequence[str]) -> int:
     file = arguments.out.suffix.lower() in (".png", ".npz")
     if arguments.out.suffix.lower() in (".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".npy"):
         raise UserError(f"{arguments.out}: images are written as .png, .npz, or into a folder")
+    if str(arguments.out) == "-":
+        raise UserError("--out -: images go to a .png, an .npz or a folder, not to stdout")
     if file:
         refuse_existing(arguments.out, arguments.overwrite)
     else:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, parse
 
 
@@ -29,9 +30,10 @@ class UiArguments:
 def main(words: Sequence[str]) -> int:
     """Serve until Ctrl-C; returns the exit code."""
     arguments = parse(UiArguments, words, "ui")
+    if not 1 <= arguments.port <= 65535:
+        raise UserError(f"--port {arguments.port}: a port is a number from 1 to 65535")
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
-    from fromnoise.errors import UserError
     from fromnoise.faces.console import say
     from fromnoise.faces.page import build
     from fromnoise.faces.runs import find_model

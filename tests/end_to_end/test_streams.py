@@ -1,0 +1,51 @@
+"""Output that pipes: to readers that leave early, and in encodings that lack some of our letters."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+
+def to_nobody(*words, cwd):
+    """The command line with a stdout whose reader has gone already."""
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "fromnoise", *map(str, words)]
+    try:
+        return subprocess.run(command, cwd=cwd, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    finally:
+        os.close(write)
+
+
+@pytest.mark.parametrize("words", [("--help",), ("sample", "--help"), ("compare", "run", "again")])
+def test_a_reader_who_leaves_is_no_error(finished, tmp_path, words):
+    for name in ("run", "again"):
+        shutil.copytree(finished / "run", tmp_path / name)
+    done = to_nobody(*words, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_page_is_written_though_nobody_reads_the_table(tmp_path):
+    words = ("evaluate", "--generated", "digits:val", "--n", "60", "--reference", "digits:heldout")
+    assert to_nobody(*words, "--html", "page.html", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "page.html").is_file()
+
+
+def test_letters_that_an_encoding_lacks_end_no_command(finished, process, tmp_path):
+    for name in ("run", "again"):
+        shutil.copytree(finished / "run", tmp_path / name)
+    done = process("compare", "run", "again", cwd=tmp_path, environment={"PYTHONIOENCODING": "ascii"})
+    assert " ? 0." in done.stdout
+
+
+def test_tables_are_whole_on_a_pipe_and_on_a_narrow_terminal(finished, process, tmp_path):
+    names = [f"a-long-name-of-a-report-{k}.json" for k in range(7)]
+    for name in names:
+        shutil.copy(finished / "run" / "report.json", tmp_path / name)
+    piped = process("compare", *names, cwd=tmp_path, environment={"COLUMNS": ""}).stdout
+    assert all(name in piped for name in names)
+    narrow = process("compare", *names[:2], cwd=tmp_path, environment={"COLUMNS": "40"}).stdout
+    assert "…" not in narrow
+    assert max(map(len, narrow.splitlines())) <= 40
