@@ -77,7 +77,7 @@ def test_the_best_is_kept_whole_and_no_number_of_checkpoints_removes_it(folder, 
         folder.save(step, tiny_model, weights, {"a": torch.zeros(1)}, {})
     assert (folder.steps(), folder.about_best()) == ([3, 4], {"step": 1})
     before = (folder.best / "model.safetensors").read_bytes()
-    monkeypatch.setattr("fromnoise.generation.model.save_file", lambda *args: 1 / 0)
+    monkeypatch.setattr("fromnoise.generation.model.save", lambda *args: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         folder.keep_best(tiny_model, {"step": 5})
     assert folder.about_best() == {"step": 1}
@@ -87,7 +87,7 @@ def test_the_best_is_kept_whole_and_no_number_of_checkpoints_removes_it(folder, 
 
 def test_a_checkpoint_that_fails_half_way_leaves_nothing(folder, tiny_model, monkeypatch):
     folder.save(1, tiny_model, tiny_model.network.state_dict(), {"a": torch.zeros(1)}, {})
-    monkeypatch.setattr("fromnoise.training.run_folder.save_file", lambda *args: 1 / 0)
+    monkeypatch.setattr("fromnoise.tensors.save", lambda *args: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         folder.save(2, tiny_model, tiny_model.network.state_dict(), {"a": torch.zeros(1)}, {})
     assert [item.name for item in folder.checkpoints.iterdir()] == ["000001"]
