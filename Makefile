@@ -8,7 +8,7 @@ OUT ?= runs/digits
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-14s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -20,7 +20,7 @@ help:  ## list the targets
 setup: .venv/.ready  ## make the virtual environment .venv and install fromnoise in it
 
 run: setup  ## from the packaged digits to a trained, sampled and scored model (MINUTES=10 OUT=runs/digits)
-	$(BIN)/fromnoise run --data digits --out $(OUT) --minutes $(MINUTES)
+	$(BIN)/fromnoise run --data digits --out "$(OUT)" --minutes $(MINUTES)
 
 test: setup  ## the fast tests (under 5 minutes on two cores)
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"

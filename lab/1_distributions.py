@@ -29,13 +29,16 @@
 # between them.
 
 # %% tags=["setup"]
-# In Colab, or wherever fromnoise is not installed yet, this cell installs it.
+# In Colab, or wherever fromnoise is not installed yet, this cell installs the wheel that lies beside the notebook.
 import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
 if importlib.util.find_spec("fromnoise") is None:
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "fromnoise"], check=True)
+    wheels = sorted(map(str, Path().glob("fromnoise-*.whl")))
+    assert wheels, "put fromnoise's wheel beside this notebook; in its folder `pip wheel --no-deps .` makes one"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", wheels[-1]], check=True)
 
 # %%
 import math
@@ -284,7 +287,8 @@ for name, values in found.items():
 #
 # On a line, 95.4 % of the draws lie within two deviations of the mean. How many in the plane, and how many in ten
 # dimensions? Count, and compare with theory: $\|\varepsilon\|^2$ has the $\chi^2$ distribution with $n$ degrees of
-# freedom, whose distribution function is `torch.special.gammainc(n / 2, x / 2)`.
+# freedom, whose distribution function at $x$, the squared radius, is
+# `torch.special.gammainc(torch.tensor(n / 2), torch.tensor(x / 2))`.
 
 # %%
 # Your turn

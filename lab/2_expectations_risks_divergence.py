@@ -28,13 +28,16 @@
 # is found here.
 
 # %% tags=["setup"]
-# In Colab, or wherever fromnoise is not installed yet, this cell installs it.
+# In Colab, or wherever fromnoise is not installed yet, this cell installs the wheel that lies beside the notebook.
 import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
 if importlib.util.find_spec("fromnoise") is None:
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "fromnoise"], check=True)
+    wheels = sorted(map(str, Path().glob("fromnoise-*.whl")))
+    assert wheels, "put fromnoise's wheel beside this notebook; in its folder `pip wheel --no-deps .` makes one"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", wheels[-1]], check=True)
 
 # %%
 import math

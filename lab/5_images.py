@@ -29,13 +29,16 @@
 # measures how good the digits are.
 
 # %% tags=["setup"]
-# In Colab, or wherever fromnoise is not installed yet, this cell installs it.
+# In Colab, or wherever fromnoise is not installed yet, this cell installs the wheel that lies beside the notebook.
 import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
 if importlib.util.find_spec("fromnoise") is None:
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "fromnoise"], check=True)
+    wheels = sorted(map(str, Path().glob("fromnoise-*.whl")))
+    assert wheels, "put fromnoise's wheel beside this notebook; in its folder `pip wheel --no-deps .` makes one"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", wheels[-1]], check=True)
 
 # %%
 import dataclasses
@@ -418,8 +421,9 @@ else:
 # ### Exercise 5.3
 #
 # The sampler `dpm++` is deterministic: from the same noise, more steps only follow the same curve more closely. Draw
-# eight digits without guidance (1) with 2, 5, 10 and 20 steps, compare them with 40 steps by the root of the mean square difference in
-# grey levels, and show them. How many steps are enough?
+# eight digits without guidance (`guidance=1.0`) with 2, 5, 10 and 20 steps (`Drawing(8, sampler=...)` takes settings as
+# `model.config.sampling` has them), compare them with 40 steps by the root of the mean square difference in grey levels,
+# and show them. How many steps are enough?
 
 # %%
 # Your turn
@@ -442,7 +446,9 @@ assert errors[2] > errors[10] > errors[20]
 # ### Exercise 5.4
 #
 # `Config()` is the ten-minute recipe. Which settings must change to make it predict $\varepsilon$ on the chapter's
-# schedule with uniform $t$? Build that configuration and check its loss at a zero answer against theory.
+# schedule with uniform $t$? Build that configuration and check its loss at a zero answer against theory. (A model is
+# `Model.build(recipe, Shape.of(digits, recipe))`, and its answer zero as long as it is not trained; its losses are
+# `model.objective().errors(model.denoiser(), x0, noise, u)`, with `u` evenly spread in (0, 1).)
 
 # %%
 # Your turn
