@@ -32,7 +32,8 @@ def test_a_model_that_memorised_a_hundred_digits_is_caught(process, copies, tmp_
     process("data", "export", "digits:train", "hundred", "--n", "100", cwd=tmp_path)  # the draw that --m 100 makes
     trained_and_drawn(process, tmp_path, "--m", "100", "--steps", "700")
     found = copies(tmp_path, "drawn.npz", "hundred")
-    assert found["n"] == {"generated": 300, "train": 100, "held_out": 1000}
+    assert (found["n"]["generated"], found["n"]["train"]) == (300, 100)
+    assert 900 < found["n"]["held_out"] <= 1000  # in the generated shares of the classes
     assert found["verdict"].startswith("copying: ")
     assert found["pixels"]["closer"]["share"] > 0.3  # measured 0.63 and 0.66
     assert found["pixels"]["closer"]["p"] < 1e-10
