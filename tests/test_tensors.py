@@ -1,10 +1,10 @@
-import resource
-
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from fromnoise import tensors
+
+resource = pytest.importorskip("resource", reason="needs limits that Windows lacks")
 
 
 def test_what_is_saved_is_read_again(tmp_path):

@@ -12,7 +12,6 @@ from safetensors.torch import load_file
 from fromnoise.errors import UserError
 from fromnoise.generation.draw import Drawing, draw_all
 from fromnoise.generation.model import Model, Shape
-from fromnoise.training import plan as plans
 from fromnoise.training import scaling
 from fromnoise.training.device import accelerator
 from fromnoise.training.interrupt import Interrupted
@@ -128,10 +127,8 @@ def test_a_resumption_measures_the_speed_anew_and_not_by_its_first_step(train, c
             os.kill(os.getpid(), signal.SIGINT)
 
     config = config_of(training={"minutes": 0.05})
-    monkeypatch.setattr(plans, "MEASURE_SECONDS", 1e9)
     with pytest.raises(Interrupted):
         train(config, tick=stop)
-    monkeypatch.undo()
     first = Trainer._first_step
 
     def slow(trainer):
@@ -143,22 +140,6 @@ def test_a_resumption_measures_the_speed_anew_and_not_by_its_first_step(train, c
     _, outcome = train(config, tick=lambda seen: totals.append(seen.total))
     assert totals[:SETTLING] == [None] * SETTLING
     assert outcome.steps > 5 + 2 * SETTLING  # by the speed of that step there would be one more
-
-
-def test_other_clusters_than_a_training_began_with_are_refused(train, config_of, tmp_path, images):
-    config = config_of(training={"steps": 4})
-
-    def model_of(labels):
-        told = dataclasses.replace(images, labels=labels, clustered=True)
-        return Model.build(config, Shape.of(told, config)), told
-
-    one, other = torch.arange(64) // 16, torch.arange(64) // 20
-    folder = RunFolder(tmp_path / "run")
-    for finished in (False, True):
-        with folder.open(config, images):
-            assert Trainer(*model_of(one), folder, accelerator("cpu")).run().already_finished is finished
-    with folder.open(config, images), pytest.raises(UserError, match="finds other clusters here"):
-        Trainer(*model_of(other), folder, accelerator("cpu")).run()
 
 
 def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_checkpoint(train, config_of):

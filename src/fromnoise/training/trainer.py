@@ -106,8 +106,8 @@ class Trainer:
         weights, state, about = self._newest_checkpoint()
         if not about and self.settings.init:
             self._start_from_init()
-        if about:
-            self._check_told(about["step"])
+        if about and self.images.clustered:
+            self._check_clusters(about["step"])
         self.plan = Plan.from_json(about["plan"], self.settings.budget) if about else self._make_plan()
         self._prepare()
         if about:
@@ -143,7 +143,7 @@ class Trainer:
         self.model.network.load_state_dict(self.initial.weights)
         self.say(f"starting from the weights of {self.initial.file}")
 
-    def _check_told(self, step: int) -> None:
+    def _check_clusters(self, step: int) -> None:
         """Raise UserError where clusters do not come out as they did when the training began."""
         began = Model.load(self.folder.checkpoint(step) / CHECKPOINT_FILE).shape
         if began.class_shares != self.model.shape.class_shares:
