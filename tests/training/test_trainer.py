@@ -231,7 +231,7 @@ def test_a_compiler_that_fails_leaves_an_eager_training(train, config_of, monkey
     monkeypatch.setattr(torch, "compile", broken)
     monkeypatch.setattr(probe, "compiler", lambda: "g++")
     monkeypatch.setattr(probe, "compiled", lambda *args: probe.Compiled(2.0, 0.01, "last.bias"))
-    monkeypatch.setattr(plan, "LONG", 0.0)
+    monkeypatch.setattr(plan, "LONG", {})
     monkeypatch.setattr(probe, "matrix_rate", lambda device, precision: 1e18)
     said = []
     folder, outcome = train(config_of(training={"steps": 8, "compile": "auto"}), say=said.append)

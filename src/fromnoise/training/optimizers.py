@@ -39,7 +39,8 @@ class KernelMuon(torch.optim.Muon):
 
     PyTorch's Muon takes matrices only: it is given views of the kernels, which share their memory and gradients. And
     it computes in bf16 only, which a CPU without such units emulates, at several times the cost of the network's own
-    step: there this one computes in float32.
+    step: there this one computes in float32. Matrices of one shape are handled together, as one small matrix keeps
+    neither a CPU's matrix units nor a GPU busy.
     """
 
     def __init__(self, kernels: list[nn.Parameter], settings: TrainingSettings) -> None:
@@ -52,6 +53,7 @@ class KernelMuon(torch.optim.Muon):
     def step(self, closure: None = None) -> None:  # type: ignore[override]
         """One step from the kernels' gradients."""
         (group,) = self.param_groups
+        alike: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}  # matrices and their updates, by shape
         for kernel, matrix in zip(self.kernels, group["params"], strict=True):
             if kernel.grad is None:
                 continue
@@ -60,21 +62,26 @@ class KernelMuon(torch.optim.Muon):
                 state["momentum_buffer"] = torch.zeros_like(gradient)
             momentum = state["momentum_buffer"].lerp_(gradient, 1 - group["momentum"])
             update = gradient.lerp(momentum, group["momentum"])  # Nesterov's
-            matrix.mul_(1 - group["lr"] * group["weight_decay"])
-            share = 0.2 * math.sqrt(max(matrix.shape))  # as large as AdamW's updates (Liu et al. 2025)
-            matrix.add_(_orthogonal(update.to(self.dtype), group), alpha=-group["lr"] * share)
+            alike.setdefault(matrix.shape, []).append((matrix, update.to(self.dtype)))
+        for shape, members in alike.items():
+            matrices, updates = zip(*members, strict=True)
+            directions = list(_orthogonal(torch.stack(updates), group))
+            share = 0.2 * math.sqrt(max(shape))  # as large as AdamW's updates (Liu et al. 2025)
+            torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
+            for matrix, direction in zip(matrices, directions, strict=True):
+                matrix.add_(direction, alpha=-group["lr"] * share)
 
 
-def _orthogonal(matrix: Tensor, group: Mapping[str, Any]) -> Tensor:
-    """Nearly the closest orthogonal matrix, by Newton and Schulz's iteration (Jordan et al. 2024)."""
+def _orthogonal(matrices: Tensor, group: Mapping[str, Any]) -> Tensor:
+    """Nearly the closest orthogonal matrix to each, by Newton and Schulz's iteration (Jordan et al. 2024)."""
     a, b, c = group["ns_coefficients"]
-    tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if tall else matrix
-    x = x / x.norm().clamp(min=group["eps"])
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.mT if tall else matrices
+    x = x / torch.linalg.matrix_norm(x, keepdim=True).clamp(min=group["eps"])
     for _ in range(group["ns_steps"]):
-        gram = x @ x.T
-        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x.T if tall else x
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if tall else x
 
 
 def _matrix(kernel: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from fromnoise.generation.precision import HALVES, autocast
 from fromnoise.training import scaling
 
 ROWS = 32  # images of a candidate's step
+ROUNDS = 4  # in which candidates take turns
 WARM_UP = 2  # steps of a compiled network before one counts
 SMALL = 1e-3  # of the largest gradient's norm: what is smaller is judged as if it were so large
 COMPILED = "_orig_mod."  # how the parameters' names of a compiled module begin
@@ -58,9 +59,14 @@ def measure(
     device: torch.device,
     precisions: tuple[str, ...],
 ) -> list[Candidate]:
-    """Each precision in both memory formats, best of three steps each, with its gradient's cosine to float32's."""
+    """Each precision in both memory formats, with its gradient's cosine to float32's.
+
+    They take turns, and the best of some steps counts: on a shared machine the speed changes from second to second.
+    """
     run = _sample_step(model, device, ROWS)
-    found: list[Candidate] = []
+    ways: list[tuple[str, bool]] = []
+    steps: list[Callable[[], object]] = []
+    agreements: list[float] = []
     truth: Gradients = {}
     for precision in precisions:
         for channels_last in (False, True):
@@ -68,10 +74,11 @@ def measure(
             gradient = run(network, precision)
             if not truth:
                 truth = gradient if precision == "fp32" else run(_probe_copy(model.network, device, False), "fp32")
-            agreement = _cosine(truth, gradient)
-            seconds = min(_timed(partial(run, network, precision), device) for _ in range(3))
-            found.append(Candidate(precision, channels_last, seconds / ROWS, agreement))
-    return found
+            ways.append((precision, channels_last))
+            steps.append(partial(run, network, precision))
+            agreements.append(_cosine(truth, gradient))
+    seconds = _best(steps, device)
+    return [Candidate(*way, best / ROWS, agrees) for way, best, agrees in zip(ways, seconds, agreements, strict=True)]
 
 
 def compiled(model: Model, device: torch.device, eager: Candidate, rows: int, processes: int = 1) -> Compiled:
@@ -86,9 +93,7 @@ def compiled(model: Model, device: torch.device, eager: Candidate, rows: int, pr
     for _ in range(WARM_UP):  # CUDA graphs are recorded at the second call
         run(fused, eager.precision)
     difference, parameter = _difference(run(plain, eager.precision), run(fused, eager.precision))
-    seconds = [
-        min(_timed(partial(run, network, eager.precision), device) for _ in range(3)) for network in (plain, fused)
-    ]
+    seconds = _best([partial(run, network, eager.precision) for network in (plain, fused)], device)
     return Compiled(seconds[0] / seconds[1], difference, parameter)
 
 
@@ -180,6 +185,12 @@ def _probe_copy(network: nn.Module, device: torch.device, channels_last: bool) -
         if not parameter.detach().any():
             parameter.data = rng.normal(tuple(parameter.shape), 0, "probe", k).mul(0.02).to(device)
     return clone.to(memory_format=torch.channels_last) if channels_last else clone  # type: ignore[call-overload]
+
+
+def _best(calls: Sequence[Callable[[], object]], device: torch.device) -> list[float]:
+    """Each call's shortest time, in seconds, over rounds of all."""
+    rounds = [[_timed(call, device) for call in calls] for _ in range(ROUNDS)]
+    return [min(times) for times in zip(*rounds, strict=True)]
 
 
 def _timed(call: Callable[[], object], device: torch.device) -> float:
