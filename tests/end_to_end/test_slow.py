@@ -86,7 +86,7 @@ def test_two_processes_agree_on_steps_checkpoints_and_weights(process, tmp_path)
     assert done.stderr.count("0.2 minutes are") == 1
     steps = sorted(int(path.name) for path in (tmp_path / "two" / "checkpoints").glob("0*"))
     records = [json.loads(line) for line in (tmp_path / "two" / "log.jsonl").read_text().splitlines()]
-    assert len(steps) == 2  # one when the number of steps was fixed, one at the end
+    assert len(steps) == 2  # one from when the number of steps was fixed for good, one from the end
     assert records[-1]["step"] == steps[-1]
     looks = [json.loads(line)["step"] for line in (tmp_path / "two" / "evaluations.jsonl").read_text().splitlines()]
     assert looks == [*range(20, steps[-1], 20), steps[-1]]  # by one of the two

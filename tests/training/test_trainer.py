@@ -11,26 +11,12 @@ from safetensors.torch import load_file
 
 from fromnoise.errors import UserError
 from fromnoise.generation.draw import Drawing, draw_all
-from fromnoise.generation.model import Model, Shape
 from fromnoise.training import scaling
 from fromnoise.training.device import accelerator
 from fromnoise.training.interrupt import Interrupted
 from fromnoise.training.run_folder import RunFolder
-from fromnoise.training.trainer import SETTLING, Trainer
+from fromnoise.training.trainer import Trainer
 from fromnoise.training.watch import Sight, Watch
-
-
-@pytest.fixture
-def train(tmp_path, images):
-    def run(config, name="run", **handlers):
-        """Train in a folder of that name; returns the folder and the outcome."""
-        folder = RunFolder(tmp_path / name)
-        model = Model.build(config, Shape.of(images, config))
-        with folder.open(config, images):
-            return folder, Trainer(model, images, folder, accelerator("cpu"), **handlers).run()
-
-    run.path = tmp_path
-    return run
 
 
 def final_tensors(folder):
@@ -109,37 +95,6 @@ def test_a_finished_training_does_nothing_more(train, config_of):
 def test_epochs_become_steps(train, config_of):
     _, outcome = train(config_of(training={"epochs": 2.5}))
     assert outcome.steps == math.ceil(2.5 * 64 / 16)
-
-
-def test_minutes_become_steps_that_fill_them_and_are_written_down(train, config_of):
-    said = []
-    config = config_of(training={"minutes": 0.1})
-    folder, outcome = train(config, say=said.append)
-    assert outcome.plan.total_steps == outcome.steps
-    assert folder.load(outcome.steps)[2]["plan"]["total_steps"] == outcome.steps
-    assert 3 < outcome.seconds < 12  # of 6, on a machine whose other core may turn busy half-way
-    assert any("0.1 minutes are" in text for text in said)
-
-
-def test_a_resumption_measures_the_speed_anew_and_not_by_its_first_step(train, config_of, monkeypatch):
-    def stop(seen):
-        if seen.step == 5:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    config = config_of(training={"minutes": 0.05})
-    with pytest.raises(Interrupted):
-        train(config, tick=stop)
-    first = Trainer._first_step
-
-    def slow(trainer):
-        time.sleep(1.0)  # as long as compiling takes
-        return first(trainer)
-
-    monkeypatch.setattr(Trainer, "_first_step", slow)
-    totals = []
-    _, outcome = train(config, tick=lambda seen: totals.append(seen.total))
-    assert totals[:SETTLING] == [None] * SETTLING
-    assert outcome.steps > 5 + 2 * SETTLING  # by the speed of that step there would be one more
 
 
 def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_checkpoint(train, config_of):

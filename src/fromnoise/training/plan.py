@@ -2,8 +2,10 @@
 
 Unless asked for, the first three are measured: each candidate does a few steps on a copy of the network. Sixteen bits
 (bf16; fp16 on GPUs without it) are taken where they are truly faster and their gradient agrees with float32's;
-compiling where it may pay, and then is faster and its gradients are eager's. Once the number of steps is fixed the plan
-is saved with every checkpoint, and a resumed training follows it to the bit.
+compiling where it may pay, and then is faster and its gradients are eager's. The plan is saved with every checkpoint,
+and a resumed training follows it to the bit. A budget in minutes becomes steps by the speed of the first half minute,
+and once more, by the speed since, shortly before the learning rate begins to fall: nothing depends on them before, and
+a laptop may have slowed down.
 """
 
 import dataclasses
@@ -29,14 +31,16 @@ BUSY = 0.4  # eager steps that reach this share of the matrix product's rate lea
 WINS = 1.05  # compiled must win by this factor
 DIFFERS = 0.5  # in one parameter's gradient, relative: rounding makes some hundredths, a lost gradient 1
 MEASURE_SECONDS = 30.0
+SECOND_LOOK = 0.8  # of the way to where the rate begins to fall
 
 
 @dataclass(frozen=True)
 class Plan:
     """The choices that a training keeps to from its first step to its last.
 
-    `total_steps` is None until a budget in minutes has been turned into steps. `phases` are the budget and those by
-    which it was extended, the present one last; `total_steps` is where that one ends.
+    `total_steps` is None until a budget in minutes has been turned into steps, and `estimated` until that was done for
+    the second time. `phases` are the budget and those by which it was extended, the present one last; `total_steps` is
+    where that one ends.
     """
 
     precision: str
@@ -46,6 +50,7 @@ class Plan:
     total_steps: int | None
     reason: str
     phases: tuple[Phase, ...]
+    estimated: bool = False
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any], first: Phase) -> "Plan":
@@ -61,7 +66,20 @@ class Plan:
     def extended(self, phase: Phase, steps: int | None) -> "Plan":
         """The plan once `phase`, of so many steps, has begun."""
         total = None if steps is None else phase.step + steps
-        return dataclasses.replace(self, total_steps=total, phases=(*self.phases, phase))
+        return dataclasses.replace(self, total_steps=total, estimated=False, phases=(*self.phases, phase))
+
+    def is_measured(self, seconds: float, step: int, elapsed: float, decay: float) -> bool:
+        """Whether so long a look at the speed fixes the steps now: half a minute, or a tenth of the budget.
+
+        step     steps taken
+        elapsed  seconds of training
+        decay    the share of the steps over which the rate falls
+        """
+        enough = seconds >= min(MEASURE_SECONDS, self.phase.amount * 60 / 10)
+        if self.total_steps is None:
+            return enough or self.seconds_left(elapsed) <= 0
+        fall = (1 - decay) * (self.total_steps - self.phase.step)
+        return self.estimated and enough and step - self.phase.step >= SECOND_LOOK * fall
 
     def seconds_left(self, elapsed: float) -> float:
         """Of the present phase, whose budget is in minutes, after so many seconds of training."""

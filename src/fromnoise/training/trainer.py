@@ -212,10 +212,12 @@ class Trainer:
             if self.step - first == SETTLING:
                 measured_from, measured_step = now, self.step
             settled = self.step - first > SETTLING
-            measured = settled and self._measured(now - measured_from)
+            looked = now - measured_from
+            measured = settled and self.plan.is_measured(looked, self.step, self.elapsed, self.settings.decay)
             measured, due, asked = self._agreed(measured, self._due(now - saved_at), guard.asked)
             if measured:
-                self._fix_steps((now - measured_from) / (self.step - measured_step))
+                self._fix_steps(looked / (self.step - measured_step))
+                measured_from, measured_step = now, self.step
             finished = self.step == self.plan.total_steps
             if self.step % self.settings.log_every == 0 or finished:
                 rate_of_images = (self.step - logged_step) * self.settings.batch / (now - logged_at)
@@ -275,23 +277,20 @@ class Trainer:
         measured, due, asked = (self.accelerator.reduce(flags, "sum") > 0).tolist()
         return measured, due, asked
 
-    def _measured(self, seconds: float) -> bool:
-        """Whether so long a look at the speed is enough to fix the steps: half a minute, or a tenth of the budget."""
-        if self.plan.total_steps is not None:
-            return False
-        phase = self.plan.phase
-        enough = seconds >= min(plans.MEASURE_SECONDS, phase.amount * 60 / 10)
-        return enough or self.plan.seconds_left(self.elapsed) <= 0
-
     def _fix_steps(self, seconds: float) -> None:
         # Every process must stop at the same step: the first one's clock counts.
         left = self.plan.seconds_left(self.elapsed)
         total = torch.tensor(self.step + max(1, math.floor(left / seconds)), device=self.device)
         if self.accelerator.num_processes > 1:
             total = self.accelerator.gather(total.reshape(1))[0]
-        self.plan = dataclasses.replace(self.plan, total_steps=int(total))
-        steps = int(total) - self.plan.phase.step
-        self.say(f"{self.plan.phase} are {steps:,} steps, {steps * self.settings.batch:,} images at this speed")
+        before, phase = self.plan.total_steps, self.plan.phase
+        self.plan = dataclasses.replace(self.plan, total_steps=int(total), estimated=before is None)
+        steps = int(total) - phase.step
+        if before is None:
+            self.say(f"{phase} are {steps:,} steps, {steps * self.settings.batch:,} images at this speed")
+        elif int(total) != before:
+            than = "slower" if int(total) < before else "faster"
+            self.say(f"{than} than at first: {steps:,} steps instead of {before - phase.step:,}")
 
     def _due(self, seconds: float) -> bool:
         if self.settings.checkpoint_every:
