@@ -70,6 +70,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "logsnr_mean": (-30, 30),
     "logsnr_std": (1e-6, 30),
     "blocks": (1, INFINITY),
+    "groups": (1, INFINITY),
     "patch": (1, INFINITY),
     "width": (64, INFINITY),
     "depth": (1, INFINITY),
@@ -94,6 +95,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
 BEFORE: Mapping[str, dict[str, Any]] = {
     "data": {"clusters": 0},
     "diffusion": {"scaling": "std"},
+    "network": {"groups": 8},
     "sampling": {"guidance": 1.0, "logsnr_range": (-9.0, 10.0), "start": "noise"},
 }
 BUDGETS = ("minutes", "epochs", "steps")

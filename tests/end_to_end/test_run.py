@@ -129,6 +129,8 @@ def test_too_few_images_to_score_are_refused_before_training(tmp_path, fromnoise
     (("--preset", "slow"), "fast, chapter, tiny"),
     (("--steps", "3", "--minutes", "1"), "give one budget"),
     (("--channels", "12", "16"), "multiple of 8"),
+    (("--groups", "5"), "--groups 5: it must divide --channels 16 32"),
+    (("--groups", "0"), "--groups must be at least 1"),
     (("--batch", "0"), "--batch must be"),
     (("--sampler", "best"), "invalid choice 'best' for argument '--sampler'"),
     (("--minuets", "3"), "did you mean --minutes?"),

@@ -101,6 +101,7 @@ def test_without_a_whole_checkpoint_and_the_model_nothing_starts_at_random(train
         ({}, {"width": 24}, "image: 1×16×24, 1×16×16"),
         ({}, {"class_shares": (0.5, 0.5)}, "classes: 2, 4"),
         ({"network": {"blocks": 2, "stem": 1}}, {}, "blocks: 2, 1; stem: 1, 2"),
+        ({"network": {"groups": 8}}, {}, "groups: 8, None"),
         ({"training": {"augment": 0.5}}, {}, "augmented: yes, no"),
     ],
 )

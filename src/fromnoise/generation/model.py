@@ -26,7 +26,7 @@ from fromnoise.errors import UserError
 from fromnoise.files import whole
 from fromnoise.networks.chapter import ChapterUNet
 from fromnoise.networks.transformer import HEAD, Transformer
-from fromnoise.networks.unet import GROUPS, UNet
+from fromnoise.networks.unet import MULTIPLE, UNet
 from fromnoise.tensors import save
 
 FORMAT = "1"  # of model.safetensors' metadata
@@ -128,6 +128,7 @@ class Model:
                     settings.dropout,
                     shape.classes,
                     change,
+                    settings.groups,
                 )
         return cls(config, shape, network)
 
@@ -187,8 +188,10 @@ class Model:
 def check(config: Config) -> None:
     """Raise UserError for settings that do not go together, or a size that the network's levels do not divide."""
     diffusion, network = config.diffusion, config.network
-    if any(width < GROUPS or width % GROUPS for width in network.channels) or not network.channels:
-        raise UserError(f"--channels {' '.join(map(str, network.channels))}: each must be a multiple of {GROUPS}")
+    if any(width < MULTIPLE or width % MULTIPLE for width in network.channels) or not network.channels:
+        raise UserError(f"--channels {' '.join(map(str, network.channels))}: each must be a multiple of {MULTIPLE}")
+    if network.groups and any(width % network.groups for width in network.channels):
+        raise UserError(f"--groups {network.groups}: it must divide --channels {' '.join(map(str, network.channels))}")
     if network.network == "transformer" and (network.width < HEAD or network.width % HEAD):
         raise UserError(f"--width {network.width}: must be a multiple of {HEAD}, an attention head's numbers")
     if network.network == "chapter" and (diffusion.levels != "uniform" or config.sampling.spacing != "t"):

@@ -13,18 +13,28 @@ from torch import Tensor, nn
 
 from fromnoise.networks.embedding import WIDTH, Embedding
 
-GROUPS = 8  # of channels that are normalised together
+MULTIPLE = 8  # of which the levels' channels are
+TOGETHER = 16  # channels that are normalised together
+
+
+def norm(channels: int, groups: int | None) -> nn.GroupNorm:
+    """A norm in so many groups; by default in groups of 16 channels, of 8 where 16 do not divide them.
+
+    Channels-last on a CPU, PyTorch's norm works on a group's channels by vectors of 16: groups of 8 or 24 take several
+    times as long, forward and backward.
+    """
+    return nn.GroupNorm(groups or channels // (MULTIPLE if channels % TOGETHER else TOGETHER), channels)
 
 
 class Block(nn.Module):
     """norm, SiLU, 3×3; norm scaled and shifted by the embedding, SiLU, dropout, 3×3; plus the input."""
 
-    def __init__(self, inputs: int, outputs: int, dropout: float) -> None:
+    def __init__(self, inputs: int, outputs: int, dropout: float, groups: int | None) -> None:
         super().__init__()
-        self.norm1 = nn.GroupNorm(GROUPS, inputs)
+        self.norm1 = norm(inputs, groups)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
         self.modulation = nn.Linear(WIDTH, 2 * outputs)
-        self.norm2 = nn.GroupNorm(GROUPS, outputs)
+        self.norm2 = norm(outputs, groups)
         self.dropout = nn.Dropout(dropout)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
@@ -57,11 +67,12 @@ class UNet(nn.Module):
     """Noisy images, their λ and their class to a prediction of the same shape.
 
     images    channels of the images
-    channels  of each level, multiples of `GROUPS`; height and width must be multiples of stem·2^(levels − 1)
+    channels  of each level, multiples of 8 and of groups; height and width must be multiples of stem·2^(levels − 1)
     blocks    residual blocks of a level going down; going up there is one more
     stem      space-to-depth factor before the first level
     classes   number of classes, 0 for none
     change    how many numbers say how an image was changed, 0 for a network that is not told
+    groups    that the channels are normalised in, as `norm` does
     """
 
     def __init__(
@@ -73,10 +84,11 @@ class UNet(nn.Module):
         dropout: float = 0.0,
         classes: int = 0,
         change: int = 0,
+        groups: int | None = None,
     ) -> None:
         super().__init__()
-        if any(width % GROUPS for width in channels):
-            raise ValueError(f"every level's channels must be a multiple of {GROUPS}: {channels}")
+        if any(width % MULTIPLE or width % (groups or 1) for width in channels):
+            raise ValueError(f"every level's channels must be a multiple of {MULTIPLE} and of the groups: {channels}")
         self.stem = stem
         self.embedding = Embedding(classes, change)
         width = channels[0]
@@ -87,23 +99,23 @@ class UNet(nn.Module):
         for k, outputs in enumerate(channels):
             level = nn.ModuleList()
             for _ in range(blocks):
-                level.append(Block(width, outputs, dropout))
+                level.append(Block(width, outputs, dropout, groups))
                 width = outputs
                 kept.append(width)
             self.down.append(level)
             if k < len(channels) - 1:
                 self.shrink.append(nn.Conv2d(width, width, 3, stride=2, padding=1))
                 kept.append(width)
-        self.middle = Block(width, width, dropout)
+        self.middle = Block(width, width, dropout, groups)
         for k, outputs in reversed(list(enumerate(channels))):
             level = nn.ModuleList()
             for _ in range(blocks + 1):
-                level.append(Block(width + kept.pop(), outputs, dropout))
+                level.append(Block(width + kept.pop(), outputs, dropout, groups))
                 width = outputs
             self.up.append(level)
             if k:
                 self.grow.append(nn.Conv2d(width, width, 3, padding=1))
-        self.norm = nn.GroupNorm(GROUPS, width)
+        self.norm = norm(width, groups)
         self.last = nn.Conv2d(width, images * stem**2, 3, padding=1)
         nn.init.zeros_(self.last.weight)
         assert self.last.bias is not None

@@ -51,6 +51,7 @@ def _needs(model: Model) -> dict[str, str]:
             "channels": " ".join(map(str, network.channels)),
             "blocks": str(network.blocks),
             "stem": str(network.stem),
+            "groups": str(network.groups),
         }
     if network.network == "transformer":
         needs |= {name: str(getattr(network, name)) for name in ("patch", "width", "depth")}
