@@ -25,8 +25,8 @@ from fromnoise.training.settings import Phase
 
 FASTER = 1.15  # sixteen bits must win by this factor
 AGREES = 0.99  # least cosine between the two gradients
-COMPILE_SECONDS = 75.0  # what compiling takes at most, in our measurements
-LONG = {"cpu": 12 * COMPILE_SECONDS, "cuda": 4 * COMPILE_SECONDS}  # on CPUs it makes steps a tenth faster at best
+# Seconds of training from which compiling is tried: it takes up to 75, and made steps on CPUs a tenth faster at best.
+LONG = {"cpu": 3600.0, "cuda": 300.0}
 BUSY = 0.4  # eager steps that reach this share of the matrix product's rate leave a compiler little to win
 WINS = 1.05  # compiled must win by this factor
 DIFFERS = 0.5  # in one parameter's gradient, relative: rounding makes some hundredths, a lost gradient 1
