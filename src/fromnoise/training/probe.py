@@ -64,19 +64,11 @@ def measure(
     They take turns, and the best of some steps counts: on a shared machine the speed changes from second to second.
     """
     run = _sample_step(model, device, ROWS)
-    ways: list[tuple[str, bool]] = []
-    steps: list[Callable[[], object]] = []
-    agreements: list[float] = []
-    truth: Gradients = {}
-    for precision in precisions:
-        for channels_last in (False, True):
-            network = _probe_copy(model.network, device, channels_last)
-            gradient = run(network, precision)
-            if not truth:
-                truth = gradient if precision == "fp32" else run(_probe_copy(model.network, device, False), "fp32")
-            ways.append((precision, channels_last))
-            steps.append(partial(run, network, precision))
-            agreements.append(_cosine(truth, gradient))
+    networks = [_probe_copy(model.network, device, channels_last) for channels_last in (False, True)]
+    truth = run(networks[0], "fp32")
+    ways = [(precision, channels_last) for precision in precisions for channels_last in (False, True)]
+    steps = [partial(run, networks[channels_last], precision) for precision, channels_last in ways]
+    agreements = [_cosine(truth, step()) for step in steps]
     seconds = _best(steps, device)
     return [Candidate(*way, best / ROWS, agrees) for way, best, agrees in zip(ways, seconds, agreements, strict=True)]
 
