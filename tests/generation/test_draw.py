@@ -81,6 +81,9 @@ def test_guidance_is_the_settings_unless_the_drawing_says_another(tiny_model):
     clustered = dataclasses.replace(tiny_model, shape=dataclasses.replace(tiny_model.shape, clustered=True))
     assert apart(draw_all(clustered, Drawing(2, label=0)), drawn[BY_CLUSTER]) == 0
     assert guidance_of(clustered, dataclasses.replace(own, guidance=0.0)) == 0.0
+    chosen = dataclasses.replace(tiny_model, guidance=4.0)
+    assert apart(draw_all(chosen, Drawing(2, label=0)), drawn[4.0]) == 0
+    assert guidance_of(chosen, dataclasses.replace(own, guidance=1.0)) == 1.0
 
 
 def test_guidance_outside_its_interval_is_none(tiny_model):

@@ -225,6 +225,7 @@ def _protocol(report: dict[str, Any]) -> list[tuple[str, str]]:
         sampler = sampling["sampler"]
         calls = sampling.get("calls", sampler["sampling_steps"])  # reports of before there was guidance lack it
         told = f", told of {training['told']}" if "told" in training else ""  # older reports lack it
+        guidance = f", guidance {sampling['guidance']:g}" if sampling.get("guidance", 1.0) != 1.0 else ""
         rows += [
             (
                 "training",
@@ -233,7 +234,7 @@ def _protocol(report: dict[str, Any]) -> list[tuple[str, str]]:
             ),
             (
                 "sampling",
-                f"{sampler['sampler']}, {calls} network calls an image, seed {sampling['seed']}: "
+                f"{sampler['sampler']}, {calls} network calls an image{guidance}, seed {sampling['seed']}: "
                 f"{sampling['n']:,} images in {duration(sampling['seconds'])}",
             ),
             (

@@ -20,7 +20,7 @@ from fromnoise.faces import system
 from fromnoise.faces.console import Bar
 from fromnoise.faces.pictures import save_grid
 from fromnoise.faces.training_run import Training
-from fromnoise.files import write_json
+from fromnoise.files import read_json, write_json
 from fromnoise.generation.draw import Drawing, draw_all, guidance_of, labels_for, network_calls, takes_guidance
 from fromnoise.generation.overfitting import likelihood_gap
 
@@ -102,6 +102,7 @@ def sample_and_score(training: Training, reference: ImageSet, n: int, weights: P
             "calls": network_calls(outcome.model, config.sampling),
             "seed": config.seed,
         },
+        "guidance": read_json(folder.guidance_file) if folder.guidance_file.exists() else None,
         "scoring": {"seconds": scoring_seconds},
         "likelihood": {"seconds": time.perf_counter() - start},
         "evaluations": folder.evaluations.records(),

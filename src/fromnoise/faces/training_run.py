@@ -18,10 +18,12 @@ from fromnoise.faces.console import Bar, duration, results, say
 from fromnoise.faces.extras import extra
 from fromnoise.faces.runs import find_model
 from fromnoise.files import check_writable
+from fromnoise.generation.draw import takes_guidance
 from fromnoise.generation.model import Model, Shape, check
+from fromnoise.training.choice import Choice
 from fromnoise.training.device import accelerator
 from fromnoise.training.initial import initial
-from fromnoise.training.plan import Plan
+from fromnoise.training.plan import Plan, steps_of
 from fromnoise.training.profile import Profile, profile
 from fromnoise.training.run_folder import DamagedCheckpoint, RunFolder
 from fromnoise.training.trainer import Outcome, Trainer
@@ -76,6 +78,7 @@ def trained(arguments: TrainingArguments, device: Accelerator, parts: sources.Pa
     model = Model.build(config, Shape.of(train, config))
     model.objective()  # refuses what `check` does not know of
     looks = _watch(arguments, parts, folder, device)
+    choice = _choice(arguments, model, train, folder, device)
     file = _start_file(config, folder)
     start = None if file is None else initial(model, file)
     quiet = not device.is_main_process
@@ -93,6 +96,7 @@ def trained(arguments: TrainingArguments, device: Accelerator, parts: sources.Pa
                 bar.tick,
                 tell,
                 watch=looks,
+                choice=choice,
                 initial=start,
                 extension=arguments.extension,
             )
@@ -148,6 +152,22 @@ def _watch(arguments: TrainingArguments, parts: sources.Parts, folder: RunFolder
 
     watcher = Watcher(config, parts, folder, device.device, arguments.inception_weights)
     return Watch(config.evaluation.evaluate_every, watcher.look)
+
+
+def _choice(
+    arguments: TrainingArguments, model: Model, train: ImageSet, folder: RunFolder, device: Accelerator
+) -> Choice | None:
+    """The choice of guidance, for a model that can be guided where no flag says how much; raises as `Chooser` does."""
+    if arguments.config.sampling.guidance is not None or not takes_guidance(model):
+        return None
+    from fromnoise.faces.guidance import FEWEST_STEPS, Chooser  # imports the metrics, as above
+
+    settings = arguments.config.training
+    steps = steps_of(settings.budget, len(train), settings.batch)
+    if not arguments.extension and steps and steps < FEWEST_STEPS:
+        return None
+    chooser = Chooser(model, train, folder, device.device, arguments.inception_weights)
+    return Choice(chooser.cost, chooser.choose)
 
 
 def _start_file(config: Config, folder: RunFolder) -> Path | None:

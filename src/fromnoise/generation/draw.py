@@ -27,7 +27,7 @@ from fromnoise.generation.precision import autocast, precisions
 
 MICRO_BATCH = 64
 GOLDEN = (5**0.5 - 1) / 2
-# Guidance where the settings name none; chosen on validation digits, for models that learnt for ten minutes.
+# Guidance where neither the settings name one nor the model has its own: of one that learnt too little to choose.
 BY_CLASS, BY_CLUSTER = 1.5, 2.0
 
 Progress = Callable[[int, int], None]
@@ -182,6 +182,8 @@ def guidance_of(model: Model, settings: SamplerSettings) -> float:
         return 1.0
     if settings.guidance is not None:
         return settings.guidance
+    if model.guidance is not None:
+        return model.guidance
     return BY_CLUSTER if model.shape.clustered else BY_CLASS
 
 

@@ -98,6 +98,8 @@ class Model:
     precision: str = "fp32"
     """What it was trained in, and is drawn in where the device has it."""
     channels_last: bool = False
+    guidance: float | None = None
+    """What was chosen for it once it was trained; what the configuration or a drawing says goes over it."""
 
     @classmethod
     def build(cls, config: Config, shape: Shape) -> "Model":
@@ -162,7 +164,7 @@ class Model:
     def save(self, path: Path, weights: dict[str, Tensor] | None = None) -> None:
         """Write weights (the network's own, or those given) and configuration as one safetensors file."""
         tensors = weights if weights is not None else self.network.state_dict()
-        drawing = {"precision": self.precision, "channels_last": self.channels_last}
+        drawing = {"precision": self.precision, "channels_last": self.channels_last, "guidance": self.guidance}
         about = {"config": to_json(self.config), "shape": to_json(self.shape), "drawing": drawing}
         with whole(path) as temporary:
             save(temporary, tensors, {"format": FORMAT, "fromnoise": json.dumps(about)})

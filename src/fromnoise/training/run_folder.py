@@ -40,6 +40,7 @@ class RunFolder:
         self.config_file = path / "config.json"
         self.log = StepLog(path / "log.jsonl")
         self.evaluations = StepLog(path / "evaluations.jsonl")
+        self.guidance_file = path / "guidance.json"
         self.checkpoints = path / "checkpoints"
         self.best = self.checkpoints / "best"
         self.samples = path / "samples"
@@ -180,8 +181,9 @@ class RunFolder:
         return results.with_stem(f"{results.stem}-{step:06d}")
 
     def set_aside_results(self, step: int) -> None:
-        """Keep the report, its page and samples/, which show the model at `step`, under names that say so."""
-        for results in (self.report_file, self.page_file, self.samples):
+        """Keep what tells of the model at `step`, the report, its page, samples/ and the choice of guidance, under
+        names that say so."""
+        for results in (self.report_file, self.page_file, self.samples, self.guidance_file):
             aside = self.aside(results, step)
             if results.exists():
                 if aside.is_dir():  # of an extension that was killed before its first checkpoint

@@ -19,6 +19,7 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
 from fromnoise.training import plan as plans
+from fromnoise.training.choice import Choice
 from fromnoise.training.clock import Clock
 from fromnoise.training.initial import Initial
 from fromnoise.training.interrupt import Interrupted, InterruptGuard
@@ -63,6 +64,7 @@ class Trainer:
     tick       called after every step with how far the training is
     say        called with sentences worth reading: the plan, a resumption
     watch      looks at the model now and then; that takes none of the training's time and changes nothing in it
+    choice     chooses the guidance once the model is trained, in the last of a budget of minutes
     initial    the weights that a new training starts from; a resumed one does not need them
     extension  the budget by which a finished training goes on, or which one is on its way in already
     """
@@ -76,12 +78,13 @@ class Trainer:
         tick: Callable[[Tick], None] = lambda tick: None,
         say: Callable[[str], None] = lambda text: None,
         watch: Watch | None = None,
+        choice: Choice | None = None,
         initial: Initial | None = None,
         extension: Phase | None = None,
     ) -> None:
         self.initial, self.extension = initial, extension
         self.model, self.folder, self.accelerator = model, folder, accelerator
-        self.tick, self.say, self.watch = tick, say, watch
+        self.tick, self.say, self.watch, self.choice = tick, say, watch, choice
         self.settings = model.config.training
         self.device = accelerator.device
         self.images = images.to(self.device)
@@ -124,6 +127,7 @@ class Trainer:
                 raise self._interrupted()
             if not finished:
                 self._train(guard)
+            self._choose(guard)
         return self._outcome(already_finished=finished)
 
     def _train(self, guard: InterruptGuard) -> None:
@@ -246,6 +250,21 @@ class Trainer:
                     )
             self.accelerator.wait_for_everyone()
 
+    def _choose(self, guard: InterruptGuard) -> None:
+        """Choose the trained model's guidance, unless it has it or has its score; Ctrl-C breaks that off."""
+        if self.choice is None or not self.choice.cost(self.step) or self.folder.report_file.exists():
+            return
+        if self.accelerator.is_main_process and not guard.asked:
+            model, guidance = Model.load(self.folder.model_file()), None
+            if model.guidance is None:
+                with guard.breaking_off():
+                    guidance = self.choice.choose(self.step, model)
+            if guidance is not None:
+                dataclasses.replace(model, guidance=guidance).save(self.folder.model_file())
+        self.accelerator.wait_for_everyone()
+        if self._agreed(False, False, guard.asked)[2]:
+            raise self._interrupted()
+
     def _interrupted(self) -> Interrupted:
         return Interrupted(f"stopped at step {self.step:,}; the same command goes on from there")
 
@@ -279,8 +298,10 @@ class Trainer:
 
     def _fix_steps(self, seconds: float) -> None:
         # Every process must stop at the same step: the first one's clock counts.
-        left = self.plan.seconds_left(self.elapsed)
-        total = torch.tensor(self.step + max(1, math.floor(left / seconds)), device=self.device)
+        more = math.floor(self.plan.seconds_left(self.elapsed) / seconds)
+        if self.choice:
+            more -= self.choice.cost(self.step + more)
+        total = torch.tensor(self.step + max(1, more), device=self.device)
         if self.accelerator.num_processes > 1:
             total = self.accelerator.gather(total.reshape(1))[0]
         before, phase = self.plan.total_steps, self.plan.phase

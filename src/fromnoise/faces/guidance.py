@@ -1,0 +1,91 @@
+"""How much class or cluster is to count when images are drawn, chosen for a model once it is trained.
+
+Guidance (Ho & Salimans 2022) makes up for what a short training has not learnt, and costs a long one variety: no
+constant is right. So a few hundred images are drawn at each of a few values, from the same noise, which is no later
+drawing's, and compared with the training images by FID. (Validation images are often too few to choose by, and a single
+number learns little of the training images by heart; KID has more chance in it.) What is held out chooses nothing.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from fromnoise import rng
+from fromnoise.data.image_set import ImageSet
+from fromnoise.evaluation.features import features
+from fromnoise.evaluation.frechet import Moments, distance
+from fromnoise.faces.console import say
+from fromnoise.files import write_json
+from fromnoise.generation.draw import MICRO_BATCH, Drawing, draw_all, network_calls
+from fromnoise.generation.model import Model
+from fromnoise.training.run_folder import RunFolder
+
+FACTOR, LAST = 1.35, 4  # the values are powers of it: 1, 1.35, 1.82, 2.46 and 3.32
+USUALLY = 3  # of them are tried
+IMAGES = 256, 1024  # are drawn at each: more after more steps, when less depends on it
+MOST_REAL = 3000
+FEWEST_REAL = 50
+FEWEST_STEPS = 300  # of a training: after fewer it would take longer than it is worth
+PASSES = 4  # forward, of as many images, take the time of a training step; on CPUs 4 or 5
+
+
+class Chooser:
+    """Chooses a model's guidance, and writes guidance.json; raises UserError for features that cannot be had."""
+
+    def __init__(
+        self, model: Model, train: ImageSet, folder: RunFolder, device: torch.device, weights: Path | None = None
+    ) -> None:
+        self.config, self.folder, self.device = model.config, folder, device
+        self.calls = network_calls(model, dataclasses.replace(self.config.sampling, guidance=FACTOR))
+        self.real = train if len(train) <= MOST_REAL else train.draw(MOST_REAL, self.config.seed)
+        self.features = features(self.config.evaluation.features, device, inception_weights=weights, say=say)
+
+    def cost(self, steps: int) -> int:
+        """How many steps' time choosing takes (more with features slower than `digits`); 0 where it is not done."""
+        if steps < FEWEST_STEPS or len(self.real) < FEWEST_REAL:
+            return 0
+        return round(USUALLY * images_after(steps) * self.calls / (PASSES * self.config.training.batch))
+
+    def choose(self, step: int, model: Model) -> float:
+        """The guidance that brings drawn images closest to the training images."""
+        say("choosing guidance: drawing images with more of it and with less")
+        n = images_after(step)
+        real = Moments.of(self.features(self.real.images))
+        seed = rng.integer(self.config.seed, "guidance")
+
+        def far(k: int) -> float:
+            drawing = Drawing(n, seed, guidance=FACTOR**k, precision=model.precision)
+            return distance(Moments.of(self.features(draw_all(model, drawing, self.device))), real)
+
+        k, tried = lowest(far, LAST)
+        guidance = round(FACTOR**k, 2)
+        distances = [{"guidance": round(FACTOR**j, 2), "fid": tried[j]} for j in sorted(tried)]
+        about = {"images": n, "features": self.features.name, "real": self.real.name, "tried": distances}
+        write_json(self.folder.guidance_file, {"step": step, "guidance": guidance, **about})
+        told = ", ".join(f"{each['fid']:.3g} at {each['guidance']:g}" for each in distances)
+        say(f"guidance {guidance:g}, by the FID of {n:,} images against {len(self.real):,} training images ({told})")
+        return guidance
+
+
+def images_after(steps: int) -> int:
+    """How many images are drawn at each value after so many steps: whole micro-batches."""
+    least, most = IMAGES
+    return min(max(steps // 5 // MICRO_BATCH * MICRO_BATCH, least), most)
+
+
+def lowest(value: Callable[[int], float], last: int) -> tuple[float, dict[int, float]]:
+    """Where a function of one valley is least from 0 to `last`, and its values at the whole numbers that were tried.
+
+    They are tried downhill from 1 on. The place is the vertex of the parabola through three neighbours of them, the
+    least in the middle, or at one side where it lies at an end.
+    """
+    tried = {1: value(1), 2: value(2)}
+    while (k := min(tried, key=tried.__getitem__)) not in (0, last) and not {k - 1, k + 1} <= set(tried):
+        beyond = k - 1 if k - 1 not in tried else k + 1
+        tried[beyond] = value(beyond)
+    middle = min(max(k, 1), last - 1)
+    before, here, after = (tried[middle + step] for step in (-1, 0, 1))
+    bend = before - 2 * here + after
+    return (min(max(middle + (before - after) / (2 * bend), 0), last) if bend > 0 else k), tried

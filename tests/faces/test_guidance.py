@@ -1,0 +1,158 @@
+import dataclasses
+import json
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from fromnoise import rng
+from fromnoise.errors import UserError
+from fromnoise.evaluation.features import features
+from fromnoise.evaluation.frechet import Moments, distance
+from fromnoise.faces import guidance as module
+from fromnoise.faces.arguments import TrainingArguments
+from fromnoise.faces.guidance import FACTOR, FEWEST_REAL, FEWEST_STEPS, LAST, Chooser, lowest
+from fromnoise.faces.training_run import _choice
+from fromnoise.generation.draw import Drawing, draw_all, network_calls
+from fromnoise.generation.model import Model, Shape
+from fromnoise.training.device import accelerator
+from fromnoise.training.run_folder import RunFolder
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("best", [0.0, 0.3, 0.9, 1.0, 1.4, 2.0, 2.6, 3.5, 4.0])
+def test_the_vertex_of_a_parabola_is_found_wherever_it_lies(best):
+    asked = []
+
+    def value(k):
+        asked.append(k)
+        return (k - best) ** 2 + 5.0
+
+    found, tried = lowest(value, LAST)
+    assert found == pytest.approx(best)
+    assert tried == {k: (k - best) ** 2 + 5.0 for k in tried}
+    assert len(asked) == len(tried) <= 4, "nothing is tried twice"
+
+
+@pytest.mark.parametrize(("value", "least"), [(lambda k: k, 0), (lambda k: -k, LAST), (lambda k: math.exp(k), 0)])
+def test_what_only_rises_or_falls_is_least_at_its_end(value, least):
+    assert lowest(value, LAST)[0] == least
+
+
+def test_what_does_not_change_is_left_near_where_it_began():
+    assert lowest(lambda k: 1.0, LAST)[0] in (1, 2)
+
+
+@pytest.fixture
+def chooser_of(tiny_model, images, tmp_path):
+    def make(model=tiny_model, train=images, seed=0, features="pixels", **training):
+        config = model.config
+        room = dataclasses.replace(config.evaluation, features=features)
+        config = dataclasses.replace(
+            config, seed=seed, evaluation=room, training=dataclasses.replace(config.training, **training)
+        )
+        return Chooser(dataclasses.replace(model, config=config), train, RunFolder(tmp_path / "run"), CPU)
+
+    return make
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Images in place of a model's: the training images, faded as guidance is away from `best`."""
+    fake = SimpleNamespace(best=1.0, real=None, drawings=[])
+
+    def draw(model, drawing, device):
+        fake.drawings.append(drawing)
+        share = 1 - abs(math.log(drawing.guidance / fake.best, FACTOR)) / 10
+        return (fake.real.images.double() * share).round().to(torch.uint8)
+
+    monkeypatch.setattr(module, "draw_all", draw)
+    return fake
+
+
+@pytest.mark.parametrize("best", [1.0, FACTOR, FACTOR**3, 10.0])
+def test_the_guidance_of_the_closest_images_is_chosen_and_written_down(chooser_of, drawn, tiny_model, images, best):
+    drawn.best, drawn.real = best, images
+    chooser = chooser_of()
+    chosen = chooser.choose(700, tiny_model)
+    assert chosen == pytest.approx(min(best, FACTOR**LAST), rel=0.01)
+    about = json.loads(chooser.folder.guidance_file.read_text())
+    assert (about["step"], about["guidance"], about["features"]) == (700, chosen, "pixels")
+    assert [each["guidance"] for each in about["tried"]] == sorted(round(each.guidance, 2) for each in drawn.drawings)
+    nearest = min(about["tried"], key=lambda each: each["fid"])
+    assert nearest["guidance"] == pytest.approx(chosen, rel=0.01)
+
+
+def test_distances_are_those_of_images_from_one_noise_that_is_no_later_drawings(
+    chooser_of, tiny_model, images, monkeypatch
+):
+    monkeypatch.setattr(module, "IMAGES", (70, 70))
+    chooser = chooser_of(seed=3)
+    chooser.choose(700, tiny_model)
+    seed = rng.integer(3, "guidance")
+    assert seed != 3
+    pixels = features("pixels")
+    for each in json.loads(chooser.folder.guidance_file.read_text())["tried"]:
+        k = round(math.log(each["guidance"], FACTOR))
+        mine = pixels(draw_all(tiny_model, Drawing(70, seed, guidance=FACTOR**k), CPU))
+        wanted = distance(Moments.of(mine), Moments.of(pixels(images.images)))
+        assert each["fid"] == pytest.approx(wanted, rel=1e-9)
+
+
+def test_it_takes_the_precision_that_the_model_was_trained_in(chooser_of, drawn, tiny_model, images):
+    drawn.real = images
+    chooser_of().choose(700, dataclasses.replace(tiny_model, precision="bf16"))
+    assert {drawing.precision for drawing in drawn.drawings} == {"bf16"}
+
+
+def test_its_cost_is_that_of_its_network_calls_and_nothing_where_nothing_is_chosen(
+    chooser_of, tiny_model, images, blobs_of
+):
+    calls = network_calls(tiny_model, dataclasses.replace(tiny_model.config.sampling, guidance=2.0))
+    forward = module.USUALLY * 256 * calls
+    costs = [chooser_of(batch=batch).cost(FEWEST_STEPS) for batch in (16, 64)]
+    assert costs == [round(forward / 4 / batch) for batch in (16, 64)]
+    assert chooser_of().cost(5 * 512) == 2 * costs[0]
+    assert chooser_of().cost(FEWEST_STEPS - 1) == 0
+    assert chooser_of(train=blobs_of(FEWEST_REAL - 1)).cost(FEWEST_STEPS) == 0
+
+
+@pytest.mark.parametrize(("steps", "count"), [(1, 256), (1599, 256), (1600, 320), (2700, 512), (10**6, 1024)])
+def test_more_images_are_drawn_after_more_steps_up_to_a_thousand(chooser_of, drawn, tiny_model, images, steps, count):
+    drawn.real = images
+    chooser_of().choose(steps, tiny_model)
+    assert {drawing.n for drawing in drawn.drawings} == {count}
+
+
+def test_only_some_of_many_training_images_are_looked_at(chooser_of, images, monkeypatch):
+    assert chooser_of().real.name == images.name
+    monkeypatch.setattr(module, "MOST_REAL", 40)
+    assert len(chooser_of().real) == 40
+
+
+def test_features_that_cannot_be_had_are_refused_before_training(chooser_of):
+    with pytest.raises(UserError, match=r"none\.onnx"):
+        chooser_of(features="onnx:none.onnx")
+
+
+@pytest.mark.parametrize(
+    ("rooms", "chosen"),
+    [
+        ({}, True),
+        ({"training": {"minutes": 0.1, "steps": None}}, True),
+        ({"training": {"steps": FEWEST_STEPS - 1}}, False),
+        ({"training": {"epochs": 1.0, "steps": None}}, False),
+        ({"sampling": {"guidance": 1.5}}, False),
+        ({"network": {"label_dropout": 0.0}}, False),
+        ({"network": {"labels": False}, "data": {"clusters": 0}}, False),
+    ],
+)
+def test_it_chooses_for_models_that_can_be_guided_where_nobody_says_how_much(
+    config_of, images, tmp_path, rooms, chosen
+):
+    config = config_of(**({"training": {"steps": FEWEST_STEPS}} | rooms))
+    model = Model.build(config, Shape.of(images, config))
+    found = _choice(TrainingArguments(config=config), model, images, RunFolder(tmp_path / "run"), accelerator("cpu"))
+    assert (found is not None) == chosen

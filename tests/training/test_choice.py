@@ -1,0 +1,99 @@
+"""The choice of guidance as a part of the training: its time, what it leaves behind, and what breaks it off."""
+
+import dataclasses
+import os
+import signal
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fromnoise.generation.model import Model
+from fromnoise.training.choice import Choice
+from fromnoise.training.clock import Clock
+from fromnoise.training.interrupt import Interrupted
+from fromnoise.training.settings import Phase
+from fromnoise.training.trainer import Trainer
+
+
+@pytest.fixture
+def asked():
+    """The steps after which guidance was to be chosen."""
+    return []
+
+
+@pytest.fixture
+def choice(asked):
+    def choose(step, model):
+        assert not model.network.training
+        asked.append(step)
+        return 1.25 + step / 100
+
+    return Choice(lambda steps: 7, choose)
+
+
+def test_the_guidance_is_in_the_finished_model_and_the_weights_stay_as_they_are(train, config_of, choice, asked):
+    config = config_of(training={"steps": 6, "checkpoint_every": 3})
+    folder, outcome = train(config, choice=choice)
+    assert asked == [6]
+    assert outcome.model.guidance == Model.load(folder.model_file()).guidance == 1.31
+    assert Model.load(folder.checkpoint(3) / "model.safetensors").guidance is None
+    plain, without = train(config, "plain")
+    assert without.model.guidance is None
+    weights = [load_file(each.model_file()) for each in (folder, plain)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
+
+
+def test_a_finished_training_is_not_asked_again_but_one_that_goes_on_is(train, config_of, choice, asked):
+    config = config_of(training={"steps": 6})
+    for _ in range(2):
+        _, outcome = train(config, choice=choice)
+    assert asked == [6]
+    assert outcome.already_finished
+    _, outcome = train(config, choice=choice, extension=Phase("steps", 3))
+    assert asked == [6, 9]
+    assert outcome.model.guidance == 1.34
+
+
+def test_a_model_that_has_its_score_keeps_how_it_was_drawn_from(train, config_of, choice, asked):
+    config = config_of(training={"steps": 6})
+    folder, _ = train(config)
+    folder.report_file.write_text("{}")
+    assert train(config, choice=choice)[1].model.guidance is None
+    assert asked == []
+
+
+def test_nothing_is_chosen_where_it_has_no_cost(train, config_of, choice, asked):
+    _, outcome = train(config_of(training={"steps": 6}), choice=dataclasses.replace(choice, cost=lambda steps: 0))
+    assert outcome.model.guidance is None
+    assert asked == []
+
+
+def test_ctrl_c_breaks_the_choice_off_and_the_same_command_makes_up_for_it(train, config_of, choice, asked):
+    def stop(step, model):
+        os.kill(os.getpid(), signal.SIGINT)
+        raise AssertionError("it went on")
+
+    config = config_of(training={"steps": 6})
+    with pytest.raises(Interrupted, match="stopped at step 6"):
+        train(config, choice=dataclasses.replace(choice, choose=stop))
+    _, outcome = train(config, choice=choice)
+    assert asked == [6]
+    assert outcome.model.guidance == 1.31
+
+
+def test_a_budget_of_minutes_holds_the_choice_too(train, config_of, choice, monkeypatch):
+    class Still(Clock):
+        seconds = 0.0
+
+    step = Trainer._train_step
+
+    def paced(trainer):
+        trainer.clock.seconds += 1.0
+        return step(trainer)
+
+    monkeypatch.setattr("fromnoise.training.trainer.Clock", Still)
+    monkeypatch.setattr(Trainer, "_train_step", paced)
+    config = config_of(training={"minutes": 2})
+    assert train(config, "without")[1].steps == 120
+    assert train(config, "with", choice=choice)[1].steps == 113
