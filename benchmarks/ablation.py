@@ -9,8 +9,8 @@ average draws n images, the same starting noise for all, which are scored in dig
 They are guided by 1.5 (by 2 where the network is told of clusters), as the preset did before it chose guidance for each
 model, unless the network is told of no classes or was never without.
 Trainings run beside each other, one thread each: nothing here is timed, and other work does no harm. ("λ about 1" is
-the choice of Karras et al. 2022 for photographs, brought to data of unit scale.) All rows but one normalise in eight
-groups a level, as the preset did when most were trained; "groups of 16 channels" is how it does today.
+the choice of Karras et al. 2022 for photographs, brought to data of unit scale.) The preset is that of the time,
+`BASE`; "channels 48 96 96" and "groups of 16 channels" are how it is today.
 
 Cells that ablation.json holds already are not trained again; the table is written after each. FID at small n is
 biased upwards, alike for all rows: compare within the table only.
@@ -33,7 +33,7 @@ import tyro
 
 HERE = Path(__file__).parent
 BATCH = 64  # of the preset
-BASE = ("--groups", "8")  # the preset of the time
+BASE = ("--channels", "64", "128", "128", "--groups", "8")  # the preset of the time
 ROWS: Mapping[str, Sequence[str]] = {
     "the preset": (),
     "predict ε": ("--prediction", "eps"),

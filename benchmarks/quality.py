@@ -46,7 +46,11 @@ from fromnoise.training.run_folder import RunFolder
 HERE = Path(__file__).parent
 SIDE = (32, 32)
 OURS = {"fromnoise": (), "fromnoise, no labels": ("--no-labels",)}
-EARLIER = {f"{who} --groups 8": (*flags, "--groups", "8") for who, flags in OURS.items()}  # as the preset was before
+BEFORE = ("--channels", "64", "128", "128", "--groups", "8")
+EARLIER = {  # as the preset was before
+    "fromnoise before": (*BEFORE, "--guidance", "1.5"),
+    "fromnoise before, no labels": (*BEFORE, "--guidance", "2", "--no-labels"),
+}
 WAYS = OURS | EARLIER
 STARTING = 6.0  # seconds that our process takes beside its training: importing, and writing the model
 DRAWS = 5  # of the floor
@@ -58,7 +62,7 @@ class Settings:
     """Train, draw and score for every budget."""
 
     contenders: tuple[str, ...] = (*OURS, *PEERS)
-    """Who trains; "fromnoise --groups 8" is the preset as it was before."""
+    """Who trains; "fromnoise before" is the preset as it was, with and without labels."""
     minutes: tuple[float, ...] = (2, 5, 10, 20)
     """Budgets from the start of the process."""
     seeds: tuple[int, ...] = (0, 1, 2)
@@ -252,9 +256,10 @@ over seeds (one seed: its standard error in brackets). The ratio is over the flo
 as many, that none of them was trained on; training images score {shown[0].copycat:.3f}.
 Seconds are those that the process took.
 fromnoise draws by its default sampler, the peers by DDIM in {settings.peer_calls} network calls. Without labels, as any
-images without classes, it is told of clusters of like images. `--groups 8` is the preset as it was before, slower on
-CPUs. The peers are told of neither class nor cluster. Their recipes are made for hours: rates of 1e-4, which in
-diffusers' example rise over the first 500 steps.
+images without classes, it is told of clusters of like images. "Before" is the preset as it was, wider and slower:
+`{" ".join(BEFORE)}`, and a guidance of 1.5, without labels of 2. The peers, of as many operations as that
+one, are told of neither class nor cluster. Their recipes are made for hours: rates of 1e-4, which in diffusers' example
+rise over the first 500 steps.
 
 {table(shown)}
 

@@ -88,15 +88,14 @@ class Row:
 
 
 def real_images(settings: Settings, size: tuple[int, int]) -> tuple[ImageSet, ImageSet | None]:
-    """The reference, and n other images for the floor, in even shares of their classes; None for too few."""
-    others: ImageSet | None
+    """The reference, and n other images for the floor, with the reference's shares of classes; None for too few."""
     if settings.reference is None:
-        reference, others = validation(size)
-    else:
-        reference = sources.load(settings.reference, size)
-        source = sources.floor_for(settings.reference)
-        unknown = None if source is None else sources.load(source, size)
-        others = sources.less(unknown, sources.load("digits", size))
+        reference, rest = validation(size)
+        return reference, rest.draw(settings.n, 0)  # as many of each class, like the reference
+    reference = sources.load(settings.reference, size)
+    source = sources.floor_for(settings.reference)
+    unknown = None if source is None else sources.load(source, size)
+    others = sources.less(unknown, sources.load("digits", size))
     if others is None or len(others) < settings.n:
         return reference, None
     labels = None if others.labels is None else others.labels.numpy()

@@ -3,8 +3,9 @@
     make bench          (at most ten minutes on two CPU cores; nothing else should run beside it)
 
 Training: batches of 64 grey 32×32 digits; loss, gradient, clipping, optimiser, moving average. Ours is the fast
-preset's own step, run as a training of ten minutes plans it. The peers follow their own training examples (`peers.py`),
-at widths whose forward pass takes within 15 % of our operations: as shipped (float32, eager), in bf16, compiled, both.
+preset's own step, with a wider network, run as a training of ten minutes plans it. The peers follow their own training
+examples (`peers.py`), at widths whose forward pass takes within 15 % of our operations: as shipped (float32, eager), in
+bf16, compiled, both.
 Sampling: 64 images, each by its default sampler, and all in 13 network calls. Samplers of 1,000 calls are timed over
 a few. Every trainer has a process of its own; its time is the best mean of three groups of steps, a sampler's the
 better of two. The limits are bare operations before and after all else, the better of the two.
@@ -20,7 +21,7 @@ import tyro
 from rich.console import Console
 
 from benchmarks import results
-from benchmarks.jobs import CPU, LIMITS, OURS, Job, run
+from benchmarks.jobs import CHANNELS, CPU, LIMITS, OURS, Job, run
 from benchmarks.peers import BATCH, PEERS
 from benchmarks.results import Row
 from fromnoise.faces import system
@@ -126,6 +127,7 @@ def section(training: list[Row], sampling: list[Row], limits: results.Limits, ab
 ![operations a second beside the limits](speed.png)
 
 **Training**, batches of {BATCH} grey 32×32 images; a step counts three forward passes. In bold each one's fastest way.
+Our network is that of `--channels {" ".join(map(str, CHANNELS))}`, of as many operations as the peers'.
 
 {results.training_table(training, limits)}
 

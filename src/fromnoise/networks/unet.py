@@ -78,7 +78,7 @@ class UNet(nn.Module):
     def __init__(
         self,
         images: int,
-        channels: tuple[int, ...] = (64, 128, 128),
+        channels: tuple[int, ...] = (48, 96, 96),
         blocks: int = 1,
         stem: int = 2,
         dropout: float = 0.0,
