@@ -82,6 +82,20 @@ def test_ctrl_c_breaks_the_choice_off_and_the_same_command_makes_up_for_it(train
     assert outcome.model.guidance == 1.31
 
 
+def test_an_extension_whose_choice_was_broken_off_is_not_trained_a_second_time(train, config_of, choice, asked):
+    def stop(step, model):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    config, extension = config_of(training={"steps": 6}), Phase("steps", 3)
+    train(config, choice=choice)
+    with pytest.raises(Interrupted, match="stopped at step 9"):
+        train(config, choice=dataclasses.replace(choice, choose=stop), extension=extension)
+    _, outcome = train(config, choice=choice, extension=extension)
+    assert (outcome.steps, outcome.model.guidance) == (9, 1.34)
+    assert train(config, choice=choice, extension=extension)[1].steps == 12
+    assert asked == [6, 9, 12]
+
+
 def test_a_budget_of_minutes_holds_the_choice_too(train, config_of, choice, monkeypatch):
     class Still(Clock):
         seconds = 0.0

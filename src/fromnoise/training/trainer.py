@@ -158,9 +158,10 @@ class Trainer:
 
     def _extend(self, extension: Phase) -> None:
         """Begin a new phase after the last one's end; one of the same budget that is on its way just goes on."""
+        begun = len(self.plan.phases) > 1 and str(self.plan.phase) == str(extension)
+        if begun and (self.step != self.plan.total_steps or self._unchosen()):
+            return
         if self.step != self.plan.total_steps:
-            if len(self.plan.phases) > 1 and str(self.plan.phase) == str(extension):
-                return
             raise UserError(f"{self.folder.path} has not finished its {self.plan.phase}: first go on with those")
         phase = dataclasses.replace(extension, step=self.step, seconds=self.before)
         self.plan = self.plan.extended(phase, self._in_steps(phase))
@@ -251,19 +252,22 @@ class Trainer:
             self.accelerator.wait_for_everyone()
 
     def _choose(self, guard: InterruptGuard) -> None:
-        """Choose the trained model's guidance, unless it has it or has its score; Ctrl-C breaks that off."""
-        if self.choice is None or not self.choice.cost(self.step) or self.folder.report_file.exists():
-            return
-        if self.accelerator.is_main_process and not guard.asked:
+        """Choose the trained model's guidance, if that is still to be done; Ctrl-C breaks it off."""
+        if self.choice and self.accelerator.is_main_process and not guard.asked and self._unchosen():
             model, guidance = Model.load(self.folder.model_file()), None
-            if model.guidance is None:
-                with guard.breaking_off():
-                    guidance = self.choice.choose(self.step, model)
+            with guard.breaking_off():
+                guidance = self.choice.choose(self.step, model)
             if guidance is not None:
                 dataclasses.replace(model, guidance=guidance).save(self.folder.model_file())
         self.accelerator.wait_for_everyone()
         if self._agreed(False, False, guard.asked)[2]:
             raise self._interrupted()
+
+    def _unchosen(self) -> bool:
+        """Whether guidance is still to be chosen. A model that has its score keeps how it was drawn from."""
+        if not self.choice or not self.choice.cost(self.step) or self.folder.report_file.exists():
+            return False
+        return Model.load(self.folder.model_file()).guidance is None
 
     def _interrupted(self) -> Interrupted:
         return Interrupted(f"stopped at step {self.step:,}; the same command goes on from there")
