@@ -24,6 +24,13 @@ def test_guidance_is_a_weight_and_where_it_holds(tiny_model, spec, weight, inter
     assert (how.guidance, how.guidance_interval) == (weight, interval)
 
 
+def test_the_floors_images_have_the_references_shares_of_classes(mnist_root, tmp_path, monkeypatch):
+    monkeypatch.setenv("FROMNOISE_DATA", str(mnist_root))
+    reference, floor = sampling.real_images(Settings(tmp_path, n=300), (28, 28))
+    assert reference.labels.bincount().tolist() == [1000] * 10
+    assert floor.labels.bincount().tolist() == [30] * 10
+
+
 def test_every_setting_is_drawn_from_the_same_noise_and_scored(tiny_model, tmp_path):
     extract = features("digits", CPU)
     real = Moments.of(extract(torch.randint(0, 256, (40, 1, 16, 16), dtype=torch.uint8)))

@@ -14,7 +14,7 @@ KILLER = """
 import os, signal, sys
 from fromnoise.faces import cli, guidance
 
-guidance.FEWEST_STEPS = 30
+guidance.FEWEST_STEPS, guidance.SHARE = 30, 10.0
 guidance.lowest = lambda *_: os.kill(os.getpid(), signal.{signal})
 sys.exit(cli.main(sys.argv[1:]))
 """
@@ -25,6 +25,7 @@ def so_few_steps():
     """Thirty are enough to choose after, and most is chosen, which is more than a model knows by then."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(guidance, "FEWEST_STEPS", 30)
+        patch.setattr(guidance, "SHARE", 10.0)
         patch.setattr(guidance, "lowest", lambda value, last: (last, {k: value(k) for k in (0, last)}))
         yield
 

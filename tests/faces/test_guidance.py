@@ -112,11 +112,16 @@ def test_its_cost_is_that_of_its_network_calls_and_nothing_where_nothing_is_chos
 ):
     calls = network_calls(tiny_model, dataclasses.replace(tiny_model.config.sampling, guidance=2.0))
     forward = module.USUALLY * 256 * calls
-    costs = [chooser_of(batch=batch).cost(FEWEST_STEPS) for batch in (16, 64)]
+    costs = [chooser_of(batch=batch).cost(1000) for batch in (16, 64)]
     assert costs == [round(forward / 4 / batch) for batch in (16, 64)]
     assert chooser_of().cost(5 * 512) == 2 * costs[0]
-    assert chooser_of().cost(FEWEST_STEPS - 1) == 0
-    assert chooser_of(train=blobs_of(FEWEST_REAL - 1)).cost(FEWEST_STEPS) == 0
+    assert chooser_of(batch=64).cost(FEWEST_STEPS) == costs[1]
+    assert chooser_of(batch=64).cost(FEWEST_STEPS - 1) == 0
+    least = math.ceil(costs[0] / module.SHARE)
+    assert [chooser_of().cost(steps) for steps in (least - 1, least)] == [0, costs[0]], (
+        "a fifth of the training at most"
+    )
+    assert chooser_of(train=blobs_of(FEWEST_REAL - 1)).cost(1000) == 0
 
 
 @pytest.mark.parametrize(("steps", "count"), [(1, 256), (1599, 256), (1600, 320), (2700, 512), (10**6, 1024)])

@@ -58,7 +58,8 @@ class SamplerSettings:
     guidance: float | None = None
     """How much class or cluster counts, where the network is told of it (classifier-free guidance; 1: as it was
     learnt). When not given it is chosen at the end of the training, by a few hundred images drawn at each of a few
-    values; after fewer than 300 steps 1.5 for classes and 2 for clusters, which say less."""
+    values; after fewer than 300 steps, or where that took over a fifth of the training, 1.5 for classes and 2 for
+    clusters, which say less."""
     guidance_interval: tuple[float, float] = (-4.0, 2.0)
     """λ, for data of unit scale, between which there is guidance, by a second network call at each level."""
     eta: float = 0.0

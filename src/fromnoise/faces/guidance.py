@@ -28,6 +28,7 @@ IMAGES = 256, 1024  # are drawn at each: more after more steps, when less depend
 MOST_REAL = 3000
 FEWEST_REAL = 50
 FEWEST_STEPS = 300  # of a training: after fewer it would take longer than it is worth
+SHARE = 0.2  # of a training: nothing is chosen where that would take more, as by a sampler of hundreds of steps
 PASSES = 4  # forward, of as many images, take the time of a training step; on CPUs 4 or 5
 
 
@@ -46,7 +47,8 @@ class Chooser:
         """How many steps' time choosing takes (more with features slower than `digits`); 0 where it is not done."""
         if steps < FEWEST_STEPS or len(self.real) < FEWEST_REAL:
             return 0
-        return round(USUALLY * images_after(steps) * self.calls / (PASSES * self.config.training.batch))
+        cost = round(USUALLY * images_after(steps) * self.calls / (PASSES * self.config.training.batch))
+        return cost if cost <= SHARE * steps else 0
 
     def choose(self, step: int, model: Model) -> float:
         """The guidance that brings drawn images closest to the training images."""

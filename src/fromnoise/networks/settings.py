@@ -12,8 +12,7 @@ class NetworkSettings:
     """unet: our fast U-Net; transformer: a diffusion transformer on patches; chapter: diffusers' UNet2DModel with the
     chapter's 113.7 M parameters."""
     channels: tuple[int, ...] = (48, 96, 96)
-    """Channels of the unet's levels, each of half the size of the one before. More learn less in minutes, and more in
-    hours."""
+    """Channels of the unet's levels, each of half the size of the one before. More learn less in few minutes."""
     blocks: int = 1
     """Residual blocks of the unet in each level going down (one more going up)."""
     stem: Literal[1, 2, 4] = 2
