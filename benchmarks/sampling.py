@@ -1,6 +1,6 @@
 """How good are images drawn in few network calls? FID over time by sampler, spacing and guidance, from one model.
 
-    python -m benchmarks.sampling digits       (forty minutes on two CPU cores; digits: the packaged model)
+    python -m benchmarks.sampling digits       (twenty minutes on two CPU cores; digits: the packaged model)
     python -m benchmarks.sampling runs/digits --out curve --samplers dpm++ --guidance 1 1.5:-4:2 3:-4:1 --steps 10
 
 Every setting draws the same n images (seed 0: the same starting noise) and is scored in digit features against one
@@ -38,11 +38,12 @@ from fromnoise.faces.console import Bar
 from fromnoise.faces.figures import style
 from fromnoise.faces.runs import find_model
 from fromnoise.files import check_writable, whole, write_json
-from fromnoise.generation.draw import Drawing, draw_all, network_calls, own_precision
+from fromnoise.generation.draw import Drawing, draw_all, guidance_of, network_calls, own_precision
 from fromnoise.generation.model import Model
 from fromnoise.training.device import accelerator
 
 HERE = Path(__file__).parent
+OWN = "own"  # guidance, as the model has it by itself
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,9 @@ class Settings:
     """Samplers to compare; ancestral is known too."""
     spacings: tuple[Spacing, ...] = ("logsnr", "karras")
     """Spacings to compare; t is known too."""
-    guidance: tuple[str, ...] = ("1", "1.5:-4:2")
-    """Guidance to compare: the weight, and after colons the λ between which it holds (everywhere when not said)."""
+    guidance: tuple[str, ...] = ("1", OWN)
+    """Guidance to compare: own, the model's, or the weight, and after colons the λ between which it holds (everywhere
+    when not said)."""
     steps: tuple[int, ...] = (6, 8, 10, 14, 20)
     """Network calls an image, without those of guidance."""
     reference: str | None = None
@@ -103,7 +105,9 @@ def real_images(settings: Settings, size: tuple[int, int]) -> tuple[ImageSet, Im
 
 
 def guided(sampling: SamplerSettings, spec: str) -> SamplerSettings:
-    """`sampling` with guidance as WEIGHT or WEIGHT:FROM:TO says."""
+    """`sampling` with guidance as WEIGHT or WEIGHT:FROM:TO says, or the model's own."""
+    if spec == OWN:
+        return sampling
     weight, *interval = map(float, spec.split(":"))
     least, most = interval or (-math.inf, math.inf)
     return replace(sampling, guidance=weight, guidance_interval=(least, most))
@@ -183,11 +187,13 @@ def main(settings: Settings) -> None:
     write_json(settings.out / "sampling.json", about | {"rows": [asdict(row) for row in rows]})
     floor_line = "" if real is None else f"; real images, as many: {real:.3f}"
     seconds = sum(row.seconds for row in rows) / sum(row.calls for row in rows)
+    least, most = model.config.sampling.guidance_interval
     text = f"""# Samplers
 
 `python -m benchmarks.sampling {shlex.join(sys.argv[1:])}` (what it does its head tells).
 FID of {settings.n:,} images in digit features against {reference.name}{floor_line}.
 In brackets the network calls of an image, guidance included; a call takes {seconds:.2f} s for all images.
+The model's own guidance is {guidance_of(model, model.config.sampling):g} for λ between {least:g} and {most:g}.
 
 {table(rows)}
 

@@ -1,6 +1,6 @@
 """Put a trained run's model into the package: src/fromnoise/generation/digits.safetensors.
 
-    fromnoise run --data digits --channels 64 128 112 --groups 8 --minutes 30 --guidance 1.15 --out runs/packaged
+    fromnoise run --data digits --minutes 30 --out runs/packaged
     python tools/package_digit_model.py runs/packaged
 
 The averaged weights in half precision, which is half the size; how far that moves the pixels of 64 images is printed.

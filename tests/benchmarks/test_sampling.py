@@ -24,6 +24,11 @@ def test_guidance_is_a_weight_and_where_it_holds(tiny_model, spec, weight, inter
     assert (how.guidance, how.guidance_interval) == (weight, interval)
 
 
+def test_own_guidance_is_what_the_model_has_by_itself(tiny_model):
+    own = tiny_model.config.sampling
+    assert sampling.guided(own, "own") == own
+
+
 def test_the_floors_images_have_the_references_shares_of_classes(mnist_root, tmp_path, monkeypatch):
     monkeypatch.setenv("FROMNOISE_DATA", str(mnist_root))
     reference, floor = sampling.real_images(Settings(tmp_path, n=300), (28, 28))

@@ -12,6 +12,7 @@ from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.faces import guidance as module
 from fromnoise.faces.arguments import TrainingArguments
+from fromnoise.faces.console import Bar
 from fromnoise.faces.guidance import FACTOR, FEWEST_REAL, FEWEST_STEPS, LAST, Chooser, lowest
 from fromnoise.faces.training_run import _choice
 from fromnoise.generation.draw import Drawing, draw_all, network_calls
@@ -20,6 +21,7 @@ from fromnoise.training.device import accelerator
 from fromnoise.training.run_folder import RunFolder
 
 CPU = torch.device("cpu")
+QUIET = Bar("training", quiet=True)
 
 
 @pytest.mark.parametrize("best", [0.0, 0.3, 0.9, 1.0, 1.4, 2.0, 2.6, 3.5, 4.0])
@@ -47,13 +49,13 @@ def test_what_does_not_change_is_left_near_where_it_began():
 
 @pytest.fixture
 def chooser_of(tiny_model, images, tmp_path):
-    def make(model=tiny_model, train=images, seed=0, features="pixels", **training):
+    def make(model=tiny_model, train=images, seed=0, features="pixels", bar=QUIET, **training):
         config = model.config
         room = dataclasses.replace(config.evaluation, features=features)
         config = dataclasses.replace(
             config, seed=seed, evaluation=room, training=dataclasses.replace(config.training, **training)
         )
-        return Chooser(dataclasses.replace(model, config=config), train, RunFolder(tmp_path / "run"), CPU)
+        return Chooser(dataclasses.replace(model, config=config), train, RunFolder(tmp_path / "run"), CPU, bar)
 
     return make
 
@@ -63,8 +65,10 @@ def drawn(monkeypatch):
     """Images in place of a model's: the training images, faded as guidance is away from `best`."""
     fake = SimpleNamespace(best=1.0, real=None, drawings=[])
 
-    def draw(model, drawing, device):
+    def draw(model, drawing, device, progress):
         fake.drawings.append(drawing)
+        for step in (1, 2):
+            progress(step, 2)
         share = 1 - abs(math.log(drawing.guidance / fake.best, FACTOR)) / 10
         return (fake.real.images.double() * share).round().to(torch.uint8)
 
@@ -99,6 +103,17 @@ def test_distances_are_those_of_images_from_one_noise_that_is_no_later_drawings(
         mine = pixels(draw_all(tiny_model, Drawing(70, seed, guidance=FACTOR**k), CPU))
         wanted = distance(Moments.of(mine), Moments.of(pixels(images.images)))
         assert each["fid"] == pytest.approx(wanted, rel=1e-9)
+
+
+@pytest.mark.parametrize(("best", "shown"), [(FACTOR, [1, 2, 3, 4, 5, 6]), (FACTOR**3, [1, 2, 3, 4, 5, 6, 7, 8])])
+def test_how_far_it_is_stands_in_the_bar(chooser_of, drawn, tiny_model, images, best, shown):
+    drawn.best, drawn.real = best, images
+    bar = SimpleNamespace(titles=[], seen=[])
+    bar.turn, bar.show = bar.titles.append, lambda *seen: bar.seen.append(seen)
+    chooser_of(bar=bar).choose(700, tiny_model)
+    assert bar.titles == ["choosing guidance"]
+    assert [done for done, _ in bar.seen] == shown
+    assert bar.seen[-1][1] == shown[-1]
 
 
 def test_it_takes_the_precision_that_the_model_was_trained_in(chooser_of, drawn, tiny_model, images):
@@ -159,5 +174,6 @@ def test_it_chooses_for_models_that_can_be_guided_where_nobody_says_how_much(
 ):
     config = config_of(**({"training": {"steps": FEWEST_STEPS}} | rooms))
     model = Model.build(config, Shape.of(images, config))
-    found = _choice(TrainingArguments(config=config), model, images, RunFolder(tmp_path / "run"), accelerator("cpu"))
+    folder, arguments = RunFolder(tmp_path / "run"), TrainingArguments(config=config)
+    found = _choice(arguments, model, images, folder, accelerator("cpu"), QUIET)
     assert (found is not None) == chosen

@@ -6,9 +6,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from fromnoise.config import preset, with_budget
 from fromnoise.errors import UserError
 from fromnoise.files import read_json
 from fromnoise.generation.model import Model, Shape
+from fromnoise.generation.pretrained import packaged
 from fromnoise.training.batches import Batches
 from fromnoise.training.device import accelerator
 from fromnoise.training.initial import initial
@@ -21,6 +23,12 @@ from fromnoise.training.trainer import Trainer
 def source(tiny_model, tmp_path):
     tiny_model.save(tmp_path / "source.safetensors")
     return tmp_path / "source.safetensors"
+
+
+def test_the_packaged_model_fits_the_default_training_of_digits():
+    there = Model.load(packaged("digits"))
+    mine = Model.build(with_budget(preset("fast"), "fast"), there.shape)
+    mine.network.load_state_dict(initial(mine, packaged("digits")).weights)
 
 
 @pytest.fixture

@@ -72,6 +72,13 @@ class Bar:
         if self.watched:
             self.bar.stop()
 
+    def turn(self, title: str) -> None:
+        """Other work begins, under this title."""
+        self.title = title
+        self.start = self.told = time.perf_counter()
+        if self.task is not None:
+            self.bar.reset(self.task, description=title, note="", eta="?")
+
     def show(self, done: int, total: int | None, note: str = "", remaining: float | None = None) -> None:
         """Show how far the work is; the time left is worked out from the time spent when not given."""
         now = time.perf_counter()

@@ -16,7 +16,7 @@ from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
-from fromnoise.faces.console import say
+from fromnoise.faces.console import Bar, say
 from fromnoise.files import write_json
 from fromnoise.generation.draw import MICRO_BATCH, Drawing, draw_all, network_calls
 from fromnoise.generation.model import Model
@@ -36,9 +36,15 @@ class Chooser:
     """Chooses a model's guidance, and writes guidance.json; raises UserError for features that cannot be had."""
 
     def __init__(
-        self, model: Model, train: ImageSet, folder: RunFolder, device: torch.device, weights: Path | None = None
+        self,
+        model: Model,
+        train: ImageSet,
+        folder: RunFolder,
+        device: torch.device,
+        bar: Bar,
+        weights: Path | None = None,
     ) -> None:
-        self.config, self.folder, self.device = model.config, folder, device
+        self.config, self.folder, self.device, self.bar = model.config, folder, device, bar
         self.calls = network_calls(model, dataclasses.replace(self.config.sampling, guidance=FACTOR))
         self.real = train if len(train) <= MOST_REAL else train.draw(MOST_REAL, self.config.seed)
         self.features = features(self.config.evaluation.features, device, inception_weights=weights, say=say)
@@ -53,13 +59,19 @@ class Chooser:
     def choose(self, step: int, model: Model) -> float:
         """The guidance that brings drawn images closest to the training images."""
         say("choosing guidance: drawing images with more of it and with less")
+        self.bar.turn("choosing guidance")
         n = images_after(step)
         real = Moments.of(self.features(self.real.images))
         seed = rng.integer(self.config.seed, "guidance")
+        begun: list[int] = []
+
+        def show(done: int, total: int) -> None:
+            self.bar.show((len(begun) - 1) * total + done, max(len(begun), USUALLY) * total)
 
         def far(k: int) -> float:
+            begun.append(k)
             drawing = Drawing(n, seed, guidance=FACTOR**k, precision=model.precision)
-            return distance(Moments.of(self.features(draw_all(model, drawing, self.device))), real)
+            return distance(Moments.of(self.features(draw_all(model, drawing, self.device, show))), real)
 
         k, tried = lowest(far, LAST)
         guidance = round(FACTOR**k, 2)

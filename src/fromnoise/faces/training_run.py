@@ -78,15 +78,16 @@ def trained(arguments: TrainingArguments, device: Accelerator, parts: sources.Pa
     model = Model.build(config, Shape.of(train, config))
     model.objective()  # refuses what `check` does not know of
     looks = _watch(arguments, parts, folder, device)
-    choice = _choice(arguments, model, train, folder, device)
     file = _start_file(config, folder)
     start = None if file is None else initial(model, file)
     quiet = not device.is_main_process
+    bar = Bar("training", quiet=quiet)
+    choice = _choice(arguments, model, train, folder, device, bar)
     with nullcontext() if quiet else folder.open(config, parts.train, start):
         device.wait_for_everyone()
         if train.clustered and not quiet:
             say(f"the network is told of {model.shape.told} of like images, not of classes (--clusters 0: of none)")
-        with Bar("training", quiet=quiet) as bar:
+        with bar:
             tell = (lambda text: None) if quiet else say
             trainer = Trainer(
                 model,
@@ -155,7 +156,7 @@ def _watch(arguments: TrainingArguments, parts: sources.Parts, folder: RunFolder
 
 
 def _choice(
-    arguments: TrainingArguments, model: Model, train: ImageSet, folder: RunFolder, device: Accelerator
+    arguments: TrainingArguments, model: Model, train: ImageSet, folder: RunFolder, device: Accelerator, bar: Bar
 ) -> Choice | None:
     """The choice of guidance, for a model that can be guided where no flag says how much; raises as `Chooser` does."""
     if arguments.config.sampling.guidance is not None or not takes_guidance(model):
@@ -166,7 +167,7 @@ def _choice(
     steps = steps_of(settings.budget, len(train), settings.batch)
     if not arguments.extension and steps and steps < FEWEST_STEPS:
         return None
-    chooser = Chooser(model, train, folder, device.device, arguments.inception_weights)
+    chooser = Chooser(model, train, folder, device.device, bar, arguments.inception_weights)
     return Choice(chooser.cost, chooser.choose)
 
 
