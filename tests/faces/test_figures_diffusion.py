@@ -82,6 +82,11 @@ def test_curves_over_counts_carry_their_values_and_ticks():
         assert axis.get_xscale() == axis.get_yscale() == "log"
 
 
+def test_counts_too_near_to_each_other_have_one_tick():
+    (axis,) = figures.convergence([8, 10, 18, 19, 28], {"ddim": [0.5, 0.4, 0.3, 0.2, 0.1]}, "error").axes
+    assert [text.get_text() for text in axis.get_xticklabels()] == ["8", "10", "18", "28"]
+
+
 def test_ranked_images_carry_names_and_bits():
     images = torch.randint(0, 256, (2, 1, 4, 4), dtype=torch.uint8)
     figure = figures.ranked_images(images, [1.234, 2.0], ["one", "two"], [0.1, 0.2])

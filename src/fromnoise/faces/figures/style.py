@@ -48,6 +48,7 @@ STYLE = {
 }
 DPI = 110
 PANEL = (4.6, 3.4)  # inches
+APART = 1.09  # a tick on a logarithmic axis over the one before
 
 P = ParamSpec("P")
 
@@ -83,8 +84,12 @@ def bare(axis: Axes) -> None:
 
 
 def counts(axis: Axes, values: Sequence[int]) -> None:
-    """Ticks of a logarithmic horizontal axis at just these whole numbers."""
-    axis.set_xticks(values, labels=[f"{value:,}" for value in values])
+    """Ticks of a logarithmic horizontal axis at just these rising whole numbers, less those that would touch others."""
+    apart: list[int] = []
+    for value in values:
+        if not apart or value >= APART * apart[-1]:
+            apart.append(value)
+    axis.set_xticks(apart, labels=[f"{value:,}" for value in apart])
     axis.xaxis.set_minor_locator(NullLocator())
 
 
