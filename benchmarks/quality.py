@@ -229,11 +229,11 @@ def curves(cells: Sequence[Cell]) -> Figure:
         budgets = sorted({cell.minutes for cell in group})
         means = [statistics.geometric_mean([cell.fid for cell in group if cell.minutes == each]) for each in budgets]
         label = contender if len(cpus) == 1 else f"{contender} ({LETTERS[cpus.index(cpu)]})"
-        (line,) = axis.plot(budgets, means, marker="os^DvP"[k % 6], label=label)
+        (line,) = axis.plot(budgets, means, marker="os^DvP*"[k % 7], label=label)
         axis.plot([c.minutes for c in group], [c.fid for c in group], ".", color=line.get_color(), markersize=4)
     for name, value in (("copycat", cells[0].copycat), ("floor", cells[0].floor)):
         axis.axhline(value, color=style.QUIET, linewidth=1, linestyle="-")
-        axis.annotate(name, (1, value), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=style.QUIET)
+        axis.annotate(name, (0.02, value), xycoords=("axes fraction", "data"), va="bottom", color=style.QUIET)
     axis.set_xscale("log")
     axis.set_yscale("log")
     style.counts(axis, sorted({round(cell.minutes) for cell in cells}))

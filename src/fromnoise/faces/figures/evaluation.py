@@ -57,7 +57,7 @@ def scores(rows: Sequence[tuple[str, float, float | None]]) -> Figure:
     places = range(len(rows) - 1, -1, -1)
     axis.hlines(places, min(values) / 2, values, color=QUIET, linestyle=":", linewidth=1)
     for k, (place, (_, value, deviation)) in enumerate(zip(places, rows, strict=True)):
-        axis.plot([value], [place], marker=MARKERS[k % 4], color=COLOURS[k % 6], markersize=9)
+        axis.plot([value], [place], marker=MARKERS[k % 4], color=COLOURS[k % len(COLOURS)], markersize=9)
         text = f"{value:.3f}" if deviation is None else f"{value:.3f} ± {deviation:.3f}"
         axis.annotate(text, (value, place), (10, 0), textcoords="offset points", va="center")
     axis.set_yticks(places, [name for name, _, _ in rows])
@@ -161,7 +161,7 @@ def losses(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Fig
     """The training losses of several runs against the minutes of training."""
     figure, (axis,) = panels(1, 1, (7.4, 3.6))
     for k, (name, (minutes, loss)) in enumerate(curves.items()):
-        axis.plot(minutes, loss, color=COLOURS[k % 6], linestyle=DASHES[k % 6], label=name)
+        axis.plot(minutes, loss, color=COLOURS[k % len(COLOURS)], linestyle=DASHES[k % len(DASHES)], label=name)
     axis.set_yscale("log")
     axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.yaxis.set_major_formatter("{x:g}")

@@ -20,8 +20,9 @@ from fromnoise.files import whole
 
 # Okabe & Ito (2008), from dark to light, so that greyscale keeps the order.
 BLACK, BLUE, VERMILION, GREEN, SKY, ORANGE = "#000000", "#0072b2", "#d55e00", "#009e73", "#56b4e9", "#e69f00"
-COLOURS = (BLUE, VERMILION, GREEN, ORANGE, SKY, BLACK)
-DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+PINK = "#cc79a7"
+COLOURS = (BLUE, VERMILION, GREEN, ORANGE, SKY, BLACK, PINK)
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
 QUIET = "#8a8a8a"  # reference lines and whatever only helps to read
 DENSITY = "cividis"  # even steps of lightness, the same for all eyes
 FONTS = ["DejaVu Sans"]  # comes with matplotlib
