@@ -63,7 +63,7 @@ class Bar:
     def __enter__(self) -> "Bar":
         if self.watched:
             self.bar.start()
-            self.task = self.bar.add_task(self.title, total=None, note="", eta="?")
+            self._begin()
         return self
 
     def __exit__(
@@ -77,7 +77,8 @@ class Bar:
         self.title = title
         self.start = self.told = time.perf_counter()
         if self.task is not None:
-            self.bar.reset(self.task, description=title, note="", eta="?")
+            self.bar.remove_task(self.task)
+            self._begin()
 
     def show(self, done: int, total: int | None, note: str = "", remaining: float | None = None) -> None:
         """Show how far the work is; the time left is worked out from the time spent when not given."""
@@ -96,3 +97,6 @@ class Bar:
         loss = "" if math.isnan(tick.loss) else f"loss {tick.loss:.4f}  "
         note = f"{loss}{tick.images_per_second:.0f} images/s"
         self.show(tick.step, tick.total, note, tick.remaining)
+
+    def _begin(self) -> None:
+        self.task = self.bar.add_task(self.title, total=None, note="", eta="?")
