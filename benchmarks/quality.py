@@ -221,16 +221,21 @@ def number(value: float) -> str:
 
 @style.styled
 def curves(cells: Sequence[Cell]) -> Figure:
-    """FID over minutes, the mean over seeds and a dot for each; the floor and the copycat as lines."""
+    """FID over minutes, the mean over seeds and a dot for each; the floor and the copycat as lines.
+
+    A colour for each contender, dashes for each CPU.
+    """
     figure, (axis,) = style.panels(size=(6.4, 4.4))
-    cpus = systems(cells)
-    for k, (contender, cpu) in enumerate(dict.fromkeys((cell.contender, cell.system) for cell in cells)):
+    cpus, names = systems(cells), list(dict.fromkeys(cell.contender for cell in cells))
+    for contender, cpu in dict.fromkeys((cell.contender, cell.system) for cell in cells):
         group = [cell for cell in cells if (cell.contender, cell.system) == (contender, cpu)]
         budgets = sorted({cell.minutes for cell in group})
         means = [statistics.geometric_mean([cell.fid for cell in group if cell.minutes == each]) for each in budgets]
         label = contender if len(cpus) == 1 else f"{contender} ({LETTERS[cpus.index(cpu)]})"
-        (line,) = axis.plot(budgets, means, marker="os^DvP*"[k % 7], label=label)
-        axis.plot([c.minutes for c in group], [c.fid for c in group], ".", color=line.get_color(), markersize=4)
+        k = names.index(contender)
+        colour, dashes = style.COLOURS[k % len(style.COLOURS)], style.DASHES[cpus.index(cpu) % len(style.DASHES)]
+        axis.plot(budgets, means, color=colour, linestyle=dashes, marker="os^DvP"[k % 6], label=label)
+        axis.plot([c.minutes for c in group], [c.fid for c in group], ".", color=colour, markersize=4)
     for name, value in (("copycat", cells[0].copycat), ("floor", cells[0].floor)):
         axis.axhline(value, color=style.QUIET, linewidth=1, linestyle="-")
         axis.annotate(name, (0.02, value), xycoords=("axes fraction", "data"), va="bottom", color=style.QUIET)
