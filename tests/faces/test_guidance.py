@@ -153,7 +153,7 @@ def test_only_some_of_many_training_images_are_looked_at(chooser_of, images, mon
 
 
 def test_features_that_cannot_be_had_are_refused_before_training(chooser_of):
-    with pytest.raises(UserError, match="onnx"):
+    with pytest.raises(UserError, match=r"none\.onnx|features need onnx"):  # the extra may be missing
         chooser_of(features="onnx:none.onnx")
 
 
