@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import tyro
 from rich.console import Console
 
 from fromnoise import rng
@@ -21,6 +20,7 @@ from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
+from fromnoise.faces.cli import script
 
 SIDE = (32, 32)
 
@@ -70,4 +70,4 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__))
+    script(main, Settings, __doc__)

@@ -23,7 +23,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -31,6 +30,7 @@ from fromnoise import rng
 from fromnoise.data import arrays, digits, folder, spool
 from fromnoise.data.resize import resize
 from fromnoise.faces import system
+from fromnoise.faces.cli import script
 from fromnoise.faces.figures import style
 from fromnoise.files import write_json
 
@@ -196,4 +196,4 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__))
+    script(main, Settings, __doc__)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import tyro
 
 from benchmarks.peers import PEERS, Peer
 from fromnoise.data import arrays, digits
 from fromnoise.data.resize import resized
+from fromnoise.faces.cli import script
 from fromnoise.faces.console import Bar
 from fromnoise.generation.precision import precisions
 
@@ -77,4 +77,4 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__))
+    script(main, Settings, __doc__)

@@ -8,7 +8,7 @@ Each trains anew for every budget where its learning rate falls toward the end; 
 gives the models of all budgets. fromnoise trains as it plans to by itself, the peers eager, in bf16 where the CPU has
 it. Every model draws n images (fromnoise by its default; the peers by DDIM in --peer-calls calls), which `fromnoise
 evaluate` scores in digit features against the reference, beside the copy test. The ratio is that FID over the floor:
-real images, as many and in even shares of their classes, that no model was trained on.
+real images, as many and with all real images' shares of the classes, that no model was trained on.
 
 Cells that quality.json holds already are not made again. Nothing else should run beside it.
 """
@@ -27,17 +27,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import tyro
 from matplotlib.figure import Figure
 from rich.console import Console
 
 from benchmarks import results
 from benchmarks.peers import PEERS
 from fromnoise.data import sources
+from fromnoise.errors import UserError
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.evaluation.intervals import disjoint
 from fromnoise.faces import system
+from fromnoise.faces.cli import script
 from fromnoise.faces.console import Bar
 from fromnoise.faces.figures import style
 from fromnoise.files import check_writable, read_json, write_json
@@ -164,7 +165,7 @@ def scored(images: Path, settings: Settings, place: Path, **about: Any) -> Cell:
 
 @functools.cache
 def floor(settings: Settings) -> float:
-    """The mean FID of n real images, in even shares of their classes, that are not in the packaged digits."""
+    """The mean FID of n real images, with all such images' shares of classes, that are not in the packaged digits."""
     source = sources.floor_for(settings.reference)
     assert source is not None
     images = sources.load(source, SIDE).without(sources.load("digits", SIDE))
@@ -172,7 +173,7 @@ def floor(settings: Settings) -> float:
     extract = features("digits", torch.device("cpu"))
     reference = Moments.of(extract(sources.load(settings.reference, SIDE).images))
     if len(images) < settings.n:
-        raise SystemExit(f"a floor of {settings.n} images cannot be drawn from {len(images)}: give a lower --n")
+        raise UserError(f"a floor of {settings.n} images cannot be drawn from {len(images)}: give a lower --n")
     draws = disjoint(len(images), settings.n, DRAWS, 0, images.labels.numpy())
     return statistics.mean(distance(Moments.of(extract(images.take(rows).images)), reference) for rows in draws)
 
@@ -292,7 +293,7 @@ def main(settings: Settings) -> None:
     """Make the cells that are missing."""
     unknown = set(settings.contenders) - {*WAYS, *PEERS}
     if unknown:
-        raise SystemExit(f"no such contender: {', '.join(sorted(unknown))}; choose of {', '.join([*WAYS, *PEERS])}")
+        raise UserError(f"no such contender: {', '.join(sorted(unknown))}; choose of {', '.join([*WAYS, *PEERS])}")
     check_writable(settings.out / "quality.json")
     cells = known_cells(settings)
     done = {(cell.contender, cell.minutes, cell.seed) for cell in cells if alike(cell, settings)}
@@ -319,4 +320,4 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__))
+    script(main, Settings, __doc__)

@@ -30,10 +30,12 @@ from benchmarks.real import validation
 from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
 from fromnoise.diffusion.settings import SamplerName, SamplerSettings, Spacing
+from fromnoise.errors import UserError
 from fromnoise.evaluation.features import Features, features
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.evaluation.intervals import disjoint
 from fromnoise.faces import system
+from fromnoise.faces.cli import script
 from fromnoise.faces.console import Bar
 from fromnoise.faces.figures import style
 from fromnoise.faces.runs import find_model
@@ -80,8 +82,8 @@ class Row:
     guidance: str
     steps: int
     calls: int
-    fid: float
-    seconds: float
+    fid: float = math.nan
+    seconds: float = math.nan
 
     @property
     def line(self) -> tuple[str, str, str]:
@@ -105,33 +107,46 @@ def real_images(settings: Settings, size: tuple[int, int]) -> tuple[ImageSet, Im
 
 
 def guided(sampling: SamplerSettings, spec: str) -> SamplerSettings:
-    """`sampling` with guidance as WEIGHT or WEIGHT:FROM:TO says, or the model's own."""
+    """`sampling` with guidance as WEIGHT or WEIGHT:FROM:TO says, or the model's own. Raises UserError for else."""
     if spec == OWN:
         return sampling
-    weight, *interval = map(float, spec.split(":"))
-    least, most = interval or (-math.inf, math.inf)
+    try:
+        weight, *interval = map(float, spec.split(":"))
+        least, most = interval or (-math.inf, math.inf)
+    except ValueError:
+        raise UserError(f"guidance is {OWN}, WEIGHT or WEIGHT:FROM:TO, as 1.5:-4:2, not {spec!r}") from None
     return replace(sampling, guidance=weight, guidance_interval=(least, most))
+
+
+def asked(settings: Settings, model: Model) -> list[tuple[Row, SamplerSettings]]:
+    """All that is to be drawn, not yet scored. Raises UserError for what no sampler can do."""
+    grid = []
+    for steps, name, spacing, guidance in product(
+        settings.steps, settings.samplers, settings.spacings, settings.guidance
+    ):
+        own = replace(model.config.sampling, sampler=name, spacing=spacing, sampling_steps=steps, eta=0.0)
+        how = guided(own, guidance)
+        grid.append((Row(name, spacing, guidance, steps, network_calls(model, how)), how))
+    return grid
 
 
 def measure(settings: Settings, model: Model, device: torch.device, extract: Features, reference: Moments) -> list[Row]:
     """All settings, one after the other."""
     precision = own_precision(model, device)
+    grid = asked(settings, model)
     rows = []
 
     def drawn(n: int, how: SamplerSettings) -> Tensor:
         return draw_all(model, Drawing(n, precision=precision, sampler=how), device)
 
-    grid = list(product(settings.steps, settings.samplers, settings.spacings, settings.guidance))
     drawn(64, replace(model.config.sampling, sampling_steps=2))
     with Bar("settings") as bar:
-        for k, (steps, name, spacing, guidance) in enumerate(grid):
-            own = replace(model.config.sampling, sampler=name, spacing=spacing, sampling_steps=steps, eta=0.0)
-            how = guided(own, guidance)
+        for k, (row, how) in enumerate(grid):
             start = time.perf_counter()
             images = drawn(settings.n, how)
             seconds = time.perf_counter() - start
             fid = distance(Moments.of(extract(images)), reference)
-            rows.append(Row(name, spacing, guidance, steps, network_calls(model, how), fid, seconds))
+            rows.append(replace(row, fid=fid, seconds=seconds))
             bar.show(k + 1, len(grid))
     return rows
 
@@ -176,6 +191,7 @@ def main(settings: Settings) -> None:
     """Measure, print the table, write the three files."""
     check_writable(settings.out / "sampling.json")
     model = Model.load(find_model(settings.run))
+    asked(settings, model)
     device = accelerator(settings.device).device
     extract = features("digits", device)
     reference, others = real_images(settings, model.shape.image[1:])
@@ -208,4 +224,4 @@ on {system.processor()}, {system.matrix_units()}
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__))
+    script(main, Settings, __doc__)

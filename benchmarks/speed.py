@@ -17,14 +17,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import tyro
 from rich.console import Console
 
 from benchmarks import results
 from benchmarks.jobs import CHANNELS, CPU, LIMITS, OURS, Job, run
 from benchmarks.peers import BATCH, PEERS
 from benchmarks.results import Row
+from fromnoise.errors import UserError
 from fromnoise.faces import system
+from fromnoise.faces.cli import script
 from fromnoise.faces.figures import style
 from fromnoise.files import check_writable, write_json
 from fromnoise.generation.precision import precisions
@@ -156,7 +157,7 @@ def main(settings: Settings) -> None:
 
     bounds = run(Job(LIMITS), 60)
     if "failure" in bounds:
-        raise SystemExit(f"the limits could not be measured: {bounds}")
+        raise UserError(f"the limits could not be measured: {bounds}")
     found = [(job, measured(job, LAST)) for job in jobs(settings, "bf16" in precisions(CPU))]
     again = run(Job(LIMITS), 60)
     limits = bounds if "failure" in again else better(bounds, again)
@@ -185,4 +186,4 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__))
+    script(main, Settings, __doc__)

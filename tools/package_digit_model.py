@@ -15,6 +15,7 @@ from typing import Annotated
 import tyro
 
 from fromnoise.errors import UserError
+from fromnoise.faces.cli import script
 from fromnoise.faces.runs import parts_of
 from fromnoise.files import read_json
 from fromnoise.generation import pretrained
@@ -58,4 +59,4 @@ def main(arguments: Arguments) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Arguments, description=__doc__))
+    script(main, Arguments, __doc__)

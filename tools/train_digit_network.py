@@ -14,7 +14,6 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-import tyro
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -22,6 +21,7 @@ from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.pixels import normalise
 from fromnoise.evaluation import digit_network
+from fromnoise.faces.cli import script
 
 TARGET = Path(digit_network.__file__).with_name(digit_network.WEIGHTS)
 
@@ -104,4 +104,4 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__))
+    script(main, Settings, __doc__)

@@ -4,6 +4,7 @@ import pytest
 
 from benchmarks import quality
 from benchmarks.quality import Cell
+from fromnoise.errors import UserError
 
 CELL = Cell(
     "fromnoise",
@@ -71,5 +72,5 @@ def test_a_section_and_a_plot_are_written_and_cells_come_back(tmp_path):
 
 
 def test_an_unknown_contender_is_refused(tmp_path):
-    with pytest.raises(SystemExit, match="no such contender: nobody"):
+    with pytest.raises(UserError, match="no such contender: nobody"):
         quality.main(quality.Settings(contenders=("nobody",), out=tmp_path))

@@ -2,12 +2,15 @@
 
 import dataclasses
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
 
 from benchmarks import sampling
 from benchmarks.sampling import Row, Settings
+from fromnoise.errors import UserError
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.generation.draw import Drawing, draw_all, network_calls, own_precision
@@ -27,6 +30,27 @@ def test_guidance_is_a_weight_and_where_it_holds(tiny_model, spec, weight, inter
 def test_own_guidance_is_what_the_model_has_by_itself(tiny_model):
     own = tiny_model.config.sampling
     assert sampling.guided(own, "own") == own
+
+
+@pytest.mark.parametrize("spec", ["", "much", "1.5:-4", "1.5:-4:2:6", "1.5:-4:"])
+def test_guidance_that_is_none_is_refused(tiny_model, spec):
+    with pytest.raises(UserError, match="WEIGHT or WEIGHT:FROM:TO"):
+        sampling.guided(tiny_model.config.sampling, spec)
+
+
+def test_what_no_sampler_can_do_is_refused_before_work(tiny_model, tmp_path):
+    with pytest.raises(UserError, match="at least 1 step"):
+        sampling.asked(Settings(tmp_path, steps=(6, 0)), tiny_model)
+
+
+def test_the_script_refuses_in_a_sentence(tmp_path):
+    words = ("digits", "--guidance", "much", "--out", tmp_path)
+    done = subprocess.run([sys.executable, "-m", "benchmarks.sampling", *words], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "fromnoise: guidance is own, WEIGHT or WEIGHT:FROM:TO, as 1.5:-4:2, not 'much'\n",
+    )
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_floors_images_have_the_references_shares_of_classes(mnist_root, tmp_path, monkeypatch):

@@ -231,7 +231,7 @@ def _digits(images: ImageSet) -> bool:
 
 
 def _draws(images: ImageSet | None, n: int, most: int, seed: int, by_class: bool) -> list[ImageSet]:
-    """Disjoint draws of n images; `by_class`, as labelled images are generated, in even shares of their classes."""
+    """Disjoint draws of n images; `by_class`, as labelled ones are generated, with all images' shares of classes."""
     if images is None or len(images) < FEWEST:
         return []
     labels = None if images.labels is None or not by_class else images.labels.cpu().numpy()

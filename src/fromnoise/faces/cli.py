@@ -7,7 +7,8 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 from fromnoise import __version__
 from fromnoise.errors import UserError
@@ -57,12 +58,27 @@ def usage() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    return _guarded(lambda: _answer(words))
+
+
+def script(work: Callable[[Any], None], settings: type, description: str | None) -> NoReturn:
+    """The end of a script: `work`, told the `settings` of the command line, with the errors and exit codes of above."""
+    import tyro
+
+    def run() -> int:
+        work(tyro.cli(settings, description=description))
+        return 0
+
+    sys.exit(_guarded(run))
+
+
+def _guarded(work: Callable[[], int]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # ± and ∞ where the encoding has none
     try:
         try:
-            return _answer(words)
+            return work()
         finally:
             sys.stdout.flush()  # here a reader that has gone is noticed, and not at Python's end
     except UserError as error:

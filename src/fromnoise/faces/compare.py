@@ -120,7 +120,7 @@ def warnings(scored: Sequence[Scored]) -> list[str]:
 
 
 def _floor_by_class(report: dict[str, Any]) -> bool | None:
-    """Whether the floor's images were drawn in even shares of their classes; None for all there are, or no floor."""
+    """Whether every draw of the floor had the same shares of the classes; None for all there are, or no floor."""
     floor, source = report["metrics"]["fid"]["floor"], report["protocol"]["floor"]
     if floor is None or floor["n"] == source["n"]:
         return None
