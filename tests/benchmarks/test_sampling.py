@@ -2,8 +2,6 @@
 
 import dataclasses
 import math
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -13,6 +11,7 @@ from benchmarks.sampling import Row, Settings
 from fromnoise.errors import UserError
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
+from fromnoise.faces.cli import script
 from fromnoise.generation.draw import Drawing, draw_all, network_calls, own_precision
 
 CPU = torch.device("cpu")
@@ -43,13 +42,12 @@ def test_what_no_sampler_can_do_is_refused_before_work(tiny_model, tmp_path):
         sampling.asked(Settings(tmp_path, steps=(6, 0)), tiny_model)
 
 
-def test_the_script_refuses_in_a_sentence(tmp_path):
-    words = ("digits", "--guidance", "much", "--out", tmp_path)
-    done = subprocess.run([sys.executable, "-m", "benchmarks.sampling", *words], capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (
-        2,
-        "fromnoise: guidance is own, WEIGHT or WEIGHT:FROM:TO, as 1.5:-4:2, not 'much'\n",
-    )
+def test_the_script_refuses_in_a_sentence(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["sampling", "digits", "--guidance", "much", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit) as left:
+        script(sampling.main, Settings, None)
+    sentence = "fromnoise: guidance is own, WEIGHT or WEIGHT:FROM:TO, as 1.5:-4:2, not 'much'\n"
+    assert (left.value.code, capsys.readouterr().err) == (2, sentence)
     assert not list(tmp_path.iterdir())
 
 
