@@ -192,7 +192,7 @@ def table(cells: Sequence[Cell]) -> str:
                 f"{minutes:g}",
                 LETTERS[cpu],
                 f"{len(group)}",
-                f"{statistics.mean(cell.seconds for cell in group):.0f}",
+                f"{statistics.mean(cell.seconds for cell in group):,.0f}",
                 f"{statistics.mean(cell.steps for cell in group):,.0f}",
                 spread([cell.fid for cell in group], group[0].error),
                 spread([cell.ratio for cell in group]),
@@ -226,7 +226,7 @@ def curves(cells: Sequence[Cell]) -> Figure:
 
     A colour for each contender, dashes for each CPU.
     """
-    figure, (axis,) = style.panels(size=(6.4, 4.4))
+    figure, (axis,) = style.panels(size=(8.4, 4.4))
     cpus, names = systems(cells), list(dict.fromkeys(cell.contender for cell in cells))
     for contender, cpu in dict.fromkeys((cell.contender, cell.system) for cell in cells):
         group = [cell for cell in cells if (cell.contender, cell.system) == (contender, cpu)]
@@ -245,7 +245,7 @@ def curves(cells: Sequence[Cell]) -> Figure:
     style.counts(axis, sorted({round(cell.minutes) for cell in cells}))
     axis.set_xlabel("minutes from the start of the process")
     axis.set_ylabel("FID in digit features")
-    axis.legend()
+    figure.legend(loc="outside center right")
     return figure
 
 
