@@ -245,7 +245,7 @@ def curves(cells: Sequence[Cell]) -> Figure:
     style.counts(axis, sorted({round(cell.minutes) for cell in cells}))
     axis.set_xlabel("minutes from the start of the process")
     axis.set_ylabel("FID in digit features")
-    figure.legend(loc="outside center right")
+    figure.legend(loc="outside right center")
     return figure
 
 

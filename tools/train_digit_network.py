@@ -72,7 +72,7 @@ def main(settings: Settings) -> None:
     assert train.labels is not None
     assert len(train) == 55_000
     torch.manual_seed(settings.seed)
-    network = digit_network.DigitNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = digit_network.DigitNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
     steps = settings.epochs * (len(train) // settings.batch)
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=0.02)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.lr, total_steps=steps, pct_start=0.2)

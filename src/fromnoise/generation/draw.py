@@ -110,7 +110,7 @@ def draw(
     labels = labels_for(model, drawing)
     network = model.network.to(device).eval()
     if model.channels_last:
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
     denoiser = model.denoiser(network)
     done, total = 0, -(-drawing.n // MICRO_BATCH) * (len(levels) - 1)
 

@@ -176,7 +176,7 @@ def _probe_copy(network: nn.Module, device: torch.device, channels_last: bool) -
     for k, parameter in enumerate(clone.parameters()):
         if not parameter.detach().any():
             parameter.data = rng.normal(tuple(parameter.shape), 0, "probe", k).mul(0.02).to(device)
-    return clone.to(memory_format=torch.channels_last) if channels_last else clone  # type: ignore[call-overload]
+    return clone.to(memory_format=torch.channels_last) if channels_last else clone  # type: ignore[call-overload,unused-ignore]
 
 
 def _best(calls: Sequence[Callable[[], object]], device: torch.device) -> list[float]:

@@ -40,7 +40,7 @@ class Step:
         self.settings, self.device = model.config.training, accelerator.device
         network = model.network.to(self.device).train()
         if plan.channels_last:
-            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
         self.network: nn.Module = network
         self.optimizers = Optimizers(network, self.settings)
         self.average = MovingAverage(network, self.settings.ema) if self.settings.ema else None
