@@ -130,20 +130,26 @@ def asked(settings: Settings, model: Model) -> list[tuple[Row, SamplerSettings]]
     return grid
 
 
-def measure(settings: Settings, model: Model, device: torch.device, extract: Features, reference: Moments) -> list[Row]:
-    """All settings, one after the other."""
+def measure(
+    grid: Sequence[tuple[Row, SamplerSettings]],
+    n: int,
+    model: Model,
+    device: torch.device,
+    extract: Features,
+    reference: Moments,
+) -> list[Row]:
+    """All of the grid, one after the other."""
     precision = own_precision(model, device)
-    grid = asked(settings, model)
     rows = []
 
-    def drawn(n: int, how: SamplerSettings) -> Tensor:
-        return draw_all(model, Drawing(n, precision=precision, sampler=how), device)
+    def drawn(count: int, how: SamplerSettings) -> Tensor:
+        return draw_all(model, Drawing(count, precision=precision, sampler=how), device)
 
     drawn(64, replace(model.config.sampling, sampling_steps=2))
     with Bar("settings") as bar:
         for k, (row, how) in enumerate(grid):
             start = time.perf_counter()
-            images = drawn(settings.n, how)
+            images = drawn(n, how)
             seconds = time.perf_counter() - start
             fid = distance(Moments.of(extract(images)), reference)
             rows.append(replace(row, fid=fid, seconds=seconds))
@@ -191,13 +197,13 @@ def main(settings: Settings) -> None:
     """Measure, print the table, write the three files."""
     check_writable(settings.out / "sampling.json")
     model = Model.load(find_model(settings.run))
-    asked(settings, model)
+    grid = asked(settings, model)
     device = accelerator(settings.device).device
     extract = features("digits", device)
     reference, others = real_images(settings, model.shape.image[1:])
     moments = Moments.of(extract(reference.images))
     real = None if others is None else distance(Moments.of(extract(others.images)), moments)
-    rows = measure(settings, model, device, extract, moments)
+    rows = measure(grid, settings.n, model, device, extract, moments)
     settings.out.mkdir(parents=True, exist_ok=True)
     about = {"n": settings.n, "reference": reference.name, "floor": real, "system": system.about(device)}
     write_json(settings.out / "sampling.json", about | {"rows": [asdict(row) for row in rows]})

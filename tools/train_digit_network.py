@@ -22,6 +22,7 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.data.pixels import normalise
 from fromnoise.evaluation import digit_network
 from fromnoise.faces.cli import script
+from fromnoise.moving import channels_last
 
 TARGET = Path(digit_network.__file__).with_name(digit_network.WEIGHTS)
 
@@ -72,7 +73,7 @@ def main(settings: Settings) -> None:
     assert train.labels is not None
     assert len(train) == 55_000
     torch.manual_seed(settings.seed)
-    network = digit_network.DigitNetwork().to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
+    network = channels_last(digit_network.DigitNetwork())
     steps = settings.epochs * (len(train) // settings.batch)
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.lr, weight_decay=0.02)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.lr, total_steps=steps, pct_start=0.2)

@@ -15,6 +15,7 @@ from fromnoise.data.pixels import normalise
 from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
 from fromnoise.evaluation import digit_network
+from fromnoise.moving import channels_last
 
 BATCH = 256
 BILINEAR = "bilinear, antialiased, rounded to 8 bits"  # what fromnoise.data.resize does
@@ -86,8 +87,7 @@ def digits(device: torch.device) -> Features:
     """The packaged digit network's 64 features: grey 32×32; colour is turned to luminance, other sizes resized."""
     network = digit_network.packaged().to(device)
     if device.type == "cpu":
-        # About 1.4 times as fast, with or without AVX-512.
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
+        network = channels_last(network)  # about 1.4 times as fast, with or without AVX-512
 
     def extract(images: Tensor) -> Tensor:
         sized = resize(luminance(images.to(device)), (digit_network.SIZE, digit_network.SIZE))

@@ -24,6 +24,7 @@ from fromnoise.diffusion.settings import SamplerSettings
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
 from fromnoise.generation.precision import autocast, precisions
+from fromnoise.moving import channels_last
 
 MICRO_BATCH = 64
 GOLDEN = (5**0.5 - 1) / 2
@@ -110,7 +111,7 @@ def draw(
     labels = labels_for(model, drawing)
     network = model.network.to(device).eval()
     if model.channels_last:
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
+        network = channels_last(network)
     denoiser = model.denoiser(network)
     done, total = 0, -(-drawing.n // MICRO_BATCH) * (len(levels) - 1)
 

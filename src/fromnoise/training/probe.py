@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from fromnoise import rng
+from fromnoise import moving, rng
 from fromnoise.diffusion.objective import stratified
 from fromnoise.generation.model import Model
 from fromnoise.generation.precision import HALVES, autocast
@@ -176,7 +176,7 @@ def _probe_copy(network: nn.Module, device: torch.device, channels_last: bool) -
     for k, parameter in enumerate(clone.parameters()):
         if not parameter.detach().any():
             parameter.data = rng.normal(tuple(parameter.shape), 0, "probe", k).mul(0.02).to(device)
-    return clone.to(memory_format=torch.channels_last) if channels_last else clone  # type: ignore[call-overload,unused-ignore]
+    return moving.channels_last(clone) if channels_last else clone
 
 
 def _best(calls: Sequence[Callable[[], object]], device: torch.device) -> list[float]:

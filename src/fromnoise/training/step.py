@@ -12,7 +12,7 @@ from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
 from fromnoise.generation.model import Model
 from fromnoise.generation.precision import autocast
-from fromnoise.moving import moved
+from fromnoise.moving import channels_last, moved
 from fromnoise.training import scaling
 from fromnoise.training.batches import Batches
 from fromnoise.training.ema import MovingAverage
@@ -40,7 +40,7 @@ class Step:
         self.settings, self.device = model.config.training, accelerator.device
         network = model.network.to(self.device).train()
         if plan.channels_last:
-            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
+            network = channels_last(network)
         self.network: nn.Module = network
         self.optimizers = Optimizers(network, self.settings)
         self.average = MovingAverage(network, self.settings.ema) if self.settings.ema else None
