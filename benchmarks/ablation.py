@@ -27,9 +27,12 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fromnoise.faces.cli import script
+
+if TYPE_CHECKING:
+    from fromnoise.data.image_set import ImageSet
 
 HERE = Path(__file__).parent
 BATCH = 64  # of the preset
@@ -156,8 +159,6 @@ def trained_and_scored(row: str, seed: int, settings: Settings) -> Cell:
     import torch
 
     torch.set_num_threads(1)
-    from benchmarks.real import validation
-    from fromnoise.data import sources
     from fromnoise.evaluation.features import features
     from fromnoise.evaluation.frechet import Moments, distance
     from fromnoise.faces import cli, system
@@ -178,12 +179,19 @@ def trained_and_scored(row: str, seed: int, settings: Settings) -> Cell:
     images = draw_all(model, Drawing(settings.n, precision=own_precision(model, device)), device)
     extract = features("digits", device)
     size = model.shape.image[1:]
-    real = validation(size)[0] if settings.reference is None else sources.load(settings.reference, size)
-    fid = distance(Moments.of(extract(images)), Moments.of(extract(real.images)))
+    fid = distance(Moments.of(extract(images)), Moments.of(extract(reference(settings, size).images)))
     parameters = sum(parameter.numel() for parameter in model.network.parameters())
     kind = (settings.n, settings.reference, recipe(flags))
     about = (settings.steps, steps, parameters, *kind, fid, f"{system.processor()}, {system.matrix_units()}")
     return Cell(row, seed, flags, *about)
+
+
+def reference(settings: Settings, size: tuple[int, int]) -> "ImageSet":
+    """The real images that all rows are scored against."""
+    from benchmarks.real import validation
+    from fromnoise.data import sources
+
+    return validation(size)[0] if settings.reference is None else sources.load(settings.reference, size)
 
 
 def table(cells: Sequence[Cell], settings: Settings) -> str:
@@ -253,6 +261,8 @@ def main(settings: Settings) -> None:
     cells = [Cell(**cell | {"flags": tuple(cell["flags"])}) for cell in known]
     done = {(cell.row, cell.seed) for cell in cells if current(cell, settings)}
     wanted = [(row, seed) for seed in settings.seeds for row in settings.rows if (row, seed) not in done]
+    if wanted:
+        reference(settings, (32, 32))  # had, or refused, before anything is trained
     os.environ["OMP_NUM_THREADS"] = "1"  # of the processes to come, which PyTorch reads when it is imported
     spawn = multiprocessing.get_context("spawn")
     with Bar("cells") as bar, ProcessPoolExecutor(settings.jobs, spawn, max_tasks_per_child=1) as pool:

@@ -71,7 +71,7 @@ class Settings:
     n: int = 3000
     """Images drawn and scored."""
     reference: str = "mnist:test"
-    """Real images to score against; digits:heldout where MNIST is not at hand."""
+    """Real images to score against; digits:heldout, with --n 1000, where MNIST is not at hand."""
     peer_calls: int = 20
     """Network calls for each of the peers' images, by DDIM."""
     out: Path = HERE
@@ -306,6 +306,8 @@ def main(settings: Settings) -> None:
             elif missing:
                 wanted.append((who, missing, seed))
     wanted = [each for each in wanted if each[0] in WAYS or each[2] == settings.seeds[0]]
+    if wanted:
+        floor(settings)  # had, or refused, before anything is trained
     with Bar("trainings") as bar:
         for k, (who, budgets, seed) in enumerate(wanted):
             with tempfile.TemporaryDirectory() as folder:

@@ -95,7 +95,8 @@ def _muon(network: nn.Module, settings: TrainingSettings) -> list[torch.optim.Op
     """Muon on the hidden matrices, AdamW on the rest: norms, biases, the first and last layer, what is told.
 
     A network names its hidden matrices by a method of that name: a shape does not tell what a matrix is for. In others
-    they are the kernels between the first and the last layer.
+    they are the kernels of 16 channels or more on both sides: those between the first and the last layer, and with a
+    stem of 4 these two as well.
     """
     if hasattr(network, "hidden_matrices"):
         kernels: list[nn.Parameter] = network.hidden_matrices()  # type: ignore[operator]
