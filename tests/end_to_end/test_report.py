@@ -38,9 +38,12 @@ def test_a_report_of_another_version_is_kept_and_the_run_scored_again(finished, 
     file = tmp_path / "run" / "report.json"
     before = json.loads(file.read_text())
     file.write_text(json.dumps(before | {"schema": 1}))
+    RunFolder(tmp_path / "run").guidance_file.write_text('{"guidance": 1.25}')
     done = fromnoise("run", "--preset", "tiny", "--out", "run", cwd=tmp_path)
     assert "its report is of another version" in done.stderr
-    assert json.loads(file.read_text())["metrics"] == before["metrics"]
+    after = json.loads(file.read_text())
+    assert after["metrics"] == before["metrics"]
+    assert after["run"]["guidance"] == {"guidance": 1.25}, "the choice stays with its model"
     assert json.loads((tmp_path / "run" / "report-000030.json").read_text())["schema"] == 1
 
 

@@ -15,6 +15,7 @@ from fromnoise.faces.arguments import TrainingArguments
 from fromnoise.faces.console import Bar
 from fromnoise.faces.guidance import FACTOR, FEWEST_REAL, FEWEST_STEPS, LAST, Chooser, lowest
 from fromnoise.faces.training_run import _choice
+from fromnoise.generation import draw
 from fromnoise.generation.draw import Drawing, draw_all, network_calls
 from fromnoise.generation.model import Model, Shape
 from fromnoise.training.device import accelerator
@@ -116,10 +117,14 @@ def test_how_far_it_is_stands_in_the_bar(chooser_of, drawn, tiny_model, images, 
     assert bar.seen[-1][1] == shown[-1]
 
 
-def test_it_takes_the_precision_that_the_model_was_trained_in(chooser_of, drawn, tiny_model, images):
+@pytest.mark.parametrize(("has", "taken"), [(("fp32", "bf16"), "bf16"), (("fp32",), "fp32")])
+def test_it_takes_the_precision_that_the_model_was_trained_in_where_the_device_has_it(
+    chooser_of, drawn, tiny_model, images, monkeypatch, has, taken
+):
+    monkeypatch.setattr(draw, "precisions", lambda device: has)
     drawn.real = images
     chooser_of().choose(700, dataclasses.replace(tiny_model, precision="bf16"))
-    assert {drawing.precision for drawing in drawn.drawings} == {"bf16"}
+    assert {drawing.precision for drawing in drawn.drawings} == {taken}
 
 
 def test_its_cost_is_that_of_its_network_calls_and_nothing_where_nothing_is_chosen(
@@ -150,6 +155,8 @@ def test_only_some_of_many_training_images_are_looked_at(chooser_of, images, mon
     assert chooser_of().real.name == images.name
     monkeypatch.setattr(module, "MOST_REAL", 40)
     assert len(chooser_of().real) == 40
+    uneven = dataclasses.replace(images, labels=(torch.arange(len(images)) % 8 == 0).long())
+    assert chooser_of(train=uneven).real.labels.bincount().tolist() == [35, 5], "as many of each class as are generated"
 
 
 def test_features_that_cannot_be_had_are_refused_before_training(chooser_of):
@@ -177,3 +184,15 @@ def test_it_chooses_for_models_that_can_be_guided_where_nobody_says_how_much(
     folder, arguments = RunFolder(tmp_path / "run"), TrainingArguments(config=config)
     found = _choice(arguments, model, images, folder, accelerator("cpu"), QUIET)
     assert (found is not None) == chosen
+
+
+def test_a_short_run_that_was_extended_may_still_have_to_choose(config_of, images, tmp_path):
+    """Its settings speak of its first steps: whoever goes on asks how many there were."""
+    config = config_of(training={"steps": FEWEST_STEPS - 1})
+    model = Model.build(config, Shape.of(images, config))
+    folder = RunFolder(tmp_path / "run")
+    folder.checkpoint(FEWEST_STEPS + 10).mkdir(parents=True)
+    assert folder.steps() == [FEWEST_STEPS + 10]
+    choice = _choice(TrainingArguments(config=config), model, images, folder, accelerator("cpu"), QUIET)
+    assert choice.cost(10 * FEWEST_STEPS) > 0
+    assert choice.cost(FEWEST_STEPS - 1) == 0

@@ -236,3 +236,14 @@ def test_a_cpu_without_bf16_is_not_made_to_try_it(tiny_model, config_of, monkeyp
     assert tried == [("fp32",)]
     assert made.precision == "fp32"
     assert "does not compute in bf16" in made.reason
+
+
+def test_what_is_not_as_it_was_where_a_training_began_is_said(monkeypatch):
+    monkeypatch.setattr(plan, "precisions", lambda device: ("fp32",))
+    here = plan.Plan("fp32", False, False, torch.get_num_threads(), 10, "", ())
+    assert here.elsewhere(CPU) == []
+    (told,) = dataclasses.replace(here, threads=77).elsewhere(CPU)
+    assert "began on 77 threads" in told
+    (told,) = dataclasses.replace(here, precision="bf16").elsewhere(CPU)
+    assert "began in bf16, which is only imitated here" in told
+    assert dataclasses.replace(here, threads=77).elsewhere(torch.device("cuda")) == []

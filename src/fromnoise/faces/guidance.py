@@ -18,7 +18,7 @@ from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.faces.console import Bar, say
 from fromnoise.files import write_json
-from fromnoise.generation.draw import MICRO_BATCH, Drawing, draw_all, network_calls
+from fromnoise.generation.draw import MICRO_BATCH, Drawing, draw_all, network_calls, own_precision
 from fromnoise.generation.model import Model
 from fromnoise.training.run_folder import RunFolder
 
@@ -46,7 +46,8 @@ class Chooser:
     ) -> None:
         self.config, self.folder, self.device, self.bar = model.config, folder, device, bar
         self.calls = network_calls(model, dataclasses.replace(self.config.sampling, guidance=FACTOR))
-        self.real = train if len(train) <= MOST_REAL else train.draw(MOST_REAL, self.config.seed)
+        few = len(train) <= MOST_REAL
+        self.real = train if few else train.draw(MOST_REAL, self.config.seed, balanced=False)
         self.features = features(self.config.evaluation.features, device, inception_weights=weights, say=say)
 
     def cost(self, steps: int) -> int:
@@ -70,7 +71,7 @@ class Chooser:
 
         def far(k: int) -> float:
             begun.append(k)
-            drawing = Drawing(n, seed, guidance=FACTOR**k, precision=model.precision)
+            drawing = Drawing(n, seed, guidance=FACTOR**k, precision=own_precision(model, self.device))
             return distance(Moments.of(self.features(draw_all(model, drawing, self.device, show))), real)
 
         k, tried = lowest(far, LAST)

@@ -259,7 +259,11 @@ def _commands(report: dict[str, Any]) -> list[str]:
     again = run["command"] + (f"  # goes on from a run of {before}" if before else "")
     words = ["fromnoise", "evaluate", "--generated", report["protocol"]["generated"]["name"]]
     words += ["--reference", config.evaluation.reference or reference_for(config.data.data)]
-    given = {"features": config.evaluation.features, "seed": config.seed, "data-root": config.data.data_root}
-    usual = {"features": "digits", "seed": 0, "data-root": None}
-    words += [word for name, value in given.items() if value != usual[name] for word in (f"--{name}", str(value))]
+    given = {
+        "features": (config.evaluation.features, "digits"),
+        "inception-weights": (run.get("inception_weights"), None),
+        "seed": (config.seed, 0),
+        "data-root": (config.data.data_root, None),
+    }
+    words += [word for name, (value, usual) in given.items() if value != usual for word in (f"--{name}", str(value))]
     return [again, shlex.join(words)]

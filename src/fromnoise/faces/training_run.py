@@ -165,7 +165,7 @@ def _choice(
 
     settings = arguments.config.training
     steps = steps_of(settings.budget, len(train), settings.batch)
-    if not arguments.extension and steps and steps < FEWEST_STEPS:
+    if not arguments.extension and not folder.steps() and steps and steps < FEWEST_STEPS:
         return None
     chooser = Chooser(model, train, folder, device.device, bar, arguments.inception_weights)
     return Choice(chooser.cost, chooser.choose)

@@ -81,6 +81,21 @@ class Plan:
         fall = (1 - decay) * (self.total_steps - self.phase.step)
         return self.estimated and enough and step - self.phase.step >= SECOND_LOOK * fall
 
+    def elsewhere(self, device: torch.device) -> list[str]:
+        """A sentence for each thing that is not here as it was where the training began."""
+        told, threads = [], torch.get_num_threads()
+        if self.threads != threads and device.type == "cpu":
+            told.append(
+                f"this run began on {self.threads} threads and goes on with {threads}: its weights will differ in "
+                "their last bits"
+            )
+        if self.precision not in precisions(device):
+            told.append(
+                f"this run began in {self.precision}, which is only imitated here: its steps may take very long; a new "
+                "run would train in fp32"
+            )
+        return told
+
     def seconds_left(self, elapsed: float) -> float:
         """Of the present phase, whose budget is in minutes, after so many seconds of training."""
         return self.phase.amount * 60 - (elapsed - self.phase.seconds)

@@ -181,9 +181,16 @@ class RunFolder:
         return results.with_stem(f"{results.stem}-{step:06d}")
 
     def set_aside_results(self, step: int) -> None:
-        """Keep what tells of the model at `step`, the report, its page, samples/ and the choice of guidance, under
-        names that say so."""
-        for results in (self.report_file, self.page_file, self.samples, self.guidance_file):
+        """Keep what tells of the model at `step`, its score and the choice of guidance, under names that say so."""
+        self.set_aside_score(step)
+        self._set_aside(step, self.guidance_file)
+
+    def set_aside_score(self, step: int) -> None:
+        """Keep the report on the model at `step`, its page and samples/ under names that say so."""
+        self._set_aside(step, self.report_file, self.page_file, self.samples)
+
+    def _set_aside(self, step: int, *kept: Path) -> None:
+        for results in kept:
             aside = self.aside(results, step)
             if results.exists():
                 if aside.is_dir():  # of an extension that was killed before its first checkpoint

@@ -193,11 +193,8 @@ class Trainer:
         return plans.steps_of(phase, len(self.images), self.settings.batch)
 
     def _prepare(self) -> None:
-        if self.plan.threads != torch.get_num_threads() and self.device.type == "cpu":
-            self.say(
-                f"this run began on {self.plan.threads} threads and goes on with {torch.get_num_threads()}: "
-                "its weights will differ in their last bits"
-            )
+        for difference in self.plan.elsewhere(self.device):
+            self.say(difference)
         self.take_step = Step(self.model, self.images, self.accelerator, self.plan)
 
     def _curves(self) -> Any:

@@ -46,7 +46,7 @@ def main(words: Sequence[str]) -> int:
         folder = training.folder
         if folder.report_file.exists() and read_json(folder.report_file).get("schema") != SCHEMA:
             say("its report is of another version: it is scored again, and the old report kept beside the new one")
-            folder.set_aside_results(training.outcome.steps)
+            folder.set_aside_score(training.outcome.steps)
         scored = training.outcome.already_finished and folder.report_file.exists()
         if not scored:
             scoring.sample_and_score(training, reference, n, weights)
