@@ -157,3 +157,11 @@ def test_moving_to_a_device_keeps_everything(make_set):
     whole = make_set((2, 2))
     moved = whole.to(torch.device("cpu"))
     assert (moved.name, moved.fingerprint) == (whole.name, whole.fingerprint)
+
+
+@pytest.mark.parametrize("m", [1, 10, 55, 110])
+def test_a_draw_that_is_not_balanced_keeps_the_shares(make_set, m):
+    sizes = np.array([100, 10])
+    counts = np.bincount(make_set(sizes).draw(m, seed=3, balanced=False).labels, minlength=2)
+    assert counts.sum() == m
+    assert np.abs(counts - sizes * m / 110).max() <= 1

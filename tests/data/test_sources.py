@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from fromnoise.data import arrays, folder, sources
+from fromnoise.data import arrays, folder, idx, sources
 from fromnoise.data.resize import resize
-from fromnoise.data.settings import DataSettings, parse_size
+from fromnoise.data.settings import NAMED, DataSettings, parse_size
 from fromnoise.errors import UserError
 
 
@@ -133,11 +133,13 @@ def test_an_m_that_cannot_be_drawn_is_refused(root, npz, data, m):
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
-@pytest.mark.parametrize(("m", "train", "val"), [(None, 18, 2), (5, 5, 15), (19, 19, 1)])
+@pytest.mark.parametrize(("m", "train", "val"), [(None, 18, 2), (5, 5, 10), (10, 10, 10), (19, 19, 1)])
 def test_an_idx_set_is_trained_on_its_train_and_scored_on_its_test(root, keys, name, m, train, val):
     parts = sources.prepare(DataSettings(name, m=m, size="28", data_root=root), seed=3)
     assert (len(parts.train), len(parts.val)) == (train, val)
-    assert sorted(keys(parts.train) + keys(parts.val)) == sorted(keys(sources.load(name, root=root)))
+    used = keys(parts.train) + keys(parts.val)
+    assert len(set(used)) == len(used)
+    assert set(used) <= set(keys(sources.load(name, root=root)))
     assert parts.heldout.fingerprint == sources.load(f"{name}:test", root=root).fingerprint
 
 
@@ -240,7 +242,43 @@ def test_what_is_no_size_is_refused(text):
 def test_the_whole_mnist_is_prepared_balanced(mnist, mnist_root):
     parts = sources.prepare(DataSettings("mnist", m=3000, size="28", data_root=mnist_root), seed=0)
     assert np.bincount(parts.train.labels).tolist() == [300] * 10
-    assert (len(parts.val), parts.heldout.fingerprint) == (57_000, mnist["test"].fingerprint)
+    assert parts.heldout.fingerprint == mnist["test"].fingerprint
+
+
+@pytest.mark.parametrize(("m", "n"), [(None, 5_990), (3000, 56_000), (50_000, 4_000)])
+def test_what_training_leaves_of_mnist_has_its_classes_shares(mnist, mnist_root, m, n):
+    """There are 5,421 fives and 6,742 ones: a balanced draw of 50,000 leaves four times as many of these."""
+    parts = sources.prepare(DataSettings("mnist", m=m, size="28", data_root=mnist_root), seed=0)
+    shares, left = (np.bincount(each.labels) / len(each) for each in (mnist["train"], parts.val))
+    assert np.abs(left - shares).max() < 1e-3
+    assert len(parts.val) >= n
+    unseen = sources.unseen(mnist["train"], parts.train)
+    assert np.abs(np.bincount(unseen.labels) / len(unseen) - shares).max() < 1e-3
+
+
+def test_what_is_unseen_keeps_the_shares_of_the_classes_that_are_left(make_set, keys):
+    whole = make_set([40, 20, 10])
+    train = whole.take(np.flatnonzero(whole.labels.numpy() == 2))
+    some = whole.take(np.flatnonzero(whole.labels.numpy() == 1)[:15])
+    assert np.bincount(sources.unseen(whole, some).labels).tolist() == [10, 5, 3]
+    assert np.bincount(sources.unseen(whole, train).labels).tolist() == [40, 20]
+    assert not set(keys(sources.unseen(whole, some))) & set(keys(some))
+    assert sources.unseen(whole, None) is whole
+    assert sources.unseen(whole, whole) is None
+    assert len(sources.unseen(make_set(30), make_set(30).take(np.arange(12)))) == 18
+
+
+def test_a_named_set_goes_before_a_folder_of_its_name(photos, monkeypatch):
+    monkeypatch.chdir(photos.parent)
+    photos.rename(photos.parent / "digits")
+    assert (sources.folder_of("digits"), sources.class_names("digits")) == (None, [])
+    assert sources.load("digits").name == "digits:train"
+    assert str(sources.folder_of("./digits")) == "digits"
+    assert len(sources.load("./digits")) == 40
+
+
+def test_the_names_of_sets_are_those_that_can_be_loaded():
+    assert ("digits", *idx.SETS) == NAMED
 
 
 def test_a_rare_class_is_mostly_learnt(tmp_path, make_images):

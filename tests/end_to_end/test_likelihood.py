@@ -60,3 +60,12 @@ def test_one_line_says_what_is_wrong(finished, fromnoise, words, said):
     done = fromnoise("likelihood", "run", *words, cwd=finished, code=2)
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_named_set_is_not_told_by_the_names_in_a_folder_called_the_same(finished, fromnoise, pictures, tmp_path):
+    (tmp_path / "run").symlink_to(finished / "run")
+    (tmp_path / "digits").symlink_to(pictures)
+    words = ("likelihood", "run", "digits", "./digits", "--n", "2", "--levels", "2")
+    names = [line[0] for line in lines(fromnoise(*words, cwd=tmp_path))]
+    assert [name.rsplit("/", 1)[0] for name in (names[0], names[3])] == [names[0], "digits"]
+    assert names[0].startswith("digits[")

@@ -18,6 +18,13 @@ def test_a_run_of_that_name_goes_before_the_packaged_model(finished, fromnoise, 
         assert drawn["arr_0"].shape == (1, 16, 16, 1)
 
 
+def test_a_folder_of_that_name_that_is_no_run_does_not_hide_it(fromnoise, tmp_path):
+    fromnoise("data", "export", "digits:val", "digits", "--n", "3", cwd=tmp_path)
+    fromnoise("sample", "digits", "--n", "1", "--steps", "2", "--out", "one.npz", cwd=tmp_path)
+    with np.load(tmp_path / "one.npz") as drawn:
+        assert drawn["arr_0"].shape == (1, 32, 32, 1)
+
+
 @pytest.mark.slow
 def test_the_packaged_models_digits_are_good_and_no_copies(process, tmp_path):
     process("sample", "digits", "--n", "1000", "--out", "out.npz", cwd=tmp_path)

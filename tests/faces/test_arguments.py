@@ -104,3 +104,18 @@ def test_differences_are_named():
     one, other = parsed("--lr", "0.1", "--steps", "3").config, parsed("--steps", "3").config
     assert differences(one, other) == ["lr: 0.1, 0.002"]
     assert differences(one, parsed("--lr", "0.1", "--steps", "3", "--data-root", "x").config) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "data", "out"),
+    [
+        ("digits", "digits", "digits-fast"),
+        ("digits/", "./digits", "digits-fast"),
+        ("mnist//", "./mnist", "mnist-fast"),
+        ("photos/", "photos", "photos-fast"),
+        ("/", "/", "data-fast"),
+    ],
+)
+def test_a_slash_behind_it_makes_a_folder_of_a_name(written, data, out):
+    arguments = parsed("--data", written)
+    assert (arguments.config.data.data, arguments.out.name) == (data, out)

@@ -80,35 +80,38 @@ class ImageSet:
             return self
         return self.take(keep, f"{self.name} without {other.name}")
 
-    def draw(self, m: int, seed: int) -> "ImageSet":
-        """A seeded draw of `m` images without replacement, balanced over the classes where there are labels."""
-        return self.split(m, seed)[0]
+    def draw(self, m: int, seed: int, balanced: bool = True) -> "ImageSet":
+        """A seeded draw of `m` images without replacement; of their classes see `rows`."""
+        return self.split(m, seed, balanced)[0]
 
-    def split(self, m: int, seed: int) -> tuple["ImageSet", "ImageSet | None"]:
-        """A seeded, balanced draw of `m` images, and what it left (None when it took everything).
+    def split(self, m: int, seed: int, balanced: bool = True) -> tuple["ImageSet", "ImageSet | None"]:
+        """A seeded draw of `m` images, and what it left (None when it took everything); of their classes see `rows`.
 
         Raises UserError when there are fewer than `m` images.
         """
-        chosen = self.rows(m, seed)
+        chosen = self.rows(m, seed, balanced)
         left = np.setdiff1d(np.arange(len(self)), chosen)
         rest = self.take(left, f"{self.name} less {m} drawn with seed {seed}") if len(left) else None
         return self.take(chosen, f"{m} of {self.name}, seed {seed}"), rest
 
-    def rows(self, m: int, seed: int) -> np.ndarray:
-        """The positions, sorted, of a seeded draw of `m` images, balanced over the classes where there are labels.
+    def rows(self, m: int, seed: int, balanced: bool = True) -> np.ndarray:
+        """The positions, sorted, of a seeded draw of `m` images, by class where there are labels.
 
-        Classes get ⌊m/classes⌋ images each and the first few one more; a class that has fewer than its share
-        gives what it has and the others make up for it. Raises UserError when there are fewer than `m` images.
+        Balanced, classes get ⌊m/classes⌋ images each and the first few one more; a class that has fewer than its share
+        gives what it has and the others make up for it. Else classes keep their shares of all images, to within an
+        image or two. Raises UserError when there are fewer than `m` images.
         """
         if not 1 <= m <= len(self):
             raise UserError(f"{self.name} has {len(self)} images; cannot draw {m} of them (--m, --n)")
         order = rng.generator(seed, "draw", len(self)).permutation(len(self))
         if self.labels is not None:
             labels = self.labels.cpu().numpy()[order]
-            rank = np.empty(len(order), dtype=np.int64)  # position of each image within its own class
+            place = np.empty(len(order))  # of each image within its own class: counted, or from 0 to 1
             for label in np.unique(labels):
-                rank[labels == label] = np.arange((labels == label).sum())
-            order = order[np.lexsort((labels, rank))]  # first of each class, second of each class, ...
+                members = labels == label
+                count = members.sum()
+                place[members] = np.arange(count) if balanced else (np.arange(count) + 0.5) / count
+            order = order[np.lexsort((labels, place))]  # balanced: first of each class, second of each class, ...
         return np.sort(order[:m])
 
 

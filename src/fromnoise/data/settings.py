@@ -5,6 +5,9 @@ from pathlib import Path
 
 from fromnoise.errors import UserError
 
+NAMED = ("digits", "mnist", "fashion_mnist")
+"""Data sets with a name of their own, which goes before a folder or file called the same."""
+
 
 @dataclass(frozen=True)
 class DataSettings:

@@ -13,7 +13,7 @@ from fromnoise import rng
 from fromnoise.data import arrays, digits, folder, idx
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.resize import resized
-from fromnoise.data.settings import DataSettings, parse_size
+from fromnoise.data.settings import NAMED, DataSettings, parse_size
 from fromnoise.errors import UserError
 
 PARTS = ("train", "val", "heldout", "test")
@@ -64,7 +64,8 @@ def prepare(settings: DataSettings, seed: int) -> Parts:
     elif name in idx.SETS:
         whole = idx.load(name, "train", settings.data_root)
         m = len(whole) - len(whole) // SHARE if settings.m is None else settings.m
-        train, val = whole.split(m, seed)
+        train, rest = whole.split(m, seed, balanced=settings.m is not None)
+        val = None if rest is None else _with_shares_of(whole, rest)
         return _resized(Parts(train, val, idx.load(name, "test", settings.data_root)), size)
     else:
         parts = _split(_load_path(Path(name), size))
@@ -80,8 +81,13 @@ def reference_for(data: str) -> str:
 
 def class_names(spec: str) -> list[str]:
     """The names of the classes where `spec` is (a part of) a folder with named ones, else none."""
-    folders = Path(_parse(spec)[0])
-    return folder.class_names(folders) if folders.is_dir() else []
+    folders = folder_of(_parse(spec)[0])
+    return [] if folders is None else folder.class_names(folders)
+
+
+def folder_of(spec: str) -> Path | None:
+    """The folder whose images `spec` names, all of them; None for anything else, as for a set with a folder's name."""
+    return Path(spec) if spec not in NAMED and Path(spec).is_dir() else None
 
 
 def floor_for(reference: str) -> str | None:
@@ -108,8 +114,7 @@ def _load_path(path: Path, size: tuple[int, int] | None) -> ImageSet:
         return folder.load(path, size)
     if path.suffix.lower() == ".npz" and path.is_file():
         return arrays.load(path)
-    known = ", ".join(("digits", *idx.SETS))
-    raise UserError(f"'{path}' is neither a data set ({known}) nor a folder of images nor an .npz file")
+    raise UserError(f"'{path}' is neither a data set ({', '.join(NAMED)}) nor a folder of images nor an .npz file")
 
 
 def _split(images: ImageSet) -> Parts:
@@ -141,6 +146,28 @@ def less(images: ImageSet | None, other: ImageSet | None) -> ImageSet | None:
         return images.without(other)
     except UserError:
         return None
+
+
+def unseen(images: ImageSet, train: ImageSet | None) -> ImageSet | None:
+    """The images that are not in `train`, as many as keep all images' shares of the classes; None where none is left.
+
+    A balanced draw leaves few of a rare class: what it left is no fair sample of real images any more.
+    """
+    rest = less(images, train)
+    return rest if rest is None else _with_shares_of(images, rest)
+
+
+def _with_shares_of(whole: ImageSet, part: ImageSet) -> ImageSet:
+    """As many images of `part`, some of `whole`, as have the whole's shares of the classes that are left."""
+    if whole.labels is None or part.labels is None or len(part) == len(whole):
+        return part
+    labels = part.labels.cpu().numpy()
+    all_of, left_of = (np.bincount(each, minlength=whole.classes) for each in (whole.labels.cpu().numpy(), labels))
+    left = left_of > 0
+    keep = np.ceil(all_of * (left_of[left] / all_of[left]).min()).astype(np.int64)
+    order = rng.generator(SPLIT_SEED, "shares", len(part)).permutation(len(part))
+    chosen = [order[labels[order] == label][: keep[label]] for label in np.flatnonzero(left)]
+    return part.take(np.sort(np.concatenate(chosen)))
 
 
 def _resized(parts: Parts, size: tuple[int, int]) -> Parts:

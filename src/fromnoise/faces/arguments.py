@@ -11,6 +11,7 @@ from typing import Annotated, Literal, TypeVar
 import tyro
 
 from fromnoise.config import BUDGETS, Config, check_ranges, preset, with_budget
+from fromnoise.data.settings import NAMED
 from fromnoise.errors import UserError
 from fromnoise.files import check_writable, read_json
 from fromnoise.training.settings import Phase
@@ -93,6 +94,8 @@ def parse_training(cls: type[TrainingKind], words: Sequence[str], command: str) 
         raise UserError("--data is empty: name a data set, a folder or an .npz file")
     check_ranges(config)
     name = config.data.data.rstrip("/") or "/"  # photos/ is photos
+    if name != config.data.data and name in NAMED:
+        name = f"./{name}"  # digits/ is a folder
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, data=name))
     out = arguments.out or Path("runs") / f"{_name(config.data.data)}-{arguments.preset}"
     if extension is not None:

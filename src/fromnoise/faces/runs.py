@@ -24,7 +24,7 @@ def is_run(path: Path) -> bool:
 def find_model(path: Path) -> Path:
     """The model file of a run folder (its newest), of a checkpoint, of a packaged model, or the file itself.
 
-    A path that is there goes before a packaged model of the same name. Raises UserError for anything else.
+    A run folder or file goes before a packaged model of the same name. Raises UserError for anything else.
     """
     if path.is_file():
         return path
@@ -32,7 +32,7 @@ def find_model(path: Path) -> Path:
         return path / CHECKPOINT_FILE
     if is_run(path):
         return RunFolder(path).model_file()
-    found = None if path.exists() else packaged(str(path))
+    found = packaged(str(path))
     if found is not None:
         return found
     raise UserError(f"{path} is neither a run folder nor a checkpoint nor a model file nor one of: {', '.join(FILES)}")

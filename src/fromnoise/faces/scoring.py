@@ -21,7 +21,15 @@ from fromnoise.faces.console import Bar
 from fromnoise.faces.pictures import save_grid
 from fromnoise.faces.training_run import Training
 from fromnoise.files import read_json, write_json
-from fromnoise.generation.draw import Drawing, draw_all, guidance_of, labels_for, network_calls, takes_guidance
+from fromnoise.generation.draw import (
+    Drawing,
+    draw_all,
+    guidance_of,
+    labels_for,
+    network_calls,
+    own_precision,
+    takes_guidance,
+)
 from fromnoise.generation.overfitting import likelihood_gap
 
 MOST = 3000  # images scored when nobody says how many
@@ -54,7 +62,7 @@ def floor_images(spec: str, parts: Parts, config: Config) -> ImageSet | None:
     source = sources.floor_for(spec)
     if source is None:
         return None
-    return sources.less(sources.load(source, parts.train.shape[1:], config.data.data_root), parts.train)
+    return sources.unseen(sources.load(source, parts.train.shape[1:], config.data.data_root), parts.train)
 
 
 def sample_and_score(training: Training, reference: ImageSet, n: int, weights: Path | None = None) -> None:
@@ -94,6 +102,7 @@ def sample_and_score(training: Training, reference: ImageSet, n: int, weights: P
             "parameters": sum(p.numel() for p in outcome.model.network.parameters()),
             "told": outcome.model.shape.told,
         },
+        "inception_weights": None if weights is None else str(weights),
         "sampling": {
             "n": n,
             "seconds": sampling_seconds,
@@ -138,7 +147,7 @@ def _likelihood(training: Training, reference: ImageSet, notes: list[str]) -> di
 def _sample(training: Training, n: int) -> ImageSet:
     """samples/: the images, a grid of the first and the film of the very first, from noise to image."""
     config, folder, outcome = training.config, training.folder, training.outcome
-    drawing = Drawing(n, config.seed, precision=outcome.plan.precision)
+    drawing = Drawing(n, config.seed, precision=own_precision(outcome.model, outcome.device))
     film: list[torch.Tensor] = []
 
     def watch(visit: Visit) -> None:

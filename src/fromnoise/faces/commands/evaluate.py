@@ -117,7 +117,7 @@ def _contest(arguments: EvaluateArguments) -> "Any":
             generated = replace(generated, labels=None)
             notes.append("labels were left away: the generated images' classes have other names than the reference's")
     if arguments.n is not None:
-        generated = generated.draw(arguments.n, arguments.seed)
+        generated = generated.draw(arguments.n, arguments.seed, balanced=False)
     size = generated.shape[1:]
 
     def load(spec: str) -> "ImageSet":
@@ -127,5 +127,5 @@ def _contest(arguments: EvaluateArguments) -> "Any":
     if arguments.train is not None:
         train = load(arguments.train)
     spec = arguments.floor or sources.floor_for(arguments.reference)
-    floor = None if spec is None else sources.less(sources.less(load(spec), train), reference)
+    floor = None if spec is None else sources.less(sources.unseen(load(spec), train), reference)
     return Contest(generated, reference, floor, train, notes)

@@ -117,10 +117,11 @@ def _batches(arguments: LikelihoodArguments, model: "Model") -> Iterator[Batch]:
             images, names = folder.load_file(path, size), [spec]
         else:
             images = sources.load(spec, size, arguments.data_root)
-            names = [str(file) for file in folder.files(path)] if path.is_dir() else []
+            directory = sources.folder_of(spec)
+            names = [] if directory is None else [str(file) for file in folder.files(directory)]
             names = names or [f"{spec}[{k}]" for k in range(len(images))]
             if arguments.n is not None:
-                rows = images.rows(arguments.n, arguments.seed)
+                rows = images.rows(arguments.n, arguments.seed, balanced=False)
                 images, names = images.take(rows), [names[k] for k in rows]
         if images.shape[0] != channels:
             kinds = {1: "grey", 3: "colour"}
