@@ -102,14 +102,14 @@ def test_the_fid_has_an_error_from_twice_as_many_images_as_features_on(extract, 
 
 
 def test_classes_in_other_shares_than_the_references_are_said(extract, parts):
-    few, reference = parts["val"], parts["heldout"]
+    few, reference, train = parts["val"].draw(300, 0), parts["heldout"], parts["train"].draw(600, 0)
     some = few.take(np.flatnonzero(few.labels < 5))
     for generated, said in ((some, True), (few, False)):
-        notes = score(Contest(generated, reference, train=parts["train"]), extract)["notes"]
+        notes = score(Contest(generated, reference, train=train), extract)["notes"]
         assert any(note.startswith("the images' classes have other shares") for note in notes) == said
         assert not any(note.startswith("the copy test takes") for note in notes)
     lacking = reference.take(np.flatnonzero(reference.labels != 3))
-    notes = score(Contest(few, lacking, train=parts["train"]), extract)["notes"]
+    notes = score(Contest(few, lacking, train=train), extract)["notes"]
     assert sum(note.startswith("the copy test takes the reference's classes as they are") for note in notes) == 1
 
 

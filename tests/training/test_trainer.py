@@ -135,8 +135,8 @@ def test_every_kind_of_objective_learns(train, config_of, diffusion):
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_sixteen_bits_learn_what_float32_does(train, config_of, precision):
-    plain, _ = train(config_of(training={"steps": 40, "log_every": 10}))
-    half, outcome = train(config_of(training={"steps": 40, "log_every": 10, "precision": precision}), precision)
+    plain, _ = train(config_of(training={"steps": 20, "log_every": 5}))
+    half, outcome = train(config_of(training={"steps": 20, "log_every": 5, "precision": precision}), precision)
     assert outcome.model.precision == precision
     for mine, theirs in zip(half.log.records(), plain.log.records(), strict=True):
         assert mine["loss"] == pytest.approx(theirs["loss"], rel=0.03)
