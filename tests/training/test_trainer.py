@@ -15,6 +15,7 @@ from fromnoise.training import scaling
 from fromnoise.training.device import accelerator
 from fromnoise.training.interrupt import Interrupted
 from fromnoise.training.run_folder import RunFolder
+from fromnoise.training.settings import Phase
 from fromnoise.training.trainer import Trainer
 from fromnoise.training.watch import Sight, Watch
 
@@ -141,6 +142,17 @@ def test_sixteen_bits_learn_what_float32_does(train, config_of, precision):
     for mine, theirs in zip(half.log.records(), plain.log.records(), strict=True):
         assert mine["loss"] == pytest.approx(theirs["loss"], rel=0.03)
         assert mine["gradient_norm"] == pytest.approx(theirs["gradient_norm"], rel=0.3)  # fp16's scale is undone
+
+
+def test_a_format_that_is_imitated_is_told_to_whoever_goes_on_not_to_whoever_asked_for_it(train, config_of):
+    """No CPU computes in fp16 by its own choice."""
+    config = config_of(training={"steps": 2, "precision": "fp16"})
+    said = []
+    train(config, say=said.append)
+    train(config, say=said.append)
+    assert not any("imitated" in text for text in said), "asked for, and then finished"
+    train(config, say=said.append, extension=Phase("steps", 1))
+    assert said[-3:-1] == ["going on from step 2", next(text for text in said if "began in fp16" in text)]
 
 
 def test_gradients_too_large_for_fp16_are_not_learnt_from_and_said(train, config_of, monkeypatch):

@@ -92,7 +92,7 @@ class Plan:
         if self.precision not in precisions(device):
             told.append(
                 f"this run began in {self.precision}, which is only imitated here: its steps may take very long; a new "
-                "run would train in fp32"
+                "run with --precision auto would not"
             )
         return told
 

@@ -112,7 +112,7 @@ class Trainer:
         if about and self.images.clustered:
             self._check_clusters(about["step"])
         self.plan = Plan.from_json(about["plan"], self.settings.budget) if about else self._make_plan()
-        self._prepare()
+        self.take_step = Step(self.model, self.images, self.accelerator, self.plan)
         if about:
             self._restore(weights, state, about)
         if self.extension:
@@ -133,6 +133,8 @@ class Trainer:
     def _train(self, guard: InterruptGuard) -> None:
         if self.step:
             self.say(f"going on from step {self.step:,}")
+            for difference in self.plan.elsewhere(self.device):
+                self.say(difference)
         self.say(f"plan: {self.plan.reason}")
         self.curves = self._curves() if self.accelerator.is_main_process and self.settings.tensorboard else None
         try:
@@ -191,11 +193,6 @@ class Trainer:
 
     def _in_steps(self, phase: Phase) -> int | None:
         return plans.steps_of(phase, len(self.images), self.settings.batch)
-
-    def _prepare(self) -> None:
-        for difference in self.plan.elsewhere(self.device):
-            self.say(difference)
-        self.take_step = Step(self.model, self.images, self.accelerator, self.plan)
 
     def _curves(self) -> Any:
         from torch.utils.tensorboard import SummaryWriter  # the extra `tensorboard`
