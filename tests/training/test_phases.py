@@ -137,11 +137,13 @@ def test_results_of_the_old_end_are_set_aside(train):
     folder.samples.mkdir()
     (folder.samples / "grid.png").write_bytes(b"picture")
     (folder.path / "samples-000004").mkdir()
-    (folder.path / "samples-000004" / "grid.png").write_bytes(b"of an extension killed at once")
+    (folder.path / "samples-000004" / "grid.png").write_bytes(b"scored before")
     train(steps=4, extension=Phase("steps", 1))
     assert not folder.report_file.exists()
+    assert not folder.samples.exists()
     assert (folder.path / "report-000004.json").read_text() == "{}"
-    assert (folder.path / "samples-000004" / "grid.png").read_bytes() == b"picture"
+    assert (folder.path / "samples-000004" / "grid.png").read_bytes() == b"scored before"
+    assert (folder.path / "samples-000004-2" / "grid.png").read_bytes() == b"picture"
 
 
 def test_plans_from_before_there_were_phases_have_one():

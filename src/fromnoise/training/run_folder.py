@@ -190,12 +190,12 @@ class RunFolder:
         self._set_aside(step, self.report_file, self.page_file, self.samples)
 
     def _set_aside(self, step: int, *kept: Path) -> None:
-        for results in kept:
-            aside = self.aside(results, step)
-            if results.exists():
-                if aside.is_dir():  # of an extension that was killed before its first checkpoint
-                    shutil.rmtree(aside)
-                results.replace(aside)
+        for results in filter(Path.exists, kept):
+            aside, times = self.aside(results, step), 1
+            while aside.exists():  # scored, set aside and scored again
+                times += 1
+                aside = results.with_stem(f"{results.stem}-{step:06d}-{times}")
+            results.rename(aside)
 
     def note_phases(self, phases: Sequence[Phase]) -> None:
         """Write into config.json the budgets of a training that was extended."""
