@@ -4,6 +4,7 @@ import json
 import shutil
 
 import numpy as np
+import pytest
 
 from fromnoise.training.run_folder import RunFolder
 
@@ -47,26 +48,34 @@ def test_a_report_of_another_version_is_kept_and_the_run_scored_again(finished, 
     assert json.loads((tmp_path / "run" / "report-000030.json").read_text())["schema"] == 1
 
 
-def test_an_extension_that_only_lacks_its_score_is_not_trained_again(finished, fromnoise, tmp_path):
-    shutil.copytree(finished / "run", tmp_path / "run")
-    words = ("run", "--preset", "tiny", "--steps", "+6", "--out", "run")
-    fromnoise(*words, cwd=tmp_path)
+EXTENSION = ("run", "--preset", "tiny", "--steps", "+6", "--out", "run")
+
+
+@pytest.fixture(scope="module")
+def extended(finished, fromnoise, tmp_path_factory):
+    """A folder with the finished run and its extension in it, as `run`."""
+    place = tmp_path_factory.mktemp("extended")
+    shutil.copytree(finished / "run", place / "run")
+    fromnoise(*EXTENSION, cwd=place)
+    return place
+
+
+def test_an_extension_that_only_lacks_its_score_is_not_trained_again(extended, fromnoise, tmp_path):
+    shutil.copytree(extended / "run", tmp_path / "run")
     (tmp_path / "run" / "report.json").unlink()
-    done = fromnoise(*words, cwd=tmp_path)
+    done = fromnoise(*EXTENSION, cwd=tmp_path)
     assert "the 6 steps are trained already and only to be scored" in done.stderr
-    assert json.loads((tmp_path / "run" / "report.json").read_text())["run"]["training"]["steps"] == 36
-    fromnoise(*words, cwd=tmp_path)
-    assert json.loads((tmp_path / "run" / "report.json").read_text())["run"]["training"]["steps"] == 42
+    assert report_of(tmp_path)["run"]["training"]["steps"] == 36
+    fromnoise(*EXTENSION, cwd=tmp_path)
+    assert report_of(tmp_path)["run"]["training"]["steps"] == 42
 
 
-def test_an_extension_killed_before_its_first_checkpoint_is_trained_by_the_same_command(finished, fromnoise, tmp_path):
-    shutil.copytree(finished / "run", tmp_path / "run")
-    words = ("run", "--preset", "tiny", "--steps", "+6", "--out", "run")
-    fromnoise(*words, cwd=tmp_path)
+def test_an_extension_killed_before_its_first_checkpoint_is_trained_by_the_same_command(extended, fromnoise, tmp_path):
+    shutil.copytree(extended / "run", tmp_path / "run")
     RunFolder(tmp_path / "run").set_aside_results(36)  # all that a second extension has done by then
-    done = fromnoise(*words, cwd=tmp_path)
+    done = fromnoise(*EXTENSION, cwd=tmp_path)
     assert "only to be scored" not in done.stderr
-    assert json.loads((tmp_path / "run" / "report.json").read_text())["run"]["training"]["steps"] == 42
+    assert report_of(tmp_path)["run"]["training"]["steps"] == 42
 
 
 def test_few_images_of_another_shape_than_the_reference_are_scored_without_a_gap(fromnoise, tmp_path):
