@@ -1,10 +1,11 @@
-"""How much lower is the floor for having been learnt from by the feature network?
+"""How much does the floor depend on how its digits are drawn, and on the feature network's having learnt from them?
 
     python -m benchmarks.floor        (a minute; needs the whole MNIST)
 
-The floor against `mnist:test` is drawn from MNIST training digits that the generative model never saw. The digit
-feature network did: it learnt from all of them but the 5,000 packaged ones (tools/train_digit_network.py). Here both
-kinds are scored alike, n digits in equal numbers of each class, against the test digits.
+The floor against `mnist:test` is drawn from MNIST training digits that the generative model never saw, with all such
+digits' shares of the classes. Here it stands beside draws at random and of as many digits of each class, which is what
+a model of the packaged digits draws. The digit feature network learnt from all these digits but the 5,000 packaged
+ones (tools/train_digit_network.py): both kinds are scored alike, too, as many of each class.
 """
 
 import statistics
@@ -14,12 +15,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from rich.console import Console
+from torch import Tensor
 
 from fromnoise import rng
 from fromnoise.data import sources
-from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
+from fromnoise.evaluation.intervals import Rows, disjoint
 from fromnoise.faces.cli import script
 
 SIDE = (32, 32)
@@ -27,46 +29,53 @@ SIDE = (32, 32)
 
 @dataclass(frozen=True)
 class Settings:
-    """Score digits that the feature network learnt from, and others."""
+    """Score digits that no generative model learnt from, drawn in several ways."""
 
-    n: int = 1000
-    """Digits in each draw; at most 1,000."""
-    draws: int = 5
+    n: int = 3000
+    """Digits in each draw of the floor."""
+    few: int = 1000
+    """Digits in each draw of those that the feature network did and did not learn from; at most 1,000."""
+    draws: int = 18
     """Draws of the digits of which there are many."""
 
 
-def balanced(images: ImageSet, n: int, seed: int) -> ImageSet:
-    """n of the images, as many of each class."""
-    assert images.labels is not None
-    labels, random = images.labels.numpy(), rng.generator(seed, "balanced")
-    rows = [random.permutation(np.flatnonzero(labels == c))[: n // images.classes] for c in range(images.classes)]
-    return images.take(np.concatenate(rows))
+def balanced(labels: Rows, n: int, seed: int) -> Rows:
+    """Rows of n images, as many of each class."""
+    random, classes = rng.generator(seed, "balanced"), np.unique(labels)
+    return np.concatenate([random.permutation(np.flatnonzero(labels == c))[: n // len(classes)] for c in classes])
 
 
 def main(settings: Settings) -> None:
-    """Print a line for each kind of digits."""
+    """Print a line for each way to draw."""
     extract = features("digits", torch.device("cpu"))
     reference = Moments.of(extract(sources.load("mnist:test", SIDE).images))
     packaged = {part: sources.load(f"digits:{part}", SIDE) for part in ("train", "val", "heldout")}
     learnt = sources.load("mnist:train", SIDE)
     for part in packaged.values():
         learnt = learnt.without(part)
+    found, known = {}, {}
+    for name, images in {"learnt": learnt, **packaged}.items():
+        assert images.labels is not None
+        found[name], known[name] = extract(images.images), images.labels.numpy()
 
-    def score(images: Sequence[ImageSet]) -> str:
-        fids = [distance(Moments.of(extract(each.images)), reference) for each in images]
+    def say(name: str, draws: Sequence[Tensor]) -> None:
+        fids = [distance(Moments.of(draw), reference) for draw in draws]
         spread = f" ± {statistics.stdev(fids):.3f}" if len(fids) > 1 else ""
-        return f"{statistics.mean(fids):.3f}{spread} ({len(fids)} draws)"
+        Console().print(f"{name}: FID {statistics.mean(fids):.3f}{spread} ({len(fids)} draws)", highlight=False)
 
-    several = range(settings.draws)
-    rows = {
-        "MNIST's, learnt from": [balanced(learnt, settings.n, seed) for seed in several],
-        "packaged training, not learnt from": [balanced(packaged["train"], settings.n, seed) for seed in several],
-        "packaged validation and held-out, not learnt from": [
-            balanced(packaged[part], settings.n, 0) for part in ("val", "heldout")
-        ],
-    }
-    for name, images in rows.items():
-        Console().print(f"{name}: FID {score(images)}", highlight=False)
+    def several(name: str, n: int) -> list[Tensor]:
+        return [found[name][balanced(known[name], n, seed)] for seed in range(settings.draws)]
+
+    many, few = (f"{n:,} digits" for n in (settings.n, settings.few))
+    labels = known["learnt"]
+    for name, classes in (("with all such digits' shares of the classes", labels), ("at random", None)):
+        rows = disjoint(len(labels), settings.n, settings.draws, 0, classes)
+        say(f"{many} {name}", [found["learnt"][draw] for draw in rows])
+    say(f"{many}, as many of each class", several("learnt", settings.n))
+    say(f"{few}, as many of each class, learnt from", several("learnt", settings.few))
+    say(f"{few}, as many of each class, packaged training, not learnt from", several("train", settings.few))
+    others = [found[part][balanced(known[part], settings.few, 0)] for part in ("val", "heldout")]
+    say(f"{few}, as many of each class, packaged validation and held-out, not learnt from", others)
 
 
 if __name__ == "__main__":
