@@ -12,16 +12,14 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from rich.console import Console
 from torch import Tensor
 
-from fromnoise import rng
 from fromnoise.data import sources
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
-from fromnoise.evaluation.intervals import Rows, disjoint
+from fromnoise.evaluation.intervals import disjoint
 from fromnoise.faces.cli import script
 
 SIDE = (32, 32)
@@ -39,12 +37,6 @@ class Settings:
     """Draws of the digits of which there are many."""
 
 
-def balanced(labels: Rows, n: int, seed: int) -> Rows:
-    """Rows of n images, as many of each class."""
-    random, classes = rng.generator(seed, "balanced"), np.unique(labels)
-    return np.concatenate([random.permutation(np.flatnonzero(labels == c))[: n // len(classes)] for c in classes])
-
-
 def main(settings: Settings) -> None:
     """Print a line for each way to draw."""
     extract = features("digits", torch.device("cpu"))
@@ -53,28 +45,27 @@ def main(settings: Settings) -> None:
     learnt = sources.load("mnist:train", SIDE)
     for part in packaged.values():
         learnt = learnt.without(part)
-    found, known = {}, {}
-    for name, images in {"learnt": learnt, **packaged}.items():
-        assert images.labels is not None
-        found[name], known[name] = extract(images.images), images.labels.numpy()
+    sets = {"learnt": learnt, **packaged}
+    found = {name: extract(images.images) for name, images in sets.items()}
 
     def say(name: str, draws: Sequence[Tensor]) -> None:
         fids = [distance(Moments.of(draw), reference) for draw in draws]
         spread = f" ± {statistics.stdev(fids):.3f}" if len(fids) > 1 else ""
         Console().print(f"{name}: FID {statistics.mean(fids):.3f}{spread} ({len(fids)} draws)", highlight=False)
 
-    def several(name: str, n: int) -> list[Tensor]:
-        return [found[name][balanced(known[name], n, seed)] for seed in range(settings.draws)]
+    def several(name: str, n: int, draws: int = settings.draws) -> list[Tensor]:
+        return [found[name][sets[name].rows(n, seed)] for seed in range(draws)]  # as many of each class
 
     many, few = (f"{n:,} digits" for n in (settings.n, settings.few))
-    labels = known["learnt"]
+    assert learnt.labels is not None
+    labels = learnt.labels.numpy()
     for name, classes in (("with all such digits' shares of the classes", labels), ("at random", None)):
         rows = disjoint(len(labels), settings.n, settings.draws, 0, classes)
         say(f"{many} {name}", [found["learnt"][draw] for draw in rows])
     say(f"{many}, as many of each class", several("learnt", settings.n))
     say(f"{few}, as many of each class, learnt from", several("learnt", settings.few))
     say(f"{few}, as many of each class, packaged training, not learnt from", several("train", settings.few))
-    others = [found[part][balanced(known[part], settings.few, 0)] for part in ("val", "heldout")]
+    others = several("val", settings.few, 1) + several("heldout", settings.few, 1)
     say(f"{few}, as many of each class, packaged validation and held-out, not learnt from", others)
 
 

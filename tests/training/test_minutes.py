@@ -69,7 +69,7 @@ def test_a_machine_that_changes_its_speed_trains_as_long_as_asked_for(train, con
     pace(2.0, later)
     said = []
     folder, outcome = train(config_of(training={"minutes": 2}), say=said.append)
-    assert outcome.seconds == pytest.approx(120, abs=4)
+    assert outcome.seconds == pytest.approx(120, abs=later)  # to the step
     assert "2 minutes are 60 steps, 960 images at this speed" in said
     assert f"{word} than at first: {outcome.steps} steps instead of 60" in said
     assert not folder.load(outcome.steps)[2]["plan"]["estimated"]
