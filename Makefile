@@ -4,7 +4,7 @@ BIN := .venv/bin
 MINUTES ?= 10
 OUT ?= runs/digits
 
-.PHONY: help setup run test test-slow test-all lint format lab bench bench-quality bench-memory clean
+.PHONY: help setup run test test-slow test-all lint format lab bench bench-quality bench-memory dist clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -54,6 +54,15 @@ bench-quality: setup  ## quality after minutes of training, ours and peers (hour
 
 bench-memory: setup  ## peak memory of evaluate and sample from 1,000 to 50,000 images (about ten minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/memory.py
+
+dist: setup  ## build wheel and sdist into dist, and sample 64 digits from the wheel in an empty environment
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,dist]'
+	rm -rf dist build/empty
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m twine check --strict dist/*
+	$(PYTHON) -m venv build/empty
+	build/empty/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	cd build && empty/bin/fromnoise sample digits --n 64 --out digits.png --overwrite
 
 clean:  ## remove the environment and caches, never runs/
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,68 @@
+"""What the documents say to type can be typed, what they link to is there, and the README stays short."""
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from fromnoise.faces import cli
+from fromnoise.faces.arguments import TrainingArguments, parse, parse_training
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
+DOCUMENTS = [README, *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md")), *ROOT.glob("docs/**/*.md")]
+WHOLE_LINES = re.compile(r"^(?: *- run: )?fromnoise (?P<words>[^#|\n]+)", re.MULTILINE)
+INLINE = re.compile(r"`fromnoise (?P<words>[^`]+)`")
+
+
+def commands():
+    """Every `fromnoise ...` of the documents that is written out, as (file, words)."""
+    for path in [*DOCUMENTS, ROOT / "lab" / "README.md", WORKFLOW]:
+        for pattern in (WHOLE_LINES, INLINE):
+            for found in pattern.finditer(path.read_text()):
+                words = shlex.split(found["words"])
+                if "..." not in words and any(word.startswith("--") for word in words):
+                    yield pytest.param(words, id=f"{path.name}: {' '.join(words)}")
+
+
+def arguments_of(command):
+    """The class of a command's arguments."""
+    module = importlib.import_module(f"fromnoise.faces.commands.{cli.COMMANDS[command][0]}")
+    own = [item for item in vars(module).values() if getattr(item, "__module__", None) == module.__name__]
+    return next(item for item in own if getattr(item, "__name__", "").endswith("Arguments"))
+
+
+@pytest.mark.parametrize("words", list(commands()))
+def test_commands_are_real(words):
+    command, *rest = [word.removeprefix("+") for word in words]  # --minutes +20 needs a run to extend
+    cls = arguments_of(command)
+    if issubclass(cls, TrainingArguments):
+        parse_training(cls, rest, command)
+    elif rest != ["--help"]:
+        parse(cls, rest[command == "data" :], command)
+
+
+def test_readme_and_workflow_have_commands():
+    found = [param.id for param in commands()]
+    assert sum(name.startswith("README.md") for name in found) >= 8
+    assert sum(name.startswith("ci.yml") for name in found) >= 4
+
+
+@pytest.mark.parametrize("path", [*DOCUMENTS, WORKFLOW], ids=lambda path: path.name)
+def test_make_targets_are_real(path):
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"(?:`|^|run: )make ([a-z-]+)", path.read_text(), re.MULTILINE)) <= targets
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text()):
+        assert target.startswith("http") or (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_nothing_is_left_to_be_filled_in(path):
+    assert not re.search(r"@[A-Z]+@|TODO", path.read_text())
