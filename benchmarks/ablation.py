@@ -161,8 +161,9 @@ def trained_and_scored(row: str, seed: int, settings: Settings) -> Cell:
     torch.set_num_threads(1)
     from fromnoise.evaluation.features import features
     from fromnoise.evaluation.frechet import Moments, distance
-    from fromnoise.faces import cli, system
-    from fromnoise.faces.runs import find_model
+    from fromnoise.experiment import system
+    from fromnoise.experiment.find import find_model
+    from fromnoise.faces import cli
     from fromnoise.generation.draw import Drawing, draw_all, own_precision
     from fromnoise.generation.model import Model
 

@@ -29,7 +29,7 @@ from torch import Tensor
 from fromnoise import rng
 from fromnoise.data import arrays, digits, folder, spool
 from fromnoise.data.resize import resize
-from fromnoise.faces import system
+from fromnoise.experiment import system
 from fromnoise.faces.cli import script
 from fromnoise.faces.figures import style
 from fromnoise.files import write_json

@@ -37,7 +37,7 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.evaluation.intervals import disjoint
-from fromnoise.faces import system
+from fromnoise.experiment import system
 from fromnoise.faces.cli import script
 from fromnoise.faces.console import Bar
 from fromnoise.faces.figures import style

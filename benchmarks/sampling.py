@@ -34,11 +34,11 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation.features import Features, features
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.evaluation.intervals import disjoint
-from fromnoise.faces import system
+from fromnoise.experiment import system
+from fromnoise.experiment.find import find_model
 from fromnoise.faces.cli import script
 from fromnoise.faces.console import Bar
 from fromnoise.faces.figures import style
-from fromnoise.faces.runs import find_model
 from fromnoise.files import check_writable, whole, write_json
 from fromnoise.generation.draw import Drawing, draw_all, guidance_of, network_calls, own_precision
 from fromnoise.generation.model import Model

@@ -24,7 +24,7 @@ from benchmarks.jobs import CHANNELS, CPU, LIMITS, OURS, Job, run
 from benchmarks.peers import BATCH, PEERS
 from benchmarks.results import Row
 from fromnoise.errors import UserError
-from fromnoise.faces import system
+from fromnoise.experiment import system
 from fromnoise.faces.cli import script
 from fromnoise.faces.figures import style
 from fromnoise.files import check_writable, write_json

@@ -18,8 +18,10 @@ ROOMS = {
     "data": set(),
     "generation": {"diffusion", "networks", "data"},
     "training": {"diffusion", "networks", "data", "generation"},
-    "evaluation": {"data"},
-    "faces": {"probability", "diffusion", "networks", "plane", "data", "generation", "training", "evaluation"},
+    "evaluation": {"data", "generation"},
+    "experiment": {"data", "diffusion", "generation", "training", "evaluation"},
+    "faces": {"probability", "diffusion", "networks", "plane", "data", "generation", "training", "evaluation"}
+    | {"experiment"},
 }
 
 

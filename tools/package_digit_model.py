@@ -15,8 +15,8 @@ from typing import Annotated
 import tyro
 
 from fromnoise.errors import UserError
+from fromnoise.experiment.find import parts_of
 from fromnoise.faces.cli import script
-from fromnoise.faces.runs import parts_of
 from fromnoise.files import read_json
 from fromnoise.generation import pretrained
 from fromnoise.generation.draw import Drawing, draw_all

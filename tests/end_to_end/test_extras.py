@@ -19,7 +19,7 @@ def test_an_exported_denoiser_says_what_the_model_says(finished, process, tmp_pa
     onnxruntime = pytest.importorskip("onnxruntime")
     process("export", finished / "run", "model.onnx", cwd=tmp_path)
     process("export", finished / "run", "model.onnx", cwd=tmp_path, code=2)
-    from fromnoise.faces.runs import find_model
+    from fromnoise.experiment.find import find_model
     from fromnoise.generation.model import Model
 
     model = Model.load(find_model(finished / "run"))

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from fromnoise.faces import guidance
+from fromnoise.experiment import guidance
 from fromnoise.generation.model import Model
 
 WORDS = ("--preset", "tiny", "--checkpoint-every", "20", "--ema", "0", "--out", "run")
 KILLER = """
 import os, signal, sys
-from fromnoise.faces import cli, guidance
+from fromnoise.experiment import guidance
+from fromnoise.faces import cli
 
 guidance.FEWEST_STEPS, guidance.SHARE = 30, 10.0
 guidance.lowest = lambda *_: os.kill(os.getpid(), signal.{signal})

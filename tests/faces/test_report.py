@@ -6,11 +6,11 @@ import torch
 from PIL import Image
 
 from fromnoise.config import TINY, to_json
-from fromnoise.data import digits
+from fromnoise.data import digits, pictures
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.features import Features
 from fromnoise.evaluation.score import Contest, score
-from fromnoise.faces import pictures, report
+from fromnoise.faces import report
 from fromnoise.training.settings import Phase
 
 SYSTEM = {

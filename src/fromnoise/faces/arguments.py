@@ -6,7 +6,7 @@ import io
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import tyro
 
@@ -15,6 +15,9 @@ from fromnoise.data.settings import NAMED
 from fromnoise.errors import UserError
 from fromnoise.files import check_writable, read_json
 from fromnoise.training.settings import Phase
+
+if TYPE_CHECKING:
+    from fromnoise.experiment.train import Experiment
 
 Arguments = TypeVar("Arguments")
 FRAME = " │╭╮╰╯─|+"  # around tyro's boxes, on terminals of either kind
@@ -74,6 +77,14 @@ class TrainingArguments:
     config: Config = dataclasses.field(default_factory=Config)
     extension: Annotated[Phase | None, tyro.conf.Suppress] = None
     """--minutes +20, --epochs +5 or --steps +500."""
+
+    def experiment(self) -> "Experiment":
+        """The experiment that they ask for, watched on the terminal; `parse_training` has filled in `out`."""
+        from fromnoise.experiment.train import Experiment
+        from fromnoise.faces.console import Terminal
+
+        assert self.out is not None
+        return Experiment(self.config, self.out, self.device, self.inception_weights, self.extension, Terminal())
 
 
 TrainingKind = TypeVar("TrainingKind", bound=TrainingArguments)

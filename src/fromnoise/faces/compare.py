@@ -8,9 +8,9 @@ from typing import Any
 from fromnoise.config import flat
 from fromnoise.errors import UserError
 from fromnoise.evaluation.score import SCHEMA
+from fromnoise.experiment.find import is_run
+from fromnoise.experiment.progress import duration
 from fromnoise.faces import figures, html, report
-from fromnoise.faces.console import duration
-from fromnoise.faces.runs import is_run
 from fromnoise.faces.tables import NAMES, spread
 from fromnoise.files import read_json
 from fromnoise.training.run_folder import RunFolder

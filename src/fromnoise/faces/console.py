@@ -1,15 +1,15 @@
 """Progress, sentences and tables. All but results goes to stderr, so that output pipes."""
 
-import math
 import os
 import sys
 import time
 from types import TracebackType
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from fromnoise.training.trainer import Tick
+from fromnoise.experiment.progress import duration
 
 PLAIN_SECONDS = 15.0  # between lines where nobody watches
 
@@ -31,21 +31,11 @@ def say(text: str) -> None:
     errors.print(text, markup=False, soft_wrap=True)
 
 
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: 42 s, 3:07, 1:02:03."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    hours, rest = divmod(whole, 3600)
-    minutes, left = divmod(rest, 60)
-    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
-
-
 class Bar:
     """A progress bar with the time left; on a pipe or in a log file, a line now and then."""
 
-    def __init__(self, title: str, *, quiet: bool = False) -> None:
-        self.title, self.quiet = title, quiet
+    def __init__(self, title: str) -> None:
+        self.title = title
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -56,11 +46,11 @@ class Bar:
             console=errors,
             transient=True,
         )
-        self.watched = sys.stderr.isatty() and not quiet
+        self.watched = sys.stderr.isatty()
         self.task: TaskID | None = None
         self.start = self.told = time.perf_counter()
 
-    def __enter__(self) -> "Bar":
+    def __enter__(self) -> Self:
         if self.watched:
             self.bar.start()
             self._begin()
@@ -88,15 +78,21 @@ class Bar:
         eta = "?" if remaining is None else duration(remaining)
         if self.task is not None:
             self.bar.update(self.task, completed=done, total=total, note=note, eta=eta)
-        elif now - self.told >= PLAIN_SECONDS and not self.quiet:
+        elif now - self.told >= PLAIN_SECONDS:
             self.told = now
             say(f"{self.title}: {done:,}/{f'{total:,}' if total else '?'} {note} ETA {eta}")
 
-    def tick(self, tick: Tick) -> None:
-        """`show` for a training."""
-        loss = "" if math.isnan(tick.loss) else f"loss {tick.loss:.4f}  "
-        note = f"{loss}{tick.images_per_second:.0f} images/s"
-        self.show(tick.step, tick.total, note, tick.remaining)
-
     def _begin(self) -> None:
         self.task = self.bar.add_task(self.title, total=None, note="", eta="?")
+
+
+class Terminal:
+    """Tells whoever watches a run on stderr."""
+
+    def say(self, text: str) -> None:
+        """A sentence."""
+        say(text)
+
+    def bar(self, title: str) -> Bar:
+        """A progress bar."""
+        return Bar(title)

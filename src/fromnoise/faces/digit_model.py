@@ -6,9 +6,9 @@ from fromnoise.config import PRESETS, Config, with_budget
 from fromnoise.data.settings import DataSettings
 from fromnoise.diffusion.settings import DiffusionSettings
 from fromnoise.errors import UserError
-from fromnoise.faces import training_run
-from fromnoise.faces.arguments import TrainingArguments
-from fromnoise.faces.console import say
+from fromnoise.experiment import train
+from fromnoise.experiment.train import Experiment
+from fromnoise.faces.console import Terminal, say
 from fromnoise.files import read_json
 from fromnoise.generation.model import Model
 from fromnoise.networks.settings import NetworkSettings
@@ -51,9 +51,9 @@ def trained(run: Path, quick: bool) -> tuple[Model, RunFolder]:
     else:
         config = QUICK if quick else FULL
         say(f"training the lab's digit model ({'quick' if quick else 'full'}) into {run}")
-        arguments = TrainingArguments(out=run, config=config)
-        device = training_run.ready(arguments)
-        with training_run.trained(arguments, device, training_run.prepared(arguments, device)) as training:
+        experiment = Experiment(config, run, reporter=Terminal())
+        device = train.ready(experiment)
+        with train.trained(experiment, device, train.prepared(experiment, device)) as training:
             model = training.outcome.model
     if model.shape.image != IMAGE:
         raise UserError(f"{run} holds a model of other images than grey ones of 32×32 pixels: the lab cannot show it")

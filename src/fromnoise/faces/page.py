@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from PIL import Image
 
+from fromnoise.data.pictures import grid
 from fromnoise.diffusion.samplers import SAMPLERS
 from fromnoise.errors import UserError
-from fromnoise.faces.extras import extra
-from fromnoise.faces.pictures import grid
+from fromnoise.extras import extra
 from fromnoise.generation.draw import Drawing, draw_all, guidance_of, own_precision, takes_guidance
 from fromnoise.generation.model import Model
 

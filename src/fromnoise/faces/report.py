@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from fromnoise.config import stored
-from fromnoise.data import arrays
+from fromnoise.data import arrays, pictures
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.sources import reference_for
-from fromnoise.faces import figures, html, pictures
-from fromnoise.faces.console import duration
+from fromnoise.experiment.progress import duration
+from fromnoise.faces import figures, html
 from fromnoise.faces.figures import style
 from fromnoise.faces.tables import metric_rows, score_rows
 from fromnoise.files import read_json, whole

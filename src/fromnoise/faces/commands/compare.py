@@ -42,7 +42,8 @@ def main(words: Sequence[str]) -> int:
     if arguments.out is not None:
         refuse_existing(arguments.out, arguments.overwrite)
 
-    from fromnoise.faces import compare, report, system
+    from fromnoise.experiment import system
+    from fromnoise.faces import compare, report
     from fromnoise.faces.console import results, say
     from fromnoise.faces.tables import side_by_side
 

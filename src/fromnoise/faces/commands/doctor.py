@@ -29,7 +29,7 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.config import PRESETS
     from fromnoise.data import idx
     from fromnoise.evaluation.features import digits
-    from fromnoise.faces import system
+    from fromnoise.experiment import system
     from fromnoise.faces.console import results, say
     from fromnoise.generation.model import Model, Shape
     from fromnoise.generation.precision import precisions

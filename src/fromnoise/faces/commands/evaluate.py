@@ -67,7 +67,7 @@ def main(words: Sequence[str]) -> int:
 
     from fromnoise.evaluation.features import features
     from fromnoise.evaluation.score import score
-    from fromnoise.faces import system
+    from fromnoise.experiment import system
     from fromnoise.faces.console import Bar, results, say
     from fromnoise.faces.tables import print_score
     from fromnoise.files import write_json
@@ -99,7 +99,7 @@ def main(words: Sequence[str]) -> int:
 def _contest(arguments: EvaluateArguments) -> "Any":
     from fromnoise.data import sources
     from fromnoise.evaluation.score import Contest
-    from fromnoise.faces.runs import find_images, is_run, trained_on
+    from fromnoise.experiment.find import find_images, is_run, trained_on
 
     path = Path(arguments.generated)
     train: ImageSet | None = None

@@ -33,9 +33,9 @@ def main(words: Sequence[str]) -> int:
     arguments = parse(ExportArguments, words, "export")
     refuse_existing(arguments.out, arguments.overwrite)
 
-    from fromnoise.faces.extras import extra
+    from fromnoise.experiment.find import find_model
+    from fromnoise.extras import extra
     from fromnoise.faces.onnx_file import save_onnx
-    from fromnoise.faces.runs import find_model
     from fromnoise.generation.model import Model
 
     for module in ("onnx", "onnxscript"):

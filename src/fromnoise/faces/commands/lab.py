@@ -39,9 +39,10 @@ def main(words: Sequence[str]) -> int:
     import torch
 
     from fromnoise.errors import UserError
-    from fromnoise.faces import html, lab, notebook, system
+    from fromnoise.experiment import system
+    from fromnoise.experiment.find import find_model, is_run
+    from fromnoise.faces import html, lab, notebook
     from fromnoise.faces.console import say
-    from fromnoise.faces.runs import find_model, is_run
     from fromnoise.files import whole, whole_folder
 
     if arguments.run is not None:

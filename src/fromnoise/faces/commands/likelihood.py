@@ -70,8 +70,8 @@ def main(words: Sequence[str]) -> int:
     if not arguments.images:
         raise UserError("name the images to judge: files, folders, .npz files or data sets")
 
+    from fromnoise.experiment.find import find_model
     from fromnoise.faces.console import Bar, say
-    from fromnoise.faces.runs import find_model
     from fromnoise.generation import likelihood
     from fromnoise.generation.model import Model
     from fromnoise.training.device import accelerator

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fromnoise.faces.arguments import TrainingArguments, parse_training
+from fromnoise.faces.commands.train import print_configuration
 
 if TYPE_CHECKING:
-    from fromnoise.faces.training_run import Training
+    from fromnoise.experiment.train import Training
 
 
 @dataclass(frozen=True)
@@ -22,25 +23,22 @@ class RunArguments(TrainingArguments):
 def main(words: Sequence[str]) -> int:
     """Run; returns the exit code."""
     arguments = parse_training(RunArguments, words, "run")
-    from fromnoise.faces import training_run
-
-    config = arguments.config
     if arguments.dry_run:
-        training_run.print_configuration(config)
-        return 0
+        return print_configuration(arguments.config)
     from fromnoise.evaluation.features import features
     from fromnoise.evaluation.score import SCHEMA
-    from fromnoise.faces import scoring
+    from fromnoise.experiment.score import reference_of, sample_and_score
+    from fromnoise.experiment.train import prepared, ready, trained, without_unscored_extension
     from fromnoise.faces.console import say
     from fromnoise.files import read_json
 
-    arguments = training_run.without_unscored_extension(arguments)
-    device = training_run.ready(arguments)
-    weights = arguments.inception_weights
+    experiment = without_unscored_extension(arguments.experiment())
+    device = ready(experiment)
+    config, weights = experiment.config, experiment.inception_weights
     features(config.evaluation.features, inception_weights=weights, say=say)  # found, or refused, before training
-    parts = training_run.prepared(arguments, device)
-    reference, n = scoring.reference_of(config, parts)
-    with training_run.trained(arguments, device, parts) as training:
+    parts = prepared(experiment, device)
+    reference, n = reference_of(config, parts)
+    with trained(experiment, device, parts) as training:
         if not training.main_process:
             return 0
         folder = training.folder
@@ -49,7 +47,7 @@ def main(words: Sequence[str]) -> int:
             folder.set_aside_score(training.outcome.steps)
         scored = training.outcome.already_finished and folder.report_file.exists()
         if not scored:
-            scoring.sample_and_score(training, reference, n, weights)
+            sample_and_score(training, reference, n, weights)
         if not scored or not folder.page_file.exists():
             from fromnoise.faces import report  # imports Matplotlib, which the training need not wait for
 
@@ -61,8 +59,9 @@ def main(words: Sequence[str]) -> int:
 
 
 def _summary(training: "Training") -> None:
-    from fromnoise.faces.console import duration, results
-    from fromnoise.faces.runs import better_before
+    from fromnoise.experiment.find import better_before
+    from fromnoise.experiment.progress import duration
+    from fromnoise.faces.console import results
     from fromnoise.faces.tables import print_score
     from fromnoise.files import read_json
 

@@ -89,9 +89,9 @@ def main(words: Sequence[str]) -> int:
         folder_is_new(arguments.out)
 
     from fromnoise.data import arrays, folder
+    from fromnoise.data.pictures import save_grid
+    from fromnoise.experiment.find import find_model
     from fromnoise.faces.console import Bar, say
-    from fromnoise.faces.pictures import save_grid
-    from fromnoise.faces.runs import find_model
     from fromnoise.generation.draw import Drawing, draw_all, labels_for, own_precision
     from fromnoise.generation.model import Model
     from fromnoise.training.device import accelerator
@@ -115,7 +115,7 @@ def main(words: Sequence[str]) -> int:
             return draw_all(model, drawing, device, bar.show)
 
     if arguments.reject_copies:
-        from fromnoise.faces.reject import draw_without_copies, guard_of  # imports scipy.stats
+        from fromnoise.experiment.reject import draw_without_copies, guard_of  # imports scipy.stats
 
         images, replaced = draw_without_copies(draw, drawing, labels, guard_of(arguments.source).is_copy)
         say(f"{arguments.n + replaced:,} images drawn, {replaced:,} rejected as copies of training images")

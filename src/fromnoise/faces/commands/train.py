@@ -1,11 +1,13 @@
 """`fromnoise train`."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 import tyro
 
+from fromnoise.config import Config, to_json
 from fromnoise.faces.arguments import TrainingArguments, parse_training
 
 
@@ -25,21 +27,21 @@ class TrainArguments(TrainingArguments):
 def main(words: Sequence[str]) -> int:
     """Train; returns the exit code."""
     arguments = parse_training(TrainArguments, words, "train")
-    from fromnoise.faces import training_run
+    if arguments.dry_run:
+        return print_configuration(arguments.config)
+    from fromnoise.experiment.train import prepared, profiled, ready, trained
     from fromnoise.faces.console import results, say
 
-    if arguments.dry_run:
-        training_run.print_configuration(arguments.config)
-        return 0
+    experiment = arguments.experiment()
     if arguments.profile:
         from fromnoise.faces.tables import print_profile
 
-        print_profile(training_run.profiled(arguments), results)
+        print_profile(profiled(experiment), results)
         return 0
-    from fromnoise.faces.runs import better_before
+    from fromnoise.experiment.find import better_before
 
-    device = training_run.ready(arguments)
-    with training_run.trained(arguments, device, training_run.prepared(arguments, device)) as training:
+    device = ready(experiment)
+    with trained(experiment, device, prepared(experiment, device)) as training:
         if training.outcome.already_finished and training.main_process:
             say(f"{arguments.out} is trained already ({training.outcome.steps:,} steps): nothing to do")
         if training.main_process:
@@ -47,4 +49,14 @@ def main(words: Sequence[str]) -> int:
             if better:
                 say(better)
             print(training.folder.model_file())
+    return 0
+
+
+def print_configuration(config: Config) -> int:
+    """The whole configuration, checked, as JSON on stdout, for --dry-run; returns the exit code."""
+    from fromnoise.faces.console import results
+    from fromnoise.generation.model import check
+
+    check(config)
+    results.print_json(json.dumps(to_json(config)))
     return 0

@@ -34,9 +34,9 @@ def main(words: Sequence[str]) -> int:
         raise UserError(f"--port {arguments.port}: a port is a number from 1 to 65535")
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
+    from fromnoise.experiment.find import find_model
     from fromnoise.faces.console import say
     from fromnoise.faces.page import build
-    from fromnoise.faces.runs import find_model
     from fromnoise.generation.model import Model
     from fromnoise.training.device import accelerator
 

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from fromnoise.faces.pictures import GAP, ZOOM, grid, save_grid
+from fromnoise.data.pictures import GAP, ZOOM, grid, save_grid
 
 
 def test_each_image_stands_in_its_place_doubled():

@@ -7,9 +7,9 @@ from scipy import stats
 from fromnoise.data.image_set import ImageSet
 from fromnoise.diffusion.bound import Bound
 from fromnoise.errors import UserError
-from fromnoise.generation import overfitting
+from fromnoise.evaluation import overfitting
+from fromnoise.evaluation.overfitting import LEVELS, likelihood_gap
 from fromnoise.generation.likelihood import Likelihood, bound_bits
-from fromnoise.generation.overfitting import LEVELS, likelihood_gap
 
 
 def test_it_is_the_difference_of_the_bounds_and_plain_json(tiny_model, blobs_of):

@@ -11,7 +11,7 @@ from torch import Tensor
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.evaluation.copies import CopyGuard
-from fromnoise.faces.runs import is_run, parts_of
+from fromnoise.experiment.find import is_run, parts_of
 from fromnoise.generation.draw import Drawing
 
 TRIES = 10

@@ -1,6 +1,6 @@
 import pytest
 
-from fromnoise.faces import system
+from fromnoise.experiment import system
 
 
 @pytest.mark.parametrize(

@@ -10,16 +10,16 @@ import torch
 from fromnoise.config import Config, to_json
 from fromnoise.data import arrays, sources
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.pictures import save_grid
 from fromnoise.data.pixels import quantise
 from fromnoise.data.sources import Parts
 from fromnoise.diffusion.steps import Visit
 from fromnoise.errors import UserError
 from fromnoise.evaluation.features import features
+from fromnoise.evaluation.overfitting import likelihood_gap
 from fromnoise.evaluation.score import FEWEST, Contest, finite, score
-from fromnoise.faces import system
-from fromnoise.faces.console import Bar
-from fromnoise.faces.pictures import save_grid
-from fromnoise.faces.training_run import Training
+from fromnoise.experiment import system
+from fromnoise.experiment.train import Training
 from fromnoise.files import read_json, write_json
 from fromnoise.generation.draw import (
     Drawing,
@@ -30,7 +30,6 @@ from fromnoise.generation.draw import (
     own_precision,
     takes_guidance,
 )
-from fromnoise.generation.overfitting import likelihood_gap
 
 MOST = 3000  # images scored when nobody says how many
 GRID = 64
@@ -79,7 +78,7 @@ def sample_and_score(training: Training, reference: ImageSet, n: int, weights: P
     start = time.perf_counter()
     spec = config.evaluation.reference or sources.reference_for(config.data.data)
     floor = floor_images(spec, training.parts, config)
-    with Bar("scoring") as bar:
+    with training.reporter.bar("scoring") as bar:
         contest = Contest(generated, reference, floor, training.parts.train)
         report = score(
             contest,
@@ -131,7 +130,7 @@ def _likelihood(training: Training, reference: ImageSet, notes: list[str]) -> di
     if training.outcome.model.shape.classes and not takes_guidance(training.outcome.model):
         notes.append("overfitting was not looked for: the model was never shown an image without its class")
         return None
-    with Bar("likelihood") as bar:
+    with training.reporter.bar("likelihood") as bar:
         gap = likelihood_gap(
             training.outcome.model,
             train,
@@ -154,7 +153,7 @@ def _sample(training: Training, n: int) -> ImageSet:
         if visit.k in _kept(visit.steps):
             film.append(quantise(visit.x[:FILM_IMAGES]).cpu())
 
-    with Bar("sampling") as bar:
+    with training.reporter.bar("sampling") as bar:
         images = draw_all(outcome.model, drawing, outcome.device, bar.show, watch)
     labels = None if outcome.model.shape.clustered else labels_for(outcome.model, drawing)
     arrays.save(folder.samples / "images.npz", images, labels)

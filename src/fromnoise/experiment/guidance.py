@@ -16,7 +16,7 @@ from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
-from fromnoise.faces.console import Bar, say
+from fromnoise.experiment.progress import Bar
 from fromnoise.files import write_json
 from fromnoise.generation.draw import MICRO_BATCH, Drawing, draw_all, network_calls, own_precision
 from fromnoise.generation.model import Model
@@ -42,9 +42,10 @@ class Chooser:
         folder: RunFolder,
         device: torch.device,
         bar: Bar,
+        say: Callable[[str], None] = lambda text: None,
         weights: Path | None = None,
     ) -> None:
-        self.config, self.folder, self.device, self.bar = model.config, folder, device, bar
+        self.config, self.folder, self.device, self.bar, self.say = model.config, folder, device, bar, say
         self.calls = network_calls(model, dataclasses.replace(self.config.sampling, guidance=FACTOR))
         few = len(train) <= MOST_REAL
         self.real = train if few else train.draw(MOST_REAL, self.config.seed, balanced=False)
@@ -59,7 +60,7 @@ class Chooser:
 
     def choose(self, step: int, model: Model) -> float:
         """The guidance that brings drawn images closest to the training images."""
-        say("choosing guidance: drawing images with more of it and with less")
+        self.say("choosing guidance: drawing images with more of it and with less")
         self.bar.turn("choosing guidance")
         n = images_after(step)
         real = Moments.of(self.features(self.real.images))
@@ -80,7 +81,9 @@ class Chooser:
         about = {"images": n, "features": self.features.name, "real": self.real.name, "tried": distances}
         write_json(self.folder.guidance_file, {"step": step, "guidance": guidance, **about})
         told = ", ".join(f"{each['fid']:.3g} at {each['guidance']:g}" for each in distances)
-        say(f"guidance {guidance:g}, by the FID of {n:,} images against {len(self.real):,} training images ({told})")
+        self.say(
+            f"guidance {guidance:g}, by the FID of {n:,} images against {len(self.real):,} training images ({told})"
+        )
         return guidance
 
 

@@ -7,8 +7,8 @@ import torch
 from fromnoise.config import to_json
 from fromnoise.data import arrays, sources
 from fromnoise.errors import UserError
-from fromnoise.faces.reject import TRIES, draw_without_copies, guard_of
-from fromnoise.faces.runs import TrainingImagesLost, parts_of, trained_on
+from fromnoise.experiment.find import TrainingImagesLost, parts_of, trained_on
+from fromnoise.experiment.reject import TRIES, draw_without_copies, guard_of
 from fromnoise.files import write_json
 from fromnoise.generation.draw import Drawing, draw_all, labels_for
 from fromnoise.training.run_folder import RunFolder

@@ -5,6 +5,7 @@ noise at every look, so that only the model differs; and from other noise than a
 from the best model are not those that chose it.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,7 @@ from fromnoise.evaluation.features import features
 from fromnoise.evaluation.kernel import mmd2
 from fromnoise.evaluation.remembered import Remembered
 from fromnoise.evaluation.score import MOST_TRAINED
-from fromnoise.faces.console import say
-from fromnoise.faces.runs import said
+from fromnoise.experiment.find import said
 from fromnoise.generation.draw import Drawing, draw_all
 from fromnoise.generation.model import Model
 from fromnoise.training.run_folder import RunFolder
@@ -40,7 +40,13 @@ class Watcher:
     """
 
     def __init__(
-        self, config: Config, parts: Parts, folder: RunFolder, device: torch.device, weights: Path | None = None
+        self,
+        config: Config,
+        parts: Parts,
+        folder: RunFolder,
+        device: torch.device,
+        weights: Path | None = None,
+        say: Callable[[str], None] = lambda text: None,
     ) -> None:
         if parts.val is None or len(parts.val) < FEWEST:
             n = 0 if parts.val is None else len(parts.val)

@@ -10,11 +10,10 @@ from fromnoise import rng
 from fromnoise.errors import UserError
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
-from fromnoise.faces import guidance as module
-from fromnoise.faces.arguments import TrainingArguments
-from fromnoise.faces.console import Bar
-from fromnoise.faces.guidance import FACTOR, FEWEST_REAL, FEWEST_STEPS, LAST, Chooser, lowest
-from fromnoise.faces.training_run import _choice
+from fromnoise.experiment import guidance as module
+from fromnoise.experiment.guidance import FACTOR, FEWEST_REAL, FEWEST_STEPS, LAST, Chooser, lowest
+from fromnoise.experiment.progress import SILENT
+from fromnoise.experiment.train import Experiment, _choice
 from fromnoise.generation import draw
 from fromnoise.generation.draw import Drawing, draw_all, network_calls
 from fromnoise.generation.model import Model, Shape
@@ -22,7 +21,7 @@ from fromnoise.training.device import accelerator
 from fromnoise.training.run_folder import RunFolder
 
 CPU = torch.device("cpu")
-QUIET = Bar("training", quiet=True)
+QUIET = SILENT.bar("training")
 
 
 @pytest.mark.parametrize("best", [0.0, 0.3, 0.9, 1.0, 1.4, 2.0, 2.6, 3.5, 4.0])
@@ -181,8 +180,8 @@ def test_it_chooses_for_models_that_can_be_guided_where_nobody_says_how_much(
 ):
     config = config_of(**({"training": {"steps": FEWEST_STEPS}} | rooms))
     model = Model.build(config, Shape.of(images, config))
-    folder, arguments = RunFolder(tmp_path / "run"), TrainingArguments(config=config)
-    found = _choice(arguments, model, images, folder, accelerator("cpu"), QUIET)
+    experiment = Experiment(config, tmp_path / "run")
+    found = _choice(experiment, model, images, experiment.folder, accelerator("cpu"), QUIET)
     assert (found is not None) == chosen
 
 
@@ -193,6 +192,6 @@ def test_a_short_run_that_was_extended_may_still_have_to_choose(config_of, image
     folder = RunFolder(tmp_path / "run")
     folder.checkpoint(FEWEST_STEPS + 10).mkdir(parents=True)
     assert folder.steps() == [FEWEST_STEPS + 10]
-    choice = _choice(TrainingArguments(config=config), model, images, folder, accelerator("cpu"), QUIET)
+    choice = _choice(Experiment(config, folder.path), model, images, folder, accelerator("cpu"), QUIET)
     assert choice.cost(10 * FEWEST_STEPS) > 0
     assert choice.cost(FEWEST_STEPS - 1) == 0

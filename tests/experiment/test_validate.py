@@ -11,11 +11,10 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation.copies import copy_test
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.kernel import mmd2
-from fromnoise.faces import watch as module
-from fromnoise.faces.arguments import TrainingArguments
-from fromnoise.faces.runs import better_before
-from fromnoise.faces.training_run import _watch
-from fromnoise.faces.watch import Watcher
+from fromnoise.experiment import validate as module
+from fromnoise.experiment.find import better_before
+from fromnoise.experiment.train import Experiment, _watch
+from fromnoise.experiment.validate import Watcher
 from fromnoise.generation.draw import Drawing, draw_all
 from fromnoise.training.device import accelerator
 from fromnoise.training.run_folder import RunFolder
@@ -192,8 +191,8 @@ def test_features_that_cannot_be_had_are_refused(watcher_of):
 
 
 def test_nobody_watches_who_was_not_asked(config_of, parts, folder):
-    asked = TrainingArguments(config=config_of(evaluation={"evaluate_every": 3}))
+    asked = Experiment(config_of(evaluation={"evaluate_every": 3}), folder.path)
     device = accelerator("cpu")
-    assert _watch(TrainingArguments(config=config_of()), Parts(parts.train, None, None), folder, device) is None
+    assert _watch(Experiment(config_of(), folder.path), Parts(parts.train, None, None), folder, device) is None
     assert _watch(asked, parts, folder, device).every == 3
     assert better_before(folder, 3) is None

@@ -1,0 +1,59 @@
+"""What a run tells while it works. A face hands in how that is shown; without one a run is silent."""
+
+from types import TracebackType
+from typing import Protocol, Self
+
+
+class Bar(Protocol):
+    """How far the work within its block is."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def show(self, done: int, total: int | None, note: str = "", remaining: float | None = None) -> None:
+        """So much is done; `remaining` seconds are estimated when not given."""
+
+    def turn(self, title: str) -> None:
+        """Other work begins, under this title."""
+
+
+class Reporter(Protocol):
+    """Whoever watches a run."""
+
+    def say(self, text: str) -> None:
+        """A sentence worth reading."""
+
+    def bar(self, title: str) -> Bar:
+        """A bar for one piece of work."""
+
+
+class _Silent:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def show(self, done: int, total: int | None, note: str = "", remaining: float | None = None) -> None: ...
+
+    def turn(self, title: str) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+    def bar(self, title: str) -> Bar:
+        return self
+
+
+SILENT: Reporter = _Silent()
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 42 s, 3:07, 1:02:03."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
