@@ -44,11 +44,11 @@ def main(arguments: Arguments) -> None:
     if verdict != "no sign of copying":
         raise UserError(f"{arguments.run}: {verdict}")
     model = Model.load(folder.model_file())
-    tensors = {name: value.half() for name, value in model.network.state_dict().items()}
-    size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    weights = {name: value.half() for name, value in model.network.state_dict().items()}
+    size = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
     if size > LARGEST:
         raise UserError(f"{size:,} bytes of weights are more than {LARGEST:,}: use a smaller network")
-    model.save(target, tensors)
+    model.save(target, weights)
     first, half = (draw_all(each, Drawing(64)).int() for each in (model, Model.load(target)))
     moved = (first - half).abs()
     print(f"pixels of 64 images move by {moved.max()} grey levels at most, {moved.float().mean():.3f} on average")

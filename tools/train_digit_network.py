@@ -14,9 +14,9 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor
 
+from fromnoise import tensors
 from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.pixels import normalise
@@ -95,12 +95,8 @@ def main(settings: Settings) -> None:
         print(f"epoch {epoch + 1}: loss {mean:.4f}, {time.perf_counter() - start:.0f} s", flush=True)
     score = accuracy(network, test)
     print(f"accuracy on the {len(test):,} test digits: {score:.2%}")
-    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    save_file(
-        state,
-        TARGET,
-        {"accuracy_on_mnist_test": f"{score:.4f}", "trained_on": "55,000 digits, none packaged"},
-    )
+    about = {"accuracy_on_mnist_test": f"{score:.4f}", "trained_on": "55,000 digits, none packaged"}
+    tensors.save(TARGET, network.state_dict(), about)
     print(f"{TARGET}: {TARGET.stat().st_size / 1e6:.2f} MB")
 
 

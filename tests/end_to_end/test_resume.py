@@ -21,8 +21,8 @@ KILLS = {
     "between checkpoints": "after_step(15)",
     "before the first checkpoint": "after_step(3)",
     "as a checkpoint starts": "before(run_folder.RunFolder, 'save', 2)",
-    "with the model written and the state not": "before(run_folder.tensors, 'save', 2)",
-    "with all but the last file of a checkpoint": "before(run_folder, 'write_json', 3)",
+    "with the model written and the state not": "before(run_folder.tensors, 'save', 4)",
+    "with all files of a checkpoint written": "before(os, 'rename', 2)",
     "between a checkpoint and the removal of older ones": "before(run_folder.shutil, 'rmtree', 3)",
 }
 KILLER = """

@@ -3,11 +3,11 @@ import dataclasses
 import pytest
 import torch
 
+from fromnoise import tensors
 from fromnoise.config import to_json
 from fromnoise.errors import UserError
 from fromnoise.faces import digit_model
 from fromnoise.faces.digit_model import finished, trained
-from fromnoise.files import read_json, write_json
 from fromnoise.generation.model import check
 from fromnoise.training.run_folder import RunFolder
 
@@ -99,7 +99,7 @@ def test_full_is_the_preset_of_ten_minutes():
 def _pretend_unfinished(folder):
     """As if the training had been stopped a step before its end."""
     last = folder.checkpoint(folder.steps()[-1])
-    about = read_json(last / "state.json")
+    state, about = tensors.load(last / "state.safetensors")
     about["step"] -= 1
-    write_json(last / "state.json", about)
+    tensors.save(last / "state.safetensors", state, about)
     last.rename(folder.checkpoint(about["step"]))

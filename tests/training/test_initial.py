@@ -132,5 +132,5 @@ def test_augmented_and_plain_models_do_not_fit_each_other(images, config_of, tmp
 
 def test_a_file_that_is_no_model_is_refused(tiny_model, tmp_path):
     (tmp_path / "words").write_text("words")
-    with pytest.raises(UserError, match="not a whole model file"):
+    with pytest.raises(UserError, match="not a whole safetensors file"):
         initial(tiny_model, tmp_path / "words")

@@ -77,7 +77,7 @@ def test_the_best_is_kept_whole_and_no_number_of_checkpoints_removes_it(folder, 
         folder.save(step, tiny_model, weights, {"a": torch.zeros(1)}, {})
     assert (folder.steps(), folder.about_best()) == ([3, 4], {"step": 1})
     before = (folder.best / "model.safetensors").read_bytes()
-    monkeypatch.setattr("fromnoise.generation.model.save", lambda *args: 1 / 0)
+    monkeypatch.setattr("fromnoise.tensors.save", lambda *args: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         folder.keep_best(tiny_model, {"step": 5})
     assert folder.about_best() == {"step": 1}
@@ -91,6 +91,15 @@ def test_a_checkpoint_that_fails_half_way_leaves_nothing(folder, tiny_model, mon
     with pytest.raises(ZeroDivisionError):
         folder.save(2, tiny_model, tiny_model.network.state_dict(), {"a": torch.zeros(1)}, {})
     assert [item.name for item in folder.checkpoints.iterdir()] == ["000001"]
+
+
+def test_results_are_set_aside_with_their_damaged_checkpoint(folder, tiny_model):
+    folder.save(3, tiny_model, tiny_model.network.state_dict(), {}, {})
+    for file in (folder.report_file, folder.guidance_file):
+        file.write_text("{}")
+    folder.set_aside(3)
+    assert folder.steps() == []
+    assert sorted(item.name for item in folder.path.glob("*.json")) == ["guidance-000003.json", "report-000003.json"]
 
 
 def test_leftovers_of_a_killed_writer_are_swept_and_nothing_else(folder, config_of, images):

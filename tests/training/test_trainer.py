@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from fromnoise import tensors
 from fromnoise.errors import UserError
 from fromnoise.generation.draw import Drawing, draw_all
 from fromnoise.training import scaling
@@ -220,7 +221,7 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_goes_on(train, config_o
     state.write_bytes(state.read_bytes()[:100])
     said = []
     train(config, say=said.append)
-    assert any("000010 is damaged" in text for text in said)
+    assert any("000010/state.safetensors is not a whole" in text for text in said)
     assert "going on from step 8" in said
     assert len(list(folder.checkpoints.glob("000010.damaged-*"))) == 1  # nothing is thrown away
     assert_same(final_tensors(whole), final_tensors(folder))
@@ -256,8 +257,9 @@ def test_what_is_not_finite_is_never_saved(train, config_of, poisoned):
 def test_a_checkpoint_of_another_version_is_refused_and_left_alone(train, config_of):
     config = config_of(training={"steps": 6})
     folder, _ = train(config)
-    state = folder.checkpoint(6) / "state.json"
-    state.write_text(state.read_text().replace('"format": 1', '"format": 99'))
+    file = folder.checkpoint(6) / "state.safetensors"
+    state, about = tensors.load(file)
+    tensors.save(file, state, about | {"format": 99})
     with pytest.raises(UserError, match="another version"):
         train(config)
     assert folder.steps() == [6]

@@ -6,10 +6,12 @@ the 55,000 MNIST training digits that are not among the packaged `digits`.
 """
 
 from importlib import resources
+from pathlib import Path
 
 from jaxtyping import Float
-from safetensors.torch import load
 from torch import Tensor, nn
+
+from fromnoise import tensors
 
 WIDTHS = ((32, 32), (64, 64), (128, 64))  # two convolutions on each of 32×32, 16×16, 8×8
 FEATURES = 64
@@ -46,13 +48,13 @@ class DigitNetwork(nn.Module):
         return self.head(self.features(x))
 
 
-def packaged_bytes() -> bytes:
-    """The packaged weights file, as it is."""
-    return resources.files("fromnoise.evaluation").joinpath(WEIGHTS).read_bytes()
+def packaged_file() -> Path:
+    """The packaged weights file."""
+    return Path(str(resources.files("fromnoise.evaluation").joinpath(WEIGHTS)))
 
 
 def packaged() -> DigitNetwork:
     """The network with its packaged weights, ready to evaluate."""
     network = DigitNetwork()
-    network.load_state_dict(load(packaged_bytes()))
+    network.load_state_dict(tensors.load(packaged_file())[0])
     return network.eval().requires_grad_(False)

@@ -93,7 +93,7 @@ def digits(device: torch.device) -> Features:
         sized = resize(luminance(images.to(device)), (digit_network.SIZE, digit_network.SIZE))
         return network.features(normalise(sized))
 
-    sha256 = hashlib.sha256(digit_network.packaged_bytes()).hexdigest()
+    sha256 = hashlib.sha256(digit_network.packaged_file().read_bytes()).hexdigest()
     return Features("digits", digit_network.FEATURES, sha256, extract, BILINEAR, "luminance")
 
 

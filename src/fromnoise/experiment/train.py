@@ -18,12 +18,13 @@ from fromnoise.extras import extra
 from fromnoise.files import check_writable
 from fromnoise.generation.draw import takes_guidance
 from fromnoise.generation.model import Model, Shape, check
+from fromnoise.tensors import DamagedFile
 from fromnoise.training.choice import Choice
 from fromnoise.training.device import accelerator
 from fromnoise.training.initial import initial
 from fromnoise.training.plan import Plan, steps_of
 from fromnoise.training.profile import Profile, profile
-from fromnoise.training.run_folder import DamagedCheckpoint, RunFolder
+from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.settings import Phase
 from fromnoise.training.trainer import Outcome, Tick, Trainer
 from fromnoise.training.watch import Watch
@@ -137,7 +138,7 @@ def without_unscored_extension(experiment: Experiment) -> Experiment:
         return experiment  # this step has its score: a further extension was killed before its first checkpoint
     try:
         plan = Plan.from_json(folder.load(step)[2]["plan"], experiment.config.training.budget)
-    except DamagedCheckpoint:
+    except DamagedFile:
         return experiment
     trained = plan.total_steps == step and len(plan.phases) > 1 and str(plan.phase) == str(extension)
     if not trained:

@@ -9,9 +9,9 @@ from fromnoise.errors import UserError
 from fromnoise.experiment import train
 from fromnoise.experiment.train import Experiment
 from fromnoise.faces.console import Terminal, say
-from fromnoise.files import read_json
 from fromnoise.generation.model import Model
 from fromnoise.networks.settings import NetworkSettings
+from fromnoise.tensors import DamagedFile
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.settings import TrainingSettings
 
@@ -66,7 +66,6 @@ def finished(folder: RunFolder) -> bool:
     if not steps:
         return False
     try:
-        total = read_json(folder.checkpoint(steps[-1]) / "state.json")["plan"]["total_steps"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return False  # damaged: the Trainer sets it aside and goes back to the one before
-    return bool(total == steps[-1])
+        return bool(folder.load(steps[-1])[2]["plan"]["total_steps"] == steps[-1])
+    except DamagedFile:
+        return False  # the Trainer sets it aside and goes back to the one before

@@ -1,17 +1,15 @@
 """A model: a network, its configuration, and what it has to know of the data it learnt."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from fromnoise import rng
+from fromnoise import rng, tensors
 from fromnoise.config import Config, from_json, stored, to_json
 from fromnoise.data import augment
 from fromnoise.data.image_set import ImageSet
@@ -27,9 +25,9 @@ from fromnoise.files import whole
 from fromnoise.networks.chapter import ChapterUNet
 from fromnoise.networks.transformer import HEAD, Transformer
 from fromnoise.networks.unet import MULTIPLE, UNet
-from fromnoise.tensors import save
+from fromnoise.tensors import DamagedFile
 
-FORMAT = "1"  # of model.safetensors' metadata
+FORMAT = 1  # of what a model file says about its weights
 CHECKPOINT_FILE = "model.safetensors"
 # From the mean of the values and of their squares.
 SCALES: Mapping[Scaling, Callable[[float, float], float]] = {
@@ -163,26 +161,26 @@ class Model:
 
     def save(self, path: Path, weights: dict[str, Tensor] | None = None) -> None:
         """Write weights (the network's own, or those given) and configuration as one safetensors file."""
-        tensors = weights if weights is not None else self.network.state_dict()
         drawing = {"precision": self.precision, "channels_last": self.channels_last, "guidance": self.guidance}
-        about = {"config": to_json(self.config), "shape": to_json(self.shape), "drawing": drawing}
+        about = {"format": FORMAT, "config": to_json(self.config), "shape": to_json(self.shape), "drawing": drawing}
         with whole(path) as temporary:
-            save(temporary, tensors, {"format": FORMAT, "fromnoise": json.dumps(about)})
+            tensors.save(temporary, self.network.state_dict() if weights is None else weights, about)
 
     @classmethod
     def load(cls, path: Path) -> "Model":
-        """The model in a safetensors file that `save` wrote; raises UserError for any other file."""
+        """The model in a safetensors file that `save` wrote; raises UserError, or DamagedFile, for any other file."""
         try:
-            with safe_open(path, "pt") as file:
-                metadata = file.metadata() or {}
-                if metadata.get("format") != FORMAT or "fromnoise" not in metadata:
-                    raise UserError(f"{path} is not a model of this version of fromnoise")
-                about = json.loads(metadata["fromnoise"])
-                model = cls.build(stored(about["config"]), from_json(Shape, about["shape"]))
-                model = dataclasses.replace(model, **about["drawing"])
-                model.network.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-        except (SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path} is not a whole model file ({error})") from error
+            weights, about = tensors.load(path)
+        except DamagedFile as error:
+            raise DamagedFile(f"{error}: take another copy of it, or an older checkpoint") from error
+        if not isinstance(about, dict) or about.get("format") != FORMAT:
+            raise UserError(f"{path} is not a model of this version of fromnoise")
+        try:
+            model = cls.build(stored(about["config"]), from_json(Shape, about["shape"]))
+            model = dataclasses.replace(model, **about["drawing"])
+            model.network.load_state_dict(weights)
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            raise DamagedFile(f"{path} is not a whole model file ({error})") from error
         model.network.eval().requires_grad_(False)
         return model
 

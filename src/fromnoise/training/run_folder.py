@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from fromnoise import __version__, tensors
@@ -25,11 +23,7 @@ from fromnoise.training.settings import Phase
 from fromnoise.training.step_log import StepLog
 
 KEPT = 2  # checkpoints: should the last be damaged, training goes on from the one before
-STATE_FORMAT = 1
-
-
-class DamagedCheckpoint(UserError):  # noqa: N818 - a state of a folder
-    """A checkpoint that cannot be read."""
+STATE_FILE, STATE_FORMAT = "state.safetensors", 1
 
 
 class RunFolder:
@@ -142,23 +136,19 @@ class RunFolder:
         if not target.exists():
             with whole_folder(target) as folder:
                 model.save(folder / CHECKPOINT_FILE, weights)
-                tensors.save(folder / "state.safetensors", state)
-                write_json(folder / "state.json", {"format": STATE_FORMAT, "step": step, **about})
+                tensors.save(folder / STATE_FILE, state, {"format": STATE_FORMAT, "step": step, **about})
         for old in self.steps()[:-KEPT]:
             shutil.rmtree(self.checkpoint(old), ignore_errors=True)
 
     def load(self, step: int) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
         """Weights, state and the rest, as given to `save`.
 
-        Raises DamagedCheckpoint for one that cannot be read, UserError for one made by another version.
+        Raises DamagedFile for one that is not as it was written, UserError for one made by another version.
         """
         folder = self.checkpoint(step)
-        try:
-            about = read_json(folder / "state.json")
-            weights, state = load_file(folder / CHECKPOINT_FILE), load_file(folder / "state.safetensors")
-        except (OSError, ValueError, SafetensorError) as error:
-            raise DamagedCheckpoint(f"{folder} is damaged ({error})") from error
-        if about.get("format") != STATE_FORMAT:
+        weights, _ = tensors.load(folder / CHECKPOINT_FILE)
+        state, about = tensors.load(folder / STATE_FILE)
+        if about["format"] != STATE_FORMAT:
             raise UserError(f"{folder} was made by another version of fromnoise")
         return weights, state, about
 
@@ -173,8 +163,12 @@ class RunFolder:
         return read_json(file) if file.is_file() else None
 
     def set_aside(self, step: int) -> None:
-        """Keep the checkpoint at `step` under a name that is no checkpoint's, so that training can pass it again."""
+        """Keep the checkpoint at `step` under a name that is no checkpoint's, so that training can pass it again.
+
+        So are the results of its model, which are made again with it.
+        """
         self.checkpoint(step).rename(self.checkpoints / f"{step:06d}.damaged-{time.time_ns()}")
+        self.set_aside_results(step)
 
     def aside(self, results: Path, step: int) -> Path:
         """Where results of a model at `step` that has gone on since are kept."""

@@ -18,6 +18,7 @@ from torch import Tensor
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
+from fromnoise.tensors import DamagedFile
 from fromnoise.training import plan as plans
 from fromnoise.training.choice import Choice
 from fromnoise.training.clock import Clock
@@ -25,7 +26,7 @@ from fromnoise.training.initial import Initial
 from fromnoise.training.interrupt import Interrupted, InterruptGuard
 from fromnoise.training.optimizers import rate
 from fromnoise.training.plan import Plan
-from fromnoise.training.run_folder import DamagedCheckpoint, RunFolder
+from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.settings import Phase
 from fromnoise.training.step import Step
 from fromnoise.training.watch import Watch
@@ -175,7 +176,7 @@ class Trainer:
         for step in reversed(self.folder.steps()):
             try:
                 return self.folder.load(step)
-            except DamagedCheckpoint as error:
+            except DamagedFile as error:
                 self.say(f"{error}: going back to the one before")
                 if self.accelerator.is_main_process:
                     self.folder.set_aside(step)
