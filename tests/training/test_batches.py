@@ -43,6 +43,8 @@ def test_processes_share_one_batch_without_overlap(batches):
     for rank, half in enumerate(halves):
         assert torch.equal(half.x0, whole.x0[rank::2])
         assert torch.equal(half.u, whole.u[rank::2])
+        assert torch.equal(half.label, whole.label[rank::2])
+        assert torch.equal(half.noise, whole.noise[rank::2])
     assert not torch.equal(halves[0].noise, halves[1].noise)
     with pytest.raises(UserError, match="shared"):
         batches(batch=3, world=2)

@@ -1,6 +1,7 @@
 """A training in its folder: everything is checked before work starts."""
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -8,10 +9,11 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from fromnoise.config import Config
+from fromnoise.config import Config, to_json
 from fromnoise.data import sources
 from fromnoise.data.clusters import told
 from fromnoise.data.image_set import ImageSet
+from fromnoise.errors import UserError
 from fromnoise.experiment.find import find_model
 from fromnoise.experiment.progress import SILENT, Bar, Reporter, duration
 from fromnoise.extras import extra
@@ -19,8 +21,9 @@ from fromnoise.files import check_writable
 from fromnoise.generation.draw import takes_guidance
 from fromnoise.generation.model import Model, Shape, check
 from fromnoise.tensors import DamagedFile
+from fromnoise.training.batches import rows
 from fromnoise.training.choice import Choice
-from fromnoise.training.device import accelerator
+from fromnoise.training.device import GUIDE, accelerator, check_alike, connected
 from fromnoise.training.initial import initial
 from fromnoise.training.plan import Plan, steps_of
 from fromnoise.training.profile import Profile, profile
@@ -28,6 +31,8 @@ from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.settings import Phase
 from fromnoise.training.trainer import Outcome, Tick, Trainer
 from fromnoise.training.watch import Watch
+
+SEEN_SECONDS = 60  # within which a network file system shows one machine what another wrote
 
 
 @dataclass(frozen=True)
@@ -74,12 +79,14 @@ def ready(experiment: Experiment) -> Accelerator:
     folder.check_settings(experiment.config)
     _start_file(experiment.config, folder)
     check_writable(folder.config_file)
-    return accelerator(experiment.device)
+    device = accelerator(experiment.device)
+    rows(experiment.config.training.batch, device.num_processes)
+    return device
 
 
 def prepared(experiment: Experiment, device: Accelerator) -> sources.Parts:
-    """The data, read (and downloaded) by the first process before the others."""
-    with device.main_process_first():
+    """The data, read (and downloaded) by the first process before the others, and by each machine's first."""
+    with connected(), device.main_process_first(), device.local_main_process_first():
         return sources.prepare(experiment.config.data, experiment.config.seed)
 
 
@@ -101,12 +108,15 @@ def trained(experiment: Experiment, device: Accelerator, parts: sources.Parts) -
     bar = reporter.bar("training")
     choice = _choice(experiment, model, train, folder, device, bar)
     with nullcontext() if quiet else folder.open(config, parts.train, start):
-        device.wait_for_everyone()
+        if device.num_processes > 1:
+            batch, each = config.training.batch, rows(config.training.batch, device.num_processes)
+            reporter.say(f"{device.num_processes} processes share each batch of {batch} images, {each} each")
         if train.clustered:
             reporter.say(
                 f"the network is told of {model.shape.told} of like images, not of classes (--clusters 0: of none)"
             )
-        with bar:
+        with bar, connected():
+            _check_shared(folder, parts, config, device)
             trainer = Trainer(
                 model,
                 train,
@@ -202,3 +212,16 @@ def _ticker(bar: Bar) -> Callable[[Tick], None]:
         bar.show(tick.step, tick.total, f"{loss}{tick.images_per_second:.0f} images/s", tick.remaining)
 
     return tick
+
+
+def _check_shared(folder: RunFolder, parts: sources.Parts, config: Config, device: Accelerator) -> None:
+    """Raise UserError unless all processes have the same images and settings and see the run folder of the first."""
+    device.wait_for_everyone()
+    for _ in range(SEEN_SECONDS):
+        if folder.config_file.exists():
+            break
+        time.sleep(1)
+    else:
+        raise UserError(f"{folder.path} is not seen here: put --out where all machines see it; {GUIDE}")
+    facts = {"training images": parts.train.fingerprint, "settings": to_json(config), "checkpoints": folder.steps()}
+    check_alike(device, facts)

@@ -82,17 +82,24 @@ def _guarded(work: Callable[[], int]) -> int:
         finally:
             sys.stdout.flush()  # here a reader that has gone is noticed, and not at Python's end
     except UserError as error:
-        print(f"fromnoise: {error}", file=sys.stderr)
+        print(f"{_name()}: {error}", file=sys.stderr)
         return 2
     except OSError as error:
         if isinstance(error, BrokenPipeError):  # `fromnoise ... | head` is no error
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        print(f"fromnoise: {error}", file=sys.stderr)
+        print(f"{_name()}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
-        print(f"fromnoise: {str(interrupt) or 'stopped'}", file=sys.stderr)
+        if _name() == "fromnoise":
+            print(f"fromnoise: {str(interrupt) or 'stopped'}", file=sys.stderr)
         return 130
+
+
+def _name() -> str:
+    """Who speaks: of several processes all but the first say which they are."""
+    rank = os.environ.get("RANK", "0")
+    return "fromnoise" if rank == "0" else f"fromnoise (process {rank})"
 
 
 def _answer(words: list[str]) -> int:

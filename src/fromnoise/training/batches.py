@@ -32,14 +32,14 @@ class Batch:
 class Batches:
     """Batches by number. Images come in a new order each epoch; a batch may lie across two epochs.
 
-    `rank` and `world`: this process and how many there are; each takes every world-th row of the same batch.
+    `rank` and `world`: this process and how many there are; each takes every world-th row of one batch, which does
+    not depend on how many share it.
     """
 
     def __init__(self, model: Model, images: ImageSet, rank: int = 0, world: int = 1) -> None:
         self.seed = model.config.seed
         self.size = model.config.training.batch
-        if self.size < world or self.size % world:
-            raise UserError(f"--batch {self.size} cannot be shared evenly by {world} processes")
+        rows(self.size, world)
         self.images = images
         self.classes = model.shape.classes
         self.augment = model.config.training.augment
@@ -64,7 +64,7 @@ class Batches:
         if self.augment:
             change = augment.draw(self.size, self.augment, rng.generator(self.seed, "augment", step))[mine]
             x0, change = augment.apply(x0, change), moved(change, device)
-        return Batch(x0, self._noise(x0, step), u, label, change)
+        return Batch(x0, self._noise(step)[mine], u, label, change)
 
     def _index(self, step: int) -> np.ndarray:
         n = len(self.images)
@@ -75,9 +75,17 @@ class Batches:
                 self._orders[epoch] = rng.generator(self.seed, "epoch", epoch).permutation(n)
         return np.array([self._orders[int(row) // n][row % n] for row in rows])
 
-    def _noise(self, like: Tensor, step: int) -> Tensor:
-        if like.device.type != "cuda":
-            return rng.normal(tuple(like.shape), self.seed, "noise", step, self.rank).to(like.device)
-        seed = rng.integer(self.seed, "noise", step, self.rank)
-        generator = torch.Generator(like.device).manual_seed(seed)
-        return torch.randn(like.shape, generator=generator, device=like.device)
+    def _noise(self, step: int) -> Tensor:
+        """That of the whole batch; the 0 in its key was once the process, and stays for the sake of old runs."""
+        shape, device = (self.size, *self.images.shape), self.images.images.device
+        if device.type != "cuda":
+            return rng.normal(shape, self.seed, "noise", step, 0).to(device)
+        generator = torch.Generator(device).manual_seed(rng.integer(self.seed, "noise", step, 0))
+        return torch.randn(shape, generator=generator, device=device)
+
+
+def rows(batch: int, world: int) -> int:
+    """How many of a batch's images each of `world` processes takes; raises UserError where they cannot be shared."""
+    if batch % world:
+        raise UserError(f"--batch {batch} cannot be shared evenly by {world} processes")
+    return batch // world

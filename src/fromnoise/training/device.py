@@ -1,15 +1,30 @@
-"""Where to compute."""
+"""Where to compute, and in how many processes (docs/scale-out.md)."""
 
+import os
+import socket
 import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs, gather_object
 
 from fromnoise.errors import UserError
 
+# How many processes a launcher says there are: torchrun, and the implementations of MPI that Accelerate reads.
+WORLDS = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+PATIENCE = timedelta(minutes=30)  # with a process that neither answers nor has ended
+LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Timed out waiting", "NCCL", "Socket")
+GUIDE = "start N by torchrun --nproc_per_node N -m fromnoise ... (docs/scale-out.md)"
+
 
 def accelerator(device: str) -> Accelerator:
-    """Accelerate's view of `auto`, `cpu`, `cuda` or `mps`; raises UserError for a device that is not there."""
+    """Accelerate's view of `auto`, `cpu`, `cuda` or `mps`, joined to the other processes of a launcher.
+
+    Raises UserError for a device that is not there, and where a launcher promises processes that are not there.
+    """
     there = {
         "auto": True,
         "cpu": True,
@@ -18,9 +33,71 @@ def accelerator(device: str) -> Accelerator:
     }
     if not there.get(device, False):
         raise UserError(f"--device {device} is not available here; choose --device auto or cpu")
-    with warnings.catch_warnings():
+    promised = launched()
+    cpu = device == "cpu" or (device == "auto" and promised > 1 and not torch.cuda.is_available())
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    if not cpu and here > 1 and 0 < torch.cuda.device_count() < here:
+        raise UserError(f"{here} processes need {here} GPUs and there are {torch.cuda.device_count()}; {GUIDE}")
+    with warnings.catch_warnings(), connected():
         warnings.simplefilter("ignore")  # about settings of launchers that nobody chose
-        found = Accelerator(cpu=device == "cpu", mixed_precision="no")  # the plan says what is computed in what
+        # The plan says what is computed in what.
+        found = Accelerator(cpu=cpu, mixed_precision="no", kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)])
+    if found.device.type == "cpu":
+        found.state.device = torch.device("cpu")  # of several processes cpu:0, to which PyTorch copies what is on cpu
     if device not in ("auto", found.device.type):
         raise UserError(f"--device {device}: Accelerate chose {found.device.type}; leave --device away")
+    if found.num_processes != promised:
+        raise UserError(f"{promised} processes were started and each would train alone on {found.device.type}; {GUIDE}")
+    if found.num_processes == 1 and _left_alone():
+        raise UserError(f"accelerate launch was to start several processes and started one: {GUIDE}")
     return found
+
+
+def alone(device: str) -> torch.device:
+    """The device of `accelerator`, for work that a single process does; raises UserError where there are several."""
+    if launched() > 1:
+        raise UserError(
+            f"only training is shared by processes, and here are {launched()}: start this without a launcher"
+        )
+    return accelerator(device).device
+
+
+def launched() -> int:
+    """How many processes the launcher of this one says there are; 1 without a launcher."""
+    return max(int(os.environ.get(name, 1)) for name in WORLDS)
+
+
+def check_alike(device: Accelerator, facts: Mapping[str, object]) -> None:
+    """Raise UserError in every process unless `facts`, each named by what it is, are the same in all of them."""
+    if device.num_processes == 1:
+        return
+    everyone = gather_object([(socket.gethostname(), dict(facts))])
+    host, first = everyone[0]
+    for number, (other_host, theirs) in enumerate(everyone):
+        for name, fact in first.items():
+            if theirs[name] != fact:
+                raise UserError(f"process {number} on {other_host} has other {name} than process 0 on {host}; {GUIDE}")
+
+
+def is_lost(error: RuntimeError) -> bool:
+    """Whether `error` says that another process is not there any more."""
+    return isinstance(error, torch.distributed.DistError) or any(words in str(error) for words in LOST)
+
+
+@contextmanager
+def connected() -> Iterator[None]:
+    """Within it the loss of another process is a UserError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if launched() == 1 or not is_lost(error):
+            raise
+        raise UserError(
+            "another process has stopped or cannot be reached, and so this one stops too; what it said tells why "
+            f"({str(error).partition(chr(10))[0]})"
+        ) from error
+
+
+def _left_alone() -> bool:
+    """Whether `accelerate launch` prepared for several processes and then started a single one, as it does on CPUs."""
+    return "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_ADDR" in os.environ and "RANK" not in os.environ

@@ -11,8 +11,8 @@ class MovingAverage:
         """The average starts as a copy of the network's parameters; `decay` lies in (0, 1)."""
         self.decay = decay
         self.names = [name for name, _ in network.named_parameters()]
-        self.live = [parameter.detach() for parameter in network.parameters()]
-        self.average = [parameter.clone() for parameter in self.live]
+        self.live: list[Tensor] = list(network.parameters())
+        self.average = [parameter.detach().clone() for parameter in self.live]
 
     @torch.no_grad()
     def update(self, step: int) -> None:

@@ -37,10 +37,10 @@ def _adamw_on(parameters: list[nn.Parameter], settings: TrainingSettings) -> tor
 class KernelMuon(torch.optim.Muon):
     """Muon (Jordan et al. 2024) on matrices, and convolution kernels seen as outputs × (inputs·height·width).
 
-    PyTorch's Muon takes matrices only: it is given views of the kernels, which share their memory and gradients. And
-    it computes in bf16 only, which a CPU without such units emulates, at several times the cost of the network's own
-    step: there this one computes in float32. Matrices of one shape are handled together, as one small matrix keeps
-    neither a CPU's matrix units nor a GPU busy.
+    PyTorch's Muon takes matrices only: it is given views of the kernels, which share their memory and gradients, so no
+    kernel may move from then on. And it computes in bf16 only, which a CPU without such units emulates, at several
+    times the cost of the network's own step: there this one computes in float32. Matrices of one shape are handled
+    together, as one small matrix keeps neither a CPU's matrix units nor a GPU busy.
     """
 
     def __init__(self, kernels: list[nn.Parameter], settings: TrainingSettings) -> None:
@@ -57,6 +57,7 @@ class KernelMuon(torch.optim.Muon):
         for kernel, matrix in zip(self.kernels, group["params"], strict=True):
             if kernel.grad is None:
                 continue
+            assert matrix.data_ptr() == kernel.data_ptr(), "a kernel has moved, and would not be trained"
             gradient, state = _matrix(kernel.grad), self.state[matrix]
             if not state:
                 state["momentum_buffer"] = torch.zeros_like(gradient)

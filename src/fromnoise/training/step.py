@@ -42,12 +42,12 @@ class Step:
         if plan.channels_last:
             network = channels_last(network)
         self.network: nn.Module = network
+        self._eager: Any = accelerator.prepare(network)  # first, for it may move the parameters
         self.optimizers = Optimizers(network, self.settings)
         self.average = MovingAverage(network, self.settings.ema) if self.settings.ema else None
         self.losses: Float[Tensor, "2 q"] = torch.zeros(2, QUARTILES, device=self.device)
         self.skipped = 0
         self._objective = model.objective()
-        self._eager: Any = accelerator.prepare(network)
         self._denoiser = model.denoiser(
             fuse(self._eager, self.device, accelerator.num_processes) if plan.compiled else self._eager
         )

@@ -22,6 +22,7 @@ from fromnoise.tensors import DamagedFile
 from fromnoise.training import plan as plans
 from fromnoise.training.choice import Choice
 from fromnoise.training.clock import Clock
+from fromnoise.training.device import is_lost
 from fromnoise.training.initial import Initial
 from fromnoise.training.interrupt import Interrupted, InterruptGuard
 from fromnoise.training.optimizers import rate
@@ -107,7 +108,8 @@ class Trainer:
         if self.accelerator.is_main_process:
             self.folder.sweep()
         self.accelerator.wait_for_everyone()
-        weights, state, about = self._newest_checkpoint()
+        with self.accelerator.main_process_first():  # which sets damaged ones aside
+            weights, state, about = self._newest_checkpoint()
         if not about and self.settings.init:
             self._start_from_init()
         if about and self.images.clustered:
@@ -128,7 +130,9 @@ class Trainer:
                 raise self._interrupted()
             if not finished:
                 self._train(guard)
-            self._choose(guard)
+            self.accelerator.end_training()  # from here on the first process works alone
+            if self.accelerator.is_main_process:
+                self._choose(guard)
         return self._outcome(already_finished=finished)
 
     def _train(self, guard: InterruptGuard) -> None:
@@ -168,6 +172,7 @@ class Trainer:
             raise UserError(f"{self.folder.path} has not finished its {self.plan.phase}: first go on with those")
         phase = dataclasses.replace(extension, step=self.step, seconds=self.before)
         self.plan = self.plan.extended(phase, self._in_steps(phase))
+        self.accelerator.wait_for_everyone()  # to find the results of before in their place
         if self.accelerator.is_main_process:
             self.folder.set_aside_results(self.step)
 
@@ -248,14 +253,13 @@ class Trainer:
 
     def _choose(self, guard: InterruptGuard) -> None:
         """Choose the trained model's guidance, if that is still to be done; Ctrl-C breaks it off."""
-        if self.choice and self.accelerator.is_main_process and not guard.asked and self._unchosen():
+        if self.choice and not guard.asked and self._unchosen():
             model, guidance = Model.load(self.folder.model_file()), None
             with guard.breaking_off():
                 guidance = self.choice.choose(self.step, model)
             if guidance is not None:
                 dataclasses.replace(model, guidance=guidance).save(self.folder.model_file())
-        self.accelerator.wait_for_everyone()
-        if self._agreed(False, False, guard.asked)[2]:
+        if guard.asked:
             raise self._interrupted()
 
     def _unchosen(self) -> bool:
@@ -273,7 +277,7 @@ class Trainer:
             return self._train_step()
         except RuntimeError as error:  # as PyTorch's compiler errors are
             ours = self.plan.compiled and self.settings.compile == "auto"
-            if not ours or isinstance(error, torch.OutOfMemoryError):
+            if not ours or isinstance(error, torch.OutOfMemoryError) or is_lost(error):
                 raise
             self.say(f"compiling failed ({str(error).partition(chr(10))[0]}): going on eager")
             reason = f"{self.plan.reason}, but compiling failed: eager"
@@ -388,6 +392,7 @@ class Trainer:
         self.tick(Tick(self.step, total, self.elapsed, remaining, images_per_second, loss))
 
     def _outcome(self, *, already_finished: bool) -> Outcome:
-        model = Model.load(self.folder.model_file())
+        main = self.accelerator.is_main_process
+        model = Model.load(self.folder.model_file()) if main else self.model
         seconds = self.before if already_finished else self.elapsed
         return Outcome(model, self.plan, self.device, self.step, seconds, already_finished)

@@ -34,9 +34,9 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.generation.model import Model, Shape
     from fromnoise.generation.precision import precisions
     from fromnoise.training import plan, probe
-    from fromnoise.training.device import accelerator
+    from fromnoise.training.device import alone
 
-    device = accelerator(arguments.device).device
+    device = alone(arguments.device)
     about = system.about(device)
     table = Table("", "", show_header=False, box=None)
     table.add_row("device", f"{device.type}: {about['hardware']}")

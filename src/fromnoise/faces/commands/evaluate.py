@@ -71,9 +71,9 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.faces.console import Bar, results, say
     from fromnoise.faces.tables import print_score
     from fromnoise.files import write_json
-    from fromnoise.training.device import accelerator
+    from fromnoise.training.device import alone
 
-    device = accelerator(arguments.device).device
+    device = alone(arguments.device)
     extractor = features(arguments.features, device, inception_weights=arguments.inception_weights, say=say)
     contest = _contest(arguments)
     with Bar("scoring") as bar:

@@ -74,10 +74,10 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.faces.console import Bar, say
     from fromnoise.generation import likelihood
     from fromnoise.generation.model import Model
-    from fromnoise.training.device import accelerator
+    from fromnoise.training.device import alone
 
     model = Model.load(find_model(arguments.run))
-    device = accelerator(arguments.device).device
+    device = alone(arguments.device)
     likelihood.labelled(model, arguments.label, device)
     batches = list(_batches(arguments, model))
     results: list[dict[str, Any]] = []

@@ -94,11 +94,11 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.faces.console import Bar, say
     from fromnoise.generation.draw import Drawing, draw_all, labels_for, own_precision
     from fromnoise.generation.model import Model
-    from fromnoise.training.device import accelerator
+    from fromnoise.training.device import alone
 
     model = Model.load(find_model(arguments.source))
     settings = _sampler(arguments, model)
-    device = accelerator(arguments.device).device
+    device = alone(arguments.device)
     drawing = Drawing(
         arguments.n, arguments.seed, arguments.first, arguments.label, arguments.guidance, "fp32", settings
     )

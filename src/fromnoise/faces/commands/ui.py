@@ -38,10 +38,10 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.faces.console import say
     from fromnoise.faces.page import build
     from fromnoise.generation.model import Model
-    from fromnoise.training.device import accelerator
+    from fromnoise.training.device import alone
 
     model = Model.load(find_model(arguments.source))
-    page = build(model, accelerator(arguments.device).device)
+    page = build(model, alone(arguments.device))
     try:
         page.launch(
             server_name="127.0.0.1", server_port=arguments.port, share=False, quiet=True, prevent_thread_lock=True

@@ -1,0 +1,217 @@
+"""Trainings shared by two processes on this machine, against the same training in one."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from unittest import mock
+
+import pytest
+from safetensors.torch import load_file
+
+from fromnoise.generation.model import Model
+
+WORDS = (
+    "train", "--preset", "tiny", "--steps", "24", "--log-every", "1", "--checkpoint-every", "8", "--augment", "0.5",
+    "--lr", "5e-3", "--device", "cpu", "--out", "run",
+)  # fmt: skip
+MUON, ADAMW = (*WORDS, "--optimizer", "muon"), (*WORDS, "--optimizer", "adamw")
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "fromnoise")
+SECONDS = 180  # for any process, on a slow machine with other work
+# A training changed a little: {step} is done before each of its steps.
+PROGRAM = """
+import os, signal, sys, time
+from fromnoise.faces import cli
+from fromnoise.training import optimizers, trainer
+
+real = trainer.Trainer._train_step
+
+def step(self):
+    {step}
+    return real(self)
+
+trainer.Trainer._train_step = step
+optimizers.half = lambda device: None  # of Muon, so that the two sums differ by float32's rounding alone
+sys.exit(cli.main(sys.argv[1:]))
+"""
+SLOW = ("-c", PROGRAM.format(step="time.sleep(0.1)"))
+DIES = (
+    "-c",
+    PROGRAM.format(step="if self.step == 13 and self.accelerator.process_index: os.kill(os.getpid(), signal.SIGKILL)"),
+)
+
+
+@contextlib.contextmanager
+def two(*words, cwd, program=("-m", "fromnoise")):
+    """Both processes of such a command, started as a launcher would; none outlives the block."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    world = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, *program, *words],
+            cwd=cwd,
+            env={**os.environ, **world, "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+def ends(processes):
+    """Their exit codes and what they said, once they have ended."""
+    said = [process.communicate(timeout=SECONDS)[1] for process in processes]
+    return [process.returncode for process in processes], said
+
+
+def log(place):
+    return [json.loads(line) for line in (place / "run" / "log.jsonl").read_text().splitlines()]
+
+
+def assert_alike(place, other, losses, weights):
+    """The same training: its losses to that relative error, and each parameter to that share of its way."""
+    one, two = log(place), log(other)
+    assert [record["step"] for record in one] == [record["step"] for record in two] == list(range(1, 25))
+    assert [record["loss"] for record in one] == pytest.approx([record["loss"] for record in two], rel=losses)
+    files = [folder / "run" / "checkpoints" / "000024" / "model.safetensors" for folder in (place, other)]
+    model = Model.load(files[0])
+    first = Model.build(model.config, model.shape).network.state_dict()
+    ours, theirs = map(load_file, files)
+    for name, weight in first.items():
+        moved = (theirs[name] - weight).norm()
+        assert moved > 0, name
+        assert (ours[name] - theirs[name]).norm() <= weights * moved, name
+
+
+FLOAT32 = {"losses": 1e-5, "weights": 1e-3}  # measured 5e-7 and 1.4e-5
+MUON_IN_BF16 = {"losses": 2e-3, "weights": 0.1}  # where the CPU has it: its last bits are percents of small directions
+
+
+@pytest.fixture(scope="module")
+def alone(fromnoise, tmp_path_factory):
+    """Folders of the same trainings in one process, by optimiser."""
+    places = {name: tmp_path_factory.mktemp(name) for name in ("muon", "muon in float32", "adamw")}
+    fromnoise(*MUON, cwd=places["muon"])
+    fromnoise(*ADAMW, cwd=places["adamw"])
+    with mock.patch("fromnoise.training.optimizers.half", return_value=None):
+        fromnoise(*MUON, cwd=places["muon in float32"])
+    return places
+
+
+def test_two_processes_train_as_one_does(alone, process, tmp_path):
+    done = process(*MUON, cwd=tmp_path, program=TORCHRUN)
+    assert done.stderr.count("2 processes share each batch of 16 images, 8 each") == 1
+    assert done.stderr.count("trained 24 steps") == 1
+    assert done.stdout.count("model.safetensors") == 1
+    assert_alike(tmp_path, alone["muon"], **MUON_IN_BF16)
+    assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir()) == ["000016", "000024"]
+    assert not list((tmp_path / "run").rglob(".*"))
+
+
+def test_ctrl_c_in_one_of_two_saves_once_and_one_process_goes_on(alone, fromnoise, tmp_path):
+    with two(*ADAMW, cwd=tmp_path, program=SLOW) as processes:
+        deadline = time.monotonic() + SECONDS
+        while not (tmp_path / "run" / "log.jsonl").exists() or not log(tmp_path):
+            assert time.monotonic() < deadline
+            assert processes[0].poll() is None
+            time.sleep(0.05)
+        processes[1].send_signal(signal.SIGINT)
+        codes, said = ends(processes)
+    assert codes == [130, 130], said
+    stopped = log(tmp_path)[-1]["step"]
+    assert stopped < 24
+    assert f"stopped at step {stopped}; the same command goes on from there" in said[0]
+    assert not said[1]
+    assert [int(path.name) for path in (tmp_path / "run" / "checkpoints").iterdir()][-1:] == [stopped]
+    assert f"going on from step {stopped}" in fromnoise(*ADAMW, cwd=tmp_path).stderr
+    assert_alike(tmp_path, alone["adamw"], **FLOAT32)
+
+
+def test_a_process_that_dies_takes_the_other_with_it_and_nothing_else(alone, fromnoise, tmp_path):
+    with two(*MUON, cwd=tmp_path, program=DIES) as processes:
+        processes[1].wait(SECONDS)
+        start = time.monotonic()
+        codes, said = ends(processes)
+        assert time.monotonic() - start < 30
+    assert codes == [2, -signal.SIGKILL], said
+    assert "fromnoise: another process has stopped or cannot be reached" in said[0]
+    assert "Traceback" not in said[0]
+    with mock.patch("fromnoise.training.optimizers.half", return_value=None):
+        assert "going on from step 8" in fromnoise(*MUON, cwd=tmp_path).stderr
+    assert_alike(tmp_path, alone["muon in float32"], **FLOAT32)
+
+
+def test_an_error_of_one_process_is_told_once_and_by_its_name(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine.txt").touch()
+    with two(*MUON, cwd=tmp_path) as processes:
+        codes, said = ends(processes)
+    assert codes == [2, 2]
+    assert said[0].startswith("fromnoise: run exists and is not a run folder")
+    assert said[1].startswith("fromnoise (process 1): run exists and is not a run folder")
+
+
+def test_launchers_that_promise_more_processes_than_there_are_are_refused(fromnoise, tmp_path):
+    # What `accelerate launch --num_processes 2 --cpu` sets before it starts one process.
+    accelerate = {"ACCELERATE_MIXED_PRECISION": "no", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+    said = fromnoise(*MUON, cwd=tmp_path, code=2, environment=accelerate).stderr
+    assert "accelerate launch was to start several processes and started one" in said
+    assert "torchrun --nproc_per_node" in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_only_training_is_shared(fromnoise, tmp_path):
+    words = ("sample", "digits", "--n", "1", "--device", "cpu", "--out", "one.png")
+    assert "without a launcher" in fromnoise(*words, cwd=tmp_path, code=2, environment={"WORLD_SIZE": "2"}).stderr
+    assert not (tmp_path / "one.png").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+def test_two_compiled_processes_train_as_one_eager_one_does(alone, process, tmp_path, optimizer):
+    words = {"muon": MUON, "adamw": ADAMW}[optimizer]
+    process(*words, "--compile", "on", cwd=tmp_path, program=TORCHRUN)
+    assert_alike(tmp_path, alone[optimizer], **MUON_IN_BF16)
+
+
+@pytest.mark.slow
+def test_accelerate_launch_on_a_cpu_is_refused(process, tmp_path):
+    launch = ("-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu", "--module", "fromnoise")
+    said = process(*MUON, cwd=tmp_path, code=1, program=launch).stderr
+    assert "accelerate launch was to start several processes and started one" in said
+
+
+@pytest.mark.slow
+def test_more_processes_go_on_where_one_stopped(alone, process, fromnoise, tmp_path):
+    fromnoise(*MUON, cwd=tmp_path)
+    last = tmp_path / "run" / "checkpoints" / "000024"
+    for file in last.iterdir():
+        file.unlink()
+    last.rmdir()
+    assert "going on from step 16" in process(*MUON, cwd=tmp_path, program=TORCHRUN).stderr
+    assert_alike(tmp_path, alone["muon"], **MUON_IN_BF16)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [("--network", "transformer"), ("--no-labels",), ("--augment", "0")])
+def test_every_network_is_trained_by_two(process, fromnoise, tmp_path, words):
+    both, one = tmp_path / "two", tmp_path / "one"
+    both.mkdir()
+    one.mkdir()
+    process(*MUON, *words, cwd=both, program=TORCHRUN)
+    fromnoise(*MUON, *words, cwd=one)
+    assert_alike(both, one, **MUON_IN_BF16)
