@@ -1,8 +1,11 @@
+import errno
 import os
+import re
 
 import pytest
 
-from fromnoise.files import read_json, whole, whole_folder, write_json
+from fromnoise.errors import UserError
+from fromnoise.files import MAYBE, NUMBER, check_deflated, read_bytes, read_json, whole, whole_folder, write_json
 
 
 class Interrupted(BaseException):
@@ -115,7 +118,7 @@ def test_a_block_that_raises_leaves_no_folder(tmp_path, error):
 def test_a_folder_with_something_in_it_is_not_replaced(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("precious")
-    with pytest.raises(OSError, match="out"), whole_folder(tmp_path / "out") as temporary:
+    with pytest.raises(UserError, match="out cannot be written"), whole_folder(tmp_path / "out") as temporary:
         (temporary / "file").write_text("new")
     assert names(tmp_path) == ["out", "out/mine"]
     assert (tmp_path / "out" / "mine").read_text() == "precious"
@@ -147,3 +150,116 @@ def test_a_value_that_is_no_json_leaves_the_old_file(tmp_path):
         write_json(path, {"new": object()})
     assert read_json(path) == {"old": 1}
     assert names(tmp_path) == ["value.json"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[1, 2]",
+        b"7",
+        b'"text"',
+        b"null",
+        b"\xff\xfe{}",
+        b"[" * 100_000,
+        b'{"a": ' * 100_000,
+        b'{"a": ' + b"9" * 10_000 + b"}",
+        b"{}{}",
+        b"\0" * 100,
+    ],
+    ids=range(12),
+)
+def test_what_is_no_json_object_is_refused_by_name_in_one_line(tmp_path, content):
+    path = tmp_path / "value.json"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=re.escape(f"{path} is not a whole JSON file")) as refused:
+        read_json(path)
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 400
+
+
+def test_what_cannot_be_read_is_told_from_nonsense(tmp_path):
+    with pytest.raises(UserError, match=r"missing.json cannot be read \(No such file or directory\)"):
+        read_json(tmp_path / "missing.json")
+    with pytest.raises(UserError, match=r"cannot be read \(Is a directory\)"):
+        read_json(tmp_path)
+
+
+FORM = {"step": int, "kid": {"value": NUMBER}, "share": MAYBE, "name": str}
+FITS = {"step": 1, "kid": {"value": 0.5}, "share": None, "name": "a"}
+
+
+def test_an_object_that_has_what_it_must_have_may_have_more(tmp_path):
+    write_json(tmp_path / "value.json", FITS | {"more": []})
+    assert read_json(tmp_path / "value.json", FORM) == FITS | {"more": []}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"step": 1.5},
+        {"step": "1"},
+        {"kid": {}},
+        {"kid": [0.5]},
+        {"kid": {"value": None}},
+        {"kid": {"value": float("nan")}},
+        {"share": float("inf")},
+        {"share": 10**400},
+        {"name": 7},
+    ],
+)
+def test_an_object_of_another_form_is_refused_by_name(tmp_path, change):
+    path = tmp_path / "value.json"
+    write_json(path, FITS | change)
+    with pytest.raises(UserError, match=r"value\.json is not"):
+        read_json(path, FORM)
+
+
+def test_a_field_that_is_missing_is_named(tmp_path):
+    write_json(tmp_path / "value.json", {"step": 1})
+    with pytest.raises(UserError, match="it lacks 'kid'"):
+        read_json(tmp_path / "value.json", FORM)
+
+
+def test_a_file_that_is_too_long_is_not_read(tmp_path):
+    path = tmp_path / "long"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)  # takes no room on the disk
+    with pytest.raises(ValueError, match="1,099,512 MB where 1 are the most"):
+        read_bytes(path, 1_000_000)
+    with pytest.raises(UserError, match="long is not a whole JSON file"):
+        read_json(path)
+
+
+@pytest.mark.parametrize(("size", "packed"), [(10_000, 5), (10**12, 1 << 20), (200 << 30, 1 << 30)])
+def test_bytes_that_cannot_hold_what_they_say_are_refused(size, packed):
+    with pytest.raises(ValueError, match="are said to hold"):
+        check_deflated(size, packed)
+    check_deflated(1000 * packed if packed < 1 << 20 else 99 * packed, packed)
+
+
+def full(*_):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("write", [write_and_raise, fill_and_raise])
+def test_a_full_disk_names_the_file_that_was_to_be_and_leaves_nothing(tmp_path, write):
+    with pytest.raises(UserError, match=re.escape(f"{tmp_path / 'out'} cannot be written (No space left on device)")):
+        write(tmp_path / "out", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+    assert names(tmp_path) == []
+
+
+def test_a_disk_that_is_full_only_when_it_is_flushed_does_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match=re.escape(f"{tmp_path / 'out'} cannot be written")), whole(tmp_path / "out"):
+        pass
+    assert names(tmp_path) == []
+
+
+def test_a_file_in_a_folder_that_is_to_be_is_told_by_the_folders_name(tmp_path):
+    with pytest.raises(UserError) as refused, whole_folder(tmp_path / "out") as folder:  # noqa: SIM117
+        with whole(folder / "file"):
+            full()
+    assert str(refused.value) == f"{tmp_path / 'out'} cannot be written (No space left on device)"
+    assert names(tmp_path) == []

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from fromnoise import tensors
+from fromnoise.errors import UserError
 from fromnoise.tensors import DamagedFile
 
 SOME = {
@@ -74,12 +75,12 @@ def test_equal_tensors_are_equal_files_in_any_process(tmp_path):
     assert one == other
 
 
-def test_a_full_disk_is_the_systems_error_not_a_bug(tmp_path):
+def test_a_full_disk_is_the_users_to_put_right(tmp_path):
     resource = pytest.importorskip("resource", reason="needs limits that Windows lacks")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
     try:
-        with pytest.raises(OSError, match=r"a\.safetensors cannot be written"):
+        with pytest.raises(UserError, match=r"a\.safetensors cannot be written"):
             tensors.save(tmp_path / "a.safetensors", {"x": torch.zeros(10_000)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -1,10 +1,11 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and read without trust."""
 
 import json
+import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,19 @@ from typing import Any
 from fromnoise.errors import UserError
 
 UNFINISHED = ".fromnoise-"  # how the names of files begin that are not written to their end yet
+MOST_JSON = 64 << 20  # bytes of a JSON file
+MOST_DEFLATED = 1_100  # bytes that one byte may stand for: deflate reaches 1,032
+BOMB = 1 << 30, 100  # bytes from which on none may stand for more: even sparse drawings stay far below
+NUMBER: tuple[type, ...] = (int, float)
+MAYBE: tuple[type, ...] = (int, float, type(None))
+
+
+class Unwritten(UserError):  # noqa: N818 - a state of a file
+    """A file or folder that could not be written, as on a full disk; nothing half-written is left."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} cannot be written ({reason})")
+        self.reason = reason
 
 
 def check_writable(path: Path) -> None:
@@ -30,17 +44,18 @@ def whole(path: Path) -> Iterator[Path]:
     What was at `path` before stays until then. The temporary name keeps the suffix of `path`, so that
     writers which look at it (Pillow, NumPy) behave.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f"{UNFINISHED}{path.stem}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        _flush(temporary)
-        temporary.chmod(0o666 & ~_umask())  # mkstemp's 0600 would keep others from reading a result
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f"{UNFINISHED}{path.stem}.", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            _flush(temporary)
+            temporary.chmod(0o666 & ~_umask())  # mkstemp's 0600 would keep others from reading a result
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -49,17 +64,18 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
     `path` must not exist yet.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}{path.name}.", dir=path.parent))
-    try:
-        yield temporary
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                _flush(file)
-        temporary.chmod(0o777 & ~_umask())
-        os.rename(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}{path.name}.", dir=path.parent))
+        try:
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    _flush(file)
+            temporary.chmod(0o777 & ~_umask())
+            os.rename(temporary, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -68,9 +84,85 @@ def write_json(path: Path, value: Any) -> None:
         temporary.write_text(json.dumps(value, indent=2) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """The JSON value in the file `path`."""
-    return json.loads(path.read_text())
+def read_json(
+    path: Path, form: Mapping[str, Any] | None = None, kind: str = "a whole JSON file of fromnoise", advice: str = ""
+) -> dict[str, Any]:
+    """The JSON object in the file `path`; raises UserError, as `reading` has it, for anything else.
+
+    `form` says what the object must have at least (`check_form`).
+    """
+    with reading(path, kind, advice):
+        return check_form(json.loads(read_bytes(path, MOST_JSON)), form or {})
+
+
+def check_form(value: Any, form: Mapping[str, Any]) -> dict[str, Any]:
+    """`value`, once it is found to be a JSON object with the fields of `form`; raises ValueError or KeyError.
+
+    Beside each field's name stands its type, a tuple of types (`NUMBER`, `MAYBE`), or the form of an inner object.
+    Numbers must be finite.
+    """
+    if not isinstance(value, dict):
+        raise ValueError(f"{type(value).__name__} in the place of an object")
+    for name, wanted in form.items():
+        if isinstance(wanted, Mapping):
+            check_form(value[name], wanted)
+        elif not isinstance(value[name], wanted) or not _is_finite(value[name]):
+            raise ValueError(f"{name} is {str(value[name])[:40]!r}")
+    return value
+
+
+def _is_finite(value: Any) -> bool:
+    return not isinstance(value, (int, float)) or math.isfinite(value)  # an int too large for a float raises
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """The bytes of the file `path`; raises ValueError, before there is memory for them, for more than `most`."""
+    if (size := path.stat().st_size) > most:
+        raise ValueError(f"{size / 1e6:,.0f} MB where {most / 1e6:,.0f} are the most")
+    return path.read_bytes()
+
+
+def check_deflated(size: int, packed: int) -> None:
+    """Raise ValueError where `packed` bytes cannot hold `size` once inflated, or only as a trap for memory does."""
+    if size > MOST_DEFLATED * (packed + 1) or (size > BOMB[0] and size > BOMB[1] * packed):
+        raise ValueError(f"{packed:,} bytes are said to hold {size:,}")
+
+
+@contextmanager
+def reading(path: Path, kind: str, advice: str = "") -> Iterator[None]:
+    """Turn whatever is raised while `path` is read into one sentence: it cannot be read, or is not `kind`.
+
+    The parsers of other libraries raise what they like for nonsense (NumPy's TokenError and MemoryError, zipfile's
+    NotImplementedError, struct.error, RecursionError): there is no list that one could rely on.
+    """
+    advice = advice and f"; {advice}"
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise UserError(f"{path} cannot be read ({error.strerror}){advice}") from error
+        raise UserError(f"{path} is not {kind} ({reason(error)}){advice}") from error
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn the system's refusal to write, as on a full disk, into a sentence that names `path`."""
+    try:
+        yield
+    except Unwritten as error:  # of a file in a folder that is to be
+        raise Unwritten(path, error.reason) from error
+    except OSError as error:
+        raise Unwritten(path, error.strerror or reason(error)) from error
+
+
+def reason(error: Exception) -> str:
+    """What an exception says, in one line."""
+    said = " ".join(str(error).split())[:200]
+    if isinstance(error, KeyError):
+        return f"it lacks {said}"
+    return said or type(error).__name__
 
 
 def _flush(path: Path) -> None:

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fromnoise.errors import UserError
+from fromnoise.files import writing
 
 # A file's metadata is this one entry: safetensors writes several in random order, and equal models would differ.
 ENTRY = "fromnoise"
@@ -24,14 +25,15 @@ class DamagedFile(UserError):  # noqa: N818 - a state of a file
 def save(path: Path, tensors: Mapping[str, Tensor], about: Any = None) -> None:
     """Write tensors, from whichever device, and JSON values `about` them; the same ones always give the same file.
 
-    Raises OSError where the disk does not take it.
+    Raises UserError where the disk does not take it.
     """
     here = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     metadata = {ENTRY: json.dumps({"about": about, "sha256": checksum(here, about)})}
-    try:
-        save_file(here, path, metadata)
-    except SafetensorError as error:
-        raise OSError(f"{path} cannot be written: {error}") from error
+    with writing(path):
+        try:
+            save_file(here, path, metadata)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], Any]:

@@ -1,5 +1,7 @@
 import pickle
 import re
+import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -178,3 +180,93 @@ def test_no_damaged_byte_gives_other_images_or_another_error(path, make_images):
         except UserError:
             refused += 1
     assert refused > len(raw) / 2
+
+
+def write_npz(path, headers, values=b"", method=zipfile.ZIP_STORED):
+    """An .npz file of arrays with these headers' text, as NumPy lays them out."""
+    with zipfile.ZipFile(path, "w", method) as file:
+        for name, text in headers.items():
+            file.writestr(f"{name}.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode() + values)
+
+
+def described(shape, descr="'|u1'"):
+    return f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}}}\n"
+
+
+NONSENSE = [
+    "",
+    "{",
+    "{'descr': '|u1', 'fortran_order': False, 'shape': (4, 6, 5, 1)",
+    "(" * 9000,
+    "-" * 9000 + "1",
+    "{'a':" * 1500,
+    "\x00" * 50,
+    "'" * 3,
+    "{'descr': '|u1'}",
+    "__import__('os').abort()",
+    described("(-4, 6, 5, 1)"),
+    described("(4, 6, -5, -1)"),
+    described("(4.0, 6, 5, 1)"),
+    described(f"({10**18}, 6, 5, 1)"),
+    described(f"({10**400}, 6, 5, 1)"),
+    described("(" + "1, " * 100 + ")"),
+    described("(4, 6, 5, 1)", "'|V99999999999'"),
+    described("(4, 6, 5, 1)", "'nonsense'"),
+    described("(4, 6, 5, 1)", "[('a', '|u1', (9999999999,))]"),
+    described("(4, 6, 5, 1)", "'|O'"),
+    described("(4, 6, 5, 1)") + " " * 60_000,
+]
+
+
+@pytest.mark.parametrize("header", NONSENSE, ids=range(len(NONSENSE)))
+@pytest.mark.parametrize("key", ["arr_0", "labels"])
+@pytest.mark.filterwarnings("ignore:Reading")
+def test_a_nonsensical_header_is_refused_by_name_in_one_line(path, header, key):
+    write_npz(path, {"arr_0": described("(4, 6, 5, 1)"), key: header}, bytes(120))
+    with pytest.raises(UserError, match=re.escape(str(path))) as refused:
+        arrays.load(path)
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 500
+
+
+def test_an_array_larger_than_its_bytes_can_be_is_refused_before_there_is_memory_for_it(path):
+    text = described("(1000000000, 32, 32, 1)")
+    write_npz(path, {"arr_0": text}, bytes(1000))
+    with pytest.raises(UserError, match="not as long as it says"):
+        arrays.load(path)
+    start = 10 + len(text)
+    info = zipfile.ZipInfo("arr_0.npy")  # the archive's directory may lie too
+    info.file_size, info.compress_size = start + 1000000000 * 1024, 10_000
+    told = arrays.Entry("arr_0", info, (1000000000, 32, 32, 1), False, np.dtype(np.uint8), start)
+    with pytest.raises(ValueError, match="10,000 bytes are said to hold"):
+        told._check_size()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_compression_that_numpy_does_not_write_is_refused(path, method):
+    write_npz(path, {"arr_0": described("(4, 6, 5, 1)")}, bytes(120), method)
+    with pytest.raises(UserError, match="compressed in a way that NumPy does not write"):
+        arrays.load(path)
+
+
+def test_an_encrypted_file_is_refused(path):
+    write_npz(path, {"arr_0": described("(4, 6, 5, 1)")}, bytes(120))
+    raw = bytearray(path.read_bytes())
+    raw[6] |= 1
+    raw[raw.rindex(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(raw)
+    with pytest.raises(UserError, match="not a readable"):
+        arrays.load(path)
+
+
+@pytest.mark.parametrize("shape", [(4, 0, 5, 1), (4, 6, 0, 3), (4, 0, 0)])
+def test_images_without_a_pixel_are_refused(path, shape):
+    np.savez(path, arr_0=np.zeros(shape, np.uint8))
+    with pytest.raises(UserError, match="no images"):
+        arrays.load(path)
+
+
+def test_images_in_fortran_order_come_back_as_they_were(path, make_images):
+    images = make_images(5, (3, 6, 5))
+    np.savez(path, arr_0=np.asfortranarray(images.permute(0, 2, 3, 1).numpy()))
+    assert torch.equal(arrays.load(path).images, images)

@@ -1,6 +1,7 @@
 import gzip
 import hashlib
 import re
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -151,6 +152,30 @@ def test_labels_in_the_place_of_images_are_refused(tmp_path, write_idx_set, idx_
     (tmp_path / "mnist" / "train-images-idx3-ubyte").write_bytes(idx_bytes(np.zeros(20, np.uint8)))
     with pytest.raises(UserError, match="mnist:train"):
         idx.load("mnist", "train", tmp_path)
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_sizes_whose_product_overflows_are_not_believed(tmp_path, idx_bytes, suffix):
+    """2**16 · 2**16 · 2**31 · 2 is 0 in 64 bits."""
+    raw = b"\0\0\x08\x04" + np.array([2**16, 2**16, 2**31, 2], ">u4").tobytes()
+    path = tmp_path / f"images{suffix}"
+    path.write_bytes(gzip.compress(raw) if suffix else raw)
+    with pytest.raises(UserError, match="are said to hold"):
+        idx.read_idx(path)
+
+
+def test_no_more_of_a_gzip_file_is_inflated_than_it_says(tmp_path, idx_bytes):
+    path = tmp_path / "images.gz"
+    with gzip.open(path, "wb", 1) as file:
+        file.write(idx_bytes(np.ones((4, 5, 5), np.uint8)))
+        for _ in range(64):
+            file.write(bytes(1 << 20))
+    tracemalloc.start()
+    with pytest.raises(UserError, match="not a whole IDX file"):
+        idx.read_idx(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6
 
 
 @pytest.mark.parametrize(("name", "folder"), [("mnist", "MNIST"), ("fashion_mnist", "FashionMNIST")])

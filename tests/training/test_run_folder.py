@@ -6,6 +6,8 @@ import torch
 from fromnoise.errors import UserError
 from fromnoise.training.run_folder import RunFolder
 
+BEST = {"step": 1, "kid": {"value": 0.5, "error": 0.1}}
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -72,15 +74,15 @@ def test_checkpoints_come_back_as_they_went_and_two_are_kept(folder, tiny_model)
 def test_the_best_is_kept_whole_and_no_number_of_checkpoints_removes_it(folder, tiny_model, monkeypatch):
     assert folder.about_best() is None
     weights = tiny_model.network.state_dict()
-    folder.keep_best(tiny_model, {"step": 1})
+    folder.keep_best(tiny_model, BEST)
     for step in (1, 2, 3, 4):
         folder.save(step, tiny_model, weights, {"a": torch.zeros(1)}, {})
-    assert (folder.steps(), folder.about_best()) == ([3, 4], {"step": 1})
+    assert (folder.steps(), folder.about_best()) == ([3, 4], BEST)
     before = (folder.best / "model.safetensors").read_bytes()
     monkeypatch.setattr("fromnoise.tensors.save", lambda *args: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         folder.keep_best(tiny_model, {"step": 5})
-    assert folder.about_best() == {"step": 1}
+    assert folder.about_best() == BEST
     assert {item.name for item in folder.best.iterdir()} == {"best.json", "model.safetensors"}
     assert (folder.best / "model.safetensors").read_bytes() == before
 
@@ -122,5 +124,5 @@ def test_no_checkpoint_yet_is_an_error_that_says_so(folder):
 def test_a_damaged_configuration_is_one_clear_error(folder):
     folder.path.mkdir()
     folder.config_file.write_text(json.dumps({"config": 1})[:-3])
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match=r"config\.json is not a whole JSON file"):
         folder.about()

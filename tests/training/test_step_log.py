@@ -1,5 +1,10 @@
+import errno
+import os
+import re
+
 import pytest
 
+from fromnoise.errors import UserError
 from fromnoise.training.step_log import StepLog
 
 
@@ -35,3 +40,46 @@ def test_without_a_line_there_is_no_file_and_without_need_none_is_written(log):
     before = log.file.stat().st_mtime_ns
     log.cut(3)
     assert log.file.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("line", ["", "{", "[1]", '{"loss": 1}', '{"step": "5"}', '{"step": 5, "loss": NaN}', "\0\0"])
+def test_damage_before_the_last_line_is_refused_by_name_and_nothing_is_cut(tmp_path, line):
+    log = StepLog(tmp_path / "log.jsonl", {"loss": (int, float)})
+    log.append({"step": 1, "loss": 0.5})
+    with log.file.open("a") as file:
+        file.write(f"{line}\n")
+    log.append({"step": 9, "loss": 0.5})
+    before = log.file.read_text()
+    for read in (log.records, lambda: log.cut(5)):
+        with pytest.raises(UserError, match=re.escape(f"{log.file} is not a log of fromnoise")):
+            read()
+    assert log.file.read_text() == before
+
+
+def test_a_full_disk_names_the_log_and_leaves_no_part_of_a_line(log, monkeypatch):
+    log.append({"step": 1})
+    before = log.file.read_bytes()
+
+    class Full:
+        """A file of which the disk takes the first letters only."""
+
+        def __init__(self, file):
+            self.file = file
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.file.close()
+
+        def write(self, text):
+            self.file.write(text[:5])
+            self.file.flush()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    original = type(log.file).open
+    monkeypatch.setattr(type(log.file), "open", lambda path, mode: Full(original(path, mode)))
+    with pytest.raises(UserError, match=re.escape(f"{log.file} cannot be written (No space left on device)")):
+        log.append({"step": 2})
+    monkeypatch.undo()
+    assert log.file.read_bytes() == before

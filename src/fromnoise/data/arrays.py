@@ -1,10 +1,11 @@
 """Images in and out of .npz files: `arr_0` (or `images`), uint8, N×H×W×C or N×H×W."""
 
-import lzma
+import io
 import math
 import zipfile
-import zlib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,40 +16,25 @@ from torch import Tensor
 from fromnoise.data import spool
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
-from fromnoise.files import whole
-
-# What NumPy and zipfile raise for a damaged, encrypted or foreign file; TypeError: one bare array (.npy).
-UNREADABLE = (OSError, ValueError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+from fromnoise.files import check_deflated, reading, whole
 
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+MOST_HEADER = 1 << 16  # bytes; NumPy itself takes 10,000
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what NumPy writes; the others may ask for any memory
 
 MOST_CLASSES = 10_000
 
 
 def load(path: Path) -> ImageSet:
     """The images of an .npz file, and its `labels` if it has any; raises UserError when they do not fit."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            key = next((key for key in ("arr_0", "images") if key in arrays), None)
-            if key is None:
-                raise UserError(f"{path} has no array 'arr_0' or 'images'; it has: {', '.join(arrays.files)}")
-            assert arrays.zip is not None, "it is open"
-            images = _images(path, arrays.zip, key)
-            labels = arrays.get("labels")
-    except UNREADABLE as error:
-        raise UserError(f"{path} is not a readable .npz file ({error})") from error
-    if labels is not None and (
-        labels.ndim != 1
-        or not np.issubdtype(labels.dtype, np.integer)
-        or (labels < 0).any()
-        or (labels >= MOST_CLASSES).any()
-    ):
-        raise UserError(f"{path}: 'labels' must be one whole number from 0 to {MOST_CLASSES - 1} for each image")
-    return ImageSet(
-        str(path),
-        images,
-        None if labels is None else torch.from_numpy(labels.astype(np.int64)),
-    )
+    with reading(path, "a readable .npz file"), zipfile.ZipFile(path) as file:
+        names = [name.removesuffix(".npy") for name in file.namelist()]
+        key = next((key for key in ("arr_0", "images") if key in names), None)
+        if key is None:
+            raise UserError(f"{path} has no array 'arr_0' or 'images'; it has: {', '.join(names)[:200]}")
+        images = _images(path, file, Entry.of(file, key))
+        labels = _labels(path, file, Entry.of(file, "labels"), len(images)) if "labels" in names else None
+    return ImageSet(str(path), images, labels)
 
 
 def save(path: Path, images: UInt8[Tensor, "n c h w"], labels: Tensor | None = None) -> None:
@@ -64,28 +50,73 @@ def save(path: Path, images: UInt8[Tensor, "n c h w"], labels: Tensor | None = N
                 npy.write_array(member, labels.cpu().numpy(), allow_pickle=False)
 
 
-def _images(path: Path, file: zipfile.ZipFile, key: str) -> UInt8[Tensor, "n c h w"]:
-    """The array `key`, read from its compressed form as it goes into a tensor that may be larger than memory.
+@dataclass(frozen=True)
+class Entry:
+    """Where one array of an .npz file lies, and of what it is; nothing as long as it says has been read yet."""
 
-    Raises UserError for an array that is not of images, one of UNREADABLE for one that cannot be read.
-    """
-    name = key if key in file.namelist() else f"{key}.npy"
-    with file.open(name) as member:
-        version = npy.read_magic(member)
+    key: str
+    info: zipfile.ZipInfo
+    shape: tuple[int, ...]
+    reverse: bool
+    dtype: np.dtype[Any]
+    start: int
+
+    @classmethod
+    def of(cls, file: zipfile.ZipFile, key: str) -> "Entry":
+        """The array `key`; raises ValueError, or what NumPy and zipfile raise, where it cannot be what it says."""
+        info = file.getinfo(key if key in file.namelist() else f"{key}.npy")
+        if info.compress_type not in METHODS:
+            raise ValueError(f"'{key}' is compressed in a way that NumPy does not write")
+        with file.open(info) as member:
+            header = io.BytesIO(member.read(MOST_HEADER))
+        version = npy.read_magic(header)
         if version not in HEADERS:
             raise ValueError(f"'{key}' is in a format of version {version}")
-        shape, reverse, dtype = HEADERS[version](member)
+        shape, reverse, dtype = HEADERS[version](header)
         if dtype.hasobject:
             raise ValueError(f"'{key}' holds pickled objects")
-        if dtype != np.uint8 or len(shape) not in (3, 4) or (len(shape) == 4 and shape[-1] not in (1, 3)):
-            raise UserError(f"{path}: '{key}' is {dtype} {shape}; images must be uint8, N×H×W×C with C = 1 or 3")
-        if file.getinfo(name).file_size != member.tell() + math.prod(shape):
-            raise ValueError(f"'{key}' is not as long as it says")
-        raw = spool.empty(shape[::-1] if reverse else shape, torch.uint8)
+        entry = cls(key, info, shape, reverse, dtype, header.tell())
+        entry._check_size()
+        return entry
+
+    def _check_size(self) -> None:
+        """Raise ValueError for an array that its bytes cannot hold, before there is memory for it."""
+        size = self.info.file_size
+        if min(self.shape, default=0) < 0 or size != self.start + math.prod(self.shape) * self.dtype.itemsize:
+            raise ValueError(f"'{self.key}' is not as long as it says")
+        check_deflated(size, self.info.compress_size)
+
+
+def _labels(path: Path, file: zipfile.ZipFile, entry: Entry, n: int) -> Tensor:
+    told = f"{path}: 'labels' must be one whole number from 0 to {MOST_CLASSES - 1} for each image"
+    if len(entry.shape) != 1 or not np.issubdtype(entry.dtype, np.integer):
+        raise UserError(told)
+    if entry.shape != (n,):
+        raise UserError(f"{path}: {entry.shape[0]} labels for {n} images")
+    with file.open(entry.info) as member:
+        labels = np.frombuffer(member.read()[entry.start :], entry.dtype)
+    if (labels < 0).any() or (labels >= MOST_CLASSES).any():
+        raise UserError(told)
+    return torch.from_numpy(labels.astype(np.int64))
+
+
+def _images(path: Path, file: zipfile.ZipFile, entry: Entry) -> UInt8[Tensor, "n c h w"]:
+    """The array, read from its compressed form as it goes into a tensor that may be larger than memory.
+
+    Raises UserError for an array that is not of images.
+    """
+    shape = entry.shape
+    if entry.dtype != np.uint8 or len(shape) not in (3, 4) or (len(shape) == 4 and shape[-1] not in (1, 3)):
+        raise UserError(
+            f"{path}: '{entry.key}' is {entry.dtype} {shape}; images must be uint8, N×H×W×C with C = 1 or 3"
+        )
+    raw = spool.empty(shape[::-1] if entry.reverse else shape, torch.uint8)
+    with file.open(entry.info) as member:
+        member.read(entry.start)
         for part in spool.parts(raw.flatten()):
             part.numpy()[:] = np.frombuffer(member.read(len(part)), np.uint8, count=len(part))
         member.read(1)  # there is none: now zipfile has seen the end, and checks all that was read
-    if reverse:  # the first index runs fastest ("Fortran order")
+    if entry.reverse:  # the first index runs fastest ("Fortran order")
         raw = raw.permute(*reversed(range(raw.ndim)))
     images = (raw[..., None] if raw.ndim == 3 else raw).permute(0, 3, 1, 2)
     if images.is_contiguous():  # grey; the strides of its one channel would have PyTorch convolve channels last

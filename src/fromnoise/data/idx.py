@@ -2,15 +2,18 @@
 
 import gzip
 import hashlib
+import math
 import os
-import zlib
+import struct
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.spool import BLOCK
 from fromnoise.errors import UserError
+from fromnoise.files import check_deflated, reading
 
 # name -> (torchvision's class, the folders below the data root where its files may lie)
 SETS = {
@@ -53,15 +56,17 @@ def load(name: str, part: str, root: Path | None = None) -> ImageSet:
 
 def read_idx(path: Path) -> np.ndarray:
     """The uint8 array in an IDX file; raises UserError when the file is damaged or not IDX."""
-    try:
-        raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path} cannot be read ({error}); fetch it again") from error
-    dimensions = raw[3] if len(raw) > 4 and raw[:3] == b"\0\0\x08" else 0
-    shape = tuple(np.frombuffer(raw, ">u4", count=dimensions, offset=4)) if len(raw) > 4 + 4 * dimensions else ()
-    if not shape or len(raw) != 4 + 4 * dimensions + int(np.prod(shape)):
-        raise UserError(f"{path} is not a whole IDX file of bytes; fetch it again")
-    return np.frombuffer(raw, np.uint8, offset=4 + 4 * dimensions).reshape(shape).copy()
+    opened = gzip.open if path.suffix == ".gz" else open
+    with reading(path, "a whole IDX file of bytes", "fetch it again"), opened(path, "rb") as file:
+        magic = file.read(4)
+        if len(magic) < 4 or magic[:3] != b"\0\0\x08" or not magic[3]:
+            raise ValueError("it does not begin as one")
+        shape = struct.unpack(f">{magic[3]}I", file.read(4 * magic[3]))
+        size, values = math.prod(shape), bytearray()
+        check_deflated(size, path.stat().st_size)
+        while len(values) <= size and (block := file.read(BLOCK)):
+            values += block
+        return np.frombuffer(values, np.uint8).reshape(shape)
 
 
 def _file(place: Path, stem: str, kind: str) -> Path | None:

@@ -33,7 +33,7 @@ class ImageSet:
             raise UserError(f"{self.name}: images must be uint8 N×C×H×W with 1 or 3 channels, not {shape}")
         if self.labels is not None and len(self.labels) != len(self.images):
             raise UserError(f"{self.name}: {len(self.labels)} labels for {len(self.images)} images")
-        if not len(self.images):
+        if not self.images.numel():
             raise UserError(f"{self.name}: no images")
 
     def __len__(self) -> int:

@@ -7,8 +7,10 @@ keeps its copy in /tmp, where anybody may write.
 """
 
 import hashlib
+import io
 import platform
 import tempfile
+import zipfile
 from http.client import HTTPException
 from pathlib import Path
 from queue import Empty, Queue
@@ -26,12 +28,14 @@ from torch import Tensor, nn
 
 from fromnoise.errors import UserError
 from fromnoise.evaluation.features import Features, Say
-from fromnoise.files import check_writable, whole
+from fromnoise.files import check_deflated, check_writable, read_bytes, reading, whole
 
 URL: str = inception_url
 NAME = "inception-2015-12-05.pt"
 # As k-diffusion checks it (k_diffusion/evaluation.py in github.com/crowsonkb/k-diffusion).
 SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
+MOST = 1 << 30  # bytes; Inception's are 96 MB
+KIND = "Inception as clean-fid has it"
 DIMENSION = 2048
 SIZE = 299
 BATCH = 32  # 256 images would take gigabytes in the first layers
@@ -132,22 +136,26 @@ def _fetch(url: str) -> bytes:
 
 
 def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); Inception's weights are at {URL}") from error
+    with reading(path, KIND, f"Inception's weights are at {URL}"):
+        return read_bytes(path, MOST)
 
 
 def _network(data: bytes, path: Path, device: torch.device) -> nn.Module:
     """clean-fid's network with the weights `data`, which came from `path`."""
     # clean-fid opens a file of its own name: it is given the very bytes that were hashed, where nobody else writes.
-    with tempfile.TemporaryDirectory() as folder:
+    with reading(path, KIND), tempfile.TemporaryDirectory() as folder:
+        _check_whole(data)
         (Path(folder) / NAME).write_bytes(data)
-        try:
-            network: nn.Module = InceptionV3W(folder, download=False).to(device).eval()
-            with torch.no_grad():
-                network(torch.full((1, 3, SIZE, SIZE), 128.0, device=device))
-        except Exception as error:  # a program in a file can raise anything
-            reason = str(error).strip().splitlines()[:1]
-            raise UserError(f"{path} is not Inception as clean-fid has it ({''.join(reason)})") from error
+        network: nn.Module = InceptionV3W(folder, download=False).to(device).eval()
+        with torch.no_grad():
+            network(torch.full((1, 3, SIZE, SIZE), 128.0, device=device))
     return network
+
+
+def _check_whole(data: bytes) -> None:
+    """Raise ValueError for a damaged archive: PyTorch's own reader may end the process over one."""
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        members = file.infolist()
+        check_deflated(sum(member.file_size for member in members), sum(member.compress_size for member in members))
+        if damaged := file.testzip():
+            raise ValueError(f"{damaged} in it is damaged")

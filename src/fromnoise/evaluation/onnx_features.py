@@ -11,8 +11,10 @@ from torch import Tensor
 from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
 from fromnoise.evaluation.features import BILINEAR, Features, luminance
+from fromnoise.files import read_bytes, reading, reason
 
 FLOATS = ("tensor(float)", "tensor(double)", "tensor(float16)")
+MOST = 2 << 30  # bytes: what protobuf takes
 COLOUR = {1: "luminance", 3: "RGB; grey repeated"}
 
 
@@ -25,24 +27,17 @@ def load(path: Path) -> Features:
     """
     path = path.expanduser()
     onnx, onnxruntime = _extra("onnx"), _extra("onnxruntime")
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror})") from error
-    try:
+    with reading(path, "an ONNX model"):
+        data = read_bytes(path, MOST)
         tensors = onnx.load_model_from_string(data).graph.initializer
-    except Exception as error:
-        raise UserError(f"{path} is not an ONNX model ({_reason(error)})") from error
     if any(onnx.external_data_helper.uses_external_data(tensor) for tensor in tensors):
         # They would be looked for in the working folder, and the hash of this file would not tell them.
         raise UserError(f"{path} keeps its weights in another file: export it with external_data=False")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # errors are raised; nothing need be printed as well
     options.intra_op_num_threads = torch.get_num_threads()
-    try:
+    with reading(path, "an ONNX model that can be run"):
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise UserError(f"{path} cannot be run ({_reason(error)})") from error
     channels, height, width = _input(path, session)
     resizing = f"{BILINEAR}, to {height or 'H'}×{width or 'W'}" if height or width else "none"
 
@@ -53,7 +48,7 @@ def load(path: Path) -> Features:
             (found,) = session.run(None, {session.get_inputs()[0].name: taken.numpy()})
         except Exception as error:
             shape = "×".join(str(length) for length in images.shape[1:])
-            raise UserError(f"{path} cannot take images of {shape} ({_reason(error)})") from error
+            raise UserError(f"{path} cannot take images of {shape} ({reason(error)})") from error
         features = torch.from_numpy(found)
         if features.ndim != 2 or len(features) != len(images):
             raise UserError(f"{path} gave {list(features.shape)} for {len(images)} images, not N×d")
@@ -101,10 +96,6 @@ def _coloured(images: Tensor, channels: int) -> Tensor:
 
 def _about(values: Any) -> str:
     return ", ".join(f"{value.name} {value.type} {value.shape}" for value in values) or "nothing"
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def _extra(module: str) -> Any:

@@ -9,6 +9,7 @@ images are copies no distance between sets can tell: `copies` does.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,8 +26,11 @@ from fromnoise.evaluation.features import BATCH, Features
 from fromnoise.evaluation.frechet import Moments, Sums, distance
 from fromnoise.evaluation.intervals import disjoint
 from fromnoise.evaluation.remembered import Remembered
+from fromnoise.files import NUMBER, read_json
 
 SCHEMA = 3  # of the report: docs/report.md
+KIND = "a report of fromnoise"
+FORM = {"metrics": {"fid": {"value": NUMBER}}, "protocol": {"reference": {"sha256": str}}}  # of every version
 FEWEST = 50
 MOST_DRAWS = 5
 BLOCKS = 10
@@ -54,6 +58,11 @@ class Contest:
     floor: ImageSet | None = None
     train: ImageSet | None = None
     notes: list[str] = field(default_factory=list)
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """The report, of any version, in the file `path`; raises UserError for anything else."""
+    return read_json(path, FORM, KIND, "remove it and score again")
 
 
 def check(contest: Contest) -> None:

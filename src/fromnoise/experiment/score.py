@@ -20,7 +20,7 @@ from fromnoise.evaluation.overfitting import likelihood_gap
 from fromnoise.evaluation.score import FEWEST, Contest, finite, score
 from fromnoise.experiment import system
 from fromnoise.experiment.train import Training
-from fromnoise.files import read_json, write_json
+from fromnoise.files import write_json
 from fromnoise.generation.draw import (
     Drawing,
     draw_all,
@@ -110,7 +110,7 @@ def sample_and_score(training: Training, reference: ImageSet, n: int, weights: P
             "calls": network_calls(outcome.model, config.sampling),
             "seed": config.seed,
         },
-        "guidance": read_json(folder.guidance_file) if folder.guidance_file.exists() else None,
+        "guidance": folder.about_guidance(),
         "scoring": {"seconds": scoring_seconds},
         "likelihood": {"seconds": time.perf_counter() - start},
         "evaluations": folder.evaluations.records(),

@@ -13,7 +13,7 @@ import tyro
 from fromnoise.config import BUDGETS, Config, check_ranges, preset, with_budget
 from fromnoise.data.settings import NAMED
 from fromnoise.errors import UserError
-from fromnoise.files import check_writable, read_json
+from fromnoise.files import MAYBE, check_writable, read_json
 from fromnoise.training.settings import Phase
 
 if TYPE_CHECKING:
@@ -143,9 +143,9 @@ def _with_budget_of(out: Path, config: Config, extension: Phase) -> Config:
     if given:
         raise UserError(f"give one budget, not --{extension.unit} +{extension.amount:g} and --{given[0]}")
     try:
-        training = read_json(out / "config.json")["config"]["training"]
-        budget = {name: training[name] for name in BUDGETS}
-    except (OSError, ValueError, KeyError, TypeError):
+        about = read_json(out / "config.json", {"config": {"training": dict.fromkeys(BUDGETS, MAYBE)}})
+        budget = {name: about["config"]["training"][name] for name in BUDGETS}
+    except UserError:
         flag = f"--{extension.unit} +{extension.amount:g}"
         raise UserError(f"{flag} goes on from a finished run, and {out} is none: name it with --out") from None
     return dataclasses.replace(config, training=dataclasses.replace(config.training, **budget))

@@ -7,12 +7,12 @@ from typing import Any
 
 from fromnoise.config import flat
 from fromnoise.errors import UserError
-from fromnoise.evaluation.score import SCHEMA
+from fromnoise.evaluation.score import KIND, SCHEMA, read_report
 from fromnoise.experiment.find import is_run
 from fromnoise.experiment.progress import duration
 from fromnoise.faces import figures, html, report
 from fromnoise.faces.tables import NAMES, spread
-from fromnoise.files import read_json
+from fromnoise.files import reading
 from fromnoise.training.run_folder import RunFolder
 
 METRICS = ("fid_matched", "fid_infinity", "kid", "precision", "recall", "density", "coverage")
@@ -49,20 +49,14 @@ class Scored:
         if not file.is_file():
             hint = "is neither a run folder nor a report" if folder is None else "has no score yet: fromnoise run"
             raise UserError(f"{path} {hint}")
-        try:
-            found = read_json(file)
-            found["metrics"]["fid"]["value"], found["protocol"]["reference"]["sha256"]
-        except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
-            raise UserError(f"{file} is not a report of fromnoise ({type(error).__name__})") from error
+        found = read_report(file)
         if found.get("schema") != SCHEMA:
             version = f"schema {found.get('schema')}, not {SCHEMA}"
             again = "with the run's own command" if folder else "with fromnoise evaluate"
             raise UserError(f"{file} was written by another version ({version}): score it again {again}")
         scored = cls(str(path), found, folder)
-        try:
+        with reading(file, KIND):
             scored.row, warnings([scored, scored]), settings([scored])
-        except (KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{file} is not a whole report of fromnoise: it lacks {error}") from error
         return scored
 
     @property

@@ -16,11 +16,11 @@ from fromnoise import __version__, tensors
 from fromnoise.config import Config, differences, stored, to_json
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
-from fromnoise.files import UNFINISHED, read_json, whole_folder, write_json
+from fromnoise.files import NUMBER, UNFINISHED, read_json, whole_folder, write_json
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
 from fromnoise.training.initial import Initial
 from fromnoise.training.settings import Phase
-from fromnoise.training.step_log import StepLog
+from fromnoise.training.step_log import LOOKS, LOSSES, StepLog
 
 KEPT = 2  # checkpoints: should the last be damaged, training goes on from the one before
 STATE_FILE, STATE_FORMAT = "state.safetensors", 1
@@ -32,8 +32,8 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.config_file = path / "config.json"
-        self.log = StepLog(path / "log.jsonl")
-        self.evaluations = StepLog(path / "evaluations.jsonl")
+        self.log = StepLog(path / "log.jsonl", LOSSES)
+        self.evaluations = StepLog(path / "evaluations.jsonl", LOOKS)
         self.guidance_file = path / "guidance.json"
         self.checkpoints = path / "checkpoints"
         self.best = self.checkpoints / "best"
@@ -96,12 +96,7 @@ class RunFolder:
 
     def about(self) -> dict[str, Any]:
         """config.json; raises UserError when it is missing or damaged."""
-        try:
-            about: dict[str, Any] = read_json(self.config_file)
-            about["config"]["data"], about["data"]["fingerprint"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{self.path} is not a run folder: its config.json cannot be read ({error})") from error
-        return about
+        return read_json(self.config_file, {"config": {"data": dict}, "data": {"fingerprint": str}})
 
     def steps(self) -> list[int]:
         """The steps at which there are checkpoints, in order."""
@@ -160,7 +155,11 @@ class RunFolder:
     def about_best(self) -> dict[str, Any] | None:
         """best.json of the best model so far; None where there is none."""
         file = self.best / "best.json"
-        return read_json(file) if file.is_file() else None
+        return read_json(file, {"step": int, "kid": {"value": NUMBER, "error": NUMBER}}) if file.is_file() else None
+
+    def about_guidance(self) -> dict[str, Any] | None:
+        """guidance.json; None where there is none."""
+        return read_json(self.guidance_file, {"guidance": NUMBER}) if self.guidance_file.is_file() else None
 
     def set_aside(self, step: int) -> None:
         """Keep the checkpoint at `step` under a name that is no checkpoint's, so that training can pass it again.

@@ -1,32 +1,43 @@
 """A file of JSON lines, each of a step of the training, that goes on where the training does."""
 
 import json
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fromnoise.files import whole
+from fromnoise.files import NUMBER, check_form, reading, whole, writing
+
+LOSSES = {"epoch": NUMBER, "loss": NUMBER, "seconds": NUMBER}
+LOOKS = {"cost_seconds": NUMBER}
 
 
 class StepLog:
-    """Lines with at least `step`, in the order of the steps. No file is made before the first line."""
+    """Lines with at least `step`, in the order of the steps. No file is made before the first line.
 
-    def __init__(self, file: Path) -> None:
-        self.file = file
+    form  what else a line must have, as `files.check_form` takes it
+    """
+
+    def __init__(self, file: Path, form: Mapping[str, Any] | None = None) -> None:
+        self.file, self.form = file, {"step": int} | dict(form or {})
 
     def append(self, record: dict[str, Any]) -> None:
-        """Add one line."""
-        with self.file.open("a") as file:
-            file.write(json.dumps(record) + "\n")
+        """Add one line, whole or not at all."""
+        with writing(self.file):
+            before = self.file.stat().st_size if self.file.exists() else 0
+            try:
+                with self.file.open("a") as file:
+                    file.write(json.dumps(record) + "\n")
+            except OSError:
+                if self.file.exists():
+                    os.truncate(self.file, before)
+                raise
 
     def records(self) -> list[dict[str, Any]]:
-        """The lines; a last one cut short by a crash is left out."""
-        records = []
-        for line in self._text().splitlines():
-            try:
-                records.append(json.loads(line))
-            except ValueError:
-                break
-        return records
+        """The lines; a last one cut short by a crash is left out. Raises UserError for other damage."""
+        with reading(self.file, "a log of fromnoise"):
+            lines = self._text().split("\n")[:-1]
+            return [check_form(json.loads(line), self.form) for line in lines]
 
     def cut(self, step: int) -> None:
         """Drop what is said of steps after `step`, and a line cut short."""
@@ -36,4 +47,4 @@ class StepLog:
                 temporary.write_text(kept)
 
     def _text(self) -> str:
-        return self.file.read_text() if self.file.exists() else ""
+        return self.file.read_text(encoding="utf-8") if self.file.exists() else ""

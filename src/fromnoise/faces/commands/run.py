@@ -1,6 +1,7 @@
 """`fromnoise run`: train → sample → score → summary."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,11 +27,11 @@ def main(words: Sequence[str]) -> int:
     if arguments.dry_run:
         return print_configuration(arguments.config)
     from fromnoise.evaluation.features import features
-    from fromnoise.evaluation.score import SCHEMA
+    from fromnoise.evaluation.score import KIND, SCHEMA, read_report
     from fromnoise.experiment.score import reference_of, sample_and_score
     from fromnoise.experiment.train import prepared, ready, trained, without_unscored_extension
     from fromnoise.faces.console import say
-    from fromnoise.files import read_json
+    from fromnoise.files import reading
 
     experiment = without_unscored_extension(arguments.experiment())
     device = ready(experiment)
@@ -42,19 +43,21 @@ def main(words: Sequence[str]) -> int:
         if not training.main_process:
             return 0
         folder = training.folder
-        if folder.report_file.exists() and read_json(folder.report_file).get("schema") != SCHEMA:
+        if folder.report_file.exists() and read_report(folder.report_file).get("schema") != SCHEMA:
             say("its report is of another version: it is scored again, and the old report kept beside the new one")
             folder.set_aside_score(training.outcome.steps)
         scored = training.outcome.already_finished and folder.report_file.exists()
         if not scored:
             sample_and_score(training, reference, n, weights)
-        if not scored or not folder.page_file.exists():
-            from fromnoise.faces import report  # imports Matplotlib, which the training need not wait for
+        # What is wrong with a report that was just made is a bug; an old one may be damaged.
+        with reading(folder.report_file, KIND, "remove it and score again") if scored else nullcontext():
+            if not scored or not folder.page_file.exists():
+                from fromnoise.faces import report  # imports Matplotlib, which the training need not wait for
 
-            report.write(folder, parts.train)
-        else:
-            say(f"{arguments.out} is finished: nothing to do")
-        _summary(training)
+                report.write(folder, parts.train)
+            else:
+                say(f"{arguments.out} is finished: nothing to do")
+            _summary(training)
     return 0
 
 
