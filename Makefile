@@ -4,7 +4,7 @@ BIN := .venv/bin
 MINUTES ?= 10
 OUT ?= runs/digits
 
-.PHONY: help setup run test test-slow test-all lint format lab bench bench-quality bench-memory dist clean
+.PHONY: help setup run test test-slow test-all lint format lab bench bench-quality bench-memory docs dist clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -26,7 +26,7 @@ test: setup  ## the fast tests (under 5 minutes on two cores)
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 test-slow: setup  ## the slow tests and those that need an extra
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench,browser,export,lab,tensorboard,ui]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench,browser,docs,export,lab,tensorboard,ui]'
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m slow
 
 test-all: test test-slow  ## every test
@@ -54,6 +54,10 @@ bench-quality: setup  ## quality after minutes of training, ours and peers (hour
 
 bench-memory: setup  ## peak memory of evaluate and sample from 1,000 to 50,000 images (about ten minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/memory.py
+
+docs: setup  ## build the documents' site into build/site; a warning is an error
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 dist: setup  ## build wheel and sdist into dist, and sample 64 digits from the wheel in an empty environment
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,dist]'

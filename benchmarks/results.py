@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from fromnoise.faces.figures import style
 from fromnoise.files import whole
 
-TITLE = "# Side by side\n"
+TITLE = "# Results\n"
 TRAINING_LIMIT, SAMPLING_LIMIT = "convolution forward and backward", "convolution forward"
 FULL = {"fp32": "float32", "bf16": "bf16"}
 Limits = Mapping[str, Mapping[str, float]]

@@ -24,7 +24,7 @@ def commands():
         for pattern in (WHOLE_LINES, INLINE):
             for found in pattern.finditer(path.read_text()):
                 words = shlex.split(found["words"])
-                if "..." not in words and any(word.startswith("--") for word in words):
+                if "..." not in words and (any(word.startswith("--") for word in words) or pattern is WHOLE_LINES):
                     yield pytest.param(words, id=f"{path.name}: {' '.join(words)}")
 
 

@@ -1,0 +1,42 @@
+"""Hooks of the documents' site (mkdocs.yml): pages that lie outside docs/, and links to files that have no page."""
+
+import posixpath
+import re
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("CONTRIBUTING.md", "CHANGELOG.md")
+FOLDERS = ("benchmarks",)  # their .md pages, and the pictures that these show
+LINK = re.compile(r"(?P<picture>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)#:\s]+)(?P<anchor>#[^)]*)?\)")
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages that lie outside docs/, by their paths from the root."""
+    found = [ROOT / name for name in PAGES]
+    for folder in FOLDERS:
+        found += [path for path in sorted((ROOT / folder).iterdir()) if path.suffix in (".md", ".png")]
+    for path in found:
+        files.append(File.generated(config, path.relative_to(ROOT).as_posix(), abs_src_path=str(path)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Point links at the site's pages; of a file of the repository that has none, leave its path."""
+    place = Path(page.file.abs_src_path or "").parent
+
+    def linked(found: re.Match[str]) -> str:
+        path = (place / found["target"]).resolve()
+        for root in (Path(config.docs_dir), ROOT):
+            if path.is_relative_to(root) and files.get_file_from_path(path.relative_to(root).as_posix()):
+                name = path.relative_to(root).as_posix()
+                target = posixpath.relpath(name, posixpath.dirname(page.file.src_uri))
+                return f"{found['picture']}[{found['text']}]({target}{found['anchor'] or ''})"
+        if path.exists() and not found["picture"]:
+            return f"{found['text']} (`{path.relative_to(ROOT).as_posix()}`)"
+        return found[0]  # for mkdocs to complain of
+
+    return LINK.sub(linked, markdown)
