@@ -37,6 +37,11 @@ def check_writable(path: Path) -> None:
         raise UserError(f"{path} cannot be written: {place} is no folder that you may write to")
 
 
+def lost(path: Path) -> str:
+    """What to add to a refusal of `path` where that is because nothing is there; else nothing."""
+    return "" if path.exists() else "; nothing is there: was it deleted or moved?"
+
+
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place only when the block ends without an error.

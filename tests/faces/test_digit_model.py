@@ -7,7 +7,7 @@ from fromnoise import tensors
 from fromnoise.config import to_json
 from fromnoise.errors import UserError
 from fromnoise.faces import digit_model
-from fromnoise.faces.digit_model import finished, trained
+from fromnoise.faces.digit_model import trained
 from fromnoise.generation.model import check
 from fromnoise.training.run_folder import RunFolder
 
@@ -57,9 +57,9 @@ def test_a_finished_run_of_other_settings_is_used_as_it_is(small, tmp_path):
 def test_an_unfinished_run_of_its_own_goes_on(small, tmp_path):
     _, folder = trained(tmp_path / "run", True)
     _pretend_unfinished(folder)
-    assert not finished(folder)
+    assert not folder.is_finished()
     model, folder = trained(tmp_path / "run", True)
-    assert finished(folder)
+    assert folder.is_finished()
     assert model.config.training.steps == 2
 
 
@@ -79,7 +79,7 @@ def test_a_model_of_other_images_is_refused(monkeypatch, config_of, tmp_path):
 
 
 def test_a_folder_without_a_checkpoint_is_not_finished(tmp_path):
-    assert not finished(RunFolder(tmp_path))
+    assert not RunFolder(tmp_path).is_finished()
 
 
 @pytest.mark.parametrize("config", [digit_model.QUICK, digit_model.FULL])

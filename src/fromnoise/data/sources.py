@@ -15,6 +15,7 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.data.resize import resized
 from fromnoise.data.settings import NAMED, DataSettings, parse_size
 from fromnoise.errors import UserError
+from fromnoise.files import lost
 
 PARTS = ("train", "val", "heldout", "test")
 SPLIT_SEED = 0  # of a user's own images: fixed, so that `PATH:heldout` means the same images everywhere
@@ -114,7 +115,8 @@ def _load_path(path: Path, size: tuple[int, int] | None) -> ImageSet:
         return folder.load(path, size)
     if path.suffix.lower() == ".npz" and path.is_file():
         return arrays.load(path)
-    raise UserError(f"'{path}' is neither a data set ({', '.join(NAMED)}) nor a folder of images nor an .npz file")
+    known = ", ".join(NAMED)
+    raise UserError(f"'{path}' is neither a data set ({known}) nor a folder of images nor an .npz file{lost(path)}")
 
 
 def _split(images: ImageSet) -> Parts:

@@ -7,6 +7,7 @@ from fromnoise.config import stored
 from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
+from fromnoise.files import lost
 from fromnoise.generation.model import CHECKPOINT_FILE
 from fromnoise.generation.pretrained import FILES, packaged
 from fromnoise.training.run_folder import RunFolder
@@ -35,7 +36,8 @@ def find_model(path: Path) -> Path:
     found = packaged(str(path))
     if found is not None:
         return found
-    raise UserError(f"{path} is neither a run folder nor a checkpoint nor a model file nor one of: {', '.join(FILES)}")
+    known = ", ".join(FILES)
+    raise UserError(f"{path} is neither a run folder nor a checkpoint nor a model file nor one of: {known}{lost(path)}")
 
 
 def find_images(path: Path) -> Path:

@@ -79,6 +79,7 @@ class Chooser:
         guidance = round(FACTOR**k, 2)
         distances = [{"guidance": round(FACTOR**j, 2), "fid": tried[j]} for j in sorted(tried)]
         about = {"images": n, "features": self.features.name, "real": self.real.name, "tried": distances}
+        self.folder.check_there()
         write_json(self.folder.guidance_file, {"step": step, "guidance": guidance, **about})
         told = ", ".join(f"{each['fid']:.3g} at {each['guidance']:g}" for each in distances)
         self.say(

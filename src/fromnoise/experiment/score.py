@@ -20,7 +20,7 @@ from fromnoise.evaluation.overfitting import likelihood_gap
 from fromnoise.evaluation.score import FEWEST, Contest, finite, score
 from fromnoise.experiment import system
 from fromnoise.experiment.train import Training
-from fromnoise.files import write_json
+from fromnoise.files import check_writable, write_json
 from fromnoise.generation.draw import (
     Drawing,
     draw_all,
@@ -71,6 +71,7 @@ def sample_and_score(training: Training, reference: ImageSet, n: int, weights: P
     """
     config, folder, outcome = training.config, training.folder, training.outcome
     device = outcome.device
+    check_writable(folder.report_file)
     start = time.perf_counter()
     generated = _sample(training, n)
     sampling_seconds = time.perf_counter() - start
@@ -117,6 +118,7 @@ def sample_and_score(training: Training, reference: ImageSet, n: int, weights: P
         "best": folder.about_best(),
         "system": system.about(device),
     }
+    folder.check_there()
     write_json(folder.report_file, report)
 
 
@@ -156,6 +158,7 @@ def _sample(training: Training, n: int) -> ImageSet:
     with training.reporter.bar("sampling") as bar:
         images = draw_all(outcome.model, drawing, outcome.device, bar.show, watch)
     labels = None if outcome.model.shape.clustered else labels_for(outcome.model, drawing)
+    folder.check_there()
     arrays.save(folder.samples / "images.npz", images, labels)
     save_grid(folder.samples / "grid.png", images[:GRID])
     frames = torch.stack([*film, images[:FILM_IMAGES]], dim=1).flatten(0, 1)

@@ -78,7 +78,8 @@ def ready(experiment: Experiment) -> Accelerator:
     folder = experiment.folder
     folder.check_settings(experiment.config)
     _start_file(experiment.config, folder)
-    check_writable(folder.config_file)
+    if experiment.extension or not (folder.path.is_dir() and folder.is_finished()):
+        check_writable(folder.config_file)
     device = accelerator(experiment.device)
     rows(experiment.config.training.batch, device.num_processes)
     return device

@@ -13,7 +13,7 @@ import tyro
 from fromnoise.config import BUDGETS, Config, check_ranges, preset, with_budget
 from fromnoise.data.settings import NAMED
 from fromnoise.errors import UserError
-from fromnoise.files import MAYBE, check_writable, read_json
+from fromnoise.files import MAYBE, check_writable, lost, read_json
 from fromnoise.training.settings import Phase
 
 if TYPE_CHECKING:
@@ -147,7 +147,9 @@ def _with_budget_of(out: Path, config: Config, extension: Phase) -> Config:
         budget = {name: about["config"]["training"][name] for name in BUDGETS}
     except UserError:
         flag = f"--{extension.unit} +{extension.amount:g}"
-        raise UserError(f"{flag} goes on from a finished run, and {out} is none: name it with --out") from None
+        raise UserError(
+            f"{flag} goes on from a finished run, and {out} is none: name it with --out{lost(out)}"
+        ) from None
     return dataclasses.replace(config, training=dataclasses.replace(config.training, **budget))
 
 

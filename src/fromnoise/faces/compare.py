@@ -12,7 +12,7 @@ from fromnoise.experiment.find import is_run
 from fromnoise.experiment.progress import duration
 from fromnoise.faces import figures, html, report
 from fromnoise.faces.tables import NAMES, spread
-from fromnoise.files import reading
+from fromnoise.files import lost, reading
 from fromnoise.training.run_folder import RunFolder
 
 METRICS = ("fid_matched", "fid_infinity", "kid", "precision", "recall", "density", "coverage")
@@ -47,7 +47,11 @@ class Scored:
         folder = RunFolder(path) if is_run(path) else None
         file = path if folder is None else folder.report_file
         if not file.is_file():
-            hint = "is neither a run folder nor a report" if folder is None else "has no score yet: fromnoise run"
+            hint = (
+                f"is neither a run folder nor a report{lost(path)}"
+                if folder is None
+                else "has no score yet: fromnoise run"
+            )
             raise UserError(f"{path} {hint}")
         found = read_report(file)
         if found.get("schema") != SCHEMA:

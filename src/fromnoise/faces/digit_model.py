@@ -11,7 +11,6 @@ from fromnoise.experiment.train import Experiment
 from fromnoise.faces.console import Terminal, say
 from fromnoise.generation.model import Model
 from fromnoise.networks.settings import NetworkSettings
-from fromnoise.tensors import DamagedFile
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.settings import TrainingSettings
 
@@ -46,7 +45,7 @@ def trained(run: Path, quick: bool) -> tuple[Model, RunFolder]:
     folder that cannot be trained in, or a model of other images than the lab's.
     """
     folder = RunFolder(run)
-    if finished(folder):
+    if folder.is_finished():
         model = Model.load(folder.model_file())
     else:
         config = QUICK if quick else FULL
@@ -58,14 +57,3 @@ def trained(run: Path, quick: bool) -> tuple[Model, RunFolder]:
     if model.shape.image != IMAGE:
         raise UserError(f"{run} holds a model of other images than grey ones of 32×32 pixels: the lab cannot show it")
     return model, folder
-
-
-def finished(folder: RunFolder) -> bool:
-    """Whether the newest checkpoint is that of the training's last step."""
-    steps = folder.steps()
-    if not steps:
-        return False
-    try:
-        return bool(folder.load(steps[-1])[2]["plan"]["total_steps"] == steps[-1])
-    except DamagedFile:
-        return False  # the Trainer sets it aside and goes back to the one before

@@ -20,7 +20,7 @@ from fromnoise.experiment.progress import duration
 from fromnoise.faces import figures, html
 from fromnoise.faces.figures import style
 from fromnoise.faces.tables import metric_rows, score_rows
-from fromnoise.files import read_json, whole
+from fromnoise.files import check_writable, read_json, whole
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.settings import Phase
 
@@ -50,6 +50,7 @@ class Shown:
 
 def write(folder: RunFolder, train: ImageSet | None) -> None:
     """Write a run's report.html from what its folder holds; `train` are its training images, where they are known."""
+    check_writable(folder.page_file)
     film = folder.samples / "film.png"
     shown = Shown(
         arrays.load(folder.samples / "images.npz"),

@@ -1,5 +1,6 @@
 """A run's folder: its configuration, log, checkpoints and lock."""
 
+import os
 import re
 import shutil
 import time
@@ -18,6 +19,7 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.files import NUMBER, UNFINISHED, read_json, whole_folder, write_json
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
+from fromnoise.tensors import DamagedFile
 from fromnoise.training.initial import Initial
 from fromnoise.training.settings import Phase
 from fromnoise.training.step_log import LOOKS, LOSSES, StepLog
@@ -27,10 +29,14 @@ STATE_FILE, STATE_FORMAT = "state.safetensors", 1
 
 
 class RunFolder:
-    """The folder of one run. Nothing is written before `open` or `checkpoint` is called."""
+    """The folder of one run. Nothing is written before `open` or `checkpoint` is called.
+
+    held  whether it is open: nobody else writes to it then
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.held = False
         self.config_file = path / "config.json"
         self.log = StepLog(path / "log.jsonl", LOSSES)
         self.evaluations = StepLog(path / "evaluations.jsonl", LOOKS)
@@ -72,6 +78,9 @@ class RunFolder:
         `initial` are the weights that a new training starts from, if not random ones.
         """
         self.check(config, train, initial)
+        if self.config_file.is_file() and not self.is_writable():
+            yield  # nobody writes here
+            return
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / "lock")
         try:
@@ -90,9 +99,35 @@ class RunFolder:
                 }
                 about = {"fromnoise": __version__, "config": to_json(config), "data": data}
                 write_json(self.config_file, about | ({"init": _about(initial)} if initial else {}))
+            self.held = True
             yield
+        except UserError as error:
+            self.check_there(error)
+            raise
         finally:
+            self.held = False
             lock.release()
+
+    def is_writable(self) -> bool:
+        """Whether anything can be written into the folder, which is there."""
+        return os.access(self.path, os.W_OK)
+
+    def check_there(self, error: Exception | None = None) -> None:
+        """Raise UserError when the folder has gone since it was opened: what is written now would be no run."""
+        if self.held and not self.config_file.is_file():
+            raise UserError(
+                f"{self.path} was deleted or moved while it was written to: nothing more is kept; start again"
+            ) from error
+
+    def is_finished(self) -> bool:
+        """Whether the newest checkpoint is whole, and that of the training's last step."""
+        steps = self.steps()
+        if not steps:
+            return False
+        try:
+            return bool(self.load(steps[-1])[2]["plan"]["total_steps"] == steps[-1])
+        except DamagedFile:
+            return False  # the Trainer sets it aside and goes back to the one before
 
     def about(self) -> dict[str, Any]:
         """config.json; raises UserError when it is missing or damaged."""
@@ -127,6 +162,7 @@ class RunFolder:
 
         weights   what the model is used with (averaged); state: all tensors that resuming needs; about: the rest
         """
+        self.check_there()
         target = self.checkpoint(step)
         if not target.exists():
             with whole_folder(target) as folder:
@@ -149,6 +185,7 @@ class RunFolder:
 
     def keep_best(self, model: Model, about: dict[str, Any]) -> None:
         """Put `model` in the place of the best so far, with best.json to say why."""
+        self.check_there()
         model.save(self.best / CHECKPOINT_FILE)
         write_json(self.best / "best.json", about)
 
@@ -198,7 +235,7 @@ class RunFolder:
 
     def sweep(self) -> None:
         """Remove what a killed writer left half-written."""
-        for place in (self.path, self.checkpoints, self.best, self.samples):
+        for place in (self.path, self.checkpoints, self.best, self.samples) if self.is_writable() else ():
             for item in place.glob(f"{UNFINISHED}*") if place.is_dir() else ():
                 shutil.rmtree(item) if item.is_dir() else item.unlink()
 

@@ -43,11 +43,14 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.experiment.find import find_model, is_run
     from fromnoise.faces import html, lab, notebook
     from fromnoise.faces.console import say
-    from fromnoise.files import whole, whole_folder
+    from fromnoise.files import lost, whole, whole_folder
 
     if arguments.run is not None:
         if not is_run(arguments.run):
-            raise UserError(f"--run {arguments.run} is not a run folder, as `fromnoise run` or `train` writes one")
+            raise UserError(
+                f"--run {arguments.run} is not a run folder, as `fromnoise run` or `train` writes one"
+                f"{lost(arguments.run)}"
+            )
         find_model(arguments.run)
         os.environ[notebook.RUN] = str(arguments.run)
     os.environ[notebook.SETTING] = "quick" if arguments.quick else "full"
