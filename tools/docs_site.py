@@ -1,15 +1,17 @@
-"""Hooks of the documents' site (mkdocs.yml): pages that lie outside docs/, and links to files that have no page."""
+"""Hooks of the documents' site (mkdocs.yml): pages from outside docs/, links to files without one, and docstrings."""
 
 import posixpath
 import re
 from pathlib import Path
+from typing import Any
 
+import griffe
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("CONTRIBUTING.md", "CHANGELOG.md")
+PAGES = ("CONTRIBUTING.md", "CHANGELOG.md", "lab/README.md")
 FOLDERS = ("benchmarks",)  # their .md pages, and the pictures that these show
 LINK = re.compile(r"(?P<picture>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)#:\s]+)(?P<anchor>#[^)]*)?\)")
 
@@ -36,7 +38,25 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
                 target = posixpath.relpath(name, posixpath.dirname(page.file.src_uri))
                 return f"{found['picture']}[{found['text']}]({target}{found['anchor'] or ''})"
         if path.exists() and not found["picture"]:
-            return f"{found['text']} (`{path.relative_to(ROOT).as_posix()}`)"
+            name = path.relative_to(ROOT).as_posix()
+            return f"`{name}`" if found["text"] == name else f"{found['text']} (`{name}`)"
         return found[0]  # for mkdocs to complain of
 
     return LINK.sub(linked, markdown)
+
+
+class Plain(griffe.Extension):  # type: ignore[misc]  # griffe is in the extra docs alone
+    """Markdown for what our docstrings leave plain: aligned tables (`name   what it is`) and optional [, arguments]."""
+
+    ROW = re.compile(r"^(?P<name>\w[\w, ]*?) {2,}(?P<text>\S.*(?:\n {4,}\S.*)*)", re.MULTILINE)
+    OPTIONAL = re.compile(r"^ {4}.*|`[^`]*`|\[(?=, )", re.MULTILINE)  # code is left alone
+
+    def on_object(self, *, obj: griffe.Object, **more: Any) -> None:
+        """Rewrite the docstring of one object."""
+        if obj.docstring:
+            listed = self.ROW.sub(self._item, obj.docstring.value)
+            obj.docstring.value = self.OPTIONAL.sub(lambda found: r"\[" if found[0] == "[" else found[0], listed)
+
+    @staticmethod
+    def _item(row: re.Match[str]) -> str:
+        return f"\n- `{row['name']}`: " + " ".join(row["text"].split())

@@ -1,0 +1,106 @@
+"""The diffusion process for networks of your own: noise data, train on it, sample from it.
+
+A network is any `nn.Module` called as network(x, λ) or network(x, λ, label): x is noisy data, N×…; λ is its noise level
+as the log of the signal-to-noise ratio, float32, one for each row, from about −9 (noise) to 9 (clean); label is what
+you pass, such as a class. It returns a tensor like x.
+
+    denoiser = process.Denoiser(network, "v")
+    for x0 in batches:
+        loss = process.loss(denoiser, x0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    x = process.sample(denoiser, (64, 1, 32, 32))
+
+Data should be of about unit scale: divide it by its root mean square. Everything below takes and returns data at that
+scale, and works on points as well as on images.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from fromnoise import rng
+from fromnoise.diffusion.denoiser import ByStep, Denoiser, guided
+from fromnoise.diffusion.forward import jump, noisy, path
+from fromnoise.diffusion.objective import Levels, LogNormal, Objective, UniformSteps, stratified
+from fromnoise.diffusion.samplers import SAMPLERS, Callback, levels_for, sampler
+from fromnoise.diffusion.schedule import SCHEDULES, Schedule, schedule
+from fromnoise.diffusion.settings import DiffusionSettings, SamplerSettings
+from fromnoise.diffusion.steps import Visit
+
+__all__ = [
+    "LEVELS",
+    "SAMPLERS",
+    "SCHEDULES",
+    "TABLE",
+    "ByStep",
+    "Denoiser",
+    "LogNormal",
+    "Objective",
+    "SamplerSettings",
+    "Schedule",
+    "UniformSteps",
+    "Visit",
+    "guided",
+    "jump",
+    "levels_for",
+    "loss",
+    "noisy",
+    "path",
+    "sample",
+    "sampler",
+    "schedule",
+    "stratified",
+]
+
+_DEFAULT = DiffusionSettings()
+LEVELS = LogNormal(_DEFAULT.logsnr_mean, _DEFAULT.logsnr_std)
+"""The noise levels that `loss` trains on unless told otherwise: those of the fast preset."""
+TABLE = schedule(_DEFAULT.schedule, _DEFAULT.T)
+"""The schedule that `sample` takes its levels from if they are spaced evenly in t, and none is given."""
+
+
+def loss(
+    denoiser: Denoiser,
+    x0: Float[Tensor, "n *d"],
+    label: Int64[Tensor, " n"] | None = None,
+    levels: Levels = LEVELS,
+    generator: torch.Generator | None = None,
+) -> Float[Tensor, ""]:
+    """The training loss of a batch of clean data: the mean squared error of the network's prediction (38).
+
+    Draws one noise level a row, stratified over the batch, and fresh noise; from `generator` (on the CPU) if given.
+    """
+    noise = torch.randn(x0.shape, generator=generator, dtype=x0.dtype).to(x0.device)
+    u = stratified(len(x0), float(torch.rand((), generator=generator)))
+    return Objective(levels).errors(denoiser, x0, noise, u, label).mean()
+
+
+def sample(
+    denoiser: Denoiser,
+    shape: Sequence[int],
+    label: Int64[Tensor, " n"] | None = None,
+    settings: SamplerSettings | None = None,
+    *,
+    table: Schedule = TABLE,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    callback: Callback | None = None,
+) -> Float[Tensor, "n *d"]:
+    """New data of the given shape, N×…, from pure noise; put the network into eval mode first.
+
+    `settings` choose sampler, steps and spacing; the default is DPM-Solver++(2M) with 10 network calls. `table` matters
+    where spacing is `t` only. `callback` sees every network call as a `Visit`. The same seed gives the same noise.
+    Raises UserError for settings that the samplers do not know.
+    """
+    settings = settings or SamplerSettings()
+    denoise = denoiser if label is None else lambda x, logsnr: denoiser(x, logsnr, label)
+
+    def noise(k: int | str) -> Float[Tensor, "n *d"]:
+        return rng.normal(tuple(shape), seed, "process", k).to(device)
+
+    with torch.inference_mode():
+        return sampler(settings)(denoise, noise("start"), levels_for(settings, table), noise, callback)

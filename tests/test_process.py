@@ -1,0 +1,112 @@
+"""The process as researchers use it, with networks of their own; examples/own_network.py runs."""
+
+import importlib.util
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from fromnoise import process
+from fromnoise.errors import UserError
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+class Ideal(nn.Module):
+    """The exact v of data that is a single point for each class."""
+
+    def __init__(self, points):
+        super().__init__()
+        self.register_buffer("points", points)
+
+    def forward(self, x, logsnr, label):
+        a, b = (torch.sigmoid(sign * logsnr).sqrt()[:, None] for sign in (1, -1))
+        x0 = self.points[label]
+        return a * (x - a * x0) / b - b * x0
+
+
+class Linear(nn.Module):
+    """The best v for standard normal data is 0; this one has to learn it."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, x, logsnr):
+        assert logsnr.dtype == torch.float32
+        assert logsnr.shape == (len(x),)
+        return self.weight * x
+
+
+def test_a_network_is_trained_in_a_few_lines():
+    denoiser = process.Denoiser(Linear(), "v")
+    optimizer = torch.optim.Adam(denoiser.network.parameters(), lr=0.05)
+    generator = torch.Generator().manual_seed(0)
+    losses = []
+    for _ in range(60):
+        loss = process.loss(denoiser, torch.randn(128, 2, generator=generator), generator=generator)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert abs(denoiser.network.weight.item()) < 0.05
+    assert losses[0] == pytest.approx(1 + 0.25, rel=0.15)  # v is of unit variance and independent of x
+    assert losses[-1] == pytest.approx(1, rel=0.15)
+
+
+def test_the_loss_repeats_with_its_generator():
+    denoiser, x0 = process.Denoiser(Linear(), "eps"), torch.ones(8, 3)
+    one, same, other = (
+        process.loss(denoiser, x0, generator=torch.Generator().manual_seed(seed)).item() for seed in (1, 1, 2)
+    )
+    assert one == same != other
+
+
+@pytest.mark.parametrize("name", process.SAMPLERS)
+def test_every_sampler_arrives_at_the_point_of_each_label(name):
+    points = torch.tensor([[1.0, -0.5], [-1.5, 0.3]])
+    label = torch.tensor([0, 1, 1])
+    settings = process.SamplerSettings(sampler=name, sampling_steps=6, spacing="logsnr")
+    visits = []
+    denoiser = process.Denoiser(Ideal(points), "v")
+    x = process.sample(denoiser, (3, 2), label, settings, seed=3, callback=visits.append)
+    assert torch.allclose(x, points[label], atol=1e-4)
+    assert len(visits) == 6
+
+
+def test_samples_repeat_by_seed_and_follow_a_given_schedule():
+    denoiser = process.Denoiser(Linear(), "v")
+    one, same, other = (process.sample(denoiser, (4, 2), seed=seed) for seed in (0, 0, 1))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+    table = process.schedule("linear", 100)
+    seen = []
+    settings = process.SamplerSettings("ddim", 4, spacing="t")
+    process.sample(denoiser, (1, 2), settings=settings, table=table, callback=lambda visit: seen.append(visit.logsnr))
+    assert seen == [table.logsnr[t] for t in (100, 75, 50, 25)]
+    with pytest.raises(UserError, match="at least 1 step"):
+        process.sample(denoiser, (1, 2), settings=process.SamplerSettings("ddim", 0))
+
+
+def test_a_jump_has_the_moments_of_its_level():
+    x0, noise = torch.full((20_000, 1), 2.0), torch.randn(20_000, 1, generator=torch.Generator().manual_seed(0))
+    x = process.jump(x0, noise, torch.tensor([0.0], dtype=torch.float64))
+    assert x.mean().item() == pytest.approx(2 * math.sqrt(0.5), abs=0.02)
+    assert x.std().item() == pytest.approx(math.sqrt(0.5), abs=0.02)
+
+
+def test_all_of_the_surface_is_there_and_documented():
+    for name in process.__all__:
+        assert hasattr(process, name)
+        assert name.isupper() or getattr(process, name).__doc__
+
+
+def test_the_example_learns_and_draws(tmp_path):
+    spec = importlib.util.spec_from_file_location("own_network", EXAMPLES / "own_network.py")
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    losses = example.main(steps=40, out=tmp_path / "digits.png")
+    assert sum(losses[-5:]) < 0.6 * sum(losses[:5])
+    assert (tmp_path / "digits.png").stat().st_size > 1000
