@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
 DOCUMENTS = [README, *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md")), *ROOT.glob("docs/**/*.md")]
-WHOLE_LINES = re.compile(r"^(?: *- run: )?fromnoise (?P<words>[^#|\n]+)", re.MULTILINE)
+WHOLE_LINES = re.compile(r"^(?: *- run: |.*torchrun [^|\n]+ -m )?fromnoise (?P<words>[^#|\n]+)", re.MULTILINE)
 INLINE = re.compile(r"`fromnoise (?P<words>[^`]+)`")
 
 

@@ -3,11 +3,14 @@
 import contextlib
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -45,18 +48,22 @@ DIES = (
 )
 
 
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 @contextlib.contextmanager
 def two(*words, cwd, program=("-m", "fromnoise")):
     """Both processes of such a command, started as a launcher would; none outlives the block."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    world = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    here = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    world = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "OMP_NUM_THREADS": "1", **here}
     processes = [
         subprocess.Popen(
             [sys.executable, *program, *words],
             cwd=cwd,
-            env={**os.environ, **world, "RANK": str(rank), "LOCAL_RANK": str(rank), "OMP_NUM_THREADS": "1"},
+            env={**os.environ, **world, "RANK": str(rank), "LOCAL_RANK": str(rank)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -98,22 +105,22 @@ def assert_alike(place, other, losses, weights):
 
 
 FLOAT32 = {"losses": 1e-5, "weights": 1e-3}  # measured 5e-7 and 1.4e-5
-MUON_IN_BF16 = {"losses": 2e-3, "weights": 0.1}  # where the CPU has it: its last bits are percents of small directions
+MUON_IN_BF16 = {"losses": 1e-2, "weights": 0.2}  # measured 1e-3 and 0.05: steps' smallest directions are rounding
 
 
 @pytest.fixture(scope="module")
 def alone(fromnoise, tmp_path_factory):
-    """Folders of the same trainings in one process, by optimiser."""
-    places = {name: tmp_path_factory.mktemp(name) for name in ("muon", "muon in float32", "adamw")}
-    fromnoise(*MUON, cwd=places["muon"])
-    fromnoise(*ADAMW, cwd=places["adamw"])
+    """Folders of the same trainings in one process, by optimiser: Muon in float32."""
+    places = {name: tmp_path_factory.mktemp(name) for name in ("muon", "adamw")}
     with mock.patch("fromnoise.training.optimizers.half", return_value=None):
-        fromnoise(*MUON, cwd=places["muon in float32"])
+        fromnoise(*MUON, cwd=places["muon"])
+        fromnoise(*ADAMW, cwd=places["adamw"])
     return places
 
 
 def test_two_processes_train_as_one_does(alone, process, tmp_path):
-    done = process(*MUON, cwd=tmp_path, program=TORCHRUN)
+    without_gpus = {"CUDA_VISIBLE_DEVICES": ""}
+    done = process(*MUON, "--device", "auto", cwd=tmp_path, program=TORCHRUN, environment=without_gpus)
     assert done.stderr.count("2 processes share each batch of 16 images, 8 each") == 1
     assert done.stderr.count("trained 24 steps") == 1
     assert done.stdout.count("model.safetensors") == 1
@@ -152,10 +159,11 @@ def test_a_process_that_dies_takes_the_other_with_it_and_nothing_else(alone, fro
     assert "Traceback" not in said[0]
     with mock.patch("fromnoise.training.optimizers.half", return_value=None):
         assert "going on from step 8" in fromnoise(*MUON, cwd=tmp_path).stderr
-    assert_alike(tmp_path, alone["muon in float32"], **FLOAT32)
+    assert_alike(tmp_path, alone["muon"], **FLOAT32)
 
 
-def test_an_error_of_one_process_is_told_once_and_by_its_name(tmp_path):
+@pytest.mark.slow
+def test_an_error_is_told_by_each_process_under_its_name(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "mine.txt").touch()
     with two(*MUON, cwd=tmp_path) as processes:
@@ -180,12 +188,79 @@ def test_only_training_is_shared(fromnoise, tmp_path):
     assert not (tmp_path / "one.png").exists()
 
 
+@pytest.fixture
+def torchrun(process):
+    """The same under torchrun, with Muon in float32."""
+
+    def run(*words, cwd):
+        (cwd / "two.py").write_text(PROGRAM.format(step="pass"))
+        return process(*words, cwd=cwd, program=(*TORCHRUN[:-2], "two.py"))
+
+    return run
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
-def test_two_compiled_processes_train_as_one_eager_one_does(alone, process, tmp_path, optimizer):
+def test_two_compiled_processes_train_as_one_eager_one_does(alone, torchrun, tmp_path, optimizer):
     words = {"muon": MUON, "adamw": ADAMW}[optimizer]
-    process(*words, "--compile", "on", cwd=tmp_path, program=TORCHRUN)
-    assert_alike(tmp_path, alone[optimizer], **MUON_IN_BF16)
+    torchrun(*words, "--compile", "on", cwd=tmp_path)
+    assert_alike(tmp_path, alone[optimizer], **FLOAT32)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [("--network", "transformer"), ("--no-labels",), ("--augment", "0")])
+def test_two_processes_train_every_network(torchrun, fromnoise, tmp_path, words):
+    both, one = tmp_path / "two", tmp_path / "one"
+    both.mkdir()
+    one.mkdir()
+    torchrun(*MUON, *words, cwd=both)
+    with mock.patch("fromnoise.training.optimizers.half", return_value=None):
+        fromnoise(*MUON, *words, cwd=one)
+    assert_alike(both, one, **FLOAT32)
+
+
+@pytest.mark.slow
+def test_two_processes_go_on_where_one_stopped(alone, torchrun, tmp_path):
+    shutil.copytree(alone["muon"] / "run", tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoints" / "000024")
+    assert "going on from step 16" in torchrun(*MUON, cwd=tmp_path).stderr
+    assert_alike(tmp_path, alone["muon"], **FLOAT32)
+
+
+@pytest.mark.slow
+def test_a_process_that_hangs_takes_the_other_with_it(tmp_path):
+    hangs = """
+    if self.step == 13 and self.accelerator.process_index:
+        time.sleep(600)"""
+    impatient = PROGRAM.replace("real =", "import datetime\nfrom fromnoise.training import device\n"
+                                "device.PATIENCE = datetime.timedelta(seconds=10)\nreal =")  # fmt: skip
+    with two(*MUON, cwd=tmp_path, program=("-c", impatient.format(step=hangs.strip()))) as processes:
+        _, said = processes[0].communicate(timeout=SECONDS)
+        assert processes[0].returncode == 2, said
+    assert "fromnoise: another process has stopped or cannot be reached" in said
+
+
+@pytest.mark.slow
+def test_the_launches_of_the_guide_launch_two_processes(tmp_path):
+    guide = (Path(__file__).parents[2] / "docs" / "scale-out.md").read_text()
+    on_cpu, _, machine = re.findall(r"^.*torchrun (.+) -m fromnoise train", guide, re.MULTILINE)
+    machine = machine.replace("FIRST:29500", f"127.0.0.1:{free_port()}").replace("node 4", "node 1")
+    for name, launches in (("processes", [on_cpu]), ("machines", [machine, machine])):
+        words = ("-m", "fromnoise", *MUON, "--out", name)
+        torchruns = [
+            subprocess.Popen(
+                [sys.executable, "-m", "torch.distributed.run", *launch.split(), *words],
+                cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            )
+            for launch in launches
+        ]  # fmt: skip
+        try:
+            codes, said = ends(torchruns)
+        finally:
+            for launched in torchruns:
+                launched.terminate()
+        assert set(codes) == {0}, said
+        assert "".join(said).count("2 processes share each batch of 16 images, 8 each") == 1
 
 
 @pytest.mark.slow
@@ -193,25 +268,3 @@ def test_accelerate_launch_on_a_cpu_is_refused(process, tmp_path):
     launch = ("-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu", "--module", "fromnoise")
     said = process(*MUON, cwd=tmp_path, code=1, program=launch).stderr
     assert "accelerate launch was to start several processes and started one" in said
-
-
-@pytest.mark.slow
-def test_more_processes_go_on_where_one_stopped(alone, process, fromnoise, tmp_path):
-    fromnoise(*MUON, cwd=tmp_path)
-    last = tmp_path / "run" / "checkpoints" / "000024"
-    for file in last.iterdir():
-        file.unlink()
-    last.rmdir()
-    assert "going on from step 16" in process(*MUON, cwd=tmp_path, program=TORCHRUN).stderr
-    assert_alike(tmp_path, alone["muon"], **MUON_IN_BF16)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("words", [("--network", "transformer"), ("--no-labels",), ("--augment", "0")])
-def test_every_network_is_trained_by_two(process, fromnoise, tmp_path, words):
-    both, one = tmp_path / "two", tmp_path / "one"
-    both.mkdir()
-    one.mkdir()
-    process(*MUON, *words, cwd=both, program=TORCHRUN)
-    fromnoise(*MUON, *words, cwd=one)
-    assert_alike(both, one, **MUON_IN_BF16)

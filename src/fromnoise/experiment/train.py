@@ -23,7 +23,7 @@ from fromnoise.generation.model import Model, Shape, check
 from fromnoise.tensors import DamagedFile
 from fromnoise.training.batches import rows
 from fromnoise.training.choice import Choice
-from fromnoise.training.device import GUIDE, accelerator, check_alike, connected
+from fromnoise.training.device import GUIDE, accelerator, alone, check_alike, connected
 from fromnoise.training.initial import initial
 from fromnoise.training.plan import Plan, steps_of
 from fromnoise.training.profile import Profile, profile
@@ -163,7 +163,7 @@ def without_unscored_extension(experiment: Experiment) -> Experiment:
 def profiled(experiment: Experiment) -> Profile:
     """Where the time of a step of this training would go; nothing is written."""
     check(experiment.config)
-    device = accelerator(experiment.device)
+    device = alone(experiment.device)
     train = _told(prepared(experiment, device).train, experiment.config)
     model = Model.build(experiment.config, Shape.of(train, experiment.config))
     with experiment.reporter.bar("profiling") as bar:

@@ -16,7 +16,8 @@ from fromnoise.errors import UserError
 # How many processes a launcher says there are: torchrun, and the implementations of MPI that Accelerate reads.
 WORLDS = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 PATIENCE = timedelta(minutes=30)  # with a process that neither answers nor has ended
-LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Timed out waiting", "NCCL", "Socket")
+# How gloo, whose errors have no class of their own, says that a process has ended or hangs.
+LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Timed out waiting")
 GUIDE = "start N by torchrun --nproc_per_node N -m fromnoise ... (docs/scale-out.md)"
 
 
@@ -35,9 +36,9 @@ def accelerator(device: str) -> Accelerator:
         raise UserError(f"--device {device} is not available here; choose --device auto or cpu")
     promised = launched()
     cpu = device == "cpu" or (device == "auto" and promised > 1 and not torch.cuda.is_available())
-    here = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    if not cpu and here > 1 and 0 < torch.cuda.device_count() < here:
-        raise UserError(f"{here} processes need {here} GPUs and there are {torch.cuda.device_count()}; {GUIDE}")
+    here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
+    if not cpu and 0 < gpus < here:
+        raise UserError(f"{here} processes need {here} GPUs and there are {gpus}: start fewer, or take --device cpu")
     with warnings.catch_warnings(), connected():
         warnings.simplefilter("ignore")  # about settings of launchers that nobody chose
         # The plan says what is computed in what.
@@ -53,18 +54,19 @@ def accelerator(device: str) -> Accelerator:
     return found
 
 
-def alone(device: str) -> torch.device:
-    """The device of `accelerator`, for work that a single process does; raises UserError where there are several."""
+def alone(device: str) -> Accelerator:
+    """`accelerator` for work that a single process does; raises UserError where there are several."""
     if launched() > 1:
         raise UserError(
             f"only training is shared by processes, and here are {launched()}: start this without a launcher"
         )
-    return accelerator(device).device
+    return accelerator(device)
 
 
 def launched() -> int:
     """How many processes the launcher of this one says there are; 1 without a launcher."""
-    return max(int(os.environ.get(name, 1)) for name in WORLDS)
+    told = [os.environ.get(name, "") for name in WORLDS]
+    return max([1, *(int(size) for size in told if size.isdigit())])
 
 
 def check_alike(device: Accelerator, facts: Mapping[str, object]) -> None:
@@ -93,8 +95,8 @@ def connected() -> Iterator[None]:
         if launched() == 1 or not is_lost(error):
             raise
         raise UserError(
-            "another process has stopped or cannot be reached, and so this one stops too; what it said tells why "
-            f"({str(error).partition(chr(10))[0]})"
+            "another process has stopped or cannot be reached, so this one stops too; "
+            "the same command goes on from the last checkpoint"
         ) from error
 
 

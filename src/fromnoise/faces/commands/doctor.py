@@ -36,7 +36,7 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.training import plan, probe
     from fromnoise.training.device import alone
 
-    device = alone(arguments.device)
+    device = alone(arguments.device).device
     about = system.about(device)
     table = Table("", "", show_header=False, box=None)
     table.add_row("device", f"{device.type}: {about['hardware']}")

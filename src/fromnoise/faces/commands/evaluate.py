@@ -73,7 +73,7 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.files import write_json
     from fromnoise.training.device import alone
 
-    device = alone(arguments.device)
+    device = alone(arguments.device).device
     extractor = features(arguments.features, device, inception_weights=arguments.inception_weights, say=say)
     contest = _contest(arguments)
     with Bar("scoring") as bar:

@@ -77,7 +77,7 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.training.device import alone
 
     model = Model.load(find_model(arguments.run))
-    device = alone(arguments.device)
+    device = alone(arguments.device).device
     likelihood.labelled(model, arguments.label, device)
     batches = list(_batches(arguments, model))
     results: list[dict[str, Any]] = []

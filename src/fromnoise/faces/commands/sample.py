@@ -98,7 +98,7 @@ def main(words: Sequence[str]) -> int:
 
     model = Model.load(find_model(arguments.source))
     settings = _sampler(arguments, model)
-    device = alone(arguments.device)
+    device = alone(arguments.device).device
     drawing = Drawing(
         arguments.n, arguments.seed, arguments.first, arguments.label, arguments.guidance, "fp32", settings
     )

@@ -41,7 +41,7 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.training.device import alone
 
     model = Model.load(find_model(arguments.source))
-    page = build(model, alone(arguments.device))
+    page = build(model, alone(arguments.device).device)
     try:
         page.launch(
             server_name="127.0.0.1", server_port=arguments.port, share=False, quiet=True, prevent_thread_lock=True
