@@ -1,42 +1,27 @@
-"""docs/report.md against real reports: every field in its table is in one of them, and the other way round."""
+"""The typed report against real reports, and docs/report.md against the types that it is made from."""
 
-import re
+import copy
 from pathlib import Path
 
 import pytest
 
+from fromnoise.config import to_json
 from fromnoise.data import digits
+from fromnoise.errors import UserError
+from fromnoise.evaluation import report as types_of_report
 from fromnoise.evaluation.features import Features
+from fromnoise.evaluation.report import Report
 from fromnoise.evaluation.score import SCHEMA, Contest, score
+from tools import report_fields
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "report.md"
-BY_COMMANDS = ("run.", "likelihood.", "command", "system.")  # tests/end_to_end/test_evaluate.py looks at these
 
 
-def documented():
-    """The fields of the table as patterns of paths; `.name` goes on from the field before it."""
-    fields = []
-    for line in DOCUMENT.read_text().splitlines():
-        if line.startswith("| `"):
-            for field in re.findall(r"`([^`]+)`", line.split(" | ")[0]):
-                fields.append(f"{fields[-1].rpartition('.')[0]}{field}" if field.startswith(".") else field)
-    return fields
-
-
-def matches(field, path):
-    pattern = re.escape(field).replace(r"\*", r"[^.\[\]]+").replace("…", ".*")
-    return re.fullmatch(pattern, path) is not None
-
-
-def leaves(value, path=""):
+def pruned(value):
+    """Without what is null, and with Python's words as they are in JSON."""
     if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from leaves(inner, f"{path}.{key}".lstrip("."))
-    elif isinstance(value, list):
-        for inner in value:
-            yield from leaves(inner, f"{path}[]")
-    else:
-        yield path, value
+        return {key.rstrip("_"): pruned(inner) for key, inner in value.items() if inner is not None}
+    return [pruned(inner) for inner in value] if isinstance(value, list) else value
 
 
 @pytest.fixture(scope="module")
@@ -50,35 +35,56 @@ def reports():
     return score(Contest(val.draw(150, 0), heldout, val, train), halves), score(few, halves)
 
 
-def test_the_schema_is_the_documented_one():
-    assert DOCUMENT.read_text().startswith(f"# report.json, schema {SCHEMA}\n")
-
-
-def test_every_documented_field_is_in_a_report(reports):
-    paths = {path for report in reports for path, _ in leaves(report)}
-    fields = [field for field in documented() if not field.startswith(BY_COMMANDS)]
-    assert len(fields) > 80
-    assert [field for field in fields if not any(matches(field, path) for path in paths)] == []
-
-
-def test_every_field_of_a_report_is_documented(reports):
-    fields = documented()
-    unknown = set()
+def test_every_field_of_a_report_has_its_type(reports):
     for report in reports:
-        for path, value in leaves(report):
-            whole = any(matches(field, path) for field in fields)
-            absent = value is None and any(matches(re.sub(r"(\.[^.]+)$", "", field), path) for field in fields)
-            absent = absent or (value is None and path in ("metrics.classes", "copies"))
-            if not (whole or absent):
-                unknown.add(path)
-    assert unknown == set()
+        assert pruned(to_json(Report.of(report))) == pruned(report)
 
 
-def test_the_numbers_that_the_document_names_are_those_of_the_code(reports):
+def test_a_report_is_read_by_names(reports):
+    full, bare = map(Report.of, reports)
+    assert full.fid.value == reports[0]["metrics"]["fid"]["value"]
+    assert full.fid.floor.n == full.fid.n == 150
+    assert full.copies.verdict.startswith("copying") or full.copies.verdict.startswith("no sign")
+    assert full.metrics.classes.fid[3].class_ == 3
+    assert full.protocol.reference.shape == (1, 28, 28)
+    assert bare.copies is None
+    assert bare.fid.floor is None
+
+
+def test_a_field_that_is_missing_is_named(reports):
+    damaged = copy.deepcopy(reports[0])
+    del damaged["metrics"]["kid"]["error"]
+    with pytest.raises(UserError, match=r"report\.metrics\.kid\.error is missing"):
+        Report.of(damaged)
+    with pytest.raises(UserError, match=r"report\.schema is missing"):
+        Report.of([])
+
+
+def test_fields_of_other_versions_are_left_out(reports):
+    assert Report.of({**reports[0], "new": 1}) == Report.of(reports[0])
+
+
+def test_the_document_is_made_from_the_types():
     text = DOCUMENT.read_text()
+    assert text.startswith(f"# report.json, schema {SCHEMA}\n")
+    assert report_fields.filled(text) == text, "python -m tools.report_fields"
+
+
+def test_every_type_has_a_table():
+    own = [name for name, item in vars(types_of_report).items() if item.__class__ is type and is_own(item)]
+    assert len(own) > 20
+    assert [name for name in own if f"### {name}\n" not in DOCUMENT.read_text()] == []
+
+
+def is_own(item):
+    return item.__module__ == types_of_report.__name__
+
+
+def test_the_numbers_that_the_types_name_are_those_of_the_code():
     from fromnoise.evaluation import card, copies
     from fromnoise.evaluation import score as scoring
 
+    text = DOCUMENT.read_text()
     for number in (card.EXTRAPOLATED, card.CLASSIFIED):
         assert f"bove {number:,} features" in text
     assert f"more than {scoring.MOST_TRAINED:,} training images" in text
