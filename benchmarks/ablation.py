@@ -120,7 +120,7 @@ def cost(flags: Sequence[str]) -> float:
     from fromnoise.training import probe
 
     config = _config(flags, 1, 0)
-    shape = Shape(1, 32, 32, 1.0, (0.1,) * 10 if config.network.labels else ())
+    shape = Shape(1, 32, 32, 1.0, (0.0,), (0.1,) * 10 if config.network.labels else ())
     return probe.step_flops(Model.build(config, shape), torch.device("cpu"))
 
 

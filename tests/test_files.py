@@ -5,7 +5,7 @@ import re
 import pytest
 
 from fromnoise.errors import UserError
-from fromnoise.files import MAYBE, NUMBER, check_deflated, read_bytes, read_json, whole, whole_folder, write_json
+from fromnoise.files import NUMBER, check_deflated, read_bytes, read_json, whole, whole_folder, write_json
 
 
 class Interrupted(BaseException):
@@ -186,7 +186,7 @@ def test_what_cannot_be_read_is_told_from_nonsense(tmp_path):
         read_json(tmp_path)
 
 
-FORM = {"step": int, "kid": {"value": NUMBER}, "share": MAYBE, "name": str}
+FORM = {"step": int, "kid": {"value": NUMBER}, "share": (*NUMBER, type(None)), "name": str}
 FITS = {"step": 1, "kid": {"value": 0.5}, "share": None, "name": "a"}
 
 

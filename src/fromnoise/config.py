@@ -1,20 +1,23 @@
 """The one configuration: the rooms' frozen settings composed, the presets, and the way to JSON and back."""
 
 import dataclasses
-import types
-import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from fromnoise.choices import choose
 from fromnoise.data.settings import DataSettings
 from fromnoise.diffusion.settings import DiffusionSettings, SamplerSettings
 from fromnoise.errors import UserError
 from fromnoise.evaluation.settings import EvaluationSettings
+from fromnoise.files import read_json
 from fromnoise.networks.settings import NetworkSettings
 from fromnoise.training.settings import TrainingSettings
+
+Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True)
@@ -64,20 +67,24 @@ DEFAULT_BUDGETS: Mapping[str, dict[str, Any]] = {
     "tiny": {"steps": 30},
 }
 INFINITY = float("inf")
-# The least and the largest value of settings that have them.
+# The least and the largest value of settings, on the command line and in files alike, and of what else files hold.
 RANGES: Mapping[str, tuple[float, float]] = {
     "T": (2, 50_000),
+    "first_t": (1, 50_000),
     "logsnr_mean": (-30, 30),
     "logsnr_std": (1e-6, 30),
-    "blocks": (1, INFINITY),
-    "groups": (1, INFINITY),
-    "patch": (1, INFINITY),
-    "width": (64, INFINITY),
-    "depth": (1, INFINITY),
+    "channels": (1, 4096),
+    "blocks": (1, 64),
+    "groups": (1, 4096),
+    "patch": (1, 256),
+    "width": (1, 8192),
+    "depth": (1, 256),
     "dropout": (0, 0.99),
     "label_dropout": (0, 1),
     "augment": (0, 1),
+    "sampling_steps": (1, 50_000),
     "guidance": (0, 100),
+    "eta": (0, 1),
     "batch": (1, INFINITY),
     "lr": (1e-12, 1e12),
     "weight_decay": (0, INFINITY),
@@ -90,13 +97,9 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "evaluate_every": (1, INFINITY),
     "m": (1, INFINITY),
     "clusters": (0, 10_000),
-}
-# Settings whose default is not what was done before there was the setting.
-BEFORE: Mapping[str, dict[str, Any]] = {
-    "data": {"clusters": 0},
-    "diffusion": {"scaling": "std"},
-    "network": {"groups": 8},
-    "sampling": {"guidance": 1.0, "logsnr_range": (-9.0, 10.0), "start": "noise"},
+    "scale": (1e-9, 1),
+    "mean": (-1, 1),
+    "class_shares": (0, 1),
 }
 BUDGETS = ("minutes", "epochs", "steps")
 
@@ -121,56 +124,69 @@ def with_budget(config: Config, preset_name: str) -> Config:
     return dataclasses.replace(config, training=dataclasses.replace(config.training, **budget))
 
 
-def check_ranges(config: Config) -> None:
-    """Raise UserError for a setting outside its range."""
-    rooms = [getattr(config, item.name) for item in dataclasses.fields(config)]
-    for room in filter(dataclasses.is_dataclass, rooms):
-        for item in dataclasses.fields(room):
-            value, (least, largest) = getattr(room, item.name), RANGES.get(item.name, (-INFINITY, INFINITY))
-            if item.name in RANGES and value is not None and not least <= value <= largest:
-                flag = "--" + item.name.replace("_", "-")
-                limits = f"at least {least:g}" if largest == INFINITY else f"from {least:g} to {largest:g}"
-                raise UserError(f"{flag} must be {limits}, not {value}")
+def flag(name: str) -> str:
+    """The flag of the setting `name`."""
+    return "--" + name.replace("_", "-")
+
+
+def check_ranges(value: Any, called: Callable[[str], str] = flag, name: str = "") -> None:
+    """Raise UserError for a number in the settings `value` that is outside its range, or not finite.
+
+    `called` says what a setting is called in the message.
+    """
+    if dataclasses.is_dataclass(value):
+        for item in dataclasses.fields(value):
+            check_ranges(getattr(value, item.name), called, item.name)
+    elif isinstance(value, tuple):
+        for item in value:
+            check_ranges(item, called, name)
+    elif isinstance(value, int | float):
+        least, largest = RANGES.get(name, (-INFINITY, INFINITY))
+        if not (least <= value <= largest and abs(value) < INFINITY):
+            limits = f"at least {least:g}" if largest == INFINITY else f"from {least:g} to {largest:g}"
+            raise UserError(f"{called(name)} must be {limits if name in RANGES else 'finite'}, not {value:g}")
 
 
 def to_json(value: Any) -> Any:
-    """A settings dataclass as plain JSON values."""
-    if dataclasses.is_dataclass(value):
-        return {item.name: to_json(getattr(value, item.name)) for item in dataclasses.fields(value)}
-    if isinstance(value, tuple):
-        return [to_json(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+    """Settings as plain JSON values."""
+    return msgspec.to_builtins(value, enc_hook=str)  # paths are what msgspec does not know
 
 
-def from_json(cls: type, value: Mapping[str, Any]) -> Any:
-    """The settings dataclass `cls` from what `to_json` made of it; raises UserError for a field it does not have."""
-    hints = typing.get_type_hints(cls)
-    unknown = set(value) - set(hints)
+def from_json(cls: type[Settings], value: Any) -> Settings:
+    """The settings `cls` from what `to_json` made of them.
+
+    Raises UserError, naming it, for a field that is missing, unknown, of another type or out of its range.
+    """
+    try:
+        settings = msgspec.convert(value, cls, dec_hook=lambda kind, item: kind(item))
+    except msgspec.ValidationError as error:
+        raise UserError(str(error).replace("`$.", "`")) from error
+    unknown = set(_names(value)) - set(_names(to_json(settings)))
     if unknown:
         raise UserError(f"unknown setting: {', '.join(sorted(unknown))}; was this made by a newer fromnoise?")
-    fields: dict[str, Any] = {}
-    for name, item in value.items():
-        hint = hints[name]
-        if dataclasses.is_dataclass(hint):
-            item = from_json(typing.cast(type, hint), item)
-        elif typing.get_origin(hint) is tuple:
-            item = tuple(item)
-        elif isinstance(hint, types.UnionType) and Path in typing.get_args(hint) and item is not None:
-            item = Path(item)
-        fields[name] = item
-    return cls(**fields)
+    check_ranges(settings, lambda name: name)
+    return settings
 
 
-def stored(value: Mapping[str, Any]) -> Config:
-    """The configuration in a file, also an older version's: what that did not know is as it was.
+def read(path: Path, cls: type[Settings], name: str | None = None) -> Settings:
+    """The settings `cls` in the JSON file `path`, or in its field `name`.
 
-    Raises UserError as `from_json` does.
+    Raises UserError as `read_json` and `from_json` do.
     """
-    rooms = {room: {**then, **value.get(room, {})} for room, then in BEFORE.items()}
-    if not rooms["diffusion"].pop("unit_scale", True):  # scaling's name when it had two values
-        rooms["diffusion"]["scaling"] = "none"
-    config: Config = from_json(Config, {**value, **rooms})
-    return config
+    value = read_json(path)
+    try:
+        return from_json(cls, value if name is None else value.get(name))
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def _names(value: Any, place: str = "") -> Iterator[str]:
+    """The names of all fields within a JSON value, each with those that it is within: training.lr."""
+    for name, item in value.items() if isinstance(value, Mapping) else ():
+        yield f"{place}{name}"
+        yield from _names(item, f"{place}{name}.")
+    for item in value if isinstance(value, list | tuple) else ():
+        yield from _names(item, place)
 
 
 def flat(config: Mapping[str, Any]) -> dict[str, Any]:

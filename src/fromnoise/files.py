@@ -17,7 +17,6 @@ MOST_JSON = 64 << 20  # bytes of a JSON file
 MOST_DEFLATED = 1_100  # bytes that one byte may stand for: deflate reaches 1,032
 BOMB = 1 << 30, 100  # bytes from which on none may stand for more: even sparse drawings stay far below
 NUMBER: tuple[type, ...] = (int, float)
-MAYBE: tuple[type, ...] = (int, float, type(None))
 
 
 class Unwritten(UserError):  # noqa: N818 - a state of a file
@@ -103,7 +102,7 @@ def read_json(
 def check_form(value: Any, form: Mapping[str, Any]) -> dict[str, Any]:
     """`value`, once it is found to be a JSON object with the fields of `form`; raises ValueError or KeyError.
 
-    Beside each field's name stands its type, a tuple of types (`NUMBER`, `MAYBE`), or the form of an inner object.
+    Beside each field's name stands its type, a tuple of types (`NUMBER`), or the form of an inner object.
     Numbers must be finite.
     """
     if not isinstance(value, dict):

@@ -83,14 +83,15 @@ def test_an_existing_file_is_not_replaced_unless_asked(finished, fromnoise, tmp_
 @pytest.mark.parametrize(("words", "message"), [
     (("nowhere",), "neither a run folder"),
     (("run", "--label", "10"), "10 classes, counted from 0"),
-    (("run", "--steps", "0"), "at least 1 step"),
+    (("run", "--steps", "0"), "--steps must be from 1 to 50000, not 0"),
+    (("run", "--steps", "100000000"), "--steps must be from 1 to 50000, not 1e+08"),
     (("run", "--n", "0"), "cannot draw 0"),
     (("run", "--n", "-5", "--label", "3"), "cannot draw -5"),
     (("run", "--first", "-1"), "numbered from 0"),
-    (("run", "--guidance", "nan"), "guidance is a number"),
+    (("run", "--guidance", "nan"), "--guidance must be from 0 to 100, not nan"),
     (("run", "--guidance-interval", "2", "1"), "give the lower λ first"),
     (("run", "--logsnr-range", "6", "-9"), "give the lower λ first"),
-    (("run", "--eta", "3", "--sampler", "ddim"), "eta must lie"),
+    (("run", "--eta", "3", "--sampler", "ddim"), "--eta must be from 0 to 1"),
     (("run", "--eta", "1"), "--eta is ddim's"),
     (("run", "--steps", "2000", "--spacing", "t"), "the schedule has 1000 steps"),
 ])  # fmt: skip

@@ -4,12 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from fromnoise.config import to_json
 from fromnoise.data import arrays, sources
 from fromnoise.errors import UserError
 from fromnoise.experiment.find import TrainingImagesLost, parts_of, trained_on
 from fromnoise.experiment.reject import TRIES, draw_without_copies, guard_of
-from fromnoise.files import write_json
 from fromnoise.generation.draw import Drawing, draw_all, labels_for
 from fromnoise.training.run_folder import RunFolder
 
@@ -104,11 +102,9 @@ def run_of(tmp_path, config_of):
     def make(data="digits", **settings):
         config = config_of(data={"data": str(data), **settings})
         train = sources.prepare(config.data, config.seed).train
-        run = tmp_path / "run"
-        run.mkdir()
-        about = {"config": to_json(config), "data": {"fingerprint": train.fingerprint}}
-        write_json(RunFolder(run).config_file, about)
-        return run
+        run = RunFolder(tmp_path / "run")
+        with run.open(config, train):
+            return run.path
 
     return make
 

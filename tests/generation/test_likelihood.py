@@ -27,7 +27,7 @@ class Nothing(torch.nn.Module):
 @pytest.fixture
 def white(config_of):
     """The exact model of pixels N(0, 0.3²), and images drawn from it."""
-    model = Model.build(config_of(), Shape(1, 16, 16, DEVIATION))
+    model = Model.build(config_of(), Shape(1, 16, 16, DEVIATION, (0.0,)))
     x = np.random.default_rng(0).normal(0, DEVIATION, (40, 1, 16, 16))
     images = torch.from_numpy(((x + 1) * 127.5).round().clip(0, 255).astype(np.uint8))
     return dataclasses.replace(model, network=Nothing()), images
@@ -98,7 +98,7 @@ def test_the_chapters_network_is_judged_by_its_schedule(config_of):
         data={"size": "32"},
     )
     with torch.device("meta"):
-        model = Model(config, Shape(1, 32, 32, 1.0), torch.nn.Identity())
+        model = Model(config, Shape(1, 32, 32, 1.0, (0.0,)), torch.nn.Identity())
     bound = bound_of(model)
     assert bound.T == 50
     assert bound.variance == "forward"

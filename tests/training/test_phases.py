@@ -95,7 +95,7 @@ def test_the_command_of_the_first_phase_goes_on_with_an_extension_and_finds_it_f
 
 def test_phases_add_up_and_are_written_down(train):
     folder, first = train(steps=4)
-    assert "phases" not in read_json(folder.config_file)
+    assert read_json(folder.config_file)["phases"] == []
     train(steps=4, extension=Phase("epochs", 1.5))
     _, last = train(steps=4, extension=Phase("steps", 2))
     assert last.steps == 4 + 6 + 2

@@ -17,8 +17,8 @@ def folder(tmp_path):
 def test_a_new_folder_gets_its_configuration_and_fingerprint(folder, config_of, images):
     with folder.open(config_of(), images):
         about = folder.about()
-    assert about["data"]["fingerprint"] == images.fingerprint
-    assert about["config"]["training"]["steps"] == 30
+    assert about.data.fingerprint == images.fingerprint
+    assert about.config == config_of()
 
 
 def test_other_settings_are_refused_and_named(folder, config_of, images):

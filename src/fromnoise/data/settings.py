@@ -1,5 +1,6 @@
 """What can be said of the data (no PyTorch here: the command line reads this for `--help`)."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,9 @@ from fromnoise.errors import UserError
 
 NAMED = ("digits", "mnist", "fashion_mnist")
 """Data sets with a name of their own, which goes before a folder or file called the same."""
+
+LONGEST = 1024
+"""Pixels of an image's side."""
 
 
 @dataclass(frozen=True)
@@ -21,14 +25,18 @@ class DataSettings:
     """For images without classes, or with --no-labels: so many groups of like images (k-means on pixels; at most one
     for 50 images). The network is told each image's group, and its images get better. 0: it is told nothing."""
     size: str = "32"
-    """Height and width in pixels, "32" or "24x40"; images of another size are resized (antialiased)."""
+    """Height and width in pixels, "32" or "24x40"; images of another size are resized (antialiased).
+    At most 1024."""
     data_root: Path | None = None
     """Where mnist and fashion_mnist lie or are downloaded to; default: $FROMNOISE_DATA, then ~/.cache/fromnoise."""
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Height and width from "32" or "24x40"; raises UserError for anything else."""
-    parts = text.lower().split("x")
-    if len(parts) > 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+    """Height and width from "32" or "24x40"; raises UserError for anything else, or a side above `LONGEST`."""
+    found = re.fullmatch(r"(\d{1,9})(?:x(\d{1,9}))?", text.lower(), re.ASCII)
+    height, width = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
+    if not height or not width:
         raise UserError(f"--size {text!r} is not a size; write 32 or 24x40 (height x width)")
-    return int(parts[0]), int(parts[-1])
+    if max(height, width) > LONGEST:
+        raise UserError(f"--size {text} is too large: fromnoise is for images of at most {LONGEST} pixels a side")
+    return height, width

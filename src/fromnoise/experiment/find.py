@@ -3,7 +3,6 @@
 import dataclasses
 from pathlib import Path
 
-from fromnoise.config import stored
 from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
@@ -55,13 +54,12 @@ def parts_of(run: Path, data_root: Path | None = None) -> sources.Parts:
     there any more or have changed, UserError for a damaged run folder.
     """
     about = RunFolder(run).about()
-    config = stored(about["config"])
-    data = config.data if data_root is None else dataclasses.replace(config.data, data_root=data_root)
+    data = about.config.data if data_root is None else dataclasses.replace(about.config.data, data_root=data_root)
     try:
-        parts = sources.prepare(data, config.seed)
+        parts = sources.prepare(data, about.config.seed)
     except UserError as error:
         raise TrainingImagesLost(f"the training images of {run} are not there any more: {error}") from error
-    if parts.train.fingerprint != about["data"]["fingerprint"]:
+    if parts.train.fingerprint != about.data.fingerprint:
         raise TrainingImagesLost(f"the training images of {run} have changed: {data.data} now holds other images")
     return parts
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import tyro
 
-from fromnoise.config import BUDGETS, Config, check_ranges, preset, with_budget
+from fromnoise.config import BUDGETS, Config, check_ranges, preset, read, with_budget
 from fromnoise.data.settings import NAMED
 from fromnoise.errors import UserError
-from fromnoise.files import MAYBE, check_writable, lost, read_json
+from fromnoise.files import check_writable, lost
 from fromnoise.training.settings import Phase
 
 if TYPE_CHECKING:
@@ -142,14 +142,12 @@ def _with_budget_of(out: Path, config: Config, extension: Phase) -> Config:
     given = [name for name in BUDGETS if getattr(config.training, name) is not None]
     if given:
         raise UserError(f"give one budget, not --{extension.unit} +{extension.amount:g} and --{given[0]}")
-    try:
-        about = read_json(out / "config.json", {"config": {"training": dict.fromkeys(BUDGETS, MAYBE)}})
-        budget = {name: about["config"]["training"][name] for name in BUDGETS}
-    except UserError:
+    file = out / "config.json"
+    if not file.is_file():
         flag = f"--{extension.unit} +{extension.amount:g}"
-        raise UserError(
-            f"{flag} goes on from a finished run, and {out} is none: name it with --out{lost(out)}"
-        ) from None
+        raise UserError(f"{flag} goes on from a finished run, and {out} is none: name it with --out{lost(out)}")
+    training = read(file, Config, "config").training
+    budget = {name: getattr(training, name) for name in BUDGETS}
     return dataclasses.replace(config, training=dataclasses.replace(config.training, **budget))
 
 

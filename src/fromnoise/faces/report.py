@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from fromnoise.config import stored
+from fromnoise.config import Config, from_json
 from fromnoise.data import arrays, pictures
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.sources import reference_for
@@ -254,7 +254,7 @@ def _commands(report: dict[str, Any]) -> list[str]:
     run = report.get("run")
     if run is None:
         return [report["command"]]
-    config = stored(run["config"])
+    config = from_json(Config, run["config"])
     budgets = [Phase(**phase) for phase in run["training"]["plan"]["phases"]]
     before = " and ".join(str(phase) for phase in budgets[:-1])
     again = run["command"] + (f"  # goes on from a run of {before}" if before else "")

@@ -101,10 +101,6 @@ def draw(
         settings = dataclasses.replace(settings, guidance=drawing.guidance)
     if settings.guidance is not None and not math.isfinite(settings.guidance):
         raise UserError(f"guidance is a number: not {settings.guidance}")
-    if settings.start == "mean" and not model.shape.mean:
-        raise UserError(
-            "--start mean: this model is of an older version and does not know its data's mean; it starts at noise"
-        )
     device = device or torch.device("cpu")
     levels = levels_for(settings, model.table, model.shape.scale)
     run = sampler(settings)

@@ -4,13 +4,13 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from fromnoise import rng, tensors
-from fromnoise.config import Config, from_json, stored, to_json
+from fromnoise.config import Config, from_json, to_json
 from fromnoise.data import augment
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.pixels import histogram, normalise
@@ -27,7 +27,7 @@ from fromnoise.networks.transformer import HEAD, Transformer
 from fromnoise.networks.unet import MULTIPLE, UNet
 from fromnoise.tensors import DamagedFile
 
-FORMAT = 1  # of what a model file says about its weights
+FORMAT = 1  # of `About`
 CHECKPOINT_FILE = "model.safetensors"
 # From the mean of the values and of their squares.
 SCALES: Mapping[Scaling, Callable[[float, float], float]] = {
@@ -40,15 +40,14 @@ SCALES: Mapping[Scaling, Callable[[float, float], float]] = {
 @dataclass(frozen=True)
 class Shape:
     """What a model knows of its data: images' channels, height, width, scale (`DiffusionSettings.scaling`), each
-    class's share, each channel's mean (older models lack it), and whether the classes are clusters
-    (`fromnoise.data.clusters`)."""
+    channel's mean, each class's share, and whether the classes are clusters (`fromnoise.data.clusters`)."""
 
     channels: int
     height: int
     width: int
     scale: float
+    mean: tuple[float, ...]
     class_shares: tuple[float, ...] = ()
-    mean: tuple[float, ...] = ()
     clustered: bool = False
 
     @classmethod
@@ -68,7 +67,7 @@ class Shape:
             classes = tuple((each / each.sum()).tolist())
         # Rounded to float32, as what the network computes with.
         scale, *mean = torch.tensor([scale, *means.tolist()]).tolist()
-        return cls(*images.shape, scale, classes, tuple(mean), images.clustered and bool(classes))
+        return cls(*images.shape, scale, tuple(mean), classes, images.clustered and bool(classes))
 
     @property
     def image(self) -> tuple[int, int, int]:
@@ -105,32 +104,7 @@ class Model:
         check(config)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(rng.integer(config.seed, "weights"))
-            settings = config.network
-            change = augment.NUMBERS if config.training.augment else 0
-            if settings.network == "chapter":
-                network: nn.Module = ChapterUNet(shape.channels, (shape.height, shape.width))
-            elif settings.network == "transformer":
-                network = Transformer(
-                    shape.channels,
-                    (shape.height, shape.width),
-                    settings.patch,
-                    settings.width,
-                    settings.depth,
-                    shape.classes,
-                    change,
-                )
-            else:
-                network = UNet(
-                    shape.channels,
-                    settings.channels,
-                    settings.blocks,
-                    settings.stem,
-                    settings.dropout,
-                    shape.classes,
-                    change,
-                    settings.groups,
-                )
-        return cls(config, shape, network)
+            return cls(config, shape, _network(config, shape))
 
     @property
     def table(self) -> Schedule:
@@ -161,14 +135,14 @@ class Model:
 
     def save(self, path: Path, weights: dict[str, Tensor] | None = None) -> None:
         """Write weights (the network's own, or those given) and configuration as one safetensors file."""
-        drawing = {"precision": self.precision, "channels_last": self.channels_last, "guidance": self.guidance}
-        about = {"format": FORMAT, "config": to_json(self.config), "shape": to_json(self.shape), "drawing": drawing}
+        drawing = Sampling(self.precision, self.channels_last, self.guidance)  # type: ignore[arg-type]
+        about = to_json(About(FORMAT, self.config, self.shape, drawing))
         with whole(path) as temporary:
             tensors.save(temporary, self.network.state_dict() if weights is None else weights, about)
 
     @classmethod
     def load(cls, path: Path) -> "Model":
-        """The model in a safetensors file that `save` wrote; raises UserError, or DamagedFile, for any other file."""
+        """The model in a safetensors file that `save` wrote; raises UserError for any other file."""
         try:
             weights, about = tensors.load(path)
         except DamagedFile as error:
@@ -176,13 +150,80 @@ class Model:
         if not isinstance(about, dict) or about.get("format") != FORMAT:
             raise UserError(f"{path} is not a model of this version of fromnoise")
         try:
-            model = cls.build(stored(about["config"]), from_json(Shape, about["shape"]))
-            model = dataclasses.replace(model, **about["drawing"])
-            model.network.load_state_dict(weights)
-        except (RuntimeError, ValueError, KeyError, TypeError) as error:
-            raise DamagedFile(f"{path} is not a whole model file ({error})") from error
+            found = from_json(About, about)
+            check(found.config)
+            _check_shape(found.shape, found.config)
+            with torch.device("meta"):  # which takes no memory, whatever the configuration says
+                _check_weights(weights, _network(found.config, found.shape))
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
+        model = dataclasses.replace(cls.build(found.config, found.shape), **vars(found.drawing))
+        model.network.load_state_dict(weights)
         model.network.eval().requires_grad_(False)
         return model
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a model is sampled from: see `Model`."""
+
+    precision: Literal["fp32", "bf16", "fp16"]
+    channels_last: bool
+    guidance: float | None
+
+
+@dataclass(frozen=True)
+class About:
+    """What a model file says beside the weights."""
+
+    format: int
+    config: Config
+    shape: Shape
+    drawing: Sampling
+
+
+def _check_shape(shape: Shape, config: Config) -> None:
+    """Raise UserError for a shape that no data of `config` has."""
+    if (shape.height, shape.width) != parse_size(config.data.size):
+        raise UserError(f"its images are {shape.height}×{shape.width}, and its configuration says {config.data.size}")
+    if shape.channels not in (1, 3) or len(shape.mean) != shape.channels:
+        raise UserError(f"its images have {shape.channels} channels and {len(shape.mean)} means, not 1 or 3 of both")
+    if shape.classes == 1 or (shape.classes and abs(sum(shape.class_shares) - 1) > 1e-6):
+        raise UserError("its classes' shares do not add up to 1")
+
+
+def _check_weights(weights: Mapping[str, Tensor], network: nn.Module) -> None:
+    """Raise UserError unless `weights` are those of a network built like `network`."""
+    needed = network.state_dict()
+    for name in needed | dict(weights):
+        ours, theirs = (_described(tensors.get(name)) for tensors in (needed, weights))
+        if ours != theirs:
+            raise UserError(f"its configuration needs {name} to be {ours}, and in the file it is {theirs}")
+
+
+def _described(tensor: Tensor | None) -> str:
+    if tensor is None:
+        return "missing"
+    return f"{'×'.join(map(str, tensor.shape))} {'numbers' if tensor.is_floating_point() else tensor.dtype}"
+
+
+def _network(config: Config, shape: Shape) -> nn.Module:
+    settings, size = config.network, (shape.height, shape.width)
+    change = augment.NUMBERS if config.training.augment else 0
+    if settings.network == "chapter":
+        return ChapterUNet(shape.channels, size)
+    if settings.network == "transformer":
+        return Transformer(shape.channels, size, settings.patch, settings.width, settings.depth, shape.classes, change)
+    return UNet(
+        shape.channels,
+        settings.channels,
+        settings.blocks,
+        settings.stem,
+        settings.dropout,
+        shape.classes,
+        change,
+        settings.groups,
+    )
 
 
 def check(config: Config) -> None:

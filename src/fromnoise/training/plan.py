@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from fromnoise.config import from_json, to_json
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
 from fromnoise.generation.precision import precisions
@@ -55,8 +56,7 @@ class Plan:
     @classmethod
     def from_json(cls, value: Mapping[str, Any], first: Phase) -> "Plan":
         """The plan that `asdict` made `value` of; `first` is the phase of plans from before there were several."""
-        phases = tuple(Phase(**phase) for phase in value.get("phases", ())) or (first,)
-        return cls(**{**value, "phases": phases})
+        return from_json(cls, {"phases": [to_json(first)], **value})
 
     @property
     def phase(self) -> Phase:

@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from fromnoise import __version__, tensors
-from fromnoise.config import Config, differences, stored, to_json
+from fromnoise.config import Config, differences, read, to_json
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.files import NUMBER, UNFINISHED, read_json, whole_folder, write_json
@@ -26,6 +26,36 @@ from fromnoise.training.step_log import LOOKS, LOSSES, StepLog
 
 KEPT = 2  # checkpoints: should the last be damaged, training goes on from the one before
 STATE_FILE, STATE_FORMAT = "state.safetensors", 1
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """What a run was trained on: a fingerprint of the images tells whether others are the same."""
+
+    name: str
+    fingerprint: str
+    n: int
+    shape: tuple[int, int, int]
+    classes: int
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The model file whose weights a training began from."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class About:
+    """config.json; `phases` are those of a training that was extended."""
+
+    fromnoise: str
+    config: Config
+    data: TrainingImages
+    init: Origin | None = None
+    phases: tuple[Phase, ...] = ()
 
 
 class RunFolder:
@@ -50,9 +80,10 @@ class RunFolder:
     def check(self, config: Config, train: ImageSet, initial: Initial | None = None) -> None:
         """Raise UserError unless the folder is new, empty, or this very run's."""
         self.check_settings(config)
-        if self.config_file.is_file() and self.about()["data"]["fingerprint"] != train.fingerprint:
+        about = self.about() if self.config_file.is_file() else None
+        if about and about.data.fingerprint != train.fingerprint:
             raise UserError(f"{self.path} was trained on other images than {train.name} has now: name another --out")
-        if self.config_file.is_file() and initial and self.about().get("init") != _about(initial):
+        if about and initial and about.init != _origin(initial):
             raise UserError(f"{self.path} began from other weights than {initial.file} has now: name another --out")
 
     def check_settings(self, config: Config) -> None:
@@ -64,7 +95,7 @@ class RunFolder:
             if all(name == "lock" or name.startswith(UNFINISHED) for name in names):
                 return  # killed before its first word
             raise UserError(f"{self.path} exists and is not a run folder: name another with --out")
-        different = differences(config, stored(self.about()["config"]))
+        different = differences(config, self.about().config)
         if different:
             raise UserError(
                 f"{self.path} holds a run of other settings (now, then: {'; '.join(different)}): "
@@ -90,15 +121,9 @@ class RunFolder:
         try:
             self.check(config, train, initial)
             if not self.config_file.exists():
-                data = {
-                    "name": train.name,
-                    "fingerprint": train.fingerprint,
-                    "n": len(train),
-                    "shape": list(train.shape),
-                    "classes": train.classes,
-                }
-                about = {"fromnoise": __version__, "config": to_json(config), "data": data}
-                write_json(self.config_file, about | ({"init": _about(initial)} if initial else {}))
+                data = TrainingImages(train.name, train.fingerprint, len(train), train.shape, train.classes)
+                about = About(__version__, config, data, _origin(initial) if initial else None)
+                write_json(self.config_file, to_json(about))
             self.held = True
             yield
         except UserError as error:
@@ -129,9 +154,9 @@ class RunFolder:
         except DamagedFile:
             return False  # the Trainer sets it aside and goes back to the one before
 
-    def about(self) -> dict[str, Any]:
+    def about(self) -> About:
         """config.json; raises UserError when it is missing or damaged."""
-        return read_json(self.config_file, {"config": {"data": dict}, "data": {"fingerprint": str}})
+        return read(self.config_file, About)
 
     def steps(self) -> list[int]:
         """The steps at which there are checkpoints, in order."""
@@ -179,8 +204,10 @@ class RunFolder:
         folder = self.checkpoint(step)
         weights, _ = tensors.load(folder / CHECKPOINT_FILE)
         state, about = tensors.load(folder / STATE_FILE)
-        if about["format"] != STATE_FORMAT:
+        if not isinstance(about, dict) or about.get("format") != STATE_FORMAT:
             raise UserError(f"{folder} was made by another version of fromnoise")
+        if about.get("step") != step:
+            raise DamagedFile(f"{folder / STATE_FILE} is damaged (it is of step {about.get('step')})")
         return weights, state, about
 
     def keep_best(self, model: Model, about: dict[str, Any]) -> None:
@@ -190,7 +217,7 @@ class RunFolder:
         write_json(self.best / "best.json", about)
 
     def about_best(self) -> dict[str, Any] | None:
-        """best.json of the best model so far; None where there is none."""
+        """best.json of the best model so far; None where there is none. Raises UserError for a damaged one."""
         file = self.best / "best.json"
         return read_json(file, {"step": int, "kid": {"value": NUMBER, "error": NUMBER}}) if file.is_file() else None
 
@@ -230,8 +257,8 @@ class RunFolder:
     def note_phases(self, phases: Sequence[Phase]) -> None:
         """Write into config.json the budgets of a training that was extended."""
         about = self.about()
-        if about.get("phases") != (noted := [asdict(phase) for phase in phases]):
-            write_json(self.config_file, about | {"phases": noted})
+        if about.phases != tuple(phases):
+            write_json(self.config_file, to_json(replace(about, phases=tuple(phases))))
 
     def sweep(self) -> None:
         """Remove what a killed writer left half-written."""
@@ -240,5 +267,5 @@ class RunFolder:
                 shutil.rmtree(item) if item.is_dir() else item.unlink()
 
 
-def _about(initial: Initial) -> dict[str, str]:
-    return {"file": str(initial.file), "sha256": initial.sha256}
+def _origin(initial: Initial) -> Origin:
+    return Origin(str(initial.file), initial.sha256)

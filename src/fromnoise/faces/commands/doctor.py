@@ -54,7 +54,7 @@ def main(words: Sequence[str]) -> int:
     features = digits(device)
     table.add_row("digit features", f"packaged, sha256 {features.sha256[:12]}…")
     say("measuring (a few seconds) ...")
-    model = Model.build(PRESETS["fast"], Shape(1, 32, 32, 0.55, (0.1,) * 10))
+    model = Model.build(PRESETS["fast"], Shape(1, 32, 32, 0.55, (0.0,), (0.1,) * 10))
     candidates = probe.measure(model, device, precisions(device))
     for candidate in candidates:
         table.add_row(

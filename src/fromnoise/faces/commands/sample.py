@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from fromnoise.config import check_ranges
 from fromnoise.diffusion.settings import SamplerName, Spacing, Start
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, folder_is_new, parse, refuse_existing
@@ -78,6 +79,8 @@ class SampleArguments:
 def main(words: Sequence[str]) -> int:
     """Sample; returns the exit code."""
     arguments = parse(SampleArguments, words, "sample")
+    check_ranges(arguments)
+    check_ranges(arguments.steps, lambda name: "--steps", "sampling_steps")
     file = arguments.out.suffix.lower() in (".png", ".npz")
     if arguments.out.suffix.lower() in (".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".npy"):
         raise UserError(f"{arguments.out}: images are written as .png, .npz, or into a folder")

@@ -1,0 +1,162 @@
+"""Files whose configuration was edited, checksum and all: refused in one line, before much time or memory is taken."""
+
+import json
+import shutil
+import subprocess
+import sys
+from math import inf, nan
+
+import pytest
+
+from fromnoise import tensors
+
+pytest.importorskip("resource", reason="needs processes that fork")
+SECONDS, KILOBYTES = 10, 1e6
+
+# What is set to what, in the words of the file; and what is said of it.
+MODELS = [
+    ("config.diffusion.T", 10**9, "T must be from 2 to 50000"),
+    ("config.diffusion.T", 1, "T must be from 2 to 50000"),
+    ("config.diffusion.T", 1e3, r"Expected `int`, got `float` - at `config.diffusion.T`"),
+    ("config.diffusion.schedule", "quadratic", "Invalid enum value 'quadratic'"),
+    ("config.diffusion.prediction", None, "Expected `str`, got `null`"),
+    ("config.diffusion.logsnr_std", -1.0, "logsnr_std must be"),
+    ("config.diffusion.logsnr_mean", nan, "logsnr_mean must be from -30 to 30, not nan"),
+    ("config.diffusion.unit_scale", True, "unknown setting: config.diffusion.unit_scale"),
+    ("config.colour", "red", "unknown setting: config.colour"),
+    ("config.seed", "0", "Expected `int`, got `str` - at `config.seed`"),
+    ("config.data.size", "1000000", "too large"),
+    ("config.data.size", "9" * 10_000, "is not a size"),
+    ("config.data.size", 16, "Expected `str`, got `int` - at `config.data.size`"),
+    ("config.data.data_root", 5, "at `config.data.data_root`"),
+    ("config.sampling.sampling_steps", 10**8, "sampling_steps must be from 1 to 50000"),
+    ("config.sampling.sampling_steps", 0, "sampling_steps must be"),
+    ("config.sampling.sampling_steps", True, "Expected `int`, got `bool`"),
+    ("config.sampling.sampler", "euler", "Invalid enum value 'euler'"),
+    ("config.sampling.guidance", "2", "Expected `float | null`, got `str`"),
+    ("config.sampling.guidance", -1, "guidance must be from 0 to 100"),
+    ("config.sampling.guidance_interval", [-4.0, inf], "guidance_interval must be finite, not inf"),
+    ("config.sampling.guidance_interval", [2.0, -4.0], "give the lower λ first"),
+    ("config.sampling.logsnr_range", [-9.0], "Expected `array` of length 2, got 1"),
+    ("config.sampling.logsnr_range", [-99.0, 6.0], "from −30 to 30"),
+    ("config.sampling.eta", 2.0, "eta must be from 0 to 1"),
+    ("config.network.blocks", 10**7, "blocks must be from 1 to 64"),
+    ("config.network.blocks", 64, "in the file it is missing"),
+    ("config.network.stem", 0, "Invalid enum value 0"),
+    ("config.network.stem", 4, "needs first.weight to be 16×16×3×3 numbers, and in the file it is 16×4×3×3"),
+    ("config.network.channels", [16, 10**9], "channels must be from 1 to 4096"),
+    ("config.network.channels", [4096, 4096], "needs first.weight to be 4096×4×3×3"),
+    ("config.network.channels", [], "each must be a multiple of 8"),
+    ("config.network.channels", [16] * 40, "multiples of"),
+    ("config.network.groups", 0, "groups must be from 1"),
+    ("config.network.groups", 10**9, "groups must be from 1"),
+    ("config.network.network", "transformer", "in the file it is missing"),
+    ("config.network.labels", "yes", "Expected `bool`, got `str`"),
+    ("config.training.augment", 0.5, "needs embedding.change.weight"),
+    ("config.training.lr", -inf, "lr must be"),
+    ("config.training", None, "Expected `object`, got `null` - at `config.training`"),
+    ("config", [], "Expected `object`, got `array` - at `config`"),
+    ("shape.height", 10**6, "its images are 1000000×16"),
+    ("shape.width", 8, "its images are 16×8"),
+    ("shape.channels", 2, "2 channels"),
+    ("shape.channels", 3, "3 channels and 1 means"),
+    ("shape.scale", nan, "scale must be from 1e-09 to 1, not nan"),
+    ("shape.scale", 0.0, "scale must be from 1e-09 to 1, not 0"),
+    ("shape.mean", [nan], "mean must be"),
+    ("shape.mean", [], "0 means"),
+    ("shape.class_shares", [0.5] * 10, "do not add up to 1"),
+    ("shape.class_shares", [0.0] * 10, "do not add up to 1"),
+    ("shape.class_shares", [1 / 20] * 20, "needs embedding.label.weight to be 256×21 numbers"),
+    ("shape.class_shares", [], "needs embedding.label.weight to be missing"),
+    ("shape", None, "Expected `object`, got `null` - at `shape`"),
+    ("drawing.precision", "fp64", "Invalid enum value 'fp64'"),
+    ("drawing.channels_last", 1, "Expected `bool`, got `int`"),
+    ("drawing.guidance", nan, "guidance must be from 0 to 100, not nan"),
+    ("format", 99, "is not a model of this version"),
+]
+RUNS = [
+    ("config.network.blocks", 10**7, "config.json: blocks must be"),
+    ("config.training.lr", "high", "config.json: Expected `float`, got `str` - at `config.training.lr`"),
+    ("data.fingerprint", 3, "config.json: Expected `str`, got `int` - at `data.fingerprint`"),
+    ("data", None, "config.json: Expected `object`, got `null` - at `data`"),
+    ("phases", 1, "config.json: Expected `array`, got `int` - at `phases`"),
+    ("left", 1, "config.json: unknown setting: left"),
+]
+COMMANDS = [
+    ("train", "--preset", "tiny", "--steps", "+5", "--out", "run0"),
+    ("sample", "run0", "--out", "a.png", "--reject-copies"),
+]
+CASES = [
+    *((("sample", f"{k}.safetensors", "--n", "1", "--out", "a.png"), said) for k, (*_, said) in enumerate(MODELS)),
+    *((("train", "--preset", "tiny", "--out", f"run{k}"), said) for k, (*_, said) in enumerate(RUNS)),
+    *((words, RUNS[0][2]) for words in COMMANDS),
+]
+# Each case in a process of its own that shares this one's imports: exit code, output, seconds, kilobytes.
+PROGRAM = """
+import json, os, signal, sys, time
+from fromnoise.faces import cli
+import fromnoise.experiment.reject, fromnoise.experiment.train, fromnoise.faces.commands.sample, fromnoise.faces.console
+results = []
+for words in json.load(sys.stdin):
+    start = time.perf_counter()
+    if not (child := os.fork()):
+        signal.alarm(60)
+        os.dup2(os.open("said", os.O_CREAT | os.O_TRUNC | os.O_WRONLY), 1)
+        os.dup2(1, 2)
+        code = 1
+        try:
+            code = cli.main(words)
+        finally:
+            os._exit(code)
+    _, status, usage = os.wait4(child, 0)
+    seconds = time.perf_counter() - start
+    results.append((os.waitstatus_to_exitcode(status), open("said").read(), seconds, usage.ru_maxrss))
+json.dump(results, sys.stdout)
+"""
+
+
+def edited(about, place, value):
+    """A copy of `about` in which what stands at `place` is `value`."""
+    about = json.loads(json.dumps(about))
+    *rooms, name = place.split(".")
+    inner = about
+    for room in rooms:
+        inner = inner[room]
+    inner[name] = value
+    return about
+
+
+@pytest.fixture(scope="module")
+def results(fromnoise, tmp_path_factory):
+    place = tmp_path_factory.mktemp("edited")
+    fromnoise("train", "--preset", "tiny", "--steps", "1", "--out", "run", cwd=place)
+    model, config = place / "run" / "checkpoints" / "000001" / "model.safetensors", place / "run" / "config.json"
+    weights, about = tensors.load(model)
+    for k, (name, value, _) in enumerate(MODELS):
+        tensors.save(place / f"{k}.safetensors", weights, edited(about, name, value))
+    about = json.loads(config.read_text())
+    for k, (name, value, _) in enumerate(RUNS):
+        shutil.copytree(place / "run", place / f"run{k}")
+        (place / f"run{k}" / "config.json").write_text(json.dumps(edited(about, name, value)))
+    before = sorted(place.rglob("*"))
+    words = [words for words, _ in CASES]
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], input=json.dumps(words), cwd=place, capture_output=True, text=True, check=True
+    )
+    (place / "said").unlink()
+    assert sorted(place.rglob("*")) == before
+    return dict(zip(words, json.loads(done.stdout), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    CASES,
+    ids=[*(f"{name}={value!s:.9}" for name, value, _ in MODELS + RUNS), *(words[0] for words in COMMANDS)],
+)
+def test_an_edited_file_is_refused_in_one_line_before_work_starts(words, expected, results):
+    code, said, seconds, kilobytes = results[words]
+    assert code == 2, said
+    assert len(said.splitlines()) == 1, said
+    assert expected in said
+    assert seconds < SECONDS
+    assert kilobytes < KILOBYTES
