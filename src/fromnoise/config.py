@@ -1,6 +1,7 @@
 """The one configuration: the rooms' frozen settings composed, the presets, and the way to JSON and back."""
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,8 +149,8 @@ def check_ranges(value: Any, called: Callable[[str], str] = flag, name: str = ""
 
 
 def to_json(value: Any) -> Any:
-    """Settings as plain JSON values."""
-    return msgspec.to_builtins(value, enc_hook=str)  # paths are what msgspec does not know
+    """Settings as plain JSON values, lists for tuples and text for paths."""
+    return json.loads(json.dumps(msgspec.to_builtins(value, enc_hook=str)))
 
 
 def from_json(cls: type[Settings], value: Any) -> Settings:
