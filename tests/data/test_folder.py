@@ -56,7 +56,7 @@ def test_images_come_back_true_to_the_byte(tmp_path, make_images, channels):
 
 def test_files_are_numbered_from_where_the_caller_says(tmp_path, make_images):
     folder.save(tmp_path / "out", make_images(2), first=41)
-    assert [path.name for path in folder.files(tmp_path / "out")] == ["000041.png", "000042.png"]
+    assert folder.load(tmp_path / "out").files == tuple(str(tmp_path / "out" / f"0000{k}.png") for k in (41, 42))
 
 
 @pytest.mark.parametrize("classes", [2, 12])
@@ -78,16 +78,18 @@ def test_the_sorted_names_of_sub_folders_are_the_classes(tmp_path):
 
 
 @pytest.mark.parametrize(("names", "labels", "named"), [
-    (("3", "8"), [3, 8], []),
-    (("08", "10", "9"), [8, 10, 9], []),
-    (("2019", "2020"), [0, 1], ["2019", "2020"]),
-    (("3", "b"), [0, 1], ["3", "b"]),
+    (("3", "8"), [3, 8], ()),
+    (("08", "10", "9"), [8, 9, 10], ()),
+    (("1", "01", "2"), [0, 1, 2], ("01", "1", "2")),
+    (("2020", "2019"), [0, 1], ("2019", "2020")),
+    (("3", "b"), [0, 1], ("3", "b")),
+    (("v10", "v9"), [0, 1], ("v9", "v10")),
 ])  # fmt: skip
 def test_sub_folders_with_numbers_for_names_are_those_classes(tmp_path, names, labels, named):
     for name in names:
         write(tmp_path / name / "a.png", noise(4, 4))
     assert folder.load(tmp_path).labels.tolist() == labels
-    assert folder.class_names(tmp_path) == named
+    assert folder.load(tmp_path).class_names == named
 
 
 @pytest.mark.parametrize("names", [("one/a.png", "one/b.png"), ("a.png", "x/b.png", "y/c.png")])
@@ -96,7 +98,7 @@ def test_one_sub_folder_or_images_outside_make_no_classes(tmp_path, names):
         write(tmp_path / name, noise(4, 4))
     assert len(folder.load(tmp_path)) == len(names)
     assert folder.load(tmp_path).labels is None
-    assert folder.class_names(tmp_path) == []
+    assert folder.load(tmp_path).class_names == ()
 
 
 def test_grey_among_colour_is_read_as_colour(tmp_path):
@@ -171,14 +173,20 @@ def test_one_bit_is_black_and_white(tmp_path):
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_sixteen_bits_are_refused_by_name(tmp_path, channels):
     (tmp_path / "deep.png").write_bytes(png16(channels))
-    with pytest.raises(UserError, match=r"deep\.png has .*convert it first"):
+    with pytest.raises(UserError, match=r"deep\.png cannot be read .*16 or more bits a channel: convert it to 8"):
         folder.load(tmp_path)
 
 
-def test_a_print_picture_is_refused_by_name(tmp_path):
-    write(tmp_path / "print.jpg", Image.new("CMYK", (4, 4)))
-    with pytest.raises(UserError, match=r"print\.jpg has pixel format CMYK"):
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_deep_greys_are_refused_by_name(tmp_path, suffix):
+    write(tmp_path / f"deep{suffix}", np.arange(16, dtype=np.uint16).reshape(4, 4))
+    with pytest.raises(UserError, match=rf"deep\{suffix} cannot be read .*16 or more bits"):
         folder.load(tmp_path)
+
+
+def test_a_print_picture_becomes_rgb(tmp_path):
+    write(tmp_path / "print.tiff", Image.new("CMYK", (4, 4), (0, 255, 255, 0)))
+    assert folder.load(tmp_path).images[0, :, 0, 0].tolist() == [255, 0, 0]
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])
@@ -244,7 +252,7 @@ def test_hidden_files_and_folders_are_ignored(tmp_path):
 @pytest.mark.parametrize("name", ["empty", "nowhere"])
 def test_a_folder_without_images_is_refused(tmp_path, name):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=rf"{name} holds no \.png"):
+    with pytest.raises(UserError, match=rf"{name} (holds no images|cannot be read)"):
         folder.load(tmp_path / name)
 
 

@@ -169,14 +169,14 @@ def test_the_mnist_test_set_is_exported_whole(fromnoise, mnist_root, tmp_path):
 
 @pytest.mark.parametrize(("words", "message"), [
     (("--generated", "nowhere", "--reference", "digits:heldout"), "neither a data set"),
-    (("--generated", "empty", "--reference", "digits:heldout"), "holds no .png"),
+    (("--generated", "empty", "--reference", "digits:heldout"), "holds no images"),
     (("--generated", "bad", "--reference", "digits:heldout"), "cannot be read as an image"),
     (("--generated", "mixed", "--reference", "digits:heldout"), "1.png is 9×8 where 0.png is 8×8; make them one size"),
-    (("--generated", "deep", "--reference", "digits:heldout"), "has pixel format I;16; 8-bit grey or RGB is needed"),
+    (("--generated", "deep", "--reference", "digits:heldout"), "16 or more bits a channel: convert it to 8"),
     (("--generated", "floats.npz", "--reference", "digits:heldout"), "is float64 (60, 8, 8); images must be uint8"),
-    (("--generated", "digits:val", "--reference", "empty"), "holds no .png"),
+    (("--generated", "digits:val", "--reference", "empty"), "holds no images"),
     (("--generated", "digits:val", "--reference", "digits:heldout", "--train", "bad"), "cannot be read as an image"),
-    (("--generated", "digits:val", "--reference", "digits:heldout", "--floor", "deep"), "has pixel format I;16"),
+    (("--generated", "digits:val", "--reference", "digits:heldout", "--floor", "deep"), "16 or more bits a channel"),
     (("--generated", "colour.npz", "--reference", "digits:heldout", "--features", "pixels"), "must be of one size"),
     (("--generated", "digits:test", "--reference", "digits:heldout"), "there is no part 'test'"),
     (("--generated", "digits:val", "--reference", "digits:heldout", "--n", "49"), "needs at least 50"),

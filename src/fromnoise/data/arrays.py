@@ -15,6 +15,8 @@ from torch import Tensor
 
 from fromnoise.data import spool
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.inventory import Say, line, silent
+from fromnoise.data.resize import resized
 from fromnoise.errors import UserError
 from fromnoise.files import check_deflated, reading, whole
 
@@ -25,8 +27,11 @@ METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what NumPy writes; the o
 MOST_CLASSES = 10_000
 
 
-def load(path: Path) -> ImageSet:
-    """The images of an .npz file, and its `labels` if it has any; raises UserError when they do not fit."""
+def load(path: Path, size: tuple[int, int] | None = None, *, say: Say = silent) -> ImageSet:
+    """The images of an .npz file, resized to `size` (height, width) if given, and its `labels` if it has any.
+
+    `say` gets one line on what was read and what was not. Raises UserError when images and labels do not fit.
+    """
     with reading(path, "a readable .npz file"), zipfile.ZipFile(path) as file:
         names = [name.removesuffix(".npy") for name in file.namelist()]
         key = next((key for key in ("arr_0", "images") if key in names), None)
@@ -34,7 +39,12 @@ def load(path: Path) -> ImageSet:
             raise UserError(f"{path} has no array 'arr_0' or 'images'; it has: {', '.join(names)[:200]}")
         images = _images(path, file, Entry.of(file, key))
         labels = _labels(path, file, Entry.of(file, "labels"), len(images)) if "labels" in names else None
-    return ImageSet(str(path), images, labels)
+    was = images.shape[2:]
+    found = ImageSet(str(path), images, labels)
+    found = resized(found, size) if size else found
+    others = sorted(set(names) - {key, "labels"})
+    say(line(found, [(was[0], was[1])], [f"arrays not read: {', '.join(others)[:200]}"] if others else []))
+    return found
 
 
 def save(path: Path, images: UInt8[Tensor, "n c h w"], labels: Tensor | None = None) -> None:

@@ -1,8 +1,7 @@
-"""A folder of PNG or JPEG images, in and out. Sub-folders, where there are any, are the classes."""
+"""A folder of images, in and out. Sub-folders, if any, are the classes, with all that lies beneath them."""
 
-import contextlib
-import os
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,59 +10,70 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
-from fromnoise.data import spool
+from fromnoise.data import inventory, picture, spool
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.listing import Listing, classes, listing, outside
 from fromnoise.errors import UserError
 from fromnoise.files import whole_folder
 
-SUFFIXES = {".png", ".jpg", ".jpeg"}
-GREY, COLOUR = {"1", "L", "LA"}, {"RGB", "RGBA", "P", "PA"}
-MOST_NUMBERED = 1_000  # classes; larger numbers are names as others are
-ORIENTATION = 0x0112  # how the camera was held, beside the pixels (EXIF), and what makes such pixels upright
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+LISTED = 10  # files that cannot be read, in an error
+NAMED = 3  # of them, in the line of a reading
 
 
-def files(folder: Path) -> list[Path]:
-    """The image files of `folder` and its direct sub-folders, sorted, none hidden; UserError when there are none."""
-    return [folder / name for name in _names(folder)]
+def load(
+    folder: Path,
+    size: tuple[int, int] | None = None,
+    *,
+    skip_broken: bool = False,
+    say: inventory.Say = inventory.silent,
+) -> ImageSet:
+    """The images below a folder, resized to `size` (height, width) where they have another.
 
-
-def load(folder: Path, size: tuple[int, int] | None = None) -> ImageSet:
-    """The images of a folder, resized to `size` (height, width) where they have another.
-
-    All grey gives one channel, otherwise three; transparency is laid on black; photographs are turned upright (EXIF).
-    With two or more sub-folders that hold all the images, these are the classes: their names where all are numbers
-    below `MOST_NUMBERED`, else counted from 0 as their names are sorted.
-    Raises UserError for an image that cannot be read, is not 8 bits a channel, or, without `size`, has another size
-    than the first.
+    All grey gives one channel, otherwise three; what else `picture.read` changes, and what is not read, `say` gets in
+    one line. For the classes see `listing.classes`.
+    Raises UserError, naming them all, for images that cannot be read, unless `skip_broken` leaves them out; and,
+    without `size`, for an image of another size than the first.
     """
-    names = _names(folder)
-    images = None
-    with contextlib.suppress(_ColourFound):
-        images = spool.join(_pictures(folder, names, size, 1), len(names))
-    if images is None:
-        images = spool.join(_pictures(folder, names, size, 3), len(names))
-    return ImageSet(str(folder), images, _labels(names))
-
-
-def class_names(folder: Path) -> list[str]:
-    """The sorted names that the classes of `load` are counted from; none without classes, or where they are numbers."""
-    classes = _classes(_names(folder))
-    return [] if _numbered(classes) else classes
+    found = listing(folder)
+    if not found.images:
+        raise UserError("; ".join([f"{folder} holds no images", *found.left_out()]))
+    stack, was, changes = _Stack(len(found.images)), Counter[tuple[int, int]](), Counter[str]()
+    kept: list[str] = []
+    broken: list[tuple[str, str]] = []
+    for name in found.images:
+        try:
+            read = picture.read(folder / name, size)
+        except picture.Unreadable as reason:
+            broken.append((name, str(reason)))
+            continue
+        if size is None and was and read.was not in was:
+            (h, w), (hh, ww) = next(iter(was)), read.was
+            raise UserError(f"{folder / name} is {hh}×{ww} where {Path(kept[0]).name} is {h}×{w}; make them one size")
+        stack.add(read.pixels)
+        was[read.was] += 1
+        changes.update(read.changes)
+        kept.append(name)
+    if broken and not (skip_broken and kept):
+        raise UserError(_complaint(folder, broken, len(found.images)))
+    label = classes(kept)
+    images = ImageSet(
+        str(folder),
+        stack.images[: len(kept)],
+        torch.tensor([label[name.partition("/")[0]] for name in kept]) if label else None,
+        class_names=() if _are_numbers(label) else tuple(label),
+        files=tuple(str(folder / name) for name in kept),
+    )
+    say(inventory.line(images, was, _notes(found, kept, broken, changes)))
+    return images
 
 
 def load_file(path: Path, size: tuple[int, int] | None = None) -> ImageSet:
-    """One image file as a set of one, resized to `size` if given; raises UserError as `load` does."""
-    picture = _read(path, size)
-    return ImageSet(str(path), torch.from_numpy(picture.transpose(2, 0, 1)[None].copy()))
+    """One image file as a set of one, resized to `size` if given; raises UserError where it cannot be read."""
+    try:
+        pixels = picture.read(path, size).pixels
+    except picture.Unreadable as reason:
+        raise UserError(f"{path} cannot be read as an image ({reason})") from reason
+    return ImageSet(str(path), torch.from_numpy(pixels.transpose(2, 0, 1)[None].copy()))
 
 
 def save(folder: Path, images: UInt8[Tensor, "n c h w"], labels: Sequence[int] | None = None, first: int = 0) -> None:
@@ -83,85 +93,47 @@ def save(folder: Path, images: UInt8[Tensor, "n c h w"], labels: Sequence[int] |
             Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(place / f"{first + k:06d}.png")
 
 
-def _names(folder: Path) -> list[str]:
-    """The image files' names relative to `folder`, as `files` has them; plain strings, for there may be very many."""
-    found: list[str] = []
-    try:
-        for name in sorted(os.listdir(folder)) if folder.is_dir() else []:
-            if (folder / name).is_dir() and not name.startswith("."):
-                found += [f"{name}/{inner}" for inner in sorted(os.listdir(folder / name)) if _is_image(inner)]
-            elif _is_image(name):
-                found.append(name)
-    except OSError as error:
-        raise UserError(f"{error.filename} cannot be read ({error.strerror})") from error
-    found = [name for name in found if (folder / name).is_file()]
-    if not found:
-        raise UserError(f"{folder} holds no .png, .jpg or .jpeg files")
-    return found
+class _Stack:
+    """At most n images of one size, one after another in one tensor: grey until the first in colour."""
+
+    def __init__(self, n: int) -> None:
+        self.n, self.done = n, 0
+        self.images: UInt8[Tensor, "n c h w"] = torch.empty(0, 0, 0, 0, dtype=torch.uint8)
+
+    def add(self, pixels: UInt8[np.ndarray, "h w c"]) -> None:
+        height, width, channels = pixels.shape
+        if channels > self.images.shape[1]:
+            before = self.images[: self.done]
+            self.images = spool.empty((self.n, channels, height, width), torch.uint8)
+            if self.done:
+                self.images[: self.done] = before
+        self.images[self.done] = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+        self.done += 1
+        spool.release()
 
 
-def _is_image(name: str) -> bool:
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES
+def _complaint(folder: Path, broken: list[tuple[str, str]], n: int) -> str:
+    """One line for one file; for several, one that counts them, then one for each of the first."""
+    it = "it" if len(broken) == 1 else "them"
+    advice = f"mend or remove {it}" + (f", or go on without {it} (--skip-broken)" if len(broken) < n else "")
+    if len(broken) == 1:
+        return f"{folder / broken[0][0]} cannot be read as an image ({broken[0][1]}): {advice}"
+    lines = [f"{folder}: {len(broken):,} of {n:,} image files cannot be read: {advice}"]
+    lines += [f"{folder / name} ({why})" for name, why in broken[:LISTED]]
+    return "\n  ".join([*lines, f"and {len(broken) - LISTED:,} more"] if broken[LISTED:] else lines)
 
 
-def _labels(names: list[str]) -> Tensor | None:
-    classes = _classes(names)
-    if not classes:
-        return None
-    number = {name: int(name) if _numbered(classes) else k for k, name in enumerate(classes)}
-    return torch.from_numpy(np.fromiter((number[os.path.dirname(name)] for name in names), np.int64))
+def _notes(found: Listing, kept: list[str], broken: list[tuple[str, str]], changes: Counter[str]) -> list[str]:
+    """What was changed or not taken, in a few words each."""
+    notes = [f"{change} ({inventory.some(count, 'image')})" for change, count in changes.items()]
+    if 0 < outside(kept) < len(kept):
+        notes.append(f"sub-folders are not taken for classes ({inventory.some(outside(kept), 'image')} outside them)")
+    if broken:
+        more = f" and {len(broken) - NAMED:,} more" if broken[NAMED:] else ""
+        names = ", ".join(name for name, _ in broken[:NAMED])
+        notes.append(f"{len(broken):,} unreadable, skipped: {names}{more}")
+    return notes + found.left_out()
 
 
-def _classes(names: list[str]) -> list[str]:
-    classes = sorted({os.path.dirname(name) for name in names})
-    return classes if len(classes) > 1 and classes[0] else []  # not with an image outside any sub-folder
-
-
-def _numbered(classes: list[str]) -> bool:
-    return all(name.isdecimal() and int(name) < MOST_NUMBERED for name in classes)
-
-
-class _ColourFound(Exception):  # noqa: N818 - no error
-    """An image in colour where all were taken for grey."""
-
-
-def _pictures(
-    folder: Path, names: list[str], size: tuple[int, int] | None, channels: int
-) -> Iterator[UInt8[Tensor, "1 c h w"]]:
-    """The images one by one, grey repeated where `channels` is 3; raises _ColourFound for colour where it is 1."""
-    first: tuple[int, ...] | None = None
-    for name in names:
-        picture = _read(folder / name, size)
-        first = first or picture.shape[:2]
-        if picture.shape[:2] != first:
-            (h, w), (hh, ww) = first, picture.shape[:2]
-            raise UserError(f"{folder / name} is {hh}×{ww} where {Path(names[0]).name} is {h}×{w}; make them one size")
-        if picture.shape[2] > channels:
-            raise _ColourFound
-        yield torch.from_numpy(np.broadcast_to(picture, (*first, channels)).transpose(2, 0, 1)[None].copy())
-
-
-def _read(path: Path, size: tuple[int, int] | None) -> np.ndarray:
-    """One image as uint8 H×W×C, C = 1 or 3."""
-    from fromnoise.data.resize import resize
-
-    try:
-        with Image.open(path) as image:
-            mode = image.mode
-            if mode not in GREY | COLOUR:
-                raise UserError(f"{path} has pixel format {mode}; 8-bit grey or RGB is needed: convert it first")
-            if any(";16" in str(tile[3]) for tile in image.tile):  # Pillow would cut 16-bit RGB to 8 bits
-                raise UserError(f"{path} has 16 bits a channel; 8-bit grey or RGB is needed: convert it first")
-            turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
-            flat: Image.Image = image if turn is None else image.transpose(turn)
-            if flat.has_transparency_data:
-                rgba = flat.convert("RGBA")
-                flat = Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba)
-            pixels = np.asarray(flat.convert("L" if mode in GREY else "RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path} cannot be read as an image ({error}); mend or remove it") from error
-    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-    if size is not None and pixels.shape[:2] != size:
-        tensor = torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None]
-        pixels = resize(tensor, size)[0].permute(1, 2, 0).numpy()
-    return pixels
+def _are_numbers(label: dict[str, int]) -> bool:
+    return all(name.isdecimal() and int(name) == k for name, k in label.items())

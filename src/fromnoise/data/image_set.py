@@ -20,12 +20,16 @@ class ImageSet:
 
     `images` is uint8 N×C×H×W with C = 1 (grey) or 3 (RGB), in memory or, where they are many, in a file (`spool`);
     `labels` is int64 N, classes counted from 0, or None; they are clusters of ours, not classes, where `clustered`.
+    `class_names` are the classes' names in that order where they have any but numbers; `files` each image's file where
+    it came from one of its own.
     """
 
     name: str
     images: UInt8[Tensor, "n c h w"]
     labels: Int64[Tensor, " n"] | None = None
     clustered: bool = False
+    class_names: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         shape = tuple(self.images.shape)
@@ -63,8 +67,13 @@ class ImageSet:
     def take(self, index: np.ndarray, name: str | None = None) -> "ImageSet":
         """The images at the positions `index`, in that order."""
         chosen = np.asarray(index, dtype=np.int64)
-        labels = None if self.labels is None else self.labels[torch.from_numpy(chosen)]
-        return ImageSet(name or self.name, spool.take(self.images, chosen), labels, self.clustered)
+        return replace(
+            self,
+            name=name or self.name,
+            images=spool.take(self.images, chosen),
+            labels=None if self.labels is None else self.labels[torch.from_numpy(chosen)],
+            files=tuple(self.files[k] for k in chosen) if self.files else (),
+        )
 
     def to(self, device: torch.device) -> "ImageSet":
         """The same set in the memory of `device`."""

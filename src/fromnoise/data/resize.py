@@ -1,5 +1,7 @@
 """Resizing as the chapter's task 3 has it: bilinear, antialiased, rounded to 8 bits."""
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import UInt8
@@ -28,4 +30,4 @@ def resized(images: ImageSet, size: tuple[int, int]) -> ImageSet:
     if images.shape[1:] == size:
         return images
     parts = (resize(part, size) for part in spool.parts(images.images))
-    return ImageSet(images.name, spool.join(parts, len(images)), images.labels)
+    return replace(images, images=spool.join(parts, len(images)))

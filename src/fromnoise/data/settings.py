@@ -18,7 +18,7 @@ class DataSettings:
     """The images to learn."""
 
     data: str = "digits"
-    """digits (packaged), mnist, fashion_mnist, a folder of PNG/JPEG images, or an .npz file."""
+    """digits (packaged), mnist, fashion_mnist, a folder of images, or an .npz file."""
     m: int | None = None
     """Train on a balanced, seeded draw of this many images; all that are for training when not given."""
     clusters: int = 40
@@ -29,6 +29,8 @@ class DataSettings:
     At most 1024."""
     data_root: Path | None = None
     """Where mnist and fashion_mnist lie or are downloaded to; default: $FROMNOISE_DATA, then ~/.cache/fromnoise."""
+    skip_broken: bool = False
+    """Go on without the images of a folder that cannot be read, and say how many they are."""
 
 
 def parse_size(text: str) -> tuple[int, int]:

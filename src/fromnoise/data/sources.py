@@ -4,7 +4,7 @@ Every source has three parts. `train` is learnt. `val` is real data that nobody 
 models, and floors are drawn from it. `heldout` never chooses anything: scores are taken against it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from fromnoise import rng
 from fromnoise.data import arrays, digits, folder, idx
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.inventory import Say, duplicates, silent
 from fromnoise.data.resize import resized
 from fromnoise.data.settings import NAMED, DataSettings, parse_size
 from fromnoise.errors import UserError
@@ -24,18 +25,35 @@ SHARE = 10  # one image in ten of a user's own images, or of a whole IDX set, fo
 
 @dataclass(frozen=True)
 class Parts:
-    """The three parts of a source, all of one size; `val` and `heldout` are None when there is too little."""
+    """The three parts of a source, all of one size; `val` and `heldout` are None when there is too little.
+
+    `duplicates` counts the images of a user's own that are like others, where that made the other parts smaller.
+    """
 
     train: ImageSet
     val: ImageSet | None
     heldout: ImageSet | None
+    duplicates: int = 0
+
+    @property
+    def why_few(self) -> str:
+        """In brackets, behind "too few images": duplicates, if they made them few."""
+        return f" ({self.duplicates:,} are duplicates, of which none is held out)" if self.duplicates else ""
 
 
-def load(spec: str, size: tuple[int, int] | None = None, root: Path | None = None) -> ImageSet:
+def load(
+    spec: str,
+    size: tuple[int, int] | None = None,
+    root: Path | None = None,
+    *,
+    skip_broken: bool = False,
+    say: Say = silent,
+) -> ImageSet:
     """The images that `spec` names, at `size` (height, width) if given.
 
     `NAME` or `NAME:PART` for the named sets (digits:train|val|heldout, mnist:train|test, fashion_mnist:train|test;
     train when not said); `PATH` for all images of a folder or .npz file, `PATH:PART` for a part of them.
+    Of a folder or file `say` gets one line: what was read, and what was left out; for `skip_broken` see `folder.load`.
     Raises UserError for what does not exist.
     """
     name, part = _parse(spec)
@@ -44,24 +62,27 @@ def load(spec: str, size: tuple[int, int] | None = None, root: Path | None = Non
     elif name in idx.SETS:
         images = idx.load(name, _check(spec, part or "train", tuple(idx.STEMS)), root)
     else:
-        images = _load_path(Path(name), size)
+        images = _load_path(Path(name), size, skip_broken, say)
         if part:
             parts = _split(images)
             chosen = getattr(parts, _check(spec, part, PARTS[:3]))
             if chosen is None:
-                raise UserError(f"{name} has too few images ({len(images)}) for a part '{part}'")
+                raise UserError(f"{name} has too few images ({len(images)}) for a part '{part}'{parts.why_few}")
             images = chosen
     return resized(images, size) if size else images
 
 
-def prepare(settings: DataSettings, seed: int) -> Parts:
-    """The parts to train and score with, as `settings` say. Raises UserError for what cannot be had."""
+def prepare(settings: DataSettings, seed: int, *, say: Say = silent) -> Parts:
+    """The parts to train and score with, as `settings` say; `say` as for `load`.
+
+    Raises UserError for what cannot be had.
+    """
     size = parse_size(settings.size)
     name, part = _parse(settings.data)
     if part:
         raise UserError(f"--data {settings.data}: name the whole source, '{name}'; its parts are made by fromnoise")
     if name == "digits":
-        parts = Parts(*(digits.load(part) for part in ("train", "val", "heldout")))
+        parts = Parts(digits.load("train"), digits.load("val"), digits.load("heldout"))
     elif name in idx.SETS:
         whole = idx.load(name, "train", settings.data_root)
         m = len(whole) - len(whole) // SHARE if settings.m is None else settings.m
@@ -69,26 +90,15 @@ def prepare(settings: DataSettings, seed: int) -> Parts:
         val = None if rest is None else _with_shares_of(whole, rest)
         return _resized(Parts(train, val, idx.load(name, "test", settings.data_root)), size)
     else:
-        parts = _split(_load_path(Path(name), size))
+        parts = _split(_load_path(Path(name), size, settings.skip_broken, say))
     if settings.m is not None:
-        parts = Parts(parts.train.draw(settings.m, seed), parts.val, parts.heldout)
+        parts = replace(parts, train=parts.train.draw(settings.m, seed))
     return _resized(parts, size)
 
 
 def reference_for(data: str) -> str:
     """The spec of the images that a model of `data` is scored against."""
     return f"{data}:test" if data in idx.SETS else f"{data}:heldout"
-
-
-def class_names(spec: str) -> list[str]:
-    """The names of the classes where `spec` is (a part of) a folder with named ones, else none."""
-    folders = folder_of(_parse(spec)[0])
-    return [] if folders is None else folder.class_names(folders)
-
-
-def folder_of(spec: str) -> Path | None:
-    """The folder whose images `spec` names, all of them; None for anything else, as for a set with a folder's name."""
-    return Path(spec) if spec not in NAMED and Path(spec).is_dir() else None
 
 
 def floor_for(reference: str) -> str | None:
@@ -110,11 +120,11 @@ def _check(spec: str, part: str, known: tuple[str, ...]) -> str:
     return part
 
 
-def _load_path(path: Path, size: tuple[int, int] | None) -> ImageSet:
+def _load_path(path: Path, size: tuple[int, int] | None, skip_broken: bool, say: Say) -> ImageSet:
     if path.is_dir():
-        return folder.load(path, size)
+        return folder.load(path, size, skip_broken=skip_broken, say=say)
     if path.suffix.lower() == ".npz" and path.is_file():
-        return arrays.load(path)
+        return arrays.load(path, size, say=say)
     known = ", ".join(NAMED)
     raise UserError(f"'{path}' is neither a data set ({known}) nor a folder of images nor an .npz file{lost(path)}")
 
@@ -136,8 +146,9 @@ def _split(images: ImageSet) -> Parts:
         return Parts(images, None, None)
     train = part("train", (place != SHARE // 2) & (place != SHARE - 1))
     heldout = less(part("heldout", place == SHARE - 1), train)
-    val = less(part("val", place == SHARE // 2), train)
-    return Parts(train, less(val, heldout), heldout)
+    val = less(less(part("val", place == SHARE // 2), train), heldout)
+    whole = len(train) + sum(0 if rest is None else len(rest) for rest in (val, heldout)) == len(images)
+    return Parts(train, val, heldout, 0 if whole else duplicates(images))
 
 
 def less(images: ImageSet | None, other: ImageSet | None) -> ImageSet | None:
@@ -174,4 +185,4 @@ def _with_shares_of(whole: ImageSet, part: ImageSet) -> ImageSet:
 
 def _resized(parts: Parts, size: tuple[int, int]) -> Parts:
     val, heldout = (None if part is None else resized(part, size) for part in (parts.val, parts.heldout))
-    return Parts(resized(parts.train, size), val, heldout)
+    return replace(parts, train=resized(parts.train, size), val=val, heldout=heldout)

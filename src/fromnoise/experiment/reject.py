@@ -9,6 +9,7 @@ from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.inventory import Say, silent
 from fromnoise.errors import UserError
 from fromnoise.evaluation.copies import CopyGuard
 from fromnoise.experiment.find import is_run, parts_of
@@ -24,15 +25,17 @@ Draw = Callable[[Drawing], UInt8[Tensor, "n c h w"]]
 Judge = Callable[[UInt8[Tensor, "n c h w"]], Bool[Tensor, " n"]]
 
 
-def guard_of(run: Path) -> CopyGuard:
+def guard_of(run: Path, tell: Say = silent) -> CopyGuard:
     """The guard of a run's training images, in pixels, calibrated on real images of its data that it never saw.
+
+    `tell` is the `say` of `sources.load`.
 
     Raises UserError for a path that is not a run folder, for training images that cannot be found as they were, and
     for too few of them.
     """
     if not is_run(run):
         raise UserError(f"--reject-copies needs a run folder, which knows its training images: {run} is not one")
-    parts = parts_of(run)
+    parts = parts_of(run, tell=tell)
     unseen = [part.images for part in (parts.val, parts.heldout) if part is not None]
     if not unseen:
         return CopyGuard.of(parts.train)

@@ -10,6 +10,7 @@ import torch
 from fromnoise.config import Config, to_json
 from fromnoise.data import arrays, sources
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.inventory import Say, silent
 from fromnoise.data.pictures import save_grid
 from fromnoise.data.pixels import quantise
 from fromnoise.data.sources import Parts
@@ -36,18 +37,21 @@ GRID = 64
 FILM_IMAGES, FILM_STEPS = 4, 8
 
 
-def reference_of(config: Config, parts: Parts) -> tuple[ImageSet, int]:
-    """The images to score against, and how many to draw; raises UserError, before anything is trained, for too few."""
+def reference_of(config: Config, parts: Parts, tell: Say = silent) -> tuple[ImageSet, int]:
+    """The images to score against, and how many to draw; `tell` as `say` of `sources.load`.
+
+    Raises UserError, before anything is trained, for too few.
+    """
     settings = config.evaluation
     if settings.reference is None:
         if parts.heldout is None or len(parts.heldout) < FEWEST:
             raise UserError(
-                f"{config.data.data} has too few images to hold {FEWEST} back for the score: use `fromnoise train`, "
-                "or name real images with --reference"
+                f"{config.data.data} has too few images to hold {FEWEST} back for the score{parts.why_few}: use "
+                "`fromnoise train`, or name real images with --reference"
             )
         reference = parts.heldout
     else:
-        reference = sources.load(settings.reference, parts.train.shape[1:], config.data.data_root)
+        reference = _load(settings.reference, parts, config, tell)
     n = min(MOST, len(reference)) if settings.n is None else settings.n
     if n < FEWEST or len(reference) < FEWEST:
         raise UserError(f"a score needs at least {FEWEST} images: --n {n}, reference {len(reference)}")
@@ -61,7 +65,12 @@ def floor_images(spec: str, parts: Parts, config: Config) -> ImageSet | None:
     source = sources.floor_for(spec)
     if source is None:
         return None
-    return sources.unseen(sources.load(source, parts.train.shape[1:], config.data.data_root), parts.train)
+    return sources.unseen(_load(source, parts, config), parts.train)
+
+
+def _load(spec: str, parts: Parts, config: Config, tell: Say = silent) -> ImageSet:
+    data = config.data
+    return sources.load(spec, parts.train.shape[1:], data.data_root, skip_broken=data.skip_broken, say=tell)
 
 
 def sample_and_score(training: Training, reference: ImageSet, n: int, weights: Path | None = None) -> None:

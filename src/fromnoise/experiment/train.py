@@ -13,6 +13,7 @@ from fromnoise.config import Config, to_json
 from fromnoise.data import sources
 from fromnoise.data.clusters import told
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.inventory import Say, silent
 from fromnoise.errors import UserError
 from fromnoise.experiment.find import find_model
 from fromnoise.experiment.progress import SILENT, Bar, Reporter, duration
@@ -85,10 +86,13 @@ def ready(experiment: Experiment) -> Accelerator:
     return device
 
 
-def prepared(experiment: Experiment, device: Accelerator) -> sources.Parts:
-    """The data, read (and downloaded) by the first process before the others, and by each machine's first."""
+def prepared(experiment: Experiment, device: Accelerator, tell: Say = silent) -> sources.Parts:
+    """The data, read (and downloaded) by the first process before the others, and by each machine's first.
+
+    `tell` is the `say` of `sources.load`.
+    """
     with connected(), device.main_process_first(), device.local_main_process_first():
-        return sources.prepare(experiment.config.data, experiment.config.seed)
+        return sources.prepare(experiment.config.data, experiment.config.seed, say=tell)
 
 
 @contextmanager
@@ -164,7 +168,7 @@ def profiled(experiment: Experiment) -> Profile:
     """Where the time of a step of this training would go; nothing is written."""
     check(experiment.config)
     device = alone(experiment.device)
-    train = _told(prepared(experiment, device).train, experiment.config)
+    train = _told(prepared(experiment, device, experiment.reporter.say).train, experiment.config)
     model = Model.build(experiment.config, Shape.of(train, experiment.config))
     with experiment.reporter.bar("profiling") as bar:
         return profile(model, train, device, bar.show)

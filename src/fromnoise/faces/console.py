@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -29,6 +30,18 @@ results = _Console(highlight=False, width=None if sys.stdout.isatty() or os.envi
 def say(text: str) -> None:
     """A sentence for whoever watches."""
     errors.print(text, markup=False, soft_wrap=True)
+
+
+def once(*, quiet: bool = False) -> Callable[[str], None]:
+    """`say` for sentences that a command may come by more than once; for none where `quiet`."""
+    said: set[str] = set()
+
+    def tell(text: str) -> None:
+        if not quiet and text not in said:
+            said.add(text)
+            say(text)
+
+    return tell
 
 
 class Bar:

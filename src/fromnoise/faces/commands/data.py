@@ -31,6 +31,8 @@ class ExportArguments:
     """One sub-folder a class, which `fromnoise train --data DIR` reads back."""
     seed: int = 0
     """Seed of the draw."""
+    skip_broken: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Go on without the images of a folder that cannot be read, and say how many they are."""
     data_root: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Where mnist and fashion_mnist lie; default: $FROMNOISE_DATA, then ~/.cache/fromnoise."""
 
@@ -52,9 +54,10 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.data import folder, sources
     from fromnoise.data.settings import parse_size
     from fromnoise.errors import UserError
+    from fromnoise.faces.console import say
 
     size = None if arguments.size is None else parse_size(arguments.size)
-    images = sources.load(arguments.source, size, arguments.data_root)
+    images = sources.load(arguments.source, size, arguments.data_root, skip_broken=arguments.skip_broken, say=say)
     if arguments.n is not None and arguments.n != len(images):
         images = images.draw(arguments.n, arguments.seed)
     if arguments.by_class and images.labels is None:

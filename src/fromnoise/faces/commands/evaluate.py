@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,6 +44,8 @@ class EvaluateArguments:
     """Score a seeded draw of this many of the generated images; all when not given."""
     seed: int = 0
     """Seed of the draws."""
+    skip_broken: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Go on without the images of a folder that cannot be read, and say how many they are."""
     data_root: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Where mnist and fashion_mnist lie; default: $FROMNOISE_DATA, then ~/.cache/fromnoise."""
     json: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
@@ -100,30 +103,27 @@ def _contest(arguments: EvaluateArguments) -> "Any":
     from fromnoise.data import sources
     from fromnoise.evaluation.score import Contest
     from fromnoise.experiment.find import find_images, is_run, trained_on
+    from fromnoise.faces.console import once
 
-    path = Path(arguments.generated)
+    path, tell = Path(arguments.generated), once()
+    load = partial(sources.load, root=arguments.data_root, skip_broken=arguments.skip_broken, say=tell)
     train: ImageSet | None = None
     notes: list[str] = []
     if is_run(path):
-        generated = sources.load(str(find_images(path)), root=arguments.data_root)
+        generated = load(str(find_images(path)))
         if arguments.train is None:
-            train = trained_on(path, arguments.data_root)
+            train = trained_on(path, arguments.data_root, tell)
             if train is None:
                 notes.append("the run's training images are not there any more, or have changed: no copycat")
     else:
-        generated = sources.load(arguments.generated, root=arguments.data_root)
-        ours, theirs = sources.class_names(arguments.generated), sources.class_names(arguments.reference)
-        if ours and theirs and ours != theirs:
-            generated = replace(generated, labels=None)
-            notes.append("labels were left away: the generated images' classes have other names than the reference's")
+        generated = load(arguments.generated)
+    load = partial(load, size=generated.shape[1:])
+    reference = load(arguments.reference)
+    if generated.class_names and reference.class_names and generated.class_names != reference.class_names:
+        generated = replace(generated, labels=None, class_names=())
+        notes.append("labels were left away: the generated images' classes have other names than the reference's")
     if arguments.n is not None:
         generated = generated.draw(arguments.n, arguments.seed, balanced=False)
-    size = generated.shape[1:]
-
-    def load(spec: str) -> "ImageSet":
-        return sources.load(spec, size, arguments.data_root)
-
-    reference = load(arguments.reference)
     if arguments.train is not None:
         train = load(arguments.train)
     spec = arguments.floor or sources.floor_for(arguments.reference)

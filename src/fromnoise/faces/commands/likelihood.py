@@ -46,6 +46,8 @@ class LikelihoodArguments:
     """Judge a seeded draw of this many of each folder, file or data set; all when not given."""
     seed: int = 0
     """Seed of levels and noise."""
+    skip_broken: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Go on without the images that cannot be read, and say how many they are."""
     data_root: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Where mnist and fashion_mnist lie; default: $FROMNOISE_DATA, then ~/.cache/fromnoise."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -107,19 +109,25 @@ def main(words: Sequence[str]) -> int:
 
 
 def _batches(arguments: LikelihoodArguments, model: "Model") -> Iterator[Batch]:
-    from fromnoise.data import folder, sources
+    from fromnoise.data import folder, picture, sources
+    from fromnoise.faces.console import once
 
+    tell = once()
     channels, size = model.shape.channels, (model.shape.height, model.shape.width)
     for spec in arguments.images:
         path = Path(spec)
-        single = path.is_file() and path.suffix.lower() in folder.SUFFIXES
+        single = path.is_file() and path.suffix.lower() in picture.suffixes()
         if single:
-            images, names = folder.load_file(path, size), [spec]
+            try:
+                images, names = folder.load_file(path, size), [spec]
+            except UserError as error:
+                if not arguments.skip_broken:
+                    raise
+                tell(f"skipped: {error}")
+                continue
         else:
-            images = sources.load(spec, size, arguments.data_root)
-            directory = sources.folder_of(spec)
-            names = [] if directory is None else [str(file) for file in folder.files(directory)]
-            names = names or [f"{spec}[{k}]" for k in range(len(images))]
+            images = sources.load(spec, size, arguments.data_root, skip_broken=arguments.skip_broken, say=tell)
+            names = list(images.files) or [f"{spec}[{k}]" for k in range(len(images))]
             if arguments.n is not None:
                 rows = images.rows(arguments.n, arguments.seed, balanced=False)
                 images, names = images.take(rows), [names[k] for k in rows]

@@ -30,15 +30,16 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.evaluation.score import KIND, SCHEMA, read_report
     from fromnoise.experiment.score import reference_of, sample_and_score
     from fromnoise.experiment.train import prepared, ready, trained, without_unscored_extension
-    from fromnoise.faces.console import say
+    from fromnoise.faces.console import once, say
     from fromnoise.files import reading
 
     experiment = without_unscored_extension(arguments.experiment())
     device = ready(experiment)
     config, weights = experiment.config, experiment.inception_weights
     features(config.evaluation.features, inception_weights=weights, say=say)  # found, or refused, before training
-    parts = prepared(experiment, device)
-    reference, n = reference_of(config, parts)
+    tell = once(quiet=not device.is_main_process)
+    parts = prepared(experiment, device, tell)
+    reference, n = reference_of(config, parts, tell)
     with trained(experiment, device, parts) as training:
         if not training.main_process:
             return 0

@@ -120,7 +120,7 @@ def main(words: Sequence[str]) -> int:
     if arguments.reject_copies:
         from fromnoise.experiment.reject import draw_without_copies, guard_of  # imports scipy.stats
 
-        images, replaced = draw_without_copies(draw, drawing, labels, guard_of(arguments.source).is_copy)
+        images, replaced = draw_without_copies(draw, drawing, labels, guard_of(arguments.source, say).is_copy)
         say(f"{arguments.n + replaced:,} images drawn, {replaced:,} rejected as copies of training images")
     else:
         images = draw(drawing)

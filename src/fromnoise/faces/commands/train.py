@@ -30,7 +30,7 @@ def main(words: Sequence[str]) -> int:
     if arguments.dry_run:
         return print_configuration(arguments.config)
     from fromnoise.experiment.train import prepared, profiled, ready, trained
-    from fromnoise.faces.console import results, say
+    from fromnoise.faces.console import once, results, say
 
     experiment = arguments.experiment()
     if arguments.profile:
@@ -41,7 +41,8 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.experiment.find import better_before
 
     device = ready(experiment)
-    with trained(experiment, device, prepared(experiment, device)) as training:
+    parts = prepared(experiment, device, once(quiet=not device.is_main_process))
+    with trained(experiment, device, parts) as training:
         if training.outcome.already_finished and training.main_process:
             say(f"{arguments.out} is trained already ({training.outcome.steps:,} steps): nothing to do")
         if training.main_process:

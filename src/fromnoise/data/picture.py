@@ -1,0 +1,89 @@
+"""One image file as 8-bit pixels."""
+
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from fromnoise.files import reason
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO")
+"""Still images that Pillow knows by their first bytes and reads by itself (not by Ghostscript, as EPS)."""
+GREY, COLOUR, CONVERTED = {"1", "L", "LA"}, {"RGB", "RGBA", "RGBX", "P", "PA"}, {"CMYK", "YCbCr", "LAB", "HSV"}
+# What is said of images that are not taken as they are.
+TRANSPARENT = "transparency laid on black"
+ANIMATED = "first frame only"
+PRINT = "CMYK and the like converted to RGB"
+
+
+class Unreadable(Exception):  # noqa: N818 - a state of a file
+    """Why a file cannot be read as an image, in a few words."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image as it was read: C = 1 (grey) or 3 (RGB), the height and width of its file, what was changed in it."""
+
+    pixels: UInt8[np.ndarray, "h w c"]
+    was: tuple[int, int]
+    changes: tuple[str, ...]
+
+
+@cache
+def suffixes() -> frozenset[str]:
+    """The endings, in small letters, of the files that this Pillow reads."""
+    return frozenset(
+        suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS and name in Image.OPEN
+    )
+
+
+def read(path: Path, size: tuple[int, int] | None = None) -> Picture:
+    """The image in a file, upright (EXIF), resized to `size` (height, width) if given.
+
+    Transparency is laid on black; of an animation the first frame is taken; CMYK, YCbCr and LAB become RGB.
+    Raises Unreadable for a damaged file, for more than 8 bits a channel and for more pixels than Pillow allows.
+    """
+    from fromnoise.data.resize import resize
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged EXIF and the like, which leave the pixels whole
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            pixels, changes = _pixels(path)
+    except UnidentifiedImageError as error:
+        raise Unreadable("no image in a format that is read") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise Unreadable(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels") from error
+    except Unreadable:
+        raise
+    except Exception as error:  # Pillow's decoders raise what they like for damaged files, as `files.reading` says
+        raise Unreadable((isinstance(error, OSError) and error.strerror) or reason(error)) from error
+    was = pixels.shape[:2]
+    if size is not None and was != size:
+        pixels = resize(torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None], size)[0].permute(1, 2, 0).numpy()
+    return Picture(pixels, was, changes)
+
+
+def _pixels(path: Path) -> tuple[UInt8[np.ndarray, "h w c"], tuple[str, ...]]:
+    with Image.open(path, formats=FORMATS) as image:
+        mode = image.mode
+        if any(";16" in str(tile[3]) for tile in image.tile) or mode.startswith("I"):  # Pillow would cut them to 8
+            raise Unreadable("16 or more bits a channel: convert it to 8")
+        if mode not in GREY | COLOUR | CONVERTED:
+            raise Unreadable(f"pixel format {mode}: convert it to 8-bit grey or RGB")
+        changes = [PRINT] if mode in CONVERTED else []
+        if image.format != "MPO" and getattr(image, "is_animated", False):  # MPO: a photograph with its preview
+            changes.append(ANIMATED)
+        flat: Image.Image = ImageOps.exif_transpose(image)
+        if flat.has_transparency_data:
+            rgba = flat.convert("RGBA")
+            if rgba.getchannel("A").getextrema() != (255, 255):
+                changes.append(TRANSPARENT)
+            flat = Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba)
+        pixels = np.asarray(flat.convert("L" if mode in GREY else "RGB"))
+    return (pixels[..., None] if pixels.ndim == 2 else pixels), tuple(changes)

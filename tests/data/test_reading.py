@@ -1,0 +1,303 @@
+"""Nothing of a user's images is changed or left out without a word."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, features
+
+from fromnoise.data import folder, sources
+from fromnoise.data.settings import DataSettings
+from fromnoise.errors import UserError
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng([*shape, seed]).integers(0, 256, shape, np.uint8)
+
+
+@pytest.fixture
+def put(tmp_path):
+    """A function that writes an image (of noise if none is given), and any folders above it, below `photos`."""
+    count = 0
+
+    def write(name, pixels=None, **how):
+        nonlocal count
+        count += 1
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image = pixels if isinstance(pixels, Image.Image) else None
+        image = image or Image.fromarray(noise(8, 8, 3, seed=count) if pixels is None else pixels)
+        image.save(path, **how)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def read(tmp_path):
+    """A function that loads `photos`; gives the images and the one line said, without the folder's name."""
+
+    def load(size=None, **how):
+        said = []
+        images = folder.load(tmp_path / "photos", size, say=said.append, **how)
+        (line,) = said
+        name, _, rest = line.partition(": ")
+        assert name == str(tmp_path / "photos")
+        return images, rest
+
+    return load
+
+
+def test_one_line_tells_numbers_classes_channels_and_sizes(put, read):
+    for label in "abc":
+        for k in range(4):
+            put(f"{label}/{k}.png")
+    assert read()[1] == "12 images, 3 classes, RGB, 8×8"
+    assert read((16, 12))[1] == "12 images, 3 classes, RGB, 8×8 → 16×12"
+    put("a/large.png", noise(20, 10, 3))
+    assert read((8, 8))[1] == "13 images, 3 classes, RGB, 2 sizes from 8×8 to 20×10 → 8×8"
+
+
+def test_one_grey_image_without_classes(put, read):
+    put("a.png", noise(8, 8))
+    assert read()[1] == "1 image, no classes, grey, 8×8"
+
+
+def test_images_in_deeper_folders_belong_to_the_class_above(put, read):
+    for name in ("cat/a.png", "cat/old/b.png", "cat/old/older/c.png", "dog/2020/d.png"):
+        put(name)
+    images, said = read()
+    assert images.labels.tolist() == [0, 0, 0, 1]
+    assert images.class_names == ("cat", "dog")
+    assert said == "4 images, 2 classes, RGB, 8×8"
+
+
+def test_images_beside_the_sub_folders_take_their_classes_away_with_a_word(put, read):
+    for name in ("cat/a.png", "dog/b.png", "c.png"):
+        put(name)
+    images, said = read()
+    assert images.labels is None
+    assert said == "3 images, no classes, RGB, 8×8; sub-folders are not taken for classes (1 image outside them)"
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".avif", ".jp2", ".ico"])
+def test_every_still_format_is_read(put, read, suffix):
+    needed = {".avif": "avif", ".jp2": "jpg_2000", ".webp": "webp"}.get(suffix)
+    if needed and not features.check(needed):
+        pytest.skip(f"this Pillow has no {needed}")
+    how = {".webp": {"lossless": True}, ".ico": {"sizes": [(16, 16)]}}.get(suffix, {})
+    put("a.png", np.full((16, 16, 3), 90, np.uint8))
+    put(f"b{suffix}", np.full((16, 16, 3), 90, np.uint8), **how)
+    images, said = read()
+    assert (images.images.int() - 90).abs().max() <= 1
+    assert said.startswith("2 images, no classes, RGB, 16×16")
+    assert "not read" not in said
+
+
+def test_a_misnamed_format_is_read_by_its_content(put, read):
+    path = put("a.png")
+    path.rename(path.with_suffix(".jpg"))
+    assert read()[1] == "1 image, no classes, RGB, 8×8"
+
+
+def test_what_is_no_image_is_counted_by_kind(tmp_path, put, read):
+    put("a.png")
+    root = tmp_path / "photos"
+    for name in ("a.txt", "b.txt", "sub/c.TXT", "d.heic", "README", ".hidden.png", ".git/e.png", "__MACOSX/._a.png"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_bytes(b"?")
+    assert read()[1].partition("; ")[2] == "not read: 3 .txt, 3 hidden, 1 .heic, 1 without a suffix"
+    for kind in ("psd", "svg", "mp4"):
+        (root / f"a.{kind}").write_bytes(b"?")
+    assert read()[1].endswith("; not read: 3 .txt, 3 hidden, 1 .heic, 1 .mp4 and 3 more kinds")
+
+
+def test_tables_of_labels_are_named(tmp_path, put, read):
+    put("train/a.png")
+    (tmp_path / "photos" / "train" / "metadata.csv").write_text("file_name,label\n")
+    (tmp_path / "photos" / "labels.csv").write_text("a.png,1\n")
+    assert read()[1].endswith("; ignored: labels.csv, train/metadata.csv (classes come from sub-folders)")
+
+
+def test_a_folder_without_images_tells_what_it_has(tmp_path):
+    (tmp_path / "a.txt").write_text("no image")
+    with pytest.raises(UserError, match=r"holds no images; not read: 1 \.txt$"):
+        folder.load(tmp_path)
+
+
+def test_links_are_followed_but_not_in_circles(tmp_path, put, read):
+    put("cat/a.png")
+    put("cat/b.png")
+    try:
+        os.symlink(tmp_path / "photos" / "cat", tmp_path / "photos" / "dog")
+        os.symlink(tmp_path / "photos", tmp_path / "photos" / "cat" / "round")
+        os.symlink(tmp_path / "nowhere", tmp_path / "photos" / "cat" / "broken.png")
+    except OSError:
+        pytest.skip("no links here")
+    images, said = read()
+    assert images.labels.tolist() == [0, 0, 1, 1]
+    assert "2 duplicates, 2 distinct; not read: 2 broken links or devices, 2 links to a folder above" in said
+
+
+def test_files_are_in_natural_order(put, read):
+    for k in (10, 9, 100):
+        put(f"img{k}.png", np.full((8, 8), k, np.uint8))
+    assert read()[0].images[:, 0, 0, 0].tolist() == [9, 10, 100]
+
+
+def test_transparency_is_said_where_there_is_any(put, read):
+    for name, alpha in (("a.png", 0), ("b.png", 254), ("c.png", 255)):
+        put(name, np.dstack([noise(8, 8, 3), np.full((8, 8), alpha, np.uint8)]))
+    assert read()[1] == "3 images, no classes, RGB, 8×8; transparency laid on black (2 images)"
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png", ".tiff"])
+def test_the_first_frame_of_an_animation_is_taken(put, read, suffix):
+    frames = [Image.fromarray(np.full((8, 8, 3), level, np.uint8)) for level in (200, 100, 0)]
+    how = {"lossless": True} if suffix == ".webp" else {}
+    put(f"a{suffix}", frames[0], save_all=True, append_images=frames[1:], **how)
+    images, said = read()
+    assert (images.images == 200).all()
+    assert said == f"1 image, no classes, {'grey' if images.shape[0] == 1 else 'RGB'}, 8×8; first frame only (1 image)"
+
+
+def test_print_colours_are_converted_with_a_word(put, read):
+    put("a.jpg", Image.new("CMYK", (8, 8), (0, 0, 0, 255)))
+    images, said = read()
+    assert images.images.max() <= 2
+    assert said == "1 image, no classes, RGB, 8×8; CMYK and the like converted to RGB (1 image)"
+
+
+def test_duplicates_are_counted_once_read(put, read):
+    for k in range(6):
+        put(f"{k}.png", np.full((8, 8), 10 * (k // 3), np.uint8))
+    put("6.bmp", np.full((8, 8, 3), 10, np.uint8))  # in another format, and in colour
+    assert read()[1] == "7 images, no classes, RGB, 8×8; 5 duplicates, 2 distinct"
+
+
+def test_grey_images_before_the_first_in_colour_are_kept(put, read):
+    grey = [noise(8, 8, seed=k) for k in range(3)]
+    for k, pixels in enumerate(grey):
+        put(f"{k}.png", pixels)
+    put("3.png", noise(8, 8, 3))
+    put("4.png", grey[0])
+    images, _ = read()
+    for k, pixels in enumerate([*grey, None, grey[0]]):
+        if pixels is not None:
+            assert np.array_equal(images.images[k], np.stack([pixels] * 3)), k
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".gif", ".bmp", ".tiff", ".ppm", ".avif", ".jp2", ".ico"])
+def test_a_truncated_file_of_any_format_is_unreadable(put, read, suffix):
+    needed = {".avif": "avif", ".jp2": "jpg_2000", ".webp": "webp"}.get(suffix)
+    if needed and not features.check(needed):
+        pytest.skip(f"this Pillow has no {needed}")
+    put("a.png", noise(32, 32, 3))
+    bad = put(f"bad{suffix}", noise(32, 32, 3), **({"sizes": [(32, 32)]} if suffix == ".ico" else {}))
+    whole = bad.read_bytes()
+    for share in (0, 0.1, 0.5):
+        bad.write_bytes(whole[: int(share * len(whole))])
+        with pytest.raises(UserError, match=rf"bad\{suffix} cannot be read as an image \(.+\): mend or remove it"):
+            read()
+        images, said = read(skip_broken=True)
+        assert images.shape == (3, 32, 32)
+        assert said == f"1 image, no classes, RGB, 32×32; 1 unreadable, skipped: bad{suffix}"
+
+
+def test_a_picture_of_too_many_pixels_is_unreadable(put, read, monkeypatch):
+    put("a.png", noise(9, 9))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 80)  # 81 is a warning of Pillow's, and 161 an error
+    with pytest.raises(UserError, match=r"\(more than 80 pixels\)"):
+        read()
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 40)
+    with pytest.raises(UserError, match=r"\(more than 40 pixels\)"):
+        read()
+
+
+def test_all_unreadable_files_are_named_at_once(tmp_path, put, read):
+    for k in range(3):
+        put(f"ok{k}.png")
+    root = tmp_path / "photos"
+    for k in range(12):
+        (root / f"bad{k}.png").write_bytes(b"no image")
+    with pytest.raises(UserError) as refused:
+        read()
+    first, *files = str(refused.value).splitlines()
+    assert first == (
+        f"{root}: 12 of 15 image files cannot be read: mend or remove them, or go on without them (--skip-broken)"
+    )
+    named = [f"  {root / f'bad{k}.png'} (no image in a format that is read)" for k in range(10)]
+    assert files == [*named, "  and 2 more"]
+    images, said = read(skip_broken=True)
+    assert len(images) == len(images.files) == 3
+    assert said.endswith("; 12 unreadable, skipped: bad0.png, bad1.png, bad2.png and 9 more")
+
+
+def test_nothing_but_unreadable_files_cannot_be_skipped(tmp_path):
+    for k in range(2):
+        (tmp_path / f"bad{k}.png").write_bytes(b"no image")
+    for skip in (False, True):
+        with pytest.raises(UserError, match=r"2 of 2 image files cannot be read: mend or remove them\n"):
+            folder.load(tmp_path, skip_broken=skip)
+
+
+def test_a_class_of_unreadable_files_is_no_class(put, read):
+    put("cat/a.png")
+    put("owl/b.png")
+    put("dog/c.png").write_bytes(b"no image")
+    images, said = read(skip_broken=True)
+    assert images.labels.tolist() == [0, 1]
+    assert images.class_names == ("cat", "owl")
+    assert said.startswith("2 images, 2 classes, ")
+
+
+def test_files_and_class_names_go_with_the_images_that_are_taken(put, read):
+    for k in range(10):
+        put(f"{'cat' if k % 2 else 'dog'}/{k}.png")
+    images, _ = read()
+    taken = images.take(np.array([7, 0]))
+    assert taken.class_names == ("cat", "dog")
+    assert taken.files == (images.files[7], images.files[0])
+
+
+def test_an_npz_tells_what_it_holds_and_which_arrays_are_left(tmp_path, make_images):
+    path, said = tmp_path / "a.npz", []
+    images = make_images(6, (8, 8)).numpy()
+    np.savez(
+        path, arr_0=np.concatenate([images, images[:1]]), labels=np.arange(7) % 3, mu=np.zeros(3), sigma=np.ones(3)
+    )
+    sources.load(str(path), (16, 16), say=said.append)
+    assert said == [
+        f"{path}: 7 images, 3 classes, grey, 8×8 → 16×16; 1 duplicate, 6 distinct; arrays not read: mu, sigma"
+    ]
+
+
+def test_duplicates_are_blamed_where_they_leave_too_few_to_hold_out(tmp_path, make_images):
+    path = tmp_path / "few.npz"
+    np.savez(path, arr_0=make_images(60, (8, 8)).repeat(10, 1, 1).numpy())
+    parts = sources.prepare(DataSettings(str(path), size="8"), seed=0)
+    assert parts.duplicates == 540
+    assert "540 are duplicates" in parts.why_few
+    with pytest.raises(UserError, match=r"too few images \(600\) for a part 'heldout' \(540 are duplicates"):
+        sources.load(f"{path}:heldout")
+
+
+def test_no_duplicates_are_blamed_where_there_are_none(tmp_path, make_images):
+    np.savez(tmp_path / "few.npz", arr_0=make_images(60, (8, 8)).numpy())
+    parts = sources.prepare(DataSettings(str(tmp_path / "few.npz"), size="8"), seed=0)
+    assert (parts.duplicates, parts.why_few) == (0, "")
+
+
+def test_named_sets_have_nothing_to_tell():
+    said = []
+    sources.load("digits", say=said.append)
+    sources.prepare(DataSettings(), seed=0, say=said.append)
+    assert not said
+
+
+def test_the_images_are_those_of_the_files_in_order(put, read):
+    pixels = [noise(8, 8, 3, seed=100 + k) for k in range(12)]
+    for k, image in enumerate(pixels):
+        put(f"{k}.png", image)
+    assert torch.equal(read()[0].images, torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2))

@@ -1,0 +1,127 @@
+"""What every command says, and where, of the images that it was given."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+TRAIN = ("train", "--preset", "tiny", "--steps", "2", "--m", "100", "--out", "run")
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of 140 pictures of two classes: in deeper folders, as .webp, with other files; 7 cannot be read."""
+    random = np.random.default_rng(0)
+    for k in range(140):
+        place = tmp_path / "photos" / ("cat" if k % 2 else "dog") / ("old" if k % 5 == 0 else "")
+        place.mkdir(parents=True, exist_ok=True)
+        path = place / f"{k}{'.webp' if k % 3 == 0 else '.png'}"
+        Image.fromarray(random.integers(0, 256, (24, 24, 3), np.uint8)).save(path)
+        if k % 20 == 19:
+            path.write_bytes(path.read_bytes()[:100])
+    (tmp_path / "photos" / "metadata.csv").write_text("file_name,text\n")
+    (tmp_path / "photos" / "notes.txt").write_text("mine")
+    return tmp_path / "photos"
+
+
+FOUND = (
+    "photos: 133 images, 2 classes, RGB, 24×24{size}; 7 unreadable, skipped: cat/19.png, cat/39.webp, cat/59.png "
+    "and 4 more; not read: 1 .txt; ignored: metadata.csv (classes come from sub-folders)"
+)
+
+
+@pytest.mark.parametrize("words", [
+    TRAIN,
+    ("run", "--preset", "tiny", "--steps", "2", "--out", "run"),
+    ("evaluate", "--generated", "photos", "--reference", "digits:heldout"),
+    ("evaluate", "--generated", "digits:val", "--reference", "photos"),
+    ("evaluate", "--generated", "digits:val", "--reference", "digits:heldout", "--train", "photos"),
+    ("evaluate", "--generated", "digits:val", "--reference", "digits:heldout", "--floor", "photos"),
+    ("likelihood", "digits", "photos"),
+    ("data", "export", "photos", "out"),
+], ids=lambda words: " ".join(words[:2] + words[-2:]))  # fmt: skip
+def test_unreadable_images_end_every_command_before_its_work(fromnoise, photos, words):
+    data = ("--data", "photos") if words[0] in ("train", "run") else ()
+    refused = fromnoise(*words, *data, cwd=photos.parent, code=2)
+    first, *named = refused.stderr.splitlines()
+    assert first == (
+        "fromnoise: photos: 7 of 140 image files cannot be read: mend or remove them, or go on without them "
+        "(--skip-broken)"
+    )
+    assert [line.split()[0] for line in named] == [
+        f"photos/cat/{k}{'.webp' if k % 3 == 0 else '.png'}" for k in range(19, 140, 20)
+    ]
+    assert refused.stdout == ""
+    assert not (photos.parent / "run").exists()
+    assert not (photos.parent / "out").exists()
+
+
+def test_a_training_goes_on_without_them_and_again(fromnoise, photos):
+    words = (*TRAIN, "--data", "photos", "--skip-broken")
+    done = fromnoise(*words, cwd=photos.parent)
+    assert done.stderr.splitlines()[0] == FOUND.format(size=" → 16×16")
+    assert len(done.stdout.splitlines()) == 1
+    assert "nothing to do" in fromnoise(*words, cwd=photos.parent).stderr
+
+
+def test_a_scored_run_tells_it_once(fromnoise, photos):
+    words = ("run", *TRAIN[1:], "--data", "photos", "--skip-broken", "--n", "60", "--reference", "photos")
+    done = fromnoise(*words, cwd=photos.parent)
+    assert done.stderr.count("photos: 133 images") == 1
+    assert "images, " not in done.stdout
+    again = fromnoise("evaluate", "--generated", "run", "--reference", "photos", "--skip-broken", cwd=photos.parent)
+    assert again.stderr.count("photos: 133 images") == 1
+    assert again.stderr.count("images.npz: 60 images, 2 classes, RGB, 16×16\n") == 1
+
+
+def test_an_evaluation_tells_it_once_and_not_among_its_results(fromnoise, photos):
+    words = ("evaluate", "--generated", "photos:train", "--reference", "photos", "--train", "photos:val")
+    done = fromnoise(*words, "--json", "-", "--skip-broken", cwd=photos.parent)
+    json.loads(done.stdout)
+    assert done.stderr.splitlines().count(FOUND.format(size="")) == 1
+    assert done.stderr.count("photos: ") == 1
+
+
+def test_likelihoods_are_of_the_files_that_were_read(fromnoise, tmp_path):
+    (tmp_path / "grey").mkdir()
+    for k in range(8):
+        Image.fromarray(np.full((16, 16), 30 * k, np.uint8)).save(tmp_path / "grey" / f"{k}.png")
+    (tmp_path / "grey" / "2.png").write_bytes(b"no image")
+    words = ("likelihood", "digits", "grey", "grey/2.png", "grey/5.png", "--levels", "2")
+    refused = fromnoise(*words, cwd=tmp_path, code=2)
+    assert "grey/2.png cannot be read as an image" in refused.stderr
+    done = fromnoise(*words, "--skip-broken", "--json", cwd=tmp_path)
+    folder, single = json.loads(done.stdout)["results"]
+    assert [row["name"] for row in folder["images"]] == [f"grey/{k}.png" for k in (0, 1, 3, 4, 5, 6, 7)]
+    assert single["name"] == "grey/5.png"
+    assert "grey: 7 images, no classes, grey, 16×16 → 32×32; 1 unreadable, skipped: 2.png\n" in done.stderr
+    assert "skipped: grey/2.png cannot be read as an image" in done.stderr
+
+
+def test_an_export_says_what_it_took_on_stderr_alone(fromnoise, photos):
+    done = fromnoise("data", "export", "photos", "out", "--size", "8", "--skip-broken", cwd=photos.parent)
+    assert done.stdout == "out\n"
+    assert done.stderr == FOUND.format(size=" → 8×8") + "\n"
+    assert len(list((photos.parent / "out").iterdir())) == 133
+
+
+def test_too_few_images_are_blamed_on_their_duplicates(fromnoise, tmp_path):
+    (tmp_path / "few").mkdir()
+    random = np.random.default_rng(0)
+    for k in range(60):
+        image = Image.fromarray(random.integers(0, 256, (16, 16), np.uint8))
+        for copy in range(10):
+            image.save(tmp_path / "few" / f"{k}-{copy}.png")
+    refused = fromnoise("run", "--preset", "tiny", "--data", "few", "--out", "run", cwd=tmp_path, code=2)
+    found, error = refused.stderr.splitlines()
+    assert found == "few: 600 images, no classes, grey, 16×16; 540 duplicates, 60 distinct"
+    assert "few has too few images to hold 50 back for the score (540 are duplicates, of which none is held" in error
+
+
+def test_rejecting_copies_leaves_stdout_to_the_images(fromnoise, photos):
+    fromnoise(*TRAIN, "--data", "photos", "--skip-broken", cwd=photos.parent)
+    words = ("sample", "run", "--n", "4", "--out", "new.npz", "--reject-copies")
+    done = fromnoise(*words, cwd=photos.parent)
+    assert done.stdout == "new.npz\n"
+    assert done.stderr.splitlines()[0] == FOUND.format(size=" → 16×16")
