@@ -457,9 +457,7 @@ assert errors[2] > errors[10] > errors[20]
 # @title Solution to 5.4
 recipe = dataclasses.replace(
     Config(),
-    diffusion=dataclasses.replace(
-        Config().diffusion, schedule="linear", T=500, prediction="eps", levels="uniform", scaling="none"
-    ),
+    diffusion=dataclasses.replace(Config().diffusion, schedule="linear", T=500, prediction="eps", levels="uniform"),
 )
 fresh = Model.build(recipe, Shape.of(digits, recipe))
 noise = torch.randn(64, 1, 32, 32, generator=torch.Generator().manual_seed(0))

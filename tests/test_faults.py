@@ -9,8 +9,9 @@ from scipy import integrate, stats
 
 from fromnoise.data.settings import DataSettings
 from fromnoise.data.sources import load, prepare
-from fromnoise.diffusion import forward
-from fromnoise.diffusion.objective import UniformSteps, bound_weight, stratified
+from fromnoise.diffusion import forward, prediction
+from fromnoise.diffusion.bound import Bound
+from fromnoise.diffusion.objective import UniformSteps, stratified
 from fromnoise.diffusion.samplers import levels_for, sampler
 from fromnoise.diffusion.schedule import schedule
 from fromnoise.diffusion.settings import SamplerSettings
@@ -46,7 +47,9 @@ def test_fault_1_the_weight_has_its_factor_and_its_square():
     table, t = schedule("linear", 100), torch.tensor([2, 50, 100])
     alpha, alpha_bar = table.alphas[t], table.alphas_cumprod[t]
     expected = (1 - alpha) ** 2 / (2 * table.posterior_variance[t] * alpha * (1 - alpha_bar))
-    torch.testing.assert_close(bound_weight("posterior", table.logsnr[t - 1], table.logsnr[t]), expected)
+    x0, noise = (torch.randn(3, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(k)) for k in (0, 1))
+    missed = lambda x, logsnr: prediction.to_pair("eps", noise + 1, x, logsnr)  # noqa: E731
+    torch.testing.assert_close(Bound(table.logsnr[1:]).step(missed, x0, noise, t), expected)
 
 
 @pytest.mark.parametrize(("T", "left"), [(500, 0.080), (1000, 0.280)])

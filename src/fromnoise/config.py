@@ -38,7 +38,7 @@ class Config:
 # The lab chapter as written: the text's schedule, variance and loss, with the code's network and optimiser.
 CHAPTER = Config(
     data=DataSettings(clusters=0),
-    diffusion=DiffusionSettings(schedule="linear", T=500, prediction="eps", levels="uniform", scaling="none"),
+    diffusion=DiffusionSettings(schedule="linear", T=500, prediction="eps", levels="uniform"),
     network=NetworkSettings(network="chapter", labels=False),
     training=TrainingSettings(
         optimizer="adam",
@@ -71,15 +71,11 @@ INFINITY = float("inf")
 # The least and the largest value of settings, on the command line and in files alike, and of what else files hold.
 RANGES: Mapping[str, tuple[float, float]] = {
     "T": (2, 50_000),
-    "first_t": (1, 50_000),
     "logsnr_mean": (-30, 30),
     "logsnr_std": (1e-6, 30),
     "channels": (1, 4096),
     "blocks": (1, 64),
     "groups": (1, 4096),
-    "patch": (1, 256),
-    "width": (1, 8192),
-    "depth": (1, 256),
     "dropout": (0, 0.99),
     "label_dropout": (0, 1),
     "augment": (0, 1),

@@ -50,7 +50,7 @@ MODELS = [
     ("config.network.channels", [16] * 40, "multiples of"),
     ("config.network.groups", 0, "groups must be from 1"),
     ("config.network.groups", 10**9, "groups must be from 1"),
-    ("config.network.network", "transformer", "in the file it is missing"),
+    ("config.network.network", "transformer", "Invalid enum value 'transformer'"),
     ("config.network.labels", "yes", "Expected `bool`, got `str`"),
     ("config.training.augment", 0.5, "needs embedding.change.weight"),
     ("config.training.lr", -inf, "lr must be"),

@@ -208,7 +208,7 @@ def test_two_compiled_processes_train_as_one_eager_one_does(alone, torchrun, tmp
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [("--network", "transformer"), ("--no-labels",), ("--augment", "0")])
+@pytest.mark.parametrize("words", [("--no-labels",), ("--augment", "0")])
 def test_two_processes_train_every_network(torchrun, fromnoise, tmp_path, words):
     both, one = tmp_path / "two", tmp_path / "one"
     both.mkdir()

@@ -43,7 +43,7 @@ def test_any_way_to_name_a_model_will_do(finished, fromnoise, tmp_path, source):
 
 @pytest.mark.parametrize("words", [
     ("--sampler", "ancestral", "--spacing", "t", "--steps", "7", "--variance", "forward"),
-    ("--sampler", "ddim", "--eta", "0.5", "--steps", "3", "--clip-x0", "True"),
+    ("--sampler", "ddim", "--eta", "0.5", "--steps", "3"),
     ("--sampler", "heun", "--steps", "4"),
     ("--sampler", "unipc", "--steps", "4", "--spacing", "logsnr"),
     ("--guidance", "2", "--label", "3"),

@@ -94,7 +94,7 @@ def test_the_chapters_network_is_judged_by_its_schedule(config_of):
     config = config_of(
         network=chapter,
         sampling=sampling,
-        diffusion={"levels": "uniform", "T": 50, "scaling": "none"},
+        diffusion={"levels": "uniform", "T": 50},
         data={"size": "32"},
     )
     with torch.device("meta"):

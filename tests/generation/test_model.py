@@ -22,9 +22,8 @@ def test_a_saved_model_comes_back_whole(tiny_model, tmp_path):
         assert torch.equal(back.network.state_dict()[name], tensor)
 
 
-@pytest.mark.parametrize("network", ["unet", "transformer"])
-def test_a_model_is_told_of_changes_where_it_learns_from_changed_images(network, config_of, images, tmp_path):
-    config, without = (config_of(training={"augment": share}, network={"network": network}) for share in (0.3, 0.0))
+def test_a_model_is_told_of_changes_where_it_learns_from_changed_images(config_of, images, tmp_path):
+    config, without = (config_of(training={"augment": share}) for share in (0.3, 0.0))
     model, plain = (Model.build(setting, Shape.of(images, setting)) for setting in (config, without))
     model.save(tmp_path / "model.safetensors")
     names = set(Model.load(tmp_path / "model.safetensors").network.state_dict())
@@ -82,12 +81,10 @@ def test_the_chapters_network_needs_multiples_of_32():
     assert config.network.multiple() == 32
 
 
-def test_the_scale_is_the_root_mean_square_or_the_deviation_of_the_normalised_images(config_of, images):
+def test_the_scale_is_the_root_mean_square_of_the_normalised_images_but_for_the_chapters_network(config_of, images):
     values = images.images.double() / 127.5 - 1
-    for scaling, expected in (("rms", values.square().mean().sqrt()), ("std", values.std(correction=0)), ("none", 1)):
-        shape = Shape.of(images, config_of(diffusion={"scaling": scaling}))
-        assert shape.scale == pytest.approx(float(expected), rel=1e-6)
-    assert Shape.of(images, config_of()) == Shape.of(images, config_of(diffusion={"scaling": "rms"}))
+    assert Shape.of(images, config_of()).scale == pytest.approx(float(values.square().mean().sqrt()), rel=1e-6)
+    assert Shape.of(images, preset("chapter")).scale == 1.0
 
 
 def test_class_shares_are_counted(config_of, blobs_of):

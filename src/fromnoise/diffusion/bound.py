@@ -76,8 +76,8 @@ class Bound:
     ) -> Float64[Tensor, " n"]:
         """D(q(x_{t−1}|x_t, x_0) ‖ p(x_{t−1}|x_t)) at x_t of the given noise, t in 2…T for each row (33), (36).
 
-        ‖μ_q − μ_p‖²/(2σ²), which is w_t‖ε̂ − ε‖² (`objective.bound_weight`) but finite at pure noise too, and what
-        σ² ≠ σ_q² costs: d/2·(r − 1 − ln r) with r = σ_q²/σ².
+        ‖μ_q − μ_p‖²/(2σ²), and what σ² ≠ σ_q² costs: d/2·(r − 1 − ln r) with r = σ_q²/σ². The former is
+        w_t‖ε̂ − ε‖² with w_t = (1 − α_t)²/(2σ² α_t (1 − ᾱ_t)), but finite at pure noise too.
         """
         if bool(((t < 2) | (t > self.T)).any()):
             raise ValueError(f"the bound's steps are t = 2…{self.T}; t = 1 is the decoder's")

@@ -1,4 +1,4 @@
-"""The objective: at which levels a batch is learnt, and how the errors count (38)–(40)."""
+"""The objective: at which levels a batch is learnt, and what its loss is (38)."""
 
 import math
 from collections.abc import Callable
@@ -8,12 +8,9 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from fromnoise.choices import choose
-from fromnoise.diffusion import backward, forward, level, prediction
+from fromnoise.diffusion import forward, prediction
 from fromnoise.diffusion.denoiser import Denoiser
 from fromnoise.diffusion.schedule import Schedule
-from fromnoise.errors import UserError
-from fromnoise.moving import moved
 
 # From u in (0, 1), evenly spread, to the levels of noisy data; low u is little noise.
 Levels = Callable[[Float64[Tensor, " n"]], Float64[Tensor, " n"]]
@@ -27,18 +24,13 @@ def stratified(n: int, offset: float) -> Float64[Tensor, " n"]:
 
 @dataclass(frozen=True)
 class UniformSteps:
-    """t uniform on first_t … T of a schedule (the text starts at 2, which leaves t = 1 untrained)."""
+    """t uniform on 1 … T of a schedule. (The text starts at 2, which leaves t = 1 untrained.)"""
 
     table: Schedule
-    first_t: int = 1
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.first_t <= self.table.T:
-            raise UserError(f"first_t must lie in 1…{self.table.T}, not {self.first_t}")
 
     def steps(self, u: Float64[Tensor, " n"]) -> Int64[Tensor, " n"]:
         """The steps t of u."""
-        return (self.first_t + u * (self.table.T - self.first_t + 1)).floor().long()
+        return (1 + u * self.table.T).floor().long()
 
     def __call__(self, u: Float64[Tensor, " n"]) -> Float64[Tensor, " n"]:
         """The levels λ_t of u."""
@@ -61,49 +53,14 @@ class LogNormal:
         return self.mean - 2 * math.log(self.scale) + self.std * torch.special.ndtri(1 - u)
 
 
-def bound_weight(
-    variance: str, clearer: Float64[Tensor, " n"], noisier: Float64[Tensor, " n"]
-) -> Float64[Tensor, " n"]:
-    """w of w‖ε̂ − ε‖², the KL divergence of one backward step (33), (36).
-
-    w_t = (1 − α_t)²/(2σ²(t) α_t (1 − ᾱ_t)) with σ² the `posterior` or the `forward` variance. The posterior's is
-    infinite at t = 1, whose term the bound treats apart: t ≥ 2. (The forward variance adds a term to the KL
-    divergence that does not depend on the prediction and so changes no training.)
-    """
-    alpha = level.alpha_between(clearer, noisier)
-    sigma2 = backward.variance(variance, clearer, noisier)
-    return level.variance_between(clearer, noisier) ** 2 / (2 * sigma2 * alpha * level.noise_scale(noisier) ** 2)
-
-
 @dataclass(frozen=True)
 class Objective:
-    """The training loss of a denoiser: simple (38) or weighted as in the bound (33).
+    """The training loss of a denoiser (38): the mean square of its network's error.
 
     levels    from u in (0, 1) to levels of x; low u is little noise
-    loss_on   the quantity whose error is squared; the network's own prediction when None
-    weighted  weight each step by `bound_weight`; needs `UniformSteps`
-    variance  of the backward steps whose divergence is weighed: `posterior` needs first_t ≥ 2, `forward` does not
     """
 
     levels: Levels
-    loss_on: str | None = None
-    weighted: bool = False
-    variance: str = "forward"
-
-    def __post_init__(self) -> None:
-        if self.weighted and not isinstance(self.levels, UniformSteps):
-            raise UserError("the weighted loss is a sum over the steps of a schedule: it needs --levels uniform")
-        if self.weighted and self.loss_on not in ("eps", None):
-            raise UserError("the weighted loss weighs the error of eps: leave --loss-on away or say eps")
-        if self.weighted and isinstance(self.levels, UniformSteps):
-            if self.levels.table.alphas[-1] == 0:
-                raise UserError("the weighted loss is infinite at pure noise: it does not go with zero terminal SNR")
-            if self.variance == "posterior" and self.levels.first_t < 2:
-                raise UserError(
-                    "the posterior variance's weight is infinite at t = 1: --first-t 2 or --variance forward"
-                )
-        if self.loss_on is not None:
-            choose("prediction", self.loss_on, dict.fromkeys(prediction.PREDICTIONS))
 
     def errors(
         self,
@@ -119,18 +76,6 @@ class Objective:
         `change`, if given, is what a network that takes it is told of how x0 was changed.
         """
         outer = self.levels(u)
-        inner = denoiser.inner(outer)
-        x = forward.jump(x0, noise, outer)
-        output = denoiser.output(x, outer, label, change).to(x0.dtype)
-        kind = "eps" if self.weighted else self.loss_on or denoiser.prediction
-        wanted = prediction.target(kind, x0 / denoiser.scale, noise, inner)
-        if kind != denoiser.prediction:
-            pair = prediction.to_pair(denoiser.prediction, output, denoiser.shrink(x, outer), inner)
-            output = prediction.target(kind, *pair, inner)
-        errors = (output - wanted).square().flatten(1).mean(dim=1)
-        return errors * moved(self._weights(u).to(errors.dtype), errors.device) if self.weighted else errors
-
-    def _weights(self, u: Float64[Tensor, " n"]) -> Float64[Tensor, " n"]:
-        assert isinstance(self.levels, UniformSteps)
-        t, logsnr = self.levels.steps(u), self.levels.table.logsnr
-        return bound_weight(self.variance, logsnr[t - 1], logsnr[t])
+        output = denoiser.output(forward.jump(x0, noise, outer), outer, label, change).to(x0.dtype)
+        wanted = prediction.target(denoiser.prediction, x0 / denoiser.scale, noise, denoiser.inner(outer))
+        return (output - wanted).square().flatten(1).mean(dim=1)

@@ -61,9 +61,6 @@ def sampler(settings: SamplerSettings) -> Sampler:
         visits: deque[Visit] = deque(maxlen=steps.MEMORY)
         for k, (noisier, clearer) in enumerate(pairwise(levels)):
             x0, eps = denoise(x, noisier)
-            if settings.clip_x0:
-                x0 = x0.clamp(-1, 1)
-                eps = (x - level.expand(level.signal(noisier), x) * x0) / level.expand(level.noise_scale(noisier), x)
             visits.append(Visit(k, len(levels) - 1, noisier, x, x0, eps))
             if callback:
                 callback(visits[-1])

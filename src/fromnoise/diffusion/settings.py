@@ -7,7 +7,6 @@ Prediction = Literal["eps", "x0", "v"]
 SamplerName = Literal["ancestral", "ddim", "heun", "ipndm", "dpm++", "dpm++3m", "unipc"]
 Spacing = Literal["t", "logsnr", "karras"]
 Start = Literal["mean", "noise"]
-Scaling = Literal["rms", "std", "none"]
 
 
 @dataclass(frozen=True)
@@ -23,21 +22,11 @@ class DiffusionSettings:
     prediction: Prediction = "v"
     """What the network predicts: the noise (eps), the data (x0), or v = a·eps − b·x0."""
     levels: Literal["uniform", "lognormal"] = "lognormal"
-    """Levels drawn in training: t uniform on first_t…T, or λ normal (a log-normal noise-to-signal ratio)."""
-    first_t: int = 1
-    """The least t that uniform levels train on; the chapter's text has 2, which leaves t = 1 untrained."""
+    """Levels drawn in training: t uniform on 1…T, or λ normal (a log-normal noise-to-signal ratio)."""
     logsnr_mean: float = -1.0
     """Mean of λ for lognormal levels, for data of unit scale."""
     logsnr_std: float = 2.4
     """Standard deviation of λ for lognormal levels."""
-    loss: Literal["simple", "weighted"] = "simple"
-    """Mean square of the prediction's error (38), or each step weighted as in the bound (33) for --variance;
-    weighted needs --levels uniform, and --first-t 2 for the posterior variance."""
-    loss_on: Prediction | None = None
-    """The quantity whose error is squared; the prediction itself when not given."""
-    scaling: Scaling = "rms"
-    """What the data is divided by inside the denoiser: its root mean square (rms), its standard deviation (std; Karras
-    et al. 2022), or nothing, as in the chapter. The two differ where the mean is not zero, as in white on black."""
 
 
 @dataclass(frozen=True)
@@ -66,5 +55,3 @@ class SamplerSettings:
     """Noise put back by ddim at each step: 0 is deterministic, 1 is ancestral."""
     variance: Literal["posterior", "forward"] = "posterior"
     """Variance of ancestral steps: σ_q² of the text (30), or 1 − α_t, what the chapter's code does."""
-    clip_x0: bool = False
-    """Clip the predicted x0 to the data's range [−1, 1] at every step."""

@@ -1,7 +1,7 @@
 """A model: a network, its configuration, and what it has to know of the data it learnt."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -19,28 +19,20 @@ from fromnoise.diffusion import objective
 from fromnoise.diffusion.denoiser import ByStep, Denoiser, by_logsnr
 from fromnoise.diffusion.samplers import levels_for, sampler
 from fromnoise.diffusion.schedule import Schedule, schedule
-from fromnoise.diffusion.settings import Scaling
 from fromnoise.errors import UserError
 from fromnoise.files import whole
 from fromnoise.networks.chapter import ChapterUNet
-from fromnoise.networks.transformer import HEAD, Transformer
 from fromnoise.networks.unet import MULTIPLE, UNet
 from fromnoise.tensors import DamagedFile
 
 FORMAT = 1  # of `About`
 CHECKPOINT_FILE = "model.safetensors"
-# From the mean of the values and of their squares.
-SCALES: Mapping[Scaling, Callable[[float, float], float]] = {
-    "rms": lambda mean, square: square**0.5,
-    "std": lambda mean, square: (square - mean**2) ** 0.5,
-    "none": lambda mean, square: 1.0,
-}
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What a model knows of its data: images' channels, height, width, scale (`DiffusionSettings.scaling`), each
-    channel's mean, each class's share, and whether the classes are clusters (`fromnoise.data.clusters`)."""
+    """What a model knows of its data: images' channels, height, width, scale (root mean square), each channel's
+    mean, each class's share, and whether the classes are clusters (`fromnoise.data.clusters`)."""
 
     channels: int
     height: int
@@ -59,7 +51,9 @@ class Shape:
         shares = counts.double() / counts[0].sum()
         values = normalise(torch.arange(256, dtype=torch.uint8)).double()
         means = shares @ values
-        scale = SCALES[config.diffusion.scaling](float(means.mean()), float((shares @ values.square()).mean()))
+        scale = float((shares @ values.square()).mean()) ** 0.5
+        if config.network.network == "chapter":
+            scale = 1.0  # it knows only its schedule's steps, which another scale would move
         classes: tuple[float, ...] = ()
         told = config.network.takes_labels and (config.network.labels or images.clustered)
         if images.labels is not None and told and images.classes > 1:
@@ -128,10 +122,10 @@ class Model:
         settings = self.config.diffusion
         levels: objective.Levels
         if settings.levels == "uniform":
-            levels = objective.UniformSteps(self.table, settings.first_t)
+            levels = objective.UniformSteps(self.table)
         else:
             levels = objective.LogNormal(settings.logsnr_mean, settings.logsnr_std, self.shape.scale)
-        return objective.Objective(levels, settings.loss_on, settings.loss == "weighted", self.config.sampling.variance)
+        return objective.Objective(levels)
 
     def save(self, path: Path, weights: dict[str, Tensor] | None = None) -> None:
         """Write weights (the network's own, or those given) and configuration as one safetensors file."""
@@ -212,8 +206,6 @@ def _network(config: Config, shape: Shape) -> nn.Module:
     change = augment.NUMBERS if config.training.augment else 0
     if settings.network == "chapter":
         return ChapterUNet(shape.channels, size)
-    if settings.network == "transformer":
-        return Transformer(shape.channels, size, settings.patch, settings.width, settings.depth, shape.classes, change)
     return UNet(
         shape.channels,
         settings.channels,
@@ -233,12 +225,8 @@ def check(config: Config) -> None:
         raise UserError(f"--channels {' '.join(map(str, network.channels))}: each must be a multiple of {MULTIPLE}")
     if network.groups and any(width % network.groups for width in network.channels):
         raise UserError(f"--groups {network.groups}: it must divide --channels {' '.join(map(str, network.channels))}")
-    if network.network == "transformer" and (network.width < HEAD or network.width % HEAD):
-        raise UserError(f"--width {network.width}: must be a multiple of {HEAD}, an attention head's numbers")
     if network.network == "chapter" and (diffusion.levels != "uniform" or config.sampling.spacing != "t"):
         raise UserError("the chapter's network knows only its schedule's steps: --levels uniform --spacing t")
-    if network.network == "chapter" and diffusion.scaling != "none":
-        raise UserError("the chapter's network knows only its schedule's steps, which scaling moves: --scaling none")
     if config.training.augment and network.network == "chapter":
         raise UserError("--augment changes images and tells the network how, which the chapter's cannot be told")
     if diffusion.zero_terminal_snr and diffusion.prediction == "eps":

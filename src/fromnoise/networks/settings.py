@@ -8,9 +8,8 @@ from typing import Literal
 class NetworkSettings:
     """The network that predicts."""
 
-    network: Literal["unet", "transformer", "chapter"] = "unet"
-    """unet: our fast U-Net; transformer: a diffusion transformer on patches; chapter: diffusers' UNet2DModel with the
-    chapter's 113.7 M parameters."""
+    network: Literal["unet", "chapter"] = "unet"
+    """unet: our fast U-Net; chapter: diffusers' UNet2DModel with the chapter's 113.7 M parameters."""
     channels: tuple[int, ...] = (48, 96, 96)
     """Channels of the unet's levels, each of half the size of the one before. More learn less in few minutes."""
     blocks: int = 1
@@ -22,15 +21,8 @@ class NetworkSettings:
     quickest at."""
     dropout: float = 0.0
     """Dropout in the unet's residual blocks."""
-    patch: int = 4
-    """Side of the transformer's patches, which height and width must be multiples of."""
-    width: int = 256
-    """Numbers of a patch within the transformer, a multiple of 64: as many to each attention head."""
-    depth: int = 8
-    """Blocks of the transformer."""
     labels: bool = True
-    """Tell the unet or transformer the class of each image, where the data has classes; --no-labels does as if it had
-    none."""
+    """Tell the unet the class of each image, where the data has classes; --no-labels does as if it had none."""
     label_dropout: float = 0.1
     """Share of training images whose class or cluster is replaced by the null class."""
 
@@ -41,6 +33,4 @@ class NetworkSettings:
 
     def multiple(self) -> int:
         """What height and width must be multiples of."""
-        if self.network == "unet":
-            return self.stem * 2 ** (len(self.channels) - 1)
-        return self.patch if self.network == "transformer" else 32
+        return self.stem * 2 ** (len(self.channels) - 1) if self.network == "unet" else 32

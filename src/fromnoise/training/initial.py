@@ -53,6 +53,4 @@ def _needs(model: Model) -> dict[str, str]:
             "stem": str(network.stem),
             "groups": str(network.groups),
         }
-    if network.network == "transformer":
-        needs |= {name: str(getattr(network, name)) for name in ("patch", "width", "depth")}
     return needs

@@ -62,8 +62,6 @@ class SampleArguments:
     """Noise put back by ddim: 0 deterministic, 1 ancestral."""
     variance: Literal["posterior", "forward"] | None = None
     """Variance of ancestral steps."""
-    clip_x0: bool | None = None
-    """Clip the predicted x0 to [−1, 1] at every step."""
     reject_copies: bool = False
     """Replace images that lie closer to the run's training images, in pixels, than 99 in 100 real images that it
     never saw. Replacements are numbered on from the last image: they change with --n, and going on with --first
@@ -147,6 +145,5 @@ def _sampler(arguments: SampleArguments, model: "Model") -> "SamplerSettings":
         "guidance_interval": arguments.guidance_interval,
         "eta": arguments.eta,
         "variance": arguments.variance,
-        "clip_x0": arguments.clip_x0,
     }
     return dataclasses.replace(own, **{name: value for name, value in given.items() if value is not None})
