@@ -63,6 +63,12 @@ def test_links_lead_somewhere(path):
         assert target.startswith("http") or (path.parent / target).exists(), target
 
 
+def test_the_readme_is_short_and_has_one_picture():
+    text = README.read_text()
+    assert len(text.split()) <= 900
+    assert text.count("![") == 1
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_nothing_is_left_to_be_filled_in(path):
     assert not re.search(r"@[A-Z]+@|TODO", path.read_text())

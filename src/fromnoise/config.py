@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from fromnoise.choices import choose
-from fromnoise.data.settings import DataSettings
+from fromnoise.data.settings import NAMED, DataSettings
 from fromnoise.diffusion.settings import DiffusionSettings, SamplerSettings
 from fromnoise.errors import UserError
 from fromnoise.evaluation.settings import EvaluationSettings
@@ -99,6 +99,37 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "class_shares": (0, 1),
 }
 BUDGETS = ("minutes", "epochs", "steps")
+
+
+def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
+    """`config` with some settings by the names of their flags; raises UserError for one that there is not."""
+    value = to_json(config)
+    homes = {name: room for room in value.values() if isinstance(room, dict) for name in room} | {"seed": value}
+    for name, item in settings.items():
+        choose("setting", name, homes)[name] = to_json(item)
+    changed: Config = from_json(Config, value)
+    return changed
+
+
+def settled(config: Config, preset_name: str | None) -> Config:
+    """`config` as a training takes it: in range, its data by the name it is kept under, and with one budget.
+
+    The budget is the preset's where there is none; without a `preset_name` it is not looked at. Raises UserError.
+    """
+    if preset_name is not None:
+        config = with_budget(config, preset_name)
+    if not config.data.data.strip():
+        raise UserError("--data is empty: name a data set, a folder or an .npz file")
+    check_ranges(config)
+    name = config.data.data.rstrip("/") or "/"  # photos/ is photos
+    if name != config.data.data and name in NAMED:
+        name = f"./{name}"  # digits/ is a folder
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, data=name))
+
+
+def folder_for(config: Config, preset_name: str) -> Path:
+    """The run folder of a training that names none."""
+    return Path("runs") / f"{Path(config.data.data).stem or 'data'}-{preset_name}"
 
 
 def preset(name: str) -> Config:

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from fromnoise.evaluation.score import SCHEMA
-from fromnoise.faces.commands.evaluate import EvaluateArguments, _contest
+from fromnoise.experiment.contest import contest
 
 
 def test_a_run_is_scored_as_it_scored_itself(finished, process, tmp_path):
@@ -67,8 +67,8 @@ def test_a_part_of_the_images_has_the_classes_shares_of_all(tmp_path):
     train = digits.load("train")
     few = np.sort(np.concatenate([np.flatnonzero(train.labels == 0)[:270], np.flatnonzero(train.labels == 1)[:30]]))
     arrays.save(tmp_path / "mine.npz", train.images[few], train.labels[few])
-    arguments = EvaluateArguments(generated=str(tmp_path / "mine.npz"), reference="digits:heldout", n=100)
-    assert _contest(arguments).generated.labels.bincount().tolist() == [90, 10]
+    sets = contest(str(tmp_path / "mine.npz"), "digits:heldout", n=100)
+    assert sets.generated.labels.bincount().tolist() == [90, 10]
 
 
 def test_images_from_anywhere_are_scored(fromnoise, tmp_path):

@@ -18,9 +18,9 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "report.md"
 
 
 def pruned(value):
-    """Without what is null, and with Python's words as they are in JSON."""
+    """Without what is null."""
     if isinstance(value, dict):
-        return {key.rstrip("_"): pruned(inner) for key, inner in value.items() if inner is not None}
+        return {key: pruned(inner) for key, inner in value.items() if inner is not None}
     return [pruned(inner) for inner in value] if isinstance(value, list) else value
 
 
@@ -54,9 +54,9 @@ def test_a_report_is_read_by_names(reports):
 def test_a_field_that_is_missing_is_named(reports):
     damaged = copy.deepcopy(reports[0])
     del damaged["metrics"]["kid"]["error"]
-    with pytest.raises(UserError, match=r"report\.metrics\.kid\.error is missing"):
+    with pytest.raises(UserError, match=r"missing required field `error` - at `\$\.metrics\.kid`"):
         Report.of(damaged)
-    with pytest.raises(UserError, match=r"report\.schema is missing"):
+    with pytest.raises(UserError, match="no whole report: Expected `object`"):
         Report.of([])
 
 
@@ -71,7 +71,7 @@ def test_the_document_is_made_from_the_types():
 
 
 def test_every_type_has_a_table():
-    own = [name for name, item in vars(types_of_report).items() if item.__class__ is type and is_own(item)]
+    own = [name for name, item in vars(types_of_report).items() if isinstance(item, type) and is_own(item)]
     assert len(own) > 20
     assert [name for name in own if f"### {name}\n" not in DOCUMENT.read_text()] == []
 

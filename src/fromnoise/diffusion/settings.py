@@ -1,7 +1,7 @@
 """What can be said of the process (no PyTorch here: the command line reads this for `--help`)."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 Prediction = Literal["eps", "x0", "v"]
 SamplerName = Literal["ancestral", "ddim", "heun", "ipndm", "dpm++", "dpm++3m", "unipc"]
@@ -55,3 +55,9 @@ class SamplerSettings:
     """Noise put back by ddim at each step: 0 is deterministic, 1 is ancestral."""
     variance: Literal["posterior", "forward"] = "posterior"
     """Variance of ancestral steps: σ_q² of the text (30), or 1 − α_t, what the chapter's code does."""
+
+    def but(self, **given: Any) -> "SamplerSettings":
+        """These settings with those `given` that are not None; another sampler does not inherit η."""
+        given = {name: value for name, value in given.items() if value is not None}
+        other = given.get("sampler", self.sampler) != self.sampler
+        return replace(self, **({"eta": 0.0} | given if other else given))

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fromnoise.typed import typed
+import msgspec
+
+from fromnoise.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +89,7 @@ class Balance:
     """Its p-value."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class ClassFid:
+class ClassFid(msgspec.Struct, frozen=True, kw_only=True, rename={"class_": "class"}):
     """The FID of one class."""
 
     class_: int
@@ -134,11 +135,10 @@ class Metrics:
     fid: Fid
     """The Fréchet distance: smaller is better."""
     fid_matched: Metric | None
-    """The FID with the reference weighted to the images' shares of classes: how well each class is drawn, not how
-    often. Null without labels, or for a class that the reference lacks. Floor and copycat are matched to their own."""
+    """The FID with the reference weighted to the images' shares of classes (floor and copycat: to their own): how well
+    each class is drawn, not how often. Null without labels, or for a class that the reference lacks."""
     fid_infinity: Estimate | None
-    """FID∞: the FID extrapolated to infinitely many images. Null above 256 features, or where a fifth of the smaller
-    set has no more images than there are features."""
+    """FID∞, of infinitely many images. Null above 256 features, and below five times as many images as features."""
     kid: Estimate
     """The kernel distance, without bias; of at most `protocol.settings.rows` images. Its error is a jackknife's."""
     precision: Metric
@@ -160,8 +160,7 @@ class Closer:
     """How many images lie closer to the training set than held-out images do."""
 
     share: float
-    """Share whose relative distance, d_1/d_5 to the nearest and the fifth nearest training image, is below the
-    threshold."""
+    """Share whose relative distance (d_1/d_5, of nearest and fifth nearest training image) is below the threshold."""
     expected: float
     """The share expected of fresh images."""
     p: float
@@ -394,4 +393,7 @@ class Report:
     @classmethod
     def of(cls, value: Mapping[str, Any]) -> "Report":
         """The report in plain JSON values; raises UserError for a field that is missing."""
-        return typed(cls, value, "report")
+        try:
+            return msgspec.convert(value, cls)
+        except msgspec.ValidationError as error:
+            raise UserError(f"this is no whole report: {error}") from error

@@ -20,6 +20,7 @@ from fromnoise.evaluation.features import features
 from fromnoise.evaluation.overfitting import likelihood_gap
 from fromnoise.evaluation.score import FEWEST, Contest, finite, score
 from fromnoise.experiment import system
+from fromnoise.experiment.progress import SILENT, Reporter
 from fromnoise.experiment.train import Training
 from fromnoise.files import check_writable, write_json
 from fromnoise.generation.draw import (
@@ -31,6 +32,7 @@ from fromnoise.generation.draw import (
     own_precision,
     takes_guidance,
 )
+from fromnoise.generation.model import Model
 
 MOST = 3000  # images scored when nobody says how many
 GRID = 64
@@ -56,6 +58,12 @@ def reference_of(config: Config, parts: Parts, tell: Say = silent) -> tuple[Imag
     if n < FEWEST or len(reference) < FEWEST:
         raise UserError(f"a score needs at least {FEWEST} images: --n {n}, reference {len(reference)}")
     return reference, n
+
+
+def contest_of(config: Config, parts: Parts, generated: ImageSet, reference: ImageSet) -> Contest:
+    """The sets of a run's score."""
+    spec = config.evaluation.reference or sources.reference_for(config.data.data)
+    return Contest(generated, reference, floor_images(spec, parts, config), parts.train)
 
 
 def floor_images(spec: str, parts: Parts, config: Config) -> ImageSet | None:
@@ -86,12 +94,9 @@ def sample_and_score(training: Training, reference: ImageSet, n: int, weights: P
     sampling_seconds = time.perf_counter() - start
 
     start = time.perf_counter()
-    spec = config.evaluation.reference or sources.reference_for(config.data.data)
-    floor = floor_images(spec, training.parts, config)
     with training.reporter.bar("scoring") as bar:
-        contest = Contest(generated, reference, floor, training.parts.train)
         report = score(
-            contest,
+            contest_of(config, training.parts, generated, reference),
             features(config.evaluation.features, device, inception_weights=weights),
             config.seed,
             lambda role, done, total: bar.show(done, total, role),
@@ -99,7 +104,9 @@ def sample_and_score(training: Training, reference: ImageSet, n: int, weights: P
     scoring_seconds = time.perf_counter() - start
 
     start = time.perf_counter()
-    report["likelihood"] = _likelihood(training, reference, report["notes"])
+    report["likelihood"] = overfitting(
+        outcome.model, training.parts, reference, report["notes"], config.seed, device, training.reporter
+    )
     report["run"] = {
         "command": system.command(),
         "config": to_json(config),
@@ -131,27 +138,28 @@ def sample_and_score(training: Training, reference: ImageSet, n: int, weights: P
     write_json(folder.report_file, report)
 
 
-def _likelihood(training: Training, reference: ImageSet, notes: list[str]) -> dict[str, Any] | None:
-    """The likelihood gap; None, and a note, where it cannot be had."""
-    train, heldout = training.parts.train, training.parts.heldout
+def overfitting(
+    model: Model,
+    parts: Parts,
+    reference: ImageSet,
+    notes: list[str],
+    seed: int,
+    device: torch.device,
+    reporter: Reporter = SILENT,
+) -> dict[str, Any] | None:
+    """The likelihood gap of a model, for its report; None, and one of the `notes`, where it cannot be had."""
+    train, heldout = parts.train, parts.heldout
     heldout = sources.less(reference, train) if heldout is None or len(heldout) < FEWEST else heldout
     if heldout is None or min(len(heldout), len(train)) < 2 or heldout.shape != train.shape:
         notes.append("overfitting was not looked for: there are no two held-out images of the training images' shape")
         return None
-    if training.outcome.model.shape.classes and not takes_guidance(training.outcome.model):
+    if model.shape.classes and not takes_guidance(model):
         notes.append("overfitting was not looked for: the model was never shown an image without its class")
         return None
-    with training.reporter.bar("likelihood") as bar:
-        gap = likelihood_gap(
-            training.outcome.model,
-            train,
-            heldout,
-            seed=training.config.seed,
-            device=training.outcome.device,
-            progress=bar.show,
-        )
-    told: dict[str, Any] = finite(gap, "likelihood", notes)
-    return told
+    with reporter.bar("likelihood") as bar:
+        gap = likelihood_gap(model, train, heldout, seed=seed, device=device, progress=bar.show)
+    found: dict[str, Any] = finite(gap, "likelihood", notes)
+    return found
 
 
 def _sample(training: Training, n: int) -> ImageSet:

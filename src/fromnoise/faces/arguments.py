@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import tyro
 
-from fromnoise.config import BUDGETS, Config, check_ranges, preset, read, with_budget
-from fromnoise.data.settings import NAMED
+from fromnoise.config import BUDGETS, Config, folder_for, preset, read, settled
 from fromnoise.errors import UserError
 from fromnoise.files import check_writable, lost
 from fromnoise.training.settings import Phase
@@ -98,17 +97,8 @@ def parse_training(cls: type[TrainingKind], words: Sequence[str], command: str) 
     name = _preset_name(words)
     words, extension = _extension(words)
     arguments = parse(cls, words, command, cls(preset=name, config=preset(name)))  # type: ignore[arg-type]
-    config = arguments.config
-    if extension is None:
-        config = with_budget(config, arguments.preset)
-    if not config.data.data.strip():
-        raise UserError("--data is empty: name a data set, a folder or an .npz file")
-    check_ranges(config)
-    name = config.data.data.rstrip("/") or "/"  # photos/ is photos
-    if name != config.data.data and name in NAMED:
-        name = f"./{name}"  # digits/ is a folder
-    config = dataclasses.replace(config, data=dataclasses.replace(config.data, data=name))
-    out = arguments.out or Path("runs") / f"{_name(config.data.data)}-{arguments.preset}"
+    config = settled(arguments.config, None if extension else arguments.preset)
+    out = arguments.out or folder_for(config, arguments.preset)
     if extension is not None:
         config = _with_budget_of(out, config, extension)
     return dataclasses.replace(arguments, config=config, out=out, extension=extension)
@@ -163,10 +153,6 @@ def _preset_name(words: Sequence[str]) -> str:
 def _known(name: str) -> str:
     preset(name)
     return name
-
-
-def _name(data: str) -> str:
-    return Path(data).stem or "data"
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:

@@ -3,18 +3,14 @@
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import tyro
 
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, parse, refuse_existing
-
-if TYPE_CHECKING:
-    from fromnoise.data.image_set import ImageSet
 
 
 @dataclass(frozen=True)
@@ -71,17 +67,28 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.evaluation.features import features
     from fromnoise.evaluation.score import score
     from fromnoise.experiment import system
-    from fromnoise.faces.console import Bar, results, say
+    from fromnoise.experiment.contest import contest
+    from fromnoise.faces.console import Bar, once, results, say
     from fromnoise.faces.tables import print_score
     from fromnoise.files import write_json
     from fromnoise.training.device import alone
 
     device = alone(arguments.device).device
     extractor = features(arguments.features, device, inception_weights=arguments.inception_weights, say=say)
-    contest = _contest(arguments)
+    sets = contest(
+        arguments.generated,
+        arguments.reference,
+        arguments.train,
+        arguments.floor,
+        n=arguments.n,
+        seed=arguments.seed,
+        root=arguments.data_root,
+        skip_broken=arguments.skip_broken,
+        say=once(),
+    )
     with Bar("scoring") as bar:
         report: dict[str, Any] = score(
-            contest, extractor, arguments.seed, lambda role, done, total: bar.show(done, total, role)
+            sets, extractor, arguments.seed, lambda role, done, total: bar.show(done, total, role)
         )
     report["command"], report["system"] = system.command(), system.about(device)
     if arguments.json not in (None, "-"):
@@ -89,43 +96,11 @@ def main(words: Sequence[str]) -> int:
     if arguments.html is not None:
         from fromnoise.faces import report as page  # imports Matplotlib
 
-        shown = page.Shown(contest.generated, contest.train)
-        page.save(arguments.html, page.page(report, shown, contest.generated.name))
+        shown = page.Shown(sets.generated, sets.train)
+        page.save(arguments.html, page.page(report, shown, sets.generated.name))
     if arguments.json == "-":
         json.dump(report, sys.stdout, indent=2)
         print()
     else:
         print_score(report, results)
     return 0
-
-
-def _contest(arguments: EvaluateArguments) -> "Any":
-    from fromnoise.data import sources
-    from fromnoise.evaluation.score import Contest
-    from fromnoise.experiment.find import find_images, is_run, trained_on
-    from fromnoise.faces.console import once
-
-    path, tell = Path(arguments.generated), once()
-    load = partial(sources.load, root=arguments.data_root, skip_broken=arguments.skip_broken, say=tell)
-    train: ImageSet | None = None
-    notes: list[str] = []
-    if is_run(path):
-        generated = load(str(find_images(path)))
-        if arguments.train is None:
-            train = trained_on(path, arguments.data_root, tell)
-            if train is None:
-                notes.append("the run's training images are not there any more, or have changed: no copycat")
-    else:
-        generated = load(arguments.generated)
-    load = partial(load, size=generated.shape[1:])
-    reference = load(arguments.reference)
-    if generated.class_names and reference.class_names and generated.class_names != reference.class_names:
-        generated = replace(generated, labels=None, class_names=())
-        notes.append("labels were left away: the generated images' classes have other names than the reference's")
-    if arguments.n is not None:
-        generated = generated.draw(arguments.n, arguments.seed, balanced=False)
-    if arguments.train is not None:
-        train = load(arguments.train)
-    spec = arguments.floor or sources.floor_for(arguments.reference)
-    floor = None if spec is None else sources.less(sources.unseen(load(spec), train), reference)
-    return Contest(generated, reference, floor, train, notes)

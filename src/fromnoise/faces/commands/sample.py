@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -133,17 +133,13 @@ def main(words: Sequence[str]) -> int:
 
 
 def _sampler(arguments: SampleArguments, model: "Model") -> "SamplerSettings":
-    own = model.config.sampling
-    if arguments.sampler not in (None, own.sampler):
-        own = dataclasses.replace(own, eta=0.0)  # that was the other sampler's
-    given: dict[str, Any] = {
-        "sampler": arguments.sampler,
-        "sampling_steps": arguments.steps,
-        "spacing": arguments.spacing,
-        "logsnr_range": arguments.logsnr_range,
-        "start": arguments.start,
-        "guidance_interval": arguments.guidance_interval,
-        "eta": arguments.eta,
-        "variance": arguments.variance,
-    }
-    return dataclasses.replace(own, **{name: value for name, value in given.items() if value is not None})
+    return model.config.sampling.but(
+        sampler=arguments.sampler,
+        sampling_steps=arguments.steps,
+        spacing=arguments.spacing,
+        logsnr_range=arguments.logsnr_range,
+        start=arguments.start,
+        guidance_interval=arguments.guidance_interval,
+        eta=arguments.eta,
+        variance=arguments.variance,
+    )

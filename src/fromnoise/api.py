@@ -1,0 +1,271 @@
+"""Train, load, sample and evaluate from Python.
+
+    import fromnoise
+
+    run = fromnoise.train("photos/", minutes=10, out="runs/photos")
+    images = run.sample(64, seed=0)                          # uint8 array N×H×W×C, with images.labels
+    images.save("photos.png")
+    card = run.evaluate()
+    print(card.fid.value, card.copies.verdict)
+
+    digits = fromnoise.load("digits")                        # the packaged model
+    card = fromnoise.evaluate(digits.sample(1000), "mnist:test")
+
+All names are in `fromnoise` itself, which imports PyTorch when the first of them is used. The functions do what the
+commands of the same names do: the same weights, the same images and the same numbers. So a training resumes when it is
+called again with the same settings, and `fromnoise run` may go on with what Python began. Progress goes to stderr, or
+nowhere if `quiet`; nothing is printed to stdout. What you can put right is raised as `fromnoise.UserError`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from fromnoise import config as configuration
+from fromnoise.data import arrays, folder, sources
+from fromnoise.data.image_set import ImageSet
+from fromnoise.data.pictures import save_grid
+from fromnoise.diffusion.settings import SamplerName
+from fromnoise.errors import UserError
+from fromnoise.evaluation.features import features as extractor_of
+from fromnoise.evaluation.report import Report
+from fromnoise.evaluation.score import read_report, score
+from fromnoise.experiment import find
+from fromnoise.experiment.contest import Named, contest
+from fromnoise.experiment.progress import SILENT, Reporter
+from fromnoise.experiment.score import contest_of, overfitting, reference_of
+from fromnoise.experiment.train import Experiment, prepared, ready, trained
+from fromnoise.faces.console import Terminal, once
+from fromnoise.generation.draw import Drawing, draw_all, labels_for, own_precision
+from fromnoise.generation.model import Model
+from fromnoise.training.device import alone
+from fromnoise.training.run_folder import RunFolder
+
+__all__ = ["Images", "Report", "Run", "UserError", "evaluate", "load", "train"]
+
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+
+
+class Images(np.ndarray[Any, np.dtype[np.uint8]]):
+    """Sampled images: a uint8 array, N×H×W×C, with their classes in `labels`.
+
+    `labels` is int64, N, or None for a model without classes, and for anything computed from the array.
+    """
+
+    labels: NDArray[np.int64] | None
+
+    def __new__(cls, pixels: ArrayLike, labels: ArrayLike | None = None) -> Self:
+        """The array `pixels` as images."""
+        images = np.asarray(pixels, dtype=np.uint8).view(cls)
+        images.labels = None if labels is None else np.asarray(labels, dtype=np.int64)
+        return images
+
+    def __array_finalize__(self, of: Any) -> None:
+        self.labels = None
+
+    def save(self, path: str | Path) -> None:
+        """Write them: one grid (`NAME.png`), an array (`NAME.npz`) or a new folder of PNG files.
+
+        Raises UserError for a folder that has anything in it; a file is replaced.
+        """
+        path, images = Path(path), _as_set(self, "images")
+        if path.suffix.lower() == ".png":
+            save_grid(path, images.images)
+        elif path.suffix.lower() == ".npz":
+            arrays.save(path, images.images, images.labels)
+        else:
+            folder.save(path, images.images)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A trained model.
+
+    model     the network with its configuration
+    folder    its run folder; None for a model file, or a packaged model
+    device    where it computes
+    """
+
+    model: Model
+    folder: Path | None = None
+    device: DeviceName = "auto"
+    reporter: Reporter = SILENT
+
+    @property
+    def config(self) -> configuration.Config:
+        """All settings that it was trained with."""
+        return self.model.config
+
+    @property
+    def report(self) -> Report | None:
+        """What `fromnoise run` wrote into the run folder, if it did."""
+        file = None if self.folder is None else RunFolder(self.folder).report_file
+        return Report.of(read_report(file)) if file is not None and file.is_file() else None
+
+    def sample(
+        self,
+        n: int = 64,
+        *,
+        seed: int = 0,
+        first: int = 0,
+        label: int | None = None,
+        guidance: float | None = None,
+        sampler: SamplerName | None = None,
+        steps: int | None = None,
+        precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
+    ) -> Images:
+        """New images. Image k of a seed is the same however many are sampled with it.
+
+        - `first`: the number of the first image; 100 goes on where `n=100` ended
+        - `label`: this class only, or this cluster
+        - `guidance`: how much class or cluster counts; 1: as learned
+        - `sampler`, `steps`: instead of the model's own
+
+        Raises UserError, before any work, for what the model cannot do.
+        """
+        device = alone(self.device).device
+        settings = self.config.sampling.but(sampler=sampler, sampling_steps=steps)
+        number = own_precision(self.model, device) if precision == "auto" else precision
+        drawing = Drawing(n, seed, first, label, guidance, number, settings)
+        with self.reporter.bar("sampling") as bar:
+            images = draw_all(self.model, drawing, device, bar.show)
+        labels = None if self.model.shape.clustered else labels_for(self.model, drawing)
+        return Images(images.permute(0, 2, 3, 1).numpy(), None if labels is None else labels.numpy())
+
+    def evaluate(
+        self,
+        n: int | None = None,
+        *,
+        reference: str | None = None,
+        features: str | None = None,
+        seed: int | None = None,
+        inception_weights: Path | None = None,
+    ) -> Report:
+        """Sample n images and score them as `fromnoise run` does; writes nothing.
+
+        They are compared with the data's held-out part or with `reference`, such as "mnist:test". `n` is as many as
+        that has, at most 3,000, unless given. Raises UserError when the training images are not there any more.
+        """
+        given = {"n": n, "reference": reference, "features": features, "seed": seed}
+        given = {name: value for name, value in given.items() if value is not None}
+        config = configuration.with_settings(self.config, given)
+        device = alone(self.device).device
+        extractor = extractor_of(
+            config.evaluation.features, device, inception_weights=inception_weights, say=self.reporter.say
+        )
+        parts = sources.prepare(config.data, self.config.seed) if self.folder is None else find.parts_of(self.folder)
+        against, number = reference_of(config, parts)
+        generated = _as_set(self.sample(number, seed=config.seed), str(self.folder or "generated"))
+        sets = contest_of(config, parts, generated, against)
+        with self.reporter.bar("scoring") as bar:
+            report = score(sets, extractor, config.seed, lambda role, done, total: bar.show(done, total, role))
+        report["likelihood"] = overfitting(
+            self.model, parts, against, report["notes"], config.seed, device, self.reporter
+        )
+        return Report.of(report)
+
+
+def train(
+    data: str | Path = "digits",
+    *,
+    out: str | Path | None = None,
+    preset: Literal["fast", "chapter", "tiny"] = "fast",
+    device: DeviceName = "auto",
+    quiet: bool = False,
+    **settings: Any,
+) -> Run:
+    """Train on `data`, or go on where a training in `out` stopped; returns the trained run.
+
+    - `data`: a folder of images, an `.npz` file, digits, mnist or fashion_mnist
+    - `out`: the run folder; runs/NAME-PRESET when not given
+    - `settings`: those of `fromnoise train`, by the names of its flags: `minutes=10`, `size=32`, `augment=0.3`,
+      `evaluate_every=250`, `channels=(48, 96, 96)` …
+
+    Raises UserError, before anything is written, for settings that do not go together or data that is not there.
+    """
+    if "size" in settings:
+        settings["size"] = str(settings["size"])
+    given = configuration.with_settings(configuration.preset(preset), settings | {"data": str(data)})
+    config = configuration.settled(given, preset)
+    reporter: Reporter = SILENT if quiet else Terminal()
+    place = configuration.folder_for(config, preset) if out is None else Path(out)
+    experiment = Experiment(config, place, device, reporter=reporter)
+    accelerator = ready(experiment)
+    with trained(experiment, accelerator, prepared(experiment, accelerator, reporter.say)):
+        return load(place, device=device, quiet=quiet)
+
+
+def load(source: str | Path, *, device: DeviceName = "auto", quiet: bool = False) -> Run:
+    """A trained run: a run folder, a checkpoint in it, a model.safetensors file, or "digits", the packaged model.
+
+    Raises UserError for anything else.
+    """
+    path = Path(source)
+    is_folder = find.is_run(path) and not path.is_file()
+    return Run(Model.load(find.find_model(path)), path if is_folder else None, device, SILENT if quiet else Terminal())
+
+
+def evaluate(
+    generated: str | Path | ImageSet | ArrayLike,
+    reference: str | Path | ImageSet | ArrayLike,
+    *,
+    train: str | Path | ImageSet | ArrayLike | None = None,
+    floor: str | Path | ImageSet | ArrayLike | None = None,
+    features: str = "digits",
+    n: int | None = None,
+    seed: int = 0,
+    inception_weights: Path | None = None,
+    data_root: Path | None = None,
+    skip_broken: bool = False,
+    device: DeviceName = "auto",
+    quiet: bool = False,
+) -> Report:
+    """Score images, whoever made them, against real ones; see docs/guides/evaluation.md.
+
+    Each set is a uint8 array, N×H×W×C or N×H×W, or is named as on the command line: a folder, an `.npz`, a run
+    folder, "digits:heldout", "mnist:test".
+
+    - `train`: what the model was trained on, for copycat and copy test; a run folder knows it
+    - `floor`: other real images, for the floor; known for named references
+    - `n`: score that many of the generated images
+    - `skip_broken`: leave out files that cannot be read, instead of refusing them all
+
+    Raises UserError for sets that are too small or cannot be read.
+    """
+    reporter: Reporter = SILENT if quiet else Terminal()
+    extractor = extractor_of(features, alone(device).device, inception_weights=inception_weights, say=reporter.say)
+    sets = contest(
+        _named(generated, "generated"),
+        _named(reference, "reference"),
+        None if train is None else _named(train, "train"),
+        None if floor is None else _named(floor, "floor"),
+        n=n,
+        seed=seed,
+        root=data_root,
+        skip_broken=skip_broken,
+        say=once(quiet=quiet),
+    )
+    with reporter.bar("scoring") as bar:
+        return Report.of(score(sets, extractor, seed, lambda role, done, total: bar.show(done, total, role)))
+
+
+def _named(images: str | Path | ImageSet | ArrayLike, name: str) -> Named:
+    if isinstance(images, str | Path):
+        return str(images)
+    return images if isinstance(images, ImageSet) else _as_set(images, name)
+
+
+def _as_set(images: ArrayLike, name: str) -> ImageSet:
+    """An array of images as the set called `name`; raises UserError for one of another form."""
+    pixels = np.asarray(images)
+    if pixels.ndim == 3:
+        pixels = pixels[..., None]
+    if pixels.dtype != np.uint8 or pixels.ndim != 4:
+        raise UserError(f"{name}: images are uint8, N×H×W×C or N×H×W, not {pixels.dtype} {pixels.shape}")
+    labels = getattr(images, "labels", None)
+    tensor = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
+    return ImageSet(name, tensor, None if labels is None else torch.from_numpy(labels))

@@ -1,0 +1,138 @@
+"""fromnoise from Python, as its users write it."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import fromnoise
+from fromnoise.data import arrays, digits
+from fromnoise.faces.cli import main
+
+WORDS = ["--data", "digits", "--preset", "tiny", "--steps", "3", "--n", "60", "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def packaged():
+    return fromnoise.load("digits", quiet=True)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "tiny"
+    return fromnoise.train("digits", preset="tiny", steps=3, n=60, out=out, device="cpu", quiet=True)
+
+
+def test_importing_it_imports_no_pytorch():
+    code = "import sys, fromnoise; dir(fromnoise); print('torch' in sys.modules, 'numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False False\n"
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        fromnoise.trian  # noqa: B018
+    assert set(fromnoise.__all__) <= set(dir(fromnoise))
+    assert all(getattr(fromnoise, name) for name in fromnoise.__all__)
+
+
+def test_sampled_images_are_an_array_with_labels(packaged):
+    images = packaged.sample(6, seed=1)
+    assert isinstance(images, np.ndarray)
+    assert (images.dtype, images.shape) == (np.uint8, (6, 32, 32, 1))
+    assert images.labels.shape == (6,)
+    assert images[:3].labels is None
+    assert (images.astype(float) / 2).labels is None
+    assert set(packaged.sample(3, label=7, steps=2).labels) == {7}
+
+
+def test_images_are_those_of_the_command_line(packaged, tmp_path, capsys):
+    assert main(["sample", "digits", "--n", "3", "--steps", "4", "--seed", "5", "--out", str(tmp_path / "a.npz")]) == 0
+    theirs = arrays.load(tmp_path / "a.npz")
+    capsys.readouterr()
+    images = packaged.sample(3, seed=5, steps=4)
+    assert np.array_equal(images, theirs.images.permute(0, 2, 3, 1).numpy())
+    assert np.array_equal(images.labels, theirs.labels.numpy())
+    assert capsys.readouterr().out == ""
+
+
+def test_images_are_saved_as_a_grid_an_array_or_a_folder(packaged, tmp_path):
+    images = packaged.sample(4, steps=2)
+    images.save(tmp_path / "grid.png")
+    images.save(str(tmp_path / "images.npz"))
+    images.save(tmp_path / "folder")
+    with Image.open(tmp_path / "grid.png") as grid:
+        assert grid.size[0] > 2 * 32
+    assert np.array_equal(arrays.load(tmp_path / "images.npz").labels.numpy(), images.labels)
+    assert len(list((tmp_path / "folder").iterdir())) == 4
+    with pytest.raises(fromnoise.UserError, match="already there"):
+        images.save(tmp_path / "folder")
+
+
+def test_what_a_model_cannot_do_is_refused(packaged):
+    with pytest.raises(fromnoise.UserError, match="--label 10"):
+        packaged.sample(1, label=10)
+    with pytest.raises(fromnoise.UserError, match="neither a run folder"):
+        fromnoise.load("nowhere")
+
+
+def test_a_training_is_that_of_the_command_line(run, tmp_path, capsys):
+    assert main(["train", *WORDS, "--out", str(tmp_path / "tiny")]) == 0
+    capsys.readouterr()
+    for ours, theirs in zip(
+        run.model.network.parameters(), fromnoise.load(tmp_path / "tiny").model.network.parameters(), strict=True
+    ):
+        assert (ours == theirs).all()
+    again = fromnoise.train("digits", preset="tiny", steps=3, n=60, out=run.folder, device="cpu")
+    assert again.config == run.config
+    assert run.config.training.steps == 3
+    told = capsys.readouterr()
+    assert told.out == ""
+
+
+def test_settings_go_by_the_names_of_flags(tmp_path):
+    with pytest.raises(fromnoise.UserError, match="unknown setting 'minuets'"):
+        fromnoise.train("digits", minuets=10, out=tmp_path / "run")
+    with pytest.raises(fromnoise.UserError, match="batch must be at least 1"):
+        fromnoise.train("digits", batch=0, out=tmp_path / "run")
+    with pytest.raises(fromnoise.UserError, match="give one budget"):
+        fromnoise.train("digits", minutes=1, steps=1, out=tmp_path / "run")
+    with pytest.raises(fromnoise.UserError, match="nearest is --size"):
+        fromnoise.train("digits", size=30, channels=[16, 32], out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_is_evaluated_as_by_the_command_line(run, capsys):
+    assert run.report is None
+    card = run.evaluate()
+    assert run.report is None
+    assert card.fid.n == 60
+    assert card.fid.value > card.fid.floor.value
+    assert card.copies.verdict == "no sign of copying"
+    assert card.protocol.reference.name == "digits:heldout"
+    assert capsys.readouterr().out == ""
+    assert main(["run", *WORDS, "--out", str(run.folder)]) == 0
+    assert run.report.metrics == card.metrics
+    assert run.report.copies == card.copies
+    assert run.report.likelihood == card.likelihood
+
+
+def test_anybodys_images_are_evaluated():
+    train, heldout = (digits.load(part).draw(200, 0) for part in ("train", "heldout"))
+    copies = train.images[:80].permute(0, 2, 3, 1).numpy()
+    card = fromnoise.evaluate(copies, heldout, train=train, quiet=True)
+    assert card.copies.verdict.startswith("copying")
+    assert card.copies.pixels.identical == 80
+    assert card.protocol.generated.shape == (1, 28, 28)
+    grey = heldout.images[:60, 0].numpy()
+    bare = fromnoise.evaluate(grey, heldout, n=55, quiet=True)
+    assert bare.fid.n == 55
+    assert bare.copies is None
+    assert bare.fid.floor is None
+
+
+@pytest.mark.parametrize(
+    "images", [np.zeros((60, 8, 8), float), np.zeros((60, 8), np.uint8), np.zeros((60, 8, 8, 2), np.uint8)]
+)
+def test_arrays_of_another_form_are_refused(images):
+    with pytest.raises(fromnoise.UserError, match="uint8"):
+        fromnoise.evaluate(images, "digits:heldout", quiet=True)
