@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from fromnoise.training.trainer import Trainer
+from fromnoise.training.step import Step
 
 resource = pytest.importorskip("resource", reason="needs limits that Windows lacks")
 
@@ -116,14 +116,14 @@ def test_what_is_still_to_be_done_on_a_read_only_disk_is_refused_before_any_work
 def test_a_folder_that_is_deleted_while_its_training_runs_is_named_and_not_made_again(
     fromnoise, tmp_path, monkeypatch, every
 ):
-    train_step = Trainer._train_step
+    take = Step.__call__
 
-    def deleting(self):
-        if self.step == 2:
+    def deleting(self, k, rate):
+        if k == 2:
             shutil.rmtree(tmp_path / "run")
-        return train_step(self)
+        return take(self, k, rate)
 
-    monkeypatch.setattr(Trainer, "_train_step", deleting)
+    monkeypatch.setattr(Step, "__call__", deleting)
     words = ("train", *TINY, "--steps", "6", "--log-every", every)
     refused = fromnoise(*words, cwd=tmp_path, code=2)
     assert "fromnoise: run was deleted or moved while it was written to" in refused.stderr.splitlines()[-1]

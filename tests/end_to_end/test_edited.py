@@ -79,7 +79,7 @@ RUNS = [
     ("config.training.lr", "high", "config.json: Expected `float`, got `str` - at `config.training.lr`"),
     ("data.fingerprint", 3, "config.json: Expected `str`, got `int` - at `data.fingerprint`"),
     ("data", None, "config.json: Expected `object`, got `null` - at `data`"),
-    ("phases", 1, "config.json: Expected `array`, got `int` - at `phases`"),
+    ("budgets", 1, "config.json: Expected `array`, got `int` - at `budgets`"),
     ("left", 1, "config.json: unknown setting: left"),
 ]
 COMMANDS = [

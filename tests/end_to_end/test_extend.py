@@ -11,9 +11,12 @@ def test_a_finished_run_goes_on_and_is_scored_anew(finished, fromnoise, tmp_path
     assert "going on from step 30" in done.stderr
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert report["run"]["training"]["steps"] == 35
-    assert [phase["amount"] for phase in report["run"]["training"]["plan"]["phases"]] == [30, 5]
+    assert [budget["amount"] for budget in report["run"]["training"]["budgets"]] == [30, 5]
     assert (tmp_path / "run" / "report-000030.json").read_text() == before
-    assert [phase["step"] for phase in json.loads((tmp_path / "run" / "config.json").read_text())["phases"]] == [0, 30]
+    assert [budget["step"] for budget in json.loads((tmp_path / "run" / "config.json").read_text())["budgets"]] == [
+        0,
+        30,
+    ]
     assert "nothing to do" in fromnoise(*RUN, cwd=tmp_path).stderr
 
 

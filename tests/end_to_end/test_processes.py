@@ -29,22 +29,22 @@ SECONDS = 180  # for any process, on a slow machine with other work
 PROGRAM = """
 import os, signal, sys, time
 from fromnoise.faces import cli
-from fromnoise.training import optimizers, trainer
+from fromnoise.training import optimizers, step
 
-real = trainer.Trainer._train_step
+real = step.Step.__call__
 
-def step(self):
+def changed(self, k, rate):
     {step}
-    return real(self)
+    return real(self, k, rate)
 
-trainer.Trainer._train_step = step
+step.Step.__call__ = changed
 optimizers.half = lambda device: None  # of Muon, so that the two sums differ by float32's rounding alone
 sys.exit(cli.main(sys.argv[1:]))
 """
 SLOW = ("-c", PROGRAM.format(step="time.sleep(0.1)"))
 DIES = (
     "-c",
-    PROGRAM.format(step="if self.step == 13 and self.accelerator.process_index: os.kill(os.getpid(), signal.SIGKILL)"),
+    PROGRAM.format(step="if k == 13 and self.accelerator.process_index: os.kill(os.getpid(), signal.SIGKILL)"),
 )
 
 
@@ -230,7 +230,7 @@ def test_two_processes_go_on_where_one_stopped(alone, torchrun, tmp_path):
 @pytest.mark.slow
 def test_a_process_that_hangs_takes_the_other_with_it(tmp_path):
     hangs = """
-    if self.step == 13 and self.accelerator.process_index:
+    if k == 13 and self.accelerator.process_index:
         time.sleep(600)"""
     impatient = PROGRAM.replace("real =", "import datetime\nfrom fromnoise.training import device\n"
                                 "device.PATIENCE = datetime.timedelta(seconds=10)\nreal =")  # fmt: skip

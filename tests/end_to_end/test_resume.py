@@ -28,7 +28,7 @@ KILLS = {
 KILLER = """
 import os, signal, sys
 from fromnoise.faces import cli
-from fromnoise.training import run_folder, trainer
+from fromnoise.training import run_folder, step
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
@@ -43,13 +43,13 @@ def before(owner, name, count):
     setattr(owner, name, call)
 
 def after_step(count):
-    real = trainer.Trainer._train_step
-    def call(self):
-        norm = real(self)
-        if self.step == count:
+    real = step.Step.__call__
+    def call(self, k, rate):
+        norm = real(self, k, rate)
+        if k + 1 == count:
             die()
         return norm
-    trainer.Trainer._train_step = call
+    step.Step.__call__ = call
 
 {kill}
 sys.exit(cli.main(sys.argv[1:]))
@@ -92,9 +92,9 @@ def test_a_killed_training_goes_on_to_the_same_bits(undisturbed, process, fromno
 
 def test_ctrl_c_saves_leaves_cleanly_and_goes_on_to_the_same_bits(undisturbed, process, tmp_path):
     slow = KILLER.format(kill="") .replace(
-        "sys.exit", "real = trainer.Trainer._train_step\n"
-        "def step(self):\n    import time; time.sleep(0.2); return real(self)\n"
-        "trainer.Trainer._train_step = step\nsys.exit"
+        "sys.exit", "real = step.Step.__call__\n"
+        "def slow(*args):\n    import time; time.sleep(0.2); return real(*args)\n"
+        "step.Step.__call__ = slow\nsys.exit"
     )  # fmt: skip
     training = subprocess.Popen(
         [sys.executable, "-c", slow, *WORDS], cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=dict(os.environ)

@@ -4,7 +4,7 @@ from fromnoise.config import PRESETS, Config, differences, from_json, to_json, w
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import TrainingArguments, parse_training
 from fromnoise.files import write_json
-from fromnoise.training.settings import Phase
+from fromnoise.training.settings import Budget
 
 
 def parsed(*words):
@@ -47,7 +47,7 @@ def test_two_budgets_or_none_at_all_are_refused():
 def test_a_plus_extends_the_run_in_the_folder_by_its_own_budget(tmp_path, words):
     write_json(tmp_path / "config.json", {"config": to_json(with_budget(Config(), "chapter"))})
     arguments = parsed("--out", str(tmp_path), *words, "--batch", "32")
-    assert arguments.extension == Phase("minutes", 20)
+    assert arguments.extension == Budget("minutes", 20)
     training = arguments.config.training
     assert (training.minutes, training.epochs, training.steps, training.batch) == (None, 200, None, 32)
     assert parsed("--minutes", "20").extension is None

@@ -11,7 +11,7 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.features import Features
 from fromnoise.evaluation.score import Contest, score
 from fromnoise.faces import report
-from fromnoise.training.settings import Phase
+from fromnoise.training.settings import Budget
 
 SYSTEM = {
     "device": "cpu",
@@ -99,7 +99,9 @@ def test_curves_are_there_once_there_is_something_to_draw(scored, page_of):
             "images": 3000,
             "parameters": 290_692,
             "told": "10 classes",
-            "plan": {"reason": "eager", "phases": [vars(Phase("steps", 40))]},
+            "plan": {"reason": "eager"},
+            "budgets": [vars(Budget("steps", 40))],
+            "shortfall": None,
         },
         "sampling": {"n": 80, "seconds": 3.0, "seed": 0, "sampler": {"sampler": "dpm++", "sampling_steps": 5}},
         "scoring": {"seconds": 2.0},
@@ -133,8 +135,9 @@ def test_a_class_that_the_reference_lacks_is_told(scored, page_of):
 def test_the_commands_repeat_what_is_not_usual(scored, page_of):
     told, generated, train = scored
     config = to_json(TINY) | {"seed": 3}
-    plan = {"reason": "eager", "phases": [vars(Phase("steps", 30)), vars(Phase("steps", 20, 30, 2.0))]}
-    training = {"steps": 50, "seconds": 4.0, "images": 3000, "parameters": 1, "plan": plan}
+    budgets = [vars(Budget("steps", 30)), vars(Budget("steps", 20, 30, 2.0))]
+    training = {"steps": 50, "seconds": 4.0, "images": 3000, "parameters": 1, "plan": {"reason": "eager"}}
+    training |= {"budgets": budgets, "shortfall": "only 50 steps: other processes"}
     sampling = {"n": 80, "seconds": 3.0, "seed": 3, "sampler": {"sampler": "dpm++", "sampling_steps": 5}}
     seconds = {"seconds": 1.0}
     command = "fromnoise run --preset tiny --steps +20"

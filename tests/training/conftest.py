@@ -1,8 +1,10 @@
 import pytest
 
 from fromnoise.generation.model import Model, Shape
+from fromnoise.training.clock import Clock
 from fromnoise.training.device import accelerator
 from fromnoise.training.run_folder import RunFolder
+from fromnoise.training.step import Step
 from fromnoise.training.trainer import Trainer
 
 
@@ -17,3 +19,30 @@ def train(tmp_path, images):
 
     run.path = tmp_path
     return run
+
+
+@pytest.fixture
+def paced(monkeypatch):
+    """Steps that take, by the trainer's clock, as long as they are told to: paced(seconds of step k)."""
+    clocks = []
+
+    class Still(Clock):
+        seconds = 0.0
+
+        def __init__(self):
+            clocks.append(self)
+
+        def add(self, seconds):
+            self.seconds += seconds
+
+    def keep(seconds_of):
+        real = Step.__call__
+
+        def call(self, k, rate):
+            clocks[-1].seconds += seconds_of(k)
+            return real(self, k, rate)
+
+        monkeypatch.setattr("fromnoise.training.trainer.Clock", Still)
+        monkeypatch.setattr(Step, "__call__", call)
+
+    return keep

@@ -10,10 +10,8 @@ from safetensors.torch import load_file
 
 from fromnoise.generation.model import Model
 from fromnoise.training.choice import Choice
-from fromnoise.training.clock import Clock
 from fromnoise.training.interrupt import Interrupted
-from fromnoise.training.settings import Phase
-from fromnoise.training.trainer import Trainer
+from fromnoise.training.settings import Budget
 
 
 @pytest.fixture
@@ -50,7 +48,7 @@ def test_a_finished_training_is_not_asked_again_but_one_that_goes_on_is(train, c
         _, outcome = train(config, choice=choice)
     assert asked == [6]
     assert outcome.already_finished
-    _, outcome = train(config, choice=choice, extension=Phase("steps", 3))
+    _, outcome = train(config, choice=choice, extension=Budget("steps", 3))
     assert asked == [6, 9]
     assert outcome.model.guidance == 1.34
 
@@ -86,7 +84,7 @@ def test_an_extension_whose_choice_was_broken_off_is_not_trained_a_second_time(t
     def stop(step, model):
         os.kill(os.getpid(), signal.SIGINT)
 
-    config, extension = config_of(training={"steps": 6}), Phase("steps", 3)
+    config, extension = config_of(training={"steps": 6}), Budget("steps", 3)
     train(config, choice=choice)
     with pytest.raises(Interrupted, match="stopped at step 9"):
         train(config, choice=dataclasses.replace(choice, choose=stop), extension=extension)
@@ -96,18 +94,8 @@ def test_an_extension_whose_choice_was_broken_off_is_not_trained_a_second_time(t
     assert asked == [6, 9, 12]
 
 
-def test_a_budget_of_minutes_holds_the_choice_too(train, config_of, choice, monkeypatch):
-    class Still(Clock):
-        seconds = 0.0
-
-    step = Trainer._train_step
-
-    def paced(trainer):
-        trainer.clock.seconds += 1.0
-        return step(trainer)
-
-    monkeypatch.setattr("fromnoise.training.trainer.Clock", Still)
-    monkeypatch.setattr(Trainer, "_train_step", paced)
+def test_a_budget_of_minutes_holds_the_choice_too(train, config_of, choice, paced):
+    paced(lambda k: 1.0)
     config = config_of(training={"minutes": 2})
     assert train(config, "without")[1].steps == 120
     assert train(config, "with", choice=choice)[1].steps == 113

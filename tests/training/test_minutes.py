@@ -1,102 +1,136 @@
-"""A budget in minutes: how it becomes steps, and what happens where the speed changes."""
+"""A budget in minutes: it is kept whatever the speed, and what was recorded of it repeats to the bit."""
 
 import os
+import shutil
 import signal
-import time
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from fromnoise.training.clock import Clock
 from fromnoise.training.interrupt import Interrupted
-from fromnoise.training.trainer import SETTLING, Trainer
+from fromnoise.training.run_folder import RunFolder
+
+
+def weights(folder):
+    last = folder.checkpoint(folder.steps()[-1])
+    return load_file(last / "model.safetensors") | load_file(last / "state.safetensors")
+
+
+def assert_same(one, other):
+    one, other = weights(one), weights(other)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
 
 
 def test_minutes_become_steps_that_fill_them_and_are_written_down(train, config_of):
     said = []
-    config = config_of(training={"minutes": 0.1})
-    folder, outcome = train(config, say=said.append)
-    assert outcome.plan.total_steps == outcome.steps
-    assert folder.load(outcome.steps)[2]["plan"]["total_steps"] == outcome.steps
-    assert 3 < outcome.seconds < 12  # of 6, on a machine whose other core may turn busy half-way
-    assert any("0.1 minutes are" in text for text in said)
+    folder, outcome = train(config_of(training={"minutes": 0.1}), say=said.append)
+    assert 5.5 < outcome.seconds < 7  # of 6
+    assert folder.load(outcome.steps)[2]["pace"]["segment"] == folder.pace.records()[-1]
+    assert sum("0.1 minutes are about" in text for text in said) == 1
 
 
-def test_a_resumption_measures_the_speed_anew_and_not_by_its_first_step(train, config_of, monkeypatch):
-    def stop(seen):
-        if seen.step == 5:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    config = config_of(training={"minutes": 0.05})
-    with pytest.raises(Interrupted):
-        train(config, tick=stop)
-    first = Trainer._first_step
-
-    def slow(trainer):
-        time.sleep(1.0)  # as long as compiling takes
-        return first(trainer)
-
-    monkeypatch.setattr(Trainer, "_first_step", slow)
-    totals = []
-    _, outcome = train(config, tick=lambda seen: totals.append(seen.total))
-    assert totals[:SETTLING] == [None] * SETTLING
-    assert outcome.steps > 5 + 2 * SETTLING  # by the speed of that step there would be one more
-
-
-@pytest.fixture
-def pace(monkeypatch):
-    """Seconds that a step takes by the trainer's clock: at first, and once the number of steps is known."""
-
-    def keep(at_first, later):
-        class Paced(Clock):
-            seconds = 0.0
-
-        step = Trainer._train_step
-
-        def paced(trainer):
-            trainer.clock.seconds += at_first if trainer.plan.total_steps is None else later
-            return step(trainer)
-
-        monkeypatch.setattr("fromnoise.training.trainer.Clock", Paced)
-        monkeypatch.setattr(Trainer, "_train_step", paced)
-
-    return keep
+@pytest.mark.parametrize(
+    "seconds_of",
+    [
+        lambda k: 2.0,
+        lambda k: 1.0 if k < 30 else 3.0,
+        lambda k: 2.0 if k < 15 else 0.5,
+        lambda k: 8.0 if 20 <= k < 24 else 1.0,  # a bad half minute
+        lambda k: 6.0 if 90 <= k < 95 else 1.0,  # another, late in the fall
+        lambda k: 30.0 if k == 85 else 1.0,  # a single stall
+        lambda k: 60.0 if k == 0 else 1.0,  # a slow first step, as compiling makes it
+    ],
+)
+def test_a_budget_is_kept_to_the_step_whatever_the_speed(train, config_of, paced, seconds_of):
+    paced(seconds_of)
+    folder, outcome = train(config_of(training={"minutes": 2, "log_every": 1, "warmup": 0}))
+    assert 120 - 2 * seconds_of(outcome.steps) <= outcome.seconds <= 120
+    records = folder.log.records()
+    for record in records[:-1]:
+        left = (120 - record["seconds"] + seconds_of(record["step"] - 1)) / 60  # before it, of the falling half
+        assert record["lr"] / 2e-3 == pytest.approx(min(1.0, left), abs=0.15)
+    assert records[-1]["lr"] <= 2e-3 * 0.12
 
 
-@pytest.mark.parametrize(("later", "word"), [(4.0, "slower"), (1.0, "faster")])
-def test_a_machine_that_changes_its_speed_trains_as_long_as_asked_for(train, config_of, pace, later, word):
-    pace(2.0, later)
+def test_a_training_that_crawls_at_its_end_stops_on_time(train, config_of, paced):
+    paced(lambda k: 1.0 if k < 100 else 7.0)
+    _, outcome = train(config_of(training={"minutes": 2}))
+    assert 113 <= outcome.seconds <= 127
+
+
+def test_a_shorter_budget_than_a_step_is_one_step(train, config_of, paced):
+    paced(lambda k: 500.0)
+    _, outcome = train(config_of(training={"minutes": 0.1}))
+    assert outcome.steps == 1
+
+
+def test_what_was_recorded_repeats_to_the_bit(train, config_of, paced):
+    config = config_of(training={"minutes": 2})
+    paced(lambda k: 1.5 if k < 30 else 2.5)
+    first, outcome = train(config, "first")
+    second = RunFolder(train.path / "second")
+    second.path.mkdir()
+    for file in (first.config_file, first.pace.file):
+        shutil.copy(file, second.path)
+    paced(lambda k: 0.5)  # the clock has no say
+    again, repeated = train(config, "second")
+    assert repeated.steps == outcome.steps
+    assert repeated.seconds == outcome.seconds
+    assert_same(first, again)
+    assert first.pace.records() == again.pace.records()
+
+
+def test_a_killed_training_repeats_what_it_had_recorded(train, config_of, paced):
+    """It is killed thirty steps after its last checkpoint, and the machine is twice as fast afterwards."""
+
+    class KilledError(Exception):
+        pass
+
+    def kill(seen):
+        if seen.step == 75:
+            raise KilledError
+
+    config = config_of(training={"minutes": 2, "checkpoint_every": 45, "log_every": 1})
+    paced(lambda k: 1.5)
+    with pytest.raises(KilledError):
+        train(config, tick=kill)
+    folder = RunFolder(train.path / "run")
+    before = folder.log.records()
+    recorded = folder.pace.records()
+    assert folder.steps() == [45]
+    assert recorded[-1]["step"] > 70
+    paced(lambda k: -0.75)  # beside the 1.5 of above
     said = []
-    folder, outcome = train(config_of(training={"minutes": 2}), say=said.append)
-    assert outcome.seconds == pytest.approx(120, abs=later)  # to the step
-    assert "2 minutes are 60 steps, 960 images at this speed" in said
-    assert f"{word} than at first: {outcome.steps} steps instead of 60" in said
-    assert not folder.load(outcome.steps)[2]["plan"]["estimated"]
-    assert len(folder.steps()) == 2  # from when the steps were fixed for good, and from the end
+    folder, outcome = train(config, say=said.append)
+    assert "going on from step 45" in said
+    assert folder.pace.records()[: len(recorded)] == recorded
+    after = {record["step"]: record for record in folder.log.records()}
+    for record in before:
+        assert after[record["step"]]["loss"] == record["loss"]
+        assert after[record["step"]]["lr"] == record["lr"]
+    assert 118 <= outcome.seconds <= 120
+    assert outcome.steps > 84
 
 
-def test_a_machine_that_gets_faster_ends_with_the_weights_of_so_many_steps(train, config_of, pace):
-    pace(2.0, 1.0)
-    folder, outcome = train(config_of(training={"minutes": 2}), "minutes")
-    whole, _ = train(config_of(training={"steps": outcome.steps}), "steps")
-    for file in ("model.safetensors", "state.safetensors"):
-        found, wanted = (load_file(each.checkpoint(outcome.steps) / file) for each in (folder, whole))
-        assert found.keys() == wanted.keys()
-        assert all(torch.equal(found[name], wanted[name]) for name in wanted)
-
-
-def test_an_estimate_is_made_anew_after_a_resumption_too(train, config_of, pace):
+def test_a_training_that_was_stopped_goes_on_with_the_time_that_is_left(train, config_of, paced):
     def stop(seen):
         if seen.step == 30:
             os.kill(os.getpid(), signal.SIGINT)
 
-    pace(1.0, 2.0)
+    paced(lambda k: 2.0)
     config = config_of(training={"minutes": 2})
     with pytest.raises(Interrupted):
         train(config, tick=stop)
-    said = []
-    _, outcome = train(config, say=said.append)
-    assert not any("2 minutes are" in text for text in said), "the first estimate holds"
-    assert any("slower than at first" in text for text in said)
-    assert outcome.seconds == pytest.approx(120, abs=2)
+    seen = []
+    _, outcome = train(config, tick=seen.append)
+    assert outcome.steps == 60
+    assert seen[0].remaining == pytest.approx(56)
+
+
+def test_far_too_few_steps_are_said(train, config_of, paced):
+    paced(lambda k: 0.25 if k < 60 else 4.0)
+    _, outcome = train(config_of(training={"minutes": 2}))
+    assert "2 minutes were only" in outcome.shortfall
+    assert "where about 47" in outcome.shortfall

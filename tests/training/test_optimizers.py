@@ -4,7 +4,7 @@ from torch import nn
 
 from fromnoise.errors import UserError
 from fromnoise.networks.unet import UNet
-from fromnoise.training.optimizers import KernelMuon, Optimizers, rate
+from fromnoise.training.optimizers import KernelMuon, Optimizers
 from fromnoise.training.settings import TrainingSettings
 
 
@@ -14,28 +14,6 @@ def a_step(optimizers, network, seed, learning_rate=1e-2):
         grad = torch.randn(parameter.shape, generator=generator)
         parameter.grad = torch.empty_like(parameter).copy_(grad)
     optimizers.step(learning_rate)
-
-
-def test_the_rate_rises_stays_and_falls_to_nearly_zero():
-    settings = TrainingSettings(lr=1.0, warmup=9, decay=0.5)
-    rates = [rate(settings, step, 100) for step in range(100)]
-    assert rates[:10] == pytest.approx([0.1 * (k + 1) for k in range(10)])
-    assert rates[10:51] == [1.0] * 41
-    assert rates[51:] == pytest.approx([(100 - k) / 50 for k in range(51, 100)])
-
-
-def test_an_unknown_length_keeps_the_rate_on_its_plateau():
-    assert rate(TrainingSettings(lr=1.0, warmup=0), 10**6, None) == 1.0
-
-
-def test_a_phase_has_the_rates_of_a_training_of_its_length():
-    settings = TrainingSettings(lr=1.0, warmup=9)
-    assert [rate(settings, k, 140, 40) for k in range(40, 140)] == [rate(settings, k, 100) for k in range(100)]
-    assert rate(settings, 40, None, 40) == rate(settings, 0, None)
-
-
-def test_no_decay_keeps_the_rate_constant():
-    assert rate(TrainingSettings(lr=1.0, warmup=0, decay=0.0), 99, 100) == 1.0
 
 
 def test_an_unknown_optimizer_is_refused_with_the_known_ones():

@@ -141,7 +141,6 @@ def test_a_long_training_is_compiled_where_that_is_faster_and_right(model, promi
     assert made.compiled is compiled
     assert why in made.reason
     assert made.channels_last or not compiled
-    assert made.total_steps is None
 
 
 def test_compiling_is_not_tried_where_eager_leaves_little_to_win(model, promising, monkeypatch):
@@ -209,7 +208,7 @@ def test_a_lost_gradient_is_found(tiny_model, monkeypatch, lost):
 def test_what_is_asked_for_is_not_measured(model, monkeypatch):
     monkeypatch.setattr(probe, "measure", lambda *args: pytest.fail("measured"))
     made = plan.make(model(compile="off", precision="bf16"), CPU, 7)
-    assert (made.precision, made.compiled, made.total_steps) == ("bf16", False, 7)
+    assert (made.precision, made.compiled) == ("bf16", False)
 
 
 def test_a_steps_operations_are_three_forward_passes(model):
@@ -240,7 +239,7 @@ def test_a_cpu_without_bf16_is_not_made_to_try_it(tiny_model, config_of, monkeyp
 
 def test_what_is_not_as_it_was_where_a_training_began_is_said(monkeypatch):
     monkeypatch.setattr(plan, "precisions", lambda device: ("fp32",))
-    here = plan.Plan("fp32", False, False, torch.get_num_threads(), 10, "", ())
+    here = plan.Plan("fp32", False, False, torch.get_num_threads(), "")
     assert here.elsewhere(CPU) == []
     (told,) = dataclasses.replace(here, threads=77).elsewhere(CPU)
     assert "began on 77 threads" in told

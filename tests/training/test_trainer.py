@@ -12,12 +12,12 @@ from safetensors.torch import load_file
 from fromnoise import tensors
 from fromnoise.errors import UserError
 from fromnoise.generation.draw import Drawing, draw_all
-from fromnoise.training import scaling
+from fromnoise.training import plan, probe, scaling
 from fromnoise.training.device import accelerator
 from fromnoise.training.interrupt import Interrupted
 from fromnoise.training.run_folder import RunFolder
-from fromnoise.training.settings import Phase
-from fromnoise.training.trainer import Trainer
+from fromnoise.training.settings import Budget
+from fromnoise.training.step import Step
 from fromnoise.training.watch import Sight, Watch
 
 
@@ -151,7 +151,7 @@ def test_a_format_that_is_imitated_is_told_to_whoever_goes_on_not_to_whoever_ask
     train(config, say=said.append)
     train(config, say=said.append)
     assert not any("imitated" in text for text in said), "asked for, and then finished"
-    train(config, say=said.append, extension=Phase("steps", 1))
+    train(config, say=said.append, extension=Budget("steps", 1))
     assert said[-3:-1] == ["going on from step 2", next(text for text in said if "began in fp16" in text)]
 
 
@@ -171,9 +171,8 @@ def test_gradients_too_large_for_fp16_are_not_learnt_from_and_said(train, config
     monkeypatch.setattr(scaling, "undo", overflowing)
     said = []
     after, _ = train(config_of(training={"steps": 6, "log_every": 3, **training}), "after", say=said.append)
-    assert [text for text in said if "too large for fp16" in text] == [
-        "of the steps up to 6 3 had gradients too large for fp16 and are not learnt from; "
-        "if this goes on take --precision fp32"
+    assert [text for text in said if "overflowed in fp16" in text] == [
+        "3 of the steps up to 6 overflowed in fp16 and were skipped; if this goes on, train with --precision fp32"
     ]
     assert_same(final_tensors(before), final_tensors(after))  # momentum is there, and moves nothing by itself
     assert [record["gradient_norm"] is None for record in after.log.records()] == [False, True]
@@ -187,8 +186,6 @@ def test_a_device_that_is_not_there_is_refused():
 
 
 def test_a_compiler_that_fails_leaves_an_eager_training(train, config_of, monkeypatch):
-    from fromnoise.training import plan, probe
-
     def broken(network, **how):
         def call(*args):
             raise RuntimeError("no such instruction")
@@ -236,15 +233,15 @@ def test_a_quartile_without_images_is_null_in_the_log(train, config_of):
 @pytest.fixture
 def poisoned(monkeypatch):
     """The third step ends with a weight that is not finite."""
-    real = Trainer._train_step
+    real = Step.__call__
 
-    def poisoned(self):
-        norm = real(self)
-        if self.step == 3:
-            next(self.take_step.network.parameters()).data.fill_(float("nan"))
+    def poisoned(self, k, rate):
+        norm = real(self, k, rate)
+        if k == 2:
+            next(self.network.parameters()).data.fill_(float("nan"))
         return norm
 
-    monkeypatch.setattr(Trainer, "_train_step", poisoned)
+    monkeypatch.setattr(Step, "__call__", poisoned)
 
 
 def test_what_is_not_finite_is_never_saved(train, config_of, poisoned):
@@ -286,8 +283,8 @@ def looks(folder):
 @pytest.mark.parametrize("settings", [{}, {"channels_last": True}, {"ema": 0.0}])
 def test_a_watched_training_ends_with_the_same_bits(train, config_of, settings, monkeypatch):
     if settings.pop("channels_last", False):
-        real = Trainer._make_plan
-        monkeypatch.setattr(Trainer, "_make_plan", lambda self: dataclasses.replace(real(self), channels_last=True))
+        real = plan.make
+        monkeypatch.setattr(plan, "make", lambda *args: dataclasses.replace(real(*args), channels_last=True))
     config = config_of(training={"steps": 10, **settings}, network={"dropout": 0.1})
 
     def destroy(step, model):

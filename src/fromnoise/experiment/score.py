@@ -115,6 +115,8 @@ def sample_and_score(training: Training, reference: ImageSet, n: int, weights: P
             "seconds": outcome.seconds,
             "images": len(training.parts.train),
             "plan": dataclasses.asdict(outcome.plan),
+            "budgets": [dataclasses.asdict(budget) for budget in outcome.pace.budgets],
+            "shortfall": outcome.shortfall,
             "parameters": sum(p.numel() for p in outcome.model.network.parameters()),
             "told": outcome.model.shape.told,
         },

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from fromnoise.config import Config, to_json
+from fromnoise.config import Config, from_json, to_json
 from fromnoise.data import sources
 from fromnoise.data.clusters import told
 from fromnoise.data.image_set import ImageSet
@@ -26,10 +26,10 @@ from fromnoise.training.batches import rows
 from fromnoise.training.choice import Choice
 from fromnoise.training.device import GUIDE, accelerator, alone, check_alike, connected
 from fromnoise.training.initial import initial
-from fromnoise.training.plan import Plan, steps_of
+from fromnoise.training.pace import Pace, steps_of
 from fromnoise.training.profile import Profile, profile
 from fromnoise.training.run_folder import RunFolder
-from fromnoise.training.settings import Phase
+from fromnoise.training.settings import Budget
 from fromnoise.training.trainer import Outcome, Tick, Trainer
 from fromnoise.training.watch import Watch
 
@@ -41,6 +41,7 @@ class Experiment:
     """What is to be trained, and where.
 
     device             auto, cpu, cuda or mps
+    threads            of the CPU; None for as many as help
     inception_weights  the file of Inception's, as `features` takes it
     extension          the budget by which a finished training goes on
     reporter           is told how the work goes
@@ -49,8 +50,9 @@ class Experiment:
     config: Config
     out: Path
     device: str = "auto"
+    threads: int | None = None
     inception_weights: Path | None = None
-    extension: Phase | None = None
+    extension: Budget | None = None
     reporter: Reporter = SILENT
 
     @property
@@ -81,7 +83,7 @@ def ready(experiment: Experiment) -> Accelerator:
     _start_file(experiment.config, folder)
     if experiment.extension or not (folder.path.is_dir() and folder.is_finished()):
         check_writable(folder.config_file)
-    device = accelerator(experiment.device)
+    device = accelerator(experiment.device, experiment.threads)
     rows(experiment.config.training.batch, device.num_processes)
     return device
 
@@ -137,6 +139,8 @@ def trained(experiment: Experiment, device: Accelerator, parts: sources.Parts) -
             outcome = trainer.run()
         if not outcome.already_finished:
             reporter.say(f"trained {outcome.steps:,} steps in {duration(outcome.seconds)}: {folder.model_file()}")
+            if outcome.shortfall:
+                reporter.say(outcome.shortfall)
         yield Training(config, parts, folder, outcome, not quiet, reporter)
 
 
@@ -152,10 +156,10 @@ def without_unscored_extension(experiment: Experiment) -> Experiment:
     if folder.aside(folder.report_file, step).exists():
         return experiment  # this step has its score: a further extension was killed before its first checkpoint
     try:
-        plan = Plan.from_json(folder.load(step)[2]["plan"], experiment.config.training.budget)
+        pace = from_json(Pace, folder.load(step)[2]["pace"])
     except DamagedFile:
         return experiment
-    trained = plan.total_steps == step and len(plan.phases) > 1 and str(plan.phase) == str(extension)
+    trained = pace.total == step and len(pace.budgets) > 1 and str(pace.budget) == str(extension)
     if not trained:
         return experiment
     experiment.reporter.say(
@@ -167,7 +171,7 @@ def without_unscored_extension(experiment: Experiment) -> Experiment:
 def profiled(experiment: Experiment) -> Profile:
     """Where the time of a step of this training would go; nothing is written."""
     check(experiment.config)
-    device = alone(experiment.device)
+    device = alone(experiment.device, experiment.threads)
     train = _told(prepared(experiment, device, experiment.reporter.say).train, experiment.config)
     model = Model.build(experiment.config, Shape.of(train, experiment.config))
     with experiment.reporter.bar("profiling") as bar:

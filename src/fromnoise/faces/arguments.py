@@ -13,7 +13,7 @@ import tyro
 from fromnoise.config import BUDGETS, Config, folder_for, preset, read, settled
 from fromnoise.errors import UserError
 from fromnoise.files import check_writable, lost
-from fromnoise.training.settings import Phase
+from fromnoise.training.settings import Budget
 
 if TYPE_CHECKING:
     from fromnoise.experiment.train import Experiment
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Arguments = TypeVar("Arguments")
 FRAME = " │╭╮╰╯─|+"  # around tyro's boxes, on terminals of either kind
 Device = Literal["auto", "cpu", "cuda", "mps"]
+Threads = Annotated[int | None, tyro.conf.arg(metavar="N")]
 
 
 def parse(cls: type[Arguments], words: Sequence[str], command: str, default: Arguments | None = None) -> Arguments:
@@ -69,12 +70,14 @@ class TrainingArguments:
     """The run folder: made, or gone on with if it holds the same run; runs/NAME-PRESET when not given."""
     device: Device = "auto"
     """Where to compute; auto takes a GPU if there is one."""
+    threads: Threads = None
+    """Compute with this many threads of the CPU; when not given, with fewer while other processes are busy."""
     inception_weights: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Inception's weights, for --features inception; clean-fid's own copy, downloaded if missing, when not given."""
     dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print the whole configuration as JSON and do nothing."""
     config: Config = dataclasses.field(default_factory=Config)
-    extension: Annotated[Phase | None, tyro.conf.Suppress] = None
+    extension: Annotated[Budget | None, tyro.conf.Suppress] = None
     """--minutes +20, --epochs +5 or --steps +500."""
 
     def experiment(self) -> "Experiment":
@@ -83,7 +86,9 @@ class TrainingArguments:
         from fromnoise.faces.console import Terminal
 
         assert self.out is not None
-        return Experiment(self.config, self.out, self.device, self.inception_weights, self.extension, Terminal())
+        return Experiment(
+            self.config, self.out, self.device, self.threads, self.inception_weights, self.extension, Terminal()
+        )
 
 
 TrainingKind = TypeVar("TrainingKind", bound=TrainingArguments)
@@ -104,7 +109,7 @@ def parse_training(cls: type[TrainingKind], words: Sequence[str], command: str) 
     return dataclasses.replace(arguments, config=config, out=out, extension=extension)
 
 
-def _extension(words: Sequence[str]) -> tuple[list[str], Phase | None]:
+def _extension(words: Sequence[str]) -> tuple[list[str], Budget | None]:
     """The words without `--minutes +20` (or --epochs, --steps), and that; raises UserError for no number after +."""
     for k, word in enumerate(words):
         flag, equals, value = word.partition("=")
@@ -113,21 +118,21 @@ def _extension(words: Sequence[str]) -> tuple[list[str], Phase | None]:
             length = 1 if equals else 2
             value = value if equals else "".join(words[k + 1 : k + 2])
             if value.startswith("+"):
-                return [*words[:k], *words[k + length :]], _phase(unit, value)
+                return [*words[:k], *words[k + length :]], _budget(unit, value)
     return list(words), None
 
 
-def _phase(unit: str, value: str) -> Phase:
+def _budget(unit: str, value: str) -> Budget:
     try:
         amount = int(value) if unit == "steps" else float(value)
     except ValueError:
         raise UserError(f"--{unit} {value}: after the + comes how many {unit} to go on") from None
     if not 0 < amount < float("inf"):
         raise UserError(f"--{unit} must be above 0 and finite, not {value}")
-    return Phase(unit, amount)  # type: ignore[arg-type]
+    return Budget(unit, amount)  # type: ignore[arg-type]
 
 
-def _with_budget_of(out: Path, config: Config, extension: Phase) -> Config:
+def _with_budget_of(out: Path, config: Config, extension: Budget) -> Config:
     """`config` with the budget that the run in `out` began with."""
     given = [name for name in BUDGETS if getattr(config.training, name) is not None]
     if given:

@@ -22,7 +22,7 @@ from fromnoise.faces.figures import style
 from fromnoise.faces.tables import metric_rows, score_rows
 from fromnoise.files import check_writable, read_json, whole
 from fromnoise.training.run_folder import RunFolder
-from fromnoise.training.settings import Phase
+from fromnoise.training.settings import Budget
 
 GRID = 64
 PAIRS = 16
@@ -255,8 +255,8 @@ def _commands(report: dict[str, Any]) -> list[str]:
     if run is None:
         return [report["command"]]
     config = from_json(Config, run["config"])
-    budgets = [Phase(**phase) for phase in run["training"]["plan"]["phases"]]
-    before = " and ".join(str(phase) for phase in budgets[:-1])
+    budgets = [Budget(**budget) for budget in run["training"]["budgets"]]
+    before = " and ".join(str(budget) for budget in budgets[:-1])
     again = run["command"] + (f"  # goes on from a run of {before}" if before else "")
     words = ["fromnoise", "evaluate", "--generated", report["protocol"]["generated"]["name"]]
     words += ["--reference", config.evaluation.reference or reference_for(config.data.data)]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 class Clock:
-    """The time since it was made, but for when it was stopped."""
+    """Seconds of training: those since the clock was made, less those for which it was stopped."""
 
     def __init__(self) -> None:
         self._start = time.perf_counter()
@@ -14,8 +14,12 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        """How much that is."""
+        """How many those are."""
         return (time.perf_counter() if self._stopped_at is None else self._stopped_at) - self._start
+
+    def add(self, seconds: float) -> None:
+        """Count so many seconds more: those of an earlier process, for example."""
+        self._start -= seconds
 
     @contextmanager
     def stopped(self) -> Iterator[None]:

@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, gather_object
 
 from fromnoise.errors import UserError
+from fromnoise.threads import fix
 
 # How many processes a launcher says there are: torchrun, and the implementations of MPI that Accelerate reads.
 WORLDS = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
@@ -21,11 +22,13 @@ LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", 
 GUIDE = "start N by torchrun --nproc_per_node N -m fromnoise ... (docs/scale-out.md)"
 
 
-def accelerator(device: str) -> Accelerator:
+def accelerator(device: str, threads: int | None = None) -> Accelerator:
     """Accelerate's view of `auto`, `cpu`, `cuda` or `mps`, joined to the other processes of a launcher.
 
-    Raises UserError for a device that is not there, and where a launcher promises processes that are not there.
+    `threads` of the CPU compute, or as many as help (`threads.fix`). Raises UserError for a device that is not there,
+    and where a launcher promises processes that are not there.
     """
+    fix(threads)
     there = {
         "auto": True,
         "cpu": True,
@@ -54,13 +57,13 @@ def accelerator(device: str) -> Accelerator:
     return found
 
 
-def alone(device: str) -> Accelerator:
+def alone(device: str, threads: int | None = None) -> Accelerator:
     """`accelerator` for work that a single process does; raises UserError where there are several."""
     if launched() > 1:
         raise UserError(
             f"only training is shared by processes, and here are {launched()}: start this without a launcher"
         )
-    return accelerator(device)
+    return accelerator(device, threads)
 
 
 def launched() -> int:

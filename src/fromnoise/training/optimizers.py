@@ -1,4 +1,4 @@
-"""Optimisers by name, the learning rate's shape, and their state as plain tensors."""
+"""Optimisers by name, and their state as plain tensors."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -165,16 +165,3 @@ def _like(parameter: nn.Parameter, value: Tensor) -> Tensor:
     if value.shape != parameter.shape:
         return value
     return torch.empty_like(parameter, dtype=value.dtype).copy_(value)
-
-
-def rate(settings: TrainingSettings, step: int, total: int | None, began: int = 0) -> float:
-    """The learning rate of step `step` (0 for the first): a linear rise, a plateau, a linear fall to zero.
-
-    While the number of steps is not known yet (`total` None) the rate is on its rise or plateau. A phase that
-    `began` after so many steps, and ends at `total`, has a rise, a plateau and a fall of its own.
-    """
-    step, total = step - began, None if total is None else total - began
-    factor = min(1.0, (step + 1) / (settings.warmup + 1))
-    if total is not None and settings.decay > 0:
-        factor = min(factor, (total - step) / (settings.decay * total))
-    return settings.lr * factor

@@ -1,28 +1,20 @@
-"""How a training will run on this machine: precision, memory format, compiling, and for how many steps.
+"""How a training will run on this machine: precision, memory format and compiling.
 
 Unless asked for, the first three are measured: each candidate does a few steps on a copy of the network. Sixteen bits
 (bf16; fp16 on GPUs without it) are taken where they are truly faster and their gradient agrees with float32's;
 compiling where it may pay, and then is faster and its gradients are eager's. The plan is saved with every checkpoint,
-and a resumed training follows it to the bit. A budget in minutes becomes steps by the speed of the first half minute,
-and once more, by the speed since, shortly before the learning rate begins to fall: nothing depends on them before, and
-a laptop may have slowed down.
+and a resumed training follows it to the bit. How long the training runs is `pace`'s matter.
 """
 
-import dataclasses
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
-from fromnoise.config import from_json, to_json
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
 from fromnoise.generation.precision import precisions
 from fromnoise.training import probe
 from fromnoise.training.probe import Candidate
-from fromnoise.training.settings import Phase
 
 FASTER = 1.15  # sixteen bits must win by this factor
 AGREES = 0.99  # least cosine between the two gradients
@@ -31,55 +23,17 @@ LONG = {"cpu": 3600.0, "cuda": 300.0}
 BUSY = 0.4  # eager steps that reach this share of the matrix product's rate leave a compiler little to win
 WINS = 1.05  # compiled must win by this factor
 DIFFERS = 0.5  # in one parameter's gradient, relative: rounding makes some hundredths, a lost gradient 1
-MEASURE_SECONDS = 30.0
-SECOND_LOOK = 0.8  # of the way to where the rate begins to fall
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The choices that a training keeps to from its first step to its last.
-
-    `total_steps` is None until a budget in minutes has been turned into steps, and `estimated` until that was done for
-    the second time. `phases` are the budget and those by which it was extended, the present one last; `total_steps` is
-    where that one ends.
-    """
+    """The choices that a training keeps to from its first step to its last."""
 
     precision: str
     channels_last: bool
     compiled: bool
     threads: int
-    total_steps: int | None
     reason: str
-    phases: tuple[Phase, ...]
-    estimated: bool = False
-
-    @classmethod
-    def from_json(cls, value: Mapping[str, Any], first: Phase) -> "Plan":
-        """The plan that `asdict` made `value` of; `first` is the phase of plans from before there were several."""
-        return from_json(cls, {"phases": [to_json(first)], **value})
-
-    @property
-    def phase(self) -> Phase:
-        """The present phase."""
-        return self.phases[-1]
-
-    def extended(self, phase: Phase, steps: int | None) -> "Plan":
-        """The plan once `phase`, of so many steps, has begun."""
-        total = None if steps is None else phase.step + steps
-        return dataclasses.replace(self, total_steps=total, estimated=False, phases=(*self.phases, phase))
-
-    def is_measured(self, seconds: float, step: int, elapsed: float, decay: float) -> bool:
-        """Whether so long a look at the speed fixes the steps now: half a minute, or a tenth of the budget.
-
-        step     steps taken
-        elapsed  seconds of training
-        decay    the share of the steps over which the rate falls
-        """
-        enough = seconds >= min(MEASURE_SECONDS, self.phase.amount * 60 / 10)
-        if self.total_steps is None:
-            return enough or self.seconds_left(elapsed) <= 0
-        fall = (1 - decay) * (self.total_steps - self.phase.step)
-        return self.estimated and enough and step - self.phase.step >= SECOND_LOOK * fall
 
     def elsewhere(self, device: torch.device) -> list[str]:
         """A sentence for each thing that is not here as it was where the training began."""
@@ -95,17 +49,6 @@ class Plan:
                 "run with --precision auto would not"
             )
         return told
-
-    def seconds_left(self, elapsed: float) -> float:
-        """Of the present phase, whose budget is in minutes, after so many seconds of training."""
-        return self.phase.amount * 60 - (elapsed - self.phase.seconds)
-
-
-def steps_of(phase: Phase, images: int, batch: int) -> int | None:
-    """A phase's budget in steps; None for minutes, which the speed decides on."""
-    if phase.unit == "epochs":
-        return math.ceil(phase.amount * images / batch)
-    return int(phase.amount) if phase.unit == "steps" else None
 
 
 def best(candidates: list[Candidate], device: torch.device) -> tuple[Candidate, str]:
@@ -146,7 +89,7 @@ def make(model: Model, device: torch.device, steps: int | None, processes: int =
     compiled, why = _compiling(model, device, chosen, steps, processes)
     channels_last = chosen.channels_last or compiled  # the compiler fuses what makes channels-last slow
     reason = f"{reason}; {why}"
-    return Plan(chosen.precision, channels_last, compiled, torch.get_num_threads(), steps, reason, (settings.budget,))
+    return Plan(chosen.precision, channels_last, compiled, torch.get_num_threads(), reason)
 
 
 def _compiling(

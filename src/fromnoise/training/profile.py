@@ -14,6 +14,7 @@ from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
 from fromnoise.training import plan as plans
 from fromnoise.training import probe
+from fromnoise.training.pace import steps_of
 from fromnoise.training.plan import Plan
 from fromnoise.training.step import PHASES, Step
 
@@ -62,14 +63,14 @@ def profile(
     device, settings = accelerator.device, model.config.training
     if device.type != "cpu":
         raise UserError("--profile tells a CPU's time so far: add --device cpu, or use PyTorch's own profiler")
-    steps = plans.steps_of(settings.budget, len(images), settings.batch)
+    steps = steps_of(settings.budget, len(images), settings.batch)
     plan = plans.make(model, device, steps)
     take, total = Step(model, images.to(device), accelerator, plan), WARM_UP + TIMED + TRACED
 
     def run(first: int, count: int) -> float:
         start = time.perf_counter()
         for k in range(first, first + count):
-            take(k, plan)
+            take(k, settings.lr)
             if progress:
                 progress(k + 1, total)
         return time.perf_counter() - start

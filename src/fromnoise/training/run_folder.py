@@ -1,5 +1,6 @@
 """A run's folder: its configuration, log, checkpoints and lock."""
 
+import math
 import os
 import re
 import shutil
@@ -14,14 +15,15 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from fromnoise import __version__, tensors
-from fromnoise.config import Config, differences, read, to_json
+from fromnoise.config import Config, differences, from_json, read, to_json
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.files import NUMBER, UNFINISHED, read_json, whole_folder, write_json
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
 from fromnoise.tensors import DamagedFile
 from fromnoise.training.initial import Initial
-from fromnoise.training.settings import Phase
+from fromnoise.training.pace import Pace
+from fromnoise.training.settings import Budget
 from fromnoise.training.step_log import LOOKS, LOSSES, StepLog
 
 KEPT = 2  # checkpoints: should the last be damaged, training goes on from the one before
@@ -49,13 +51,13 @@ class Origin:
 
 @dataclass(frozen=True)
 class About:
-    """config.json; `phases` are those of a training that was extended."""
+    """config.json; `budgets` are those of a training that was extended."""
 
     fromnoise: str
     config: Config
     data: TrainingImages
     init: Origin | None = None
-    phases: tuple[Phase, ...] = ()
+    budgets: tuple[Budget, ...] = ()
 
 
 class RunFolder:
@@ -70,6 +72,7 @@ class RunFolder:
         self.config_file = path / "config.json"
         self.log = StepLog(path / "log.jsonl", LOSSES)
         self.evaluations = StepLog(path / "evaluations.jsonl", LOOKS)
+        self.pace = StepLog(path / "pace.jsonl")
         self.guidance_file = path / "guidance.json"
         self.checkpoints = path / "checkpoints"
         self.best = self.checkpoints / "best"
@@ -150,7 +153,7 @@ class RunFolder:
         if not steps:
             return False
         try:
-            return bool(self.load(steps[-1])[2]["plan"]["total_steps"] == steps[-1])
+            return from_json(Pace, self.load(steps[-1])[2]["pace"]).total == steps[-1]
         except DamagedFile:
             return False  # the Trainer sets it aside and goes back to the one before
 
@@ -254,11 +257,20 @@ class RunFolder:
                 aside = results.with_stem(f"{results.stem}-{step:06d}-{times}")
             results.rename(aside)
 
-    def note_phases(self, phases: Sequence[Phase]) -> None:
+    def note_budgets(self, budgets: Sequence[Budget]) -> None:
         """Write into config.json the budgets of a training that was extended."""
         about = self.about()
-        if about.phases != tuple(phases):
-            write_json(self.config_file, to_json(replace(about, phases=tuple(phases))))
+        if about.budgets != tuple(budgets):
+            write_json(self.config_file, to_json(replace(about, budgets=tuple(budgets))))
+
+    def cut(self, step: int) -> None:
+        """Drop what the logs say of steps after `step`, where the training goes on.
+
+        The pace stays: it is what the steps to come repeat.
+        """
+        self.log.cut(step)
+        self.evaluations.cut(step)
+        self.pace.cut(math.inf)
 
     def sweep(self) -> None:
         """Remove what a killed writer left half-written."""

@@ -8,8 +8,8 @@ Unit = Literal["minutes", "epochs", "steps"]
 
 
 @dataclass(frozen=True)
-class Phase:
-    """A training's budget, or one by which it was extended; and where it began, counted over all phases."""
+class Budget:
+    """How long to train, at first or as an extension, and where that began, counted from the training's start."""
 
     unit: Unit
     amount: float
@@ -68,8 +68,8 @@ class TrainingSettings:
     """Write curves for TensorBoard too (extra: tensorboard), into the run folder's tensorboard/."""
 
     @property
-    def budget(self) -> Phase:
-        """The one budget, as the first phase."""
+    def budget(self) -> Budget:
+        """The one budget that is given."""
         given: dict[Unit, float | None] = {"minutes": self.minutes, "epochs": self.epochs, "steps": self.steps}
         unit, amount = next((unit, amount) for unit, amount in given.items() if amount is not None)
-        return Phase(unit, amount)
+        return Budget(unit, amount)

@@ -10,19 +10,30 @@ from torch.profiler import record_function
 
 from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
+from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
 from fromnoise.generation.precision import autocast
 from fromnoise.moving import channels_last, moved
 from fromnoise.training import scaling
 from fromnoise.training.batches import Batches
 from fromnoise.training.ema import MovingAverage
-from fromnoise.training.optimizers import Optimizers, rate
+from fromnoise.training.optimizers import Optimizers
 from fromnoise.training.plan import Plan
 from fromnoise.training.probe import fuse
 
 QUARTILES = 4
 WEIGHTS = "weights."  # how the weights' names begin among those of the state
 PHASES = ("batch", "forward", "backward", "optimizer", "average")  # of a step, as `training.profile` tells them
+
+
+class NotFinite(UserError):  # noqa: N818 - a state of a training
+    """A training that has diverged after so many steps."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__(
+            f"the training is not finite any more at step {steps}, and this is not saved: "
+            "start again in a new folder with a lower --lr or --precision fp32"
+        )
 
 
 class Step:
@@ -33,11 +44,12 @@ class Step:
     average     the moving average of the weights; None without one
     losses      sums and counts of the loss by quartile of noise level (1: the least noise), for whoever logs them
     skipped     steps whose gradients overflowed in fp16, for whoever logs them
+    taken       whether a step has been taken
     """
 
     def __init__(self, model: Model, images: ImageSet, accelerator: Accelerator, plan: Plan) -> None:
         self.model, self.accelerator = model, accelerator
-        self.settings, self.device = model.config.training, accelerator.device
+        self.settings, self.device, self.precision = model.config.training, accelerator.device, plan.precision
         network = model.network.to(self.device).train()
         if plan.channels_last:
             network = channels_last(network)
@@ -47,31 +59,41 @@ class Step:
         self.average = MovingAverage(network, self.settings.ema) if self.settings.ema else None
         self.losses: Float[Tensor, "2 q"] = torch.zeros(2, QUARTILES, device=self.device)
         self.skipped = 0
+        self.taken = False
         self._objective = model.objective()
         self._denoiser = model.denoiser(
             fuse(self._eager, self.device, accelerator.num_processes) if plan.compiled else self._eager
         )
         self._batches = Batches(model, images, accelerator.process_index, accelerator.num_processes)
 
+    def check_finite(self, steps: int) -> None:
+        """Raise NotFinite unless all weights, after so many steps, are finite."""
+        if not all(bool(parameter.isfinite().all()) for parameter in self.network.parameters()):
+            raise NotFinite(steps)
+
+    def reduced_losses(self) -> Float[Tensor, "2 q"]:
+        """`losses` of all processes together."""
+        return self.accelerator.reduce(self.losses) if self.accelerator.num_processes > 1 else self.losses
+
     def go_eager(self) -> None:
         """Do without the compiled network from here on."""
         self._denoiser = self.model.denoiser(self._eager)
 
-    def __call__(self, k: int, plan: Plan) -> Tensor | None:
-        """Take step `k` (0 for the first); returns the gradient's norm where it is clipped (and learnt from)."""
+    def __call__(self, k: int, rate: float) -> Tensor | None:
+        """Take step `k` (0 for the first) at this learning rate; returns the gradient's norm where it is clipped."""
         with record_function("batch"):
             batch = self._batches(k)
         if self.model.config.network.dropout:
             torch.manual_seed(rng.integer(self.model.config.seed, "dropout", k, self._batches.rank))
         with record_function("forward"):
             self.optimizers.zero_grad()
-            with autocast(self.device, plan.precision):
+            with autocast(self.device, self.precision):
                 errors = self._objective.errors(
                     self._denoiser, batch.x0, batch.noise, batch.u, batch.label, batch.change
                 )
         with record_function("backward"):
-            self.accelerator.backward(errors.mean() * scaling.factor(plan.precision))
-            finite = scaling.undo(self.network.parameters(), plan.precision)
+            self.accelerator.backward(errors.mean() * scaling.factor(self.precision))
+            finite = scaling.undo(self.network.parameters(), self.precision)
         norm = None
         with record_function("optimizer"):
             if not finite:
@@ -79,23 +101,20 @@ class Step:
             else:
                 if self.settings.clip is not None:
                     norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
-                self.optimizers.step(rate(self.settings, k, plan.total_steps, plan.phase.step))
+                self.optimizers.step(rate)
         with record_function("average"):
             quartile = moved((batch.u * QUARTILES).long(), self.device)
             member = nn.functional.one_hot(quartile, QUARTILES).to(errors.dtype)
             self.losses += torch.stack([errors.detach(), torch.ones_like(errors)]) @ member
             if self.average:
                 self.average.update(k + 1)
+        self.taken = True
         return norm
 
     def averaged(self) -> dict[str, Tensor]:
         """The weights that the model is used with: averaged parameters, and the network's buffers as they are."""
         live: dict[str, Tensor] = self.network.state_dict()
         return live | self.average.weights() if self.average else live
-
-    def is_finite(self) -> bool:
-        """Whether all weights are finite."""
-        return all(bool(parameter.isfinite().all()) for parameter in self.network.parameters())
 
     def state(self) -> dict[str, Tensor]:
         """The tensors that going on needs beside `averaged` and `losses`, on the CPU."""

@@ -39,7 +39,7 @@ class StepLog:
             lines = self._text().split("\n")[:-1]
             return [check_form(json.loads(line), self.form) for line in lines]
 
-    def cut(self, step: int) -> None:
+    def cut(self, step: float) -> None:
         """Drop what is said of steps after `step`, and a line cut short."""
         kept = "".join(json.dumps(record) + "\n" for record in self.records() if record["step"] <= step)
         if kept != self._text():

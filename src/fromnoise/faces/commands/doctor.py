@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from fromnoise.faces.arguments import Device, parse
+from fromnoise.faces.arguments import Device, Threads, parse
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,8 @@ class DoctorArguments:
 
     device: Device = "auto"
     """The device to look at."""
+    threads: Threads = None
+    """Compute with this many threads of the CPU; when not given, with fewer while other processes are busy."""
     data_root: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Where mnist and fashion_mnist lie; default: $FROMNOISE_DATA, then ~/.cache/fromnoise."""
 
@@ -36,7 +38,7 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.training import plan, probe
     from fromnoise.training.device import alone
 
-    device = alone(arguments.device).device
+    device = alone(arguments.device, arguments.threads).device
     about = system.about(device)
     table = Table("", "", show_header=False, box=None)
     table.add_row("device", f"{device.type}: {about['hardware']}")

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import Device, parse, refuse_existing
+from fromnoise.faces.arguments import Device, Threads, parse, refuse_existing
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ class EvaluateArguments:
     """Write the score as one page, with the closest pairs as pictures; needs no network."""
     device: Device = "auto"
     """Where to compute the features."""
+    threads: Threads = None
+    """Compute with this many threads of the CPU; when not given, with fewer while other processes are busy."""
     overwrite: bool = False
     """Replace the files FILE if they are there."""
 
@@ -73,7 +75,7 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.files import write_json
     from fromnoise.training.device import alone
 
-    device = alone(arguments.device).device
+    device = alone(arguments.device, arguments.threads).device
     extractor = features(arguments.features, device, inception_weights=arguments.inception_weights, say=say)
     sets = contest(
         arguments.generated,

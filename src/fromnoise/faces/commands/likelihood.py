@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import Device, parse
+from fromnoise.faces.arguments import Device, Threads, parse
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
@@ -54,6 +54,8 @@ class LikelihoodArguments:
     """Write JSON instead of lines, with the bound's parts."""
     device: Device = "auto"
     """Where to compute."""
+    threads: Threads = None
+    """Compute with this many threads of the CPU; when not given, with fewer while other processes are busy."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.training.device import alone
 
     model = Model.load(find_model(arguments.run))
-    device = alone(arguments.device).device
+    device = alone(arguments.device, arguments.threads).device
     likelihood.labelled(model, arguments.label, device)
     batches = list(_batches(arguments, model))
     results: list[dict[str, Any]] = []

@@ -11,7 +11,7 @@ import tyro
 from fromnoise.config import check_ranges
 from fromnoise.diffusion.settings import SamplerName, Spacing, Start
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import Device, folder_is_new, parse, refuse_existing
+from fromnoise.faces.arguments import Device, Threads, folder_is_new, parse, refuse_existing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -70,6 +70,8 @@ class SampleArguments:
     """auto: what the model was trained in, where this machine has it; images differ a little between precisions."""
     device: Device = "auto"
     """Where to compute."""
+    threads: Threads = None
+    """Compute with this many threads of the CPU; when not given, with fewer while other processes are busy."""
     overwrite: bool = False
     """Replace the file FILE if it is there."""
 
@@ -99,7 +101,7 @@ def main(words: Sequence[str]) -> int:
 
     model = Model.load(find_model(arguments.source))
     settings = _sampler(arguments, model)
-    device = alone(arguments.device).device
+    device = alone(arguments.device, arguments.threads).device
     drawing = Drawing(
         arguments.n, arguments.seed, arguments.first, arguments.label, arguments.guidance, "fp32", settings
     )

@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import Device, parse
+from fromnoise.faces.arguments import Device, Threads, parse
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class UiArguments:
     """Port on 127.0.0.1."""
     device: Device = "auto"
     """Where to compute."""
+    threads: Threads = None
+    """Compute with this many threads of the CPU; when not given, with fewer while other processes are busy."""
 
 
 def main(words: Sequence[str]) -> int:
@@ -41,7 +43,7 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.training.device import alone
 
     model = Model.load(find_model(arguments.source))
-    page = build(model, alone(arguments.device).device)
+    page = build(model, alone(arguments.device, arguments.threads).device)
     try:
         page.launch(
             server_name="127.0.0.1", server_port=arguments.port, share=False, quiet=True, prevent_thread_lock=True

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from dataclasses import asdict
 
 import pytest
 import torch
@@ -13,9 +12,9 @@ from fromnoise.files import read_json
 from fromnoise.generation.model import Model, Shape
 from fromnoise.training.device import accelerator
 from fromnoise.training.interrupt import Interrupted
-from fromnoise.training.plan import Plan, steps_of
+from fromnoise.training.pace import steps_of
 from fromnoise.training.run_folder import RunFolder
-from fromnoise.training.settings import Phase
+from fromnoise.training.settings import Budget
 from fromnoise.training.trainer import Trainer
 
 
@@ -46,9 +45,9 @@ def rates(folder, first, last):
     return [record["lr"] for record in folder.log.records() if first <= record["step"] <= last]
 
 
-def test_a_new_phase_has_a_rise_a_plateau_and_a_fall_of_its_own(train):
+def test_an_extension_has_a_rise_a_plateau_and_a_fall_of_its_own(train):
     folder, _ = train(steps=10)
-    _, outcome = train(steps=10, extension=Phase("steps", 20))
+    _, outcome = train(steps=10, extension=Budget("steps", 20))
     assert outcome.steps == 30
     assert not outcome.already_finished
     longer, _ = train("longer", steps=20)
@@ -56,10 +55,10 @@ def test_a_new_phase_has_a_rise_a_plateau_and_a_fall_of_its_own(train):
     assert rates(folder, 11, 30) == rates(longer, 1, 20)
 
 
-def test_a_new_phase_starts_from_the_weights_averages_and_optimisers_of_the_old_end(train):
+def test_an_extension_starts_from_the_weights_averages_and_optimisers_of_the_old_end(train):
     folder, _ = train(steps=10)
     before = tensors(folder)
-    train(steps=10, extension=Phase("steps", 1), lr=2e-3)
+    train(steps=10, extension=Budget("steps", 1), lr=2e-3)
     after = tensors(folder)
     for name in load_file(folder.checkpoint(10) / "model.safetensors"):
         change = (after[f"weights.{name}"] - before[f"weights.{name}"]).norm()
@@ -71,13 +70,13 @@ def test_a_new_phase_starts_from_the_weights_averages_and_optimisers_of_the_old_
 
 @pytest.mark.parametrize("stop", [11, 17])
 def test_an_extension_in_pieces_ends_with_the_same_bits(train, stop):
-    phase = Phase("steps", 12)
+    more = Budget("steps", 12)
     whole, _ = train("whole", steps=10)
-    train("whole", steps=10, extension=phase)
+    train("whole", steps=10, extension=more)
     train("pieces", steps=10)
     with pytest.raises(Interrupted):
-        train("pieces", steps=10, extension=phase, stop=stop)
-    pieces, outcome = train("pieces", steps=10, extension=phase)
+        train("pieces", steps=10, extension=more, stop=stop)
+    pieces, outcome = train("pieces", steps=10, extension=more)
     assert outcome.steps == 22
     ours, theirs = tensors(whole), tensors(pieces)
     assert ours.keys() == theirs.keys()
@@ -85,50 +84,50 @@ def test_an_extension_in_pieces_ends_with_the_same_bits(train, stop):
     assert rates(whole, 1, 22) == rates(pieces, 1, 22)
 
 
-def test_the_command_of_the_first_phase_goes_on_with_an_extension_and_finds_it_finished(train):
+def test_the_first_command_goes_on_with_an_extension_and_finds_it_finished(train):
     train(steps=4)
     with pytest.raises(Interrupted):
-        train(steps=4, extension=Phase("steps", 6), stop=7)
+        train(steps=4, extension=Budget("steps", 6), stop=7)
     assert train(steps=4)[1].steps == 10
     assert train(steps=4)[1].already_finished
 
 
-def test_phases_add_up_and_are_written_down(train):
+def test_budgets_add_up_and_are_written_down(train):
     folder, first = train(steps=4)
-    assert read_json(folder.config_file)["phases"] == []
-    train(steps=4, extension=Phase("epochs", 1.5))
-    _, last = train(steps=4, extension=Phase("steps", 2))
+    assert read_json(folder.config_file)["budgets"] == []
+    train(steps=4, extension=Budget("epochs", 1.5))
+    _, last = train(steps=4, extension=Budget("steps", 2))
     assert last.steps == 4 + 6 + 2
-    phases = read_json(folder.config_file)["phases"]
-    assert [(phase["unit"], phase["amount"], phase["step"]) for phase in phases] == [
+    budgets = read_json(folder.config_file)["budgets"]
+    assert [(budget["unit"], budget["amount"], budget["step"]) for budget in budgets] == [
         ("steps", 4, 0), ("epochs", 1.5, 4), ("steps", 2, 10),
     ]  # fmt: skip
-    assert 0 < phases[1]["seconds"] < phases[2]["seconds"]
-    assert folder.load(12)[2]["plan"]["phases"] == phases
-    assert first.plan.phases == (Phase("steps", 4),)
+    assert 0 < budgets[1]["seconds"] < budgets[2]["seconds"]
+    assert folder.load(12)[2]["pace"]["budgets"] == budgets
+    assert first.pace.budgets == (Budget("steps", 4),)
 
 
-def test_minutes_are_those_of_the_phase(train):
+def test_minutes_are_those_of_the_extension(train):
     train(minutes=0.03)
-    _, outcome = train(minutes=0.03, extension=Phase("minutes", 0.05))
-    phase = outcome.plan.phase
-    assert 0.5 < phase.seconds < 4  # of 1.8
-    assert 1 < outcome.seconds - phase.seconds < 7  # of 3
-    assert outcome.steps == outcome.plan.total_steps > phase.step
+    _, outcome = train(minutes=0.03, extension=Budget("minutes", 0.05))
+    budget = outcome.pace.budget
+    assert 1 < budget.seconds < 4  # of 1.8
+    assert 2 < outcome.seconds - budget.seconds < 7  # of 3
+    assert outcome.steps == outcome.pace.total > budget.step
 
 
 def test_only_a_finished_training_can_be_extended(train):
     with pytest.raises(Interrupted):
         train(steps=9, stop=3)
     with pytest.raises(UserError, match="not finished its 9 steps"):
-        train(steps=9, extension=Phase("steps", 5))
+        train(steps=9, extension=Budget("steps", 5))
     train(steps=9)
     with pytest.raises(Interrupted):
-        train(steps=9, extension=Phase("steps", 5), stop=12)
+        train(steps=9, extension=Budget("steps", 5), stop=12)
     with pytest.raises(UserError, match="not finished its 5 steps"):
-        train(steps=9, extension=Phase("steps", 6))
+        train(steps=9, extension=Budget("steps", 6))
     with pytest.raises(UserError, match="not finished its 5 steps"):
-        train("new", steps=5, extension=Phase("steps", 5))
+        train("new", steps=5, extension=Budget("steps", 5))
 
 
 def test_results_of_the_old_end_are_set_aside(train):
@@ -138,7 +137,7 @@ def test_results_of_the_old_end_are_set_aside(train):
     (folder.samples / "grid.png").write_bytes(b"picture")
     (folder.path / "samples-000004").mkdir()
     (folder.path / "samples-000004" / "grid.png").write_bytes(b"scored before")
-    train(steps=4, extension=Phase("steps", 1))
+    train(steps=4, extension=Budget("steps", 1))
     assert not folder.report_file.exists()
     assert not folder.samples.exists()
     assert (folder.path / "report-000004.json").read_text() == "{}"
@@ -146,16 +145,7 @@ def test_results_of_the_old_end_are_set_aside(train):
     assert (folder.path / "samples-000004-2" / "grid.png").read_bytes() == b"picture"
 
 
-def test_plans_from_before_there_were_phases_have_one():
-    phase = Phase("minutes", 10)
-    plan = Plan("fp32", False, False, 1, 100, "fp32 as asked", (phase,))
-    about = asdict(plan)
-    assert Plan.from_json(about, Phase("steps", 1)) == plan
-    del about["phases"]
-    assert Plan.from_json(about, phase) == plan
-
-
 def test_budgets_in_steps():
-    assert steps_of(Phase("epochs", 2.5), 64, 16) == 10
-    assert steps_of(Phase("steps", 7), 64, 16) == 7
-    assert steps_of(Phase("minutes", 7), 64, 16) is None
+    assert steps_of(Budget("epochs", 2.5), 64, 16) == 10
+    assert steps_of(Budget("steps", 7), 64, 16) == 7
+    assert steps_of(Budget("minutes", 7), 64, 16) is None

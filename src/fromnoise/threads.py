@@ -1,0 +1,140 @@
+"""How many threads compute: fewer while other processes keep the cores busy, more again later.
+
+OpenMP shares every operation evenly among its threads, and all wait for the slowest. Where another process has taken
+one of the cores, a thread less is faster. What other processes take is read from the system; whether fewer threads
+help is tried out, and kept only if they are faster (measured: benchmarks/busy.md).
+"""
+
+import math
+import os
+import time
+from collections.abc import Callable
+
+import psutil
+import torch
+
+from fromnoise.errors import UserError
+
+WINDOW = 2.0  # seconds over which a speed is measured
+BETTER = 1.1  # the factor by which a trial must win
+WORSE = 1.5  # a trial ends early where its first piece of work takes this many times as long
+LITTLE = 0.1  # of a core: what others take below this is no reason to give one up
+PATIENCE = 10.0, 80.0  # seconds until the next trial: the first after one that won, doubled after each that lost
+_fixed = False
+
+
+def fix(threads: int | None) -> None:
+    """Compute with this many threads whatever happens (None: as many as help); raises UserError for less than one."""
+    global _fixed
+    _fixed = threads is not None
+    if threads is not None:
+        if threads < 1:
+            raise UserError(f"--threads must be at least 1, not {threads}")
+        torch.set_num_threads(threads)
+
+
+class Load:
+    """How many of this process's cores other processes kept busy, on average, since it was last asked."""
+
+    def __init__(self) -> None:
+        self.cores = cores()
+        self._before = self._read()
+
+    def __call__(self) -> float:
+        """That number, from 0 to `cores`; 0 where the system does not tell."""
+        before, self._before = self._before, self._read()
+        wall, busy, own = (now - then for now, then in zip(self._before, before, strict=True))
+        return min(max((busy - own) / wall, 0.0), float(len(self.cores))) if wall > 0 else 0.0
+
+    def _read(self) -> tuple[float, float, float]:
+        try:
+            every = psutil.cpu_times(percpu=True)
+        except (OSError, RuntimeError):
+            every = []
+        mine = [times for core, times in enumerate(every) if core in self.cores]
+        return time.perf_counter(), sum(map(_busy, mine)), time.process_time() if mine else 0.0
+
+
+class Threads:
+    """Changes the number of threads of a work in equal pieces, by its speed.
+
+    most  threads at most, as many as PyTorch has when this is made
+    now   threads at present
+    load  what other processes take, in cores, when last looked at
+    """
+
+    def __init__(self, load: Callable[[], float] | None = None) -> None:
+        self.most = self.now = torch.get_num_threads()
+        self.load = 0.0
+        self._read = load or Load()
+        self._since: float | None = None
+        self._done = 0.0
+        self._before: tuple[int, float] | None = None  # a trial's: threads and speed before it
+        self._patience, self._next = PATIENCE[0], -math.inf
+        self._left = self.most  # threads that others left a core for, when last looked at
+
+    def after(self, now: float, pieces: float = 1.0) -> bool:
+        """Note that so much work is done at `now` (seconds of any clock); returns whether `now` threads changed."""
+        if self.most == 1 or _fixed:
+            return False
+        if self._since is None:
+            self._restart(now)
+            return False
+        self._done += pieces
+        seconds = now - self._since
+        speed = self._done / seconds if seconds > 0 else math.inf
+        if self._before and speed * WORSE < self._before[1]:
+            return self._judge(speed, now)
+        if seconds < WINDOW or self._done < 2 * pieces:
+            return False
+        return self._judge(speed, now) if self._before else self._try(speed, now)
+
+    def set(self, threads: int) -> None:
+        """Compute with this many threads from here on, `most` at most."""
+        self.now = min(threads, self.most)
+        torch.set_num_threads(self.now)
+        self._before, self._since = None, None
+
+    def _try(self, speed: float, now: float) -> bool:
+        self.load = self._read()
+        before, self._left = self._left, min(max(self.most - math.ceil(self.load - LITTLE), 1), self.most)
+        # Only the second window that says so is as slow (or fast) from its beginning.
+        if self._left == self.now or self._left != before or now < self._next:
+            self._restart(now)
+            return False
+        trial = self.now, speed
+        self._change(self._left, now)
+        self._before = trial
+        return True
+
+    def _judge(self, speed: float, now: float) -> bool:
+        assert self._before is not None
+        (threads, before), self._before = self._before, None
+        self._read()  # what others took meanwhile is no part of the next window
+        if speed > BETTER * before:
+            self._patience = PATIENCE[0]
+            self._restart(now)
+            return False
+        self._next = now + self._patience
+        self._patience = min(2 * self._patience, PATIENCE[1])
+        self._change(threads, now)
+        return True
+
+    def _change(self, threads: int, now: float) -> None:
+        self.set(threads)
+        self._restart(now)
+
+    def _restart(self, now: float) -> None:
+        self._since, self._done = now, 0.0
+
+
+def cores() -> set[int]:
+    """The numbers of the cores that this process may use."""
+    return set(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+
+
+def _busy(times: object) -> float:
+    """Seconds that a core has computed: all but waiting, and what a hypervisor or guests are counted twice for."""
+    idle = ("idle", "iowait", "steal", "guest", "guest_nice")
+    fields: dict[str, float] = times._asdict()  # type: ignore[attr-defined]
+    return sum(seconds for name, seconds in fields.items() if name not in idle)

@@ -1,0 +1,129 @@
+"""How long a training runs, and how its learning rate falls towards the end.
+
+A budget in steps or epochs is a number of steps. A budget in minutes is time: the rate falls as the time left does, and
+the training ends with it. No clock runs twice alike, so it is read only every few seconds. Each reading begins a
+`Segment`; until the next one everything is a function of the step. Segments are written to pace.jsonl before they
+count, and a training that goes on follows those that are written there: so it repeats to the bit.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fromnoise.training.settings import Budget, TrainingSettings
+
+SECONDS = 5.0  # between two readings of the clock; less where the budget, or what is left of it, is short:
+SHARE = 0.05  # of the budget
+SHARE_LEFT = 0.25  # of the time left
+FEW = 0.5  # of the steps that would have been possible
+BUSY = 0.5  # of the cores that the training would have, taken by other processes
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A part of a training, from one reading of the clock to the next.
+
+    step          steps before it
+    seconds       of training before it
+    threads       that compute
+    step_seconds  what a step costs, as last measured; None until it is
+    left          seconds of the budget for steps still to come, without the choice of guidance; None likewise
+    others        cores that other processes kept busy, when last looked at
+    """
+
+    step: int
+    seconds: float
+    threads: int
+    step_seconds: float | None = None
+    left: float | None = None
+    others: float = 0.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long a training runs and how fast its rate falls, as far as is known.
+
+    budgets  the first and those by which it was extended, the present one last
+    segment  the present one
+    steps    of the present budget; None where it is in minutes
+    """
+
+    budgets: tuple[Budget, ...]
+    segment: Segment
+    steps: int | None
+
+    @property
+    def budget(self) -> Budget:
+        """The present budget."""
+        return self.budgets[-1]
+
+    @property
+    def total(self) -> int | None:
+        """The step at which the training ends; None until a budget in minutes can tell."""
+        if self.steps is not None:
+            return self.budget.step + self.steps
+        if self.segment.step_seconds is None or self.segment.left is None:
+            return None
+        return self.segment.step + max(0, math.floor(self.segment.left / self.segment.step_seconds))
+
+    def rate(self, k: int, settings: TrainingSettings) -> float:
+        """The learning rate of step `k`: a linear rise, a plateau, and in the last `decay` a linear fall to zero."""
+        rise = (k - self.budget.step + 1) / (settings.warmup + 1)
+        return settings.lr * min(1.0, rise, self._fall(k, settings.decay))
+
+    def _fall(self, k: int, decay: float) -> float:
+        if decay == 0:
+            return 1.0
+        if self.steps is not None:
+            return (self.budget.step + self.steps - k) / (decay * self.steps)
+        if self.segment.step_seconds is None or self.segment.left is None:
+            return 1.0
+        whole = self.segment.seconds - self.budget.seconds + self.segment.left
+        gone = min((k - self.segment.step) * self.segment.step_seconds, self.reading_after(self.segment.left))
+        return max(self.segment.left - gone, 0.0) / (decay * whole)
+
+    def reading_after(self, left: float) -> float:
+        """After how many seconds the clock is read again, where so many are left."""
+        return min(SECONDS, SHARE * self.budget.amount * 60, SHARE_LEFT * left)
+
+    def extended(self, budget: Budget, steps: int | None) -> "Pace":
+        """The pace once a further budget, of so many steps, has begun."""
+        segment = Segment(budget.step, budget.seconds, self.segment.threads)
+        return Pace((*self.budgets, budget), segment, steps)
+
+    def time_left(self, seconds: float) -> float:
+        """Of the present budget, which is in minutes, after so many seconds of training."""
+        return self.budget.seconds + self.budget.amount * 60 - seconds
+
+
+def steps_of(budget: Budget, images: int, batch: int) -> int | None:
+    """A budget in steps; None for minutes, which the speed decides on."""
+    if budget.unit == "epochs":
+        return math.ceil(budget.amount * images / batch)
+    return int(budget.amount) if budget.unit == "steps" else None
+
+
+def shortfall(pace: Pace, segments: Sequence[Segment], threads: int, cores: int) -> str | None:
+    """What to say of a training whose minutes were enough for far fewer steps than they could have been, or None.
+
+    segments  all those that were recorded
+    threads   that compute where nothing else does
+    cores     of this process
+    """
+    within = [s for s in segments if s.step > pace.budget.step and s.step_seconds]
+    if pace.steps is not None or not within:
+        return None
+    last = within[-1]
+    steps, seconds = last.step - pace.budget.step, last.seconds - pace.budget.seconds
+    fastest = min(s.step_seconds for s in within if s.step_seconds)
+    since, busy = pace.budget.seconds, 0.0
+    for s in within:
+        busy, since = busy + s.others * (s.seconds - since), s.seconds
+    others = busy / seconds if seconds > 0 else 0.0
+    possible = math.floor(seconds / fastest)
+    taken = others - (cores - threads)  # of the cores that the threads were to have
+    if steps >= FEW * possible and taken < BUSY * threads:
+        return None
+    why = f"other processes kept {others:.1f} of {cores} cores busy" if others >= 0.1 else "the machine was slow"
+    could = f" where about {possible:,} were possible" if steps < FEW * possible else ""
+    return f"{pace.budget} were only {steps:,} steps{could}: {why}. For better images go on with --minutes +N"
