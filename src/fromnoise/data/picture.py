@@ -79,7 +79,8 @@ def _pixels(path: Path) -> tuple[UInt8[np.ndarray, "h w c"], tuple[str, ...]]:
         changes = [PRINT] if mode in CONVERTED else []
         if image.format != "MPO" and getattr(image, "is_animated", False):  # MPO: a photograph with its preview
             changes.append(ANIMATED)
-        flat: Image.Image = ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)
+        flat: Image.Image = image
         if flat.has_transparency_data:
             rgba = flat.convert("RGBA")
             if rgba.getchannel("A").getextrema() != (255, 255):
