@@ -4,7 +4,7 @@
 
 The real command line runs in a process of its own, and its memory is read from Linux's /proc every 20 ms. Two numbers:
 **own** memory (RssAnon), which nothing can take away from a process, and **all** (VmHWM), which counts the pages of
-files too: those of programs and libraries, and those of temporary files, which the system may drop at any time.
+files too, of programs and libraries, which the system may drop at any time.
 Seconds are the CPU's (user and system), so that what else runs beside it counts little.
 
 Sets to be scored are digits drawn with replacement, moved by up to two pixels and made noisy: no two are alike.
@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from fromnoise import rng
-from fromnoise.data import arrays, digits, folder, spool
+from fromnoise.data import arrays, blocks, digits, folder
 from fromnoise.data.resize import resize
 from fromnoise.experiment import system
 from fromnoise.faces.cli import script
@@ -115,7 +115,7 @@ def images(n: int, colour: bool, seed: int) -> tuple[Tensor, Tensor]:
             noise = torch.from_numpy(random.integers(-NOISE, NOISE + 1, batch.shape))
             yield (batch.roll(shift, (2, 3)) + noise).clamp(0, 255).to(torch.uint8)
 
-    return spool.join(batches(), n), labels
+    return blocks.join(batches(), n), labels
 
 
 def grey(settings: Settings, place: Path) -> Iterator[Peak]:
@@ -183,9 +183,8 @@ def main(settings: Settings) -> None:
     """Measure all, write memory.json and memory.png, print a table."""
     torch.set_num_threads(1)
     peaks: list[Peak] = []
-    spool.folder().mkdir(parents=True, exist_ok=True)
     for series in (grey, colour, sampled):
-        with tempfile.TemporaryDirectory(dir=spool.folder()) as place:
+        with tempfile.TemporaryDirectory() as place:
             peaks += series(settings, Path(place))
     about = {"processor": system.processor(), "threads": os.environ.get("OMP_NUM_THREADS", "all")}
     write_json(settings.out / "memory.json", {"peaks": [dataclasses.asdict(each) for each in peaks], **about})

@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy import linalg
 
-from fromnoise.data import spool
+from fromnoise.data import blocks
 from fromnoise.evaluation.frechet import Moments, Sums, distance
 
 
@@ -88,16 +88,16 @@ def test_batches_do_not_change_the_moments(sizes):
 def test_blocks_and_a_choice_of_rows_do_not_change_the_moments(monkeypatch):
     x, rows = gaussian(500, 8, 7) + 1e4, np.random.default_rng(0).permutation(500)[:300]
     whole, some = Moments.of(x), Moments.of(x[rows])
-    monkeypatch.setattr(spool, "BLOCK", 7 * 8 * 8)
+    monkeypatch.setattr(blocks, "BLOCK", 7 * 8 * 8)
     for one, other in ((Moments.of(x), whole), (Moments.of(x, rows), some)):
         assert one.n == other.n
         np.testing.assert_allclose(one.mean, other.mean, rtol=1e-13)
         np.testing.assert_allclose(one.covariance, other.covariance, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("block", [spool.BLOCK, 7 * 8 * 8])
+@pytest.mark.parametrize("block", [blocks.BLOCK, 7 * 8 * 8])
 def test_weighted_moments_are_numpys(block, monkeypatch):
-    monkeypatch.setattr(spool, "BLOCK", block)
+    monkeypatch.setattr(blocks, "BLOCK", block)
     x, weights = gaussian(500, 8, 7) + 1e3, torch.from_numpy(np.random.default_rng(1).uniform(0, 3, 500))
     found = Moments.of(x, weights=weights)
     np.testing.assert_allclose(found.mean, np.average(x.numpy(), axis=0, weights=weights.numpy()), rtol=1e-13)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fromnoise.data import spool
+from fromnoise.data import blocks
 from fromnoise.evaluation.features import Features
 from fromnoise.evaluation.remembered import Remembered
 
@@ -49,7 +49,7 @@ def test_equal_bytes_in_another_shape_are_another_image():
 
 @pytest.mark.parametrize("block", [16, 1 << 30], ids=["in files", "in memory"])
 def test_an_image_that_is_there_twice_is_computed_once(monkeypatch, block):
-    monkeypatch.setattr(spool, "BLOCK", block)
+    monkeypatch.setattr(blocks, "BLOCK", block)
     extract, calls = recording()
     remembered, some = Remembered(extract), images(10)
     rows = [3, 1, 3, 3, 0, 1]

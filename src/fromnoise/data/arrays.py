@@ -13,7 +13,7 @@ from jaxtyping import UInt8
 from numpy.lib import format as npy
 from torch import Tensor
 
-from fromnoise.data import spool
+from fromnoise.data import blocks
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.inventory import Say, line, silent
 from fromnoise.data.resize import resized
@@ -53,7 +53,7 @@ def save(path: Path, images: UInt8[Tensor, "n c h w"], labels: Tensor | None = N
     with whole(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as file:
         with file.open("arr_0.npy", "w", force_zip64=True) as member:
             npy.write_array_header_1_0(member, {"descr": "|u1", "fortran_order": False, "shape": (n, h, w, c)})
-            for part in spool.parts(images):
+            for part in blocks.parts(images):
                 member.write(part.cpu().permute(0, 2, 3, 1).contiguous().numpy().data)
         if labels is not None:
             with file.open("labels.npy", "w", force_zip64=True) as member:
@@ -111,7 +111,7 @@ def _labels(path: Path, file: zipfile.ZipFile, entry: Entry, n: int) -> Tensor:
 
 
 def _images(path: Path, file: zipfile.ZipFile, entry: Entry) -> UInt8[Tensor, "n c h w"]:
-    """The array, read from its compressed form as it goes into a tensor that may be larger than memory.
+    """The array, read from its compressed form as it goes into the tensor, a block at a time.
 
     Raises UserError for an array that is not of images.
     """
@@ -120,10 +120,10 @@ def _images(path: Path, file: zipfile.ZipFile, entry: Entry) -> UInt8[Tensor, "n
         raise UserError(
             f"{path}: '{entry.key}' is {entry.dtype} {shape}; images must be uint8, N×H×W×C with C = 1 or 3"
         )
-    raw = spool.empty(shape[::-1] if entry.reverse else shape, torch.uint8)
+    raw = torch.empty(shape[::-1] if entry.reverse else shape, dtype=torch.uint8)
     with file.open(entry.info) as member:
         member.read(entry.start)
-        for part in spool.parts(raw.flatten()):
+        for part in blocks.parts(raw.flatten()):
             part.numpy()[:] = np.frombuffer(member.read(len(part)), np.uint8, count=len(part))
         member.read(1)  # there is none: now zipfile has seen the end, and checks all that was read
     if entry.reverse:  # the first index runs fastest ("Fortran order")
@@ -131,4 +131,4 @@ def _images(path: Path, file: zipfile.ZipFile, entry: Entry) -> UInt8[Tensor, "n
     images = (raw[..., None] if raw.ndim == 3 else raw).permute(0, 3, 1, 2)
     if images.is_contiguous():  # grey; the strides of its one channel would have PyTorch convolve channels last
         return images.flatten().view(images.shape)
-    return spool.join(spool.parts(images), len(images))
+    return images.contiguous()

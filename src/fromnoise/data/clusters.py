@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fromnoise import rng
-from fromnoise.data import spool
+from fromnoise.data import blocks
 from fromnoise.data.image_set import ImageSet
 
 LEAST = 50
@@ -51,10 +51,10 @@ def clusters(images: UInt8[Tensor, "n c h w"], k: int) -> Int64[Tensor, " n"]:
     from sklearn.cluster import KMeans  # takes a second to import, which labelled data need not wait for
 
     chosen = np.sort(rng.generator(SEED, "clusters", len(images)).permutation(len(images))[:FITTED])
-    rows = np.concatenate([_pixels(part) for part in spool.parts(images, chosen)])
+    rows = np.concatenate([_pixels(part) for part in blocks.parts(images, chosen)])
     k = min(k, len(np.unique(rows, axis=0)))
     means = KMeans(k, n_init=STARTS, random_state=SEED).fit(rows)
-    found = np.concatenate([means.predict(_pixels(part)) for part in spool.parts(images)])
+    found = np.concatenate([means.predict(_pixels(part)) for part in blocks.parts(images)])
     _, first, cluster = np.unique(found, return_index=True, return_inverse=True)
     return torch.from_numpy(np.argsort(np.argsort(first))[cluster]).long()
 

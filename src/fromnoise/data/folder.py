@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
-from fromnoise.data import inventory, picture, spool
+from fromnoise.data import blocks, inventory, picture
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.listing import Listing, classes, listing, outside
 from fromnoise.errors import UserError
@@ -86,7 +86,7 @@ def save(folder: Path, images: UInt8[Tensor, "n c h w"], labels: Sequence[int] |
     if folder.exists():
         folder.rmdir()
     with whole_folder(folder) as temporary:
-        each = (image for part in spool.parts(images) for image in part.cpu().permute(0, 2, 3, 1).numpy())
+        each = (image for part in blocks.parts(images) for image in part.cpu().permute(0, 2, 3, 1).numpy())
         for k, image in enumerate(each):
             place = temporary if labels is None else temporary / str(int(labels[k]))
             place.mkdir(exist_ok=True)
@@ -104,12 +104,11 @@ class _Stack:
         height, width, channels = pixels.shape
         if channels > self.images.shape[1]:
             before = self.images[: self.done]
-            self.images = spool.empty((self.n, channels, height, width), torch.uint8)
+            self.images = torch.empty((self.n, channels, height, width), dtype=torch.uint8)
             if self.done:
                 self.images[: self.done] = before
         self.images[self.done] = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
         self.done += 1
-        spool.release()
 
 
 def _complaint(folder: Path, broken: list[tuple[str, str]], n: int) -> str:

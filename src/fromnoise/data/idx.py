@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from fromnoise.data.blocks import BLOCK
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.spool import BLOCK
 from fromnoise.errors import UserError
 from fromnoise.files import check_deflated, reading
 

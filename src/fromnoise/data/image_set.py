@@ -10,7 +10,7 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from fromnoise import rng
-from fromnoise.data import spool
+from fromnoise.data import blocks
 from fromnoise.errors import UserError
 
 
@@ -18,8 +18,8 @@ from fromnoise.errors import UserError
 class ImageSet:
     """Images, with labels where there are any.
 
-    `images` is uint8 N×C×H×W with C = 1 (grey) or 3 (RGB), in memory or, where they are many, in a file (`spool`);
-    `labels` is int64 N, classes counted from 0, or None; they are clusters of ours, not classes, where `clustered`.
+    `images` is uint8 N×C×H×W with C = 1 (grey) or 3 (RGB); `labels` is int64 N, classes counted from 0, or None;
+    they are clusters of ours, not classes, where `clustered`.
     `class_names` are the classes' names in that order where they have any but numbers; `files` each image's file where
     it came from one of its own.
     """
@@ -58,7 +58,7 @@ class ImageSet:
     def fingerprint(self) -> str:
         """SHA-256 over the images' shape and bytes and the labels': the same for the same data only."""
         digest = hashlib.sha256(str(tuple(self.images.shape)).encode())
-        for part in spool.parts(self.images):
+        for part in blocks.parts(self.images):
             digest.update(part.cpu().contiguous().numpy().data)
         if self.labels is not None:
             digest.update(self.labels.cpu().contiguous().numpy().tobytes())
@@ -70,7 +70,7 @@ class ImageSet:
         return replace(
             self,
             name=name or self.name,
-            images=spool.take(self.images, chosen),
+            images=self.images[chosen],
             labels=None if self.labels is None else self.labels[torch.from_numpy(chosen)],
             files=tuple(self.files[k] for k in chosen) if self.files else (),
         )
@@ -129,7 +129,7 @@ def digests(images: UInt8[Tensor, "n c h w"]) -> np.ndarray:
     shape = str(tuple(images.shape[1:])).encode()
     found = (
         hashlib.blake2b(shape + image.tobytes(), digest_size=16).digest()
-        for part in spool.parts(images)
+        for part in blocks.parts(images)
         for image in part.cpu().numpy()
     )
     return np.fromiter(found, dtype="S16", count=len(images))

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from fromnoise.data import spool
+from fromnoise.data import blocks
 
 
 def normalise(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
@@ -15,7 +15,7 @@ def normalise(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
 def histogram(images: UInt8[Tensor, "n c h w"]) -> Int64[Tensor, "c 256"]:
     """How often each channel has each of the 256 values."""
     counts = torch.zeros(images.shape[1], 256, dtype=torch.long)
-    for part in spool.parts(images):
+    for part in blocks.parts(images):
         counts += torch.stack([part[:, c].flatten().bincount(minlength=256) for c in range(len(counts))]).cpu()
     return counts
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import UInt8
 from torch import Tensor
 
-from fromnoise.data import spool
+from fromnoise.data import blocks
 from fromnoise.data.image_set import ImageSet
 
 
@@ -29,5 +29,5 @@ def resized(images: ImageSet, size: tuple[int, int]) -> ImageSet:
     """`resize` for an `ImageSet`."""
     if images.shape[1:] == size:
         return images
-    parts = (resize(part, size) for part in spool.parts(images.images))
-    return replace(images, images=spool.join(parts, len(images)))
+    parts = (resize(part, size) for part in blocks.parts(images.images))
+    return replace(images, images=blocks.join(parts, len(images)))

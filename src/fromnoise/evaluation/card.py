@@ -9,7 +9,6 @@ import numpy as np
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from fromnoise.data import spool
 from fromnoise.evaluation import classes, extrapolation, kernel, neighbours
 from fromnoise.evaluation.intervals import disjoint
 from fromnoise.evaluation.two_sample import two_sample
@@ -52,7 +51,7 @@ class Featured:
         if len(self) <= MOST:
             return self
         rows = disjoint(len(self), MOST, 1, seed)[0]
-        return Featured(spool.take(self.features, rows), None if self.labels is None else self.labels[rows])
+        return Featured(self.features[rows], None if self.labels is None else self.labels[rows])
 
 
 def card(

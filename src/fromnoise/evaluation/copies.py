@@ -26,7 +26,6 @@ from scipy import stats
 from torch import Tensor
 
 from fromnoise import rng
-from fromnoise.data import spool
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 
@@ -80,7 +79,6 @@ def nearest(
                 queries[part], near, shift, squares[part], first - start if exclude_self else None
             )
             _merge(squares[part], indices[part], row, column + start, found)
-            spool.release()
     return torch.from_numpy(np.sqrt(squares)), torch.from_numpy(indices)
 
 

@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from fromnoise.choices import choose
-from fromnoise.data import spool
+from fromnoise.data import blocks
 from fromnoise.data.pixels import normalise
 from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
@@ -56,13 +56,13 @@ class Features:
 
         def found() -> Iterator[Tensor]:
             done = 0
-            for part in self.stream(spool.parts(images)):
+            for part in self.stream(blocks.parts(images)):
                 yield part
                 done += len(part)
                 if progress:
                     progress(done, len(images))
 
-        return spool.join(found(), len(images))
+        return blocks.join(found(), len(images))
 
     def stream(self, parts: Iterable[UInt8[Tensor, "_ c h w"]]) -> Iterator[Float[Tensor, "_ d"]]:
         """The same numbers a batch at a time, for images that come in parts of any length: constant memory.

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from fromnoise.data import spool
+from fromnoise.data import blocks
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Moments:
         are not finite.
         """
         sums, done = Sums(features.shape[1]), 0
-        for part in spool.parts(features, rows):
+        for part in blocks.parts(features, rows):
             sums.add(part, None if weights is None else weights[done : done + len(part)])
             done += len(part)
         return sums.moments()

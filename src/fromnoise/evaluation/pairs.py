@@ -3,7 +3,7 @@
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from fromnoise.data import spool
+from fromnoise.data import blocks
 
 
 def pair(
@@ -26,7 +26,7 @@ def rows(features: Float[Tensor, "n d"], fewest: int, name: str) -> Float[Tensor
     if len(features) < fewest:
         raise ValueError(f"{name}: {len(features)} rows; at least {fewest} are needed")
     features = features.detach().cpu()
-    if not all(bool(part.isfinite().all()) for part in spool.parts(features)):
+    if not all(bool(part.isfinite().all()) for part in blocks.parts(features)):
         raise ValueError(f"{name}: some features are not finite")
     return features
 

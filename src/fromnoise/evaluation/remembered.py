@@ -1,13 +1,12 @@
 """Features computed once for each image, however many of the compared sets it is in."""
 
 from collections.abc import Callable
-from itertools import chain
 
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from fromnoise.data import spool
 from fromnoise.data.image_set import digests
 from fromnoise.evaluation.features import Features
 
@@ -28,16 +27,16 @@ class Remembered:
         different, first = np.unique(wanted, return_index=True)
         new = np.sort(first if self._digests is None else first[~np.isin(different, self._digests)])
         if len(new):
-            found = self.features(images if len(new) == len(images) else spool.take(images, new), progress)
+            found = self.features(images if len(new) == len(images) else images[new], progress)
             self._add(wanted[new], found)
         assert self._digests is not None, "there is at least one image"
         assert self._rows is not None, "as many as digests"
         order = np.argsort(self._digests)
-        return spool.take(self._rows, order[np.searchsorted(self._digests, wanted, sorter=order)])
+        return self._rows[order[np.searchsorted(self._digests, wanted, sorter=order)]]
 
     def _add(self, new: np.ndarray, found: Tensor) -> None:
         if self._digests is None or self._rows is None:
             self._digests, self._rows = new, found
         else:
             self._digests = np.concatenate([self._digests, new])
-            self._rows = spool.join(chain(spool.parts(self._rows), spool.parts(found)), len(self._digests))
+            self._rows = torch.cat([self._rows, found])

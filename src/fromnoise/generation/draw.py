@@ -16,7 +16,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from fromnoise import rng
-from fromnoise.data import spool
+from fromnoise.data import blocks
 from fromnoise.data.pixels import quantise
 from fromnoise.diffusion.denoiser import Denoiser, guided
 from fromnoise.diffusion.samplers import Callback, levels_for, sampler, start
@@ -149,8 +149,8 @@ def draw_all(
     progress: Progress | None = None,
     callback: Callback | None = None,
 ) -> UInt8[Tensor, "n c h w"]:
-    """All images of a drawing (`draw`) as one tensor, in a file where they are many (`spool`)."""
-    return spool.join(draw(model, drawing, device, callback, progress), drawing.n)
+    """All images of a drawing (`draw`) as one tensor."""
+    return blocks.join(draw(model, drawing, device, callback, progress), drawing.n)
 
 
 def own_precision(model: Model, device: torch.device) -> str:
