@@ -19,7 +19,7 @@ ROOMS = {
     "generation": {"diffusion", "networks", "data"},
     "training": {"diffusion", "networks", "data", "generation"},
     "evaluation": {"data", "generation"},
-    "experiment": {"data", "diffusion", "generation", "training", "evaluation"},
+    "experiment": {"data", "diffusion", "networks", "generation", "training", "evaluation"},
     "faces": {"probability", "diffusion", "networks", "plane", "data", "generation", "training", "evaluation"}
     | {"experiment"},
 }

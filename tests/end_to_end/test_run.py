@@ -145,7 +145,7 @@ def test_too_few_images_to_score_are_refused_before_training(tmp_path, fromnoise
     (("--sampler", "ddim", "--eta", "2"), "--eta must be from 0 to 1"),
     (("--out", "file"), "is not a run folder"),
     (("--augment", "1.5"), "--augment must be from 0 to 1"),
-    (("--preset", "chapter", "--augment", "0.3"), "the chapter's cannot be told"),
+    (("--preset", "chapter", "--augment", "0.3"), "this network cannot be told"),
 ])  # fmt: skip
 def test_nonsense_is_one_line_exit_code_2_and_nothing_is_trained(fromnoise, tmp_path, words, message):
     (tmp_path / "file").write_text("precious")

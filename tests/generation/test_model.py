@@ -9,6 +9,7 @@ from fromnoise.config import preset
 from fromnoise.data.pixels import normalise, quantise
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model, Shape, check
+from fromnoise.networks.registry import network
 
 
 def test_a_saved_model_comes_back_whole(tiny_model, tmp_path):
@@ -78,7 +79,7 @@ def test_a_size_that_the_levels_do_not_divide_is_refused_with_the_nearest(config
 def test_the_chapters_network_needs_multiples_of_32():
     config = preset("chapter")
     check(config)
-    assert config.network.multiple() == 32
+    assert network(config.network).multiple(config.network) == 32
 
 
 def test_the_scale_is_the_root_mean_square_of_the_normalised_images_but_for_the_chapters_network(config_of, images):
@@ -93,7 +94,7 @@ def test_class_shares_are_counted(config_of, blobs_of):
     assert Shape.of(images, config_of(network={"labels": False})).class_shares == ()
     clustered = dataclasses.replace(images, clustered=True)
     shapes = [
-        Shape.of(clustered, config_of(network=network)) for network in ({"labels": False}, {"network": "chapter"})
+        Shape.of(clustered, config_of(network=settings)) for settings in ({"labels": False}, {"network": "chapter"})
     ]
     assert [(shape.classes, shape.clustered) for shape in shapes] == [(4, True), (0, False)]
 

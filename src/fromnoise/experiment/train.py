@@ -21,6 +21,7 @@ from fromnoise.extras import extra
 from fromnoise.files import check_writable
 from fromnoise.generation.draw import takes_guidance
 from fromnoise.generation.model import Model, Shape, check
+from fromnoise.networks.registry import network
 from fromnoise.tensors import DamagedFile
 from fromnoise.training.batches import rows
 from fromnoise.training.choice import Choice
@@ -180,7 +181,7 @@ def profiled(experiment: Experiment) -> Profile:
 
 def _told(train: ImageSet, config: Config) -> ImageSet:
     """The training images with what the network is told of each: its class, its cluster or nothing."""
-    return told(train, config.network.labels, config.data.clusters) if config.network.takes_labels else train
+    return told(train, config.network.labels, config.data.clusters) if network(config.network).CONDITIONED else train
 
 
 def _watch(experiment: Experiment, parts: sources.Parts, folder: RunFolder, device: Accelerator) -> Watch | None:

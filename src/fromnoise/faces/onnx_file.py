@@ -13,6 +13,7 @@ from fromnoise.diffusion import prediction
 from fromnoise.errors import UserError
 from fromnoise.files import whole
 from fromnoise.generation.model import Model
+from fromnoise.networks.registry import network
 
 
 class _Denoise(nn.Module):
@@ -34,9 +35,9 @@ class _Denoise(nn.Module):
 
 
 def save_onnx(model: Model, path: Path) -> None:
-    """Write the denoiser for any number of images; raises UserError for the chapter's network, which counts steps."""
-    if model.config.network.network == "chapter":
-        raise UserError("the chapter's network is told steps, not levels: it cannot be exported")
+    """Write the denoiser for any number of images; raises UserError for a network that counts steps."""
+    if network(model.config.network).BY_STEP:
+        raise UserError("this network is told steps, not levels: it cannot be exported")
     classes = model.shape.classes
     inputs: tuple[Tensor, ...] = (torch.zeros(2, *model.shape.image), torch.zeros(2))
     names = ["x", "logsnr"]

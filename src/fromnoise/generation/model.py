@@ -21,8 +21,7 @@ from fromnoise.diffusion.samplers import levels_for, sampler
 from fromnoise.diffusion.schedule import Schedule, schedule
 from fromnoise.errors import UserError
 from fromnoise.files import whole
-from fromnoise.networks.chapter import ChapterUNet
-from fromnoise.networks.unet import MULTIPLE, UNet
+from fromnoise.networks.registry import network
 from fromnoise.tensors import DamagedFile
 
 FORMAT = 1  # of `About`
@@ -52,10 +51,10 @@ class Shape:
         values = normalise(torch.arange(256, dtype=torch.uint8)).double()
         means = shares @ values
         scale = float((shares @ values.square()).mean()) ** 0.5
-        if config.network.network == "chapter":
-            scale = 1.0  # it knows only its schedule's steps, which another scale would move
+        if network(config.network).BY_STEP:
+            scale = 1.0  # another would move the levels from the schedule's steps
         classes: tuple[float, ...] = ()
-        told = config.network.takes_labels and (config.network.labels or images.clustered)
+        told = network(config.network).CONDITIONED and (config.network.labels or images.clustered)
         if images.labels is not None and told and images.classes > 1:
             each = images.labels.bincount(minlength=images.classes).double()
             classes = tuple((each / each.sum()).tolist())
@@ -106,15 +105,14 @@ class Model:
         settings = self.config.diffusion
         return schedule(settings.schedule, settings.T, zero_terminal_snr=settings.zero_terminal_snr)
 
-    def denoiser(self, network: Any = None) -> Denoiser:
-        """The denoiser of this model's network, or of `network` (the same one compiled, wrapped or averaged)."""
+    def denoiser(self, other: Any = None) -> Denoiser:
+        """The denoiser of this model's network, or of `other` (the same one compiled, wrapped or averaged)."""
         settings = self.config.diffusion
-        by_step = self.config.network.network == "chapter"
         return Denoiser(
-            self.network if network is None else network,
+            self.network if other is None else other,
             settings.prediction,
             self.shape.scale,
-            ByStep(self.table) if by_step else by_logsnr,
+            ByStep(self.table) if network(self.config.network).BY_STEP else by_logsnr,
         )
 
     def objective(self) -> objective.Objective:
@@ -186,9 +184,9 @@ def _check_shape(shape: Shape, config: Config) -> None:
         raise UserError("its classes' shares do not add up to 1")
 
 
-def _check_weights(weights: Mapping[str, Tensor], network: nn.Module) -> None:
-    """Raise UserError unless `weights` are those of a network built like `network`."""
-    needed = network.state_dict()
+def _check_weights(weights: Mapping[str, Tensor], built: nn.Module) -> None:
+    """Raise UserError unless `weights` are those of a network like `built`."""
+    needed = built.state_dict()
     for name in needed | dict(weights):
         ours, theirs = (_described(tensors.get(name)) for tensors in (needed, weights))
         if ours != theirs:
@@ -202,33 +200,19 @@ def _described(tensor: Tensor | None) -> str:
 
 
 def _network(config: Config, shape: Shape) -> nn.Module:
-    settings, size = config.network, (shape.height, shape.width)
     change = augment.NUMBERS if config.training.augment else 0
-    if settings.network == "chapter":
-        return ChapterUNet(shape.channels, size)
-    return UNet(
-        shape.channels,
-        settings.channels,
-        settings.blocks,
-        settings.stem,
-        settings.dropout,
-        shape.classes,
-        change,
-        settings.groups,
-    )
+    settings, size = config.network, (shape.height, shape.width)
+    return network(settings).build(settings, shape.channels, size, shape.classes, change)
 
 
 def check(config: Config) -> None:
     """Raise UserError for settings that do not go together, or a size that the network's levels do not divide."""
-    diffusion, network = config.diffusion, config.network
-    if any(width < MULTIPLE or width % MULTIPLE for width in network.channels) or not network.channels:
-        raise UserError(f"--channels {' '.join(map(str, network.channels))}: each must be a multiple of {MULTIPLE}")
-    if network.groups and any(width % network.groups for width in network.channels):
-        raise UserError(f"--groups {network.groups}: it must divide --channels {' '.join(map(str, network.channels))}")
-    if network.network == "chapter" and (diffusion.levels != "uniform" or config.sampling.spacing != "t"):
-        raise UserError("the chapter's network knows only its schedule's steps: --levels uniform --spacing t")
-    if config.training.augment and network.network == "chapter":
-        raise UserError("--augment changes images and tells the network how, which the chapter's cannot be told")
+    diffusion, kind = config.diffusion, network(config.network)
+    kind.check(config.network)
+    if kind.BY_STEP and (diffusion.levels != "uniform" or config.sampling.spacing != "t"):
+        raise UserError("this network knows only its schedule's steps: --levels uniform --spacing t")
+    if config.training.augment and not kind.CONDITIONED:
+        raise UserError("--augment changes images and tells the network how, and this network cannot be told")
     if diffusion.zero_terminal_snr and diffusion.prediction == "eps":
         raise UserError("zero terminal SNR needs v or x0 prediction: eps cannot start from pure noise")
     sampler(config.sampling)
@@ -238,7 +222,7 @@ def check(config: Config) -> None:
 
 def _check_size(config: Config) -> None:
     height, width = parse_size(config.data.size)
-    multiple = config.network.multiple()
+    multiple = network(config.network).multiple(config.network)
     if height % multiple or width % multiple:
         fits = [max(multiple, round(side / multiple) * multiple) for side in (height, width)]
         wanted = str(fits[0]) if height == width else f"{fits[0]}x{fits[1]}"

@@ -3,20 +3,27 @@
 diffusers counts steps from 0: `condition` here is its step k, our t − 1 (`fromnoise.diffusion.denoiser.ByStep`).
 """
 
+from typing import Self
+
 from jaxtyping import Float, Int64
-from torch import Tensor, nn
+from torch import Tensor
+
+from fromnoise.networks.network import Network
+from fromnoise.networks.settings import NetworkSettings
 
 WIDTHS = (128, 128, 256, 256, 512, 512)
 ATTENTION = 4  # the fifth level, counted from 0
 
 
-class ChapterUNet(nn.Module):
+class ChapterUNet(Network):
     """diffusers' `UNet2DModel` as the chapter has it, called and answering as every network here.
 
     images   channels of the images
     size     their height and width, multiples of 32
     widths   channels of the six levels
     """
+
+    BY_STEP, CONDITIONED = True, False
 
     def __init__(self, images: int, size: tuple[int, int], widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
@@ -38,3 +45,13 @@ class ChapterUNet(nn.Module):
     def forward(self, x: Float[Tensor, "n c h w"], condition: Int64[Tensor, " n"]) -> Float[Tensor, "n c h w"]:
         """The predicted noise for x at diffusers' steps `condition`."""
         return self.model(x, condition, return_dict=False)[0]
+
+    @staticmethod
+    def multiple(settings: NetworkSettings) -> int:
+        """Five halvings."""
+        return 32
+
+    @classmethod
+    def build(cls, settings: NetworkSettings, images: int, size: tuple[int, int], classes: int, change: int) -> Self:
+        """The network for images of `size`; it is told of no class or change."""
+        return cls(images, size)

@@ -25,12 +25,3 @@ class NetworkSettings:
     """Tell the unet the class of each image, where the data has classes; --no-labels does as if it had none."""
     label_dropout: float = 0.1
     """Share of training images whose class or cluster is replaced by the null class."""
-
-    @property
-    def takes_labels(self) -> bool:
-        """Whether the network can be told classes or clusters: the chapter's cannot."""
-        return self.network != "chapter"
-
-    def multiple(self) -> int:
-        """What height and width must be multiples of."""
-        return self.stem * 2 ** (len(self.channels) - 1) if self.network == "unet" else 32

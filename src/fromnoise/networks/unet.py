@@ -4,14 +4,17 @@ Made for CPUs: no attention, few large 3×3 convolutions, normalisation and acti
 and nothing whose gradient is summed in an order that changes from run to run.
 """
 
-from typing import cast
+from typing import Self, cast
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from fromnoise.errors import UserError
 from fromnoise.networks.embedding import WIDTH, Embedding
+from fromnoise.networks.network import Network
+from fromnoise.networks.settings import NetworkSettings
 
 MULTIPLE = 8  # of which the levels' channels are
 TOGETHER = 16  # channels that are normalised together
@@ -63,7 +66,7 @@ def doubled(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c 2*h 2*w"]:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
-class UNet(nn.Module):
+class UNet(Network):
     """Noisy images, their λ and their class to a prediction of the same shape.
 
     images    channels of the images
@@ -146,3 +149,37 @@ class UNet(nn.Module):
             if k < len(self.grow):
                 h = self.grow[k](doubled(h))
         return F.pixel_shuffle(self.last(F.silu(self.norm(h))), self.stem)
+
+    @staticmethod
+    def check(settings: NetworkSettings) -> None:
+        """Raise UserError for channels that are not multiples of 8 and of the groups."""
+        said = " ".join(map(str, settings.channels))
+        if any(width < MULTIPLE or width % MULTIPLE for width in settings.channels) or not settings.channels:
+            raise UserError(f"--channels {said}: each must be a multiple of {MULTIPLE}")
+        if settings.groups and any(width % settings.groups for width in settings.channels):
+            raise UserError(f"--groups {settings.groups}: it must divide --channels {said}")
+
+    @staticmethod
+    def multiple(settings: NetworkSettings) -> int:
+        """The stem, and a halving between two levels."""
+        return settings.stem * 2 ** (len(settings.channels) - 1)
+
+    @staticmethod
+    def fit(settings: NetworkSettings) -> dict[str, str]:
+        """All but dropout, which has no weights."""
+        channels = " ".join(map(str, settings.channels))
+        return {"channels": channels} | {name: str(getattr(settings, name)) for name in ("blocks", "stem", "groups")}
+
+    @classmethod
+    def build(cls, settings: NetworkSettings, images: int, size: tuple[int, int], classes: int, change: int) -> Self:
+        """The network for images of any size."""
+        return cls(
+            images,
+            settings.channels,
+            settings.blocks,
+            settings.stem,
+            settings.dropout,
+            classes,
+            change,
+            settings.groups,
+        )

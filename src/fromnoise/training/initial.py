@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
+from fromnoise.networks import registry
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,4 @@ def _needs(model: Model) -> dict[str, str]:
         "classes": str(shape.classes),
         "augmented": "yes" if model.config.training.augment else "no",
     }
-    if network.network == "unet":
-        needs |= {
-            "channels": " ".join(map(str, network.channels)),
-            "blocks": str(network.blocks),
-            "stem": str(network.stem),
-            "groups": str(network.groups),
-        }
-    return needs
+    return needs | registry.network(network).fit(network)

@@ -95,14 +95,10 @@ def _matrix(kernel: Tensor) -> Tensor:
 def _muon(network: nn.Module, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
     """Muon on the hidden matrices, AdamW on the rest: norms, biases, the first and last layer, what is told.
 
-    A network names its hidden matrices by a method of that name: a shape does not tell what a matrix is for. In others
-    they are the kernels of 16 channels or more on both sides: those between the first and the last layer, and with a
-    stem of 4 these two as well.
+    The hidden matrices are the kernels of 16 channels or more on both sides: those between the first and the last
+    layer, and with a stem of 4 these two as well.
     """
-    if hasattr(network, "hidden_matrices"):
-        kernels: list[nn.Parameter] = network.hidden_matrices()  # type: ignore[operator]
-    else:
-        kernels = [p for p in network.parameters() if p.ndim == 4 and min(p.shape[:2]) >= 16]
+    kernels = [p for p in network.parameters() if p.ndim == 4 and min(p.shape[:2]) >= 16]
     chosen = {id(kernel) for kernel in kernels}
     rest = [p for p in network.parameters() if id(p) not in chosen]
     return [KernelMuon(kernels, settings), _adamw_on(rest, settings)] if kernels else [_adamw_on(rest, settings)]

@@ -1,0 +1,44 @@
+"""What every network says of itself, so that nothing else branches on its name."""
+
+from abc import abstractmethod
+from typing import ClassVar, Self
+
+from torch import nn
+
+from fromnoise.networks.settings import NetworkSettings
+
+
+class Network(nn.Module):
+    """A module called as network(x, condition[, label][, change=…]).
+
+    BY_STEP      it is told the schedule's step and so knows no other level; else it is told λ
+    CONDITIONED  it can be told the image's class and how the image was changed
+    """
+
+    BY_STEP: ClassVar[bool] = False
+    CONDITIONED: ClassVar[bool] = True
+
+    @classmethod
+    @abstractmethod
+    def build(cls, settings: NetworkSettings, images: int, size: tuple[int, int], classes: int, change: int) -> Self:
+        """The network with fresh weights.
+
+        images   channels of the images
+        size     their height and width
+        classes  number of classes or clusters, 0 for none
+        change   how many numbers say how an image was changed, 0 where it is not told
+        """
+
+    @staticmethod
+    @abstractmethod
+    def multiple(settings: NetworkSettings) -> int:
+        """What the images' height and width must be multiples of."""
+
+    @staticmethod
+    def check(settings: NetworkSettings) -> None:
+        """Raise UserError for settings that no such network has."""
+
+    @staticmethod
+    def fit(settings: NetworkSettings) -> dict[str, str]:
+        """The settings, by name, in which another must agree for its weights to fit."""
+        return {}
