@@ -44,6 +44,7 @@ if importlib.util.find_spec("fromnoise") is None:
 import math
 from itertools import pairwise
 
+import fromnoise  # noqa: F401 - before torch, for it says how PyTorch's threads wait
 import torch
 
 from fromnoise.faces import figures

@@ -43,6 +43,7 @@ import math
 import time
 from itertools import pairwise
 
+import fromnoise  # noqa: F401 - before torch, for it says how PyTorch's threads wait
 import torch
 
 from fromnoise.diffusion import backward, forward, ideal, level

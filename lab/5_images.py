@@ -44,6 +44,7 @@ if importlib.util.find_spec("fromnoise") is None:
 import dataclasses
 
 import numpy as np
+import fromnoise  # noqa: F401 - before torch, for it says how PyTorch's threads wait
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 

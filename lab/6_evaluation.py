@@ -45,6 +45,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import fromnoise  # noqa: F401 - before torch, for it says how PyTorch's threads wait
 import torch
 from torchvision.transforms.v2.functional import gaussian_blur
 

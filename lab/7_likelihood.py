@@ -43,6 +43,7 @@ if importlib.util.find_spec("fromnoise") is None:
 # %%
 import math
 
+import fromnoise  # noqa: F401 - before torch, for it says how PyTorch's threads wait
 import torch
 
 from fromnoise.data.pixels import normalise, quantise

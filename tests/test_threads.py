@@ -11,7 +11,8 @@ import torch
 
 from fromnoise import threads as module
 from fromnoise.errors import UserError
-from fromnoise.threads import Load, Threads, fix
+from fromnoise.generation.draw import Drawing, draw_all
+from fromnoise.threads import Load, Threads, fix, shared
 
 
 class Machine:
@@ -145,3 +146,32 @@ def test_threads_wait_shortly_unless_the_user_says_how(given, found):
 def _clean():
     names = ("GOMP_SPINCOUNT", "KMP_BLOCKTIME", "OMP_WAIT_POLICY")
     return {name: value for name, value in os.environ.items() if name not in names}
+
+
+def test_sampling_follows_the_load_and_draws_the_same_images(tiny_model, monkeypatch):
+    """By a clock on which every call of the network takes as long as the machine of above would."""
+    plain = draw_all(tiny_model, Drawing(256))
+    torch.set_num_threads(2)
+    clock, used = [0.0], set()
+
+    def now():
+        clock[0] += 1 / waiting(torch.get_num_threads(), 1.0)
+        used.add(torch.get_num_threads())
+        return clock[0]
+
+    monkeypatch.setattr(module, "_shared", Threads(lambda: 1.0))
+    monkeypatch.setattr(module.time, "perf_counter", now)
+    drawn = draw_all(tiny_model, Drawing(256))
+    assert used == {1, 2}
+    assert torch.get_num_threads() == 1
+    assert torch.equal(drawn, plain)
+    assert not tiny_model.network._forward_hooks
+
+
+def test_work_goes_on_with_as_many_threads_as_the_work_before_it_was_left_with(monkeypatch):
+    torch.set_num_threads(2)
+    monkeypatch.setattr(module, "_shared", None)
+    shared().set(1)
+    assert (shared().now, shared().most) == (1, 2)
+    torch.set_num_threads(2)  # by somebody else
+    assert (shared().now, shared().most) == (2, 2)

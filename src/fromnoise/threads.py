@@ -8,10 +8,12 @@ help is tried out, and kept only if they are faster (measured: benchmarks/busy.m
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import psutil
 import torch
+from torch import nn
 
 from fromnoise.errors import UserError
 
@@ -21,12 +23,13 @@ WORSE = 1.5  # a trial ends early where its first piece of work takes this many 
 LITTLE = 0.1  # of a core: what others take below this is no reason to give one up
 PATIENCE = 10.0, 80.0  # seconds until the next trial: the first after one that won, doubled after each that lost
 _fixed = False
+_shared: "Threads | None" = None
 
 
 def fix(threads: int | None) -> None:
     """Compute with this many threads whatever happens (None: as many as help); raises UserError for less than one."""
-    global _fixed
-    _fixed = threads is not None
+    global _fixed, _shared
+    _fixed, _shared = threads is not None, None
     if threads is not None:
         if threads < 1:
             raise UserError(f"--threads must be at least 1, not {threads}")
@@ -126,6 +129,30 @@ class Threads:
 
     def _restart(self, now: float) -> None:
         self._since, self._done = now, 0.0
+
+
+def shared() -> Threads:
+    """The threads of this process, as its work so far has left them."""
+    global _shared
+    if _shared is None or torch.get_num_threads() != _shared.now:
+        _shared = Threads()
+    _shared.set(_shared.now)
+    return _shared
+
+
+@contextmanager
+def following(network: nn.Module) -> Iterator[None]:
+    """Within it the number of threads follows the load, by the speed at which `network` takes rows."""
+    threads = shared()
+
+    def after(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: object) -> None:
+        threads.after(time.perf_counter(), len(inputs[0]))
+
+    hook = network.register_forward_hook(after)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def cores() -> set[int]:

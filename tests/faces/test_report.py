@@ -137,7 +137,7 @@ def test_the_commands_repeat_what_is_not_usual(scored, page_of):
     config = to_json(TINY) | {"seed": 3}
     budgets = [vars(Budget("steps", 30)), vars(Budget("steps", 20, 30, 2.0))]
     training = {"steps": 50, "seconds": 4.0, "images": 3000, "parameters": 1, "plan": {"reason": "eager"}}
-    training |= {"budgets": budgets, "shortfall": "only 50 steps: other processes"}
+    training |= {"budgets": budgets, "shortfall": "10 minutes were only 50 steps"}
     sampling = {"n": 80, "seconds": 3.0, "seed": 3, "sampler": {"sampler": "dpm++", "sampling_steps": 5}}
     seconds = {"seconds": 1.0}
     command = "fromnoise run --preset tiny --steps +20"
@@ -145,6 +145,7 @@ def test_the_commands_repeat_what_is_not_usual(scored, page_of):
     told = told | {"run": run | {"scoring": seconds, "likelihood": seconds, "system": SYSTEM}, "likelihood": None}
     page = page_of(report.page(told, report.Shown(generated, train), "theirs"))
     assert f"{command} # goes on from a run of 30 steps" in page.text
+    assert "! 10 minutes were only 50 steps." in page.text
     assert "--reference digits:heldout --seed 3" in page.text
     told["run"]["inception_weights"] = "mine.pt"
     told["run"]["config"]["evaluation"]["features"] = "inception"

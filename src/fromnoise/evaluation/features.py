@@ -1,6 +1,7 @@
 """Features in which images are compared, by name: uint8 images in, one vector for each out."""
 
 import hashlib
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
 from fromnoise.evaluation import digit_network
 from fromnoise.moving import channels_last
+from fromnoise.threads import shared
 
 BATCH = 256
 BILINEAR = "bilinear, antialiased, rounded to 8 bits"  # what fromnoise.data.resize does
@@ -69,11 +71,13 @@ class Features:
 
         Batches are of a fixed size whatever the parts are, so that results do not depend on how images come.
         """
+        threads = shared()
         for batch in _batches(parts, self.batch):
             with torch.no_grad():
                 features = self.extract(batch).cpu()
             if not bool(features.isfinite().all()):
                 raise UserError(f"{self.name}: some features are not finite")
+            threads.after(time.perf_counter(), len(batch))
             self.dimension = self.dimension or features.shape[1]
             if features.shape[1] != self.dimension:
                 raise UserError(

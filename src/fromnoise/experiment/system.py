@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from fromnoise import __version__
+from fromnoise.threads import shared
 
 CPU_INFO = Path("/proc/cpuinfo")  # Linux alone has it
 LIBRARIES = ("torch", "torchvision", "diffusers", "accelerate", "numpy")
@@ -49,7 +50,7 @@ def about(device: torch.device) -> dict[str, Any]:
         "device": device.type,
         "hardware": accelerator_name(device),
         "matrix_units": matrix_units() if device.type == "cpu" else None,
-        "threads": torch.get_num_threads(),
+        "threads": shared().most,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "versions": {"fromnoise": __version__} | {name: version(name) for name in LIBRARIES},

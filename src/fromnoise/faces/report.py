@@ -76,6 +76,7 @@ def page(report: dict[str, Any], shown: Shown, title: str) -> str:
         title=title,
         report=report,
         fid=metrics["fid"],
+        shortfall=run and run["training"]["shortfall"],
         scores=scores(report),
         rows=score_rows(report),
         metrics=metric_rows(report),

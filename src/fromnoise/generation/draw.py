@@ -25,6 +25,7 @@ from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
 from fromnoise.generation.precision import autocast, precisions
 from fromnoise.moving import channels_last
+from fromnoise.threads import following
 
 MICRO_BATCH = 64
 GOLDEN = (5**0.5 - 1) / 2
@@ -113,31 +114,32 @@ def draw(
 
     def work() -> Iterator[Tensor]:
         nonlocal done
-        for before in range(0, drawing.n, MICRO_BATCH):
-            size = min(MICRO_BATCH, drawing.n - before)
-            rows = size if drawing.precision == "fp32" and device.type == "cpu" else MICRO_BATCH
-            numbers = range(drawing.first + before, drawing.first + before + rows)
-            label = None if labels is None else _padded(labels[before : before + size], rows).to(device)
-            noise = _noise(model, drawing.seed, numbers, "start")
+        with following(network):
+            for before in range(0, drawing.n, MICRO_BATCH):
+                size = min(MICRO_BATCH, drawing.n - before)
+                rows = size if drawing.precision == "fp32" and device.type == "cpu" else MICRO_BATCH
+                numbers = range(drawing.first + before, drawing.first + before + rows)
+                label = None if labels is None else _padded(labels[before : before + size], rows).to(device)
+                noise = _noise(model, drawing.seed, numbers, "start")
 
-            def visit(seen: object, before: int = before) -> None:
-                nonlocal done
-                done += 1
-                if callback and before == 0:
-                    callback(seen)  # type: ignore[arg-type]
-                if progress:
-                    progress(done, total)
+                def visit(seen: object, before: int = before) -> None:
+                    nonlocal done
+                    done += 1
+                    if callback and before == 0:
+                        callback(seen)  # type: ignore[arg-type]
+                    if progress:
+                        progress(done, total)
 
-            with torch.inference_mode(), autocast(device, drawing.precision):
-                x = run(
-                    _bound(model, denoiser, label, settings),
-                    start(settings, levels[0], noise, model.shape.mean).to(device),
-                    levels,
-                    lambda k, numbers=numbers: _noise(model, drawing.seed, numbers, k).to(device),
-                    visit,
-                )
-                images = quantise(x[:size]).cpu()
-            yield images
+                with torch.inference_mode(), autocast(device, drawing.precision):
+                    x = run(
+                        _bound(model, denoiser, label, settings),
+                        start(settings, levels[0], noise, model.shape.mean).to(device),
+                        levels,
+                        lambda k, numbers=numbers: _noise(model, drawing.seed, numbers, k).to(device),
+                        visit,
+                    )
+                    images = quantise(x[:size]).cpu()
+                yield images
 
     return work()
 

@@ -73,6 +73,18 @@ def measure(
     return [Candidate(*way, best / ROWS, agrees) for way, best, agrees in zip(ways, seconds, agreements, strict=True)]
 
 
+def speed(model: Model, device: torch.device, candidate: Candidate, seconds: float) -> float:
+    """Images a second of a candidate's forward and backward passes, on average over so many seconds."""
+    run = _sample_step(model, device, ROWS)
+    network = _probe_copy(model.network, device, candidate.channels_last)
+    run(network, candidate.precision)
+    start, done = time.perf_counter(), 0
+    while time.perf_counter() < start + seconds:
+        run(network, candidate.precision)
+        done += ROWS
+    return done / (time.perf_counter() - start)
+
+
 def compiled(model: Model, device: torch.device, eager: Candidate, rows: int, processes: int = 1) -> Compiled:
     """Compile the network in the precision of `eager`, and compare the two by a step of so many images.
 

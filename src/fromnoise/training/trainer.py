@@ -16,7 +16,7 @@ from torch import Tensor
 from fromnoise.config import from_json
 from fromnoise.data.image_set import ImageSet
 from fromnoise.generation.model import Model
-from fromnoise.threads import Threads, cores
+from fromnoise.threads import cores, shared
 from fromnoise.training import resume
 from fromnoise.training.agreement import Agreement
 from fromnoise.training.checkpoints import Checkpoints
@@ -156,7 +156,7 @@ class Trainer:
         if self.agreement.first:
             self.folder.cut(start.step)
         # With several processes the threads of one would slow all others down.
-        threads = Threads() if self.agreement.alone and self.device.type == "cpu" else None
+        threads = shared() if self.agreement.alone and self.device.type == "cpu" else None
         self.pacer = Pacer(
             self.settings,
             start.pace,

@@ -1,13 +1,20 @@
 """`fromnoise doctor`."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from fromnoise.faces.arguments import Device, Threads, parse
+
+if TYPE_CHECKING:
+    from fromnoise.generation.model import Model
+    from fromnoise.training.probe import Candidate
+
+SECONDS = 2.0  # for which other processes are looked at, and a training's speed
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,33 @@ def main(words: Sequence[str]) -> int:
             f"{1 / candidate.seconds:.0f} images/s, gradient's cosine to float32 {candidate.agreement:.4f}",
         )
     table.add_row("precision", plan.best(candidates, device)[1])
+    if device.type == "cpu":
+        table.add_row("other processes", _others(model, plan.best(candidates, device)[0]))
     for precision in precisions(device):
         table.add_row(f"matrix product, {precision}", f"{probe.matrix_rate(device, precision) / 1e12:.2f} TFLOP/s")
     results.print(table)
     return 0
+
+
+def _others(model: "Model", candidate: "Candidate") -> str:
+    """How busy other processes keep the machine, and what that costs a training here."""
+    import torch
+
+    from fromnoise import threads
+    from fromnoise.training import probe
+
+    load, most = threads.Load(), torch.get_num_threads()
+    time.sleep(SECONDS)
+    others = load()
+    if others <= threads.LITTLE:
+        return "none of them busy"
+    left = max(most - round(others), 1)
+    rates = {}
+    for number in dict.fromkeys((most, left)):
+        torch.set_num_threads(number)
+        rates[number] = probe.speed(model, torch.device("cpu"), candidate, SECONDS)
+    torch.set_num_threads(most)
+    costs = ", ".join(
+        f"{rate:.0f} images/s on {number} thread{'s' if number > 1 else ''}" for number, rate in rates.items()
+    )
+    return f"they keep {others:.1f} of {len(load.cores)} cores busy, and a training comes to {costs} beside them"

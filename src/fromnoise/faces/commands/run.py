@@ -79,6 +79,8 @@ def _summary(training: "Training") -> None:
         markup=False,
         soft_wrap=True,
     )
+    if run["training"]["shortfall"]:
+        results.print(run["training"]["shortfall"], markup=False, soft_wrap=True)
     folder = training.folder
     better = better_before(folder, training.outcome.steps)
     if better:
