@@ -4,7 +4,7 @@ BIN := .venv/bin
 MINUTES ?= 10
 OUT ?= runs/digits
 
-.PHONY: help setup run test test-slow test-all lint format lab bench bench-quality bench-memory docs dist clean
+.PHONY: help setup run test test-slow test-all lint format lab bench bench-quality bench-memory bench-busy docs dist clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -54,6 +54,9 @@ bench-quality: setup  ## quality after minutes of training, ours and peers (hour
 
 bench-memory: setup  ## peak memory of evaluate and sample from 1,000 to 50,000 images (about ten minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/memory.py
+
+bench-busy: setup  ## training and sampling beside other processes (a quarter of an hour)
+	$(BIN)/python -m benchmarks.busy
 
 docs: setup  ## build the documents' site into build/site; a warning is an error
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,docs]'

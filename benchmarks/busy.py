@@ -1,6 +1,6 @@
 """What other processes cost a training and sampling on the same cores.
 
-    python -m benchmarks.busy   (about a quarter of an hour; nothing else may run)
+    make bench-busy   (about a quarter of an hour; nothing else may run)
 
 The fast preset's own steps, and images of the packaged model, each in a new process: idle, and beside one and two
 processes that compute all the time, with the same priority (nice 0) and with a lower one (nice 10). Three ways:
@@ -172,7 +172,7 @@ def table(about: dict[str, Any]) -> str:
     lines = [
         "# Beside other processes",
         "",
-        f"{about['system']['hardware']}; medians; `python -m benchmarks.busy`.",
+        f"{about['system']['hardware']}; medians; `make bench-busy`.",
         "",
         "| work, a second | beside | before | now | one thread | now against the bar |",
         "|---|---|--:|--:|--:|--:|",

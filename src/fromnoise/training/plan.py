@@ -13,6 +13,7 @@ import torch
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
 from fromnoise.generation.precision import precisions
+from fromnoise.threads import shared
 from fromnoise.training import probe
 from fromnoise.training.probe import Candidate
 
@@ -37,7 +38,7 @@ class Plan:
 
     def elsewhere(self, device: torch.device) -> list[str]:
         """A sentence for each thing that is not here as it was where the training began."""
-        told, threads = [], torch.get_num_threads()
+        told, threads = [], shared().most
         if self.threads != threads and device.type == "cpu":
             told.append(
                 f"this run began on {self.threads} threads and goes on with {threads}: its weights will differ in "
@@ -89,7 +90,7 @@ def make(model: Model, device: torch.device, steps: int | None, processes: int =
     compiled, why = _compiling(model, device, chosen, steps, processes)
     channels_last = chosen.channels_last or compiled  # the compiler fuses what makes channels-last slow
     reason = f"{reason}; {why}"
-    return Plan(chosen.precision, channels_last, compiled, torch.get_num_threads(), reason)
+    return Plan(chosen.precision, channels_last, compiled, shared().most, reason)
 
 
 def _compiling(

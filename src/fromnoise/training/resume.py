@@ -4,11 +4,11 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from accelerate import Accelerator
 
 from fromnoise.errors import UserError
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
+from fromnoise.threads import shared
 from fromnoise.training import plan as plans
 from fromnoise.training.agreement import Agreement
 from fromnoise.training.checkpoints import Checkpoint
@@ -49,7 +49,7 @@ def begin(
     plan = plans.make(model, accelerator.device, steps, accelerator.num_processes) if agreement.first else None
     plan = agreement.shared(plan)
     assert plan is not None
-    return Start(0, 0.0, plan, Pace((settings.budget,), Segment(0, 0.0, torch.get_num_threads()), steps))
+    return Start(0, 0.0, plan, Pace((settings.budget,), Segment(0, 0.0, shared().now), steps))
 
 
 def go_on(model: Model, checkpoint: Checkpoint, folder: RunFolder) -> Start:
