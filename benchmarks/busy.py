@@ -117,9 +117,9 @@ def child(work: str, seconds: float) -> None:
     """Say that all is ready, wait for a word, work, and print how much was done in a second."""
     from fromnoise import threads
 
-    chosen = os.environ.get("BENCH_THREADS")
-    threads.fix(int(chosen) if chosen else None)
-    step, amount = _training() if work == "training" else _sampling()
+    chosen = int(os.environ.get("BENCH_THREADS", 0)) or None
+    threads.fix(chosen)
+    step, amount = _training(chosen) if work == "training" else _sampling()
     step()
     print("ready", flush=True)
     sys.stdin.readline()
@@ -130,7 +130,7 @@ def child(work: str, seconds: float) -> None:
     print(done / (time.perf_counter() - start), flush=True)
 
 
-def _training() -> tuple[Callable[[], object], int]:
+def _training(threads: int | None) -> tuple[Callable[[], object], int]:
     from fromnoise.config import PRESETS, with_budget
     from fromnoise.data import sources
     from fromnoise.generation.model import Model, Shape
@@ -142,12 +142,12 @@ def _training() -> tuple[Callable[[], object], int]:
     config = with_budget(PRESETS["fast"], "fast")
     train = sources.prepare(config.data, config.seed).train
     model = Model.build(config, Shape.of(train, config))
-    take = Step(model, train, accelerator("cpu"), plan.make(model, _cpu(), None))
-    numbers, threads = itertools.count(), shared()
+    take = Step(model, train, accelerator("cpu", threads), plan.make(model, _cpu(), None))
+    numbers, following = itertools.count(), shared()
 
     def step() -> None:
         take(next(numbers), config.training.lr)
-        threads.after(time.perf_counter())
+        following.after(time.perf_counter())
 
     return step, 1
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Images", "Report", "Run", "UserError", "evaluate", "load", "process", "train"]
 
 # Read when PyTorch is imported. OpenMP's threads wait for each other by spinning, and on a busy machine take the core
-# from the one they wait for: so they spin for a moment only (benchmarks/busy.md). What a user has set stays.
+# from the one they wait for: so they spin for a moment only (`make bench-busy`). What a user has set stays.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")  # GNU's
     os.environ.setdefault("KMP_BLOCKTIME", "1")  # LLVM's and Intel's; milliseconds

@@ -2,7 +2,7 @@
 
 OpenMP shares every operation evenly among its threads, and all wait for the slowest. Where another process has taken
 one of the cores, a thread less is faster. What other processes take is read from the system; whether fewer threads
-help is tried out, and kept only if they are faster (measured: benchmarks/busy.md).
+help is tried out, and kept only if they are faster (`make bench-busy`).
 """
 
 import math
@@ -19,7 +19,7 @@ from fromnoise.errors import UserError
 
 WINDOW = 2.0  # seconds over which a speed is measured
 BETTER = 1.1  # the factor by which a trial must win
-WORSE = 1.5  # a trial ends early where its first piece of work takes this many times as long
+WORSE, SURELY = 1.5, 0.5  # a trial that is slower by this factor after so many seconds ends early
 LITTLE = 0.1  # of a core: what others take below this is no reason to give one up
 PATIENCE = 10.0, 80.0  # seconds until the next trial: the first after one that won, doubled after each that lost
 _fixed = False
@@ -29,10 +29,12 @@ _shared: "Threads | None" = None
 def fix(threads: int | None) -> None:
     """Compute with this many threads whatever happens (None: as many as help); raises UserError for less than one."""
     global _fixed, _shared
+    if threads is not None and threads < 1:
+        raise UserError(f"--threads must be at least 1, not {threads}")
+    if _shared:
+        _shared.set(_shared.most)
     _fixed, _shared = threads is not None, None
     if threads is not None:
-        if threads < 1:
-            raise UserError(f"--threads must be at least 1, not {threads}")
         torch.set_num_threads(threads)
 
 
@@ -63,11 +65,13 @@ class Threads:
 
     most  threads at most, as many as PyTorch has when this is made
     now   threads at present
+    cores  of this process
     load  what other processes take, in cores, when last looked at
     """
 
     def __init__(self, load: Callable[[], float] | None = None) -> None:
         self.most = self.now = torch.get_num_threads()
+        self.cores = len(cores())
         self.load = 0.0
         self._read = load or Load()
         self._since: float | None = None
@@ -86,21 +90,26 @@ class Threads:
         self._done += pieces
         seconds = now - self._since
         speed = self._done / seconds if seconds > 0 else math.inf
-        if self._before and speed * WORSE < self._before[1]:
+        if self._before and speed * WORSE < self._before[1] and seconds > SURELY:
             return self._judge(speed, now)
         if seconds < WINDOW or self._done < 2 * pieces:
             return False
         return self._judge(speed, now) if self._before else self._try(speed, now)
 
+    @property
+    def trying(self) -> bool:
+        """Whether the present number is only being tried out."""
+        return self._before is not None
+
     def set(self, threads: int) -> None:
         """Compute with this many threads from here on, `most` at most."""
-        self.now = min(threads, self.most)
+        self.now = self.most if _fixed else min(threads, self.most)
         torch.set_num_threads(self.now)
         self._before, self._since = None, None
 
     def _try(self, speed: float, now: float) -> bool:
         self.load = self._read()
-        before, self._left = self._left, min(max(self.most - math.ceil(self.load - LITTLE), 1), self.most)
+        before, self._left = self._left, threads_beside(self.load, self.most, self.cores)
         # Only the second window that says so is as slow (or fast) from its beginning.
         if self._left == self.now or self._left != before or now < self._next:
             self._restart(now)
@@ -138,6 +147,26 @@ def shared() -> Threads:
         _shared = Threads()
     _shared.set(_shared.now)
     return _shared
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """Within it other work has the threads to itself; after it they are as they were."""
+    global _shared
+    kept, threads = _shared, torch.get_num_threads()
+    if kept:
+        torch.set_num_threads(kept.most)
+    _shared = None
+    try:
+        yield
+    finally:
+        _shared = kept
+        torch.set_num_threads(threads)
+
+
+def threads_beside(load: float, most: int, cores: int) -> int:
+    """How many of `most` threads have a core to themselves where others keep `load` of so many busy."""
+    return max(min(cores - math.ceil(load - LITTLE), most), 1)
 
 
 @contextmanager

@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 
 from fromnoise.generation.model import Model, Shape
@@ -31,6 +33,13 @@ def paced(monkeypatch):
 
         def __init__(self):
             clocks.append(self)
+
+        @property
+        def running(self):
+            return self.seconds
+
+        def stopped(self):
+            return contextlib.nullcontext()
 
         def add(self, seconds):
             self.seconds += seconds

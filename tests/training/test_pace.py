@@ -73,12 +73,11 @@ def test_a_shortfall_names_the_steps_and_who_took_them():
     pace = Pace((Budget("minutes", 1),), Segment(0, 0.0, 2), None)
     text = shortfall(pace, segments(*[0.1] * 2, *[1.0] * 10, others=1.0), 2, 2)
     assert text == (
-        "1 minutes were only 150 steps where about 600 were possible: other processes kept 1.0 of 2 cores busy. "
-        "For better images go on with --minutes +N"
+        "only 150 steps in 1 minute; about 600 were possible: other processes used 1.0 of 2 cores. "
+        "For better images, continue with --minutes +N"
     )
-    assert "were only 60 steps: other processes kept 1.5 of 2" in shortfall(
-        pace, segments(*[1.0] * 12, others=1.5), 2, 2
-    )
+    text = shortfall(pace, segments(*[1.0] * 12, others=1.5), 2, 2)
+    assert "only 60 steps in 1 minute: other processes used 1.5 of 2" in text
 
 
 def test_a_thread_that_has_a_core_to_itself_lacks_nothing():

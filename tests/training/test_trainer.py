@@ -103,7 +103,7 @@ def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_checkpoint(train
     config = config_of(
         training={"steps": 40, "lr": 1e9, "optimizer": "adamw", "checkpoint_every": 1, "clip": None, "log_every": 2}
     )
-    with pytest.raises(UserError, match="not finite"):
+    with pytest.raises(UserError, match="no longer finite"):
         train(config)
 
 
@@ -245,7 +245,7 @@ def poisoned(monkeypatch):
 
 
 def test_what_is_not_finite_is_never_saved(train, config_of, poisoned):
-    with pytest.raises(UserError, match="not finite any more at step 3"):
+    with pytest.raises(UserError, match="no longer finite at step 3"):
         train(config_of(training={"steps": 9, "checkpoint_every": 1, "log_every": 100}))
     assert RunFolder(train.path / "run").steps() == [1, 2]
 
@@ -364,6 +364,6 @@ def test_a_finished_training_is_looked_at_no_more(train, config_of):
 
 def test_what_is_not_finite_is_never_looked_at(train, config_of, poisoned):
     looker = Looker()
-    with pytest.raises(UserError, match="not finite any more at step 3"):
+    with pytest.raises(UserError, match="no longer finite at step 3"):
         train(config_of(training={"steps": 9, "log_every": 100}), watch=Watch(1, looker))
     assert list(looker.seen) == [1, 2]

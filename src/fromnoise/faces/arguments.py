@@ -71,7 +71,7 @@ class TrainingArguments:
     device: Device = "auto"
     """Where to compute; auto takes a GPU if there is one."""
     threads: Threads = None
-    """Compute with this many threads of the CPU; when not given, with fewer while other processes are busy."""
+    """CPU threads to use; default: all, and fewer while other processes are busy."""
     inception_weights: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Inception's weights, for --features inception; clean-fid's own copy, downloaded if missing, when not given."""
     dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False

@@ -11,15 +11,21 @@ class Clock:
     def __init__(self) -> None:
         self._start = time.perf_counter()
         self._stopped_at: float | None = None
+        self._added = 0.0
 
     @property
     def seconds(self) -> float:
-        """How many those are."""
+        """How many those are, with those that were added."""
+        return self.running + self._added
+
+    @property
+    def running(self) -> float:
+        """How many those are in this process."""
         return (time.perf_counter() if self._stopped_at is None else self._stopped_at) - self._start
 
     def add(self, seconds: float) -> None:
         """Count so many seconds more: those of an earlier process, for example."""
-        self._start -= seconds
+        self._added += seconds
 
     @contextmanager
     def stopped(self) -> Iterator[None]:

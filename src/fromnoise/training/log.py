@@ -32,7 +32,7 @@ class Log:
         self.settings, self.images, self.folder = settings, images, folder
         self.agreement, self.pacer, self.say = agreement, pacer, say
         self.loss, self._logged = math.nan, False
-        self._step, self._seconds = pacer.step, pacer.clock.seconds
+        self._step, self._running = pacer.step, pacer.clock.running
         self._curves = self._writer() if agreement.first and settings.tensorboard else None
 
     @property
@@ -48,7 +48,7 @@ class Log:
         if self.pacer.step % self.settings.log_every and not self.pacer.finished:
             return
         self._rate, self._logged = self._speed(), True
-        self._step, self._seconds = self.pacer.step, self.pacer.clock.seconds
+        self._step, self._running = self.pacer.step, self.pacer.clock.running
         sums, counts = take_step.reduced_losses()
         by_quartile = [s / n if n else None for s, n in zip(sums.tolist(), counts.tolist(), strict=True)]
         self.loss = float(sums.sum() / counts.sum())
@@ -79,8 +79,8 @@ class Log:
             "lr": rate,
             "gradient_norm": None if norm is None else float(norm),
             "images_per_second": round(self._rate, 2),
-            "threads": pacer.pace.segment.threads,
-            "seconds": round(self._seconds, 2),
+            "threads": pacer.threads_now,
+            "seconds": round(pacer.clock.seconds, 2),
         }
         self.folder.log.append(record)
         if self._curves:
@@ -89,7 +89,7 @@ class Log:
                     self._curves.add_scalar(name, value, pacer.step)
 
     def _speed(self) -> float:
-        seconds = self.pacer.clock.seconds - self._seconds
+        seconds = self.pacer.clock.running - self._running
         return (self.pacer.step - self._step) * self.settings.batch / max(seconds, 1e-9)
 
     def _writer(self) -> Any:

@@ -103,11 +103,11 @@ def steps_of(budget: Budget, images: int, batch: int) -> int | None:
     return int(budget.amount) if budget.unit == "steps" else None
 
 
-def shortfall(pace: Pace, segments: Sequence[Segment], threads: int, cores: int) -> str | None:
+def shortfall(pace: Pace, segments: Sequence[Segment], threads: int | None, cores: int) -> str | None:
     """What to say of a training whose minutes were enough for far fewer steps than they could have been, or None.
 
     segments  all those that were recorded
-    threads   that compute where nothing else does
+    threads   that compute where nothing else does; None where others' load does not matter, as beside a GPU
     cores     of this process
     """
     within = [s for s in segments if s.step > pace.budget.step and s.step_seconds]
@@ -121,9 +121,9 @@ def shortfall(pace: Pace, segments: Sequence[Segment], threads: int, cores: int)
         busy, since = busy + s.others * (s.seconds - since), s.seconds
     others = busy / seconds if seconds > 0 else 0.0
     possible = math.floor(seconds / fastest)
-    taken = others - (cores - threads)  # of the cores that the threads were to have
-    if steps >= FEW * possible and taken < BUSY * threads:
+    taken = threads and others - (cores - threads) >= BUSY * threads  # of the cores that these were to have
+    if steps >= FEW * possible and not taken:
         return None
-    why = f"other processes kept {others:.1f} of {cores} cores busy" if others >= 0.1 else "the machine was slow"
-    could = f" where about {possible:,} were possible" if steps < FEW * possible else ""
-    return f"{pace.budget} were only {steps:,} steps{could}: {why}. For better images go on with --minutes +N"
+    why = f"other processes used {others:.1f} of {cores} cores" if others >= 0.1 else "the machine slowed down"
+    could = f"; about {possible:,} were possible" if steps < FEW * possible else ""
+    return f"only {steps:,} steps in {pace.budget}{could}: {why}. For better images, continue with --minutes +N"

@@ -50,7 +50,7 @@ class Pacer:
         if threads:
             threads.set(pace.segment.threads)
         self._load = Load()
-        self._first, self._saved_at = step, clock.seconds
+        self._first, self._saved_at = step, clock.running
         self._recorded = [from_json(Segment, line) for line in record.records() if line["step"] > step]
         self._measured_from = step, clock.seconds
         self._measured: deque[float] = deque(maxlen=MEASURES)  # seconds of a step
@@ -66,21 +66,32 @@ class Pacer:
         while not self.finished:
             yield self.step
 
-    def after(self, asked: bool) -> Event:
-        """Note that a step is taken; `asked` says whether this process is to stop."""
+    @property
+    def threads_now(self) -> int:
+        """How many threads compute."""
+        return self.threads.now if self.threads else self.pace.segment.threads
+
+    def advance(self) -> None:
+        """Note that a step is taken, and begin a new segment where it is time to."""
         self.step += 1
-        now = self.clock.seconds
-        segment = self._next(now) if self.agreement.first else None
-        every = self.settings.checkpoint_every
-        due = self.step % every == 0 if every else now - self._saved_at >= CHECKPOINT_SECONDS
-        begins, due, asked = self.agreement.flags(segment is not None, due, any_of=asked)
-        if begins:
+        if self.pace.steps is not None and not self.threads:
+            return
+        segment = self._next(self.clock.seconds) if self.agreement.first else None
+        if self.agreement.flags(segment is not None, any_of=False)[0]:
             self._begin(self.agreement.shared(segment))  # type: ignore[arg-type]
+        if self.agreement.first:
+            self._tell()
+
+    def event(self, asked: bool) -> Event:
+        """What to do after this step; `asked` says whether this process is to stop."""
+        every = self.settings.checkpoint_every
+        due = self.step % every == 0 if every else self.clock.running - self._saved_at >= CHECKPOINT_SECONDS
+        due, asked = self.agreement.flags(due, any_of=asked)
         return Event(self.finished or due or asked, asked)
 
     def saved(self) -> None:
         """Note that a checkpoint is written."""
-        self._saved_at = self.clock.seconds
+        self._saved_at = self.clock.running
 
     def time_to_come(self, images_per_second: float) -> float:
         """Seconds until the budget is used up."""
@@ -99,7 +110,9 @@ class Pacer:
         settled = self.step - self._first - SETTLING
         if settled == 0:
             self._measured_from = self.step, now
-        changed = settled > 0 and self.threads is not None and self.threads.after(now)
+        if self.threads and settled > 0:
+            self.threads.after(now)
+        changed = self.threads_now != self.pace.segment.threads
         if not changed and not self._due(now):
             return None
         others = self.threads.load if self.threads and changed else self._load()
@@ -113,41 +126,40 @@ class Pacer:
             return False
         left, (step, since) = self.pace.time_left(now), self._measured_from
         settled = self.step - self._first > SETTLING and self.step > step
-        return left <= 0 or (settled and now - since >= self.pace.reading_after(left))
+        ends = self.pace.total is not None and self.step >= self.pace.total  # says the speed of before
+        return left <= 0 or ends or (settled and now - since >= self.pace.reading_after(left))
 
     def _segment(self, now: float, others: float) -> Segment:
         before, (step, since) = self.pace.segment, self._measured_from
-        threads = self.threads.now if self.threads else before.threads
-        if threads != before.threads:
-            self._measured.clear()
         if self.step > step:
             self._measured.append((now - since) / (self.step - step))
         seconds = statistics.median(self._measured) if self._measured else before.step_seconds
+        if self.threads_now != before.threads:
+            self._measured.clear()
         left = None
         if self.pace.steps is None and seconds is not None:
             left = self.pace.time_left(now)
             if self.choice:
                 left -= self.choice.cost(self.step + max(0, math.floor(left / seconds))) * seconds
-        return Segment(self.step, now, threads, seconds, left, others)
+        return Segment(self.step, now, self.threads_now, seconds, left, others)
 
     def _begin(self, segment: Segment) -> None:
         if self.threads and self.threads.now != segment.threads:
             self.threads.set(segment.threads)
         self.pace = dataclasses.replace(self.pace, segment=segment)
         self._measured_from = segment.step, segment.seconds
-        self._tell(segment)
 
-    def _tell(self, segment: Segment) -> None:
-        budget = self.pace.budget
+    def _tell(self) -> None:
+        budget, segment = self.pace.budget, self.pace.segment
         known = segment.seconds - budget.seconds >= min(SURE * budget.amount * 60, 30.0)
         if self.pace.steps is None and self.pace.total is not None and known and not self._said_steps:
             steps = self.pace.total - budget.step
             self.say(f"{budget} are about {steps:,} steps, {steps * self.settings.batch:,} images at this speed")
             self._said_steps = True
-        if self.threads and segment.threads < self.threads.most and not self._said_busy:
-            number = f"{segment.threads} thread{'s' if segment.threads > 1 else ''}"
+        if self.threads and self.threads_now < self.threads.most and not self.threads.trying and not self._said_busy:
+            number = f"{self.threads_now} thread{'s' if self.threads_now > 1 else ''}"
             self.say(
-                f"other processes keep {segment.others:.1f} cores busy: going on with {number}, and with "
+                f"other processes are using {self.threads.load:.1f} cores: training goes on with {number}, and with "
                 f"{self.threads.most} again when they are done"
             )
             self._said_busy = True

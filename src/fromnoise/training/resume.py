@@ -75,7 +75,7 @@ def extended(start: Start, budget: Budget, model: Model, images: int, folder: Ru
     if under_way and (start.step != pace.total or unchosen):
         return start
     if start.step != pace.total:
-        raise UserError(f"{folder.path} has not finished its {pace.budget}: first go on with those")
+        raise UserError(f"{folder.path} has not finished its {pace.budget}: finish that first")
     budget = dataclasses.replace(budget, step=start.step, seconds=start.seconds)
     steps = steps_of(budget, images, model.config.training.batch)
     return dataclasses.replace(start, pace=pace.extended(budget, steps))

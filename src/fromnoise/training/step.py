@@ -31,7 +31,7 @@ class NotFinite(UserError):  # noqa: N818 - a state of a training
 
     def __init__(self, steps: int) -> None:
         super().__init__(
-            f"the training is not finite any more at step {steps}, and this is not saved: "
+            f"the loss is no longer finite at step {steps}, and nothing of it was saved: "
             "start again in a new folder with a lower --lr or --precision fp32"
         )
 

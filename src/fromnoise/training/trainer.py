@@ -16,7 +16,7 @@ from torch import Tensor
 from fromnoise.config import from_json
 from fromnoise.data.image_set import ImageSet
 from fromnoise.generation.model import Model
-from fromnoise.threads import cores, shared
+from fromnoise.threads import apart, cores, shared
 from fromnoise.training import resume
 from fromnoise.training.agreement import Agreement
 from fromnoise.training.checkpoints import Checkpoints
@@ -104,11 +104,11 @@ class Trainer:
         self._start()
         finished = self.pacer.finished
         with InterruptGuard() as guard:
-            self._look(self.pacer.step, guard)  # if it was broken off here
+            self._look(guard)  # if it was broken off here
             self._stop_if_asked(guard)
             if not finished:
                 self._train(guard)
-                self._look(self.pacer.step, guard)  # if the last step came sooner than expected
+                self._look(guard)  # if the last step came sooner than expected
             self.accelerator.end_training()  # from here on the first process works alone
             if self.agreement.first:
                 self._choose(guard)
@@ -121,8 +121,9 @@ class Trainer:
             for k in self.pacer.steps():
                 rate = self.pacer.pace.rate(k, self.settings)
                 norm = self._take_step(k, rate)
-                self._look(k + 1, guard)
-                event = self.pacer.after(guard.asked)
+                self.pacer.advance()
+                self._look(guard)
+                event = self.pacer.event(guard.asked)
                 log.after(self.take_step, rate, norm)
                 if event.save:
                     self._save()
@@ -148,6 +149,7 @@ class Trainer:
             self.agreement.wait()  # to find the results of before in their place
             if self.agreement.first and start.pace.budgets != budgets:
                 self.folder.set_aside_results(start.step)
+                self.folder.pace.cut(start.step)
         self.plan, self._begun_after = start.plan, start.seconds
         self.take_step = Step(self.model, self.images, self.accelerator, self.plan)
         if checkpoint:
@@ -155,8 +157,9 @@ class Trainer:
             self.clock.add(start.seconds)
         if self.agreement.first:
             self.folder.cut(start.step)
-        # With several processes the threads of one would slow all others down.
-        threads = shared() if self.agreement.alone and self.device.type == "cpu" else None
+        # Several processes wait for the slowest, and compiled kernels are made for one number of threads.
+        follows = self.agreement.alone and self.device.type == "cpu" and not self.plan.compiled
+        threads = shared() if follows else None
         self.pacer = Pacer(
             self.settings,
             start.pace,
@@ -186,15 +189,16 @@ class Trainer:
             self.take_step.go_eager()
             return self.take_step(k, rate)
 
-    def _look(self, step: int, guard: InterruptGuard) -> None:
+    def _look(self, guard: InterruptGuard) -> None:
         """Let the watch look, if it is time to, with the clock stopped and all other processes waiting.
 
         Ctrl-C breaks the look off: whoever goes on from this step makes up for it.
         """
+        step = self.pacer.step
         if self.watch is None or not self.watch.due(step, self.pacer.pace.total):
             return
         self.take_step.check_finite(step)  # for which the device has to be done with the steps before
-        with self.clock.stopped():
+        with self.clock.stopped(), apart():
             if self.agreement.first and not guard.asked:
                 weights, seconds = self.take_step.averaged(), self.clock.seconds
                 with guard.breaking_off():
@@ -242,6 +246,6 @@ class Trainer:
         model = Model.load(self.folder.model_file()) if self.agreement.first else self.model
         pace = self.pacer.pace
         segments = [from_json(Segment, line) for line in self.folder.pace.records()]
-        short = shortfall(pace, segments, self.plan.threads, len(cores()))
+        short = shortfall(pace, segments, self.plan.threads if self.pacer.threads else None, len(cores()))
         seconds = self._begun_after if already_finished else self.clock.seconds
         return Outcome(model, self.plan, pace, self.device, self.pacer.step, seconds, already_finished, short)

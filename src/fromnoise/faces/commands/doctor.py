@@ -24,7 +24,7 @@ class DoctorArguments:
     device: Device = "auto"
     """The device to look at."""
     threads: Threads = None
-    """Compute with this many threads of the CPU; when not given, with fewer while other processes are busy."""
+    """CPU threads to use; default: all, and fewer while other processes are busy."""
     data_root: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Where mnist and fashion_mnist lie; default: $FROMNOISE_DATA, then ~/.cache/fromnoise."""
 
@@ -91,7 +91,7 @@ def _others(model: "Model", candidate: "Candidate") -> str:
     others = load()
     if others <= threads.LITTLE:
         return "none of them busy"
-    left = max(most - round(others), 1)
+    left = threads.threads_beside(others, most, len(load.cores))
     rates = {}
     for number in dict.fromkeys((most, left)):
         torch.set_num_threads(number)
@@ -100,4 +100,4 @@ def _others(model: "Model", candidate: "Candidate") -> str:
     costs = ", ".join(
         f"{rate:.0f} images/s on {number} thread{'s' if number > 1 else ''}" for number, rate in rates.items()
     )
-    return f"they keep {others:.1f} of {len(load.cores)} cores busy, and a training comes to {costs} beside them"
+    return f"they use {others:.1f} of {len(load.cores)} cores; training beside them runs at {costs}"

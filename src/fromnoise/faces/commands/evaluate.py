@@ -51,7 +51,7 @@ class EvaluateArguments:
     device: Device = "auto"
     """Where to compute the features."""
     threads: Threads = None
-    """Compute with this many threads of the CPU; when not given, with fewer while other processes are busy."""
+    """CPU threads to use; default: all, and fewer while other processes are busy."""
     overwrite: bool = False
     """Replace the files FILE if they are there."""
 

@@ -71,7 +71,7 @@ class SampleArguments:
     device: Device = "auto"
     """Where to compute."""
     threads: Threads = None
-    """Compute with this many threads of the CPU; when not given, with fewer while other processes are busy."""
+    """CPU threads to use; default: all, and fewer while other processes are busy."""
     overwrite: bool = False
     """Replace the file FILE if it is there."""
 

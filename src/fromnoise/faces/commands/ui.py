@@ -26,7 +26,7 @@ class UiArguments:
     device: Device = "auto"
     """Where to compute."""
     threads: Threads = None
-    """Compute with this many threads of the CPU; when not given, with fewer while other processes are busy."""
+    """CPU threads to use; default: all, and fewer while other processes are busy."""
 
 
 def main(words: Sequence[str]) -> int:
