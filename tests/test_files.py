@@ -5,7 +5,7 @@ import re
 import pytest
 
 from fromnoise.errors import UserError
-from fromnoise.files import NUMBER, check_deflated, read_bytes, read_json, whole, whole_folder, write_json
+from fromnoise.files import NUMBER, check_deflated, read_bytes, read_json, reading, whole, whole_folder, write_json
 
 
 class Interrupted(BaseException):
@@ -177,6 +177,14 @@ def test_what_is_no_json_object_is_refused_by_name_in_one_line(tmp_path, content
         read_json(path)
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 400
+
+
+def test_letters_that_move_a_terminals_cursor_are_not_shown(tmp_path):
+    with pytest.raises(UserError) as refused, reading(tmp_path, "good"):
+        raise ValueError("a\n\tb\x1b[31m\0c" + "x" * 1000)
+    assert str(refused.value).startswith(f"{tmp_path} is not good (a b [31m c")
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < len(str(tmp_path)) + 300
 
 
 def test_what_cannot_be_read_is_told_from_nonsense(tmp_path):

@@ -177,7 +177,13 @@ def check_ranges(value: Any, called: Callable[[str], str] = flag, name: str = ""
 
 def to_json(value: Any) -> Any:
     """Settings as plain JSON values, lists for tuples and text for paths."""
-    return json.loads(json.dumps(msgspec.to_builtins(value, enc_hook=str)))
+    return json.loads(json.dumps(value, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):  # msgspec would leave out what a file lacked and is at its default
+        return {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
+    return str(value)
 
 
 def from_json(cls: type[Settings], value: Any) -> Settings:

@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, and read without trust."""
 
+import errno
 import json
 import math
 import os
@@ -15,7 +16,7 @@ from fromnoise.errors import UserError
 UNFINISHED = ".fromnoise-"  # how the names of files begin that are not written to their end yet
 MOST_JSON = 64 << 20  # bytes of a JSON file
 MOST_DEFLATED = 1_100  # bytes that one byte may stand for: deflate reaches 1,032
-BOMB = 1 << 30, 100  # bytes from which on none may stand for more: even sparse drawings stay far below
+BOMB = 1 << 28, 100  # bytes from which on none may stand for more: even sparse drawings stay far below
 NUMBER: tuple[type, ...] = (int, float)
 
 
@@ -133,7 +134,7 @@ def check_deflated(size: int, packed: int) -> None:
 
 
 @contextmanager
-def reading(path: Path, kind: str, advice: str = "") -> Iterator[None]:
+def reading(path: Path | str, kind: str, advice: str = "") -> Iterator[None]:
     """Turn whatever is raised while `path` is read into one sentence: it cannot be read, or is not `kind`.
 
     The parsers of other libraries raise what they like for nonsense (NumPy's TokenError and MemoryError, zipfile's
@@ -145,7 +146,7 @@ def reading(path: Path, kind: str, advice: str = "") -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.strerror:
+        if isinstance(error, OSError) and error.strerror and error.errno != errno.EINVAL:  # a seek to nowhere
             raise UserError(f"{path} cannot be read ({error.strerror}){advice}") from error
         raise UserError(f"{path} is not {kind} ({reason(error)}){advice}") from error
 
@@ -162,8 +163,8 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """What an exception says, in one line."""
-    said = " ".join(str(error).split())[:200]
+    """What an exception says, in one line of letters that a terminal shows."""
+    said = " ".join("".join(letter if letter.isprintable() else " " for letter in str(error)).split())[:200]
     if isinstance(error, KeyError):
         return f"it lacks {said}"
     return said or type(error).__name__

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fromnoise.errors import UserError
-from fromnoise.files import writing
+from fromnoise.files import reason, writing
 
 # A file's metadata is this one entry: safetensors writes several in random order, and equal models would differ.
 ENTRY = "fromnoise"
@@ -49,7 +49,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], Any]:
     except OSError as error:
         raise DamagedFile(f"{path} cannot be read ({error})") from error
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DamagedFile(f"{path} is not a whole safetensors file ({error})") from error
+        raise DamagedFile(f"{path} is not a whole safetensors file ({reason(error)})") from error
     if checksum(tensors, about) != expected:
         raise DamagedFile(f"{path} is damaged (its content does not match its checksum)")
     return tensors, about

@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -83,6 +84,14 @@ def test_a_training_on_a_full_disk_names_its_checkpoint_and_goes_on_once_there_i
     assert not any(path.name.startswith((".fromnoise", "000")) for path in (tmp_path / "run").rglob("*"))
     fromnoise(*words, cwd=tmp_path)
     assert (tmp_path / "run" / "checkpoints" / "000004").is_dir()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a disk that is always full is Linux's")
+def test_standard_output_on_a_full_disk_is_named(process, tmp_path):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "fromnoise", "--help"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "fromnoise: standard output: [Errno 28] No space left on device\n")
 
 
 @pytest.mark.parametrize("command", ["run", "train"])

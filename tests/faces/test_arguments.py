@@ -119,3 +119,11 @@ def test_differences_are_named():
 def test_a_slash_behind_it_makes_a_folder_of_a_name(written, data, out):
     arguments = parsed("--data", written)
     assert (arguments.config.data.data, arguments.out.name) == (data, out)
+
+
+def test_a_setting_that_a_file_lacks_has_its_default_and_is_told_of(tmp_path):
+    value = to_json(Config())
+    del value["diffusion"]["prediction"]
+    read = from_json(Config, value)
+    assert to_json(read) == to_json(Config())
+    assert differences(read, Config()) == []

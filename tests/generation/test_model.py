@@ -118,3 +118,13 @@ def test_settings_that_do_not_go_together_are_refused(config_of, images):
     config = config_of(network={"network": "chapter"}, data={"size": "32"})
     with pytest.raises(UserError, match="knows only its schedule's steps"):
         check(config)
+
+
+@pytest.mark.parametrize("nonsense", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tiny_model, tmp_path, nonsense):
+    weights = tiny_model.network.state_dict()
+    name = next(iter(weights))
+    weights[name] = torch.full_like(weights[name], nonsense)
+    tiny_model.save(tmp_path / "model.safetensors", weights)
+    with pytest.raises(UserError, match=f"not all numbers of {name} are finite"):
+        Model.load(tmp_path / "model.safetensors")

@@ -51,7 +51,7 @@ def test_damage_before_the_last_line_is_refused_by_name_and_nothing_is_cut(tmp_p
     log.append({"step": 9, "loss": 0.5})
     before = log.file.read_text()
     for read in (log.records, lambda: log.cut(5)):
-        with pytest.raises(UserError, match=re.escape(f"{log.file} is not a log of fromnoise")):
+        with pytest.raises(UserError, match=re.escape(f"line 2 of {log.file} is not what fromnoise wrote")):
             read()
     assert log.file.read_text() == before
 

@@ -89,6 +89,11 @@ def sample_and_score(training: Training, reference: ImageSet, n: int, weights: P
     config, folder, outcome = training.config, training.folder, training.outcome
     device = outcome.device
     check_writable(folder.report_file)
+    noted = {  # read first: what is damaged is told before any work
+        "guidance": folder.about_guidance(),
+        "evaluations": folder.evaluations.records(),
+        "best": folder.about_best(),
+    }
     start = time.perf_counter()
     generated = _sample(training, n)
     sampling_seconds = time.perf_counter() - start
@@ -129,12 +134,10 @@ def sample_and_score(training: Training, reference: ImageSet, n: int, weights: P
             "calls": network_calls(outcome.model, config.sampling),
             "seed": config.seed,
         },
-        "guidance": folder.about_guidance(),
         "scoring": {"seconds": scoring_seconds},
         "likelihood": {"seconds": time.perf_counter() - start},
-        "evaluations": folder.evaluations.records(),
-        "best": folder.about_best(),
         "system": system.about(device),
+        **noted,
     }
     folder.check_there()
     write_json(folder.report_file, report)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from fromnoise.config import Config, from_json, to_json
+from fromnoise.config import Config, to_json
 from fromnoise.data import sources
 from fromnoise.data.clusters import told
 from fromnoise.data.image_set import ImageSet
@@ -27,7 +27,7 @@ from fromnoise.training.batches import rows
 from fromnoise.training.choice import Choice
 from fromnoise.training.device import GUIDE, accelerator, alone, check_alike, connected
 from fromnoise.training.initial import initial
-from fromnoise.training.pace import Pace, steps_of
+from fromnoise.training.pace import steps_of
 from fromnoise.training.profile import Profile, profile
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.settings import Budget
@@ -157,7 +157,7 @@ def without_unscored_extension(experiment: Experiment) -> Experiment:
     if folder.aside(folder.report_file, step).exists():
         return experiment  # this step has its score: a further extension was killed before its first checkpoint
     try:
-        pace = from_json(Pace, folder.load(step)[2]["pace"])
+        pace = folder.pace_at(step)
     except DamagedFile:
         return experiment
     trained = pace.total == step and len(pace.budgets) > 1 and str(pace.budget) == str(extension)

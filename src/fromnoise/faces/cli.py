@@ -3,6 +3,7 @@
 0 done, 1 a bug (with its traceback), 2 something the user can put right, 130 stopped by Ctrl-C.
 """
 
+import errno
 import importlib
 import io
 import os
@@ -88,7 +89,8 @@ def _guarded(work: Callable[[], int]) -> int:
         if isinstance(error, BrokenPipeError):  # `fromnoise ... | head` is no error
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        print(f"{_name()}: {error}", file=sys.stderr)
+        nameless = error.errno == errno.ENOSPC and error.filename is None  # files are named by those who write them
+        print(f"{_name()}: {'standard output: ' * nameless}{error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
         if _name() == "fromnoise":

@@ -191,6 +191,8 @@ def _check_weights(weights: Mapping[str, Tensor], built: nn.Module) -> None:
         ours, theirs = (_described(tensors.get(name)) for tensors in (needed, weights))
         if ours != theirs:
             raise UserError(f"its configuration needs {name} to be {ours}, and in the file it is {theirs}")
+        if not bool(weights[name].isfinite().all()):
+            raise UserError(f"not all numbers of {name} are finite")
 
 
 def _described(tensor: Tensor | None) -> str:

@@ -2,18 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from fromnoise.config import from_json
+from fromnoise.errors import UserError
+from fromnoise.files import reading
 from fromnoise.generation.model import Model
 from fromnoise.tensors import DamagedFile
 from fromnoise.training.agreement import Agreement
 from fromnoise.training.pace import Pace
 from fromnoise.training.pacer import Pacer
 from fromnoise.training.plan import Plan
-from fromnoise.training.run_folder import RunFolder
+from fromnoise.training.run_folder import STATE_FILE, RunFolder
 from fromnoise.training.step import Step
 
 
@@ -30,7 +33,28 @@ class Checkpoint:
     pace: Pace
     weights: dict[str, Tensor]
     state: dict[str, Tensor]
-    sums: list[list[float]]
+    sums: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a checkpoint says beside its tensors."""
+
+    format: int
+    step: int
+    seconds: float
+    plan: Plan
+    pace: Pace
+    sums: tuple[tuple[float, ...], ...]
+
+
+def typed(folder: RunFolder, step: int, about: Any) -> Told:
+    """What `RunFolder.load` gave beside the tensors; raises UserError for nonsense."""
+    file = folder.checkpoint(step) / STATE_FILE
+    try:
+        return from_json(Told, about)
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from error
 
 
 class Checkpoints:
@@ -44,8 +68,8 @@ class Checkpoints:
         for step in reversed(self.folder.steps()):
             try:
                 weights, state, about = self.folder.load(step)
-                plan, pace = from_json(Plan, about["plan"]), from_json(Pace, about["pace"])
-                return Checkpoint(step, about["seconds"], plan, pace, weights, state, about["sums"])
+                told = typed(self.folder, step, about)
+                return Checkpoint(step, told.seconds, told.plan, told.pace, weights, state, told.sums)
             except DamagedFile as error:
                 self.say(f"{error}: going back to the one before")
                 if self.agreement.first:
@@ -54,9 +78,13 @@ class Checkpoints:
 
     def restore(self, checkpoint: Checkpoint, take_step: Step) -> None:
         """Let `take_step` go on from there."""
-        take_step.load(checkpoint.state, checkpoint.weights)
-        if self.agreement.first:  # they are of all processes together
-            take_step.losses.copy_(torch.tensor(checkpoint.sums))
+        with reading(self.folder.checkpoint(checkpoint.step), "a checkpoint of this training"):
+            take_step.load(checkpoint.state, checkpoint.weights)
+            sums = torch.tensor(checkpoint.sums)
+            if sums.shape != take_step.losses.shape:
+                raise ValueError(f"sums of {tuple(sums.shape)}")
+            if self.agreement.first:  # they are of all processes together
+                take_step.losses.copy_(sums)
 
     def save(self, model: Model, take_step: Step, plan: Plan, pacer: Pacer) -> None:
         """Write a checkpoint, whole or not at all, once for all processes."""

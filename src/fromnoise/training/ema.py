@@ -26,6 +26,8 @@ class MovingAverage:
 
     @torch.no_grad()
     def load(self, weights: dict[str, Tensor]) -> None:
-        """Go on from saved averages."""
+        """Go on from saved averages; raises KeyError or ValueError for those of another network."""
         for name, average in zip(self.names, self.average, strict=True):
+            if weights[name].shape != average.shape:  # where it could be stretched, it would be
+                raise ValueError(f"{name} is {tuple(weights[name].shape)}, not {tuple(average.shape)}")
             average.copy_(weights[name])

@@ -141,7 +141,7 @@ class Optimizers:
         }
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state` returned."""
+        """Go on from what `state` returned; raises ValueError, KeyError or IndexError for anything else."""
         for m, member in enumerate(self.members):
             entries: dict[int, dict[str, Tensor]] = {}
             for name, value in state.items():
@@ -150,6 +150,8 @@ class Optimizers:
                     entries.setdefault(int(rest[0]), {})[rest[1]] = value
             groups = member.state_dict()["param_groups"]
             parameters = [parameter for group in member.param_groups for parameter in group["params"]]
+            if len({frozenset(values) for values in entries.values()}) > 1:
+                raise ValueError("the optimiser's state is not whole")
             for index, values in entries.items():
                 for key, value in values.items():
                     values[key] = _like(parameters[index], value)
@@ -158,6 +160,8 @@ class Optimizers:
 
 def _like(parameter: nn.Parameter, value: Tensor) -> Tensor:
     """`value` in the memory format of `parameter`, which fused kernels count on."""
-    if value.shape != parameter.shape:
+    if not value.ndim:  # how many steps were taken
         return value
+    if value.shape != parameter.shape:
+        raise ValueError(f"the optimiser's state is of {tuple(value.shape)}, not {tuple(parameter.shape)}")
     return torch.empty_like(parameter, dtype=value.dtype).copy_(value)

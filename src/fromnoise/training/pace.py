@@ -15,6 +15,7 @@ from fromnoise.training.settings import Budget, TrainingSettings
 SECONDS = 5.0  # between two readings of the clock; less where the budget, or what is left of it, is short:
 SHARE = 0.05  # of the budget
 SHARE_LEFT = 0.25  # of the time left
+MOST_THREADS = 4096
 FEW = 0.5  # of the steps that would have been possible
 BUSY = 0.5  # of the cores that the training would have, taken by other processes
 
@@ -38,6 +39,10 @@ class Segment:
     left: float | None = None
     others: float = 0.0
 
+    def __post_init__(self) -> None:
+        if not 0 < self.threads <= MOST_THREADS or (self.step_seconds is not None and self.step_seconds <= 0):
+            raise ValueError(f"a segment of {self.threads} threads and {self.step_seconds} seconds a step")
+
 
 @dataclass(frozen=True)
 class Pace:
@@ -51,6 +56,10 @@ class Pace:
     budgets: tuple[Budget, ...]
     segment: Segment
     steps: int | None
+
+    def __post_init__(self) -> None:
+        if not self.budgets:
+            raise ValueError("a pace without a budget")
 
     @property
     def budget(self) -> Budget:

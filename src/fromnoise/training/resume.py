@@ -52,8 +52,19 @@ def begin(
     return Start(0, 0.0, plan, Pace((settings.budget,), Segment(0, 0.0, shared().now), steps))
 
 
-def go_on(model: Model, checkpoint: Checkpoint, folder: RunFolder) -> Start:
-    """Where the last process stopped; raises UserError where clusters do not come out as they did then."""
+def go_on(model: Model, images: int, checkpoint: Checkpoint, folder: RunFolder) -> Start:
+    """Where the last process stopped.
+
+    Raises UserError for the checkpoint of a training with another budget, and where clusters do not come out as they
+    did then.
+    """
+    pace, settings = checkpoint.pace, model.config.training
+    ours = (str(settings.budget), steps_of(pace.budget, images, settings.batch))
+    if (str(pace.budgets[0]), pace.steps) != ours:
+        raise UserError(
+            f"{folder.checkpoint(checkpoint.step)} is of a training of {pace.budgets[0]} ({pace.steps} steps now), "
+            f"not of {ours[0]} ({ours[1]})"
+        )
     if model.shape.clustered:
         began = Model.load(folder.checkpoint(checkpoint.step) / CHECKPOINT_FILE).shape
         if began.class_shares != model.shape.class_shares:

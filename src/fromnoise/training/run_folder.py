@@ -153,9 +153,17 @@ class RunFolder:
         if not steps:
             return False
         try:
-            return from_json(Pace, self.load(steps[-1])[2]["pace"]).total == steps[-1]
+            return self.pace_at(steps[-1]).total == steps[-1]
         except DamagedFile:
             return False  # the Trainer sets it aside and goes back to the one before
+
+    def pace_at(self, step: int) -> Pace:
+        """The pace of the checkpoint at `step`; raises as `load` does, and UserError for nonsense."""
+        about = self.load(step)[2]
+        try:
+            return from_json(Pace, about.get("pace"))
+        except UserError as error:
+            raise UserError(f"{self.checkpoint(step) / STATE_FILE}: {error}") from error
 
     def about(self) -> About:
         """config.json; raises UserError when it is missing or damaged."""

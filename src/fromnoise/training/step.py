@@ -122,7 +122,7 @@ class Step:
         return {name: tensor.detach().cpu() for name, tensor in (weights | self.optimizers.state()).items()}
 
     def load(self, state: dict[str, Tensor], averaged: dict[str, Tensor]) -> None:
-        """Go on from what `state` and `averaged` gave."""
+        """Go on from what `state` and `averaged` gave; raises some exception for anything else."""
         live = {name.removeprefix(WEIGHTS): value for name, value in state.items() if name.startswith(WEIGHTS)}
         self.network.load_state_dict(live)
         self.optimizers.load(state)

@@ -37,7 +37,11 @@ class StepLog:
         """The lines; a last one cut short by a crash is left out. Raises UserError for other damage."""
         with reading(self.file, "a log of fromnoise"):
             lines = self._text().split("\n")[:-1]
-            return [check_form(json.loads(line), self.form) for line in lines]
+            return [self._record(k, line) for k, line in enumerate(lines, start=1)]
+
+    def _record(self, k: int, line: str) -> dict[str, Any]:
+        with reading(f"line {k} of {self.file}", "what fromnoise wrote", "mend or remove it"):
+            return check_form(json.loads(line), self.form)
 
     def cut(self, step: float) -> None:
         """Drop what is said of steps after `step`, and a line cut short."""

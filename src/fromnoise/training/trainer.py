@@ -139,7 +139,7 @@ class Trainer:
         with self.accelerator.main_process_first():  # which sets damaged ones aside
             checkpoint, n = self.checkpoints.newest(), len(self.images)
         if checkpoint:
-            start = resume.go_on(self.model, checkpoint, self.folder)
+            start = resume.go_on(self.model, n, checkpoint, self.folder)
         else:
             start = resume.begin(self.model, n, self.accelerator, self.folder, self.initial, self.say)
         elsewhere = start.plan.elsewhere(self.device)

@@ -163,5 +163,7 @@ def _print(batch: Batch, told: dict[str, Any]) -> None:
 
 
 def _number(row: dict[str, Any]) -> str:
+    if row["bits"] is None:
+        return "undefined"
     error = row["standard_error"]
     return f"{row['bits']:.4f}" if error is None else f"{row['bits']:.4f}\t± {error:.4f}"
