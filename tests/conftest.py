@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from fromnoise import threads
 from fromnoise.config import TINY, with_budget
 from fromnoise.data.image_set import ImageSet
 from fromnoise.generation.model import Model, Shape
@@ -27,6 +28,8 @@ if MNIST:
 def one_thread():
     """Back to one thread where a test takes more."""
     yield
+    threads.fix(None)
+    threads._shared = None
     torch.set_num_threads(1)
 
 

@@ -183,7 +183,7 @@ def to_json(value: Any) -> Any:
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):  # msgspec would leave out what a file lacked and is at its default
         return {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
-    return str(value)
+    return msgspec.to_builtins(value) if isinstance(value, msgspec.Struct) else str(value)
 
 
 def from_json(cls: type[Settings], value: Any) -> Settings:

@@ -31,7 +31,7 @@ def fix(threads: int | None) -> None:
     global _fixed, _shared
     if threads is not None and threads < 1:
         raise UserError(f"--threads must be at least 1, not {threads}")
-    if _shared:
+    if _shared and torch.get_num_threads() == _shared.now:  # not changed by anybody else
         _shared.set(_shared.most)
     _fixed, _shared = threads is not None, None
     if threads is not None:
