@@ -61,12 +61,12 @@ class Load:
 
 
 class Threads:
-    """Changes the number of threads of a work in equal pieces, by its speed.
+    """Changes the number of threads by the speed of work that comes in equal pieces.
 
-    most  threads at most, as many as PyTorch has when this is made
-    now   threads at present
+    most   threads at most, as many as PyTorch has when this is made
+    now    threads at present
     cores  of this process
-    load  what other processes take, in cores, when last looked at
+    load   cores that other processes kept busy, when last looked at
     """
 
     def __init__(self, load: Callable[[], float] | None = None) -> None:
@@ -80,21 +80,21 @@ class Threads:
         self._patience, self._next = PATIENCE[0], -math.inf
         self._left = self.most  # threads that others left a core for, when last looked at
 
-    def after(self, now: float, pieces: float = 1.0) -> bool:
-        """Note that so much work is done at `now` (seconds of any clock); returns whether `now` threads changed."""
+    def after(self, now: float, pieces: float = 1.0) -> None:
+        """Note that so much work is done at `now`, in seconds of any one clock."""
         if self.most == 1 or _fixed:
-            return False
+            return
         if self._since is None:
             self._restart(now)
-            return False
+            return
         self._done += pieces
         seconds = now - self._since
         speed = self._done / seconds if seconds > 0 else math.inf
-        if self._before and speed * WORSE < self._before[1] and seconds > SURELY:
-            return self._judge(speed, now)
-        if seconds < WINDOW or self._done < 2 * pieces:
-            return False
-        return self._judge(speed, now) if self._before else self._try(speed, now)
+        measured = seconds >= WINDOW and self._done >= 2 * pieces
+        if self._before and (measured or (speed * WORSE < self._before[1] and seconds > SURELY)):
+            self._judge(speed, now)
+        elif measured:
+            self._try(speed, now)
 
     @property
     def trying(self) -> bool:
@@ -107,30 +107,28 @@ class Threads:
         torch.set_num_threads(self.now)
         self._before, self._since = None, None
 
-    def _try(self, speed: float, now: float) -> bool:
+    def _try(self, speed: float, now: float) -> None:
         self.load = self._read()
         before, self._left = self._left, threads_beside(self.load, self.most, self.cores)
         # Only the second window that says so is as slow (or fast) from its beginning.
         if self._left == self.now or self._left != before or now < self._next:
             self._restart(now)
-            return False
+            return
         trial = self.now, speed
         self._change(self._left, now)
         self._before = trial
-        return True
 
-    def _judge(self, speed: float, now: float) -> bool:
+    def _judge(self, speed: float, now: float) -> None:
         assert self._before is not None
         (threads, before), self._before = self._before, None
         self._read()  # what others took meanwhile is no part of the next window
         if speed > BETTER * before:
             self._patience = PATIENCE[0]
             self._restart(now)
-            return False
+            return
         self._next = now + self._patience
         self._patience = min(2 * self._patience, PATIENCE[1])
         self._change(threads, now)
-        return True
 
     def _change(self, threads: int, now: float) -> None:
         self.set(threads)

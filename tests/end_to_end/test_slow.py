@@ -84,7 +84,7 @@ def test_two_processes_agree_on_steps_checkpoints_and_weights(process, tmp_path)
     )
     done = process(*words, cwd=tmp_path, program=launch)
     assert done.stderr.count("processes 2 alike True") == 1
-    assert done.stderr.count("0.2 minutes are") == 1
+    assert done.stderr.count("fit into 0.2 minutes") == 1
     steps = sorted(int(path.name) for path in (tmp_path / "two" / "checkpoints").glob("0*"))
     records = [json.loads(line) for line in (tmp_path / "two" / "log.jsonl").read_text().splitlines()]
     assert len(steps) == 1  # from the end; the first of the two processes writes it

@@ -30,7 +30,7 @@ def test_minutes_become_steps_that_fill_them_and_are_written_down(train, config_
     folder, outcome = train(config_of(training={"minutes": 0.1}), say=said.append)
     assert 5 < outcome.seconds < 9  # of 6
     assert folder.load(outcome.steps)[2]["pace"]["segment"] == folder.pace.records()[-1]
-    assert sum("0.1 minutes are about" in text for text in said) == 1
+    assert sum("fit into 0.1 minutes" in text for text in said) == 1
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ class Pacer:
         return self.pace.total is not None and self.step >= self.pace.total
 
     def steps(self) -> Iterator[int]:
-        """The steps to come; `after` is to be called after each."""
+        """The steps to come; call `advance` after each."""
         while not self.finished:
             yield self.step
 
@@ -154,7 +154,7 @@ class Pacer:
         known = segment.seconds - budget.seconds >= min(SURE * budget.amount * 60, 30.0)
         if self.pace.steps is None and self.pace.total is not None and known and not self._said_steps:
             steps = self.pace.total - budget.step
-            self.say(f"{budget} are about {steps:,} steps, {steps * self.settings.batch:,} images at this speed")
+            self.say(f"about {steps:,} steps ({steps * self.settings.batch:,} images) fit into {budget} at this speed")
             self._said_steps = True
         if self.threads and self.threads_now < self.threads.most and not self.threads.trying and not self._said_busy:
             number = f"{self.threads_now} thread{'s' if self.threads_now > 1 else ''}"
