@@ -30,7 +30,7 @@ def commands():
 
 def arguments_of(command):
     """The class of a command's arguments."""
-    module = importlib.import_module(f"fromnoise.faces.commands.{cli.COMMANDS[command][0]}")
+    module = importlib.import_module(f"fromnoise.faces.commands.{command}")
     own = [item for item in vars(module).values() if getattr(item, "__module__", None) == module.__name__]
     return next(item for item in own if getattr(item, "__name__", "").endswith("Arguments"))
 

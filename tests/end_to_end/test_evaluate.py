@@ -90,7 +90,7 @@ def test_images_from_anywhere_are_scored(fromnoise, tmp_path):
     assert 0.3 < fid["ratio"] < 3
     assert "copies: no sign of copying" in shown
     refused = fromnoise("evaluate", *words, cwd=tmp_path, code=2)
-    assert "score.json is already there" in refused.stderr
+    assert "score.json already exists" in refused.stderr
 
 
 def test_folders_of_some_classes_are_scored_as_those_and_of_others_without(fromnoise, tmp_path):

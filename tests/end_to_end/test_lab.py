@@ -48,7 +48,7 @@ def test_the_page_without_jupyter(process, place):
     assert page.count("<img ") == len(figures) >= 6
     assert all(f'src="figures/{figure.name}"' in page for figure in figures)
     again = process("lab", "--quick", "--only", "1", "--out", "page", cwd=place, code=2)
-    assert "already there" in again.stderr
+    assert "already exists" in again.stderr
 
 
 def test_what_cannot_be_is_said_before_work(fromnoise, tmp_path):

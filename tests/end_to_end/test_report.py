@@ -41,7 +41,7 @@ def test_a_report_of_another_version_is_kept_and_the_run_scored_again(finished, 
     file.write_text(json.dumps(before | {"schema": 1}))
     RunFolder(tmp_path / "run").guidance_file.write_text('{"guidance": 1.25}')
     done = fromnoise("run", "--preset", "tiny", "--out", "run", cwd=tmp_path)
-    assert "its report is of another version" in done.stderr
+    assert "report.json is from another version" in done.stderr
     after = json.loads(file.read_text())
     assert after["metrics"] == before["metrics"]
     assert after["run"]["guidance"] == {"guidance": 1.25}, "the choice stays with its model"
@@ -98,7 +98,7 @@ def test_evaluate_writes_a_page_of_images_from_anywhere(finished, fromnoise, pag
     assert "Training" not in page.text.split()
     before = file.read_text()
     refused = fromnoise(*words, "--html", file, cwd=finished, code=2)
-    assert "is already there" in refused.stderr
+    assert "already exists" in refused.stderr
     assert file.read_text() == before
 
 

@@ -70,7 +70,7 @@ def test_an_existing_file_is_not_replaced_unless_asked(finished, fromnoise, tmp_
     (tmp_path / "folder").mkdir()
     words = ("sample", finished / "run", "--n", "1", "--precision", "fp32")
     refused = fromnoise(*words, "--out", "mine.png", cwd=tmp_path, code=2)
-    assert "already there" in refused.stderr
+    assert "already exists" in refused.stderr
     assert (tmp_path / "mine.png").read_bytes() == b"precious"
     assert "images are written as" in fromnoise(*words, "--out", "x.jpg", cwd=tmp_path, code=2).stderr
     assert "cannot be written" in fromnoise(*words, "--out", "mine.png/x.png", cwd=tmp_path, code=2).stderr
@@ -108,7 +108,7 @@ def test_rejecting_copies_leaves_images_alone_that_are_none(finished, fromnoise,
     fromnoise(*words, "--out", "plain.npz", cwd=tmp_path)
     done = fromnoise(*words, "--out", "checked.npz", "--reject-copies", cwd=tmp_path)
     assert done.stdout == "checked.npz\n"
-    assert done.stderr.splitlines()[-1] == "10 images drawn, 0 rejected as copies of training images"
+    assert done.stderr.splitlines()[-1] == "10 images sampled, 0 rejected as copies of training images"
     for name in ("arr_0", "labels"):
         assert np.array_equal(array(tmp_path / "plain.npz", name), array(tmp_path / "checked.npz", name))
 

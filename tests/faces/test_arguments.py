@@ -56,9 +56,9 @@ def test_a_plus_extends_the_run_in_the_folder_by_its_own_budget(tmp_path, words)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--minutes", "+20"), "goes on from a finished run, and .* is none"),
-        (("--steps", "+2.5"), "after the . comes how many steps"),
-        (("--epochs", "+"), "after the . comes how many epochs"),
+        (("--minutes", "+20"), "extends a finished run, and .* is none"),
+        (("--steps", "+2.5"), "expected a number of steps after the ."),
+        (("--epochs", "+"), "expected a number of epochs after the ."),
         (("--epochs", "+0"), "above 0"),
         (("--minutes", "+20", "--steps", "5"), "give one budget, not --minutes .20 and --steps"),
         (("--minutes", "+20", "--steps", "+5"), "give one budget, not --minutes .20 and --steps"),

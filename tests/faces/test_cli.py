@@ -30,12 +30,14 @@ def test_an_unknown_command_lists_the_known_ones(capsys):
     assert not captured.out
 
 
-@pytest.mark.parametrize("command", [name for name in cli.COMMANDS if name != "data"])
-def test_every_command_has_help_with_what_it_does(command, capsys):
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_command_has_help_with_what_it_does_and_examples(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         cli.main([command, "--help"])
     assert stopped.value.code == 0
-    assert f"usage: fromnoise {command}" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"usage: fromnoise {command}" in shown
+    assert f"\n│     fromnoise {command}" in shown
 
 
 @pytest.mark.parametrize(("error", "code"), [(UserError("say what to do"), 2), (KeyboardInterrupt(), 130)])

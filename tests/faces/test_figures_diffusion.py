@@ -72,7 +72,6 @@ def test_curves_over_counts_carry_their_values_and_ticks():
     for figure, label in (
         (figures.convergence(steps, {"ddim": [0.4, 0.2, 0.1]}, "error"), "ddim"),
         (figures.distance_to_floor(steps, [0.4, 0.2, 0.1], (0.05, 0.01)), "learnt"),
-        (figures.bound_gap(steps, {"even": [0.4, 0.2, 0.1]}), "even"),
     ):
         (axis,) = figure.axes
         x, y = curve(axis, label)
@@ -110,11 +109,11 @@ def test_histogram_counts_every_image_and_marks_the_single_one():
 def test_a_figure_is_the_same_whatever_the_users_own_style_is(tmp_path):
     import matplotlib as mpl
 
-    draw = lambda: style.png(figures.bound_gap([4, 8], {"even": [0.4, 0.2]}))  # noqa: E731
+    draw = lambda: style.png(figures.convergence([4, 8], {"ddim": [0.4, 0.2]}, "error"))  # noqa: E731
     plain = draw()
     with mpl.rc_context({"font.size": 30, "axes.facecolor": "black"}):
         assert draw() == plain
-    figure = figures.bound_gap([4, 8], {"even": [0.4, 0.2]})
+    figure = figures.convergence([4, 8], {"ddim": [0.4, 0.2]}, "error")
     assert isinstance(figure, Figure)
     style.save(figure, tmp_path / "figure.png")
     assert (tmp_path / "figure.png").read_bytes() == plain

@@ -23,6 +23,8 @@ SYSTEM = {
     "versions": {"fromnoise": "0.1.0", "torch": "2.13.0"},
 }
 
+SAMPLING = {"n": 80, "seconds": 3.0, "sampler": {"sampler": "dpm++"}, "calls": 5, "guidance": 1.0}
+
 
 @pytest.fixture(scope="module")
 def halves():
@@ -103,7 +105,7 @@ def test_curves_are_there_once_there_is_something_to_draw(scored, page_of):
             "budgets": [vars(Budget("steps", 40))],
             "shortfall": None,
         },
-        "sampling": {"n": 80, "seconds": 3.0, "seed": 0, "sampler": {"sampler": "dpm++", "sampling_steps": 5}},
+        "sampling": SAMPLING | {"seed": 0},
         "scoring": {"seconds": 2.0},
         "likelihood": {"seconds": 1.0},
         "system": SYSTEM,
@@ -118,7 +120,7 @@ def test_curves_are_there_once_there_is_something_to_draw(scored, page_of):
     page = page_of(report.page(told, report.Shown(generated, train, log=lines(9), evaluations=evaluations), "run"))
     assert any(said.startswith("loss against epoch") for said in page.alternatives)
     assert "this cost 5 s" in page.text
-    assert "40 steps in 1:01 on 3,000 images; 290,692 parameters, told of 10 classes; eager" in page.text
+    assert "40 steps in 1:01 on 3,000 images; 290,692 parameters, conditioned on 10 classes; eager" in page.text
     assert "No sign of overfitting (p = 0.08)" in page.text
     assert "fromnoise evaluate --generated 'theirs & <ours>' --reference digits:heldout" in page.text
 
@@ -137,11 +139,11 @@ def test_the_commands_repeat_what_is_not_usual(scored, page_of):
     config = to_json(TINY) | {"seed": 3}
     budgets = [vars(Budget("steps", 30)), vars(Budget("steps", 20, 30, 2.0))]
     training = {"steps": 50, "seconds": 4.0, "images": 3000, "parameters": 1, "plan": {"reason": "eager"}}
+    training["told"] = "no classes"
     training |= {"budgets": budgets, "shortfall": "10 minutes were only 50 steps"}
-    sampling = {"n": 80, "seconds": 3.0, "seed": 3, "sampler": {"sampler": "dpm++", "sampling_steps": 5}}
     seconds = {"seconds": 1.0}
     command = "fromnoise run --preset tiny --steps +20"
-    run = {"command": command, "config": config, "training": training, "sampling": sampling}
+    run = {"command": command, "config": config, "training": training, "sampling": SAMPLING | {"seed": 3}}
     told = told | {"run": run | {"scoring": seconds, "likelihood": seconds, "system": SYSTEM}, "likelihood": None}
     page = page_of(report.page(told, report.Shown(generated, train), "theirs"))
     assert f"{command} # goes on from a run of 30 steps" in page.text

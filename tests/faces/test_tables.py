@@ -1,14 +1,15 @@
-import io
+import pytest
 
-from rich.console import Console
-
-from fromnoise.faces.tables import print_score
+from fromnoise.faces.tables import METRICS, print_score
 
 
-def shown(report):
-    console = Console(file=io.StringIO(), width=120, highlight=False)
-    print_score(report, console)
-    return [" ".join(line.replace("│", " ").split()) for line in console.file.getvalue().splitlines()]
+@pytest.fixture
+def shown(capsys):
+    def show(report):
+        print_score(report)
+        return [" ".join(line.replace("│", " ").split()) for line in capsys.readouterr().out.splitlines()]
+
+    return show
 
 
 def summary(value, deviation=None):
@@ -16,16 +17,16 @@ def summary(value, deviation=None):
 
 
 def report():
-    fid = {"value": 1.3264, "n": 1000, "floor": summary(0.07, 0.01), "copycat": None, "ratio": 18.95}
+    fid = {"value": 1.3264, "error": None, "n": 1000, "floor": summary(0.07, 0.01), "copycat": None, "ratio": 18.95}
+    fid["noise"] = summary(180.0)
     return {
-        "schema": 1,
-        "metrics": {"fid": fid},
+        "metrics": {"fid": fid, "classes": None} | dict.fromkeys(METRICS),
         "protocol": {"features": {"name": "digits"}, "reference": {"name": "digits:heldout", "n": 1000}},
         "notes": ["a [note]"],
     }
 
 
-def test_an_older_report_has_its_fid():
+def test_the_fid_stands_beside_floor_copycat_and_noise(shown):
     lines = shown(report())
     assert lines[0] == "FID in digits features against 1,000 of digits:heldout"
     assert "generated 1.326 1,000 this model's images" in lines
@@ -33,18 +34,18 @@ def test_an_older_report_has_its_fid():
     assert "copycat unknown the training images: a model that only memorised" in lines
     assert "ratio 18.9 generated over floor" in lines
     assert lines[-1] == "note: a [note]"
-    assert not any("Other metrics" in line or "copies" in line for line in lines)
+    assert "noise 180.000 1,000 random bytes" in lines
+    assert not any(line.startswith(("classes", "copies", "likelihood")) for line in lines)
 
 
-def test_inceptions_weights_are_told():
+def test_inceptions_weights_are_named(shown):
     scored = report()
     scored["protocol"]["features"] = {"name": "inception", "sha256": "0123456789abcdef" * 4}
     assert "(weights SHA-256 0123456789abcdef…)" in " ".join(shown(scored)[:3])
 
 
-def test_the_other_metrics_classes_and_the_verdict_follow():
+def test_the_other_metrics_classes_and_the_verdict_follow(shown):
     whole = report()
-    whole["metrics"]["fid"]["noise"] = summary(180.0)
     whole["metrics"] |= {
         "kid": {"value": 0.5, "error": 0.02, "n": 1000, "floor": summary(0.0014, 0.0005), "copycat": None},
         "fid_infinity": None,
@@ -57,7 +58,6 @@ def test_the_other_metrics_classes_and_the_verdict_follow():
     }
     whole["copies"] = {"verdict": "no sign of copying"}
     lines = shown(whole)
-    assert "noise 180.000 1,000 random bytes" in lines
     assert "KID 0.500 ± 0.020 0.001 ± 0.001 unknown kernel distance, unbiased" in lines
     assert any(line.startswith("told from real 0.910 0.500 0.520") for line in lines)
     assert not any("FID∞" in line for line in lines)

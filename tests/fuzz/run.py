@@ -188,7 +188,7 @@ def load() -> None:
     torch.set_num_threads(1)
     from fromnoise.faces import cli
 
-    for name, _ in cli.COMMANDS.values():
+    for name in cli.COMMANDS:
         importlib.import_module(f"fromnoise.faces.commands.{name}")
     for module in ("experiment.train", "experiment.score", "experiment.validate", "faces.report"):
         importlib.import_module(f"fromnoise.{module}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import tyro
+from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from fromnoise.config import BUDGETS, Config, folder_for, preset, read, settled
 from fromnoise.errors import UserError
@@ -20,8 +21,29 @@ if TYPE_CHECKING:
 
 Arguments = TypeVar("Arguments")
 FRAME = " │╭╮╰╯─|+"  # around tyro's boxes, on terminals of either kind
-Device = Literal["auto", "cpu", "cuda", "mps"]
-Threads = Annotated[int | None, tyro.conf.arg(metavar="N")]
+
+# Arguments that several commands share.
+Flag = Annotated[bool, FlagCreatePairsOff]
+File = Annotated[Path | None, arg(metavar="FILE")]
+ModelSource = Annotated[
+    Positional[Path],
+    arg(metavar="RUN", help="A run folder, a checkpoint in it, a model.safetensors file, or digits (packaged)."),
+]
+Device = Annotated[
+    Literal["auto", "cpu", "cuda", "mps"], arg(help="Where to compute; auto takes a GPU if there is one.")
+]
+Threads = Annotated[
+    int | None,
+    arg(metavar="N", help="CPU threads; by default all of them, and fewer while other processes are busy."),
+]
+DataRoot = Annotated[
+    Path | None,
+    arg(metavar="DIR", help="Folder of mnist and fashion_mnist; default: $FROMNOISE_DATA, then ~/.cache/fromnoise."),
+]
+SkipBroken = Annotated[
+    bool, FlagCreatePairsOff, arg(help="Skip images that cannot be read, and say how many there were.")
+]
+Overwrite = Annotated[bool, arg(help="Replace existing files.")]
 
 
 def parse(cls: type[Arguments], words: Sequence[str], command: str, default: Arguments | None = None) -> Arguments:
@@ -32,7 +54,14 @@ def parse(cls: type[Arguments], words: Sequence[str], command: str, default: Arg
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return _parse(cls, words, command, default)
+            return tyro.cli(
+                cls,
+                prog=f"fromnoise {command}",
+                description=cls.__doc__,
+                args=list(words),
+                default=default,
+                config=(tyro.conf.OmitArgPrefixes,),
+            )
     except SystemExit as stop:
         if not stop.code:
             raise
@@ -48,34 +77,21 @@ def _first_sentence(box: str) -> str:
     return f"{said}; did you mean {guesses[0]}?" if guesses and said.startswith("Unrecognized") else said
 
 
-def _parse(cls: type[Arguments], words: Sequence[str], command: str, default: Arguments | None) -> Arguments:
-    return tyro.cli(  # type: ignore[return-value]
-        cls,
-        prog=f"fromnoise {command}",
-        description=cls.__doc__,
-        args=list(words),
-        default=default,
-        config=(tyro.conf.OmitArgPrefixes,),
-    )
-
-
 @dataclasses.dataclass(frozen=True)
 class TrainingArguments:
-    """What `run` and `train` are told."""
+    """Arguments of `run` and `train`."""
 
     preset: Literal["fast", "chapter", "tiny"] = "fast"
     """fast: a good model in minutes on two cores. chapter: the lab chapter as written (UNet2DModel, T = 500, 200
-    epochs). tiny: seconds, for trying things out. Every other flag goes over the preset."""
-    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """The run folder: made, or gone on with if it holds the same run; runs/NAME-PRESET when not given."""
+    epochs). tiny: seconds, for trying things out. All other flags override the preset."""
+    out: Annotated[Path | None, arg(metavar="DIR")] = None
+    """The run folder, created or resumed; default: runs/DATA-PRESET."""
     device: Device = "auto"
-    """Where to compute; auto takes a GPU if there is one."""
     threads: Threads = None
-    """CPU threads to use; default: all, and fewer while other processes are busy."""
-    inception_weights: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Inception's weights, for --features inception; clean-fid's own copy, downloaded if missing, when not given."""
-    dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Print the whole configuration as JSON and do nothing."""
+    inception_weights: File = None
+    """Inception's weights, for --features inception; default: clean-fid's copy, downloaded if missing."""
+    dry_run: Flag = False
+    """Print the whole configuration as JSON and exit."""
     config: Config = dataclasses.field(default_factory=Config)
     extension: Annotated[Budget | None, tyro.conf.Suppress] = None
     """--minutes +20, --epochs +5 or --steps +500."""
@@ -99,7 +115,7 @@ def parse_training(cls: type[TrainingKind], words: Sequence[str], command: str) 
 
     An extension (`--minutes +20`) takes the run's own budget from its folder, which has to be there.
     """
-    name = _preset_name(words)
+    name = _split("--preset", words)[0] or "fast"
     words, extension = _extension(words)
     arguments = parse(cls, words, command, cls(preset=name, config=preset(name)))  # type: ignore[arg-type]
     config = settled(arguments.config, None if extension else arguments.preset)
@@ -109,68 +125,56 @@ def parse_training(cls: type[TrainingKind], words: Sequence[str], command: str) 
     return dataclasses.replace(arguments, config=config, out=out, extension=extension)
 
 
+def _split(flag: str, words: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The value of `--flag VALUE` or `--flag=VALUE` among the words (None without one), and the other words."""
+    for k, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name == flag:
+            after = k + 1 if equals else k + 2
+            return value if equals else "".join(words[k + 1 : after]), [*words[:k], *words[after:]]
+    return None, list(words)
+
+
 def _extension(words: Sequence[str]) -> tuple[list[str], Budget | None]:
     """The words without `--minutes +20` (or --epochs, --steps), and that; raises UserError for no number after +."""
-    for k, word in enumerate(words):
-        flag, equals, value = word.partition("=")
-        unit = flag.removeprefix("--")
-        if flag == f"--{unit}" and unit in BUDGETS:
-            length = 1 if equals else 2
-            value = value if equals else "".join(words[k + 1 : k + 2])
-            if value.startswith("+"):
-                return [*words[:k], *words[k + length :]], _budget(unit, value)
+    for unit in BUDGETS:
+        value, others = _split(f"--{unit}", words)
+        if value is not None and value.startswith("+"):
+            try:
+                amount = int(value) if unit == "steps" else float(value)
+            except ValueError:
+                raise UserError(f"--{unit} {value}: expected a number of {unit} after the +") from None
+            if not 0 < amount < float("inf"):
+                raise UserError(f"--{unit} must be above 0 and finite, not {value}")
+            return others, Budget(unit, amount)  # type: ignore[arg-type]
     return list(words), None
-
-
-def _budget(unit: str, value: str) -> Budget:
-    try:
-        amount = int(value) if unit == "steps" else float(value)
-    except ValueError:
-        raise UserError(f"--{unit} {value}: after the + comes how many {unit} to go on") from None
-    if not 0 < amount < float("inf"):
-        raise UserError(f"--{unit} must be above 0 and finite, not {value}")
-    return Budget(unit, amount)  # type: ignore[arg-type]
 
 
 def _with_budget_of(out: Path, config: Config, extension: Budget) -> Config:
     """`config` with the budget that the run in `out` began with."""
+    flag = f"--{extension.unit} +{extension.amount:g}"
     given = [name for name in BUDGETS if getattr(config.training, name) is not None]
     if given:
-        raise UserError(f"give one budget, not --{extension.unit} +{extension.amount:g} and --{given[0]}")
+        raise UserError(f"give one budget, not {flag} and --{given[0]}")
     file = out / "config.json"
     if not file.is_file():
-        flag = f"--{extension.unit} +{extension.amount:g}"
-        raise UserError(f"{flag} goes on from a finished run, and {out} is none: name it with --out{lost(out)}")
+        raise UserError(f"{flag} extends a finished run, and {out} is none: name it with --out{lost(out)}")
     training = read(file, Config, "config").training
     budget = {name: getattr(training, name) for name in BUDGETS}
     return dataclasses.replace(config, training=dataclasses.replace(config.training, **budget))
 
 
-def _preset_name(words: Sequence[str]) -> str:
-    for k, word in enumerate(words):
-        if word == "--preset" and k + 1 < len(words):
-            return _known(words[k + 1])
-        if word.startswith("--preset="):
-            return _known(word.removeprefix("--preset="))
-    return "fast"
-
-
-def _known(name: str) -> str:
-    preset(name)
-    return name
-
-
 def refuse_existing(path: Path, overwrite: bool) -> None:
-    """Raise UserError when `path` is there and may not be replaced, or cannot be written."""
+    """Raise UserError when `path` exists and may not be replaced, or cannot be written."""
     if path.is_dir():
         raise UserError(f"{path} is a folder: name a file")
     if path.exists() and not overwrite:
-        raise UserError(f"{path} is already there; name another, or add --overwrite")
+        raise UserError(f"{path} already exists; choose another name or add --overwrite")
     check_writable(path)
 
 
 def folder_is_new(path: Path) -> None:
     """Raise UserError unless `path` is free, or an empty folder, and can be written."""
     if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
-        raise UserError(f"{path} is already there; name a new folder")
+        raise UserError(f"{path} already exists; name a new folder")
     check_writable(path)

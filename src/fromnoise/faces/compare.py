@@ -10,25 +10,11 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation.score import KIND, SCHEMA, read_report
 from fromnoise.experiment.find import is_run
 from fromnoise.experiment.progress import duration
-from fromnoise.faces import figures, html, report
-from fromnoise.faces.tables import NAMES, spread
+from fromnoise.faces import figures, html
+from fromnoise.faces.report import thinned
+from fromnoise.faces.tables import METRICS, spread, told
 from fromnoise.files import lost, reading
 from fromnoise.training.run_folder import RunFolder
-
-METRICS = ("fid_matched", "fid_infinity", "kid", "precision", "recall", "density", "coverage")
-COLUMNS = (
-    "FID",
-    "floor",
-    "ratio",
-    *(NAMES[name] for name in METRICS),
-    "copies",
-    "bits, held out",
-    "overfitting gap",
-    "parameters",
-    "steps",
-    "training",
-    "sampling",
-)
 
 LABEL = 32  # letters of a run's name in a figure
 
@@ -46,13 +32,10 @@ class Scored:
         """The report of a run folder, or one that `evaluate --json` wrote; raises UserError for anything else."""
         folder = RunFolder(path) if is_run(path) else None
         file = path if folder is None else folder.report_file
+        if not file.is_file() and folder is None:
+            raise UserError(f"{path} is neither a run folder nor a report{lost(path)}")
         if not file.is_file():
-            hint = (
-                f"is neither a run folder nor a report{lost(path)}"
-                if folder is None
-                else "has no score yet: fromnoise run"
-            )
-            raise UserError(f"{path} {hint}")
+            raise UserError(f"{path} has no score yet: fromnoise run")
         found = read_report(file)
         if found.get("schema") != SCHEMA:
             version = f"schema {found.get('schema')}, not {SCHEMA}"
@@ -60,69 +43,60 @@ class Scored:
             raise UserError(f"{file} was written by another version ({version}): score it again {again}")
         scored = cls(str(path), found, folder)
         with reading(file, KIND):
-            scored.row, warnings([scored, scored]), settings([scored])
+            scored.cells, warnings([scored, scored]), settings([scored])
         return scored
 
     @property
-    def row(self) -> list[str]:
-        """What stands in `COLUMNS`; empty where it is not known."""
-        metrics, run = self.report["metrics"], self.report.get("run")
-        fid, gap = metrics["fid"], self.report.get("likelihood")
-        floor = fid["floor"]
-        cells = [
-            spread(fid["value"], fid["error"]),
-            "" if floor is None else spread(floor["value"], floor["deviation"]),
-            "" if fid["ratio"] is None else f"{fid['ratio']:.1f}",
-        ]
-        for name in METRICS:
-            entry = metrics.get(name)  # reports of before have no fid_matched
-            cells.append("" if entry is None else spread(entry["value"], entry.get("error")))
-        cells.append("" if self.report["copies"] is None else self.report["copies"]["verdict"].partition(": ")[0])
-        cells.append("" if gap is None else spread(gap["held_out"]["bits"], gap["held_out"]["standard_error"]))
-        cells.append("" if gap is None else spread(gap["gap"]["value"], gap["gap"]["standard_error"]))
-        if run is None:
-            return cells + 4 * [""]
-        training = run["training"]
-        return [
-            *cells,
-            f"{training['parameters']:,}",
-            f"{training['steps']:,}",
-            duration(training["seconds"]),
-            f"{run['sampling']['n']:,} in {duration(run['sampling']['seconds'])}",
-        ]
+    def cells(self) -> dict[str, str]:
+        """What of the score and the run stands in the table, by row; empty where it is not known."""
+        metrics, copies, gap = self.report["metrics"], self.report["copies"], self.report.get("likelihood")
+        fid, run = metrics["fid"], self.report.get("run")
+        beside = {name: metrics[metric] for metric, (name, _) in METRICS.items() if metric != "two_sample"}
+        cells = {
+            "FID": told(fid),
+            "floor": fid["floor"] and told(fid["floor"]),
+            "ratio": fid["ratio"] and f"{fid['ratio']:.1f}",
+            **{name: entry and told(entry) for name, entry in beside.items()},
+            "copies": copies and copies["verdict"].partition(": ")[0],
+            "bits, held out": gap and spread(gap["held_out"]["bits"], gap["held_out"]["standard_error"]),
+            "overfitting gap": gap and spread(gap["gap"]["value"], gap["gap"]["standard_error"]),
+            "parameters": run and f"{run['training']['parameters']:,}",
+            "steps": run and f"{run['training']['steps']:,}",
+            "training": run and duration(run["training"]["seconds"]),
+            "sampling": run and f"{run['sampling']['n']:,} in {duration(run['sampling']['seconds'])}",
+        }
+        return {name: cell or "" for name, cell in cells.items()}
+
+
+def table(scored: Sequence[Scored]) -> list[tuple[str, list[str]]]:
+    """The scores side by side: a row's name, and what each has there."""
+    cells = [of.cells for of in scored]
+    return [(name, [of[name] for of in cells]) for name in cells[0]]
 
 
 def warnings(scored: Sequence[Scored]) -> list[str]:
     """In what the scores were not taken alike, so that they must not be compared; empty where all is alike."""
-    first, found = scored[0], []
-    for other in scored[1:]:
-        ours, theirs = first.report["protocol"], other.report["protocol"]
-        alike: dict[str, tuple[Any, ...]] = {
-            "reference": (ours["reference"]["sha256"], theirs["reference"]["sha256"]),
-            "features": (
-                (ours["features"]["name"], ours["features"]["sha256"]),
-                (theirs["features"]["name"], theirs["features"]["sha256"]),
-            ),
-            "number of images": (ours["generated"]["n"], theirs["generated"]["n"]),
-            "size": (ours["generated"]["shape"], theirs["generated"]["shape"]),
-            "floor": tuple(None if of["floor"] is None else of["floor"]["sha256"] for of in (ours, theirs)),
-        }
-        if alike["floor"][0] == alike["floor"][1]:
-            alike["floor by class or not"] = (_floor_by_class(first.report), _floor_by_class(other.report))
-        different = [name for name, (one, two) in alike.items() if one != two]
+    first, *others = [(of.name, _conditions(of.report)) for of in scored]
+    found = []
+    for name, conditions in others:
+        different = [what for what, value in conditions.items() if value != first[1][what]]
         if different:
-            found.append(
-                f"{other.name} and {first.name} were not scored alike ({', '.join(different)}): do not compare"
-            )
+            found.append(f"{name} and {first[0]} were not scored alike ({', '.join(different)}): do not compare")
     return found
 
 
-def _floor_by_class(report: dict[str, Any]) -> bool | None:
-    """Whether every draw of the floor had the same shares of the classes; None for all there are, or no floor."""
-    floor, source = report["metrics"]["fid"]["floor"], report["protocol"]["floor"]
-    if floor is None or floor["n"] == source["n"]:
-        return None
-    return report["metrics"]["classes"] is not None
+def _conditions(report: dict[str, Any]) -> dict[str, Any]:
+    """What has to be equal for two scores to compare."""
+    protocol, floor = report["protocol"], report["metrics"]["fid"]["floor"]
+    # A part of the floor's images is drawn by class where there are classes.
+    by_class = floor and floor["n"] < protocol["floor"]["n"] and report["metrics"]["classes"] is not None
+    return {
+        "reference": protocol["reference"]["sha256"],
+        "features": (protocol["features"]["name"], protocol["features"]["sha256"]),
+        "number of images": protocol["generated"]["n"],
+        "size": protocol["generated"]["shape"],
+        "floor": (protocol["floor"] and protocol["floor"]["sha256"], by_class),
+    }
 
 
 def settings(scored: Sequence[Scored]) -> list[tuple[str, list[str]]]:
@@ -136,40 +110,37 @@ def settings(scored: Sequence[Scored]) -> list[tuple[str, list[str]]]:
 
 def page(scored: Sequence[Scored], command: str) -> str:
     """Everything on one page, which needs no network."""
-    labels = _labels([of.name for of in scored])
-    curves = {}
-    for of in scored:
-        records = [] if of.folder is None else [line for line in of.folder.log.records() if line["loss"] > 0]
-        if len(records) > 1:
-            shown = report.thinned(records)
-            curves[labels[of.name]] = ([line["seconds"] / 60 for line in shown], [line["loss"] for line in shown])
-    grids = []
-    for of in scored:
-        grid = None if of.folder is None else of.folder.samples / "grid.png"
-        if grid is not None and grid.is_file():
-            grids.append((of.name, report.uri(grid.read_bytes(), "image/png")))
+    names = [of.name for of in scored]
+    labels = _labels(names)
+    curves, grids = {}, []
+    for label, of in zip(labels, scored, strict=True):
+        if of.folder is not None:
+            records = thinned([line for line in of.folder.log.records() if line["loss"] > 0])
+            if len(records) > 1:
+                curves[label] = ([line["seconds"] / 60 for line in records], [line["loss"] for line in records])
+            grid = of.folder.samples / "grid.png"
+            if grid.is_file():
+                grids.append((of.name, html.uri(grid.read_bytes(), "image/png")))
     fids = [of.report["metrics"]["fid"] for of in scored]
-    rows = [(labels[of.name], fid["value"], fid["error"]) for of, fid in zip(scored, fids, strict=True)]
-    known = [fid["floor"] for fid in fids if fid["floor"] is not None]
-    if known:
-        lowest = min(known, key=lambda floor: floor["value"])
-        rows.append(("floor", lowest["value"], lowest["deviation"]))
+    rows = [(label, fid["value"], fid["error"]) for label, fid in zip(labels, fids, strict=True)]
+    floors = [(fid["floor"]["value"], fid["floor"]["deviation"]) for fid in fids if fid["floor"] is not None]
+    if floors:
+        rows.append(("floor", *min(floors, key=lambda floor: floor[0])))
     return html.render(
         "compare.html",
-        names=[of.name for of in scored],
-        scores=report.drawing(figures.scores(rows)) if all(value > 0 for _, value, _ in rows) else None,
-        columns=COLUMNS,
-        rows=[(of.name, of.row) for of in scored],
+        names=names,
+        scores=html.drawing(figures.scores(rows)) if all(value > 0 for _, value, _ in rows) else None,
+        rows=[(name, row) for name, row in table(scored) if any(row)],
         warnings=warnings(scored),
         verdicts=[(of.name, of.report["copies"]["verdict"]) for of in scored if of.report["copies"] is not None],
         settings=settings(scored),
         grids=grids,
-        losses=report.drawing(figures.losses(curves)) if curves else None,
+        losses=html.drawing(figures.losses(curves)) if curves else None,
         command=command,
     )
 
 
-def _labels(names: Sequence[str]) -> dict[str, str]:
-    """For each name one that leaves room for a figure beside it: its end, which is where paths differ."""
-    short = {name: name if len(name) <= LABEL else f"…{name[1 - LABEL :]}" for name in names}
-    return short if len(set(short.values())) == len(short) else {name: name for name in names}
+def _labels(names: Sequence[str]) -> list[str]:
+    """Names that leave room for a figure beside them: their ends, which is where paths differ."""
+    short = [name if len(name) <= LABEL else f"…{name[1 - LABEL :]}" for name in names]
+    return short if len(set(short)) == len(short) else list(names)

@@ -1,10 +1,9 @@
-"""Progress, sentences and tables. All but results goes to stderr, so that output pipes."""
+"""Progress, messages and tables. All but results goes to stderr, so that output pipes."""
 
 import os
 import sys
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 from rich.console import Console
@@ -12,8 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from fromnoise.experiment.progress import duration
 
-PLAIN_SECONDS = 15.0  # between lines where nobody watches
-
+PLAIN_SECONDS = 15.0  # between lines where there is no terminal
 WIDE = 1000  # columns where no terminal limits them
 
 
@@ -28,12 +26,12 @@ results = _Console(highlight=False, width=None if sys.stdout.isatty() or os.envi
 
 
 def say(text: str) -> None:
-    """A sentence for whoever watches."""
+    """Print a message to stderr."""
     errors.print(text, markup=False, soft_wrap=True)
 
 
 def once(*, quiet: bool = False) -> Callable[[str], None]:
-    """`say` for sentences that a command may come by more than once; for none where `quiet`."""
+    """`say` for messages that a command may repeat; for none where `quiet`."""
     said: set[str] = set()
 
     def tell(text: str) -> None:
@@ -48,7 +46,6 @@ class Bar:
     """A progress bar with the time left; on a pipe or in a log file, a line now and then."""
 
     def __init__(self, title: str) -> None:
-        self.title = title
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -61,51 +58,41 @@ class Bar:
         )
         self.watched = sys.stderr.isatty()
         self.task: TaskID | None = None
-        self.start = self.told = time.perf_counter()
+        self.turn(title)
 
     def __enter__(self) -> Self:
+        self.turn(self.title)
         if self.watched:
             self.bar.start()
-            self._begin()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self.watched:
             self.bar.stop()
 
     def turn(self, title: str) -> None:
-        """Other work begins, under this title."""
+        """Start over under another title."""
         self.title = title
         self.start = self.told = time.perf_counter()
         if self.task is not None:
             self.bar.remove_task(self.task)
-            self._begin()
+        self.task = self.bar.add_task(title, total=None, note="", eta="?")
 
     def show(self, done: int, total: int | None, note: str = "", remaining: float | None = None) -> None:
-        """Show how far the work is; the time left is worked out from the time spent when not given."""
+        """Show how far the work is; the time left is estimated from the time spent when not given."""
         now = time.perf_counter()
         if remaining is None and done and total:
             remaining = (now - self.start) / done * (total - done)
         eta = "?" if remaining is None else duration(remaining)
-        if self.task is not None:
+        if self.watched and self.task is not None:
             self.bar.update(self.task, completed=done, total=total, note=note, eta=eta)
         elif now - self.told >= PLAIN_SECONDS:
             self.told = now
             say(f"{self.title}: {done:,}/{f'{total:,}' if total else '?'} {note} ETA {eta}")
 
-    def _begin(self) -> None:
-        self.task = self.bar.add_task(self.title, total=None, note="", eta="?")
-
 
 class Terminal:
-    """Tells whoever watches a run on stderr."""
+    """The `Reporter` that shows a run on stderr."""
 
-    def say(self, text: str) -> None:
-        """A sentence."""
-        say(text)
-
-    def bar(self, title: str) -> Bar:
-        """A progress bar."""
-        return Bar(title)
+    say = staticmethod(say)
+    bar = Bar

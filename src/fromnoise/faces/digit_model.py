@@ -1,4 +1,4 @@
-"""The lab's digit model: trained once, by the Trainer that `fromnoise train` has, and found by every later notebook."""
+"""The lab's digit model: trained once, as `fromnoise train` does it, and found by every later notebook."""
 
 from pathlib import Path
 
@@ -16,44 +16,35 @@ from fromnoise.training.settings import TrainingSettings
 
 IMAGE = (1, 32, 32)  # channels, height, width: what the notebooks show
 
-# Strokes that begin to be digits, in under a minute on two slow cores. So few images are seen that small, large steps
-# and noisy levels, where the form is decided, win over what a long training needs.
+# Strokes that begin to be digits, in under a minute on two slow cores. For so few steps a small network, a high
+# learning rate and noisy levels, where the form is decided, do better than the settings of a long training.
 QUICK = Config(
     data=DataSettings("digits", size="32"),
     diffusion=DiffusionSettings(logsnr_mean=-0.5, logsnr_std=2.2),
     network=NetworkSettings(channels=(32, 48, 48)),
     training=TrainingSettings(
-        steps=160,
-        batch=32,
-        lr=6e-3,
-        warmup=20,
-        decay=0.8,
-        ema=0.97,
-        precision="fp32",
-        compile="off",
-        log_every=10,
+        steps=160, batch=32, lr=6e-3, warmup=20, decay=0.8, ema=0.97, precision="fp32", compile="off", log_every=10
     ),
 )
 FULL = with_budget(PRESETS["fast"], "fast")  # ten minutes
 
 
 def trained(run: Path, quick: bool) -> tuple[Model, RunFolder]:
-    """The model of the run folder `run` and the folder; trained there first if there is no finished run in it.
+    """The model of the run folder `run` and the folder; trained there first unless it holds a finished run.
 
-    A finished run is used whatever its settings were, so that the notebooks can show a model that was trained
-    elsewhere. An unfinished one goes on if it is the lab's own. Progress is told on stderr. Raises UserError for a
-    folder that cannot be trained in, or a model of other images than the lab's.
+    A finished run is used whatever its settings, so that the notebooks can show a model trained elsewhere. An
+    unfinished one is resumed if it is the lab's own. Raises UserError for a folder that cannot be trained in, or a
+    model of other images than the lab's.
     """
     folder = RunFolder(run)
     if folder.is_finished():
         model = Model.load(folder.model_file())
     else:
-        config = QUICK if quick else FULL
         say(f"training the lab's digit model ({'quick' if quick else 'full'}) into {run}")
-        experiment = Experiment(config, run, reporter=Terminal())
+        experiment = Experiment(QUICK if quick else FULL, run, reporter=Terminal())
         device = train.ready(experiment)
         with train.trained(experiment, device, train.prepared(experiment, device)) as training:
             model = training.outcome.model
     if model.shape.image != IMAGE:
-        raise UserError(f"{run} holds a model of other images than grey ones of 32×32 pixels: the lab cannot show it")
+        raise UserError(f"{run} holds a model of {model.shape.image} images: the lab needs grey 32×32 digits")
     return model, folder

@@ -1,15 +1,44 @@
-"""Pages from templates: one style sheet inside each, nothing fetched."""
+"""Pages from templates: one file each, its pictures and style sheet inside, nothing fetched."""
 
+import base64
+import io
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from fromnoise.faces.figures import style
+from fromnoise.files import whole
 
 
 def render(template: str, **values: Any) -> str:
     """The page that `template` (of faces/templates) makes of `values`; all but what is marked safe is escaped."""
-    environment = Environment(
-        loader=PackageLoader("fromnoise.faces"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    css = environment.loader.get_source(environment, "base.css")[0]  # type: ignore[union-attr]
+    loader = PackageLoader("fromnoise.faces")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    css = loader.get_source(environment, "base.css")[0]
     return environment.get_template(template).render(css=Markup(css), **values)
+
+
+def save(path: Path, page: str) -> None:
+    """Write a page, whole or not at all."""
+    with whole(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def uri(content: bytes, kind: str) -> str:
+    """The `data:` address of a file's bytes."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def drawing(figure: Figure) -> str:
+    """A figure as a `data:` address."""
+    return uri(style.svg(figure), "image/svg+xml")
+
+
+def picture(image: Any) -> str:
+    """A Pillow image as a `data:` address."""
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", optimize=True)
+    return uri(buffer.getvalue(), "image/png")

@@ -4,7 +4,6 @@ import contextlib
 import io
 import re
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -14,6 +13,7 @@ from matplotlib.figure import Figure
 import fromnoise
 from fromnoise.errors import UserError
 from fromnoise.faces import markdown, notebook
+from fromnoise.faces.console import say
 from fromnoise.faces.figures import style
 
 NAME = re.compile(r"(\d)_\w+\.py")
@@ -48,7 +48,7 @@ def notebooks() -> dict[int, Path]:
         found = {int(match[1]): path for path in sorted(folder.glob("*.py")) if (match := NAME.fullmatch(path.name))}
         if found:
             return found
-    raise UserError("the lab's notebooks are not there: install fromnoise from a wheel or a whole checkout")
+    raise UserError("the lab's notebooks are missing: install fromnoise from a wheel or a whole checkout")
 
 
 def opening(script: str) -> tuple[str, str]:
@@ -67,11 +67,10 @@ def run(number: int, path: Path, folder: Path) -> Chapter:
     printed = io.StringIO()
 
     def flush() -> None:
-        text = printed.getvalue().strip("\n")
+        if text := printed.getvalue().strip("\n"):
+            chapter.shown.append(Shown(text))
         printed.seek(0)
         printed.truncate()
-        if text:
-            chapter.shown.append(Shown(text))
 
     def show(figure: Figure, caption: str) -> None:
         flush()
@@ -87,15 +86,14 @@ def run(number: int, path: Path, folder: Path) -> Chapter:
     return chapter
 
 
-def run_all(numbers: list[int], folder: Path, told: Callable[[int, str], None]) -> Iterator[Chapter]:
-    """Run notebooks one after the other; `told` (how many are done, the next one's name).
-
-    Raises UserError for a number that no notebook has.
-    """
+def run_all(numbers: list[int], folder: Path) -> list[Chapter]:
+    """Run notebooks one after the other; raises UserError for a number that no notebook has."""
     there = notebooks()
     for number in numbers:
         if number not in there:
             raise UserError(f"there is no notebook {number}; choose from {', '.join(map(str, there))}")
-    for done, number in enumerate(numbers):
-        told(done, there[number].stem)
-        yield run(number, there[number], folder)
+    chapters = []
+    for k, number in enumerate(numbers):
+        say(f"notebook {k + 1} of {len(numbers)}: {there[number].stem}")
+        chapters.append(run(number, there[number], folder))
+    return chapters

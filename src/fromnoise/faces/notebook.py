@@ -1,4 +1,4 @@
-"""What the lab's notebooks need besides the library: a setting, a place for figures, and one trained digit model.
+"""What the lab's notebooks need besides the library: a setting, the digit model's folder, and a place for figures.
 
 A notebook shows a figure with `show(figure, caption)`. In Jupyter and Colab it appears under the cell;
 `fromnoise lab` runs the same notebooks without Jupyter and puts what they show on one page.
@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal, cast
 
 from matplotlib.figure import Figure
 
@@ -16,18 +15,14 @@ from fromnoise.choices import choose
 from fromnoise.faces.figures import style
 
 SETTING = "FROMNOISE_LAB"  # environment variable: quick or full
-RUN = "FROMNOISE_LAB_RUN"  # environment variable: a trained run to use, or where the lab trains its own
+RUN = "FROMNOISE_LAB_RUN"  # environment variable: the run to use, or to train
 Shown = Callable[[Figure, str], None]
 _shown: list[Shown] = []
 
 
-def setting() -> Literal["quick", "full"]:
-    """How much the notebooks compute, from $FROMNOISE_LAB: `quick` (the default) or `full`.
-
-    Raises UserError for another word.
-    """
-    known = {word: word for word in ("quick", "full")}
-    return cast(Literal["quick", "full"], choose(f"${SETTING}", os.environ.get(SETTING, "quick"), known))
+def setting() -> str:
+    """How much the notebooks compute, from $FROMNOISE_LAB: `quick` (the default) or `full`; UserError for others."""
+    return choose(f"${SETTING}", os.environ.get(SETTING, "quick"), {"quick": "quick", "full": "full"})
 
 
 def run_folder() -> Path:
@@ -36,7 +31,7 @@ def run_folder() -> Path:
 
 
 def show(figure: Figure, caption: str) -> None:
-    """Show a figure with its caption: in the notebook, or to whoever `showing_to` named."""
+    """Show a figure with its caption: in the notebook, or to whatever `showing_to` named."""
     if _shown:
         _shown[-1](figure, caption)
         return

@@ -35,25 +35,22 @@ class _Denoise(nn.Module):
 
 
 def save_onnx(model: Model, path: Path) -> None:
-    """Write the denoiser for any number of images; raises UserError for a network that counts steps."""
+    """Write the denoiser for any number of images; raises UserError for a network conditioned on steps."""
     if network(model.config.network).BY_STEP:
-        raise UserError("this network is told steps, not levels: it cannot be exported")
-    classes = model.shape.classes
-    inputs: tuple[Tensor, ...] = (torch.zeros(2, *model.shape.image), torch.zeros(2))
-    names = ["x", "logsnr"]
+        raise UserError("the chapter's network is conditioned on steps, not noise levels: it cannot be exported")
+    inputs: dict[str, Tensor] = {"x": torch.zeros(2, *model.shape.image), "logsnr": torch.zeros(2)}
+    if model.shape.classes:
+        inputs["label"] = torch.zeros(2, dtype=torch.int64)
     batch = torch.export.Dim("n")
-    shapes: list[dict[int, torch.export.Dim]] = [{0: batch}, {0: batch}]
-    if classes:
-        inputs, names, shapes = (*inputs, torch.zeros(2, dtype=torch.int64)), [*names, "label"], [*shapes, {0: batch}]
     with whole(path) as temporary, warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # the exporter's own deprecations
         torch.onnx.export(
             _Denoise(model).eval(),
-            inputs,
+            tuple(inputs.values()),
             str(temporary),
-            input_names=names,
+            input_names=list(inputs),
             output_names=["x0", "noise"],
-            dynamic_shapes=tuple(shapes),
+            dynamic_shapes=tuple({0: batch} for _ in inputs),
             dynamo=True,
             external_data=False,
             verbose=False,

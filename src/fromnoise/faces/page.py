@@ -1,6 +1,5 @@
-"""The live page: draw images by hand, and see what seed, class, sampler and steps do."""
+"""The live page: sample by hand, and see what seed, class, sampler and steps do."""
 
-import dataclasses
 from typing import Any
 
 import torch
@@ -16,39 +15,27 @@ from fromnoise.generation.model import Model
 ANY = "any"
 
 
-def draw_grid(
-    model: Model, device: torch.device, n: float, seed: float, label: str, guidance: float, sampler: str, steps: float
-) -> Image.Image:
-    """One grid, as the page's controls say; raises UserError for what the model cannot do."""
-    own = model.config.sampling
-    eta = own.eta if sampler == own.sampler else 0.0
-    settings = dataclasses.replace(own, sampler=sampler, sampling_steps=int(steps), eta=eta)  # type: ignore[arg-type]
-    wanted = None if label == ANY else int(label)
-    strength = guidance if takes_guidance(model) else None
-    drawing = Drawing(
-        int(n),
-        int(seed or 0),
-        label=wanted,
-        guidance=strength,
-        precision=own_precision(model, device),
-        sampler=settings,
-    )
-    return grid(draw_all(model, drawing, device))
-
-
 def build(model: Model, device: torch.device) -> Any:
     """The page as Gradio Blocks, not yet served."""
     gradio = extra("gradio", "ui")
-    own, classes = model.config.sampling, model.shape.classes
+    own, classes, guided = model.config.sampling, model.shape.classes, takes_guidance(model)
 
-    def draw(*controls: Any) -> Image.Image:
+    def draw(n: float, seed: float, label: str, guidance: float, sampler: str, steps: float) -> Image.Image:
         try:
-            return draw_grid(model, device, *controls)
+            drawing = Drawing(
+                int(n),
+                int(seed or 0),
+                label=None if label == ANY else int(label),
+                guidance=guidance if guided else None,
+                precision=own_precision(model, device),
+                sampler=own.but(sampler=sampler, sampling_steps=int(steps)),
+            )
+            return grid(draw_all(model, drawing, device))
         except UserError as error:
             raise gradio.Error(str(error)) from error
 
     with gradio.Blocks(title="fromnoise", analytics_enabled=False) as page:
-        gradio.Markdown("# fromnoise\nImage k of a seed is the same however many are drawn with it.")
+        gradio.Markdown("# fromnoise\nImage k of a seed is the same however many are sampled with it.")
         with gradio.Row():
             with gradio.Column():
                 n = gradio.Slider(1, 100, 16, step=1, label="images")
@@ -57,12 +44,10 @@ def build(model: Model, device: torch.device) -> Any:
                 label = gradio.Dropdown([ANY, *map(str, range(classes))], value=ANY, label=kind, visible=classes > 0)
                 weight = guidance_of(model, own)
                 least, most = min(1.0, weight), max(4.0, weight)
-                guidance = gradio.Slider(
-                    least, most, weight, step=0.05, label="guidance", visible=takes_guidance(model)
-                )
+                guidance = gradio.Slider(least, most, weight, step=0.05, label="guidance", visible=guided)
                 sampler = gradio.Dropdown(list(SAMPLERS), value=own.sampler, label="sampler")
                 steps = gradio.Slider(1, max(100, own.sampling_steps), own.sampling_steps, step=1, label="steps")
-                button = gradio.Button("Draw", variant="primary")
+                button = gradio.Button("Sample", variant="primary")
             picture = gradio.Image(label="images", format="png", interactive=False)
         button.click(draw, [n, seed, label, guidance, sampler, steps], picture, api_name="draw")
     return page

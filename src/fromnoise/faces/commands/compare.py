@@ -1,7 +1,6 @@
 """`fromnoise compare`."""
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +9,12 @@ from typing import Annotated
 import tyro
 
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import parse, refuse_existing
+from fromnoise.faces.arguments import File, Flag, Overwrite, parse, refuse_existing
 
 
 @dataclass(frozen=True)
 class CompareArguments:
-    """Scored runs side by side: their scores, and the settings in which they differ.
+    """Compare scored runs side by side: their scores, and the settings in which they differ.
 
     fromnoise compare runs/digits runs/no-labels
     fromnoise compare runs/* --out compare.html
@@ -24,16 +23,15 @@ class CompareArguments:
 
     runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN")]
     """Run folders, or reports that `fromnoise evaluate --json` wrote."""
-    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Write one page with images and curves as well; it needs no network."""
-    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Write the table as JSON instead."""
-    overwrite: bool = False
-    """Replace FILE if it is there."""
+    out: File = None
+    """Also write an HTML page with images and curves, which needs no network."""
+    json: Flag = False
+    """Print JSON instead of a table."""
+    overwrite: Overwrite = False
 
 
-def main(words: Sequence[str]) -> int:
-    """Compare; returns the exit code."""
+def main(words: Sequence[str]) -> None:
+    """Compare."""
     arguments = parse(CompareArguments, words, "compare")
     if len(arguments.runs) < 2:
         raise UserError("name at least two runs to compare")
@@ -43,27 +41,25 @@ def main(words: Sequence[str]) -> int:
         refuse_existing(arguments.out, arguments.overwrite)
 
     from fromnoise.experiment import system
-    from fromnoise.faces import compare, report
-    from fromnoise.faces.console import results, say
-    from fromnoise.faces.tables import side_by_side
+    from fromnoise.faces import compare, html
+    from fromnoise.faces.console import say
+    from fromnoise.faces.tables import print_side_by_side
 
     scored = [compare.Scored.of(path) for path in arguments.runs]
+    names = [of.name for of in scored]
     warnings, settings = compare.warnings(scored), compare.settings(scored)
     if arguments.out is not None:
-        report.save(arguments.out, compare.page(scored, system.command()))
-    names = [of.name for of in scored]
+        html.save(arguments.out, compare.page(scored, system.command()))
     if arguments.json:
-        table = {of.name: dict(zip(compare.COLUMNS, of.row, strict=True)) for of in scored}
+        runs = {of.name: of.cells for of in scored}
         differ = {name: dict(zip(names, row, strict=True)) for name, row in settings}
-        json.dump({"runs": table, "settings": differ, "warnings": warnings}, sys.stdout, indent=2, ensure_ascii=False)
-        print()
+        whole = {"runs": runs, "settings": differ, "warnings": warnings}
+        print(json.dumps(whole, indent=2, ensure_ascii=False))
     else:
-        rows = list(zip(compare.COLUMNS, zip(*(of.row for of in scored), strict=True), strict=True))
-        results.print(side_by_side("Scores", names, rows))
+        print_side_by_side("Scores", names, compare.table(scored))
         if settings:
-            results.print(side_by_side("Settings that differ", names, settings))
+            print_side_by_side("Settings that differ", names, settings)
+        if arguments.out is not None:
+            print(arguments.out)
     for warning in warnings:
         say(f"warning: {warning}")
-    if arguments.out is not None and not arguments.json:
-        print(arguments.out)
-    return 0

@@ -3,34 +3,32 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import tyro
-
-from fromnoise.faces.arguments import Device, Threads, parse
+from fromnoise.faces.arguments import DataRoot, Device, Threads, parse
 
 if TYPE_CHECKING:
     from fromnoise.generation.model import Model
     from fromnoise.training.probe import Candidate
 
-SECONDS = 2.0  # for which other processes are looked at, and a training's speed
+SECONDS = 2.0  # of measuring how busy other processes are, and how fast a training is
 
 
 @dataclass(frozen=True)
 class DoctorArguments:
-    """What this machine has, and what fromnoise would make of it."""
+    """Show what this machine has, and how fromnoise would use it.
+
+    fromnoise doctor
+    fromnoise doctor --device cpu --threads 1
+    """
 
     device: Device = "auto"
-    """The device to look at."""
     threads: Threads = None
-    """CPU threads to use; default: all, and fewer while other processes are busy."""
-    data_root: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """Where mnist and fashion_mnist lie; default: $FROMNOISE_DATA, then ~/.cache/fromnoise."""
+    data_root: DataRoot = None
 
 
-def main(words: Sequence[str]) -> int:
-    """Look; returns the exit code."""
+def main(words: Sequence[str]) -> None:
+    """Look."""
     arguments = parse(DoctorArguments, words, "doctor")
 
     from rich.table import Table
@@ -51,32 +49,29 @@ def main(words: Sequence[str]) -> int:
     table.add_row("device", f"{device.type}: {about['hardware']}")
     if device.type == "cpu":
         table.add_row("bf16 units", about["matrix_units"])
-        table.add_row("compiler", probe.compiler() or "none found: training runs eager")
+        table.add_row("compiler", probe.compiler() or "none found: training runs uncompiled")
     table.add_row("threads", str(about["threads"]))
     table.add_row("system", f"{about['system']}, Python {about['python']}")
     table.add_row("versions", ", ".join(f"{name} {number}" for name, number in about["versions"].items()))
     root = arguments.data_root or idx.default_root()
     table.add_row("digits", "packaged, 3,000 / 1,000 / 1,000")
     for name in idx.SETS:
-        place = idx.find(name, root)
-        table.add_row(name, str(place) if place else f"not below {root}; downloaded on first use")
-    features = digits(device)
-    table.add_row("digit features", f"packaged, sha256 {features.sha256[:12]}…")
+        table.add_row(name, str(idx.find(name, root) or f"not in {root}; downloaded on first use"))
+    table.add_row("digit features", f"packaged, sha256 {digits(device).sha256[:12]}…")
     say("measuring (a few seconds) ...")
     model = Model.build(PRESETS["fast"], Shape(1, 32, 32, 0.55, (0.0,), (0.1,) * 10))
     candidates = probe.measure(model, device, precisions(device))
-    for candidate in candidates:
-        table.add_row(
-            f"training, {candidate}",
-            f"{1 / candidate.seconds:.0f} images/s, gradient's cosine to float32 {candidate.agreement:.4f}",
-        )
-    table.add_row("precision", plan.best(candidates, device)[1])
+    for of in candidates:
+        agreement = f"gradient's cosine to float32 {of.agreement:.4f}"
+        table.add_row(f"training, {of}", f"{1 / of.seconds:.0f} images/s, {agreement}")
+    best, reason = plan.best(candidates, device)
+    table.add_row("precision", reason)
     if device.type == "cpu":
-        table.add_row("other processes", _others(model, plan.best(candidates, device)[0]))
+        table.add_row("other processes", _others(model, best))
     for precision in precisions(device):
-        table.add_row(f"matrix product, {precision}", f"{probe.matrix_rate(device, precision) / 1e12:.2f} TFLOP/s")
+        rate = probe.matrix_rate(device, precision)
+        table.add_row(f"matrix product, {precision}", f"{rate / 1e12:.2f} TFLOP/s")
     results.print(table)
-    return 0
 
 
 def _others(model: "Model", candidate: "Candidate") -> str:
@@ -84,20 +79,18 @@ def _others(model: "Model", candidate: "Candidate") -> str:
     import torch
 
     from fromnoise import threads
+    from fromnoise.data.inventory import some
     from fromnoise.training import probe
 
     load, most = threads.Load(), torch.get_num_threads()
     time.sleep(SECONDS)
     others = load()
     if others <= threads.LITTLE:
-        return "none of them busy"
-    left = threads.threads_beside(others, most, len(load.cores))
-    rates = {}
-    for number in dict.fromkeys((most, left)):
+        return "idle"
+    rates = []
+    for number in dict.fromkeys((most, threads.threads_beside(others, most, len(load.cores)))):
         torch.set_num_threads(number)
-        rates[number] = probe.speed(model, torch.device("cpu"), candidate, SECONDS)
+        rate = probe.speed(model, torch.device("cpu"), candidate, SECONDS)
+        rates.append(f"{rate:.0f} images/s on {some(number, 'thread')}")
     torch.set_num_threads(most)
-    costs = ", ".join(
-        f"{rate:.0f} images/s on {number} thread{'s' if number > 1 else ''}" for number, rate in rates.items()
-    )
-    return f"they use {others:.1f} of {len(load.cores)} cores; training beside them runs at {costs}"
+    return f"they use {others:.1f} of {len(load.cores)} cores; training beside them runs at {', '.join(rates)}"

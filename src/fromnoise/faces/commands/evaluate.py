@@ -1,7 +1,6 @@
 """`fromnoise evaluate`."""
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +9,15 @@ from typing import Annotated, Any
 import tyro
 
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import Device, Threads, parse, refuse_existing
+from fromnoise.faces.arguments import DataRoot, Device, File, Overwrite, SkipBroken, Threads, parse, refuse_existing
+
+Spec = tyro.conf.arg(metavar="SPEC")
 
 
 @dataclass(frozen=True)
 class EvaluateArguments:
-    """Score images, whoever made them, against real ones: FID and other metrics, each with its floor and copycat at
-    the same size, and whether they are copies of training images.
+    """Score any images against real ones: FID and other metrics, each beside its floor and its copycat at the same
+    number of images, and a test for copies of training images.
 
     fromnoise evaluate --generated runs/digits --reference digits:heldout
     fromnoise evaluate --generated out/ --reference mnist:test --train digits --json score.json
@@ -24,53 +25,49 @@ class EvaluateArguments:
     fromnoise evaluate --generated out.npz --reference photos:heldout --json - | jq .metrics.fid.value
     """
 
-    generated: Annotated[str, tyro.conf.arg(metavar="SPEC")]
+    generated: Annotated[str, Spec]
     """A folder of images, an .npz file, a run folder, or a data set."""
-    reference: Annotated[str, tyro.conf.arg(metavar="SPEC")]
+    reference: Annotated[str, Spec]
     """Real images: digits:heldout, mnist:test, PATH, PATH:heldout ..."""
-    train: Annotated[str | None, tyro.conf.arg(metavar="SPEC")] = None
-    """What the model was trained on, for copycat and copy test, and kept out of the floor; a run folder knows."""
-    floor: Annotated[str | None, tyro.conf.arg(metavar="SPEC")] = None
-    """Real images not in the reference, to draw the floor from; known for named sets and PATH:heldout."""
+    train: Annotated[str | None, Spec] = None
+    """The model's training images, for the copycat and the copy test, and kept out of the floor; run folders name
+    their own."""
+    floor: Annotated[str | None, Spec] = None
+    """Real images outside the reference, for the floor; known for named sets and PATH:heldout."""
     features: str = "digits"
     """Features in which images are compared: digits, inception, pixels, onnx:PATH."""
-    inception_weights: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Inception's weights; clean-fid's own copy, downloaded if missing, when not given."""
+    inception_weights: File = None
+    """Inception's weights; default: clean-fid's copy, downloaded if missing."""
     n: int | None = None
-    """Score a seeded draw of this many of the generated images; all when not given."""
+    """Score a random subset of this many of the generated images; default: all."""
     seed: int = 0
-    """Seed of the draws."""
-    skip_broken: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Go on without the images of a folder that cannot be read, and say how many they are."""
-    data_root: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """Where mnist and fashion_mnist lie; default: $FROMNOISE_DATA, then ~/.cache/fromnoise."""
+    """Seed of all subsets."""
+    skip_broken: SkipBroken = False
+    data_root: DataRoot = None
     json: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
-    """Write the score as JSON; - for stdout, instead of the table."""
-    html: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Write the score as one page, with the closest pairs as pictures; needs no network."""
+    """Write the score as JSON; - prints it instead of the table."""
+    html: File = None
+    """Write the score as an HTML page, with the closest pairs as pictures; needs no network."""
     device: Device = "auto"
-    """Where to compute the features."""
     threads: Threads = None
-    """CPU threads to use; default: all, and fewer while other processes are busy."""
-    overwrite: bool = False
-    """Replace the files FILE if they are there."""
+    overwrite: Overwrite = False
 
 
-def main(words: Sequence[str]) -> int:
-    """Evaluate; returns the exit code."""
+def main(words: Sequence[str]) -> None:
+    """Evaluate."""
     arguments = parse(EvaluateArguments, words, "evaluate")
-    if arguments.json not in (None, "-"):
-        refuse_existing(Path(str(arguments.json)), arguments.overwrite)
-    if arguments.html is not None:
-        if arguments.html in (Path("-"), Path(arguments.json or "-")):
-            raise UserError(f"--html {arguments.html}: name a file of its own for the page")
-        refuse_existing(arguments.html, arguments.overwrite)
+    file = None if arguments.json in (None, "-") else Path(str(arguments.json))
+    if arguments.html in (Path("-"), Path(arguments.json or "-")):
+        raise UserError(f"--html {arguments.html}: give the page a file of its own")
+    for path in (file, arguments.html):
+        if path is not None:
+            refuse_existing(path, arguments.overwrite)
 
     from fromnoise.evaluation.features import features
     from fromnoise.evaluation.score import score
     from fromnoise.experiment import system
     from fromnoise.experiment.contest import contest
-    from fromnoise.faces.console import Bar, once, results, say
+    from fromnoise.faces.console import Bar, once, say
     from fromnoise.faces.tables import print_score
     from fromnoise.files import write_json
     from fromnoise.training.device import alone
@@ -89,20 +86,18 @@ def main(words: Sequence[str]) -> int:
         say=once(),
     )
     with Bar("scoring") as bar:
-        report: dict[str, Any] = score(
-            sets, extractor, arguments.seed, lambda role, done, total: bar.show(done, total, role)
-        )
+        show = lambda role, done, total: bar.show(done, total, role)  # noqa: E731
+        report: dict[str, Any] = score(sets, extractor, arguments.seed, show)
     report["command"], report["system"] = system.command(), system.about(device)
-    if arguments.json not in (None, "-"):
-        write_json(Path(str(arguments.json)), report)
+    if file is not None:
+        write_json(file, report)
     if arguments.html is not None:
-        from fromnoise.faces import report as page  # imports Matplotlib
+        from fromnoise.faces import html  # imports Matplotlib
+        from fromnoise.faces import report as pages
 
-        shown = page.Shown(sets.generated, sets.train)
-        page.save(arguments.html, page.page(report, shown, sets.generated.name))
+        shown = pages.Shown(sets.generated, sets.train)
+        html.save(arguments.html, pages.page(report, shown, sets.generated.name))
     if arguments.json == "-":
-        json.dump(report, sys.stdout, indent=2)
-        print()
+        print(json.dumps(report, indent=2))
     else:
-        print_score(report, results)
-    return 0
+        print_score(report)

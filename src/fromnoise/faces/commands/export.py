@@ -7,29 +7,27 @@ from typing import Annotated
 
 import tyro
 
-from fromnoise.faces.arguments import parse, refuse_existing
+from fromnoise.faces.arguments import ModelSource, Overwrite, parse, refuse_existing
 
 
 @dataclass(frozen=True)
 class ExportArguments:
-    """Write a model's denoiser as ONNX, for runtimes without PyTorch (extra: export).
+    """Export a model's denoiser as ONNX, for runtimes without PyTorch (extra: export).
 
-    Inputs x (n×C×H×W, float32, noisy images), logsnr (n, float32, λ of each) and, for models with classes or clusters,
-    label (n, int64; their number means any). Outputs x0 and noise, the estimates that every sampler works with.
+    Inputs: x (n×C×H×W, float32, noisy images), logsnr (n, float32, λ of each) and, for models with classes or clusters,
+    label (n, int64; the number of classes means "any"). Outputs: x0 and noise, the estimates that every sampler uses.
 
     fromnoise export runs/digits digits.onnx
     """
 
-    source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """A run folder, a checkpoint in it, a model.safetensors file, or digits, the packaged model."""
+    source: ModelSource
     out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
     """The .onnx file to write."""
-    overwrite: bool = False
-    """Replace FILE if it is there."""
+    overwrite: Overwrite = False
 
 
-def main(words: Sequence[str]) -> int:
-    """Export; returns the exit code."""
+def main(words: Sequence[str]) -> None:
+    """Export."""
     arguments = parse(ExportArguments, words, "export")
     refuse_existing(arguments.out, arguments.overwrite)
 
@@ -42,4 +40,3 @@ def main(words: Sequence[str]) -> int:
         extra(module, "export")
     save_onnx(Model.load(find_model(arguments.source)), arguments.out)
     print(arguments.out)
-    return 0

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fromnoise.faces.arguments import TrainingArguments, parse_training
 from fromnoise.faces.commands.train import print_configuration
@@ -14,18 +14,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunArguments(TrainingArguments):
-    """From images to a scored model: train, draw images, score them against held-out ones.
+    """From images to a scored model: train, sample, and score against held-out images.
 
     fromnoise run --data digits --out runs/digits --minutes 10
     fromnoise run --data photos/ --size 32 --out runs/photos
     """
 
 
-def main(words: Sequence[str]) -> int:
-    """Run; returns the exit code."""
+def main(words: Sequence[str]) -> None:
+    """Run."""
     arguments = parse_training(RunArguments, words, "run")
     if arguments.dry_run:
-        return print_configuration(arguments.config)
+        print_configuration(arguments.config)
+        return
     from fromnoise.evaluation.features import features
     from fromnoise.evaluation.score import KIND, SCHEMA, read_report
     from fromnoise.experiment.score import reference_of, sample_and_score
@@ -42,10 +43,10 @@ def main(words: Sequence[str]) -> int:
     reference, n = reference_of(config, parts, tell)
     with trained(experiment, device, parts) as training:
         if not training.main_process:
-            return 0
+            return
         folder = training.folder
         if folder.report_file.exists() and read_report(folder.report_file).get("schema") != SCHEMA:
-            say("its report is of another version: it is scored again, and the old report kept beside the new one")
+            say("report.json is from another version: scoring again, and keeping the old report beside the new one")
             folder.set_aside_score(training.outcome.steps)
         scored = training.outcome.already_finished and folder.report_file.exists()
         if not scored:
@@ -59,31 +60,23 @@ def main(words: Sequence[str]) -> int:
             else:
                 say(f"{arguments.out} is finished: nothing to do")
             _summary(training)
-    return 0
 
 
 def _summary(training: "Training") -> None:
     from fromnoise.experiment.find import better_before
     from fromnoise.experiment.progress import duration
-    from fromnoise.faces.console import results
     from fromnoise.faces.tables import print_score
     from fromnoise.files import read_json
 
-    report: dict[str, Any] = read_json(training.folder.report_file)
-    run = report["run"]
-    print_score(report, results)
-    results.print(
-        f"trained {run['training']['steps']:,} steps in {duration(run['training']['seconds'])}, "
-        f"drew {run['sampling']['n']:,} images in {duration(run['sampling']['seconds'])} "
-        f"on {run['system']['hardware']}",
-        markup=False,
-        soft_wrap=True,
-    )
-    if run["training"]["shortfall"]:
-        results.print(run["training"]["shortfall"], markup=False, soft_wrap=True)
     folder = training.folder
-    better = better_before(folder, training.outcome.steps)
-    if better:
-        results.print(better, markup=False, soft_wrap=True)
-    for file in (folder.samples / "grid.png", folder.page_file, folder.report_file, folder.model_file()):
-        results.print(str(file), markup=False, soft_wrap=True)
+    report = read_json(folder.report_file)
+    trained, sampling, system = (report["run"][name] for name in ("training", "sampling", "system"))
+    print_score(report)
+    print(
+        f"trained {trained['steps']:,} steps in {duration(trained['seconds'])}, "
+        f"sampled {sampling['n']:,} images in {duration(sampling['seconds'])} on {system['hardware']}"
+    )
+    for sentence in (trained["shortfall"], better_before(folder, training.outcome.steps)):
+        if sentence:
+            print(sentence)
+    print(folder.samples / "grid.png", folder.page_file, folder.report_file, folder.model_file(), sep="\n")

@@ -11,82 +11,75 @@ import tyro
 from fromnoise.config import check_ranges
 from fromnoise.diffusion.settings import SamplerName, Spacing, Start
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import Device, Threads, folder_is_new, parse, refuse_existing
+from fromnoise.faces.arguments import Device, ModelSource, Overwrite, Threads, folder_is_new, parse, refuse_existing
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from fromnoise.diffusion.settings import SamplerSettings
-    from fromnoise.generation.model import Model
-
 
 @dataclass(frozen=True)
 class SampleArguments:
-    """Draw images from a trained model. Image k of a seed is the same however many are drawn with it.
+    """Sample images from a trained model. Image k of a seed is the same however many are sampled with it.
 
-    fromnoise sample digits --n 64 --out digits.png            # the packaged model: nothing to train first
+    fromnoise sample digits --n 64 --out digits.png            # the packaged model: no training needed
     fromnoise sample runs/digits --n 64 --out digits.png
     fromnoise sample runs/digits --n 10000 --out digits.npz --seed 1
     fromnoise sample runs/digits --n 100 --out sevens/ --label 7
     fromnoise sample runs/digits --n 1000 --out new.npz --reject-copies
     """
 
-    source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """A run folder, a checkpoint in it, a model.safetensors file, or digits, the packaged model."""
+    source: ModelSource
     out: Annotated[Path, tyro.conf.arg(metavar="FILE|DIR")]
     """NAME.png for one grid, NAME.npz for an array (arr_0, uint8, N×H×W×C), anything else for a folder of PNG files."""
     n: int = 64
-    """How many images."""
+    """Number of images."""
     seed: int = 0
-    """Seed of the images' noise."""
+    """Seed of the noise."""
     first: int = 0
-    """Number of the first image: --first 100 --n 100 goes on where --n 100 ended."""
+    """Number of the first image: --first 100 --n 100 continues --n 100."""
     label: int | None = None
-    """Draw this class only, or this cluster of a model trained without classes."""
+    """Sample this class only, or this cluster of a model trained without classes."""
     guidance: float | None = None
-    """How much class or cluster counts (classifier-free guidance): 1 as learnt, 2 makes it plainer; default: the
+    """Strength of classifier-free guidance: 1 for none, more for plainer images of a class or cluster; default: the
     model's."""
     guidance_interval: tuple[float, float] | None = None
-    """λ between which there is guidance; the model's own when not given."""
+    """Guide only between these λ; default: the model's."""
     sampler: SamplerName | None = None
-    """Sampler; the model's own when not given."""
+    """Sampler; default: the model's."""
     steps: int | None = None
-    """Network calls for each image, without those of guidance; the model's own when not given."""
+    """Network calls per image, not counting those of guidance; default: the model's."""
     spacing: Spacing | None = None
-    """Which levels are visited; the model's own when not given."""
+    """Spacing of the noise levels; default: the model's."""
     logsnr_range: tuple[float, float] | None = None
-    """λ of the first and the last network call (not with --spacing t); the model's own when not given."""
+    """λ of the first and the last network call (not with --spacing t); default: the model's."""
     start: Start | None = None
-    """Begin at noise, or at the noised mean of the data; the model's own when not given."""
+    """Start from noise, or from the noised mean of the data; default: the model's."""
     eta: float | None = None
-    """Noise put back by ddim: 0 deterministic, 1 ancestral."""
+    """Noise that ddim adds at each step: 0 deterministic, 1 ancestral."""
     variance: Literal["posterior", "forward"] | None = None
     """Variance of ancestral steps."""
     reject_copies: bool = False
-    """Replace images that lie closer to the run's training images, in pixels, than 99 in 100 real images that it
-    never saw. Replacements are numbered on from the last image: they change with --n, and going on with --first
-    may draw them again. RUN must be a run folder."""
+    """Replace images that lie closer to the run's training images, in pixels, than 99 % of real images that it never
+    saw. RUN must be a run folder. Replacements are numbered from the last image on: they change with --n, and
+    --first may sample them again."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """auto: what the model was trained in, where this machine has it; images differ a little between precisions."""
+    """auto: the precision of the training, where this machine has it. Images differ slightly between precisions."""
     device: Device = "auto"
-    """Where to compute."""
     threads: Threads = None
-    """CPU threads to use; default: all, and fewer while other processes are busy."""
-    overwrite: bool = False
-    """Replace the file FILE if it is there."""
+    overwrite: Overwrite = False
 
 
-def main(words: Sequence[str]) -> int:
-    """Sample; returns the exit code."""
+def main(words: Sequence[str]) -> None:
+    """Sample."""
     arguments = parse(SampleArguments, words, "sample")
     check_ranges(arguments)
     check_ranges(arguments.steps, lambda name: "--steps", "sampling_steps")
-    file = arguments.out.suffix.lower() in (".png", ".npz")
-    if arguments.out.suffix.lower() in (".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".npy"):
-        raise UserError(f"{arguments.out}: images are written as .png, .npz, or into a folder")
+    kind = arguments.out.suffix.lower()
+    if kind in (".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".npy"):
+        raise UserError(f"{arguments.out}: images are written as .png, as .npz, or into a folder")
     if str(arguments.out) == "-":
         raise UserError("--out -: images go to a .png, an .npz or a folder, not to stdout")
-    if file:
+    if kind in (".png", ".npz"):
         refuse_existing(arguments.out, arguments.overwrite)
     else:
         folder_is_new(arguments.out)
@@ -100,17 +93,17 @@ def main(words: Sequence[str]) -> int:
     from fromnoise.training.device import alone
 
     model = Model.load(find_model(arguments.source))
-    settings = _sampler(arguments, model)
+    names = ("sampler", "spacing", "logsnr_range", "start", "guidance_interval", "eta", "variance")
+    given = {name: getattr(arguments, name) for name in names}
+    settings = model.config.sampling.but(sampling_steps=arguments.steps, **given)
     device = alone(arguments.device, arguments.threads).device
     drawing = Drawing(
         arguments.n, arguments.seed, arguments.first, arguments.label, arguments.guidance, "fp32", settings
     )
     labels = labels_for(model, drawing)
     if arguments.guidance_interval and labels is None:
-        raise UserError("this model was trained without classes: leave --guidance-interval away")
-    precision: str = arguments.precision
-    if precision == "auto":
-        precision = own_precision(model, device)
+        raise UserError("this model was trained without classes: leave out --guidance-interval")
+    precision = own_precision(model, device) if arguments.precision == "auto" else arguments.precision
     drawing = dataclasses.replace(drawing, precision=precision)
 
     def draw(drawing: Drawing) -> "Tensor":
@@ -121,27 +114,13 @@ def main(words: Sequence[str]) -> int:
         from fromnoise.experiment.reject import draw_without_copies, guard_of  # imports scipy.stats
 
         images, replaced = draw_without_copies(draw, drawing, labels, guard_of(arguments.source, say).is_copy)
-        say(f"{arguments.n + replaced:,} images drawn, {replaced:,} rejected as copies of training images")
+        say(f"{arguments.n + replaced:,} images sampled, {replaced:,} rejected as copies of training images")
     else:
         images = draw(drawing)
-    if arguments.out.suffix.lower() == ".png":
+    if kind == ".png":
         save_grid(arguments.out, images)
-    elif arguments.out.suffix.lower() == ".npz":
+    elif kind == ".npz":
         arrays.save(arguments.out, images, None if model.shape.clustered else labels)
     else:
         folder.save(arguments.out, images, first=arguments.first)
     print(arguments.out)
-    return 0
-
-
-def _sampler(arguments: SampleArguments, model: "Model") -> "SamplerSettings":
-    return model.config.sampling.but(
-        sampler=arguments.sampler,
-        sampling_steps=arguments.steps,
-        spacing=arguments.spacing,
-        logsnr_range=arguments.logsnr_range,
-        start=arguments.start,
-        guidance_interval=arguments.guidance_interval,
-        eta=arguments.eta,
-        variance=arguments.variance,
-    )

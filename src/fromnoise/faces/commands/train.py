@@ -3,61 +3,57 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
-
-import tyro
 
 from fromnoise.config import Config, to_json
-from fromnoise.faces.arguments import TrainingArguments, parse_training
+from fromnoise.faces.arguments import Flag, TrainingArguments, parse_training
 
 
 @dataclass(frozen=True)
 class TrainArguments(TrainingArguments):
-    """Train a model. The same command again goes on where it stopped; Ctrl-C saves first.
+    """Train a model. The same command again resumes where it stopped; Ctrl-C saves first.
 
     fromnoise train --data mnist --m 3000 --preset chapter --out runs/chapter
     fromnoise train --data photos/ --size 48 --minutes 30
     fromnoise train --data digits --profile --device cpu
     """
 
-    profile: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
-    """Take a few steps on a CPU, tell where their time goes, and write nothing."""
+    profile: Flag = False
+    """Show where the time of a few training steps goes (CPU only), and write nothing."""
 
 
-def main(words: Sequence[str]) -> int:
-    """Train; returns the exit code."""
+def main(words: Sequence[str]) -> None:
+    """Train."""
     arguments = parse_training(TrainArguments, words, "train")
     if arguments.dry_run:
-        return print_configuration(arguments.config)
+        print_configuration(arguments.config)
+        return
+    from fromnoise.experiment.find import better_before
     from fromnoise.experiment.train import prepared, profiled, ready, trained
-    from fromnoise.faces.console import once, results, say
+    from fromnoise.faces.console import once, say
 
     experiment = arguments.experiment()
     if arguments.profile:
         from fromnoise.faces.tables import print_profile
 
-        print_profile(profiled(experiment), results)
-        return 0
-    from fromnoise.experiment.find import better_before
-
+        print_profile(profiled(experiment))
+        return
     device = ready(experiment)
     parts = prepared(experiment, device, once(quiet=not device.is_main_process))
     with trained(experiment, device, parts) as training:
-        if training.outcome.already_finished and training.main_process:
-            say(f"{arguments.out} is trained already ({training.outcome.steps:,} steps): nothing to do")
-        if training.main_process:
-            better = better_before(training.folder, training.outcome.steps)
-            if better:
-                say(better)
-            print(training.folder.model_file())
-    return 0
+        if not training.main_process:
+            return
+        steps = training.outcome.steps
+        if training.outcome.already_finished:
+            say(f"{arguments.out} is already trained ({steps:,} steps): nothing to do")
+        if better := better_before(training.folder, steps):
+            say(better)
+        print(training.folder.model_file())
 
 
-def print_configuration(config: Config) -> int:
-    """The whole configuration, checked, as JSON on stdout, for --dry-run; returns the exit code."""
+def print_configuration(config: Config) -> None:
+    """Print the whole configuration, checked, as JSON, for --dry-run."""
     from fromnoise.faces.console import results
     from fromnoise.generation.model import check
 
     check(config)
     results.print_json(json.dumps(to_json(config)))
-    return 0

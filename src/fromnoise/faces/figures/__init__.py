@@ -32,7 +32,7 @@ from fromnoise.faces.figures.evaluation import (
     scores,
 )
 from fromnoise.faces.figures.images import class_counts, picture_grid, picture_rows, training_loss
-from fromnoise.faces.figures.likelihood import bits_histogram, bound_by_level, bound_gap, ranked_images
+from fromnoise.faces.figures.likelihood import bits_histogram, bound_by_level, ranked_images
 from fromnoise.faces.figures.probability import (
     densities,
     falling,

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from fromnoise.diffusion.schedule import Schedule
-from fromnoise.faces.figures.style import BLUE, COLOURS, DASHES, QUIET, VERMILION, bare, counts, panels, styled
+from fromnoise.faces.figures.style import BLUE, COLOURS, DASHES, MARKERS, QUIET, VERMILION, bare, counts, panels, styled
 
 REACH = 3.0  # of the plane's axes: the sets of points have unit deviation
 
@@ -23,10 +23,9 @@ def schedules(tables: Mapping[str, Schedule]) -> Figure:
         t = np.arange(table.T + 1)
         share.plot(t, table.alphas_cumprod.sqrt(), label=name)
         logsnr.plot(t[1:], table.logsnr[1:].clamp(-20, 20), label=name)
-    share.set_ylabel("√ᾱ (share of the signal)")
-    logsnr.set_ylabel("λ = log ᾱ/(1 − ᾱ)")
+    share.set(xlabel="step t", ylabel="√ᾱ (share of the signal)")
+    logsnr.set(xlabel="step t", ylabel="λ = log ᾱ/(1 − ᾱ)")
     for axis in (share, logsnr):
-        axis.set_xlabel("step t")
         axis.axhline(0, color=QUIET, linewidth=0.8, linestyle="-")
     share.legend()
     return figure
@@ -36,15 +35,11 @@ def schedules(tables: Mapping[str, Schedule]) -> Figure:
 def paths(walks: Float[Tensor, "T1 n"], mean: Float[Tensor, " T1"], deviation: Float[Tensor, " T1"]) -> Figure:
     """Walks of single numbers from data to noise, under the mean and two deviations of the jump."""
     figure, (axis,) = panels(1, 1, (7.5, 3.8))
-    t = np.arange(len(walks))
-    for walk in walks.T:
-        axis.plot(t, walk, linewidth=0.6, color=BLUE, alpha=0.5, linestyle="-")
-    axis.plot(t, mean, color="black", linestyle="-", label="mean of the jump")
-    for sign in (-2, 2):
-        label = "mean ± 2 deviations" if sign > 0 else None
-        axis.plot(t, mean + sign * deviation, color="black", linestyle="--", linewidth=1.4, label=label)
-    axis.set_xlabel("step t")
-    axis.set_ylabel("$x_t$")
+    axis.plot(walks, linewidth=0.6, color=BLUE, alpha=0.5, linestyle="-")
+    axis.plot(mean, color="black", linestyle="-", label="mean of the jump")
+    axis.plot(mean - 2 * deviation, color="black", linestyle="--", linewidth=1.4)
+    axis.plot(mean + 2 * deviation, color="black", linestyle="--", linewidth=1.4, label="mean ± 2 deviations")
+    axis.set(xlabel="step t", ylabel="$x_t$")
     axis.legend(loc="upper right", ncols=2)
     return figure
 
@@ -56,8 +51,7 @@ def path_against_jump(path: Float[Tensor, " n"], jump: Float[Tensor, " n"], name
     edges = np.linspace(float(min(path.min(), jump.min())), float(max(path.max(), jump.max())), 50).tolist()
     axis.hist(path.numpy(), edges, density=True, color=COLOURS[4], label="step by step")
     axis.hist(jump.numpy(), edges, density=True, histtype="step", color="black", linewidth=1.8, label="in one jump")
-    axis.set_xlabel(name)
-    axis.set_ylabel("density")
+    axis.set(xlabel=name, ylabel="density")
     axis.legend()
     return figure
 
@@ -72,11 +66,8 @@ def normals(curves: Mapping[str, tuple[float, float]], marks: Mapping[str, float
         density = np.exp(-((x - mean) ** 2) / (2 * variance)) / math.sqrt(2 * math.pi * variance)
         axis.plot(x, density, label=name)
     for k, (name, value) in enumerate(marks.items()):
-        axis.plot(
-            [value], [0], marker="ov^"[k % 3], markersize=9, linestyle="", color="black", clip_on=False, label=name
-        )
-    axis.set_ylim(bottom=0)
-    axis.set_ylabel("density")
+        axis.plot([value], [0], "ov^"[k % 3], markersize=9, color="black", clip_on=False, label=name)
+    axis.set(ylim=(0, None), ylabel="density")
     axis.legend()
     return figure
 
@@ -86,12 +77,12 @@ def films(rows: Mapping[str, Sequence[Float[Tensor, "n 2"]]], titles: Sequence[s
     """Clouds of points, a row each, panel after panel in time."""
     figure, axes = panels(len(titles), len(rows), (2.1, 2.25), square=True)
     for r, (name, clouds) in enumerate(rows.items()):
-        for k, cloud in enumerate(clouds):
-            axis = axes[r * len(titles) + k]
+        row = axes[r * len(titles) : (r + 1) * len(titles)]
+        for axis, cloud in zip(row, clouds, strict=True):
             scatter(axis, cloud)
-            if not r:
-                axis.set_title(titles[k], loc="center")
-        axes[r * len(titles)].set_ylabel(name)
+        row[0].set_ylabel(name)
+    for axis, title in zip(axes, titles, strict=False):
+        axis.set_title(title, loc="center")
     return figure
 
 
@@ -123,20 +114,24 @@ def fields(
 
 
 @styled
-def convergence(steps: Sequence[int], errors: Mapping[str, Sequence[float]], ylabel: str) -> Figure:
-    """Errors against the number of network calls, both axes logarithmic, beside slopes −1 and −2."""
+def convergence(
+    steps: Sequence[int],
+    errors: Mapping[str, Sequence[float]],
+    ylabel: str,
+    xlabel: str = "network calls",
+    orders: Sequence[int] = (1, 2),
+) -> Figure:
+    """Errors against the number of steps, both axes logarithmic, beside the slopes of some orders."""
     figure, (axis,) = panels(1, 1, (6.4, 4.0))
     for k, (name, values) in enumerate(errors.items()):
-        axis.loglog(steps, values, label=name, marker="os^Dv"[k % 5])
+        axis.loglog(steps, values, label=name, marker=MARKERS[k])
     top = max(values[0] for values in errors.values())
-    n = np.asarray(steps, dtype=float)
-    for order in (1, 2):
-        axis.loglog(
-            n, top * (n[0] / n) ** order, color=QUIET, linewidth=1, linestyle=DASHES[1 + order], label=f"slope −{order}"
-        )
+    fall = steps[0] / np.asarray(steps, dtype=float)
+    for order in orders:
+        look = {"color": QUIET, "linewidth": 1, "linestyle": DASHES[1 + order]}
+        axis.loglog(steps, top * fall**order, label=f"slope −{order}", **look)
     counts(axis, steps)
-    axis.set_xlabel("network calls")
-    axis.set_ylabel(ylabel)
+    axis.set(xlabel=xlabel, ylabel=ylabel)
     axis.legend()
     return figure
 
@@ -154,8 +149,7 @@ def distance_to_floor(
     if ideal is not None:
         axis.axhline(ideal, color=VERMILION, linestyle=":", label="exact denoiser, same sampler")
     counts(axis, steps)
-    axis.set_xlabel("training steps")
-    axis.set_ylabel("distance to real points")
+    axis.set(xlabel="training steps", ylabel="distance to real points")
     axis.legend()
     return figure
 
@@ -163,6 +157,5 @@ def distance_to_floor(
 def scatter(axis: Axes, cloud: Float[Tensor, "n 2"], colour: str = BLUE) -> None:
     """A cloud of points on a bare square of the plane."""
     axis.scatter(cloud[:, 0], cloud[:, 1], s=3, color=colour, alpha=0.55, linewidths=0)
-    axis.set_xlim(-REACH, REACH)
-    axis.set_ylim(-REACH, REACH)
+    axis.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH))
     bare(axis)

@@ -9,37 +9,26 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from fromnoise.faces.figures.probability import MARKERS
-from fromnoise.faces.figures.style import BLACK, BLUE, COLOURS, DASHES, DENSITY, QUIET, VERMILION, panels, styled
+from fromnoise.faces.figures.style import BLACK, BLUE, COLOURS, MARKERS, QUIET, VERMILION, panels, styled
 
 
 @styled
 def integrand(x: Float[Tensor, " k"], q: Float[Tensor, " k"], p: Float[Tensor, " k"]) -> Figure:
     """D(q‖p) as an area (11): the two densities, and q log(q/p) with its gains and its losses."""
     figure, (left, right) = panels(2, 1, (4.6, 3.3))
+    limits = (float(x[0]), float(x[-1]))
     left.plot(x, q, label="q(x)")
     left.plot(x, p, label="p(x)")
-    left.set_ylim(bottom=0)
+    left.set(xlabel="x", xlim=limits, ylim=(0, None))
     left.legend()
     values = (q * (q / p).log()).numpy()
-    positive, negative = values > 0, values < 0
-    right.fill_between(x, values, where=positive, color=BLUE, alpha=0.35, linewidth=0, label="q > p: adds")
-    right.fill_between(
-        x,
-        values,
-        where=negative,
-        facecolor="white",
-        edgecolor=VERMILION,
-        hatch="///",
-        linewidth=0,
-        label="q < p: takes",
-    )
+    gains = {"color": BLUE, "alpha": 0.35}
+    losses = {"facecolor": "white", "edgecolor": VERMILION, "hatch": "///"}
+    right.fill_between(x, values, where=values > 0, linewidth=0, label="q > p: adds", **gains)
+    right.fill_between(x, values, where=values < 0, linewidth=0, label="q < p: takes", **losses)
     right.plot(x, values, color=BLACK, linestyle="-", linewidth=1.2)
-    right.set_title("q(x) log(q(x)/p(x))")
+    right.set(xlabel="x", xlim=limits, title="q(x) log(q(x)/p(x))")
     right.legend()
-    for axis in (left, right):
-        axis.set_xlabel("x")
-        axis.set_xlim(float(x[0]), float(x[-1]))
     return figure
 
 
@@ -52,13 +41,9 @@ def estimates(
     axis.axhline(exact, color=BLACK, linewidth=1.2, linestyle="-", label="exact")
     for k, (name, (values, errors)) in enumerate(found.items()):
         place = np.asarray(m) * 1.12 ** (k - (len(found) - 1) / 2)
-        axis.errorbar(
-            place, values, 2 * np.asarray(errors), color=COLOURS[k], linestyle="", marker=MARKERS[k], markersize=7,
-            capsize=4, label=name,
-        )  # fmt: skip
-    axis.set_xscale("log")
-    axis.set_xlabel("m, number of samples")
-    axis.set_ylabel(ylabel)
+        look = {"color": COLOURS[k], "fmt": MARKERS[k], "markersize": 7, "capsize": 4}
+        axis.errorbar(place, values, 2 * np.asarray(errors), label=name, **look)
+    axis.set(xscale="log", xlabel="m, number of samples", ylabel=ylabel)
     axis.legend()
     return figure
 
@@ -67,19 +52,17 @@ def estimates(
 def tangent(r: Float[Tensor, " k"], gap: Float[Tensor, " k"]) -> Figure:
     """The logarithm below its tangent r − 1 (13)–(15), and the gap between them."""
     figure, (left, right) = panels(2, 1, (4.6, 3.4))
+    end = float(r[-1])
     left.fill_between(r, r.log(), r - 1, color=QUIET, alpha=0.3, linewidth=0)
     left.plot(r, r - 1, label="r − 1", color=VERMILION, linestyle="--")
     left.plot(r, r.log(), label="log r", color=BLUE, linestyle="-")
     left.legend()
-    left.set_ylim(-3, float(r[-1]) - 1)
+    left.set(xlabel="r = p(x)/q(x)", xlim=(0, end), ylim=(-3, end - 1))
     right.fill_between(r, gap, color=QUIET, alpha=0.3, linewidth=0)
     right.plot(r, gap, color=BLACK, linestyle="-")
-    right.set_title("the gap (r − 1) − log r")
-    right.set_ylim(0, float(gap[-1]))
+    right.set(xlabel="r = p(x)/q(x)", xlim=(0, end), ylim=(0, float(gap[-1])), title="the gap (r − 1) − log r")
     for axis in (left, right):
         axis.plot([1], [0], "o", color=BLACK, markersize=8, clip_on=False)
-        axis.set_xlabel("r = p(x)/q(x)")
-        axis.set_xlim(0, float(r[-1]))
     return figure
 
 
@@ -96,15 +79,12 @@ def landscapes(
     low, high = float(everything.min()), float(everything.max())
     levels = np.geomspace(low, high, 16)
     for axis, (name, surface) in zip(axes, surfaces.items(), strict=True):
-        values, norm = surface.numpy(), LogNorm(low, high)
-        filled = axis.contourf(mean, deviation, values, levels=levels, norm=norm, cmap=DENSITY)
-        axis.contour(mean, deviation, values, levels=levels, colors="white", linewidths=0.7, linestyles="solid")
+        filled = axis.contourf(mean, deviation, surface.numpy(), levels=levels, norm=LogNorm(low, high))
+        axis.contour(mean, deviation, surface.numpy(), levels=levels, colors="white", linewidths=0.7)
         for k, at in enumerate(minima[name]):
             marker, size = ("o", 9) if k else ("*", 17)
             axis.plot(*at, marker=marker, markersize=size, color=VERMILION, markeredgecolor="white", linestyle="")
-        axis.set_title(name)
-        axis.set_xlabel("μ")
-        axis.set_ylabel("σ")
+        axis.set(title=name, xlabel="μ", ylabel="σ")
     bar = figure.colorbar(filled, ax=axes, label="nats", pad=0.02)
     bar.set_ticks([tick for tick in (0.5, 1, 2, 5, 10, 20, 50, 100) if low <= tick <= high])
     bar.ax.yaxis.set_major_formatter("{x:g}")
@@ -121,16 +101,14 @@ def objectives(
     """Objectives over one parameter, each with its least point marked; `gap` is (w, low, high, text) for an arrow."""
     figure, (axis,) = panels(1, 1, (7.4, 3.9))
     for k, (name, values) in enumerate(curves.items()):
-        axis.plot(w, values, color=COLOURS[k], linestyle=DASHES[k], label=name)
+        (line,) = axis.plot(w, values, label=name)
         least = int(values.argmin())
-        axis.plot([float(w[least])], [float(values[least])], MARKERS[k], color=COLOURS[k], markersize=9)
+        axis.plot([float(w[least])], [float(values[least])], MARKERS[k], color=line.get_color(), markersize=9)
     if gap is not None:
         at, low, high, text = gap
         axis.annotate("", (at, high), (at, low), arrowprops={"arrowstyle": "<->", "color": BLACK})
         axis.annotate(text, (at, (low + high) / 2), (8, 0), textcoords="offset points", va="center")
-    axis.set_xlabel("w")
-    axis.set_ylabel("nats")
-    axis.set_xlim(float(w[0]), float(w[-1]))
+    axis.set(xlabel="w", ylabel="nats", xlim=(float(w[0]), float(w[-1])))
     axis.legend()
     return figure
 
@@ -143,10 +121,9 @@ def descents(
     figure, (left, right) = panels(2, 1, (4.8, 3.7))
     left.axhline(least, color=QUIET, linestyle="-", linewidth=1, zorder=0)
     for k, (name, path) in enumerate(paths.items()):
-        left.plot(path[:13], color=COLOURS[k], linestyle=DASHES[k], marker=MARKERS[k], markersize=6)
-        error = errors[name]
-        look = {"color": COLOURS[k], "linestyle": DASHES[k], "marker": MARKERS[k], "markersize": 6}
-        right.semilogy(error, markevery=max(1, len(error) // 10), label=name, **look)
+        left.plot(path[:13], marker=MARKERS[k], markersize=6)
+        every = max(1, len(errors[name]) // 10)
+        right.semilogy(errors[name], markevery=every, label=name, marker=MARKERS[k], markersize=6)
     left.set(xlabel="step", title="μ₁")
     right.set(xlabel="step", title="distance to the minimum")
     right.legend()

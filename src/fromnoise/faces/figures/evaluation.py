@@ -6,12 +6,11 @@ import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float, Int64
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 from torch import Tensor
 
-from fromnoise.faces.figures.style import BLUE, COLOURS, DASHES, QUIET, VERMILION, panels, styled
+from fromnoise.faces.figures.style import BLUE, COLOURS, DASHES, MARKERS, QUIET, VERMILION, log_scale, panels, styled
 
-MARKERS = "os^D"
+BAR = {"color": "#d5e4ee", "edgecolor": BLUE, "width": 0.7}
 
 
 @styled
@@ -21,12 +20,10 @@ def density_pairs(
     """Pairs of densities on one axis, a panel for each pair, titled by what is said of it."""
     figure, axes = panels(len(pairs), 1, (3.9, 3.0))
     for axis, (title, densities) in zip(axes, pairs.items(), strict=True):
-        for k, density in enumerate(densities):
-            axis.plot(x, density, color=(BLUE, VERMILION)[k], linestyle=("-", "--")[k])
-            axis.fill_between(x, density, color=(BLUE, VERMILION)[k], alpha=0.12, linewidth=0)
-        axis.set_title(title)
-        axis.set_xlabel("x")
-        axis.set_ylim(bottom=0)
+        for density in densities:
+            (line,) = axis.plot(x, density)
+            axis.fill_between(x, density, color=line.get_color(), alpha=0.12, linewidth=0)
+        axis.set(title=title, xlabel="x")
     axes[0].set_ylabel("density")
     top = max(axis.get_ylim()[1] for axis in axes)
     for axis in axes:
@@ -41,10 +38,8 @@ def feature_plane(points: Float[Tensor, "n 2"], labels: Int64[Tensor, " n"], sha
     classes = labels.unique().tolist()
     shades = mpl.colormaps["cividis"](np.linspace(0, 0.85, len(classes)))
     for shade, label in zip(shades, classes, strict=True):
-        mine = points[labels == label]
-        axis.scatter(mine[:, 0], mine[:, 1], 75, color=shade, marker=f"${label}$", linewidths=0.3)
-    axis.set_xlabel("first principal component")
-    axis.set_ylabel("second principal component")
+        axis.scatter(*points[labels == label].T, 75, color=shade, marker=f"${label}$", linewidths=0.3)
+    axis.set(xlabel="first principal component", ylabel="second principal component")
     axis.set_title(f"{share:.0%} of the features' variance")
     return figure
 
@@ -61,11 +56,9 @@ def scores(rows: Sequence[tuple[str, float, float | None]]) -> Figure:
         text = f"{value:.3f}" if deviation is None else f"{value:.3f} ± {deviation:.3f}"
         axis.annotate(text, (value, place), (10, 0), textcoords="offset points", va="center")
     axis.set_yticks(places, [name for name, _, _ in rows])
-    axis.set_ylim(-0.6, len(rows) - 0.4)
-    axis.set_xscale("log")
-    axis.set_xlim(min(values) / 2, max(values) * 6)
-    axis.xaxis.set_major_formatter("{x:g}")
+    axis.set(xscale="log", xlim=(min(values) / 2, max(values) * 6), ylim=(-0.6, len(rows) - 0.4))
     axis.set_xlabel("FID (logarithmic; smaller is better)")
+    axis.xaxis.set_major_formatter("{x:g}")
     axis.tick_params(axis="y", length=0)
     return figure
 
@@ -81,10 +74,8 @@ def fid_by_size(sizes: Sequence[int], fids: Sequence[float], line: tuple[float, 
         axis.plot(ends, line[0] + line[1] * ends, "--", color=VERMILION, label="line through the largest sizes")
         axis.plot([0], [line[0]], "D", color=VERMILION, markersize=8, clip_on=False, label="FID at n = ∞")
     axis.set_xticks([0, *inverse], ["∞", *(f"{n:,}" for n in sizes)])
-    axis.set_xlim(0, inverse.max() * 1.05)
-    axis.set_ylim(bottom=min(0, *fids))
-    axis.set_xlabel("number n of images (axis even in 1/n)")
-    axis.set_ylabel("FID")
+    axis.set(xlim=(0, inverse.max() * 1.05), ylim=(min(0, *fids), None))
+    axis.set(xlabel="number n of images (axis even in 1/n)", ylabel="FID")
     axis.legend(loc="upper left")
     return figure
 
@@ -95,12 +86,10 @@ def damage(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], floor:
     figure, axes = panels(len(curves), 1, (3.9, 3.3))
     top = max(max(fids) for _, fids in curves.values())
     for k, (axis, (name, (strengths, fids))) in enumerate(zip(axes, curves.items(), strict=True)):
-        axis.plot(strengths, fids, color=COLOURS[k], linestyle=DASHES[k], marker=MARKERS[k % 4], markersize=7)
+        axis.plot(strengths, fids, color=COLOURS[k], linestyle=DASHES[k], marker=MARKERS[k], markersize=7)
         axis.axhline(floor, color=QUIET, linestyle=":", linewidth=1.5)
-        axis.set_yscale("log")
-        axis.set_ylim(floor / 2, top * 2)
+        axis.set(xlabel=name, yscale="log", ylim=(floor / 2, top * 2))
         axis.yaxis.set_major_formatter("{x:g}")
-        axis.set_xlabel(name)
     axes[0].set_ylabel("FID (logarithmic)")
     axes[0].annotate("undamaged", (1, floor), xycoords=("axes fraction", "data"), ha="right", va="top", color=QUIET)
     return figure
@@ -114,14 +103,12 @@ def class_balance(
     known = any(fid is not None for fid in fids)
     figure, axes = panels(1 + known, 1, (4.8, 3.2))
     places = np.arange(len(counts))
-    axes[0].bar(places, counts, 0.7, color="#d5e4ee", edgecolor=BLUE, label="generated")
+    axes[0].bar(places, counts, label="generated", **BAR)
     axes[0].plot(places, expected, "D", color=VERMILION, markersize=6, label="as the reference has them")
-    axes[0].set_ylim(0, 1.35 * max(*counts, *expected))
-    axes[0].set_ylabel("images")
+    axes[0].set(ylim=(0, 1.35 * max(*counts, *expected)), ylabel="images")
     axes[0].legend(loc="upper center", ncols=2)
     if known:
-        shown = [np.nan if fid is None else fid for fid in fids]
-        axes[1].bar(places, shown, 0.7, color="#d5e4ee", edgecolor=BLUE)
+        axes[1].bar(places, np.array(fids, dtype=float), **BAR)
         axes[1].set_ylabel("FID of the class")
     for axis in axes:
         axis.set_xlabel("class")
@@ -140,19 +127,14 @@ def score_over_time(
     axes[0].axhline(0, color=QUIET, linestyle=":", linewidth=1.5)
     best = int(np.argmin(kids))
     axes[0].plot([steps[best]], [kids[best]], "D", color=VERMILION, markersize=9, label="best")
-    axes[0].set_ylabel("KID to validation images")
+    axes[0].set(xlabel="step", ylabel="KID to validation images")
     axes[0].legend()
     if known:
-        shown = [np.nan if share is None else 100 * share for share in shares]
-        axes[1].plot(steps, shown, color=VERMILION, linestyle="--", marker="s")
+        axes[1].plot(steps, 100 * np.array(shares, dtype=float), color=VERMILION, linestyle="--", marker="s")
         axes[1].axhline(1, color=QUIET, linestyle=":", linewidth=1.5)
-        axes[1].annotate(
-            "fresh images", (1, 1), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=QUIET
-        )
-        axes[1].set_ylim(bottom=0)
-        axes[1].set_ylabel("% closer to training images\nthan 99 % of validation images")
-    for axis in axes:
-        axis.set_xlabel("step")
+        place = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
+        axes[1].annotate("fresh images", (1, 1), color=QUIET, **place)
+        axes[1].set(xlabel="step", ylabel="% closer to training images\nthan 99 % of validation images", ylim=(0, None))
     return figure
 
 
@@ -160,13 +142,9 @@ def score_over_time(
 def losses(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> Figure:
     """The training losses of several runs against the minutes of training."""
     figure, (axis,) = panels(1, 1, (7.4, 3.6))
-    for k, (name, (minutes, loss)) in enumerate(curves.items()):
-        axis.plot(minutes, loss, color=COLOURS[k % len(COLOURS)], linestyle=DASHES[k % len(DASHES)], label=name)
-    axis.set_yscale("log")
-    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.yaxis.set_major_formatter("{x:g}")
-    axis.yaxis.set_minor_formatter("")
-    axis.set_xlabel("minutes of training")
-    axis.set_ylabel("loss")
+    for name, (minutes, loss) in curves.items():
+        axis.plot(minutes, loss, label=name)
+    log_scale(axis)
+    axis.set(xlabel="minutes of training", ylabel="loss")
     axis.legend()
     return figure

@@ -7,14 +7,12 @@ import numpy as np
 from jaxtyping import UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
 from torch import Tensor
 
-from fromnoise.faces.figures.style import BLUE, COLOURS, DASHES, QUIET, VERMILION, bare, panels, styled
+from fromnoise.faces.figures.style import BLUE, MARKERS, QUIET, VERMILION, bare, log_scale, panels, styled
 
 GAP = 3  # pixels between pictures
 NOTE = 0.34  # height of a line of text below a picture, in heights of a picture
-MARKERS = "os^D"
 
 Rows = Sequence[tuple[str, UInt8[Tensor, "n c h w"]]]
 
@@ -23,23 +21,14 @@ Rows = Sequence[tuple[str, UInt8[Tensor, "n c h w"]]]
 def picture_rows(
     rows: Rows, columns: Sequence[str] = (), notes: Sequence[Sequence[str]] = (), *, side: float = 1.05
 ) -> Figure:
-    """Rows of pictures, named at the left, with what the columns are above them and `notes`, by row, below each.
-
-    A picture's side is `side` inches.
-    """
+    """Rows of pictures, `side` inches each: named at the left, titled above, with `notes`, by row, below each."""
     most = max(len(images) for _, images in rows)
-    _, c, h, w = rows[0][1].shape
-    line = round(NOTE * h) if notes else 0
-    tall, wide = h + GAP + line, w + GAP
-    canvas = np.full((len(rows) * tall - GAP, most * wide - GAP, c), 255, dtype=np.uint8)
-    for r, (_, images) in enumerate(rows):
-        for k, image in enumerate(images.cpu().permute(0, 2, 3, 1).numpy()):
-            canvas[r * tall : r * tall + h, k * wide : k * wide + w] = image
+    _, _, h, w = rows[0][1].shape
+    tall, wide = h + GAP + (round(NOTE * h) if notes else 0), w + GAP
     lines = max((column.count("\n") + 1 for column in columns), default=0)
-    size = (most * side + 1.5, len(rows) * tall / h * side + 0.32 * lines)
-    figure, (axis,) = panels(1, 1, size)
+    figure, (axis,) = panels(1, 1, (most * side + 1.5, len(rows) * tall / h * side + 0.32 * lines))
     figure.set_layout_engine("compressed")  # what suits a fixed shape: the other cuts labels
-    _show(axis, canvas)
+    _show(axis, [images for _, images in rows], tall, wide)
     axis.set_yticks([r * tall + h / 2 - 0.5 for r in range(len(rows))], [name for name, _ in rows])
     axis.set_xticks([k * wide + w / 2 - 0.5 for k in range(len(columns))], columns)
     axis.tick_params(length=0, labeltop=True, labelbottom=False)
@@ -52,16 +41,10 @@ def picture_rows(
 @styled
 def picture_grid(images: UInt8[Tensor, "n c h w"], columns: int | None = None) -> Figure:
     """Pictures side by side, as near to a square as fits if not told how many columns."""
-    n, c, h, w = images.shape
+    n, _, h, w = images.shape
     columns = columns or math.ceil(math.sqrt(n))
-    rows = math.ceil(n / columns)
-    canvas = np.full((rows * (h + GAP) - GAP, columns * (w + GAP) - GAP, c), 255, dtype=np.uint8)
-    for k, image in enumerate(images.cpu().permute(0, 2, 3, 1).numpy()):
-        top, left = k // columns * (h + GAP), k % columns * (w + GAP)
-        canvas[top : top + h, left : left + w] = image
-    side = 0.62
-    figure, (axis,) = panels(1, 1, (columns * side, rows * side))
-    _show(axis, canvas)
+    figure, (axis,) = panels(1, 1, (columns * 0.62, math.ceil(n / columns) * 0.62))
+    _show(axis, images.split(columns), h + GAP, w + GAP)
     return figure
 
 
@@ -73,20 +56,10 @@ def class_counts(
     figure, (axis,) = panels(1, 1, (7.4, 3.6))
     classes = np.arange(len(balanced))
     axis.bar(classes, balanced, 0.7, color="#d5e4ee", edgecolor=BLUE, label="balanced draw")
-    axis.errorbar(
-        classes + 0.12,
-        expected,
-        2 * np.asarray(spread),
-        fmt="none",
-        ecolor=QUIET,
-        capsize=4,
-        label="expected of a random draw, ± 2 deviations",
-    )
+    expectation = {"label": "expected of a random draw, ± 2 deviations", "ecolor": QUIET, "capsize": 4}
+    axis.errorbar(classes + 0.12, expected, 2 * np.asarray(spread), fmt="none", **expectation)
     axis.plot(classes - 0.12, random, "D", color=VERMILION, markersize=7, label="one random draw")
-    axis.set_xticks(classes)
-    axis.set_xlabel("class")
-    axis.set_ylabel("images")
-    axis.set_ylim(0, 1.45 * max(*balanced, *random))
+    axis.set(xticks=classes, xlabel="class", ylabel="images", ylim=(0, 1.45 * max(*balanced, *random)))
     axis.legend(loc="upper center", ncols=2)
     return figure
 
@@ -99,24 +72,25 @@ def training_loss(
     figure, (whole, parts) = panels(2, 1, (4.8, 3.6))
     every = max(1, len(epochs) // 10)
     whole.plot(epochs, loss, "o-", markevery=every, markersize=6)
-    whole.set_title("all noise levels")
-    whole.set_ylabel("loss")
+    whole.set(title="all noise levels", ylabel="loss")
     for k, (name, values) in enumerate(by_level.items()):
-        shown = [math.nan if value is None else value for value in values]
-        (line,) = parts.plot(epochs, shown, color=COLOURS[k], marker=MARKERS[k % 4], markevery=every, markersize=6)
-        line.set(linestyle=DASHES[k], label=name)
+        shown = np.array(values, dtype=float)  # NaN for None
+        parts.plot(epochs, shown, marker=MARKERS[k], markevery=every, markersize=6, label=name)
     parts.set_title("by noise level")
     parts.legend()
     for axis in (whole, parts):
-        axis.set_yscale("log")
-        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.yaxis.set_major_formatter("{x:g}")
-        axis.yaxis.set_minor_formatter("")
+        log_scale(axis)
         axis.set_xlabel("epoch")
         axis.grid(axis="y", which="both", color="#e6e6e6", linewidth=0.6)
     return figure
 
 
-def _show(axis: Axes, canvas: np.ndarray) -> None:
-    axis.imshow(canvas[..., 0] if canvas.shape[2] == 1 else canvas, cmap="gray", vmin=0, vmax=255)
+def _show(axis: Axes, rows: Sequence[UInt8[Tensor, "n c h w"]], tall: int, wide: int) -> None:
+    """Rows of images on white, one every `tall` pixels down and every `wide` across."""
+    _, c, h, w = rows[0].shape
+    canvas = np.full((len(rows) * tall - GAP, max(map(len, rows)) * wide - GAP, c), 255, dtype=np.uint8)
+    for r, images in enumerate(rows):
+        for k, image in enumerate(images.cpu().permute(0, 2, 3, 1).numpy()):
+            canvas[r * tall : r * tall + h, k * wide : k * wide + w] = image
+    axis.imshow(canvas[..., 0] if c == 1 else canvas, cmap="gray", vmin=0, vmax=255)
     bare(axis)

@@ -1,4 +1,4 @@
-"""Figures of likelihood: images in order, the bound by level, the gap against steps, how bits spread."""
+"""Figures of likelihood: images in order, the bound by level, how bits spread."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,15 +8,14 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from fromnoise.faces.figures.images import picture_rows
-from fromnoise.faces.figures.style import QUIET, SKY, counts, panels, styled
+from fromnoise.faces.figures.style import MARKERS, SKY, panels, styled
 
 
-@styled
 def ranked_images(
     images: UInt8[Tensor, "n c h w"], bits: Sequence[float], names: Sequence[str], errors: Sequence[float] | None = None
 ) -> Figure:
     """Images side by side, each with its name and its bits per dimension (± the standard error)."""
-    spreads = ["" if errors is None else f" ± {errors[k]:.2f}" for k in range(len(images))]
+    spreads = [""] * len(images) if errors is None else [f" ± {error:.2f}" for error in errors]
     texts = [f"{name}\n{bit:.2f}{spread} bits" for name, bit, spread in zip(names, bits, spreads, strict=True)]
     return picture_rows([("", images)], texts, side=1.9)
 
@@ -26,26 +25,10 @@ def bound_by_level(levels: Float[Tensor, " t"], terms: Mapping[str, Float[Tensor
     """Bits per dimension that each unit of λ costs, for several images or their means, from clear to noisy."""
     figure, (axis,) = panels(1, 1, (7.0, 3.8))
     for k, (name, values) in enumerate(terms.items()):
-        axis.plot(levels, values, label=name, marker="os^Dv"[k % 5], markevery=4)
+        axis.plot(levels, values, label=name, marker=MARKERS[k], markevery=4)
     axis.invert_xaxis()
     axis.set_xlabel("λ = log signal-to-noise ratio (noise grows to the right)")
-    axis.set_ylabel("bits per dimension\nand unit of λ")
-    axis.set_ylim(bottom=0)
-    axis.legend()
-    return figure
-
-
-@styled
-def bound_gap(steps: Sequence[int], gaps: Mapping[str, Sequence[float]]) -> Figure:
-    """What the bound exceeds the exact −log p by, in nats, against the number of steps; a slope of −1 beside it."""
-    figure, (axis,) = panels(1, 1, (6.4, 3.8))
-    for k, (name, values) in enumerate(gaps.items()):
-        axis.loglog(steps, values, label=name, marker="os^D"[k % 4])
-    first = next(iter(gaps.values()))
-    axis.loglog(steps, first[0] * steps[0] / np.asarray(steps) * 0.5, color=QUIET, linestyle=":", label="slope −1")
-    counts(axis, steps)
-    axis.set_xlabel("steps T")
-    axis.set_ylabel("bound less exact (nats)")
+    axis.set(ylabel="bits per dimension\nand unit of λ", ylim=(0, None))
     axis.legend()
     return figure
 
@@ -54,17 +37,15 @@ def bound_gap(steps: Sequence[int], gaps: Mapping[str, Sequence[float]]) -> Figu
 def bits_histogram(bits: Mapping[str, Float[Tensor, " n"]], marks: Mapping[str, float]) -> Figure:
     """How the bits per dimension of sets of images spread, with single images marked."""
     figure, (axis,) = panels(1, 1, (7.0, 3.4))
-    everything = np.concatenate([np.asarray(values) for values in (*bits.values(), list(marks.values()))])
+    everything = np.concatenate([*map(np.asarray, bits.values()), [*marks.values()]])
     edges = np.linspace(everything.min(), everything.max(), 18).tolist()
     for k, (name, values) in enumerate(bits.items()):
         kind = {"color": SKY} if not k else {"histtype": "step", "color": "black", "linewidth": 1.8}
         axis.hist(np.asarray(values), edges, label=name, **kind)
+    place = {"xycoords": ("data", "axes fraction"), "rotation": 90, "ha": "right", "va": "top"}
     for name, value in marks.items():
         axis.axvline(value, color="black", linestyle=":")
-        axis.annotate(
-            name, (value, 0.97), xycoords=("data", "axes fraction"), rotation=90, ha="right", va="top", fontsize=10
-        )
-    axis.set_xlabel("bits per dimension (likelier to the left)")
-    axis.set_ylabel("images")
+        axis.annotate(name, (value, 0.97), fontsize=10, **place)
+    axis.set(xlabel="bits per dimension (likelier to the left)", ylabel="images")
     axis.legend()
     return figure

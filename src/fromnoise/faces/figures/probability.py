@@ -5,14 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from torch import Tensor
 
-from fromnoise.faces.figures.style import BLACK, BLUE, COLOURS, DASHES, QUIET, VERMILION, panels, styled
+from fromnoise.faces.figures.style import BLACK, BLUE, COLOURS, DASHES, MARKERS, QUIET, VERMILION, panels, styled
 
-MARKERS = "os^Dv"
+DEVIATIONS = np.array([3.0, 2.0, 1.0])  # from the mean, of contour lines
 Pair = tuple[Float[Tensor, " k"], Float[Tensor, " k"]]
 """What was measured, and what theory says."""
 
@@ -23,19 +22,14 @@ def densities(
 ) -> Figure:
     """Densities on the line, one curve each; the one called `shaded` is a grey area behind the others."""
     figure, (axis,) = panels(1, 1, (7.4, 3.6))
-    k = 0
     for name, values in curves.items():
         if name == shaded:
             axis.fill_between(x, values, color=QUIET, alpha=0.35, linewidth=0, label=name)
             axis.plot(x, values, color=QUIET, linestyle="-", linewidth=1)
-            continue
-        axis.plot(x, values, color=COLOURS[k], linestyle=DASHES[k], label=name)
-        axis.fill_between(x, values, color=COLOURS[k], alpha=0.08, linewidth=0)
-        k += 1
-    axis.set_xlabel("x")
-    axis.set_ylabel(ylabel)
-    axis.set_ylim(bottom=0)
-    axis.set_xlim(float(x[0]), float(x[-1]))
+        else:
+            (line,) = axis.plot(x, values, label=name)
+            axis.fill_between(x, values, color=line.get_color(), alpha=0.08, linewidth=0)
+    axis.set(xlabel="x", ylabel=ylabel, xlim=(float(x[0]), float(x[-1])), ylim=(0, None))
     axis.legend()
     return figure
 
@@ -53,11 +47,15 @@ def planes(
     figure, axes = panels(len(densities), 1, (6.4, 5.4) if len(densities) == 1 else (4.6, 4.4), square=True)
     figure.set_layout_engine("compressed")  # square panels close together
     most = max(float(density.max()) for density in densities.values())
+    x, y = points[..., 0].numpy(), points[..., 1].numpy()
     for axis, (name, density) in zip(axes, densities.items(), strict=True):
-        image = _density(axis, points, density, most)
+        image = axis.pcolormesh(x, y, density.numpy(), vmin=0, vmax=most, shading="gouraud", rasterized=True)
+        levels = float(density.max()) * np.exp(-(DEVIATIONS**2) / 2)
+        axis.contour(x, y, density.numpy(), levels=levels, colors="white", linewidths=1.0, alpha=0.8)
         if samples is not None and name in samples:
-            _dots(axis, samples[name])
-        axis.set_title(name)
+            look = {"s": 7, "color": "white", "edgecolors": BLACK, "linewidths": 0.4, "alpha": 0.8, "zorder": 3}
+            axis.scatter(*samples[name].T, **look)
+        axis.set(title=name, xlabel="x₁", ylabel="x₂", xlim=(x.min(), x.max()), ylim=(y.min(), y.max()))
     figure.colorbar(image, ax=axes, label="p(x)", pad=0.02)
     return figure
 
@@ -66,12 +64,10 @@ def planes(
 def masses(r: Float[Tensor, " k"], curves: Mapping[str, Float[Tensor, " k"]]) -> Figure:
     """What formulas for a density hold of mass within [−r, r] on every axis: 1 in the end, if they are densities."""
     figure, (axis,) = panels(1, 1, (7.4, 4.0))
-    for k, (name, values) in enumerate(curves.items()):
-        axis.semilogy(r, values, label=name, color=COLOURS[k], linestyle=DASHES[k])
+    for name, values in curves.items():
+        axis.semilogy(r, values, label=name)
     axis.axhline(1, color=QUIET, linestyle="-", linewidth=1, zorder=0)
-    axis.set_xlabel("r")
-    axis.set_ylabel("mass within [−r, r]")
-    axis.set_xlim(float(r[0]), float(r[-1]))
+    axis.set(xlabel="r", ylabel="mass within [−r, r]", xlim=(float(r[0]), float(r[-1])))
     axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
@@ -80,15 +76,14 @@ def masses(r: Float[Tensor, " k"], curves: Mapping[str, Float[Tensor, " k"]]) ->
 def followed(noise: Float[Tensor, "m 2"], coloured: Float[Tensor, "m 2"], marked: int = 6) -> Figure:
     """White noise ε, and what a factor L makes of it; the first `marked` points are numbered in both panels."""
     figure, axes = panels(2, 1, (4.6, 4.2), square=True)
+    number = {"color": "white", "ha": "center", "va": "center_baseline", "fontsize": 10, "weight": "bold"}
     for axis, points, title in zip(axes, (noise, coloured), ("ε ~ N(0, I)", "x = μ + L ε"), strict=True):
-        axis.scatter(points[:, 0], points[:, 1], s=9, color=QUIET, alpha=0.5, linewidths=0)
-        for k in range(marked):
-            at = (float(points[k, 0]), float(points[k, 1]))
+        axis.scatter(*points.T, s=9, color=QUIET, alpha=0.5, linewidths=0)
+        for k, at in enumerate(points[:marked].tolist()):
             axis.plot(*at, marker="o", color=VERMILION, markersize=13, markeredgecolor="white")
-            axis.annotate(str(k + 1), at, color="white", ha="center", va="center_baseline", fontsize=10, weight="bold")
+            axis.annotate(str(k + 1), at, **number)
         reach = 1.08 * float(points.abs().max())
-        axis.set(xlim=(-reach, reach), ylim=(-reach, reach), xlabel=title[0] + "₁", ylabel=title[0] + "₂")
-        axis.set_title(title)
+        axis.set(xlim=(-reach, reach), ylim=(-reach, reach), xlabel=title[0] + "₁", ylabel=title[0] + "₂", title=title)
     return figure
 
 
@@ -100,13 +95,10 @@ def radii(norms: Mapping[int, Float[Tensor, " m"]]) -> Figure:
         heights, edges = np.histogram(values, bins=40, density=True)
         axis.stairs(heights, edges, fill=True, color=COLOURS[k], alpha=0.25)
         axis.stairs(heights, edges, color=COLOURS[k], linewidth=1.5)
-        axis.annotate(
-            f"n = {n}", (float(values.mean()), heights.max()), (0, 4), textcoords="offset points", ha="center"
-        )
+        top = (float(values.mean()), heights.max())
+        axis.annotate(f"n = {n}", top, (0, 4), textcoords="offset points", ha="center")
         axis.plot([n**0.5], [0], marker="^", color=BLACK, clip_on=False, markersize=7, zorder=3)
-    axis.set_xlabel("distance from the mean ‖x‖ (▲ at √n)")
-    axis.set_ylabel("density of ‖x‖")
-    axis.set_ylim(bottom=0)
+    axis.set(xlabel="distance from the mean ‖x‖ (▲ at √n)", ylabel="density of ‖x‖", ylim=(0, None))
     axis.set_ymargin(0.15)
     return figure
 
@@ -122,9 +114,8 @@ def weighted(x: Float[Tensor, " k"], p: Float[Tensor, " k"], f: Float[Tensor, " 
     right.plot(x, f * p, color=BLUE)
     right.set_title("f(x) p(x): its area is E f(x)")
     for axis in (left, right):
-        axis.set_xlabel("x")
         axis.axhline(0, color=QUIET, linewidth=0.8, linestyle="-", zorder=0)
-        axis.set_xlim(float(x[0]), float(x[-1]))
+        axis.set(xlabel="x", xlim=(float(x[0]), float(x[-1])))
     return figure
 
 
@@ -134,16 +125,13 @@ def running_means(
 ) -> Figure:
     """Sample means of the first N points of several sequences, in the funnel expectation ± 2·deviation/√N."""
     figure, (axis,) = panels(1, 1, (7.4, 3.6))
-    width = 2 * deviation / n.sqrt()
-    axis.fill_between(n, expectation - width, expectation + width, color=QUIET, alpha=0.3, linewidth=0)
+    low, high = (expectation + sign * 2 * deviation / n.sqrt() for sign in (-1, 1))
+    axis.fill_between(n, low, high, color=QUIET, alpha=0.3, linewidth=0)
     axis.axhline(expectation, color=BLACK, linewidth=1, linestyle="-", label="expectation")
     for k, values in enumerate(means):
         axis.plot(n, values, color=COLOURS[k % 5], linestyle="-", linewidth=1.3)
-    axis.set_xscale("log")
-    axis.set_xlabel("N, number of samples")
-    axis.set_ylabel("sample mean")
-    axis.set_xlim(float(n[0]), float(n[-1]))
-    axis.set_ylim(expectation - float(width[0]), expectation + float(width[0]))
+    axis.set(xscale="log", xlabel="N, number of samples", ylabel="sample mean")
+    axis.set(xlim=(float(n[0]), float(n[-1])), ylim=(float(low[0]), float(high[0])))
     axis.annotate("grey: ± 2 deviations of the mean", (0.98, 0.05), xycoords="axes fraction", ha="right", fontsize=11)
     return figure
 
@@ -152,11 +140,8 @@ def running_means(
 def falling(n: Float[Tensor, " k"], curves: Mapping[str, Pair], ylabel: str, xlabel: str = "N") -> Figure:
     """Quantities that fall with N, on logarithmic axes: measured (markers) on what theory says (lines)."""
     figure, (axis,) = panels(1, 1, (7.0, 3.8))
-    for k, (name, (measured, exact)) in enumerate(curves.items()):
-        axis.loglog(n, exact, color=COLOURS[k], linestyle=DASHES[k], linewidth=1.3)
-        axis.loglog(n, measured, color=COLOURS[k], linestyle="", marker=MARKERS[k], markersize=7, label=name)
-    axis.set_xlabel(xlabel)
-    axis.set_ylabel(ylabel)
+    _measured_on_exact(axis, n, curves)
+    axis.set(xscale="log", yscale="log", xlabel=xlabel, ylabel=ylabel)
     axis.legend(title="measured; lines: theory", alignment="left")
     return figure
 
@@ -173,14 +158,11 @@ def risks(
     figure, (axis,) = panels(1, 1, (7.4, 3.9))
     for k, values in enumerate(empirical):
         axis.plot(w, values, color=VERMILION, linestyle="--", linewidth=1.2, label="" if k else "empirical (9)")
-    axis.plot(minimisers, least, "o", color=VERMILION, markersize=8, markeredgecolor="white", linestyle="")
+    axis.plot(minimisers, least, "o", color=VERMILION, markersize=8, markeredgecolor="white")
     axis.plot(w, statistical, color=BLACK, linestyle="-", linewidth=2.5, label="statistical (10)")
     k = int(statistical.argmin())
     axis.plot([float(w[k])], [float(statistical[k])], "D", color=BLACK, markersize=9, markeredgecolor="white")
-    axis.set_xlabel("w")
-    axis.set_ylabel("risk")
-    axis.set_xlim(float(w[0]), float(w[-1]))
-    axis.set_ylim(bottom=0)
+    axis.set(xlabel="w", ylabel="risk", xlim=(float(w[0]), float(w[-1])), ylim=(0, None))
     axis.legend()
     return figure
 
@@ -189,29 +171,16 @@ def risks(
 def two_risks(n: Float[Tensor, " k"], train: Pair, test: Pair, least: float) -> Figure:
     """Mean risks of what n samples taught, on these samples and on new ones: measured (markers), exact (lines)."""
     figure, (axis,) = panels(1, 1, (7.0, 3.8))
-    for k, (name, (measured, exact)) in enumerate((("on new samples (10)", test), ("on its own samples (9)", train))):
-        axis.plot(n, exact, color=COLOURS[k], linestyle=DASHES[k], linewidth=1.3)
-        axis.plot(n, measured, color=COLOURS[k], linestyle="", marker=MARKERS[k], markersize=7, label=name)
+    _measured_on_exact(axis, n, {"on new samples (10)": test, "on its own samples (9)": train})
     axis.axhline(least, color=QUIET, linestyle="-", linewidth=1, label="least possible")
-    axis.set_xscale("log")
+    axis.set(xscale="log", xlabel="n, number of samples", ylabel="mean risk")
     axis.set_xticks(n.tolist(), [f"{int(value)}" for value in n])
     axis.xaxis.set_minor_formatter(NullFormatter())
-    axis.set_xlabel("n, number of samples")
-    axis.set_ylabel("mean risk")
     axis.legend()
     return figure
 
 
-def _density(axis: Axes, points: Float[Tensor, "k k 2"], density: Float[Tensor, "k k"], most: float) -> QuadMesh:
-    x, y = points[..., 0].numpy(), points[..., 1].numpy()
-    image = axis.pcolormesh(x, y, density.numpy(), vmin=0, vmax=most, shading="gouraud", rasterized=True)
-    levels = sorted(float(density.max()) * np.exp(-(np.array([1.0, 2.0, 3.0]) ** 2) / 2))
-    axis.contour(x, y, density.numpy(), levels=levels, colors="white", linewidths=1.0, linestyles="solid", alpha=0.8)
-    axis.set(xlabel="x₁", ylabel="x₂", xlim=(x.min(), x.max()), ylim=(y.min(), y.max()))
-    return image
-
-
-def _dots(axis: Axes, samples: Float[Tensor, "m 2"]) -> None:
-    axis.scatter(
-        samples[:, 0], samples[:, 1], s=7, color="white", linewidths=0.4, edgecolors=BLACK, alpha=0.8, zorder=3
-    )
+def _measured_on_exact(axis: Axes, n: Float[Tensor, " k"], curves: Mapping[str, Pair]) -> None:
+    for k, (name, (measured, exact)) in enumerate(curves.items()):
+        axis.plot(n, exact, color=COLOURS[k], linestyle=DASHES[k], linewidth=1.3)
+        axis.plot(n, measured, MARKERS[k], color=COLOURS[k], markersize=7, label=name)

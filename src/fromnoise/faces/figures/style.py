@@ -14,7 +14,7 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.style import context
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 
 from fromnoise.files import whole
 
@@ -23,12 +23,12 @@ BLACK, BLUE, VERMILION, GREEN, SKY, ORANGE = "#000000", "#0072b2", "#d55e00", "#
 PINK = "#cc79a7"
 COLOURS = (BLUE, VERMILION, GREEN, ORANGE, SKY, BLACK, PINK)
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)))
+MARKERS = "os^Dv<>"
 QUIET = "#8a8a8a"  # reference lines and whatever only helps to read
 DENSITY = "cividis"  # even steps of lightness, the same for all eyes
-FONTS = ["DejaVu Sans"]  # comes with matplotlib
 STYLE = {
     "font.family": "sans-serif",
-    "font.sans-serif": FONTS,
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib
     "font.size": 12.0,
     "axes.titlesize": 12.0,
     "axes.titlelocation": "left",
@@ -78,20 +78,26 @@ def panels(
 
 def bare(axis: Axes) -> None:
     """No ticks and no frame, for pictures."""
-    axis.set_xticks([])
-    axis.set_yticks([])
-    for spine in axis.spines.values():
-        spine.set_visible(False)
+    axis.set(xticks=[], yticks=[])
+    axis.spines[:].set_visible(False)
 
 
 def counts(axis: Axes, values: Sequence[int]) -> None:
-    """Ticks of a logarithmic horizontal axis at just these rising whole numbers, less those that would touch others."""
+    """Ticks of a logarithmic horizontal axis at just these rising whole numbers, less those that would overlap."""
     apart: list[int] = []
     for value in values:
         if not apart or value >= APART * apart[-1]:
             apart.append(value)
     axis.set_xticks(apart, labels=[f"{value:,}" for value in apart])
     axis.xaxis.set_minor_locator(NullLocator())
+
+
+def log_scale(axis: Axes) -> None:
+    """A logarithmic vertical axis with ticks at 1, 2 and 5, for losses that fall by less than a decade."""
+    axis.set_yscale("log")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter("")
 
 
 def png(figure: Figure) -> bytes:
