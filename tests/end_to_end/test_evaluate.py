@@ -40,7 +40,7 @@ def test_every_metric_is_in_a_runs_report_and_in_its_table(finished, fromnoise):
     assert sum(metrics["classes"]["balance"]["counts"]) == 100
     assert (report["copies"]["by_class"], report["copies"]["n"]["held_out"] > 900) == (True, True)
     shown = fromnoise("run", "--preset", "tiny", "--out", "run", cwd=finished).stdout
-    for word in ("noise", "KID", "precision", "recall", "density", "coverage", "told from real", "classes:"):
+    for word in ("noise", "KID", "precision", "recall", "density", "coverage", "two-sample test", "classes:"):
         assert word in shown
     assert f"copies: {report['copies']['verdict']}\n" in shown
 
@@ -83,7 +83,7 @@ def test_images_from_anywhere_are_scored(fromnoise, tmp_path):
         "note: 60 images cannot fill",
         "KID",
         "coverage",
-        "told from real",
+        "two-sample test",
     ):
         assert word in shown
     fid = json.loads((tmp_path / "score.json").read_text())["metrics"]["fid"]

@@ -119,7 +119,7 @@ def test_curves_are_there_once_there_is_something_to_draw(scored, page_of):
     evaluations = [watched(20, 0.5), watched(40, 0.2)]
     page = page_of(report.page(told, report.Shown(generated, train, log=lines(9), evaluations=evaluations), "run"))
     assert any(said.startswith("loss against epoch") for said in page.alternatives)
-    assert "this cost 5 s" in page.text
+    assert "validation took 5 s" in page.text
     assert "40 steps in 1:01 on 3,000 images; 290,692 parameters, conditioned on 10 classes; eager" in page.text
     assert "No sign of overfitting (p = 0.08)" in page.text
     assert "fromnoise evaluate --generated 'theirs & <ours>' --reference digits:heldout" in page.text
@@ -166,7 +166,7 @@ def test_without_training_images_and_labels_it_says_less(halves, page_of):
     bare = ImageSet("bare", digits.load("val").draw(60, 0).images)
     told = score(Contest(bare, heldout), halves) | {"command": "fromnoise evaluate ...", "system": SYSTEM}
     page = page_of(report.page(told, report.Shown(bare), "bare"))
-    assert "Copies were not looked for" in page.text
+    assert "No copy test" in page.text
     assert "copies were not looked for: what the model was trained on is not known (--train)" in page.text
     assert "Classes" not in page.text.split()
 

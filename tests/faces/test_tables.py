@@ -59,11 +59,11 @@ def test_the_other_metrics_classes_and_the_verdict_follow(shown):
     whole["copies"] = {"verdict": "no sign of copying"}
     lines = shown(whole)
     assert "KID 0.500 ± 0.020 0.001 ± 0.001 unknown kernel distance, unbiased" in lines
-    assert any(line.startswith("told from real 0.910 0.500 0.520") for line in lines)
+    assert any(line.startswith("two-sample test 0.910 0.500 0.520") for line in lines)
     assert not any("FID∞" in line for line in lines)
-    assert "classes: χ² of their shares against the reference's, p = 0.564" in lines
-    learnt = "a classifier that learns from 1,000 generated images is right on 0.900 of the reference"
-    assert f"{learnt} (0.990 after 800 training images)" in lines
+    assert "classes: χ² test of their shares against the reference's, p = 0.564" in lines
+    learnt = "a classifier trained on 1,000 generated images is right on 0.900 of the reference"
+    assert f"{learnt} (0.990 when trained on 800 training images)" in lines
     assert "copies: no sign of copying" in lines
     whole["metrics"]["classes"] = whole["copies"] = None
     assert not any(line.startswith(("classes", "copies")) for line in shown(whole))

@@ -11,14 +11,14 @@ from fromnoise.training.profile import Profile
 
 # Of the metrics beside the FID: name and meaning.
 METRICS = {
-    "fid_matched": ("matched FID", "the FID at the images' own shares of classes"),
-    "fid_infinity": ("FID∞", "the FID without its bias by the number of images"),
+    "fid_matched": ("matched FID", "FID against the reference reweighted to the images' class shares"),
+    "fid_infinity": ("FID∞", "FID without its bias from the number of images"),
     "kid": ("KID", "kernel distance, unbiased"),
     "precision": ("precision", "share of images that look real"),
-    "recall": ("recall", "share of real images that are reached"),
+    "recall": ("recall", "share of real images that the model reaches"),
     "density": ("density", "precision that outliers cannot raise"),
     "coverage": ("coverage", "recall that outliers cannot raise"),
-    "two_sample": ("told from real", "accuracy of a classifier that tries; 0.5: it cannot"),
+    "two_sample": ("two-sample test", "accuracy of a classifier, generated or real; 0.5: indistinguishable"),
 }
 
 
@@ -34,11 +34,11 @@ def print_score(report: dict[str, Any]) -> None:
     classes = report["metrics"]["classes"]
     if classes is not None:
         p, learned = classes["balance"]["p"], classes["learned"]
-        print(f"classes: χ² of their shares against the reference's, p = {'undefined' if p is None else f'{p:.3g}'}")
+        print(f"classes: χ² test of their shares against the reference's, p = {'undefined' if p is None else f'{p:.3g}'}")
         if learned is not None:
             real = learned["real_accuracy"]
-            beside = "" if real is None else f" ({real:.3f} after {learned['real_n']:,} training images)"
-            learner = f"a classifier that learns from {learned['n']:,} generated images"
+            beside = "" if real is None else f" ({real:.3f} when trained on {learned['real_n']:,} training images)"
+            learner = f"a classifier trained on {learned['n']:,} generated images"
             print(f"{learner} is right on {learned['accuracy']:.3f} of the reference{beside}")
     for name in ("copies", "likelihood"):
         if report.get(name) is not None:

@@ -62,7 +62,7 @@ def main(words: Sequence[str]) -> None:
     model = Model.build(PRESETS["fast"], Shape(1, 32, 32, 0.55, (0.0,), (0.1,) * 10))
     candidates = probe.measure(model, device, precisions(device))
     for of in candidates:
-        agreement = f"gradient's cosine to float32 {of.agreement:.4f}"
+        agreement = f"gradient cosine with float32 {of.agreement:.4f}"
         table.add_row(f"training, {of}", f"{1 / of.seconds:.0f} images/s, {agreement}")
     best, reason = plan.best(candidates, device)
     table.add_row("precision", reason)

@@ -88,14 +88,14 @@ def films(rows: Mapping[str, Sequence[Float[Tensor, "n 2"]]], titles: Sequence[s
 
 @styled
 def real_and_drawn(pairs: Mapping[str, tuple[Float[Tensor, "n 2"], Float[Tensor, "n 2"]]]) -> Figure:
-    """Real points above, drawn ones below, a set each column."""
+    """Real points above, sampled ones below, a set each column."""
     figure, axes = panels(len(pairs), 2, (2.5, 2.6), square=True)
     for k, (name, (real, drawn)) in enumerate(pairs.items()):
         scatter(axes[k], real)
         scatter(axes[len(pairs) + k], drawn, VERMILION)
         axes[k].set_title(name, loc="center")
     axes[0].set_ylabel("real")
-    axes[len(pairs)].set_ylabel("drawn")
+    axes[len(pairs)].set_ylabel("sampled")
     return figure
 
 

@@ -68,7 +68,7 @@ def fid_by_size(sizes: Sequence[int], fids: Sequence[float], line: tuple[float, 
     """FID against one by the number of images, and the line (value at 1/n = 0, slope) through it."""
     figure, (axis,) = panels(1, 1, (6.8, 3.8))
     inverse = 1 / np.asarray(sizes, dtype=float)
-    axis.plot(inverse, fids, "o", color=BLUE, markersize=8, label="mean FID of disjoint draws")
+    axis.plot(inverse, fids, "o", color=BLUE, markersize=8, label="mean FID of disjoint subsets")
     if line is not None:
         ends = np.array([0, inverse.max()])
         axis.plot(ends, line[0] + line[1] * ends, "--", color=VERMILION, label="line through the largest sizes")

@@ -52,13 +52,13 @@ def picture_grid(images: UInt8[Tensor, "n c h w"], columns: int | None = None) -
 def class_counts(
     balanced: Sequence[int], random: Sequence[int], expected: Sequence[float], spread: Sequence[float]
 ) -> Figure:
-    """Images of each class in a balanced and in a random draw, with the random one's mean and ± 2 deviations."""
+    """Images of each class in a balanced and in a random subset, with the random one's mean and ± 2 deviations."""
     figure, (axis,) = panels(1, 1, (7.4, 3.6))
     classes = np.arange(len(balanced))
-    axis.bar(classes, balanced, 0.7, color="#d5e4ee", edgecolor=BLUE, label="balanced draw")
-    expectation = {"label": "expected of a random draw, ± 2 deviations", "ecolor": QUIET, "capsize": 4}
+    axis.bar(classes, balanced, 0.7, color="#d5e4ee", edgecolor=BLUE, label="balanced subset")
+    expectation = {"label": "expected of a random subset, ± 2 deviations", "ecolor": QUIET, "capsize": 4}
     axis.errorbar(classes + 0.12, expected, 2 * np.asarray(spread), fmt="none", **expectation)
-    axis.plot(classes - 0.12, random, "D", color=VERMILION, markersize=7, label="one random draw")
+    axis.plot(classes - 0.12, random, "D", color=VERMILION, markersize=7, label="one random subset")
     axis.set(xticks=classes, xlabel="class", ylabel="images", ylim=(0, 1.45 * max(*balanced, *random)))
     axis.legend(loc="upper center", ncols=2)
     return figure
