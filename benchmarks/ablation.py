@@ -6,8 +6,8 @@
 Every row trains the fast preset on the packaged digits with the flags it names, eager, for as many floating-point
 operations as `--steps` of the preset itself take, so that smaller batches and networks take more steps. Its moving
 average draws n images, the same starting noise for all, which are scored in digit features against one reference.
-They are guided by 1.5 (by 2 where the network is told of clusters), as the preset did before it chose guidance for each
-model, unless the network is told of no classes or was never without.
+Guidance is 1.5 (2 for networks conditioned on clusters), as it was in the preset before it was chosen for each model,
+unless the network is unconditional or was never trained without classes.
 Trainings run beside each other, one thread each: nothing here is timed, and other work does no harm. ("λ about 1" is
 the choice of Karras et al. 2022 for photographs, brought to data of unit scale.) The preset is that of the time,
 `BASE`; "channels 48 96 96" and "groups of 16 channels" are how it is today.
@@ -228,7 +228,7 @@ def write(cells: Sequence[Cell], settings: Settings) -> None:
 
 `python -m benchmarks.ablation{command}` (what it does its head tells). The fast preset, with
 `{" ".join(BASE)}`, on the packaged digits, one change a row, each at the operations of {settings.steps:,} steps of
-{BATCH} images. FID of {settings.n:,} drawn images in digit features against {settings.reference or NAME}:
+{BATCH} images. FID of {settings.n:,} samples in digit features against {settings.reference or NAME}:
 mean and standard deviation over training seeds. Images are drawn with a guidance of 1.5 (2 for clusters) where the
 network was shown images with and without their classes: so "no labels" and "labels never dropped" lack it. The last
 column compares the same seeds: below 1 the change is better.

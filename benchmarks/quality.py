@@ -257,15 +257,15 @@ def write(cells: Sequence[Cell], settings: Settings) -> None:
     text = f"""## Quality over time
 
 `make bench-quality`, or parts of it. Minutes of wall clock from the start of a process on the 3,000 packaged digits, at
-32×32. FID of {settings.n:,} drawn images in digit features against {settings.reference}, mean and standard deviation
+32×32. FID of {settings.n:,} samples in digit features against {settings.reference}, mean and standard deviation
 over seeds (one seed: its standard error in brackets). The ratio is over the floor, {shown[0].floor:.4f}: real images,
-as many, that none of them was trained on; training images score {shown[0].copycat:.3f}.
+as many, that no model was trained on; training images score {shown[0].copycat:.3f}.
 Seconds are those that the process took.
-fromnoise draws by its default sampler, the peers by DDIM in {settings.peer_calls} network calls. Without labels, as any
-images without classes, it is told of clusters of like images. "Before" is the preset as it was, wider and slower:
+fromnoise samples with its default sampler, the peers by DDIM in {settings.peer_calls} network calls. Without labels,
+fromnoise conditions on clusters of similar images. "Before" is the preset as it was, wider and slower:
 `{" ".join(BEFORE)}`, and a guidance of 1.5, without labels of 2. The peers, of as many operations as that
-one, are told of neither class nor cluster. Their recipes are made for hours: rates of 1e-4, which in diffusers' example
-rise over the first 500 steps.
+one, are unconditional. Their recipes are made for hours: learning rates of 1e-4, which in diffusers' example rise over
+the first 500 steps.
 
 {table(shown)}
 

@@ -72,7 +72,7 @@ device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 #
 # `digits` travels inside the package: 5,000 of MNIST's training digits, 500 of each class. Its part `train` has the
 # 3,000 that the task asks for. `load` resizes them from 28 × 28 to 32 × 32 (bilinear, antialiased, rounded to 8
-# bits), and `draw` takes a balanced, seeded sample: the same seed, the same images.
+# bits), and `draw` takes a balanced, seeded subset: the same seed, the same images.
 
 # %%
 digits = load("digits:train", (32, 32)).draw(3000, seed=0)
@@ -100,8 +100,8 @@ spread = np.sqrt(m * share * (1 - share) * (IN_MNIST.sum() - m) / (IN_MNIST.sum(
 at_random = np.random.default_rng(0).multivariate_hypergeometric(IN_MNIST, m)
 show(
     figures.class_counts(counts.tolist(), at_random.tolist(), (m * share).tolist(), spread.tolist()),
-    "Images of each class in 3,000 digits: bars, the balanced draw; diamonds, one random draw as the chapter's code "
-    "makes it; brackets, where such draws lie 19 times in 20. Only the bars are level.",
+    "Images of each class in 3,000 digits: bars, a balanced subset; diamonds, a random one as the chapter's code "
+    "makes it; brackets, where random ones lie 19 times in 20. Only the bars are level.",
 )
 print(f"one random draw has from {at_random.min()} to {at_random.max()} images a class")
 
@@ -245,7 +245,7 @@ for name, (parameters, operations) in table_of_costs.items():
 #
 # Write the loop: draw images and $t$, make $x_t$, compare the network's answer with the noise, take a step. Train
 # `UNet(1, (32, 48, 48))` with Adam on the schedule `text` for a few dozen steps, and see the loss fall below 1. Our
-# network is told $\lambda_t$: `network(xt, by_logsnr(text.logsnr[t]))`.
+# network is conditioned on $\lambda_t$: `network(xt, by_logsnr(text.logsnr[t]))`.
 
 # %%
 # Your turn
@@ -273,7 +273,7 @@ assert np.mean(losses[-10:]) < 0.5
 # %% [markdown]
 # The library's Trainer is this loop with what makes it good in minutes on two cores: the network predicts
 # $v = a\,\varepsilon - b\,x_0$ instead of $\varepsilon$ alone, noise levels are drawn where there is most to learn, the
-# weights are averaged (EMA), and the class is told, now and then withheld. `fromnoise train` runs the same code. The
+# weights are averaged (EMA), and the class is an input, now and then withheld. `fromnoise train` runs the same code. The
 # cell below trains into a run folder, or finds what is there: quick, under a minute on two slow cores, strokes that
 # begin to be digits; full, ten minutes.
 #
@@ -333,12 +333,12 @@ assert few.shape == (10, 1, 32, 32)
 assert not model.network.training
 
 # %% [markdown]
-# The library's `draw_all` does the same in micro-batches of 64, with guidance (below) where the model is told classes;
+# The library's `draw_all` does the same in micro-batches of 64, with guidance (below) where the model knows classes;
 # image $k$ of a seed stays the same however many are drawn with it.
 
 # %%
 grid = draw_all(model, Drawing(64, seed=0), device)
-show(figures.picture_grid(grid), "64 digits drawn by the model: seed 0, none chosen.")
+show(figures.picture_grid(grid), "64 digits drawn by the model: seed 0, none selected.")
 
 # %% [markdown]
 # **Fault 5 of the original**: its sampler (i) adds noise even after the last step, (ii) takes $1-\alpha_t$ for the
@@ -396,10 +396,10 @@ show(
 # %% [markdown]
 # ## The same noise, another class
 #
-# The network is told the class, so the same noise can become any digit. Slant, weight and place come from the noise;
+# The network is conditioned on the class, so the same noise can become any digit. Slant, weight and place come from the noise;
 # the class changes the rest. **Guidance** (Ho & Salimans 2022) multiplies the difference that the class makes to the
 # network's answer: it makes digits plainer, and too much of it makes them all alike. The recipe draws with a little of it
-# at middle noise levels; a network that was trained for a minute hears the class only faintly, and needs more. (A model
+# at middle noise levels; a network that was trained for a minute makes little of the class, and needs more. (A model
 # trained without classes, as the chapter's is, has no such figure.)
 
 # %%

@@ -200,7 +200,7 @@ real, _ = to_training(heldout.images[:200])
 copies, _ = to_training(train.images[:200])
 show(
     figures.picture_rows([("generated", generated[:8]), ("nearest\ntraining digit", train.images[which[:8]])]),
-    "Eight generated digits, none chosen, and under each the training digit that is nearest to it in pixels.",
+    "Eight generated digits, none selected, and under each the training digit that is nearest to it in pixels.",
 )
 print(f"median distance to the nearest training digit: generated {ours.median():.3f}, held-out {real.median():.3f}")
 print(f"copies would have {copies.median():.3f}: far nearer than new real digits are")

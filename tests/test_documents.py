@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from fromnoise.faces import cli
 from fromnoise.faces.arguments import TrainingArguments, parse, parse_training
 
 ROOT = Path(__file__).parents[1]

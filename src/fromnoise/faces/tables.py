@@ -34,7 +34,8 @@ def print_score(report: dict[str, Any]) -> None:
     classes = report["metrics"]["classes"]
     if classes is not None:
         p, learned = classes["balance"]["p"], classes["learned"]
-        print(f"classes: χ² test of their shares against the reference's, p = {'undefined' if p is None else f'{p:.3g}'}")
+        chance = "undefined" if p is None else f"{p:.3g}"
+        print(f"classes: χ² test of their shares against the reference's, p = {chance}")
         if learned is not None:
             real = learned["real_accuracy"]
             beside = "" if real is None else f" ({real:.3f} when trained on {learned['real_n']:,} training images)"
