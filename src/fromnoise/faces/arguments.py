@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import inspect
 import io
 import itertools
 from collections.abc import Sequence
@@ -54,10 +55,10 @@ def parse(cls: type[Arguments], words: Sequence[str], command: str, default: Arg
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.cli(
+            return tyro.cli(  # type: ignore[return-value]
                 cls,
                 prog=f"fromnoise {command}",
-                description=cls.__doc__,
+                description=inspect.getdoc(cls),
                 args=list(words),
                 default=default,
                 config=(tyro.conf.OmitArgPrefixes,),

@@ -88,14 +88,15 @@ def warnings(scored: Sequence[Scored]) -> list[str]:
 def _conditions(report: dict[str, Any]) -> dict[str, Any]:
     """What has to be equal for two scores to compare."""
     protocol, floor = report["protocol"], report["metrics"]["fid"]["floor"]
-    # A part of the floor's images is drawn by class where there are classes.
-    by_class = floor and floor["n"] < protocol["floor"]["n"] and report["metrics"]["classes"] is not None
+    source = protocol["floor"]
+    # A subset of the floor's images is taken by class where there are classes.
+    by_class = floor and source and floor["n"] < source["n"] and report["metrics"]["classes"] is not None
     return {
         "reference": protocol["reference"]["sha256"],
         "features": (protocol["features"]["name"], protocol["features"]["sha256"]),
         "number of images": protocol["generated"]["n"],
         "size": protocol["generated"]["shape"],
-        "floor": (protocol["floor"] and protocol["floor"]["sha256"], by_class),
+        "floor": (source and source["sha256"], by_class),
     }
 
 

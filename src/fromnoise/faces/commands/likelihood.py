@@ -115,8 +115,8 @@ def _batches(arguments: LikelihoodArguments, model: "Model") -> Iterator[Batch]:
                 tell(f"skipped: {error}")
                 continue
         else:
-            load = {"skip_broken": arguments.skip_broken, "say": tell}
-            images = sources.load(spec, (size[0], size[1]), arguments.data_root, **load)
+            skip_broken, root = arguments.skip_broken, arguments.data_root
+            images = sources.load(spec, (size[0], size[1]), root, skip_broken=skip_broken, say=tell)
             names = list(images.files) or [f"{spec}[{k}]" for k in range(len(images))]
             if arguments.n is not None:
                 rows = images.rows(arguments.n, arguments.seed, balanced=False)

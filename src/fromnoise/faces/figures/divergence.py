@@ -9,7 +9,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from fromnoise.faces.figures.style import BLACK, BLUE, COLOURS, MARKERS, QUIET, VERMILION, panels, styled
+from fromnoise.faces.figures.style import BLACK, BLUE, COLOURS, MARKERS, QUIET, VERMILION, Look, panels, styled
 
 
 @styled
@@ -22,8 +22,8 @@ def integrand(x: Float[Tensor, " k"], q: Float[Tensor, " k"], p: Float[Tensor, "
     left.set(xlabel="x", xlim=limits, ylim=(0, None))
     left.legend()
     values = (q * (q / p).log()).numpy()
-    gains = {"color": BLUE, "alpha": 0.35}
-    losses = {"facecolor": "white", "edgecolor": VERMILION, "hatch": "///"}
+    gains: Look = {"color": BLUE, "alpha": 0.35}
+    losses: Look = {"facecolor": "white", "edgecolor": VERMILION, "hatch": "///"}
     right.fill_between(x, values, where=values > 0, linewidth=0, label="q > p: adds", **gains)
     right.fill_between(x, values, where=values < 0, linewidth=0, label="q < p: takes", **losses)
     right.plot(x, values, color=BLACK, linestyle="-", linewidth=1.2)
@@ -41,7 +41,7 @@ def estimates(
     axis.axhline(exact, color=BLACK, linewidth=1.2, linestyle="-", label="exact")
     for k, (name, (values, errors)) in enumerate(found.items()):
         place = np.asarray(m) * 1.12 ** (k - (len(found) - 1) / 2)
-        look = {"color": COLOURS[k], "fmt": MARKERS[k], "markersize": 7, "capsize": 4}
+        look: Look = {"color": COLOURS[k], "fmt": MARKERS[k], "markersize": 7, "capsize": 4}
         axis.errorbar(place, values, 2 * np.asarray(errors), label=name, **look)
     axis.set(xscale="log", xlabel="m, number of samples", ylabel=ylabel)
     axis.legend()

@@ -1,6 +1,7 @@
 """Figures of evaluation: Gaussians apart, the plane of features, scores side by side, by class, size, damage, time."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from fromnoise.faces.figures.style import BLUE, COLOURS, DASHES, MARKERS, QUIET, VERMILION, log_scale, panels, styled
 
-BAR = {"color": "#d5e4ee", "edgecolor": BLUE, "width": 0.7}
+BAR: dict[str, Any] = {"color": "#d5e4ee", "edgecolor": BLUE, "width": 0.7}
 
 
 @styled
@@ -38,7 +39,8 @@ def feature_plane(points: Float[Tensor, "n 2"], labels: Int64[Tensor, " n"], sha
     classes = labels.unique().tolist()
     shades = mpl.colormaps["cividis"](np.linspace(0, 0.85, len(classes)))
     for shade, label in zip(shades, classes, strict=True):
-        axis.scatter(*points[labels == label].T, 75, color=shade, marker=f"${label}$", linewidths=0.3)
+        mine = points[labels == label]
+        axis.scatter(mine[:, 0], mine[:, 1], 75, color=shade, marker=f"${label}$", linewidths=0.3)
     axis.set(xlabel="first principal component", ylabel="second principal component")
     axis.set_title(f"{share:.0%} of the features' variance")
     return figure
@@ -132,8 +134,8 @@ def score_over_time(
     if known:
         axes[1].plot(steps, 100 * np.array(shares, dtype=float), color=VERMILION, linestyle="--", marker="s")
         axes[1].axhline(1, color=QUIET, linestyle=":", linewidth=1.5)
-        place = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
-        axes[1].annotate("fresh images", (1, 1), color=QUIET, **place)
+        where = ("axes fraction", "data")
+        axes[1].annotate("fresh images", (1, 1), xycoords=where, ha="right", va="bottom", color=QUIET)
         axes[1].set(xlabel="step", ylabel="% closer to training images\nthan 99 % of validation images", ylim=(0, None))
     return figure
 

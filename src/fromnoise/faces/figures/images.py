@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from fromnoise.faces.figures.style import BLUE, MARKERS, QUIET, VERMILION, bare, log_scale, panels, styled
+from fromnoise.faces.figures.style import BLUE, MARKERS, QUIET, VERMILION, Look, bare, log_scale, panels, styled
 
 GAP = 3  # pixels between pictures
 NOTE = 0.34  # height of a line of text below a picture, in heights of a picture
@@ -56,7 +56,7 @@ def class_counts(
     figure, (axis,) = panels(1, 1, (7.4, 3.6))
     classes = np.arange(len(balanced))
     axis.bar(classes, balanced, 0.7, color="#d5e4ee", edgecolor=BLUE, label="balanced subset")
-    expectation = {"label": "expected of a random subset, ± 2 deviations", "ecolor": QUIET, "capsize": 4}
+    expectation: Look = {"label": "expected of a random subset, ± 2 deviations", "ecolor": QUIET, "capsize": 4}
     axis.errorbar(classes + 0.12, expected, 2 * np.asarray(spread), fmt="none", **expectation)
     axis.plot(classes - 0.12, random, "D", color=VERMILION, markersize=7, label="one random subset")
     axis.set(xticks=classes, xlabel="class", ylabel="images", ylim=(0, 1.45 * max(*balanced, *random)))

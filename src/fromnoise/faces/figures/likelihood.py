@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from fromnoise.faces.figures.images import picture_rows
-from fromnoise.faces.figures.style import MARKERS, SKY, panels, styled
+from fromnoise.faces.figures.style import MARKERS, SKY, Look, panels, styled
 
 
 def ranked_images(
@@ -42,7 +42,7 @@ def bits_histogram(bits: Mapping[str, Float[Tensor, " n"]], marks: Mapping[str, 
     for k, (name, values) in enumerate(bits.items()):
         kind = {"color": SKY} if not k else {"histtype": "step", "color": "black", "linewidth": 1.8}
         axis.hist(np.asarray(values), edges, label=name, **kind)
-    place = {"xycoords": ("data", "axes fraction"), "rotation": 90, "ha": "right", "va": "top"}
+    place: Look = {"xycoords": ("data", "axes fraction"), "rotation": 90, "ha": "right", "va": "top"}
     for name, value in marks.items():
         axis.axvline(value, color="black", linestyle=":")
         axis.annotate(name, (value, 0.97), fontsize=10, **place)

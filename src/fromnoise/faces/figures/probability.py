@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from torch import Tensor
 
-from fromnoise.faces.figures.style import BLACK, BLUE, COLOURS, DASHES, MARKERS, QUIET, VERMILION, panels, styled
+from fromnoise.faces.figures.style import BLACK, BLUE, COLOURS, DASHES, MARKERS, QUIET, VERMILION, Look, panels, styled
 
 DEVIATIONS = np.array([3.0, 2.0, 1.0])  # from the mean, of contour lines
 Pair = tuple[Float[Tensor, " k"], Float[Tensor, " k"]]
@@ -53,7 +53,7 @@ def planes(
         levels = float(density.max()) * np.exp(-(DEVIATIONS**2) / 2)
         axis.contour(x, y, density.numpy(), levels=levels, colors="white", linewidths=1.0, alpha=0.8)
         if samples is not None and name in samples:
-            look = {"s": 7, "color": "white", "edgecolors": BLACK, "linewidths": 0.4, "alpha": 0.8, "zorder": 3}
+            look: Look = {"s": 7, "color": "white", "edgecolors": BLACK, "linewidths": 0.4, "alpha": 0.8, "zorder": 3}
             axis.scatter(*samples[name].T, **look)
         axis.set(title=name, xlabel="x₁", ylabel="x₂", xlim=(x.min(), x.max()), ylim=(y.min(), y.max()))
     figure.colorbar(image, ax=axes, label="p(x)", pad=0.02)
@@ -76,9 +76,9 @@ def masses(r: Float[Tensor, " k"], curves: Mapping[str, Float[Tensor, " k"]]) ->
 def followed(noise: Float[Tensor, "m 2"], coloured: Float[Tensor, "m 2"], marked: int = 6) -> Figure:
     """White noise ε, and what a factor L makes of it; the first `marked` points are numbered in both panels."""
     figure, axes = panels(2, 1, (4.6, 4.2), square=True)
-    number = {"color": "white", "ha": "center", "va": "center_baseline", "fontsize": 10, "weight": "bold"}
+    number: Look = {"color": "white", "ha": "center", "va": "center_baseline", "fontsize": 10, "weight": "bold"}
     for axis, points, title in zip(axes, (noise, coloured), ("ε ~ N(0, I)", "x = μ + L ε"), strict=True):
-        axis.scatter(*points.T, s=9, color=QUIET, alpha=0.5, linewidths=0)
+        axis.scatter(points[:, 0], points[:, 1], s=9, color=QUIET, alpha=0.5, linewidths=0)
         for k, at in enumerate(points[:marked].tolist()):
             axis.plot(*at, marker="o", color=VERMILION, markersize=13, markeredgecolor="white")
             axis.annotate(str(k + 1), at, **number)

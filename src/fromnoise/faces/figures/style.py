@@ -8,7 +8,7 @@ import functools
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 from cycler import cycler
 from matplotlib.axes import Axes
@@ -51,6 +51,8 @@ DPI = 110
 PANEL = (4.6, 3.4)  # inches
 APART = 1.09  # a tick on a logarithmic axis over the one before
 
+Look = dict[str, Any]
+"""Keyword arguments of what matplotlib draws."""
 P = ParamSpec("P")
 
 
