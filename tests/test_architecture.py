@@ -25,18 +25,21 @@ ROOMS = {
 }
 
 
-def imported(path):
-    """The rooms whose modules `path` imports, wherever in the file; settings modules do not count."""
+def names(path):
+    """What `path` imports, wherever in the file, as package.module.name."""
     for node in ast.walk(ast.parse(path.read_text())):
-        names = []
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        for name in names:
-            parts = name.split(".")
-            if parts[0] == "fromnoise" and parts[1:2] and parts[1] in ROOMS and "settings" not in parts:
-                yield parts[1]
+            yield from (alias.name for alias in node.names)
+
+
+def imported(path):
+    """The rooms whose modules `path` imports; settings modules do not count."""
+    for name in names(path):
+        parts = name.split(".")
+        if parts[0] == "fromnoise" and parts[1:2] and parts[1] in ROOMS and "settings" not in parts:
+            yield parts[1]
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -44,6 +47,19 @@ def test_imports_point_one_way(room):
     for path in (SOURCE / room).rglob("*.py"):
         beyond = set(imported(path)) - ROOMS[room] - {room}
         assert not beyond, f"{path.name} imports from {beyond}"
+
+
+def test_no_modules_import_each_other():
+    """Not in a circle of any length, lazily neither. Only the package itself takes names from above, when asked."""
+    modules = {".".join(path.relative_to(SOURCE.parent).with_suffix("").parts): path for path in MODULES}
+    left = {
+        module: {known for name in names(path) for known in (name, name.rpartition(".")[0]) if known in modules}
+        for module, path in modules.items()
+    }
+    while free := [module for module, others in left.items() if not others & left.keys()]:
+        for module in free:
+            del left[module]
+    assert left == {}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))

@@ -1,11 +1,12 @@
 import errno
 import os
 import re
+from typing import TypedDict
 
 import pytest
 
 from fromnoise.errors import UserError
-from fromnoise.files import NUMBER, check_deflated, read_bytes, read_json, reading, whole, whole_folder, write_json
+from fromnoise.files import check_deflated, read_bytes, read_json, reading, whole, whole_folder, write_json
 
 
 class Interrupted(BaseException):
@@ -194,13 +195,23 @@ def test_what_cannot_be_read_is_told_from_nonsense(tmp_path):
         read_json(tmp_path)
 
 
-FORM = {"step": int, "kid": {"value": NUMBER}, "share": (*NUMBER, type(None)), "name": str}
+class Kid(TypedDict):
+    value: float
+
+
+class Form(TypedDict):
+    step: int
+    kid: Kid
+    share: float | None
+    name: str
+
+
 FITS = {"step": 1, "kid": {"value": 0.5}, "share": None, "name": "a"}
 
 
 def test_an_object_that_has_what_it_must_have_may_have_more(tmp_path):
     write_json(tmp_path / "value.json", FITS | {"more": []})
-    assert read_json(tmp_path / "value.json", FORM) == FITS | {"more": []}
+    assert read_json(tmp_path / "value.json", Form) == FITS | {"more": []}
 
 
 @pytest.mark.parametrize(
@@ -221,13 +232,13 @@ def test_an_object_of_another_form_is_refused_by_name(tmp_path, change):
     path = tmp_path / "value.json"
     write_json(path, FITS | change)
     with pytest.raises(UserError, match=r"value\.json is not"):
-        read_json(path, FORM)
+        read_json(path, Form)
 
 
 def test_a_field_that_is_missing_is_named(tmp_path):
     write_json(tmp_path / "value.json", {"step": 1})
-    with pytest.raises(UserError, match="it lacks 'kid'"):
-        read_json(tmp_path / "value.json", FORM)
+    with pytest.raises(UserError, match="missing required field `kid`"):
+        read_json(tmp_path / "value.json", Form)
 
 
 def test_a_file_that_is_too_long_is_not_read(tmp_path):

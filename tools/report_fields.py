@@ -24,16 +24,16 @@ def filled(document: str) -> str:
 
 def tables() -> str:
     """A table for each type: the report first, then in the order of the module."""
-    tree = ast.parse(inspect.getsource(report))
-    found = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    source = inspect.getsource(report)
+    found = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
     names = [ROOT, *(name for name in found if name != ROOT)]
-    return "\n\n".join(_table(found[name], found) for name in names)
+    return "\n\n".join(_table(found[name], found, source.splitlines()) for name in names)
 
 
-def _table(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> str:
+def _table(node: ast.ClassDef, classes: dict[str, ast.ClassDef], source: list[str]) -> str:
     lines = [f"### {node.name}", "", " ".join((ast.get_docstring(node) or "").split()), ""]
     lines += ["| field | type | meaning |", "|---|---|---|"]
-    for name, kind, meaning in _fields(node, classes):
+    for name, kind, meaning in _fields(node, classes, source):
         linked = re.sub(
             r"\w+", lambda word: f"[{word[0]}](#{word[0].lower()})" if word[0] in classes else word[0], kind
         )
@@ -42,20 +42,24 @@ def _table(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> str:
     return "\n".join(lines)
 
 
-def _fields(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> list[tuple[str, str, str]]:
+def _fields(node: ast.ClassDef, classes: dict[str, ast.ClassDef], source: list[str]) -> list[tuple[str, str, str]]:
     """Name, type and meaning of each field: its own ones first, then those that it inherits."""
-    inherited = [_fields(classes[base.id], classes) for base in node.bases if isinstance(base, ast.Name)]
-    return _own(node) + [field for fields in inherited for field in fields]
-
-
-def _own(node: ast.ClassDef) -> list[tuple[str, str, str]]:
     found = []
-    for item, after in zip(node.body, node.body[1:], strict=False):
+    for item in node.body:
         if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
-            assert isinstance(after, ast.Expr), f"{node.name}.{item.target.id} has no docstring"
-            assert isinstance(after.value, ast.Constant), f"{node.name}.{item.target.id} has no docstring"
-            found.append((item.target.id, ast.unparse(item.annotation), " ".join(str(after.value.value).split())))
-    return found
+            found.append((item.target.id, ast.unparse(item.annotation), _meaning(item, source)))
+    bases = [classes[base.id] for base in node.bases if isinstance(base, ast.Name)]
+    return found + [field for base in bases for field in _fields(base, classes, source)]
+
+
+def _meaning(item: ast.AnnAssign, source: list[str]) -> str:
+    """The comment behind a field, or the lines of comment above it."""
+    _, _, behind = source[item.lineno - 1].partition("  # ")
+    above: list[str] = []
+    while not behind and source[item.lineno - 2 - len(above)].strip().startswith("# "):
+        above.insert(0, source[item.lineno - 2 - len(above)].strip()[2:])
+    assert behind or above, f"line {item.lineno} says nothing of its field"
+    return behind or " ".join(above)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from fromnoise import config as configuration
+from fromnoise.config import Config, folder_for, settled, with_settings
+from fromnoise.config import preset as preset_called
 from fromnoise.data import arrays, folder, sources
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.pictures import save_grid
@@ -36,10 +37,10 @@ from fromnoise.evaluation.report import Report
 from fromnoise.evaluation.score import read_report, score
 from fromnoise.experiment import find
 from fromnoise.experiment.contest import Named, contest
-from fromnoise.experiment.progress import SILENT, Reporter
-from fromnoise.experiment.score import contest_of, overfitting, reference_of
-from fromnoise.experiment.train import Experiment, prepared, ready, trained
-from fromnoise.faces.console import Terminal, once
+from fromnoise.experiment.progress import SILENT, Reporter, once
+from fromnoise.experiment.score import reference_of, score_of, with_likelihood
+from fromnoise.experiment.train import Experiment, trained
+from fromnoise.faces.console import Terminal
 from fromnoise.generation.draw import Drawing, draw_all, labels_for, own_precision
 from fromnoise.generation.model import Model
 from fromnoise.training.device import alone
@@ -48,6 +49,8 @@ from fromnoise.training.run_folder import RunFolder
 __all__ = ["Images", "Report", "Run", "UserError", "evaluate", "load", "train"]
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+Source = str | Path | ImageSet | ArrayLike
+"""A set of images: as an array, or as the command line names it."""
 
 
 class Images(np.ndarray[Any, np.dtype[np.uint8]]):
@@ -96,7 +99,7 @@ class Run:
     reporter: Reporter = SILENT
 
     @property
-    def config(self) -> configuration.Config:
+    def config(self) -> Config:
         """All settings that it was trained with."""
         return self.model.config
 
@@ -151,22 +154,15 @@ class Run:
         that has, at most 3,000, unless given. Raises UserError when the training images are not there any more.
         """
         given = {"n": n, "reference": reference, "features": features, "seed": seed}
-        given = {name: value for name, value in given.items() if value is not None}
-        config = configuration.with_settings(self.config, given)
-        device = alone(self.device).device
-        extractor = extractor_of(
-            config.evaluation.features, device, inception_weights=inception_weights, say=self.reporter.say
-        )
+        config = with_settings(self.config, {name: value for name, value in given.items() if value is not None})
+        device, reporter = alone(self.device).device, self.reporter
+        name = config.evaluation.features
+        extractor = extractor_of(name, device, inception_weights=inception_weights, say=reporter.say)
         parts = sources.prepare(config.data, self.config.seed) if self.folder is None else find.parts_of(self.folder)
         against, number = reference_of(config, parts)
         generated = _as_set(self.sample(number, seed=config.seed), str(self.folder or "generated"))
-        sets = contest_of(config, parts, generated, against)
-        with self.reporter.bar("scoring") as bar:
-            report = score(sets, extractor, config.seed, lambda role, done, total: bar.show(done, total, role))
-        report["likelihood"] = overfitting(
-            self.model, parts, against, report["notes"], config.seed, device, self.reporter
-        )
-        return Report.of(report)
+        report = score_of(config, parts, generated, against, extractor, reporter)
+        return with_likelihood(report, self.model, parts, against, device, reporter)
 
 
 def train(
@@ -189,13 +185,9 @@ def train(
     """
     if "size" in settings:
         settings["size"] = str(settings["size"])
-    given = configuration.with_settings(configuration.preset(preset), settings | {"data": str(data)})
-    config = configuration.settled(given, preset)
-    reporter: Reporter = SILENT if quiet else Terminal()
-    place = configuration.folder_for(config, preset) if out is None else Path(out)
-    experiment = Experiment(config, place, device, reporter=reporter)
-    accelerator = ready(experiment)
-    with trained(experiment, accelerator, prepared(experiment, accelerator, reporter.say)):
+    config = settled(with_settings(preset_called(preset), settings | {"data": str(data)}), preset)
+    place = folder_for(config, preset) if out is None else Path(out)
+    with trained(Experiment(config, place, device, reporter=_reporter(quiet))):
         return load(place, device=device, quiet=quiet)
 
 
@@ -205,16 +197,16 @@ def load(source: str | Path, *, device: DeviceName = "auto", quiet: bool = False
     Raises UserError for anything else.
     """
     path = Path(source)
-    is_folder = find.is_run(path) and not path.is_file()
-    return Run(Model.load(find.find_model(path)), path if is_folder else None, device, SILENT if quiet else Terminal())
+    folder = path if find.is_run(path) and not path.is_file() else None
+    return Run(Model.load(find.find_model(path)), folder, device, _reporter(quiet))
 
 
 def evaluate(
-    generated: str | Path | ImageSet | ArrayLike,
-    reference: str | Path | ImageSet | ArrayLike,
+    generated: Source,
+    reference: Source,
     *,
-    train: str | Path | ImageSet | ArrayLike | None = None,
-    floor: str | Path | ImageSet | ArrayLike | None = None,
+    train: Source | None = None,
+    floor: Source | None = None,
     features: str = "digits",
     n: int | None = None,
     seed: int = 0,
@@ -236,7 +228,7 @@ def evaluate(
 
     Raises UserError for sets that are too small or cannot be read.
     """
-    reporter: Reporter = SILENT if quiet else Terminal()
+    reporter = _reporter(quiet)
     extractor = extractor_of(features, alone(device).device, inception_weights=inception_weights, say=reporter.say)
     sets = contest(
         _named(generated, "generated"),
@@ -247,16 +239,20 @@ def evaluate(
         seed=seed,
         root=data_root,
         skip_broken=skip_broken,
-        say=once(quiet=quiet),
+        say=once(reporter.say),
     )
     with reporter.bar("scoring") as bar:
-        return Report.of(score(sets, extractor, seed, lambda role, done, total: bar.show(done, total, role)))
+        return score(sets, extractor, seed, lambda role, done, total: bar.show(done, total, role))
 
 
-def _named(images: str | Path | ImageSet | ArrayLike, name: str) -> Named:
+def _reporter(quiet: bool) -> Reporter:
+    return SILENT if quiet else Terminal()
+
+
+def _named(images: Source, role: str) -> Named:
     if isinstance(images, str | Path):
         return str(images)
-    return images if isinstance(images, ImageSet) else _as_set(images, name)
+    return images if isinstance(images, ImageSet) else _as_set(images, role)
 
 
 def _as_set(images: ArrayLike, name: str) -> ImageSet:

@@ -2,14 +2,15 @@
 
 import errno
 import json
-import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from fromnoise.errors import UserError
 
@@ -17,7 +18,6 @@ UNFINISHED = ".fromnoise-"  # how the names of files begin that are not written 
 MOST_JSON = 64 << 20  # bytes of a JSON file
 MOST_DEFLATED = 1_100  # bytes that one byte may stand for: deflate reaches 1,032
 BOMB = 1 << 28, 100  # bytes from which on none may stand for more: even sparse drawings stay far below
-NUMBER: tuple[type, ...] = (int, float)
 
 
 class Unwritten(UserError):  # noqa: N818 - a state of a file
@@ -90,34 +90,24 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(
-    path: Path, form: Mapping[str, Any] | None = None, kind: str = "a whole JSON file of fromnoise", advice: str = ""
+    path: Path, form: type = dict, kind: str = "a whole JSON file of fromnoise", advice: str = ""
 ) -> dict[str, Any]:
     """The JSON object in the file `path`; raises UserError, as `reading` has it, for anything else.
 
-    `form` says what the object must have at least (`check_form`).
+    `form` is a TypedDict of what the object must have at least.
     """
     with reading(path, kind, advice):
-        return check_form(json.loads(read_bytes(path, MOST_JSON)), form or {})
+        return decode(read_bytes(path, MOST_JSON), form)
 
 
-def check_form(value: Any, form: Mapping[str, Any]) -> dict[str, Any]:
-    """`value`, once it is found to be a JSON object with the fields of `form`; raises ValueError or KeyError.
+def decode(text: bytes | str, form: type) -> dict[str, Any]:
+    """The whole of a JSON object that has the fields of `form`; raises what msgspec does for anything else.
 
-    Beside each field's name stands its type, a tuple of types (`NUMBER`), or the form of an inner object.
-    Numbers must be finite.
+    Numbers that are not finite are no JSON.
     """
-    if not isinstance(value, dict):
-        raise ValueError(f"{type(value).__name__} in the place of an object")
-    for name, wanted in form.items():
-        if isinstance(wanted, Mapping):
-            check_form(value[name], wanted)
-        elif not isinstance(value[name], wanted) or not _is_finite(value[name]):
-            raise ValueError(f"{name} is {str(value[name])[:40]!r}")
+    value: dict[str, Any] = msgspec.json.decode(text)
+    msgspec.convert(value, form)
     return value
-
-
-def _is_finite(value: Any) -> bool:
-    return not isinstance(value, (int, float)) or math.isfinite(value)  # an int too large for a float raises
 
 
 def read_bytes(path: Path, most: int) -> bytes:

@@ -204,8 +204,9 @@ def test_nonsense_is_one_line_exit_code_2_and_writes_nothing(fromnoise, tmp_path
 
 def test_features_that_are_not_finite_are_refused(fromnoise, tmp_path, monkeypatch):
     from fromnoise.evaluation import features
+    from fromnoise.evaluation.extractor import Features
 
-    broken = features.Features("pixels", 0, "", lambda images: images.flatten(1) / 0.0)
+    broken = Features("pixels", 0, "", lambda images: images.flatten(1) / 0.0)
     monkeypatch.setattr(features, "pixels", lambda: broken)
     words = ("--generated", "digits:val", "--reference", "digits:heldout", "--features", "pixels", "--json", "out.json")
     refused = fromnoise("evaluate", *words, cwd=tmp_path, code=2)

@@ -64,7 +64,7 @@ def test_an_extension_that_only_lacks_its_score_is_not_trained_again(extended, f
     shutil.copytree(extended / "run", tmp_path / "run")
     (tmp_path / "run" / "report.json").unlink()
     done = fromnoise(*EXTENSION, cwd=tmp_path)
-    assert "the 6 steps are trained already and only to be scored" in done.stderr
+    assert "already trained for 6 steps more: only the score is missing" in done.stderr
     assert report_of(tmp_path)["run"]["training"]["steps"] == 36
     fromnoise(*EXTENSION, cwd=tmp_path)
     assert report_of(tmp_path)["run"]["training"]["steps"] == 42
@@ -84,7 +84,7 @@ def test_few_images_of_another_shape_than_the_reference_are_scored_without_a_gap
     words = ("--preset", "tiny", "--m", "None", "--data", "few.npz", "--reference", "digits:heldout", "--steps", "3")
     fromnoise("run", *words, "--n", "60", "--out", "run", cwd=tmp_path)
     report = json.loads((tmp_path / "run" / "report.json").read_text())
-    assert report["likelihood"] is None
+    assert "likelihood" not in report
     assert any(note.startswith("overfitting was not looked for") for note in report["notes"])
     assert (tmp_path / "run" / "report.html").is_file()
 

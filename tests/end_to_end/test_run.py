@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from fromnoise.evaluation import inception
-from fromnoise.evaluation.features import Features
+from fromnoise.evaluation.extractor import Features
 
 
 def test_one_command_goes_from_data_to_report(finished):
@@ -93,7 +93,7 @@ def test_own_images_in_colour_and_not_square(tmp_path, fromnoise):
         assert drawn["labels"].tolist() == [1, 1, 1]
 
 
-def test_inceptions_weights_may_lie_anywhere(tmp_path, fromnoise, monkeypatch):
+def test_inceptions_weights_may_lie_anywhere_and_are_loaded_once(tmp_path, fromnoise, monkeypatch):
     asked = []
 
     def load(device, weights, say):
@@ -102,8 +102,8 @@ def test_inceptions_weights_may_lie_anywhere(tmp_path, fromnoise, monkeypatch):
 
     monkeypatch.setattr(inception, "load", load)
     words = ("--preset", "tiny", "--steps", "2", "--n", "50", "--features", "inception", "--out", "run")
-    fromnoise("run", *words, "--inception-weights", "mine.pt", cwd=tmp_path)
-    assert asked == [Path("mine.pt")] * 2  # before the training, and to score
+    fromnoise("run", *words, "--inception-weights", "mine.pt", "--evaluate-every", "2", cwd=tmp_path)
+    assert asked == [Path("mine.pt")]  # for validation and score
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert report["protocol"]["features"]["name"] == "inception"
 

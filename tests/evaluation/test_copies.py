@@ -1,6 +1,7 @@
 import itertools
 import json
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -11,8 +12,9 @@ from fromnoise.data import digits, idx
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.evaluation import copies
-from fromnoise.evaluation.copies import copy_test, nearest, tail_p_value
+from fromnoise.evaluation.copies import copy_test, tail_p_value
 from fromnoise.evaluation.features import features
+from fromnoise.evaluation.report import Both, Copies, Pair
 
 NONE = "no sign of copying"
 
@@ -33,86 +35,6 @@ def noisy(images, deviation=8.0, seed=0):
 def blurred(images):
     """The mean of each 3×3 neighbourhood: what a weak model draws."""
     return torch.nn.functional.avg_pool2d(images.float(), 3, 1, 1).round().to(torch.uint8)
-
-
-# The nearest neighbours
-
-
-def by_scipy(queries, bank, k):
-    distances = cdist(queries.flatten(1).double().numpy(), bank.flatten(1).double().numpy())
-    order = np.argsort(distances, axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(distances, order, axis=1), order
-
-
-@pytest.fixture(params=["one block", "many blocks"])
-def blocks(request, monkeypatch):
-    if request.param == "many blocks":
-        monkeypatch.setattr(copies, "QUERIES", 7)
-        monkeypatch.setattr(copies, "BANK", 5)
-        monkeypatch.setattr(copies, "NUMBERS", 64)
-
-
-@pytest.mark.usefixtures("blocks")
-@pytest.mark.parametrize("k", [1, 2, 6])
-@pytest.mark.parametrize("offset", [0.0, 1e4])
-def test_nearest_is_brute_force(k, offset):
-    random = np.random.default_rng(1)
-    for queries, bank in (
-        (some(40), some(33, seed=1)),
-        (some(40, (3, 4, 4)), some(33, (3, 4, 4), seed=1)),
-        (some(40, top=3), some(33, seed=1, top=3)),  # small whole numbers: many ties
-        (torch.from_numpy(random.normal(offset, 1, (40, 16))), torch.from_numpy(random.normal(offset, 1, (33, 16)))),
-        (torch.from_numpy(random.normal(offset, 1, (40, 16))).float(), torch.full((33, 16), offset)),
-    ):
-        distances, indices = nearest(queries, bank, k)
-        expected, order = by_scipy(queries, bank, k)
-        assert distances.dtype == torch.float64
-        assert np.allclose(distances, expected, rtol=1e-12, atol=1e-12)
-        assert np.array_equal(indices, order)
-
-
-@pytest.mark.usefixtures("blocks")
-def test_nearest_others_leave_out_the_image_itself_and_no_other():
-    bank = some(33)
-    bank[20] = bank[4]
-    distances, indices = nearest(bank, bank, 3, exclude_self=True)
-    full, order = by_scipy(bank, bank, 33)
-    for k in range(33):
-        keep = order[k] != k
-        assert np.array_equal(indices[k], order[k][keep][:3])
-        assert np.allclose(distances[k], full[k][keep][:3], rtol=1e-12)
-    assert distances[4, 0] == distances[20, 0] == 0
-    assert (indices[4, 0], indices[20, 0]) == (20, 4)
-
-
-def test_what_float32_cannot_tell_apart_is_told_apart():
-    """Of far vectors that differ in the last places only, and of equal ones at exactly 0."""
-    bank = torch.full((50, 32), 1000.0, dtype=torch.float64)
-    bank[:, 0] += torch.arange(50) * 1e-7
-    bank[0] = -1000.0  # moves the mean away
-    distances, indices = nearest(bank[1:] + 4e-8 * torch.eye(32)[0].double(), bank, 2)
-    assert indices[:-1].tolist() == [[k, k + 1] for k in range(1, 49)]
-    assert distances[0].tolist() == pytest.approx([4e-8, 6e-8], rel=1e-4)
-    images = some(200, (1, 32, 32))
-    assert not nearest(images, images.flip(0), 1)[0].any()
-
-
-def test_results_do_not_depend_on_what_is_asked_beside():
-    queries, bank = some(60, top=4).float(), some(80, seed=1, top=4).float()
-    together, alone = nearest(queries, bank, 4), nearest(queries[17:18], bank, 4)
-    for whole, part in zip(together, alone, strict=True):
-        assert torch.equal(whole[17:18], part)
-
-
-@pytest.mark.parametrize(("queries", "bank", "k", "exclude_self", "told"), [
-    (some(3), some(4, (1, 6, 4)), 1, False, "do not fit"), (some(3), some(4), 1, True, "do not fit"),
-    (some(3), some(4), 5, False, "no 5 nearest in a bank of 4"), (some(4), some(4), 4, True, "no 4 nearest others"),
-    (some(3), some(4), 0, False, "no 0 nearest"), (torch.full((2, 3), torch.nan), torch.ones(4, 3), 1, False, "finite"),
-    (torch.zeros(2, 3), torch.full((4, 3), torch.inf), 1, False, "finite"),
-])  # fmt: skip
-def test_what_has_no_neighbours_is_refused(queries, bank, k, exclude_self, told):
-    with pytest.raises(ValueError, match=told):
-        nearest(queries, bank, k, exclude_self)
 
 
 # The exact null distribution
@@ -172,70 +94,70 @@ def split(pool, seed, train=3000, held_out=1000, fresh=1000):
 def test_fresh_real_digits_are_no_copies(pool, seed):
     train, held_out, fresh = split(pool, seed)
     report = copy_test(of(fresh), train, held_out)
-    assert report["verdict"] == NONE
-    pixels = report["pixels"]
-    assert pixels["closer"]["share"] < 0.02
-    assert pixels["closer"]["p"] > 0.01
-    assert pixels["effect"]["superiority"] == pytest.approx(0.5, abs=0.04)
-    assert pixels["identical"] == 0
-    assert pixels["memorised"]["generated"] < 0.003
+    assert report.verdict == NONE
+    pixels = report.pixels
+    assert pixels.closer.share < 0.02
+    assert pixels.closer.p > 0.01
+    assert pixels.effect.superiority == pytest.approx(0.5, abs=0.04)
+    assert pixels.identical == 0
+    assert pixels.memorised.generated < 0.003
 
 
 def test_fresh_digits_of_the_whole_mnist_are_no_copies(mnist_root):
     train, held_out = digits.load("train"), digits.load("heldout")
     fresh = idx.load("mnist", "test", mnist_root)
     for seed in range(3):
-        assert copy_test(fresh.draw(1000, seed), train, held_out)["verdict"] == NONE
+        assert copy_test(fresh.draw(1000, seed), train, held_out).verdict == NONE
 
 
 def test_a_weak_model_is_no_copyist_but_its_copies_are_found(parts):
     train, held_out, fresh = parts
     weak = noisy(blurred(fresh), 40)
     report = copy_test(of(weak), train, held_out)
-    assert report["verdict"] == NONE
-    distance = report["pixels"]["distance"]
-    assert distance["generated"] > 1.1 * distance["held_out"]
+    assert report.verdict == NONE
+    distance = report.pixels.distance
+    assert distance.generated > 1.1 * distance.held_out
     for copied in (noisy(train.images[:100]), blurred(train.images[:100])):
         report = copy_test(of(torch.cat([weak[:900], copied])), train, held_out)
-        assert report["verdict"].startswith("copying: ")
-        distance = report["pixels"]["distance"]
-        assert distance["generated"] > distance["held_out"]  # still farther, on the whole
-        assert report["pixels"]["effect"]["superiority"] < 0.5
+        assert report.verdict.startswith("copying: ")
+        distance = report.pixels.distance
+        assert distance.generated > distance.held_out  # still farther, on the whole
+        assert report.pixels.effect.superiority < 0.5
 
 
 @pytest.mark.parametrize("deviation", [0, 8, 20])
 def test_training_images_with_noise_are_copies(parts, deviation):
     train, held_out, _ = parts
     report = copy_test(of(noisy(train.images[:500], deviation)), train, held_out)
-    share = report["pixels"]["closer"]["share"]
+    share = report.pixels.closer.share
     assert share > 0.9
     found = f"copying: {100 * share:.0f} % of the images lie closer to the training set than 99 % of held-out images do"
-    assert report["verdict"] == found + ("" if deviation else "; 500 are training images to the byte")
-    assert report["pixels"]["effect"]["superiority"] > 0.98
-    assert report["pixels"]["identical"] == (500 if deviation == 0 else 0)
+    assert report.verdict == found + ("" if deviation else "; 500 are training images to the byte")
+    assert report.pixels.effect.superiority > 0.98
+    assert report.pixels.identical == (500 if deviation == 0 else 0)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_one_copy_in_ten_is_found_and_named(pool, seed):
     train, held_out, fresh = split(pool, seed)
     report = copy_test(of(torch.cat([fresh[:900], noisy(train.images[200:300], seed=seed)])), train, held_out)
-    share = report["pixels"]["closer"]["share"]
+    share = report.pixels.closer.share
     assert 0.1 <= share < 0.125
-    assert report["verdict"].startswith(f"copying: {100 * share:.0f} % of the images lie closer")
-    closest = report["pixels"]["closest"]
+    assert report.verdict.startswith(f"copying: {100 * share:.0f} % of the images lie closer")
+    closest = report.pixels.closest
     assert len(closest) == copies.GALLERY
-    assert all(pair["generated"] >= 900 and pair["train"] == pair["generated"] - 700 for pair in closest)
-    assert [pair["relative"] for pair in closest] == sorted(pair["relative"] for pair in closest)
+    assert all(pair.generated >= 900 and pair.train == pair.generated - 700 for pair in closest)
+    assert [pair.relative for pair in closest] == sorted(pair.relative for pair in closest)
 
 
 def test_a_hundred_memorised_images_are_found_alone_repeated_and_among_others(parts):
     train, held_out, fresh = parts
     memorised = noisy(train.images[:100])
     for images in (memorised, memorised.repeat(10, 1, 1, 1), noisy(train.images[:100].repeat(10, 1, 1, 1))):
-        assert copy_test(of(images), train, held_out)["verdict"].startswith("copying: ")
+        assert copy_test(of(images), train, held_out).verdict.startswith("copying: ")
     report = copy_test(of(torch.cat([fresh, fresh.flip(0), memorised])), train, held_out)  # 100 of 2,100
-    share = report["pixels"]["closer"]["share"]
-    assert report["verdict"].startswith(f"copying: {100 * share:.1f} % of the images")
+    share = report.pixels.closer.share
+    assert report.verdict.startswith(f"copying: {100 * share:.1f} % of the images")
     assert 0.04 < share < 0.07
 
 
@@ -243,17 +165,17 @@ def test_few_but_plain_copies_are_found(pool):
     """Too few for three times what is expected; yet no held-out image is three times closer to one than to others."""
     train, held_out, fresh = split(pool, 2)
     report = copy_test(of(torch.cat([fresh[:986], noisy(train.images[:14], 2)])), train, held_out)
-    assert report["pixels"]["closer"]["share"] < copies.MATERIAL * report["pixels"]["closer"]["expected"]
-    assert report["pixels"]["memorised"]["generated"] >= 0.014
-    assert report["verdict"].startswith("copying: ")
+    assert report.pixels.closer.share < copies.MATERIAL * report.pixels.closer.expected
+    assert report.pixels.memorised.generated >= 0.014
+    assert report.verdict.startswith("copying: ")
 
 
 def test_copies_of_what_the_training_set_holds_three_times_are_found(parts):
     train, held_out, _ = parts
     twins = of(torch.cat([train.images, noisy(train.images, 4, 1), noisy(train.images, 4, 2)]), "twins")
     report = copy_test(of(noisy(train.images[:500], 8, 3)), twins, held_out)
-    assert report["pixels"]["closer"]["share"] > 0.9
-    assert report["pixels"]["memorised"]["generated"] < 0.1  # d_1/d_2 is blind to them
+    assert report.pixels.closer.share > 0.9
+    assert report.pixels.memorised.generated < 0.1  # d_1/d_2 is blind to them
 
 
 def test_moved_copies_are_found_in_features(pool):
@@ -266,37 +188,37 @@ def test_moved_copies_are_found_in_features(pool):
         return known[id(images)] if id(images) in known else extract(images)
 
     report = copy_test(of(moved), train, held_out, cached)
-    assert report["features"]["copying"]
-    assert report["features"]["closer"]["share"] > 0.3
-    assert report["features"]["closer"]["share"] > 3 * report["pixels"]["closer"]["share"]
-    assert report["verdict"].startswith(f"copying: {100 * report['features']['closer']['share']:.0f} %")
+    assert report.features.copying
+    assert report.features.closer.share > 0.3
+    assert report.features.closer.share > 3 * report.pixels.closer.share
+    assert report.verdict.startswith(f"copying: {100 * report.features.closer.share:.0f} %")
     report = copy_test(of(fresh), train, held_out, cached)
-    assert report["verdict"] == NONE
-    assert not report["features"]["copying"]
-    assert report["features"]["distance"]["held_out"] < 10 < report["pixels"]["distance"]["held_out"]
+    assert report.verdict == NONE
+    assert not report.features.copying
+    assert report.features.distance.held_out < 10 < report.pixels.distance.held_out
 
 
 def test_its_numbers_are_what_they_say(parts):
     train, held_out, fresh = (images[:120] for images in (parts[0].images, parts[1].images, parts[2]))
     images = torch.cat([fresh[:80], noisy(train[:20], 20), train[20:23]])
-    report = copy_test(of(images), of(train, "train"), of(held_out))["pixels"]
+    report = copy_test(of(images), of(train, "train"), of(held_out)).pixels
 
     def relative(x):
         d = np.sort(cdist(x.flatten(1).double().numpy(), train.flatten(1).double().numpy()), axis=1)
         return d[:, 0] / d[:, 4], d
 
     (ours, d), (theirs, _) = relative(images), relative(held_out)
-    assert report["closer"]["threshold"] == pytest.approx(np.sort(theirs)[0])
-    assert report["closer"]["expected"] == pytest.approx(1 / 121)
-    assert report["closer"]["share"] == np.mean(ours < np.sort(theirs)[0])
-    assert report["identical"] == 3
-    assert report["memorised"]["generated"] == np.mean(d[:, 0] < d[:, 1] / 3)
-    assert report["distance"]["generated"] == pytest.approx(np.median(d[:, 0]))
-    assert report["relative"]["held_out"] == pytest.approx(np.median(theirs))
+    assert report.closer.threshold == pytest.approx(np.sort(theirs)[0])
+    assert report.closer.expected == pytest.approx(1 / 121)
+    assert report.closer.share == np.mean(ours < np.sort(theirs)[0])
+    assert report.identical == 3
+    assert report.memorised.generated == np.mean(d[:, 0] < d[:, 1] / 3)
+    assert report.distance.generated == pytest.approx(np.median(d[:, 0]))
+    assert report.relative.held_out == pytest.approx(np.median(theirs))
     wins = (ours[:, None] < theirs).mean() + (ours[:, None] == theirs).mean() / 2
-    assert report["effect"]["superiority"] == pytest.approx(wins)
-    assert report["effect"]["rank_biserial"] == pytest.approx(2 * wins - 1)
-    least = report["closer"]["least"] * len(images)
+    assert report.effect.superiority == pytest.approx(wins)
+    assert report.effect.rank_biserial == pytest.approx(2 * wins - 1)
+    least = report.closer.least * len(images)
     level = copies.LEVEL / 2
     assert (
         tail_p_value(round(least), len(images), 120, 1) < level <= tail_p_value(round(least) - 1, len(images), 120, 1)
@@ -306,12 +228,12 @@ def test_its_numbers_are_what_they_say(parts):
 def test_without_held_out_images_it_judges_nothing(parts):
     train, _, fresh = parts
     report = copy_test(of(torch.cat([fresh[:97], train.images[:3]])), of(train.images[:500], "train"), None)
-    assert report["verdict"] == "copying cannot be judged: 0 held-out images where 50 are needed"
-    pixels = report["pixels"]
-    assert pixels["identical"] == 3
-    assert pixels["memorised"] == {"generated": 0.03, "held_out": None}
-    assert {"generated": 97, "train": 0, "relative": 0.0} in pixels["closest"]
-    assert "closer" not in pixels
+    assert report.verdict == "copying cannot be judged: 0 held-out images where 50 are needed"
+    pixels = report.pixels
+    assert pixels.identical == 3
+    assert pixels.memorised == Both(0.03, None)
+    assert Pair(97, 0, 0.0) in pixels.closest
+    assert pixels.closer is None
 
 
 @pytest.mark.parametrize(("n", "m", "t", "few"), [
@@ -320,8 +242,8 @@ def test_without_held_out_images_it_judges_nothing(parts):
 ])  # fmt: skip
 def test_too_few_images_are_said(n, m, t, few):
     report = copy_test(of(some(n)), of(some(t, seed=1), "train"), of(some(m, seed=2)))
-    assert report["verdict"] == f"copying cannot be judged: {few} where 50 are needed"
-    assert (report["pixels"] is None) == (t < copies.RANK)
+    assert report.verdict == f"copying cannot be judged: {few} where 50 are needed"
+    assert (report.pixels is None) == (t < copies.RANK)
 
 
 def test_held_out_images_that_were_trained_on_are_left_out(parts):
@@ -330,7 +252,7 @@ def test_held_out_images_that_were_trained_on_are_left_out(parts):
     clean = copy_test(generated, train, held_out)
     assert copy_test(generated, train, of(torch.cat([held_out.images, train.images[:500]]))) == clean
     report = copy_test(generated, train, train)
-    assert report["verdict"] == "copying cannot be judged: 0 held-out images where 50 are needed"
+    assert report.verdict == "copying cannot be judged: 0 held-out images where 50 are needed"
 
 
 def test_colour_images_of_any_size():
@@ -342,14 +264,14 @@ def test_colour_images_of_any_size():
         return torch.from_numpy((128 + mixed).clip(0, 255).astype(np.uint8))
 
     train, held_out = of(photos(300, 1), "train"), of(photos(200, 2))
-    assert copy_test(of(photos(200, 3)), train, held_out)["verdict"] == NONE
-    assert copy_test(of(noisy(train.images[:200], 5)), train, held_out)["verdict"].startswith("copying: 100 %")
+    assert copy_test(of(photos(200, 3)), train, held_out).verdict == NONE
+    assert copy_test(of(noisy(train.images[:200], 5)), train, held_out).verdict.startswith("copying: 100 %")
 
 
 def test_a_report_is_json_and_shapes_must_fit(parts):
     train, held_out, fresh = parts
     report = copy_test(of(fresh[:60]), train, of(held_out.images[:60]))
-    assert json.loads(json.dumps(report)) == report
+    assert msgspec.convert(json.loads(msgspec.json.encode(report)), Copies) == report
     with pytest.raises(UserError, match=r"little is of shape \(1, 6, 5\), train of \(1, 28, 28\)"):
         copy_test(of(some(60), "little"), train, held_out)
 
@@ -359,11 +281,11 @@ def test_images_of_one_class_are_held_against_held_out_ones_of_it():
     train, held_out, fresh = (digits.load(part) for part in ("train", "heldout", "val"))
     ones = fresh.take(np.flatnonzero(fresh.labels == 1))
     found = copy_test(ones, train, held_out)
-    assert (found["verdict"], found["by_class"], found["n"]["held_out"]) == (NONE, True, 100)
-    share = found["pixels"]["closer"]["share"]
+    assert (found.verdict, found.by_class, found.n.held_out) == (NONE, True, 100)
+    share = found.pixels.closer.share
     beside_all = copy_test(of(ones.images), train, held_out)
-    assert (beside_all["by_class"], beside_all["n"]["held_out"]) == (None, 1000)
-    assert share < beside_all["pixels"]["closer"]["share"]
+    assert (beside_all.by_class, beside_all.n.held_out) == (None, 1000)
+    assert share < beside_all.pixels.closer.share
 
 
 @pytest.mark.parametrize(("counts", "by_class", "left"), [
@@ -378,4 +300,4 @@ def test_held_out_images_have_the_generated_shares_unless_that_leaves_too_few(co
         )
 
     found = copy_test(labelled(1, *counts), of(some(60, seed=2)), labelled(3, 40, 100, 60))
-    assert (found["by_class"], found["n"]["held_out"]) == (by_class, left)
+    assert (found.by_class, found.n.held_out) == (by_class, left)

@@ -1,15 +1,20 @@
 import pytest
 
 from fromnoise.evaluation import copies
+from fromnoise.evaluation.report import Both, Closer, Space
 
 
 def space(closer=0.01, memorised=0.0, identical=0, copying=True):
-    return {
-        "copying": copying,
-        "closer": {"share": closer, "least": 0.03},
-        "memorised": {"generated": memorised, "held_out": 0.002},
-        "identical": identical,
-    }
+    none = Both(0.0, 0.0)
+    return Space(
+        copying=copying,
+        closer=Closer(closer, 0.01, 0.5, 0.03, 0.1),
+        memorised=Both(memorised, 0.002),
+        distance=none,
+        relative=none,
+        identical=identical,
+        closest=(),
+    )
 
 
 @pytest.mark.parametrize(("share", "told"), [(0.0312, "3.1"), (0.0994, "9.9"), (0.0996, "10"), (0.5, "50"), (1, "100")])

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from fromnoise import rng
+from fromnoise.evaluation import extrapolation
 from fromnoise.evaluation.extrapolation import infinite_fid
 from fromnoise.evaluation.frechet import Moments, distance
 
@@ -56,9 +57,10 @@ def test_with_the_reference_fixed_its_own_bias_stays(many):
     assert alone - TRUE == pytest.approx(bias_of_reference, abs=0.05)
 
 
-def test_the_points_are_the_fids_of_the_parts_and_the_line_goes_through_them():
+def test_the_points_are_the_fids_of_the_parts_and_the_line_goes_through_them(monkeypatch):
     x, y = generated(500, 1), normal(400, 2)
-    found = infinite_fid(x, y, levels=4)
+    monkeypatch.setattr(extrapolation, "LEVELS", 4)
+    found = infinite_fid(x, y)
     assert [n for n, _ in found.points] == [500, 250, 500 / 3, 125]
     assert found.points[0][1] == pytest.approx(distance(Moments.of(x), Moments.of(y)), rel=1e-10)
     fids = [fid for _, fid in found.points]
@@ -98,7 +100,6 @@ def test_order_moves_it_by_less_than_its_error_and_the_seed_decides():
 
 
 @pytest.mark.parametrize(("change", "said"), [
-    (lambda x, y: infinite_fid(x, y, levels=2), "at least 3 levels, not 2"),
     (lambda x, y: infinite_fid(x[:84], y), "84 rows in 5 parts cannot fill the covariance of 16"),
     (lambda x, y: infinite_fid(x, y[:84]), "84 rows in 5 parts cannot fill"),
     (lambda x, y: infinite_fid(x[:, :4], y), "4 features generated, 16 in the reference"),

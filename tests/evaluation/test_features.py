@@ -11,7 +11,8 @@ from fromnoise.data.pixels import normalise
 from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
 from fromnoise.evaluation import digit_network
-from fromnoise.evaluation.features import Features, features, luminance
+from fromnoise.evaluation.extractor import Features, luminance
+from fromnoise.evaluation.features import features
 
 
 def accuracy(images):

@@ -121,7 +121,7 @@ def test_the_error_follows_the_seed_and_is_zero_for_a_constant():
     one, again, other = (jackknife(lambda rows: np.median(x[rows]), 100, 10, seed) for seed in (0, 0, 1))
     assert one == again
     assert one != other
-    assert jackknife(lambda rows: 3.0, 100) == 0
+    assert jackknife(lambda rows: 3.0, 100, 10) == 0
 
 
 @pytest.mark.parametrize("blocks", [0, 1, 11])

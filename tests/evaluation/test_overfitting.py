@@ -1,5 +1,6 @@
 import json
 
+import msgspec
 import pytest
 import torch
 from scipy import stats
@@ -9,6 +10,7 @@ from fromnoise.diffusion.bound import Bound
 from fromnoise.errors import UserError
 from fromnoise.evaluation import overfitting
 from fromnoise.evaluation.overfitting import LEVELS, likelihood_gap
+from fromnoise.evaluation.report import LikelihoodGap
 from fromnoise.generation.likelihood import Likelihood, bound_bits
 
 
@@ -16,14 +18,14 @@ def test_it_is_the_difference_of_the_bounds_and_plain_json(tiny_model, blobs_of)
     train, held_out = blobs_of(40), blobs_of(60, seed=1)
     found = likelihood_gap(tiny_model, train, held_out, seed=3)
     ours, theirs = (bound_bits(tiny_model, of.images, LEVELS, seed=3) for of in (train, held_out))
-    assert found["train"]["bits"] == pytest.approx(float(ours.bits.mean()), rel=1e-12)
-    assert found["gap"]["value"] == pytest.approx(float(theirs.bits.mean() - ours.bits.mean()), rel=1e-9)
+    assert found.train.bits == pytest.approx(float(ours.bits.mean()), rel=1e-12)
+    assert found.gap.value == pytest.approx(float(theirs.bits.mean() - ours.bits.mean()), rel=1e-9)
     welch = stats.ttest_ind(theirs.bits.numpy(), ours.bits.numpy(), equal_var=False, alternative="greater")
-    assert found["gap"]["p"] == pytest.approx(float(welch.pvalue))
-    for of in (found["train"], found["held_out"]):
-        assert of["prior"] + of["steps"] + of["decoder"] == pytest.approx(of["bits"], rel=1e-9)
-    assert (found["train"]["n"], found["held_out"]["n"]) == (40, 60)
-    assert json.loads(json.dumps(found)) == found
+    assert found.gap.p == pytest.approx(float(welch.pvalue))
+    for of in (found.train, found.held_out):
+        assert of.prior + of.steps + of.decoder == pytest.approx(of.bits, rel=1e-9)
+    assert (found.train.n, found.held_out.n) == (40, 60)
+    assert msgspec.convert(json.loads(msgspec.json.encode(found)), LikelihoodGap) == found
 
 
 @pytest.mark.parametrize(("more", "words"), [(0.5, "overfitting"), (0.0, "no sign of overfitting")])
@@ -39,8 +41,8 @@ def test_a_gap_is_named_only_where_it_is_significant(tiny_model, blobs_of, monke
 
     monkeypatch.setattr(overfitting, "bound_bits", bits)
     found = likelihood_gap(tiny_model, train, held_out)
-    assert found["verdict"].startswith(f"{words}: held-out images cost 0.")
-    assert found["overfitted"] == (more > 0)
+    assert found.verdict.startswith(f"{words}: held-out images cost 0.")
+    assert found.overfitted == (more > 0)
 
 
 def test_a_schedule_with_few_steps_gives_the_bound_over_all_of_them(tiny_model, blobs_of, monkeypatch):
@@ -53,7 +55,7 @@ def test_a_schedule_with_few_steps_gives_the_bound_over_all_of_them(tiny_model, 
     monkeypatch.setattr(overfitting, "bound_of", lambda model: short)
     monkeypatch.setattr(overfitting, "bound_bits", bits)
     found = likelihood_gap(tiny_model, blobs_of(10), blobs_of(10, seed=1))
-    assert found["levels"] == 11
+    assert found.levels == 11
     assert asked == [None, None]
 
 
@@ -69,7 +71,7 @@ def test_classes_that_one_set_is_short_of_make_no_gap(tiny_model, monkeypatch):
         return Likelihood(values, values, values, values, values)
 
     monkeypatch.setattr(overfitting, "bound_bits", bits)
-    gaps = [likelihood_gap(tiny_model, *sets, seed=seed)["gap"]["value"] for seed in range(20)]
+    gaps = [likelihood_gap(tiny_model, *sets, seed=seed).gap.value for seed in range(20)]
     assert abs(sum(gaps) / 20) < 0.04  # by class it would be 0.3
 
 
@@ -77,7 +79,7 @@ def test_large_sets_are_drawn_from_and_progress_counts_both(tiny_model, blobs_of
     monkeypatch.setattr(overfitting, "MOST", 20)
     seen = []
     found = likelihood_gap(tiny_model, blobs_of(64), blobs_of(30), progress=lambda *told: seen.append(told))
-    assert (found["train"]["n"], found["held_out"]["n"]) == (20, 20)
+    assert (found.train.n, found.held_out.n) == (20, 20)
     assert seen[-1] == (40, 40)
 
 

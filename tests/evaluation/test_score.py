@@ -9,8 +9,10 @@ from fromnoise.data import digits
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.evaluation import score as score_module
-from fromnoise.evaluation.features import Features, features
+from fromnoise.evaluation.extractor import Features
+from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
+from fromnoise.evaluation.report import CopySizes, Report, UsedFeatures
 from fromnoise.evaluation.score import Contest, score
 
 
@@ -42,21 +44,21 @@ def test_fid_is_the_distance_of_the_features(extract, parts):
     generated, reference = parts["train"].draw(200, 0), parts["heldout"].draw(300, 0)
     report = score(Contest(generated, reference), extract)
     expected = distance(Moments.of(extract(generated.images)), Moments.of(extract(reference.images)))
-    assert report["metrics"]["fid"]["value"] == expected
-    assert report["metrics"]["fid"]["floor"] is None
-    assert any(note.startswith("no floor") for note in report["notes"])
+    assert report.metrics.fid.value == expected
+    assert report.metrics.fid.floor is None
+    assert any(note.startswith("no floor") for note in report.notes)
 
 
 def test_floor_and_copycat_stand_beside_it_at_the_same_size(parts):
     noise = ImageSet("noise", torch.randint(0, 256, (200, 1, 28, 28), dtype=torch.uint8))
     contest = Contest(noise, parts["heldout"], parts["val"], parts["train"].draw(500, 0))
-    fid = score(contest, projection())["metrics"]["fid"]
-    assert (fid["n"], fid["floor"]["n"], fid["copycat"]["n"]) == (200, 200, 200)
-    assert fid["floor"]["draws"] == 5
-    assert fid["floor"]["deviation"] > 0
-    assert fid["value"] > 20 * fid["floor"]["value"]
-    assert fid["ratio"] == fid["value"] / fid["floor"]["value"]
-    assert fid["copycat"]["value"] == pytest.approx(fid["floor"]["value"], rel=0.6)
+    fid = score(contest, projection()).metrics.fid
+    assert (fid.n, fid.floor.n, fid.copycat.n) == (200, 200, 200)
+    assert fid.floor.draws == 5
+    assert fid.floor.deviation > 0
+    assert fid.value > 20 * fid.floor.value
+    assert fid.ratio == fid.value / fid.floor.value
+    assert fid.copycat.value == pytest.approx(fid.floor.value, rel=0.6)
 
 
 def test_the_error_of_the_fid_is_how_far_other_images_move_it():
@@ -66,31 +68,31 @@ def test_the_error_of_the_fid_is_how_far_other_images_move_it():
         random = torch.Generator().manual_seed(k)
         sets = [torch.randint(0, most, (200, 1, 8, 8), dtype=torch.uint8, generator=random) for most in (200, 256)]
         reports.append(score(Contest(*(ImageSet("made up", images) for images in sets)), projection(d=4)))
-    fids = [report["metrics"]["fid"] for report in reports]
-    deviation = torch.tensor([fid["value"] for fid in fids], dtype=torch.float64).std().item()
-    assert sum(fid["error"] for fid in fids) / len(fids) == pytest.approx(deviation, rel=0.3)
+    fids = [report.metrics.fid for report in reports]
+    deviation = torch.tensor([fid.value for fid in fids], dtype=torch.float64).std().item()
+    assert sum(fid.error for fid in fids) / len(fids) == pytest.approx(deviation, rel=0.3)
 
 
 def test_floors_of_labelled_images_are_drawn_by_class(extract, parts):
     """At random the floor of 300 digits is 0.36 ± 0.10, by class 0.147 ± 0.015: the ratio would look too good."""
     labelled = parts["train"].draw(300, 0)
     fids = [
-        score(Contest(generated, parts["heldout"], parts["val"], parts["train"]), extract)["metrics"]["fid"]
+        score(Contest(generated, parts["heldout"], parts["val"], parts["train"]), extract).metrics.fid
         for generated in (labelled, replace(labelled, labels=None))
     ]
-    assert fids[0]["floor"]["value"] < 0.2 < fids[1]["floor"]["value"]
-    assert fids[0]["copycat"]["value"] < 0.2 < fids[1]["copycat"]["value"]
+    assert fids[0].floor.value < 0.2 < fids[1].floor.value
+    assert fids[0].copycat.value < 0.2 < fids[1].copycat.value
 
 
 def test_a_floor_of_fewer_images_is_said(parts):
     report = score(Contest(parts["train"].draw(300, 0), parts["heldout"], parts["val"].draw(100, 0)), projection())
-    assert report["metrics"]["fid"]["floor"]["n"] == 100
-    assert any("floor is of 100 images, fewer than the 300" in note for note in report["notes"])
+    assert report.metrics.fid.floor.n == 100
+    assert any("floor is of 100 images, fewer than the 300" in note for note in report.notes)
 
 
 def test_fewer_images_than_features_is_said(extract, parts):
     for n, said in ((60, True), (64, True), (65, False)):
-        notes = score(Contest(parts["train"].draw(n, 0), parts["val"].draw(100, 0)), extract)["notes"]
+        notes = score(Contest(parts["train"].draw(n, 0), parts["val"].draw(100, 0)), extract).notes
         told = f"{n} images cannot fill the covariance of 64 features: the FID is far too high"
         assert (told in notes) == said
 
@@ -98,18 +100,18 @@ def test_fewer_images_than_features_is_said(extract, parts):
 def test_the_fid_has_an_error_from_twice_as_many_images_as_features_on(extract, parts):
     for n, known in ((127, False), (128, True)):
         for sets in ((parts["train"].draw(n, 0), parts["val"]), (parts["val"], parts["train"].draw(n, 0))):
-            assert (score(Contest(*sets), extract)["metrics"]["fid"]["error"] is not None) == known
+            assert (score(Contest(*sets), extract).metrics.fid.error is not None) == known
 
 
 def test_classes_in_other_shares_than_the_references_are_said(extract, parts):
     few, reference, train = parts["val"].draw(300, 0), parts["heldout"], parts["train"].draw(600, 0)
     some = few.take(np.flatnonzero(few.labels < 5))
     for generated, said in ((some, True), (few, False)):
-        notes = score(Contest(generated, reference, train=train), extract)["notes"]
+        notes = score(Contest(generated, reference, train=train), extract).notes
         assert any(note.startswith("the images' classes have other shares") for note in notes) == said
         assert not any(note.startswith("the copy test takes") for note in notes)
     lacking = reference.take(np.flatnonzero(reference.labels != 3))
-    notes = score(Contest(few, lacking, train=train), extract)["notes"]
+    notes = score(Contest(few, lacking, train=train), extract).notes
     assert sum(note.startswith("the copy test takes the reference's classes as they are") for note in notes) == 1
 
 
@@ -126,10 +128,10 @@ def test_the_same_seed_gives_the_same_numbers_and_they_are_json(parts):
     contest = Contest(parts["train"].draw(100, 0), parts["heldout"], parts["val"], parts["train"].draw(500, 0))
     one, again, other = (score(contest, extract, seed) for seed in (0, 0, 1))
     assert one == again
-    assert one["metrics"]["fid"]["floor"] != other["metrics"]["fid"]["floor"]
-    assert one["metrics"]["fid"]["value"] == other["metrics"]["fid"]["value"]
-    assert json.loads(json.dumps(one)) == one
-    assert one["protocol"]["reference"]["sha256"] == parts["heldout"].fingerprint
+    assert one.metrics.fid.floor != other.metrics.fid.floor
+    assert one.metrics.fid.value == other.metrics.fid.value
+    assert Report.of(json.loads(json.dumps(one.plain()))) == one
+    assert one.protocol.reference.sha256 == parts["heldout"].fingerprint
 
 
 def test_no_image_is_mapped_twice(parts):
@@ -137,95 +139,91 @@ def test_no_image_is_mapped_twice(parts):
     score(Contest(parts["val"].draw(60, 0), parts["heldout"], parts["val"], parts["train"]), extract)
     drawn_for_the_floor = 5 * 60
     assert extract.seen <= 60 + 1000 + drawn_for_the_floor + 3000 + 60  # generated, reference, floor, train, noise
-    seen = extract.seen
+    extract = projection()
     everything = ImageSet("all", torch.cat([parts["heldout"].images, parts["val"].images]))
     score(Contest(everything, parts["heldout"]), extract)
-    assert extract.seen == seen + 2000 + 2000  # all images and as much noise; the reference is among them
+    assert extract.seen == 2000 + 2000  # all images and as much noise; the reference is among them
 
 
 def test_noise_is_uniform_bytes(parts):
     mean = Features("mean", 1, "", lambda images: images.flatten(1).double().mean(dim=1, keepdim=True))
     reference = parts["heldout"]
-    noise = score(Contest(parts["val"].draw(300, 0), reference), mean)["metrics"]["fid"]["noise"]
+    noise = score(Contest(parts["val"].draw(300, 0), reference), mean).metrics.fid.noise
     values = reference.images.flatten(1).double().mean(dim=1)
     deviation = ((256**2 - 1) / 12 / 28**2) ** 0.5  # of the mean of 28² independent uniform bytes
     expected = (127.5 - values.mean()) ** 2 + (deviation - values.std()) ** 2
-    assert noise["value"] == pytest.approx(float(expected), rel=0.01)
-    assert (noise["n"], noise["draws"], noise["deviation"]) == (300, 1, None)
+    assert noise.value == pytest.approx(float(expected), rel=0.01)
+    assert (noise.n, noise.draws, noise.deviation) == (300, 1, None)
 
 
 def test_noise_is_of_as_many_images_as_were_generated_however_many(parts):
     mean = Features("mean", 1, "", lambda images: images.double().mean((1, 2, 3))[:, None])
     many = ImageSet("many", parts["train"].images.repeat(2, 1, 1, 1)[:3500])
-    fid = score(Contest(many, parts["heldout"]), mean)["metrics"]["fid"]
-    assert fid["n"] == fid["noise"]["n"] == 3500
+    fid = score(Contest(many, parts["heldout"]), mean).metrics.fid
+    assert fid.n == fid.noise.n == 3500
 
 
 def test_copies_and_fresh_images_are_told_apart_in_the_verdicts_own_words(parts):
     extract = projection()
     train, heldout = parts["train"], parts["heldout"]
-    copied = score(Contest(train.draw(200, 0), heldout, None, train), extract)["copies"]
-    assert copied["verdict"] == (
+    copied = score(Contest(train.draw(200, 0), heldout, None, train), extract).copies
+    assert copied.verdict == (
         "copying: 100 % of the images lie closer to the training set than 99 % of held-out images do; "
         "200 are training images to the byte"
     )
-    assert copied["pixels"]["identical"] == copied["features"]["identical"] == 200
-    fresh = score(Contest(parts["val"].draw(200, 0), heldout, None, train), extract)["copies"]
-    assert fresh["verdict"] == "no sign of copying"
-    assert fresh["n"] == {"generated": 200, "train": 3000, "held_out": 1000}
-    unjudged = score(Contest(parts["val"].draw(200, 0), train.draw(300, 1), None, train), extract)["copies"]
-    assert unjudged["verdict"] == "copying cannot be judged: 0 held-out images where 50 are needed"
+    assert copied.pixels.identical == copied.features.identical == 200
+    fresh = score(Contest(parts["val"].draw(200, 0), heldout, None, train), extract).copies
+    assert fresh.verdict == "no sign of copying"
+    assert fresh.n == CopySizes(200, 3000, 1000)
+    unjudged = score(Contest(parts["val"].draw(200, 0), train.draw(300, 1), None, train), extract).copies
+    assert unjudged.verdict == "copying cannot be judged: 0 held-out images where 50 are needed"
 
 
 def test_where_copies_are_not_looked_for_a_note_says_so(parts, monkeypatch):
     generated, heldout, train = parts["val"].draw(60, 0), parts["heldout"], parts["train"].draw(100, 0)
     unknown = score(Contest(generated, heldout), projection())
-    assert unknown["copies"] is None
-    assert any(
-        note.startswith("copies were not looked for: what the model was trained on") for note in unknown["notes"]
-    )
+    assert unknown.copies is None
+    assert any(note.startswith("copies were not looked for: what the model was trained on") for note in unknown.notes)
     colour = ImageSet("colour", train.images.expand(-1, 3, -1, -1))
     mean = Features("mean", 1, "", lambda images: images.flatten(1).double().mean(dim=1, keepdim=True))
     differing = score(Contest(generated, heldout, None, colour), mean)
-    assert differing["copies"] is None
-    assert any("differ in shape" in note for note in differing["notes"])
+    assert differing.copies is None
+    assert any("differ in shape" in note for note in differing.notes)
     monkeypatch.setattr(score_module, "MOST_TRAINED", 99)
     many = score(Contest(generated, heldout, None, train), projection())
-    assert many["copies"]["features"] is None
-    assert many["copies"]["pixels"]["copying"] is False
-    assert any("in pixels only: more than 99 training images" in note for note in many["notes"])
+    assert many.copies.features is None
+    assert many.copies.pixels.copying is False
+    assert any("in pixels only: more than 99 training images" in note for note in many.notes)
     monkeypatch.undo()
     pixels = score(Contest(generated, heldout, None, train), projection("pixels"))
-    assert pixels["copies"]["features"] is None
+    assert pixels.copies.features is None
 
 
 def test_what_is_infinite_is_null_and_a_note(parts):
     generated = parts["val"].draw(100, 0)
     stranger = replace(generated, labels=torch.where(generated.labels == 3, 10, generated.labels))
     report = score(Contest(stranger, parts["heldout"]), projection())
-    balance = report["metrics"]["classes"]["balance"]
-    assert (balance["chi2"], balance["p"]) == (None, 0.0)
-    assert (balance["counts"][10], balance["expected"][10]) == (10, 0.0)
-    assert "metrics.classes.balance.chi2 is infinite or undefined" in report["notes"]
-    json.dumps(report, allow_nan=False)
+    balance = report.metrics.classes.balance
+    assert (balance.chi2, balance.p) == (None, 0.0)
+    assert (balance.counts[10], balance.expected[10]) == (10, 0.0)
+    assert any(note.startswith("metrics.classes.balance.chi2 is infinite") for note in report.notes)
+    json.dumps(report.plain(), allow_nan=False)
 
 
 def test_the_protocol_tells_the_features(parts):
     contest = Contest(parts["val"].draw(60, 0), parts["heldout"].draw(60, 0))
     extract = Features("inception", 8, "abc", projection().extract, "bicubic", "RGB; grey repeated", known=False)
     report = score(contest, extract)
-    assert report["protocol"]["features"] == {
-        "name": "inception", "dimension": 8, "sha256": "abc", "colour": "RGB; grey repeated", "known": False,
-    }  # fmt: skip
-    assert report["protocol"]["resizing"] == "bicubic"
-    assert any("not Inception's published weights" in note for note in report["notes"])
+    assert report.protocol.features == UsedFeatures("inception", 8, "abc", "RGB; grey repeated", False)
+    assert report.protocol.resizing == "bicubic"
+    assert any("not Inception's published weights" in note for note in report.notes)
     published = Features("inception", 8, "abc", projection().extract)
-    assert not any("published weights" in note for note in score(contest, published)["notes"])
+    assert not any("published weights" in note for note in score(contest, published).notes)
 
 
 def test_pixels_are_features_of_a_length_that_shows_only_then(parts):
     small = [ImageSet(name, parts[name].images[:60, :, 10:14, 10:14]) for name in ("val", "heldout")]
     report = score(Contest(*small), features("pixels"))
-    assert report["protocol"]["features"]["dimension"] == 16
-    assert report["protocol"]["resizing"] == "none"
-    assert report["metrics"]["fid"]["noise"]["value"] > report["metrics"]["fid"]["value"]
+    assert report.protocol.features.dimension == 16
+    assert report.protocol.resizing == "none"
+    assert report.metrics.fid.noise.value > report.metrics.fid.value

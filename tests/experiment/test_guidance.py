@@ -8,7 +8,7 @@ import torch
 
 from fromnoise import rng
 from fromnoise.errors import UserError
-from fromnoise.evaluation.features import features
+from fromnoise.evaluation.features import features as extractor
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.experiment import guidance as module
 from fromnoise.experiment.guidance import FACTOR, FEWEST_REAL, FEWEST_STEPS, LAST, Chooser, lowest
@@ -17,7 +17,6 @@ from fromnoise.experiment.train import Experiment, _choice
 from fromnoise.generation import draw
 from fromnoise.generation.draw import Drawing, draw_all, network_calls
 from fromnoise.generation.model import Model, Shape
-from fromnoise.training.device import accelerator
 from fromnoise.training.run_folder import RunFolder
 
 CPU = torch.device("cpu")
@@ -55,7 +54,8 @@ def chooser_of(tiny_model, images, tmp_path):
         config = dataclasses.replace(
             config, seed=seed, evaluation=room, training=dataclasses.replace(config.training, **training)
         )
-        return Chooser(dataclasses.replace(model, config=config), train, RunFolder(tmp_path / "run"), CPU, bar)
+        model, folder = dataclasses.replace(model, config=config), RunFolder(tmp_path / "run")
+        return Chooser(model, train, folder, CPU, extractor(features), bar)
 
     return make
 
@@ -97,7 +97,7 @@ def test_distances_are_those_of_images_from_one_noise_that_is_no_later_drawings(
     chooser.choose(700, tiny_model)
     seed = rng.integer(3, "guidance")
     assert seed != 3
-    pixels = features("pixels")
+    pixels = extractor("pixels")
     for each in json.loads(chooser.folder.guidance_file.read_text())["tried"]:
         k = round(math.log(each["guidance"], FACTOR))
         mine = pixels(draw_all(tiny_model, Drawing(70, seed, guidance=FACTOR**k), CPU))
@@ -158,9 +158,11 @@ def test_only_some_of_many_training_images_are_looked_at(chooser_of, images, mon
     assert chooser_of(train=uneven).real.labels.bincount().tolist() == [35, 5], "as many of each class as are generated"
 
 
-def test_features_that_cannot_be_had_are_refused_before_training(chooser_of):
-    with pytest.raises(UserError, match=r"none\.onnx|features need onnx"):  # the extra may be missing
-        chooser_of(features="onnx:none.onnx")
+def test_features_that_cannot_be_had_are_refused_before_training(config_of, images, tmp_path):
+    config = config_of(training={"steps": FEWEST_STEPS}, evaluation={"features": "onnx:none.onnx"})
+    model = Model.build(config, Shape.of(images, config))
+    with pytest.raises(UserError, match=r"none\.onnx|this needs onnx"):  # the extra may be missing
+        _choice(Experiment(config, tmp_path / "run", "cpu"), model, images, QUIET)
 
 
 @pytest.mark.parametrize(
@@ -180,8 +182,7 @@ def test_it_chooses_for_models_that_can_be_guided_where_nobody_says_how_much(
 ):
     config = config_of(**({"training": {"steps": FEWEST_STEPS}} | rooms))
     model = Model.build(config, Shape.of(images, config))
-    experiment = Experiment(config, tmp_path / "run")
-    found = _choice(experiment, model, images, experiment.folder, accelerator("cpu"), QUIET)
+    found = _choice(Experiment(config, tmp_path / "run", "cpu"), model, images, QUIET)
     assert (found is not None) == chosen
 
 
@@ -189,9 +190,10 @@ def test_a_short_run_that_was_extended_may_still_have_to_choose(config_of, image
     """Its settings speak of its first steps: whoever goes on asks how many there were."""
     config = config_of(training={"steps": FEWEST_STEPS - 1})
     model = Model.build(config, Shape.of(images, config))
-    folder = RunFolder(tmp_path / "run")
+    experiment = Experiment(config, tmp_path / "run", "cpu")
+    _, folder = experiment.accelerator, experiment.folder
     folder.checkpoint(FEWEST_STEPS + 10).mkdir(parents=True)
     assert folder.steps() == [FEWEST_STEPS + 10]
-    choice = _choice(Experiment(config, folder.path), model, images, folder, accelerator("cpu"), QUIET)
+    choice = _choice(experiment, model, images, QUIET)
     assert choice.cost(10 * FEWEST_STEPS) > 0
     assert choice.cost(FEWEST_STEPS - 1) == 0

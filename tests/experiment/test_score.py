@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from fromnoise.experiment import score as scoring
-from fromnoise.experiment.progress import SILENT
+from fromnoise.experiment.train import Experiment
 from fromnoise.generation import draw
-from fromnoise.training.run_folder import RunFolder
 
 
 @pytest.mark.parametrize(("has", "taken"), [(("fp32", "bf16"), "bf16"), (("fp32",), "fp32")])
@@ -24,9 +23,6 @@ def test_images_to_score_are_drawn_in_the_models_precision_where_the_device_has_
     monkeypatch.setattr(draw, "precisions", lambda device: has)
     monkeypatch.setattr(scoring, "draw_all", draw_all)
     outcome = SimpleNamespace(model=dataclasses.replace(tiny_model, precision="bf16"), device=torch.device("cpu"))
-    training = SimpleNamespace(
-        config=tiny_model.config, folder=RunFolder(tmp_path / "run"), outcome=outcome, reporter=SILENT
-    )
-    found = scoring._sample(training, 10)
+    found = scoring._sample(Experiment(tiny_model.config, tmp_path / "run"), outcome, 10)
     assert [drawing.precision for drawing in drawings] == [taken]
     assert torch.equal(found.images, images.images[:10])

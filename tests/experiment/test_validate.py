@@ -5,18 +5,19 @@ import torch
 from safetensors.torch import load_file
 
 from fromnoise import rng
+from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.sources import Parts
 from fromnoise.errors import UserError
+from fromnoise.evaluation import score as scoring
 from fromnoise.evaluation.copies import copy_test
-from fromnoise.evaluation.features import features
+from fromnoise.evaluation.features import features as extractor
 from fromnoise.evaluation.kernel import mmd2
 from fromnoise.experiment import validate as module
 from fromnoise.experiment.find import better_before
 from fromnoise.experiment.train import Experiment, _watch
 from fromnoise.experiment.validate import Watcher
 from fromnoise.generation.draw import Drawing, draw_all
-from fromnoise.training.device import accelerator
 from fromnoise.training.run_folder import RunFolder
 
 CPU = torch.device("cpu")
@@ -43,7 +44,8 @@ def folder(tmp_path):
 @pytest.fixture
 def watcher_of(config_of, parts, folder):
     def make(parts=parts, seed=0, features="pixels"):
-        return Watcher(config_of(seed=seed, evaluation={"features": features}), parts, folder, CPU)
+        config = config_of(seed=seed, evaluation={"features": features})
+        return Watcher(config, parts, folder, CPU, extractor(features))
 
     return make
 
@@ -64,13 +66,13 @@ def drawn(monkeypatch):
 def test_kid_and_copy_test_are_those_of_images_that_the_model_draws(watcher_of, parts, tiny_model):
     record = watcher_of(features="digits").look(7, tiny_model).record
     images = draw_all(tiny_model, Drawing(IMAGES, rng.integer(0, "watch")))
-    extract = features("digits")
+    extract = extractor("digits")
     expected = mmd2(extract(images), extract(parts.val.images))
     assert record["kid"]["value"] == pytest.approx(expected.value, rel=1e-5)
     assert record["kid"]["error"] == pytest.approx(expected.error, rel=1e-5)
     report = copy_test(ImageSet("drawn", images), parts.train, parts.val, extract)
-    assert record["copies"]["verdict"] == report["verdict"]
-    assert record["copies"]["p"] == min(report[name]["closer"]["p"] for name in ("pixels", "features"))
+    assert record["copies"]["verdict"] == report.verdict
+    assert record["copies"]["p"] == min(space.closer.p for space in (report.pixels, report.features))
     assert record["images"] == IMAGES
 
 
@@ -127,7 +129,7 @@ def test_with_many_training_images_copies_are_looked_for_in_pixels_only(watcher_
     watcher = watcher_of(features="digits")
     drawn.images = watcher.real.images
     watcher.look(1, tiny_model)
-    monkeypatch.setattr(module, "MOST_TRAINED", 79)
+    monkeypatch.setattr(scoring, "MOST_TRAINED", 79)
     watcher.look(2, tiny_model)
     assert asked[0](drawn.images).shape == (60, 64)
     assert asked[1] is None
@@ -185,14 +187,14 @@ def test_too_few_validation_images_are_refused(watcher_of, parts, blobs_of):
             watcher_of(Parts(parts.train, val, None))
 
 
-def test_features_that_cannot_be_had_are_refused(watcher_of):
+def test_features_that_cannot_be_had_are_refused(config_of, folder):
     with pytest.raises(UserError, match="choose one of"):
-        watcher_of(features="clip")
+        _ = Experiment(config_of(evaluation={"features": "clip"}), folder.path).features
 
 
-def test_nobody_watches_who_was_not_asked(config_of, parts, folder):
-    asked = Experiment(config_of(evaluation={"evaluate_every": 3}), folder.path)
-    device = accelerator("cpu")
-    assert _watch(Experiment(config_of(), folder.path), Parts(parts.train, None, None), folder, device) is None
-    assert _watch(asked, parts, folder, device).every == 3
+def test_nobody_watches_who_was_not_asked(config_of, parts, folder, monkeypatch):
+    monkeypatch.setattr(sources, "prepare", lambda *given, say: parts)
+    asked = Experiment(config_of(evaluation={"evaluate_every": 3}), folder.path, "cpu")
+    assert _watch(Experiment(config_of(), folder.path)) is None
+    assert _watch(asked).every == 3
     assert better_before(folder, 3) is None

@@ -8,7 +8,7 @@ from PIL import Image
 from fromnoise.config import TINY, to_json
 from fromnoise.data import digits, pictures
 from fromnoise.data.image_set import ImageSet
-from fromnoise.evaluation.features import Features
+from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.score import Contest, score
 from fromnoise.faces import report
 from fromnoise.training.settings import Budget
@@ -38,7 +38,7 @@ def scored(halves):
     fresh = val.draw(80, 0)
     images = torch.cat([train.images[7:8], fresh.images[1:]])
     generated = ImageSet("theirs & <ours>", images, fresh.labels)
-    told = score(Contest(generated, heldout, val, train, ["a note of <b>weight</b>"]), halves)
+    told = score(Contest(generated, heldout, val, train, ["a note of <b>weight</b>"]), halves).plain()
     return told | {"command": "fromnoise evaluate ...", "system": SYSTEM}, generated, train
 
 
@@ -164,7 +164,7 @@ def test_the_style_sheet_is_not_escaped(scored):
 def test_without_training_images_and_labels_it_says_less(halves, page_of):
     heldout = digits.load("heldout")
     bare = ImageSet("bare", digits.load("val").draw(60, 0).images)
-    told = score(Contest(bare, heldout), halves) | {"command": "fromnoise evaluate ...", "system": SYSTEM}
+    told = score(Contest(bare, heldout), halves).plain() | {"command": "fromnoise evaluate ...", "system": SYSTEM}
     page = page_of(report.page(told, report.Shown(bare), "bare"))
     assert "No copy test" in page.text
     assert "copies were not looked for: what the model was trained on is not known (--train)" in page.text

@@ -5,7 +5,11 @@ import re
 import pytest
 
 from fromnoise.errors import UserError
-from fromnoise.training.step_log import StepLog
+from fromnoise.training.step_log import Line, StepLog
+
+
+class Loss(Line):
+    loss: float
 
 
 @pytest.fixture
@@ -44,7 +48,7 @@ def test_without_a_line_there_is_no_file_and_without_need_none_is_written(log):
 
 @pytest.mark.parametrize("line", ["", "{", "[1]", '{"loss": 1}', '{"step": "5"}', '{"step": 5, "loss": NaN}', "\0\0"])
 def test_damage_before_the_last_line_is_refused_by_name_and_nothing_is_cut(tmp_path, line):
-    log = StepLog(tmp_path / "log.jsonl", {"loss": (int, float)})
+    log = StepLog(tmp_path / "log.jsonl", Loss)
     log.append({"step": 1, "loss": 0.5})
     with log.file.open("a") as file:
         file.write(f"{line}\n")

@@ -3,9 +3,8 @@
 import io
 import math
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,7 +22,6 @@ from fromnoise.files import check_deflated, reading, whole
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 MOST_HEADER = 1 << 16  # bytes; NumPy itself takes 10,000
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what NumPy writes; the others may ask for any memory
-
 MOST_CLASSES = 10_000
 
 
@@ -37,8 +35,8 @@ def load(path: Path, size: tuple[int, int] | None = None, *, say: Say = silent) 
         key = next((key for key in ("arr_0", "images") if key in names), None)
         if key is None:
             raise UserError(f"{path} has no array 'arr_0' or 'images'; it has: {', '.join(names)[:200]}")
-        images = _images(path, file, Entry.of(file, key))
-        labels = _labels(path, file, Entry.of(file, "labels"), len(images)) if "labels" in names else None
+        images = _images(path, file, _entry(file, key))
+        labels = _labels(path, file, _entry(file, "labels"), len(images)) if "labels" in names else None
     was = images.shape[2:]
     found = ImageSet(str(path), images, labels)
     found = resized(found, size) if size else found
@@ -60,9 +58,8 @@ def save(path: Path, images: UInt8[Tensor, "n c h w"], labels: Tensor | None = N
                 npy.write_array(member, labels.cpu().numpy(), allow_pickle=False)
 
 
-@dataclass(frozen=True)
-class Entry:
-    """Where one array of an .npz file lies, and of what it is; nothing as long as it says has been read yet."""
+class _Entry(NamedTuple):
+    """Where one array of an .npz file lies, and of what it is."""
 
     key: str
     info: zipfile.ZipInfo
@@ -71,46 +68,42 @@ class Entry:
     dtype: np.dtype[Any]
     start: int
 
-    @classmethod
-    def of(cls, file: zipfile.ZipFile, key: str) -> "Entry":
-        """The array `key`; raises ValueError, or what NumPy and zipfile raise, where it cannot be what it says."""
-        info = file.getinfo(key if key in file.namelist() else f"{key}.npy")
-        if info.compress_type not in METHODS:
-            raise ValueError(f"'{key}' is compressed in a way that NumPy does not write")
-        with file.open(info) as member:
-            header = io.BytesIO(member.read(MOST_HEADER))
-        version = npy.read_magic(header)
-        if version not in HEADERS:
-            raise ValueError(f"'{key}' is in a format of version {version}")
-        shape, reverse, dtype = HEADERS[version](header)
-        if dtype.hasobject:
-            raise ValueError(f"'{key}' holds pickled objects")
-        entry = cls(key, info, shape, reverse, dtype, header.tell())
-        entry._check_size()
-        return entry
 
-    def _check_size(self) -> None:
-        """Raise ValueError for an array that its bytes cannot hold, before there is memory for it."""
-        size = self.info.file_size
-        if min(self.shape, default=0) < 0 or size != self.start + math.prod(self.shape) * self.dtype.itemsize:
-            raise ValueError(f"'{self.key}' is not as long as it says")
-        check_deflated(size, self.info.compress_size)
+def _entry(file: zipfile.ZipFile, key: str) -> _Entry:
+    """The array `key`, of which nothing as long as it says has been read yet.
+
+    Raises ValueError, or what NumPy and zipfile raise, where it cannot be what it says, before there is memory for it.
+    """
+    info = file.getinfo(key if key in file.namelist() else f"{key}.npy")
+    if info.compress_type not in METHODS:
+        raise ValueError(f"'{key}' is compressed in a way that NumPy does not write")
+    with file.open(info) as member:
+        header = io.BytesIO(member.read(MOST_HEADER))
+    version = npy.read_magic(header)
+    if version not in HEADERS:
+        raise ValueError(f"'{key}' is in a format of version {version}")
+    shape, reverse, dtype = HEADERS[version](header)
+    if dtype.hasobject:
+        raise ValueError(f"'{key}' holds pickled objects")
+    if min(shape, default=0) < 0 or info.file_size != header.tell() + math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"'{key}' is not as long as it says")
+    check_deflated(info.file_size, info.compress_size)
+    return _Entry(key, info, shape, reverse, dtype, header.tell())
 
 
-def _labels(path: Path, file: zipfile.ZipFile, entry: Entry, n: int) -> Tensor:
-    told = f"{path}: 'labels' must be one whole number from 0 to {MOST_CLASSES - 1} for each image"
+def _labels(path: Path, file: zipfile.ZipFile, entry: _Entry, n: int) -> Tensor:
+    wanted = f"{path}: 'labels' must be one whole number from 0 to {MOST_CLASSES - 1} for each image"
     if len(entry.shape) != 1 or not np.issubdtype(entry.dtype, np.integer):
-        raise UserError(told)
+        raise UserError(wanted)
     if entry.shape != (n,):
         raise UserError(f"{path}: {entry.shape[0]} labels for {n} images")
-    with file.open(entry.info) as member:
-        labels = np.frombuffer(member.read()[entry.start :], entry.dtype)
+    labels = np.frombuffer(file.read(entry.info)[entry.start :], entry.dtype)
     if (labels < 0).any() or (labels >= MOST_CLASSES).any():
-        raise UserError(told)
+        raise UserError(wanted)
     return torch.from_numpy(labels.astype(np.int64))
 
 
-def _images(path: Path, file: zipfile.ZipFile, entry: Entry) -> UInt8[Tensor, "n c h w"]:
+def _images(path: Path, file: zipfile.ZipFile, entry: _Entry) -> UInt8[Tensor, "n c h w"]:
     """The array, read from its compressed form as it goes into the tensor, a block at a time.
 
     Raises UserError for an array that is not of images.

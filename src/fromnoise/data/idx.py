@@ -34,8 +34,8 @@ def find(name: str, root: Path) -> Path | None:
     """The folder below `root` that holds the four files of the set `name`, or None."""
     for folder in SETS[name][1]:
         place = root / folder
-        whole = all(_file(place, stem, kind) for stem in STEMS.values() for kind in ("images-idx3", "labels-idx1"))
-        if whole and (folder != "." or _whose(place) == name):
+        files = [_file(place, stem, kind) for stem in STEMS.values() for kind in ("images-idx3", "labels-idx1")]
+        if all(file.is_file() for file in files) and (folder != "." or _whose(place) == name):
             return place
     return None
 
@@ -48,9 +48,7 @@ def load(name: str, part: str, root: Path | None = None) -> ImageSet:
     """
     base = root or default_root()
     place = find(name, base) or _download(name, base)
-    stem = STEMS[part]
-    images = read_idx(_existing(place, stem, "images-idx3"))
-    labels = read_idx(_existing(place, stem, "labels-idx1"))
+    images, labels = (read_idx(_file(place, STEMS[part], kind)) for kind in ("images-idx3", "labels-idx1"))
     return ImageSet(f"{name}:{part}", torch.from_numpy(images)[:, None], torch.from_numpy(labels).long())
 
 
@@ -69,19 +67,13 @@ def read_idx(path: Path) -> np.ndarray:
         return np.frombuffer(values, np.uint8).reshape(shape)
 
 
-def _file(place: Path, stem: str, kind: str) -> Path | None:
-    names = (f"{stem}-{kind}-ubyte", f"{stem}-{kind}-ubyte.gz")
-    return next((place / name for name in names if (place / name).is_file()), None)
-
-
-def _existing(place: Path, stem: str, kind: str) -> Path:
-    path = _file(place, stem, kind)
-    assert path is not None, "find() and torchvision's download promise all four files"
-    return path
+def _file(place: Path, stem: str, kind: str) -> Path:
+    plain = place / f"{stem}-{kind}-ubyte"
+    return plain if plain.is_file() else plain.with_name(f"{plain.name}.gz")
 
 
 def _whose(place: Path) -> str:
-    labels = read_idx(_existing(place, STEMS["test"], "labels-idx1"))
+    labels = read_idx(_file(place, STEMS["test"], "labels-idx1"))
     digest = hashlib.md5(np.array([0, 0, 8, 1], np.uint8).tobytes() + np.array([len(labels)], ">u4").tobytes())
     digest.update(labels.tobytes())
     return "mnist" if digest.hexdigest() == MNIST_TEST_LABELS_MD5 else "fashion_mnist"

@@ -1,5 +1,6 @@
 """What a reading found, and what it changed or left out, in one line."""
 
+import math
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -19,13 +20,12 @@ def line(images: ImageSet, was: Iterable[tuple[int, int]], notes: Iterable[str])
     "photos: 240 images, 3 classes, RGB, 64×64 → 32×32; 60 duplicates, 180 distinct; not read: 30 .txt"
     """
     kinds = 0 if images.labels is None else len(images.labels.unique())
-    what = [
-        some(len(images), "image"),
-        f"{kinds:,} classes" if kinds > 1 else "no classes",
-        "RGB" if images.shape[0] == 3 else "grey",
-        _sizes(set(was), images.shape[1:]),
-    ]
-    return f"{images.name}: " + "; ".join([", ".join(what), *_duplicates(images), *notes])
+    classes = f"{kinds:,} classes" if kinds > 1 else "no classes"
+    colour = "RGB" if images.shape[0] == 3 else "grey"
+    what = [f"{some(len(images), 'image')}, {classes}, {colour}, {_sizes(set(was), images.shape[1:])}"]
+    if n := duplicates(images):
+        what.append(f"{some(n, 'duplicate')}, {len(images) - n:,} distinct")
+    return f"{images.name}: " + "; ".join([*what, *notes])
 
 
 def some(n: int, what: str) -> str:
@@ -38,20 +38,7 @@ def duplicates(images: ImageSet) -> int:
     return len(images) - len(np.unique(digests(images.images)))
 
 
-def _duplicates(images: ImageSet) -> list[str]:
-    n = duplicates(images)
-    return [f"{some(n, 'duplicate')}, {len(images) - n:,} distinct"] if n else []
-
-
 def _sizes(was: set[tuple[int, int]], now: tuple[int, int]) -> str:
-    least, largest = (min(was, key=_area), max(was, key=_area))
-    before = _size(least) if len(was) == 1 else f"{len(was):,} sizes from {_size(least)} to {_size(largest)}"
-    return before if was == {now} else f"{before} → {_size(now)}"
-
-
-def _area(size: tuple[int, int]) -> int:
-    return size[0] * size[1]
-
-
-def _size(size: tuple[int, int]) -> str:
-    return f"{size[0]}×{size[1]}"
+    least, largest = (f"{h}×{w}" for h, w in (min(was, key=math.prod), max(was, key=math.prod)))
+    before = least if len(was) == 1 else f"{len(was):,} sizes from {least} to {largest}"
+    return before if was == {now} else f"{before} → {now[0]}×{now[1]}"

@@ -2,16 +2,18 @@
 
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
+from msgspec.structs import replace
 from torch import Tensor
 
 from fromnoise.evaluation import classes, extrapolation, kernel, neighbours
 from fromnoise.evaluation.intervals import disjoint
-from fromnoise.evaluation.two_sample import two_sample
+from fromnoise.evaluation.report import Beside, Classes, Estimate, Learned, Measured, Metric, TwoSample
+from fromnoise.evaluation.two_sample import FOLDS, two_sample
 
 MOST = 3000
 """Rows of each set, drawn down to, in metrics that cost n·m or train a classifier."""
@@ -22,18 +24,15 @@ EXTRAPOLATED = 256
 CLASSIFIED = 2048
 """Features at most for a classifier."""
 
-PRECISION_K, DENSITY_K, FOLDS = 3, 5, 5
 SETTINGS = {
     "rows": MOST,
     "floor_images": FLOOR_IMAGES,
-    "precision_k": PRECISION_K,
-    "density_k": DENSITY_K,
+    "precision_k": neighbours.PRECISION_K,
+    "density_k": neighbours.DENSITY_K,
     "folds": FOLDS,
     "levels": extrapolation.LEVELS,
 }
 """What the numbers depend on, for the report's protocol."""
-
-Entry = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -60,66 +59,79 @@ def card(
     floors: Sequence[Featured],
     copycat: Featured | None,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-) -> tuple[dict[str, Entry | None], list[str]]:
-    """All metrics but the FID, by name (docs/report.md), and notes.
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[dict[str, Any], list[str]]:
+    """All metrics but the FID, by their names in `report.Metrics`, and notes.
 
     Where the generated images are labelled, floors and copycat are taken for drawn by class as they are; otherwise
     for random draws, whatever labels they carry. A metric that cannot be had is None, and a note says why.
     Raises ValueError for sets that cannot be compared.
     """
     floors = floors[: max(1, FLOOR_IMAGES // max(map(len, floors)))] if floors else floors
-    drawn = [*floors, *([] if copycat is None else [copycat])]
-    steps = 2 + len(drawn)
-    told = progress or (lambda done, total: None)
-    told(0, steps)
-    measured = [_measure(generated, reference, seed)]
-    for k, others in enumerate(drawn):
-        told(1 + k, steps)
-        by_class = generated.labels is not None
-        measured.append(_measure(others if by_class else Featured(others.features), reference, seed))
+    sets = [generated, *floors, *([] if copycat is None else [copycat])]
+    steps = len(sets) + 1
+    by_class = generated.labels is not None
+    measured = []
+    for k, images in enumerate(sets):
+        progress(k, steps)
+        measured.append(_measure(images if by_class else Featured(images.features), reference, seed))
     ours, theirs, memorised = measured[0], measured[1 : 1 + len(floors)], measured[1 + len(floors) :]
-    entries: dict[str, Entry | None] = {}
-    for name, entry in ours.items():
-        beside = {"floor": _summary(name, theirs), "copycat": _summary(name, memorised)}
-        entries[name] = None if entry is None else entry | beside
-    told(steps - 1, steps)
-    notes = _missing(generated, reference)
-    labels = generated.labels is not None and reference.labels is not None
-    if labels and ours["fid_matched"] is None:
+    found: dict[str, Any] = {
+        name: entry and replace(entry, floor=_beside(name, theirs), copycat=_beside(name, memorised))
+        for name, entry in ours.items()
+    }
+    progress(len(sets), steps)
+    notes, d = [], generated.features.shape[1]
+    if missing := _no_infinity(generated, reference):
+        notes.append(missing)
+    if d > CLASSIFIED:
+        notes.append(f"no classifier, so no two-sample test: {d} features, more than {CLASSIFIED}")
+    if by_class and reference.labels is not None and ours["fid_matched"] is None:
         notes.append("no matched FID: the reference lacks a class that was generated")
-    entries["classes"] = _classes(generated, reference, copycat, seed, notes)
-    told(steps, steps)
-    return entries, notes
+    found["classes"] = _classes(generated, reference, copycat, seed, notes)
+    progress(steps, steps)
+    return found, notes
 
 
-def _measure(ours: Featured, reference: Featured, seed: int) -> dict[str, Entry | None]:
-    """Each metric of one set; the number itself is `value`, or `accuracy` of the two-sample test."""
+def beside(values: Sequence[float], n: int) -> Beside:
+    """A metric over draws of n images each: the mean and, for several, the deviation."""
+    deviation = statistics.stdev(values) if len(values) > 1 else None
+    return Beside(statistics.fmean(values), deviation, len(values), n)
+
+
+def _beside(name: str, measured: Sequence[dict[str, Any]]) -> Beside | None:
+    entries = [entry for entry in (of[name] for of in measured) if entry is not None]
+    values = [entry.accuracy if isinstance(entry, TwoSample) else entry.value for entry in entries]
+    return beside(values, entries[0].n) if entries else None
+
+
+def _measure(ours: Featured, reference: Featured, seed: int) -> dict[str, Measured | None]:
+    """Each metric of one set."""
     few, real = ours.few(seed), reference.few(seed)
-    x, y = few.features, real.features
-    distance = kernel.mmd2(x, y)
-    shares = asdict(neighbours.precision_recall(x, y, k=PRECISION_K))
-    shares |= asdict(neighbours.density_coverage(x, y, k=DENSITY_K))
-    found: dict[str, Entry | None] = {
+    x, y, n = few.features, real.features, len(few)
+    kid = kernel.mmd2(x, y)
+    precision, recall = neighbours.precision_recall(x, y)
+    density, coverage = neighbours.density_coverage(x, y)
+    return {
         "fid_matched": _matched(ours, reference),
         "fid_infinity": _infinity(ours, reference, seed),
-        "kid": {"value": distance.value, "error": distance.error, "n": len(x)},
-        **{name: {"value": share, "n": len(x)} for name, share in shares.items()},
-        "two_sample": None,
+        "kid": Estimate(kid.value, kid.error, n=n),
+        "precision": Metric(precision, n=n),
+        "recall": Metric(recall, n=n),
+        "density": Metric(density, n=n),
+        "coverage": Metric(coverage, n=n),
+        "two_sample": two_sample(x, y, seed=seed) if x.shape[1] <= CLASSIFIED else None,
     }
-    if x.shape[1] <= CLASSIFIED:
-        found["two_sample"] = asdict(two_sample(x, y, folds=FOLDS, seed=seed))
-    return found
 
 
-def _matched(ours: Featured, reference: Featured) -> Entry | None:
+def _matched(ours: Featured, reference: Featured) -> Metric | None:
     if ours.labels is None or reference.labels is None:
         return None
     value = classes.matched_fid(ours.features, ours.labels, reference.features, reference.labels)
-    return None if value is None else {"value": value, "n": len(ours)}
+    return None if value is None else Metric(value, n=len(ours))
 
 
-def _infinity(ours: Featured, reference: Featured, seed: int) -> Entry | None:
+def _infinity(ours: Featured, reference: Featured, seed: int) -> Estimate | None:
     if _no_infinity(ours, reference):
         return None
     found = extrapolation.infinite_fid(
@@ -129,7 +141,7 @@ def _infinity(ours: Featured, reference: Featured, seed: int) -> Entry | None:
         reference_labels=reference.labels,
         seed=seed,
     )
-    return {"value": found.value, "error": found.error, "n": len(ours)}
+    return Estimate(found.value, found.error, n=len(ours))
 
 
 def _no_infinity(ours: Featured, reference: Featured) -> str | None:
@@ -141,30 +153,9 @@ def _no_infinity(ours: Featured, reference: Featured) -> str | None:
     return None
 
 
-def _summary(name: str, measured: Sequence[dict[str, Entry | None]]) -> Entry | None:
-    entries = [entry for entry in (of[name] for of in measured) if entry is not None]
-    values = [entry["accuracy" if name == "two_sample" else "value"] for entry in entries]
-    return summary(values, entries[0]["n"]) if entries else None
-
-
-def summary(values: Sequence[float], n: int) -> Entry:
-    """The mean and, for several, the deviation of a metric over draws of n images each."""
-    deviation = statistics.stdev(values) if len(values) > 1 else None
-    return {"value": statistics.fmean(values), "deviation": deviation, "draws": len(values), "n": n}
-
-
-def _missing(generated: Featured, reference: Featured) -> list[str]:
-    """Why there are metrics missing, in sentences."""
-    infinity, d = _no_infinity(generated, reference), generated.features.shape[1]
-    notes = [infinity] if infinity else []
-    if d > CLASSIFIED:
-        notes.append(f"no classifier, so no two-sample test: {d} features, more than {CLASSIFIED}")
-    return notes
-
-
 def _classes(
     generated: Featured, reference: Featured, real: Featured | None, seed: int, notes: list[str]
-) -> Entry | None:
+) -> Classes | None:
     """What labels add; reasons for what is missing go to `notes`."""
     ours, theirs = generated.labels, reference.labels
     if ours is None or theirs is None:
@@ -175,22 +166,18 @@ def _classes(
         return None
     sizes = np.unique(theirs.numpy(), return_counts=True)[1]
     balance = classes.balance(ours, theirs, sampled=bool(sizes.max() - sizes.min() > 1))
+    if balance.chi2 is None:
+        notes.append("metrics.classes.balance.chi2 is infinite: the reference lacks a class that was generated")
     d = generated.features.shape[1]
     fids = classes.class_fids(generated.features, ours, reference.features, theirs)
-    rows = [
-        {"class": label, "value": fid.value if min(fid.n, fid.m) > d else None, "n": fid.n, "m": fid.m}
-        for label, fid in fids.items()
-    ]
-    if any(row["value"] is None for row in rows):
+    if any(fid.value is None for fid in fids):
         notes.append(f"no FID of classes with {d} images or fewer: they cannot fill the covariance of {d} features")
-    found = asdict(balance)
-    balanced = {**found, "counts": list(balance.counts), "expected": list(balance.expected)}
-    return {"balance": balanced, "fid": rows, "learned": _learned(generated, reference, real, seed, notes)}
+    return Classes(balance, fids, _learned(generated, reference, real, seed, notes))
 
 
 def _learned(
     generated: Featured, reference: Featured, real: Featured | None, seed: int, notes: list[str]
-) -> Entry | None:
+) -> Learned | None:
     ours, theirs = generated.few(seed), None if real is None else real.few(seed)
     assert ours.labels is not None, "asked for labelled images only"
     assert reference.labels is not None, "asked for labelled images only"
@@ -198,14 +185,12 @@ def _learned(
         notes.append("no classifier that learns from generated images: one class alone, or too many features")
         return None
     taught = theirs is not None and theirs.labels is not None and len(theirs.labels.unique()) > 1
-    return asdict(
-        classes.train_on_generated(
-            ours.features,
-            ours.labels,
-            reference.features,
-            reference.labels,
-            train=theirs.features if theirs is not None and taught else None,
-            train_labels=theirs.labels if theirs is not None and taught else None,
-            seed=seed,
-        )
+    return classes.train_on_generated(
+        ours.features,
+        ours.labels,
+        reference.features,
+        reference.labels,
+        train=theirs.features if theirs is not None and taught else None,
+        train_labels=theirs.labels if theirs is not None and taught else None,
+        seed=seed,
     )

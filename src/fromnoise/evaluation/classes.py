@@ -1,7 +1,5 @@
 """What labels add to the score: are the classes balanced, are they good, can a classifier learn from them?"""
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -12,36 +10,8 @@ from torch import Tensor
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.evaluation.intervals import disjoint
 from fromnoise.evaluation.pairs import labelled, pair, rows
+from fromnoise.evaluation.report import Balance, ClassFid, Learned
 from fromnoise.evaluation.two_sample import classifier
-
-
-@dataclass(frozen=True)
-class Balance:
-    """Images of each class and how many there should be; χ² and its p-value (infinite and 0 for an unknown class)."""
-
-    counts: tuple[int, ...]
-    expected: tuple[float, ...]
-    chi2: float
-    p: float
-
-
-@dataclass(frozen=True)
-class ClassFid:
-    """The FID of one class from n generated images and m real ones; None where either has fewer than 2."""
-
-    value: float | None
-    n: int
-    m: int
-
-
-@dataclass(frozen=True)
-class Learned:
-    """Accuracy on real images, after training on n generated ones and on `real_n` real ones; None without those."""
-
-    accuracy: float
-    n: int
-    real_accuracy: float | None
-    real_n: int | None
 
 
 def balance(generated: Int[Tensor, " n"], reference: Int[Tensor, " m"], *, sampled: bool = False) -> Balance:
@@ -63,8 +33,8 @@ def balance(generated: Int[Tensor, " n"], reference: Int[Tensor, " m"], *, sampl
     if sampled:
         table = np.stack([counts, real])[:, known]
         chi2, p = stats.chi2_contingency(table, correction=False)[:2]
-    elif (real[known] == 0).any():
-        chi2, p = np.inf, 0.0
+    elif (real[known] == 0).any():  # infinite
+        return Balance(tuple(map(int, counts)), tuple(map(float, expected)), None, 0.0)
     else:
         chi2, p = stats.chisquare(counts[known], expected[known])
     return Balance(tuple(map(int, counts)), tuple(map(float, expected)), float(chi2), float(p))
@@ -75,23 +45,21 @@ def class_fids(
     generated_labels: Int[Tensor, " n"],
     reference: Float[Tensor, "m d"],
     reference_labels: Int[Tensor, " m"],
-) -> dict[int, ClassFid]:
+) -> tuple[ClassFid, ...]:
     """The FID within each class that either set has: one that is badly drawn, or drawn as another, shows here.
 
-    A class has few images, so each value is far more biased than the FID of all: compare classes of the same size, with
-    each other or with a floor by class. Raises ValueError for sets that cannot be compared or labels that do not fit.
+    It is None where either has no more rows than features, which cannot fill the covariance. A class has few images, so
+    each value is far more biased than the FID of all: compare classes of the same size, with each other or with a floor
+    by class. Raises ValueError for sets that cannot be compared or labels that do not fit.
     """
-    generated, reference = pair(generated, reference, 2)
-    ours, theirs = (
-        labelled(generated, generated_labels, "generated"),
-        labelled(reference, reference_labels, "reference"),
-    )
-    found = {}
+    x, y, ours, theirs = _both(generated, generated_labels, reference, reference_labels)
+    found = []
     for label in sorted(set(ours.tolist()) | set(theirs.tolist())):
-        x, y = (np.flatnonzero(labels.numpy() == label) for labels in (ours, theirs))
-        value = distance(Moments.of(generated, x), Moments.of(reference, y)) if min(len(x), len(y)) >= 2 else None
-        found[label] = ClassFid(value, len(x), len(y))
-    return found
+        rows, others = (np.flatnonzero(labels.numpy() == label) for labels in (ours, theirs))
+        enough = min(len(rows), len(others)) > x.shape[1]
+        value = distance(Moments.of(x, rows), Moments.of(y, others)) if enough else None
+        found.append(ClassFid(label, value, len(rows), len(others)))
+    return tuple(found)
 
 
 def matched_fid(
@@ -105,17 +73,13 @@ def matched_fid(
     What remains is how well each class is drawn, and not how often. None where the reference lacks a class or has
     fewer than 2 images that count. Raises ValueError for sets that cannot be compared or labels that do not fit.
     """
-    generated, reference = pair(generated, reference, 2)
-    ours, theirs = (
-        labelled(generated, generated_labels, "generated"),
-        labelled(reference, reference_labels, "reference"),
-    )
+    x, y, ours, theirs = _both(generated, generated_labels, reference, reference_labels)
     classes = int(max(ours.max(), theirs.max())) + 1
     wanted, real = (torch.bincount(labels.long(), minlength=classes).double() for labels in (ours, theirs))
     if bool((real[wanted > 0] == 0).any()) or real[wanted > 0].sum() < 2:
         return None
     weights = torch.where(real > 0, wanted / real.clamp(min=1), 0.0)[theirs.long()]
-    return distance(Moments.of(generated), Moments.of(reference, weights=weights))
+    return distance(Moments.of(x), Moments.of(y, weights=weights))
 
 
 def train_on_generated(
@@ -134,10 +98,9 @@ def train_on_generated(
     that are wrong for their label, or all alike, teach less. Raises ValueError for fewer than 2 classes to train on,
     labels that do not fit, sets that cannot be compared, or `train` without its labels.
     """
-    generated, reference = pair(generated, reference, 1)
-    ours = labelled(generated, generated_labels, "generated").numpy()
-    x, y = reference.double().numpy(), labelled(reference, reference_labels, "reference").numpy()
-    accuracy = _accuracy(generated.double().numpy(), ours, x, y)
+    generated, reference, ours, theirs = _both(generated, generated_labels, reference, reference_labels)
+    x, y = reference.double().numpy(), theirs.numpy()
+    accuracy = _accuracy(generated.double().numpy(), ours.numpy(), x, y)
     if train is None:
         return Learned(accuracy, len(generated), None, None)
     if train_labels is None:
@@ -146,6 +109,14 @@ def train_on_generated(
     drawn = disjoint(len(train), len(generated), 1, seed)[0]
     labels = labelled(train, train_labels, "train").numpy()[drawn]
     return Learned(accuracy, len(generated), _accuracy(train[drawn].double().numpy(), labels, x, y), len(drawn))
+
+
+def _both(
+    generated: Tensor, generated_labels: Tensor, reference: Tensor, reference_labels: Tensor
+) -> tuple[Float[Tensor, "n d"], Float[Tensor, "m d"], Int[Tensor, " n"], Int[Tensor, " m"]]:
+    """Features and labels of both sets, found to fit."""
+    x, y = pair(generated, reference, 2)
+    return x, y, labelled(x, generated_labels, "generated"), labelled(y, reference_labels, "reference")
 
 
 def _accuracy(

@@ -4,7 +4,7 @@ Chong & Forsyth 2020. Where they draw overlapping subsets at random, here each l
 k equal parts: what the rows have in common stays out of the line, and its end is hardly noisier than the FID itself.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -16,10 +16,11 @@ from fromnoise.evaluation.intervals import Rows, deal, jackknife
 from fromnoise.evaluation.pairs import labelled, pair
 
 LEVELS = 5
+BLOCKS = 10
+"""Of each set that the jackknife leaves out in turn, for the error."""
 
 
-@dataclass(frozen=True)
-class Extrapolated:
+class Extrapolated(NamedTuple):
     """The line's end at 1/n = 0, its standard error, its slope in 1/n, and (n, mean FID of the parts) by level."""
 
     value: float
@@ -35,8 +36,6 @@ def infinite_fid(
     both: bool = True,
     generated_labels: Int[Tensor, " n"] | None = None,
     reference_labels: Int[Tensor, " m"] | None = None,
-    levels: int = LEVELS,
-    blocks: int = 10,
     seed: int = 0,
 ) -> Extrapolated:
     """The mean FID of parts of n, n/2, … n/levels rows, by least squares a line in one over their size.
@@ -47,34 +46,32 @@ def infinite_fid(
     Give the labels of a set that has so many rows of each class by design: its parts then have the same shares. Random
     ones would not, so that their FID would hold chance that the whole set's does not, and the line would end too low.
 
-    The error is made of the line's own (from its residuals) and the FID's for other rows (a jackknife over `blocks` of
+    The error is made of the line's own (from its residuals) and the FID's for other rows (a jackknife over blocks of
     each set that was divided), by their squares. The line's alone says nothing of the images that happened to be drawn.
     All this costs a Fréchet distance for each of the 1 + 2 + … parts and each block.
 
-    Raises ValueError for fewer than 3 levels, parts of the last level that cannot fill the covariance (d rows or fewer:
-    there the bias is no longer a line), sets that cannot be compared or labels that do not fit.
+    Raises ValueError for parts of the last level that cannot fill the covariance (d rows or fewer: there the bias is
+    no longer a line), sets that cannot be compared or labels that do not fit.
     """
-    if levels < 3:
-        raise ValueError(f"a line with an error needs at least 3 levels, not {levels}")
     generated, reference = pair(generated, reference, 2)
     d = generated.shape[1]
     fewest = min(len(generated), len(reference)) if both else len(generated)
-    if fewest // levels <= d:
-        raise ValueError(f"{fewest} rows in {levels} parts cannot fill the covariance of {d} features")
+    if fewest // LEVELS <= d:
+        raise ValueError(f"{fewest} rows in {LEVELS} parts cannot fill the covariance of {d} features")
     ours_by = None if generated_labels is None else labelled(generated, generated_labels, "generated").numpy()
     theirs_by = None if reference_labels is None else labelled(reference, reference_labels, "reference").numpy()
     whole = Moments.of(reference)
     sizes, fids = [], []
-    for k in range(1, levels + 1):
+    for k in range(1, LEVELS + 1):
         ours = _parts(generated, ours_by, k, seed, "generated")
         theirs = _parts(reference, theirs_by, k, seed, "reference") if both else k * [whole]
         sizes.append(len(generated) / k)
         fids.append(float(np.mean([distance(x, y) for x, y in zip(ours, theirs, strict=True)])))
     line = linregress([1 / size for size in sizes], fids)
 
-    errors = [line.intercept_stderr, sampling_error(generated, ours_by, whole, blocks, seed)]
+    errors = [line.intercept_stderr, sampling_error(generated, ours_by, whole, seed)]
     if both:
-        errors.append(sampling_error(reference, theirs_by, Moments.of(generated), blocks, seed))
+        errors.append(sampling_error(reference, theirs_by, Moments.of(generated), seed))
     points = tuple(zip(sizes, fids, strict=True))
     return Extrapolated(float(line.intercept), float(np.linalg.norm(errors)), float(line.slope), points)
 
@@ -84,6 +81,6 @@ def _parts(features: Tensor, labels: Rows | None, k: int, seed: int, name: str) 
     return [Moments.of(features, rows) for rows in parts]
 
 
-def sampling_error(features: Tensor, labels: Rows | None, fixed: Moments, blocks: int, seed: int) -> float:
+def sampling_error(features: Tensor, labels: Rows | None, fixed: Moments, seed: int) -> float:
     """How far other rows of one set would move its Fréchet distance to a `fixed` one: the jackknife over blocks."""
-    return jackknife(lambda rows: distance(Moments.of(features, rows), fixed), len(features), blocks, seed, labels)
+    return jackknife(lambda rows: distance(Moments.of(features, rows), fixed), len(features), BLOCKS, seed, labels)

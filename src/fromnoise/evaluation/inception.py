@@ -9,14 +9,11 @@ keeps its copy in /tmp, where anybody may write.
 import hashlib
 import io
 import platform
+import socket
 import tempfile
 import zipfile
 from http.client import HTTPException
 from pathlib import Path
-from queue import Empty, Queue
-from threading import Thread
-from typing import Any
-from urllib.request import urlopen
 
 import numpy as np
 import torch
@@ -27,8 +24,8 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from fromnoise.errors import UserError
-from fromnoise.evaluation.features import Features, Say
-from fromnoise.files import check_deflated, check_writable, read_bytes, reading, whole
+from fromnoise.evaluation.extractor import Features, Say
+from fromnoise.files import check_deflated, check_writable, read_bytes, reading, reason
 
 URL: str = inception_url
 NAME = "inception-2015-12-05.pt"
@@ -79,7 +76,7 @@ def place() -> Path:
 def _published(path: Path, say: Say | None) -> bytes:
     """The published weights, from `path` or downloaded to there."""
     if not path.exists():
-        return _download(path, say)
+        _download(path, say)
     data = _read(path)
     if hashlib.sha256(data).hexdigest() != SHA256:
         raise UserError(
@@ -89,50 +86,23 @@ def _published(path: Path, say: Say | None) -> bytes:
     return data
 
 
-def _download(path: Path, say: Say | None) -> bytes:
+def _download(path: Path, say: Say | None) -> None:
+    """Fetch the weights, whole or not at all; gives up within seconds where nobody answers."""
     check_writable(path)
     if say:
         say(f"downloading Inception's weights, 96 MB, to {path} ...")
+    usual = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SECONDS)  # torch.hub has no timeout of its own
     try:
-        data = _fetch(URL)
-    except (OSError, HTTPException) as error:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(URL, str(path), hash_prefix=SHA256, progress=False)
+    except (OSError, HTTPException, RuntimeError) as error:  # RuntimeError: another hash
         raise UserError(
-            f"Inception's weights are not at {path} and could not be downloaded ({error}): fetch {URL} "
+            f"Inception's weights are not at {path} and could not be downloaded ({reason(error)}): fetch {URL} "
             "and name the file with --inception-weights FILE"
         ) from error
-    if hashlib.sha256(data).hexdigest() != SHA256:
-        raise UserError(
-            f"what came from {URL} is not the file that is published there: fetch it by hand and name it with "
-            "--inception-weights FILE"
-        )
-    with whole(path) as temporary:
-        temporary.write_bytes(data)
-    return data
-
-
-def _fetch(url: str) -> bytes:
-    """What `url` holds; raises OSError or HTTPException within seconds where there is no network.
-
-    A socket's timeout does not bound the look-up of a name, nor the number of addresses tried: a thread is waited
-    for instead, and left behind.
-    """
-    answers: Queue[Any] = Queue()
-
-    def ask() -> None:
-        try:
-            answers.put(urlopen(url, timeout=SECONDS))
-        except Exception as error:
-            answers.put(error)
-
-    Thread(target=ask, daemon=True).start()
-    try:
-        answer = answers.get(timeout=SECONDS)
-    except Empty:
-        raise TimeoutError(f"no answer in {SECONDS:g} s") from None
-    if isinstance(answer, Exception):
-        raise answer
-    with answer:
-        return answer.read()
+    finally:
+        socket.setdefaulttimeout(usual)
 
 
 def _read(path: Path) -> bytes:

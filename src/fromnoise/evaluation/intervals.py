@@ -54,7 +54,7 @@ def deal(n: int, parts: int, seed: int, *path: int | str, labels: Rows | None = 
 
 
 def jackknife(
-    statistic: Callable[[Rows], float], n: int, blocks: int = 20, seed: int = 0, labels: Rows | None = None
+    statistic: Callable[[Rows], float], n: int, blocks: int, seed: int = 0, labels: Rows | None = None
 ) -> float:
     """The standard error of a statistic of n independent rows, from leaving out one block of them after the other.
 

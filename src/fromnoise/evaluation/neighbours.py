@@ -5,30 +5,30 @@ same set. Fidelity (precision, density) asks how generated rows lie in the refer
 how much of the reference is reached. All four move with the sizes of the sets: compare only at the same sizes.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
+from fromnoise.evaluation.nearest import nearest
 from fromnoise.evaluation.pairs import pair
 
+PRECISION_K, DENSITY_K = 3, 5  # the neighbour that the radius reaches to
 BLOCK = 256
 # Balls are closed: a row at the very edge is inside, as copies of the rows that made the radius are. Rounding moves
 # |x|² + |y|² − 2x·y by about 1e-15 of |x|² + |y|², so that much and some more must not decide.
 ROUNDING = 1e-12
 
 
-@dataclass(frozen=True)
-class PrecisionRecall:
+class PrecisionRecall(NamedTuple):
     """Shares, between 0 and 1."""
 
     precision: float
     recall: float
 
 
-@dataclass(frozen=True)
-class DensityCoverage:
+class DensityCoverage(NamedTuple):
     """Density is 1 on average for equal distributions and may exceed it; coverage lies between 0 and 1."""
 
     density: float
@@ -36,7 +36,7 @@ class DensityCoverage:
 
 
 def precision_recall(
-    generated: Float[Tensor, "n d"], reference: Float[Tensor, "m d"], *, k: int = 3, block: int = BLOCK
+    generated: Float[Tensor, "n d"], reference: Float[Tensor, "m d"], *, k: int = PRECISION_K
 ) -> PrecisionRecall:
     """Improved precision and recall (Kynkäänniemi et al. 2019, section 2).
 
@@ -44,13 +44,12 @@ def precision_recall(
     within some ball of the generated. Raises ValueError unless both sets have more than k rows and can be compared.
     """
     x, y = _centred(generated, reference, k)
-    precision = _inside(x, y, _squared_radii(y, k, block), block).any
-    recall = _inside(y, x, _squared_radii(x, k, block), block).any
+    precision, recall = _inside(x, y, k).any, _inside(y, x, k).any
     return PrecisionRecall(float(precision.double().mean()), float(recall.double().mean()))
 
 
 def density_coverage(
-    generated: Float[Tensor, "n d"], reference: Float[Tensor, "m d"], *, k: int = 5, block: int = BLOCK
+    generated: Float[Tensor, "n d"], reference: Float[Tensor, "m d"], *, k: int = DENSITY_K
 ) -> DensityCoverage:
     """Density and coverage (Naeem et al. 2020, section 3), in the reference's balls alone.
 
@@ -59,8 +58,8 @@ def density_coverage(
     more than k rows and can be compared.
     """
     x, y = _centred(generated, reference, k)
-    found = _inside(x, y, _squared_radii(y, k, block), block)
-    return DensityCoverage(float(found.count.double().mean() / k), float(found.holds.double().mean()))
+    found = _inside(x, y, k)
+    return DensityCoverage(float(found.balls.double().mean() / k), float(found.holds.double().mean()))
 
 
 def _centred(generated: Tensor, reference: Tensor, k: int) -> tuple[Float64[Tensor, "n d"], Float64[Tensor, "m d"]]:
@@ -72,36 +71,22 @@ def _centred(generated: Tensor, reference: Tensor, k: int) -> tuple[Float64[Tens
     return generated - centre, reference - centre
 
 
-def _squared(x: Tensor, y: Tensor, less: float = 0.0) -> Float64[Tensor, "n m"]:
-    """|x_i − y_j|², by matrix product; less that share of |x_i|² + |y_j|²."""
-    norms = x.square().sum(dim=1, keepdim=True) + y.square().sum(dim=1)
-    return (1 - less) * norms - 2 * x @ y.T
-
-
-def _squared_radii(x: Tensor, k: int, block: int) -> Float64[Tensor, " n"]:
-    """The squared distance from each row to its k-th nearest other row."""
-    radii = []
-    for i in range(0, len(x), block):
-        part = x[i : i + block]
-        squared = _squared(part, x)
-        squared[torch.arange(len(part)), i + torch.arange(len(part))] = torch.inf  # itself
-        radii.append(squared.topk(k, largest=False).values[:, -1])
-    return torch.cat(radii)
-
-
-@dataclass(frozen=True)
-class _Inside:
-    """Which rows lie in balls: in any, in how many; and which balls hold a row."""
+class _Inside(NamedTuple):
+    """Which rows lie in any ball, in how many balls each lies, and which balls hold a row."""
 
     any: Bool[Tensor, " n"]
-    count: Float64[Tensor, " n"]
+    balls: Float64[Tensor, " n"]
     holds: Bool[Tensor, " m"]
 
 
-def _inside(x: Tensor, centres: Tensor, squared_radii: Tensor, block: int) -> _Inside:
+def _inside(x: Float64[Tensor, "n d"], centres: Float64[Tensor, "m d"], k: int) -> _Inside:
+    """Rows of `x` in the balls of `centres`, each out to the k-th nearest other one."""
+    squared_radii = nearest(centres, centres, k, exclude_self=True)[0][:, -1].square()
+    norms = centres.square().sum(dim=1)
     counts, holds = [], torch.zeros(len(centres), dtype=torch.bool)
-    for part in x.split(block):
-        inside = _squared(part, centres, ROUNDING) <= squared_radii
+    for part in x.split(BLOCK):
+        scale = part.square().sum(dim=1, keepdim=True) + norms
+        inside = (1 - ROUNDING) * scale - 2 * part @ centres.T <= squared_radii
         counts.append(inside.sum(dim=1))
         holds |= inside.any(dim=0)
     count = torch.cat(counts)

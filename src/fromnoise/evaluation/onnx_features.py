@@ -1,7 +1,6 @@
 """Any ONNX model as an extractor of features: uint8 images N×C×H×W in, floats N×d out (the extra `export`)."""
 
 import hashlib
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,8 @@ from torch import Tensor
 
 from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
-from fromnoise.evaluation.features import BILINEAR, Features, luminance
+from fromnoise.evaluation.extractor import BILINEAR, Features, luminance
+from fromnoise.extras import extra
 from fromnoise.files import read_bytes, reading, reason
 
 FLOATS = ("tensor(float)", "tensor(double)", "tensor(float16)")
@@ -26,7 +26,7 @@ def load(path: Path) -> Features:
     file that is no such model, and, once it sees images, for images that the model refuses.
     """
     path = path.expanduser()
-    onnx, onnxruntime = _extra("onnx"), _extra("onnxruntime")
+    onnx, onnxruntime = extra("onnx", "export"), extra("onnxruntime", "export")
     with reading(path, "an ONNX model"):
         data = read_bytes(path, MOST)
         tensors = onnx.load_model_from_string(data).graph.initializer
@@ -96,10 +96,3 @@ def _coloured(images: Tensor, channels: int) -> Tensor:
 
 def _about(values: Any) -> str:
     return ", ".join(f"{value.name} {value.type} {value.shape}" for value in values) or "nothing"
-
-
-def _extra(module: str) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise UserError(f"onnx features need {module}: pip install 'fromnoise[export]'") from error

@@ -1,7 +1,6 @@
 """The likelihood gap: a model that finds its training images likelier than fresh ones has overfitted them."""
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float64
@@ -9,6 +8,7 @@ from scipy import stats
 from torch import Tensor
 
 from fromnoise.data.image_set import ImageSet
+from fromnoise.evaluation.report import Bits, Gap, LikelihoodGap
 from fromnoise.generation.likelihood import Likelihood, Progress, bound_bits, bound_of
 from fromnoise.generation.model import Model
 
@@ -16,18 +16,6 @@ MOST = 256  # images of each set
 LEVELS = 16  # random noise levels an image
 LEVEL = 0.01
 """Chance of calling a gap that is none."""
-
-
-@dataclass(frozen=True)
-class Bits:
-    """The mean bits per dimension of n images, its standard error over the images, and the bound's three parts."""
-
-    bits: float
-    standard_error: float
-    n: int
-    prior: float
-    steps: float
-    decoder: float
 
 
 def likelihood_gap(
@@ -38,8 +26,8 @@ def likelihood_gap(
     seed: int = 0,
     device: torch.device | None = None,
     progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Bits per dimension of training and of held-out images, a random draw of each, as plain JSON values.
+) -> LikelihoodGap:
+    """Bits per dimension of training and of held-out images, a random draw of each.
 
     `gap` is what held-out images cost more, with its standard error and Welch's one-sided p-value; `verdict` names it
     "overfitting" from p < 0.01 on. Both means are of the variational bound (`bound_bits`), whose slack they share.
@@ -61,15 +49,15 @@ def likelihood_gap(
     overfitted = bool(welch.pvalue < LEVEL)
     start = "overfitting" if overfitted else "no sign of overfitting"
     beside = f"{abs(gap):.3f} ± {error:.3f} bits per dimension {'more' if gap >= 0 else 'less'} than training images"
-    return {
-        "verdict": f"{start}: held-out images cost {beside}",
-        "overfitted": overfitted,
-        "gap": {"value": gap, "standard_error": error, "p": float(welch.pvalue)},
-        "train": asdict(ours),
-        "held_out": asdict(theirs),
-        "levels": levels or bound_of(model).T - 1,
-        "seed": seed,
-    }
+    return LikelihoodGap(
+        f"{start}: held-out images cost {beside}",
+        overfitted,
+        Gap(gap, error, float(welch.pvalue)),
+        ours,
+        theirs,
+        levels or bound_of(model).T - 1,
+        seed,
+    )
 
 
 def _bits(found: Likelihood) -> Bits:

@@ -9,8 +9,9 @@ images are copies no distance between sets can tell: `copies` does.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -19,22 +20,19 @@ from torch import Tensor
 from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
-from fromnoise.evaluation.card import EXTRAPOLATED, SETTINGS, Featured, card, summary
+from fromnoise.evaluation.card import EXTRAPOLATED, SETTINGS, Featured, beside, card
 from fromnoise.evaluation.copies import copy_test
-from fromnoise.evaluation.extrapolation import sampling_error
-from fromnoise.evaluation.features import BATCH, Features
+from fromnoise.evaluation.extractor import BATCH, Features
+from fromnoise.evaluation.extrapolation import BLOCKS, sampling_error
 from fromnoise.evaluation.frechet import Moments, Sums, distance
 from fromnoise.evaluation.intervals import disjoint
-from fromnoise.evaluation.remembered import Remembered
-from fromnoise.files import NUMBER, read_json
+from fromnoise.evaluation.report import Copies, Fid, Metrics, Protocol, Report, SetOfImages, UsedFeatures
+from fromnoise.files import read_json
 
 SCHEMA = 3  # of the report: docs/report.md
 KIND = "a report of fromnoise"
-FORM = {"metrics": {"fid": {"value": NUMBER}}, "protocol": {"reference": {"sha256": str}}}  # of every version
 FEWEST = 50
 MOST_DRAWS = 5
-BLOCKS = 10
-"""Of each set that the jackknife leaves out in turn, for the FID's error."""
 EVEN = 5
 """Classes whose sizes differ by no more were drawn to be even: no chance in their shares is part of that error."""
 OTHER_SHARES = 0.001
@@ -43,6 +41,13 @@ MOST_TRAINED = 20_000
 """Training images up to which copies are looked for in features as well as in pixels: each needs its features."""
 
 Progress = Callable[[str, int, int], None]
+
+
+class AnyReport(TypedDict):
+    """What a report of every version has."""
+
+    metrics: dict[str, Any]
+    protocol: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -62,105 +67,74 @@ class Contest:
 
 def read_report(path: Path) -> dict[str, Any]:
     """The report, of any version, in the file `path`; raises UserError for anything else."""
-    return read_json(path, FORM, KIND, "remove it and score again")
+    return read_json(path, AnyReport, KIND, "remove it and score again")
 
 
-def check(contest: Contest) -> None:
-    """Raise UserError for sets too small to be scored."""
+def score(contest: Contest, features: Features, seed: int = 0, progress: Progress = lambda *_: None) -> Report:
+    """The score of a contest (docs/report.md); `progress` receives (role, done, all).
+
+    The floor's mean and deviation are over disjoint draws, at most five. Raises UserError for sets too small.
+    """
     for role, images in (("generated", contest.generated), ("reference", contest.reference)):
         if len(images) < FEWEST:
             raise UserError(f"{role} {images.name} has {len(images)} images; a score needs at least {FEWEST}")
 
-
-def score(contest: Contest, features: Features, seed: int = 0, progress: Progress | None = None) -> dict[str, Any]:
-    """The score as plain JSON values: `metrics`, `copies`, `protocol`, `notes` (documented in docs/report.md).
-
-    The floor's mean and deviation are over disjoint draws, at most five. Raises UserError for sets too small.
-    """
-    check(contest)
-    remembered = Remembered(features)
-
-    def told(role: str) -> Callable[[int, int], None] | None:
-        return None if progress is None else (lambda done, total: progress(role, done, total))
-
     def featured(images: ImageSet, role: str) -> Featured:
-        return Featured(remembered(images.images, told(role)), images.labels)
+        return Featured(features.remembered(images.images, partial(progress, role)), images.labels)
 
-    n = len(contest.generated)
+    n, notes = len(contest.generated), list(contest.notes)
     reference, generated = featured(contest.reference, "reference"), featured(contest.generated, "generated")
     by_class = contest.generated.labels is not None
     floors = [featured(images, "floor") for images in _draws(contest.floor, n, MOST_DRAWS, seed, by_class)]
     copycats = [featured(images, "copycat") for images in _draws(contest.train, n, 1, seed, by_class)]
-    fid = _fid(generated, reference, floors, copycats, seed)
-    noise = _noise(contest.generated.shape, n, features, seed)
-    fid["noise"] = summary([distance(noise, Moments.of(reference.features))], n)
-    notes = _notes(contest, features, fid)
-    others, missing = card(generated, reference, floors, copycats[0] if copycats else None, seed, told("metrics"))
+    noise = distance(_noise(contest.generated.shape, n, features, seed), Moments.of(reference.features))
+    fid = _fid(generated, reference, floors, copycats, noise, seed)
+    notes += _notes(contest, features, fid)
+    copycat = copycats[0] if copycats else None
+    others, missing = card(generated, reference, floors, copycat, seed, partial(progress, "metrics"))
+    metrics = Metrics(fid=fid, **others)
     notes += missing
-    if others["classes"] and (others["classes"]["balance"]["p"] or 0.0) < OTHER_SHARES:
+    if metrics.classes and metrics.classes.balance.p < OTHER_SHARES:
         notes.append(
             "the images' classes have other shares than the reference's: the FID and its ratio speak of that too, for "
             "floor and copycat have the shares of their own images"
         )
-    if progress is not None:
-        progress("copies", 0, 1)
-    copies = _copies(contest, features.name, remembered, notes)
-    report = {
-        "schema": SCHEMA,
-        "metrics": {"fid": fid, **others},
-        "copies": copies,
-        "protocol": {
-            "features": {
-                "name": features.name,
-                "dimension": features.dimension,
-                "sha256": features.sha256,
-                "colour": features.colour,
-                "known": features.known,
-            },
-            "resizing": features.resizing,
-            "seed": seed,
-            "settings": {**SETTINGS, "blocks": BLOCKS},
-            "generated": _about(contest.generated),
-            "reference": _about(contest.reference),
-            "floor": _about(contest.floor),
-            "train": _about(contest.train),
-        },
-        "notes": notes,
-    }
-    plain: dict[str, Any] = finite(report, "", notes)
-    return plain
+    progress("copies", 0, 1)
+    copies = _copies(contest, features, notes)
+    protocol = Protocol(
+        UsedFeatures(features.name, features.dimension, features.sha256, features.colour, features.known),
+        features.resizing,
+        seed,
+        {**SETTINGS, "blocks": BLOCKS},
+        _about(contest.generated),
+        _about(contest.reference),
+        None if contest.floor is None else _about(contest.floor),
+        None if contest.train is None else _about(contest.train),
+    )
+    return Report(SCHEMA, metrics, copies, protocol, tuple(notes))
 
 
 def _fid(
-    generated: Featured, reference: Featured, floors: list[Featured], copycats: list[Featured], seed: int
-) -> dict[str, Any]:
+    generated: Featured, reference: Featured, floors: list[Featured], copycats: list[Featured], noise: float, seed: int
+) -> Fid:
     ours, real = Moments.of(generated.features), Moments.of(reference.features)
-
-    def beside(draws: list[Featured]) -> dict[str, Any] | None:
-        values = [distance(Moments.of(draw.features), real) for draw in draws]
-        return summary(values, len(draws[0])) if draws else None
-
-    value, floor = distance(ours, real), beside(floors)
-    ratio = value / floor["value"] if floor and floor["value"] > 0 else None
+    value = distance(ours, real)
+    floor, copycat = (
+        beside([distance(Moments.of(draw.features), real) for draw in draws], len(draws[0])) if draws else None
+        for draws in (floors, copycats)
+    )
     error = None
     if len(real.mean) <= EXTRAPOLATED and min(len(generated), len(reference)) >= 2 * len(real.mean):
-        sides = ((generated, real), (reference, ours))
-        error = math.hypot(*(_error(images, other, seed) for images, other in sides))
-    return {
-        "value": value,
-        "error": error,
-        "n": len(generated),
-        "floor": floor,
-        "copycat": beside(copycats),
-        "ratio": ratio,
-    }
+        error = math.hypot(_error(generated, real, seed), _error(reference, ours, seed))
+    n, ratio = len(generated), value / floor.value if floor and floor.value > 0 else None
+    return Fid(value, error, ratio, beside([noise], n), n=n, floor=floor, copycat=copycat)
 
 
 def _error(images: Featured, fixed: Moments, seed: int) -> float:
     labels = None if images.labels is None else images.labels.numpy()
     sizes = [] if labels is None else np.unique(labels, return_counts=True)[1].tolist()
     by_class = bool(sizes) and max(sizes) - min(sizes) <= EVEN
-    return sampling_error(images.features, labels if by_class else None, fixed, BLOCKS, seed)
+    return sampling_error(images.features, labels if by_class else None, fixed, seed)
 
 
 def _noise(shape: tuple[int, int, int], n: int, features: Features, seed: int) -> Moments:
@@ -177,45 +151,38 @@ def _noise(shape: tuple[int, int, int], n: int, features: Features, seed: int) -
     return sums.moments()
 
 
-def _notes(contest: Contest, features: Features, fid: dict[str, Any]) -> list[str]:
-    notes, n = list(contest.notes), len(contest.generated)
+def _notes(contest: Contest, features: Features, fid: Fid) -> list[str]:
+    notes, n = [], len(contest.generated)
     if features.name == "digits" and not _digits(contest.reference):
         notes.append("digit features say little of images other than digits: compare only scores on the same data")
     if features.name == "inception" and not features.known:
         notes.append("these are not Inception's published weights: do not compare with published scores")
     if contest.floor is not None and contest.train is None:
         notes.append("what the model was trained on is not known: the floor may hold some of it (--train)")
-    for name in ("floor", "copycat"):
-        if fid[name] is None:
+    for name, others in (("floor", fid.floor), ("copycat", fid.copycat)):
+        if others is None:
             notes.append(f"no {name}: the images it is drawn from are not known, or fewer than {FEWEST}")
-        elif fid[name]["n"] < n:
-            notes.append(
-                f"the {name} is of {fid[name]['n']} images, fewer than the {n} generated: it is biased upwards"
-            )
+        elif others.n < n:
+            notes.append(f"the {name} is of {others.n} images, fewer than the {n} generated: it is biased upwards")
     if n <= features.dimension:
         notes.append(f"{n} images cannot fill the covariance of {features.dimension} features: the FID is far too high")
     return notes
 
 
-def _copies(contest: Contest, name: str, remembered: Remembered, notes: list[str]) -> dict[str, Any] | None:
+def _copies(contest: Contest, features: Features, notes: list[str]) -> Copies | None:
     """The copy test with the reference as held-out images; None, and a note, where it cannot be made."""
     train, reference = contest.train, contest.reference
     if train is None:
         notes.append("copies were not looked for: what the model was trained on is not known (--train)")
         return None
-    shapes = {contest.generated.shape, train.shape, reference.shape}
-    if len(shapes) > 1:
+    if len({contest.generated.shape, train.shape, reference.shape}) > 1:
         notes.append("copies were not looked for: generated, training and reference images differ in shape")
         return None
-    if name == "pixels":
-        vectors = None  # it measures pixels anyhow
-    elif len(train) > MOST_TRAINED:
+    vectors = features.remembered if compares_features(features, train) else None
+    if features.name != "pixels" and vectors is None:
         notes.append(f"copies were looked for in pixels only: more than {MOST_TRAINED:,} training images")
-        vectors = None
-    else:
-        vectors = remembered
     found = copy_test(contest.generated, train, reference, vectors)
-    if found["by_class"] is False:
+    if found.by_class is False:
         notes.append(
             "the copy test takes the reference's classes as they are, which have other shares than the generated "
             f"images': with the same, fewer than {FEWEST} would be left. What it finds may come from that"
@@ -223,16 +190,9 @@ def _copies(contest: Contest, name: str, remembered: Remembered, notes: list[str
     return found
 
 
-def finite(value: Any, path: str, notes: list[str]) -> Any:
-    """JSON knows no infinity: None in its place, and a note."""
-    if isinstance(value, dict):
-        return {key: finite(inner, f"{path}.{key}".lstrip("."), notes) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [finite(inner, path, notes) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        notes.append(f"{path} is infinite or undefined")
-        return None
-    return value
+def compares_features(features: Features, train: ImageSet) -> bool:
+    """Whether copies are looked for in features as well as in pixels."""
+    return features.name != "pixels" and len(train) <= MOST_TRAINED
 
 
 def _digits(images: ImageSet) -> bool:
@@ -247,7 +207,5 @@ def _draws(images: ImageSet | None, n: int, most: int, seed: int, by_class: bool
     return [images.take(rows) for rows in disjoint(len(images), n, most, seed, labels)]
 
 
-def _about(images: ImageSet | None) -> dict[str, Any] | None:
-    if images is None:
-        return None
-    return {"name": images.name, "n": len(images), "shape": list(images.shape), "sha256": images.fingerprint}
+def _about(images: ImageSet) -> SetOfImages:
+    return SetOfImages(images.name, len(images), images.shape, images.fingerprint)

@@ -3,8 +3,6 @@
 Lopez-Paz & Oquab 2017, with a linear classifier. An accuracy of one half: it cannot.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from jaxtyping import Float
 from scipy.stats import norm
@@ -17,15 +15,9 @@ from torch import Tensor
 from fromnoise import rng
 from fromnoise.evaluation.intervals import disjoint
 from fromnoise.evaluation.pairs import pair
+from fromnoise.evaluation.report import TwoSample
 
-
-@dataclass(frozen=True)
-class TwoSample:
-    """Held-out accuracy, the p-value of one that high by chance, and how many rows of each set were used."""
-
-    accuracy: float
-    p: float
-    n: int
+FOLDS = 5
 
 
 def classifier() -> Pipeline:
@@ -33,25 +25,21 @@ def classifier() -> Pipeline:
     return make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
 
 
-def two_sample(
-    generated: Float[Tensor, "n d"], reference: Float[Tensor, "m d"], *, folds: int = 5, seed: int = 0
-) -> TwoSample:
-    """The accuracy over `folds` held-out parts of equally many rows of both sets (the larger is drawn down).
+def two_sample(generated: Float[Tensor, "n d"], reference: Float[Tensor, "m d"], *, seed: int = 0) -> TwoSample:
+    """The accuracy over `FOLDS` held-out parts of equally many rows of both sets (the larger is drawn down).
 
     Each row is judged once, by a classifier that was neither trained nor standardised on it. But the classifiers
     share most of their rows, so the judgements are not independent and a binomial p-value would be too small.
-    The null is N(½, σ²), 4Nσ² = 1 + folds/(folds − 1) for N judgements: the correction of Nadeau & Bengio (2003) for
+    The null is N(½, σ²), 4Nσ² = 1 + FOLDS/(FOLDS − 1) for N judgements: the correction of Nadeau & Bengio (2003) for
     training sets that overlap, on the careful side.
 
-    Raises ValueError for fewer than 2 folds, fewer rows than 2 a fold, or sets that cannot be compared.
+    Raises ValueError for fewer rows than 2 a fold, or sets that cannot be compared.
     """
-    if folds < 2:
-        raise ValueError(f"a held-out part needs at least 2 folds, not {folds}")
-    generated, reference = pair(generated, reference, 2 * folds)
+    generated, reference = pair(generated, reference, 2 * FOLDS)
     n = min(len(generated), len(reference))
     parts = [features[disjoint(len(features), n, 1, seed)[0]].double().numpy() for features in (generated, reference)]
     x, y = np.concatenate(parts), np.repeat([1, 0], n)
-    cut = StratifiedKFold(folds, shuffle=True, random_state=rng.integer(seed, "two-sample") % 2**32)
+    cut = StratifiedKFold(FOLDS, shuffle=True, random_state=rng.integer(seed, "two-sample") % 2**32)
     accuracy = float((cross_val_predict(classifier(), x, y, cv=cut) == y).mean())
-    deviation = np.sqrt((1 + folds / (folds - 1)) / (4 * 2 * n))
-    return TwoSample(accuracy, float(norm.sf((accuracy - 0.5) / deviation)), n)
+    deviation = np.sqrt((1 + FOLDS / (FOLDS - 1)) / (4 * 2 * n))
+    return TwoSample(accuracy, float(norm.sf((accuracy - 0.5) / deviation)), n=n)

@@ -8,13 +8,12 @@ number learns little of the training images by heart; KID has more chance in it.
 
 import dataclasses
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
 from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
-from fromnoise.evaluation.features import features
+from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.experiment.progress import Bar
 from fromnoise.files import write_json
@@ -33,7 +32,7 @@ PASSES = 4  # forward, of as many images, take the time of a training step; on C
 
 
 class Chooser:
-    """Chooses a model's guidance, and writes guidance.json; raises UserError for features that cannot be had."""
+    """Chooses a model's guidance, and writes guidance.json."""
 
     def __init__(
         self,
@@ -41,15 +40,15 @@ class Chooser:
         train: ImageSet,
         folder: RunFolder,
         device: torch.device,
+        features: Features,
         bar: Bar,
         say: Callable[[str], None] = lambda text: None,
-        weights: Path | None = None,
     ) -> None:
-        self.config, self.folder, self.device, self.bar, self.say = model.config, folder, device, bar, say
+        self.config, self.folder, self.device, self.features = model.config, folder, device, features
+        self.bar, self.say = bar, say
         self.calls = network_calls(model, dataclasses.replace(self.config.sampling, guidance=FACTOR))
         few = len(train) <= MOST_REAL
         self.real = train if few else train.draw(MOST_REAL, self.config.seed, balanced=False)
-        self.features = features(self.config.evaluation.features, device, inception_weights=weights, say=say)
 
     def cost(self, steps: int) -> int:
         """How many steps' time choosing takes (more with features slower than `digits`); 0 where it is not done."""
@@ -63,7 +62,7 @@ class Chooser:
         self.say("choosing guidance: drawing images with more of it and with less")
         self.bar.turn("choosing guidance")
         n = images_after(step)
-        real = Moments.of(self.features(self.real.images))
+        real = Moments.of(self.features.remembered(self.real.images))
         seed = rng.integer(self.config.seed, "guidance")
         begun: list[int] = []
 

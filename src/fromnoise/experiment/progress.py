@@ -1,17 +1,12 @@
 """What a run tells while it works. A face hands in how that is shown; without one a run is silent."""
 
-from types import TracebackType
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Protocol, Self
 
 
-class Bar(Protocol):
+class Bar(AbstractContextManager["Bar"], Protocol):
     """How far the work within its block is."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
 
     def show(self, done: int, total: int | None, note: str = "", remaining: float | None = None) -> None:
         """So much is done; `remaining` seconds are estimated when not given."""
@@ -47,6 +42,18 @@ class _Silent:
 
 
 SILENT: Reporter = _Silent()
+
+
+def once(say: Callable[[str], None]) -> Callable[[str], None]:
+    """`say` for sentences that may come up more than once."""
+    said: set[str] = set()
+
+    def tell(text: str) -> None:
+        if text not in said:
+            said.add(text)
+            say(text)
+
+    return tell
 
 
 def duration(seconds: float) -> str:

@@ -2,10 +2,9 @@
 
 import dataclasses
 import time
-from pathlib import Path
-from typing import Any
 
 import torch
+from msgspec.structs import replace
 
 from fromnoise.config import Config, to_json
 from fromnoise.data import arrays, sources
@@ -16,12 +15,13 @@ from fromnoise.data.pixels import quantise
 from fromnoise.data.sources import Parts
 from fromnoise.diffusion.steps import Visit
 from fromnoise.errors import UserError
-from fromnoise.evaluation.features import features
+from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.overfitting import likelihood_gap
-from fromnoise.evaluation.score import FEWEST, Contest, finite, score
+from fromnoise.evaluation.report import Report
+from fromnoise.evaluation.score import FEWEST, Contest, score
 from fromnoise.experiment import system
-from fromnoise.experiment.progress import SILENT, Reporter
-from fromnoise.experiment.train import Training
+from fromnoise.experiment.progress import Reporter
+from fromnoise.experiment.train import Experiment
 from fromnoise.files import check_writable, write_json
 from fromnoise.generation.draw import (
     Drawing,
@@ -33,6 +33,7 @@ from fromnoise.generation.draw import (
     takes_guidance,
 )
 from fromnoise.generation.model import Model
+from fromnoise.training.trainer import Outcome
 
 MOST = 3000  # images scored when nobody says how many
 GRID = 64
@@ -60,10 +61,14 @@ def reference_of(config: Config, parts: Parts, tell: Say = silent) -> tuple[Imag
     return reference, n
 
 
-def contest_of(config: Config, parts: Parts, generated: ImageSet, reference: ImageSet) -> Contest:
-    """The sets of a run's score."""
+def score_of(
+    config: Config, parts: Parts, generated: ImageSet, reference: ImageSet, features: Features, reporter: Reporter
+) -> Report:
+    """The score of images of a model that was trained on `parts`."""
     spec = config.evaluation.reference or sources.reference_for(config.data.data)
-    return Contest(generated, reference, floor_images(spec, parts, config), parts.train)
+    contest = Contest(generated, reference, floor_images(spec, parts, config), parts.train)
+    with reporter.bar("scoring") as bar:
+        return score(contest, features, config.seed, lambda role, done, total: bar.show(done, total, role))
 
 
 def floor_images(spec: str, parts: Parts, config: Config) -> ImageSet | None:
@@ -81,13 +86,9 @@ def _load(spec: str, parts: Parts, config: Config, tell: Say = silent) -> ImageS
     return sources.load(spec, parts.train.shape[1:], data.data_root, skip_broken=data.skip_broken, say=tell)
 
 
-def sample_and_score(training: Training, reference: ImageSet, n: int, weights: Path | None = None) -> None:
-    """Draw n images and score them: samples/ and report.json, in this order, each whole or not at all.
-
-    `weights` is the file of Inception's, as `features` takes it.
-    """
-    config, folder, outcome = training.config, training.folder, training.outcome
-    device = outcome.device
+def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageSet, n: int) -> tuple[Report, ImageSet]:
+    """Sample n images and score them: samples/ and report.json, in this order, each whole or not at all."""
+    config, folder, parts, model = experiment.config, experiment.folder, experiment.parts, outcome.model
     check_writable(folder.report_file)
     noted = {  # read first: what is damaged is told before any work
         "guidance": folder.about_guidance(),
@@ -95,91 +96,75 @@ def sample_and_score(training: Training, reference: ImageSet, n: int, weights: P
         "best": folder.about_best(),
     }
     start = time.perf_counter()
-    generated = _sample(training, n)
-    sampling_seconds = time.perf_counter() - start
-
-    start = time.perf_counter()
-    with training.reporter.bar("scoring") as bar:
-        report = score(
-            contest_of(config, training.parts, generated, reference),
-            features(config.evaluation.features, device, inception_weights=weights),
-            config.seed,
-            lambda role, done, total: bar.show(done, total, role),
-        )
-    scoring_seconds = time.perf_counter() - start
-
-    start = time.perf_counter()
-    report["likelihood"] = overfitting(
-        outcome.model, training.parts, reference, report["notes"], config.seed, device, training.reporter
-    )
-    report["run"] = {
+    generated = _sample(experiment, outcome, n)
+    sampled = time.perf_counter()
+    report = score_of(config, parts, generated, reference, experiment.features, experiment.reporter)
+    scored = time.perf_counter()
+    report = with_likelihood(report, model, parts, reference, outcome.device, experiment.reporter)
+    run = {
         "command": system.command(),
         "config": to_json(config),
         "training": {
             "steps": outcome.steps,
             "seconds": outcome.seconds,
-            "images": len(training.parts.train),
+            "images": len(parts.train),
             "plan": dataclasses.asdict(outcome.plan),
             "budgets": [dataclasses.asdict(budget) for budget in outcome.pace.budgets],
             "shortfall": outcome.shortfall,
-            "parameters": sum(p.numel() for p in outcome.model.network.parameters()),
-            "told": outcome.model.shape.told,
+            "parameters": sum(p.numel() for p in model.network.parameters()),
+            "told": model.shape.told,
         },
-        "inception_weights": None if weights is None else str(weights),
+        "inception_weights": None if experiment.inception_weights is None else str(experiment.inception_weights),
         "sampling": {
             "n": n,
-            "seconds": sampling_seconds,
+            "seconds": sampled - start,
             "sampler": to_json(config.sampling),
-            "guidance": guidance_of(outcome.model, config.sampling),
-            "calls": network_calls(outcome.model, config.sampling),
+            "guidance": guidance_of(model, config.sampling),
+            "calls": network_calls(model, config.sampling),
             "seed": config.seed,
         },
-        "scoring": {"seconds": scoring_seconds},
-        "likelihood": {"seconds": time.perf_counter() - start},
-        "system": system.about(device),
+        "scoring": {"seconds": scored - sampled},
+        "likelihood": {"seconds": time.perf_counter() - scored},
+        "system": system.about(outcome.device),
         **noted,
     }
+    report = replace(report, run=run)
     folder.check_there()
-    write_json(folder.report_file, report)
+    write_json(folder.report_file, report.plain())
+    return report, generated
 
 
-def overfitting(
-    model: Model,
-    parts: Parts,
-    reference: ImageSet,
-    notes: list[str],
-    seed: int,
-    device: torch.device,
-    reporter: Reporter = SILENT,
-) -> dict[str, Any] | None:
-    """The likelihood gap of a model, for its report; None, and one of the `notes`, where it cannot be had."""
+def with_likelihood(
+    report: Report, model: Model, parts: Parts, reference: ImageSet, device: torch.device, reporter: Reporter
+) -> Report:
+    """`report` with the likelihood gap of its model, or with a note where there is none to be had."""
     train, heldout = parts.train, parts.heldout
     heldout = sources.less(reference, train) if heldout is None or len(heldout) < FEWEST else heldout
     if heldout is None or min(len(heldout), len(train)) < 2 or heldout.shape != train.shape:
-        notes.append("overfitting was not looked for: there are no two held-out images of the training images' shape")
-        return None
-    if model.shape.classes and not takes_guidance(model):
-        notes.append("overfitting was not looked for: the model was never shown an image without its class")
-        return None
-    with reporter.bar("likelihood") as bar:
-        gap = likelihood_gap(model, train, heldout, seed=seed, device=device, progress=bar.show)
-    found: dict[str, Any] = finite(gap, "likelihood", notes)
-    return found
+        note = "overfitting was not looked for: there are no two held-out images of the training images' shape"
+    elif model.shape.classes and not takes_guidance(model):
+        note = "overfitting was not looked for: the model was never shown an image without its class"
+    else:
+        with reporter.bar("likelihood") as bar:
+            seed = report.protocol.seed
+            gap = likelihood_gap(model, train, heldout, seed=seed, device=device, progress=bar.show)
+        return replace(report, likelihood=gap)
+    return replace(report, notes=(*report.notes, note))
 
 
-def _sample(training: Training, n: int) -> ImageSet:
+def _sample(experiment: Experiment, outcome: Outcome, n: int) -> ImageSet:
     """samples/: the images, a grid of the first and the film of the very first, from noise to image."""
-    config, folder, outcome = training.config, training.folder, training.outcome
-    drawing = Drawing(n, config.seed, precision=own_precision(outcome.model, outcome.device))
+    folder, model, device = experiment.folder, outcome.model, outcome.device
+    drawing = Drawing(n, experiment.config.seed, precision=own_precision(model, device))
     film: list[torch.Tensor] = []
 
     def watch(visit: Visit) -> None:
         if visit.k in _kept(visit.steps):
             film.append(quantise(visit.x[:FILM_IMAGES]).cpu())
 
-    with training.reporter.bar("sampling") as bar:
-        images = draw_all(outcome.model, drawing, outcome.device, bar.show, watch)
-    labels = None if outcome.model.shape.clustered else labels_for(outcome.model, drawing)
+    with experiment.reporter.bar("sampling") as bar:
+        images = draw_all(model, drawing, device, bar.show, watch)
+    labels = None if model.shape.clustered else labels_for(model, drawing)
     folder.check_there()
     arrays.save(folder.samples / "images.npz", images, labels)
     save_grid(folder.samples / "grid.png", images[:GRID])

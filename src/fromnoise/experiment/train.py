@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from accelerate import Accelerator
@@ -15,8 +16,9 @@ from fromnoise.data.clusters import told
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.inventory import Say, silent
 from fromnoise.errors import UserError
+from fromnoise.evaluation.extractor import Features
 from fromnoise.experiment.find import find_model
-from fromnoise.experiment.progress import SILENT, Bar, Reporter, duration
+from fromnoise.experiment.progress import SILENT, Bar, Reporter, duration, once
 from fromnoise.extras import extra
 from fromnoise.files import check_writable
 from fromnoise.generation.draw import takes_guidance
@@ -25,7 +27,8 @@ from fromnoise.networks.registry import network
 from fromnoise.tensors import DamagedFile
 from fromnoise.training.batches import rows
 from fromnoise.training.choice import Choice
-from fromnoise.training.device import GUIDE, accelerator, alone, check_alike, connected
+from fromnoise.training.device import GUIDE, alone, check_alike, connected
+from fromnoise.training.device import accelerator as accelerator_on
 from fromnoise.training.initial import initial
 from fromnoise.training.pace import steps_of
 from fromnoise.training.profile import Profile, profile
@@ -39,13 +42,13 @@ SEEN_SECONDS = 60  # within which a network file system shows one machine what a
 
 @dataclass(frozen=True)
 class Experiment:
-    """What is to be trained, and where.
+    """A run: what is trained where, on which data, and the features that judge it, each made when first asked for.
 
     device             auto, cpu, cuda or mps
     threads            of the CPU; None for as many as help
     inception_weights  the file of Inception's, as `features` takes it
     extension          the budget by which a finished training goes on
-    reporter           is told how the work goes
+    reporter           hears in the first process how the work goes
     """
 
     config: Config
@@ -56,66 +59,68 @@ class Experiment:
     extension: Budget | None = None
     reporter: Reporter = SILENT
 
-    @property
+    @cached_property
     def folder(self) -> RunFolder:
         """The run folder, there or not."""
         return RunFolder(self.out)
 
+    @cached_property
+    def accelerator(self) -> Accelerator:
+        """The device, once all that can be known without the data is in order; raises UserError where it is not."""
+        check(self.config)
+        if self.config.training.tensorboard:
+            extra("tensorboard", "tensorboard")
+        self.folder.check_settings(self.config)
+        _start_file(self)
+        if self.extension or not (self.folder.path.is_dir() and self.folder.is_finished()):
+            check_writable(self.folder.config_file)
+        found = accelerator_on(self.device, self.threads)
+        rows(self.config.training.batch, found.num_processes)
+        return found
 
-@dataclass(frozen=True)
-class Training:
-    """A training that is done (`outcome`)."""
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the first process, which alone reports, writes and scores."""
+        return self.accelerator.is_main_process
 
-    config: Config
-    parts: sources.Parts
-    folder: RunFolder
-    outcome: Outcome
-    main_process: bool
-    reporter: Reporter
+    @cached_property
+    def tell(self) -> Say:
+        """What `sources.load` says its lines with: each once, in the first process."""
+        return once(self.reporter.say) if self.is_first else silent
 
+    @cached_property
+    def parts(self) -> sources.Parts:
+        """The data, read (and downloaded) by the first process before the others, and by each machine's first."""
+        device = self.accelerator
+        with connected(), device.main_process_first(), device.local_main_process_first():
+            return sources.prepare(self.config.data, self.config.seed, say=self.tell)
 
-def ready(experiment: Experiment) -> Accelerator:
-    """The device, once all that can be known without the data is found in order; raises UserError where it is not."""
-    check(experiment.config)
-    if experiment.config.training.tensorboard:
-        extra("tensorboard", "tensorboard")
-    folder = experiment.folder
-    folder.check_settings(experiment.config)
-    _start_file(experiment.config, folder)
-    if experiment.extension or not (folder.path.is_dir() and folder.is_finished()):
-        check_writable(folder.config_file)
-    device = accelerator(experiment.device, experiment.threads)
-    rows(experiment.config.training.batch, device.num_processes)
-    return device
+    @cached_property
+    def features(self) -> Features:
+        """The one extractor of validation, guidance and score; raises UserError where it cannot be had."""
+        from fromnoise.evaluation.features import features
 
-
-def prepared(experiment: Experiment, device: Accelerator, tell: Say = silent) -> sources.Parts:
-    """The data, read (and downloaded) by the first process before the others, and by each machine's first.
-
-    `tell` is the `say` of `sources.load`.
-    """
-    with connected(), device.main_process_first(), device.local_main_process_first():
-        return sources.prepare(experiment.config.data, experiment.config.seed, say=tell)
+        name, device = self.config.evaluation.features, self.accelerator.device
+        return features(name, device, inception_weights=self.inception_weights, say=self.reporter.say)
 
 
 @contextmanager
-def trained(experiment: Experiment, device: Accelerator, parts: sources.Parts) -> Iterator[Training]:
+def trained(experiment: Experiment) -> Iterator[Outcome]:
     """Train as `experiment` says, holding the run folder's lock until the block ends.
 
     Raises UserError, before anything is written, for settings that do not go together; Interrupted after Ctrl-C.
     """
-    config, folder = experiment.config, experiment.folder
+    config, folder, device, parts = experiment.config, experiment.folder, experiment.accelerator, experiment.parts
     train = _told(parts.train, config)
     model = Model.build(config, Shape.of(train, config))
     model.objective()  # refuses what `check` does not know of
-    looks = _watch(experiment, parts, folder, device)
-    file = _start_file(config, folder)
+    watch = _watch(experiment)
+    file = _start_file(experiment)
     start = None if file is None else initial(model, file)
-    quiet = not device.is_main_process
-    reporter = SILENT if quiet else experiment.reporter
+    reporter = experiment.reporter if experiment.is_first else SILENT
     bar = reporter.bar("training")
-    choice = _choice(experiment, model, train, folder, device, bar)
-    with nullcontext() if quiet else folder.open(config, parts.train, start):
+    choice = _choice(experiment, model, train, bar)
+    with folder.open(config, parts.train, start) if experiment.is_first else nullcontext():
         if device.num_processes > 1:
             batch, each = config.training.batch, rows(config.training.batch, device.num_processes)
             reporter.say(f"{device.num_processes} processes share each batch of {batch} images, {each} each")
@@ -124,7 +129,7 @@ def trained(experiment: Experiment, device: Accelerator, parts: sources.Parts) -
                 f"the network is told of {model.shape.told} of like images, not of classes (--clusters 0: of none)"
             )
         with bar, connected():
-            _check_shared(folder, parts, config, device)
+            _check_shared(experiment)
             trainer = Trainer(
                 model,
                 train,
@@ -132,7 +137,7 @@ def trained(experiment: Experiment, device: Accelerator, parts: sources.Parts) -
                 device,
                 _ticker(bar),
                 reporter.say,
-                watch=looks,
+                watch=watch,
                 choice=choice,
                 initial=start,
                 extension=experiment.extension,
@@ -142,7 +147,7 @@ def trained(experiment: Experiment, device: Accelerator, parts: sources.Parts) -
             reporter.say(f"trained {outcome.steps:,} steps in {duration(outcome.seconds)}: {folder.model_file()}")
             if outcome.shortfall:
                 reporter.say(outcome.shortfall)
-        yield Training(config, parts, folder, outcome, not quiet, reporter)
+        yield outcome
 
 
 def without_unscored_extension(experiment: Experiment) -> Experiment:
@@ -160,22 +165,23 @@ def without_unscored_extension(experiment: Experiment) -> Experiment:
         pace = folder.pace_at(step)
     except DamagedFile:
         return experiment
-    trained = pace.total == step and len(pace.budgets) > 1 and str(pace.budget) == str(extension)
-    if not trained:
+    if pace.total != step or len(pace.budgets) < 2 or str(pace.budget) != str(extension):
         return experiment
     experiment.reporter.say(
-        f"the {extension} are trained already and only to be scored; the same command again goes on for as many more"
+        f"already trained for {extension} more: only the score is missing; the same command again trains for "
+        f"{extension} more"
     )
     return replace(experiment, extension=None)
 
 
 def profiled(experiment: Experiment) -> Profile:
     """Where the time of a step of this training would go; nothing is written."""
-    check(experiment.config)
+    config, reporter = experiment.config, experiment.reporter
+    check(config)
     device = alone(experiment.device, experiment.threads)
-    train = _told(prepared(experiment, device, experiment.reporter.say).train, experiment.config)
-    model = Model.build(experiment.config, Shape.of(train, experiment.config))
-    with experiment.reporter.bar("profiling") as bar:
+    train = _told(sources.prepare(config.data, config.seed, say=reporter.say).train, config)
+    model = Model.build(config, Shape.of(train, config))
+    with reporter.bar("profiling") as bar:
         return profile(model, train, device, bar.show)
 
 
@@ -184,36 +190,38 @@ def _told(train: ImageSet, config: Config) -> ImageSet:
     return told(train, config.network.labels, config.data.clusters) if network(config.network).CONDITIONED else train
 
 
-def _watch(experiment: Experiment, parts: sources.Parts, folder: RunFolder, device: Accelerator) -> Watch | None:
+def _watch(experiment: Experiment) -> Watch | None:
     """The watch that --evaluate-every asks for; raises UserError as `Watcher` does."""
-    config = experiment.config
-    if config.evaluation.evaluate_every is None:
+    every = experiment.config.evaluation.evaluate_every
+    if every is None:
         return None
     from fromnoise.experiment.validate import Watcher  # imports the metrics, which other trainings need not wait for
 
-    watcher = Watcher(config, parts, folder, device.device, experiment.inception_weights, experiment.reporter.say)
-    return Watch(config.evaluation.evaluate_every, watcher.look)
+    device = experiment.accelerator.device
+    watcher = Watcher(experiment.config, experiment.parts, experiment.folder, device, experiment.features)
+    return Watch(every, watcher.look)
 
 
-def _choice(
-    experiment: Experiment, model: Model, train: ImageSet, folder: RunFolder, device: Accelerator, bar: Bar
-) -> Choice | None:
-    """The choice of guidance, for a model that can be guided where no flag says how much; raises as `Chooser` does."""
+def _choice(experiment: Experiment, model: Model, train: ImageSet, bar: Bar) -> Choice | None:
+    """The choice of guidance, for a model that can be guided where no flag says how much; raises UserError for features
+    that cannot be had."""
     if experiment.config.sampling.guidance is not None or not takes_guidance(model):
         return None
     from fromnoise.experiment.guidance import FEWEST_STEPS, Chooser  # imports the metrics, as above
 
-    settings = experiment.config.training
+    settings, folder = experiment.config.training, experiment.folder
     steps = steps_of(settings.budget, len(train), settings.batch)
     if not experiment.extension and not folder.steps() and steps and steps < FEWEST_STEPS:
         return None
-    chooser = Chooser(model, train, folder, device.device, bar, experiment.reporter.say, experiment.inception_weights)
+    device, say = experiment.accelerator.device, experiment.reporter.say
+    chooser = Chooser(model, train, folder, device, experiment.features, bar, say)
     return Choice(chooser.cost, chooser.choose)
 
 
-def _start_file(config: Config, folder: RunFolder) -> Path | None:
+def _start_file(experiment: Experiment) -> Path | None:
     """The model file that a new training starts from, if any; a training that goes on has weights of its own."""
-    return find_model(config.training.init) if config.training.init and not folder.steps() else None
+    start = experiment.config.training.init
+    return find_model(start) if start and not experiment.folder.steps() else None
 
 
 def _ticker(bar: Bar) -> Callable[[Tick], None]:
@@ -224,8 +232,9 @@ def _ticker(bar: Bar) -> Callable[[Tick], None]:
     return tick
 
 
-def _check_shared(folder: RunFolder, parts: sources.Parts, config: Config, device: Accelerator) -> None:
+def _check_shared(experiment: Experiment) -> None:
     """Raise UserError unless all processes have the same images and settings and see the run folder of the first."""
+    folder, device = experiment.folder, experiment.accelerator
     device.wait_for_everyone()
     for _ in range(SEEN_SECONDS):
         if folder.config_file.exists():
@@ -233,5 +242,5 @@ def _check_shared(folder: RunFolder, parts: sources.Parts, config: Config, devic
         time.sleep(1)
     else:
         raise UserError(f"{folder.path} is not seen here: put --out where all machines see it; {GUIDE}")
-    facts = {"training images": parts.train.fingerprint, "settings": to_json(config), "checkpoints": folder.steps()}
-    check_alike(device, facts)
+    images, settings = experiment.parts.train.fingerprint, to_json(experiment.config)
+    check_alike(device, {"training images": images, "settings": settings, "checkpoints": folder.steps()})

@@ -5,9 +5,7 @@ noise at every look, so that only the model differs; and from other noise than a
 from the best model are not those that chose it.
 """
 
-from collections.abc import Callable
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,10 +17,9 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.data.sources import Parts
 from fromnoise.errors import UserError
 from fromnoise.evaluation.copies import FEWEST, copy_test
-from fromnoise.evaluation.features import features
+from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.kernel import mmd2
-from fromnoise.evaluation.remembered import Remembered
-from fromnoise.evaluation.score import MOST_TRAINED
+from fromnoise.evaluation.score import compares_features
 from fromnoise.experiment.find import said
 from fromnoise.generation.draw import Drawing, draw_all
 from fromnoise.generation.model import Model
@@ -36,33 +33,24 @@ MOST_REAL = 1000  # validation images; most of the error is that of the fewer im
 class Watcher:
     """Looks at a model in training, and keeps the best by KID in its run folder.
 
-    Raises UserError, before any training, for fewer than 50 validation images and for features that cannot be had.
+    Raises UserError, before any training, for fewer than 50 validation images.
     """
 
     def __init__(
-        self,
-        config: Config,
-        parts: Parts,
-        folder: RunFolder,
-        device: torch.device,
-        weights: Path | None = None,
-        say: Callable[[str], None] = lambda text: None,
+        self, config: Config, parts: Parts, folder: RunFolder, device: torch.device, features: Features
     ) -> None:
         if parts.val is None or len(parts.val) < FEWEST:
             n = 0 if parts.val is None else len(parts.val)
             raise UserError(f"--evaluate-every needs {FEWEST} validation images, and {config.data.data} has {n}")
-        self.config, self.folder, self.device = config, folder, device
-        self.train = parts.train
+        self.config, self.train, self.folder, self.device, self.features = config, parts.train, folder, device, features
         self.real = replace(parts.val, labels=None).draw(min(MOST_REAL, len(parts.val)), config.seed)
-        self.features = features(config.evaluation.features, device, inception_weights=weights, say=say)
-        self.remembered = Remembered(self.features)
 
     def look(self, step: int, model: Model) -> Sight:
         """The KID and the copy test of `IMAGES` images of the model, which is kept if it is the best so far."""
         drawing = Drawing(IMAGES, rng.integer(self.config.seed, "watch"), precision=model.precision)
         images = ImageSet(f"step {step}", draw_all(model, drawing, self.device))
         drawn = self.features(images.images)
-        kid = asdict(mmd2(drawn, self.remembered(self.real.images)))
+        kid = mmd2(drawn, self.features.remembered(self.real.images))._asdict()
         copies = self._copies(images, drawn)
         best = self.folder.about_best()
         better = best is None or kid["value"] < best["kid"]["value"]
@@ -75,15 +63,16 @@ class Watcher:
         """The copy test in short: of pixels and features (`drawn`, of the images), what says most."""
 
         def vectors(some: Tensor) -> Tensor:
-            return drawn if some is images.images else self.remembered(some)  # drawn ones are not seen again
+            return drawn if some is images.images else self.features.remembered(some)  # drawn ones are not seen again
 
-        both = self.config.evaluation.features != "pixels" and len(self.train) <= MOST_TRAINED
-        report = copy_test(images, self.train, self.real, vectors if both else None)
-        judged = [space for space in (report["pixels"], report["features"]) if space and "closer" in space]
-        most: dict[str, Any] = min((space["closer"] for space in judged), key=lambda closer: closer["p"], default={})
+        report = copy_test(
+            images, self.train, self.real, vectors if compares_features(self.features, self.train) else None
+        )
+        judged = [space for space in (report.pixels, report.features) if space and space.closer]
+        most = min((space.closer for space in judged if space.closer), key=lambda closer: closer.p, default=None)
         return {
-            "verdict": report["verdict"],
-            "copying": any(space["copying"] for space in judged) if judged else None,
-            "share": most.get("share"),
-            "p": most.get("p"),
+            "verdict": report.verdict,
+            "copying": any(space.copying for space in judged) if judged else None,
+            "share": most and most.share,
+            "p": most and most.p,
         }

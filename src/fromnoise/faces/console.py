@@ -3,7 +3,6 @@
 import os
 import sys
 import time
-from collections.abc import Callable
 from typing import Self
 
 from rich.console import Console
@@ -28,18 +27,6 @@ results = _Console(highlight=False, width=None if sys.stdout.isatty() or os.envi
 def say(text: str) -> None:
     """Print a message to stderr."""
     errors.print(text, markup=False, soft_wrap=True)
-
-
-def once(*, quiet: bool = False) -> Callable[[str], None]:
-    """`say` for messages that a command may repeat; for none where `quiet`."""
-    said: set[str] = set()
-
-    def tell(text: str) -> None:
-        if not quiet and text not in said:
-            said.add(text)
-            say(text)
-
-    return tell
 
 
 class Bar:

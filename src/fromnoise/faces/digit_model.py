@@ -41,10 +41,8 @@ def trained(run: Path, quick: bool) -> tuple[Model, RunFolder]:
         model = Model.load(folder.model_file())
     else:
         say(f"training the lab's digit model ({'quick' if quick else 'full'}) into {run}")
-        experiment = Experiment(QUICK if quick else FULL, run, reporter=Terminal())
-        device = train.ready(experiment)
-        with train.trained(experiment, device, train.prepared(experiment, device)) as training:
-            model = training.outcome.model
+        with train.trained(Experiment(QUICK if quick else FULL, run, reporter=Terminal())) as outcome:
+            model = outcome.model
     if model.shape.image != IMAGE:
         raise UserError(f"{run} holds a model of {model.shape.image} images: the lab needs grey 32×32 digits")
     return model, folder

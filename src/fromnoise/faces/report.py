@@ -10,13 +10,13 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from fromnoise.config import Config, from_json
-from fromnoise.data import arrays, pictures
+from fromnoise.data import pictures
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.sources import reference_for
 from fromnoise.experiment.progress import duration
 from fromnoise.faces import figures, html
 from fromnoise.faces.tables import metric_rows, score_rows
-from fromnoise.files import check_writable, read_json
+from fromnoise.files import check_writable
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.settings import Budget
 
@@ -44,13 +44,13 @@ class Shown:
     evaluations: list[dict[str, Any]] = field(default_factory=list)
 
 
-def write(folder: RunFolder, train: ImageSet | None) -> None:
-    """Write a run's report.html from what its folder holds; `train` are its training images, where they are known."""
+def write(folder: RunFolder, report: dict[str, Any], generated: ImageSet, train: ImageSet) -> None:
+    """Write a run's report.html: its report, the images that were scored, its training images, its film and logs."""
     check_writable(folder.page_file)
-    images, film = arrays.load(folder.samples / "images.npz"), folder.samples / "film.png"
+    film = folder.samples / "film.png"
     logs = folder.log.records(), folder.evaluations.records()
-    shown = Shown(images, train, film if film.is_file() else None, *logs)
-    html.save(folder.page_file, page(read_json(folder.report_file), shown, folder.path.resolve().name))
+    shown = Shown(generated, train, film if film.is_file() else None, *logs)
+    html.save(folder.page_file, page(report, shown, folder.path.resolve().name))
 
 
 def page(report: dict[str, Any], shown: Shown, title: str) -> str:

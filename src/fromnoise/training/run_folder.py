@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from filelock import FileLock, Timeout
 from torch import Tensor
@@ -18,13 +18,13 @@ from fromnoise import __version__, tensors
 from fromnoise.config import Config, differences, from_json, read, to_json
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
-from fromnoise.files import NUMBER, UNFINISHED, read_json, whole_folder, write_json
+from fromnoise.files import UNFINISHED, read_json, whole_folder, write_json
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
 from fromnoise.tensors import DamagedFile
 from fromnoise.training.initial import Initial
 from fromnoise.training.pace import Pace
 from fromnoise.training.settings import Budget
-from fromnoise.training.step_log import LOOKS, LOSSES, StepLog
+from fromnoise.training.step_log import Look, Losses, StepLog
 
 KEPT = 2  # checkpoints: should the last be damaged, training goes on from the one before
 STATE_FILE, STATE_FORMAT = "state.safetensors", 1
@@ -60,6 +60,26 @@ class About:
     budgets: tuple[Budget, ...] = ()
 
 
+class Kid(TypedDict):
+    """A kernel distance."""
+
+    value: float
+    error: float
+
+
+class Best(TypedDict):
+    """best.json."""
+
+    step: int
+    kid: Kid
+
+
+class Guidance(TypedDict):
+    """What guidance.json has at least."""
+
+    guidance: float
+
+
 class RunFolder:
     """The folder of one run. Nothing is written before `open` or `checkpoint` is called.
 
@@ -70,8 +90,8 @@ class RunFolder:
         self.path = path
         self.held = False
         self.config_file = path / "config.json"
-        self.log = StepLog(path / "log.jsonl", LOSSES)
-        self.evaluations = StepLog(path / "evaluations.jsonl", LOOKS)
+        self.log = StepLog(path / "log.jsonl", Losses)
+        self.evaluations = StepLog(path / "evaluations.jsonl", Look)
         self.pace = StepLog(path / "pace.jsonl")
         self.guidance_file = path / "guidance.json"
         self.checkpoints = path / "checkpoints"
@@ -230,11 +250,11 @@ class RunFolder:
     def about_best(self) -> dict[str, Any] | None:
         """best.json of the best model so far; None where there is none. Raises UserError for a damaged one."""
         file = self.best / "best.json"
-        return read_json(file, {"step": int, "kid": {"value": NUMBER, "error": NUMBER}}) if file.is_file() else None
+        return read_json(file, Best) if file.is_file() else None
 
     def about_guidance(self) -> dict[str, Any] | None:
         """guidance.json; None where there is none."""
-        return read_json(self.guidance_file, {"guidance": NUMBER}) if self.guidance_file.is_file() else None
+        return read_json(self.guidance_file, Guidance) if self.guidance_file.is_file() else None
 
     def set_aside(self, step: int) -> None:
         """Keep the checkpoint at `step` under a name that is no checkpoint's, so that training can pass it again.

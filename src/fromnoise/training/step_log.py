@@ -2,24 +2,40 @@
 
 import json
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from fromnoise.files import NUMBER, check_form, reading, whole, writing
+from fromnoise.files import decode, reading, whole, writing
 
-LOSSES = {"epoch": NUMBER, "loss": NUMBER, "seconds": NUMBER}
-LOOKS = {"cost_seconds": NUMBER}
+
+class Line(TypedDict):
+    """What a line has at least."""
+
+    step: int
+
+
+class Losses(Line):
+    """A line of log.jsonl."""
+
+    epoch: float
+    loss: float
+    seconds: float
+
+
+class Look(Line):
+    """A line of evaluations.jsonl."""
+
+    cost_seconds: float
 
 
 class StepLog:
     """Lines with at least `step`, in the order of the steps. No file is made before the first line.
 
-    form  what else a line must have, as `files.check_form` takes it
+    form  what a line must have
     """
 
-    def __init__(self, file: Path, form: Mapping[str, Any] | None = None) -> None:
-        self.file, self.form = file, {"step": int} | dict(form or {})
+    def __init__(self, file: Path, form: type = Line) -> None:
+        self.file, self.form = file, form
 
     def append(self, record: dict[str, Any]) -> None:
         """Add one line, whole or not at all."""
@@ -41,7 +57,7 @@ class StepLog:
 
     def _record(self, k: int, line: str) -> dict[str, Any]:
         with reading(f"line {k} of {self.file}", "what fromnoise wrote", "mend or remove it"):
-            return check_form(json.loads(line), self.form)
+            return decode(line, self.form)
 
     def cut(self, step: float) -> None:
         """Drop what is said of steps after `step`, and a line cut short."""

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
@@ -63,11 +63,14 @@ def main(words: Sequence[str]) -> None:
         if path is not None:
             refuse_existing(path, arguments.overwrite)
 
+    from msgspec.structs import replace
+
     from fromnoise.evaluation.features import features
     from fromnoise.evaluation.score import score
     from fromnoise.experiment import system
     from fromnoise.experiment.contest import contest
-    from fromnoise.faces.console import Bar, once, say
+    from fromnoise.experiment.progress import once
+    from fromnoise.faces.console import Bar, say
     from fromnoise.faces.tables import print_score
     from fromnoise.files import write_json
     from fromnoise.training.device import alone
@@ -83,12 +86,11 @@ def main(words: Sequence[str]) -> None:
         seed=arguments.seed,
         root=arguments.data_root,
         skip_broken=arguments.skip_broken,
-        say=once(),
+        say=once(say),
     )
     with Bar("scoring") as bar:
-        show = lambda role, done, total: bar.show(done, total, role)  # noqa: E731
-        report: dict[str, Any] = score(sets, extractor, arguments.seed, show)
-    report["command"], report["system"] = system.command(), system.about(device)
+        found = score(sets, extractor, arguments.seed, lambda role, done, total: bar.show(done, total, role))
+    report = replace(found, command=system.command(), system=system.about(device)).plain()
     if file is not None:
         write_json(file, report)
     if arguments.html is not None:

@@ -99,9 +99,10 @@ def main(words: Sequence[str]) -> None:
 
 def _batches(arguments: LikelihoodArguments, model: "Model") -> Iterator[Batch]:
     from fromnoise.data import folder, picture, sources
-    from fromnoise.faces.console import once
+    from fromnoise.experiment.progress import once
+    from fromnoise.faces.console import say
 
-    tell = once()
+    tell = once(say)
     channels, *size = model.shape.image
     for spec in arguments.images:
         path = Path(spec)

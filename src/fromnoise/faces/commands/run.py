@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fromnoise.faces.arguments import TrainingArguments, parse_training
 from fromnoise.faces.commands.train import print_configuration
 
 if TYPE_CHECKING:
-    from fromnoise.experiment.train import Training
+    from fromnoise.training.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -27,56 +27,53 @@ def main(words: Sequence[str]) -> None:
     if arguments.dry_run:
         print_configuration(arguments.config)
         return
-    from fromnoise.evaluation.features import features
+    from fromnoise.data import arrays
     from fromnoise.evaluation.score import KIND, SCHEMA, read_report
     from fromnoise.experiment.score import reference_of, sample_and_score
-    from fromnoise.experiment.train import prepared, ready, trained, without_unscored_extension
-    from fromnoise.faces.console import once, say
+    from fromnoise.experiment.train import trained, without_unscored_extension
+    from fromnoise.faces.console import say
     from fromnoise.files import reading
 
     experiment = without_unscored_extension(arguments.experiment())
-    device = ready(experiment)
-    config, weights = experiment.config, experiment.inception_weights
-    features(config.evaluation.features, inception_weights=weights, say=say)  # found, or refused, before training
-    tell = once(quiet=not device.is_main_process)
-    parts = prepared(experiment, device, tell)
-    reference, n = reference_of(config, parts, tell)
-    with trained(experiment, device, parts) as training:
-        if not training.main_process:
+    _ = experiment.features  # found, or refused, before training
+    reference, n = reference_of(experiment.config, experiment.parts, experiment.tell)
+    folder = experiment.folder
+    with trained(experiment) as outcome:
+        if not experiment.is_first:
             return
-        folder = training.folder
         if folder.report_file.exists() and read_report(folder.report_file).get("schema") != SCHEMA:
             say("report.json is from another version: scoring again, and keeping the old report beside the new one")
-            folder.set_aside_score(training.outcome.steps)
-        scored = training.outcome.already_finished and folder.report_file.exists()
-        if not scored:
-            sample_and_score(training, reference, n, weights)
+            folder.set_aside_score(outcome.steps)
+        scored = outcome.already_finished and folder.report_file.exists()
         # What is wrong with a report that was just made is a bug; an old one may be damaged.
         with reading(folder.report_file, KIND, "remove it and score again") if scored else nullcontext():
-            if not scored or not folder.page_file.exists():
-                from fromnoise.faces import report  # imports Matplotlib, which the training need not wait for
-
-                report.write(folder, parts.train)
+            if scored:
+                report, generated = read_report(folder.report_file), None
             else:
+                new, generated = sample_and_score(experiment, outcome, reference, n)
+                report = new.plain()
+            if scored and folder.page_file.exists():
                 say(f"{arguments.out} is finished: nothing to do")
-            _summary(training)
+            else:
+                from fromnoise.faces import report as pages  # imports Matplotlib, which the training need not wait for
+
+                generated = generated or arrays.load(folder.samples / "images.npz")
+                pages.write(folder, report, generated, experiment.parts.train)
+            _summary(folder, report, outcome.steps)
 
 
-def _summary(training: "Training") -> None:
+def _summary(folder: "RunFolder", report: dict[str, Any], steps: int) -> None:
     from fromnoise.experiment.find import better_before
     from fromnoise.experiment.progress import duration
     from fromnoise.faces.tables import print_score
-    from fromnoise.files import read_json
 
-    folder = training.folder
-    report = read_json(folder.report_file)
     trained, sampling, system = (report["run"][name] for name in ("training", "sampling", "system"))
     print_score(report)
     print(
         f"trained {trained['steps']:,} steps in {duration(trained['seconds'])}, "
         f"sampled {sampling['n']:,} images in {duration(sampling['seconds'])} on {system['hardware']}"
     )
-    for sentence in (trained["shortfall"], better_before(folder, training.outcome.steps)):
+    for sentence in (trained["shortfall"], better_before(folder, steps)):
         if sentence:
             print(sentence)
     print(folder.samples / "grid.png", folder.page_file, folder.report_file, folder.model_file(), sep="\n")

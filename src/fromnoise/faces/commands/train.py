@@ -28,8 +28,8 @@ def main(words: Sequence[str]) -> None:
         print_configuration(arguments.config)
         return
     from fromnoise.experiment.find import better_before
-    from fromnoise.experiment.train import prepared, profiled, ready, trained
-    from fromnoise.faces.console import once, say
+    from fromnoise.experiment.train import profiled, trained
+    from fromnoise.faces.console import say
 
     experiment = arguments.experiment()
     if arguments.profile:
@@ -37,17 +37,14 @@ def main(words: Sequence[str]) -> None:
 
         print_profile(profiled(experiment))
         return
-    device = ready(experiment)
-    parts = prepared(experiment, device, once(quiet=not device.is_main_process))
-    with trained(experiment, device, parts) as training:
-        if not training.main_process:
+    with trained(experiment) as outcome:
+        if not experiment.is_first:
             return
-        steps = training.outcome.steps
-        if training.outcome.already_finished:
-            say(f"{arguments.out} is already trained ({steps:,} steps): nothing to do")
-        if better := better_before(training.folder, steps):
+        if outcome.already_finished:
+            say(f"{arguments.out} is already trained ({outcome.steps:,} steps): nothing to do")
+        if better := better_before(experiment.folder, outcome.steps):
             say(better)
-        print(training.folder.model_file())
+        print(experiment.folder.model_file())
 
 
 def print_configuration(config: Config) -> None:

@@ -1,0 +1,129 @@
+"""What every extractor of features has in common: images in, a batch at a time, and one vector for each out."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from fromnoise.data import blocks
+from fromnoise.data.image_set import digests
+from fromnoise.errors import UserError
+from fromnoise.threads import shared
+
+BATCH = 256
+BILINEAR = "bilinear, antialiased, rounded to 8 bits"  # what fromnoise.data.resize does
+
+Say = Callable[[str], None]
+Progress = Callable[[int, int], None]
+
+
+@dataclass(eq=False)
+class Features:
+    """An extractor: the map from images to vectors, and what a report has to say of it.
+
+    name       what it was asked for by
+    dimension  the length of its vectors; 0, where that depends on the images, until the first were seen
+    sha256     of the file its weights come from; empty where there are none
+    extract    the map itself, for one batch of images
+    resizing   how images of another size are resized
+    colour     what is done to images with other channels than it takes
+    known      whether the weights are the published ones that the name stands for, not a file of one's own
+    batch      how many images are mapped at once
+    """
+
+    name: str
+    dimension: int
+    sha256: str
+    extract: Callable[[Tensor], Tensor]
+    resizing: str = "none"
+    colour: str = "as it is"
+    known: bool = True
+    batch: int = BATCH
+    _digests: np.ndarray = field(default_factory=lambda: np.empty(0, "S16"), init=False, repr=False)
+    _rows: Tensor | None = field(default=None, init=False, repr=False)  # the features of the images with these digests
+
+    def __call__(self, images: UInt8[Tensor, "n c h w"], progress: Progress | None = None) -> Float[Tensor, "n d"]:
+        """The features of images of any number, on the CPU; `progress` receives (done, all).
+
+        Raises UserError for features that are not finite, or of another length than those before.
+        """
+
+        def found() -> Iterator[Tensor]:
+            done = 0
+            for part in self.stream(blocks.parts(images)):
+                yield part
+                done += len(part)
+                if progress:
+                    progress(done, len(images))
+
+        return blocks.join(found(), len(images))
+
+    def remembered(self, images: UInt8[Tensor, "n c h w"], progress: Progress | None = None) -> Float[Tensor, "n d"]:
+        """The same, computed once for each image: equal images have the same features, to the bit, in every set.
+
+        `progress` counts the images that are new.
+        """
+        wanted = digests(images)
+        _, first = np.unique(wanted, return_index=True)
+        new = np.sort(first[~np.isin(wanted[first], self._digests)])
+        if len(new):
+            found = self(images if len(new) == len(images) else images[new], progress)
+            self._digests = np.concatenate([self._digests, wanted[new]])
+            self._rows = found if self._rows is None else torch.cat([self._rows, found])
+        assert self._rows is not None, "there is at least one image"
+        order = np.argsort(self._digests)
+        return self._rows[order[np.searchsorted(self._digests, wanted, sorter=order)]]
+
+    def stream(self, parts: Iterable[UInt8[Tensor, "_ c h w"]]) -> Iterator[Float[Tensor, "_ d"]]:
+        """The same numbers a batch at a time, for images that come in parts of any length: constant memory.
+
+        Batches are of a fixed size whatever the parts are, so that results do not depend on how images come.
+        """
+        threads = shared()
+        for batch in _batches(parts, self.batch):
+            with torch.no_grad():
+                features = self.extract(batch).cpu()
+            if not bool(features.isfinite().all()):
+                raise UserError(f"{self.name}: some features are not finite")
+            threads.after(time.perf_counter(), len(batch))
+            self.dimension = self.dimension or features.shape[1]
+            if features.shape[1] != self.dimension:
+                size = "×".join(str(length) for length in batch.shape[1:])
+                raise UserError(
+                    f"{self.name}: images of {size} give {features.shape[1]} features, not {self.dimension}: "
+                    "all must be of one size, and all grey or all in colour"
+                )
+            yield features
+
+
+def luminance(images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n 1 h w"]:
+    """RGB as grey, by ITU-R 601's weights, rounded; grey as it is."""
+    if images.shape[1] == 1:
+        return images
+    weights = torch.tensor([0.299, 0.587, 0.114], device=images.device).view(1, 3, 1, 1)
+    return (images.float() * weights).sum(dim=1, keepdim=True).round().to(torch.uint8)
+
+
+def _batches(parts: Iterable[Tensor], size: int) -> Iterator[Tensor]:
+    """The same images in the same order, `size` at a time, the last batch what is left."""
+    held: list[Tensor] = []
+    room = size
+    for part in parts:
+        while len(part):
+            taken, part = part[:room], part[room:]
+            held.append(taken)
+            room -= len(taken)
+            if not room:
+                yield _plain(torch.cat(held))
+                held, room = [], size
+    if held:
+        yield _plain(torch.cat(held))
+
+
+def _plain(images: Tensor) -> Tensor:
+    """The same images laid out channel by channel: kernels round differently for other layouts, which C = 1 hides."""
+    return images.flatten(1).view(images.shape)
