@@ -37,7 +37,7 @@ def test_every_command_has_help_with_what_it_does_and_examples(command, capsys):
     assert stopped.value.code == 0
     shown = capsys.readouterr().out
     assert f"usage: fromnoise {command}" in shown
-    assert f"\nfromnoise {command} " in shown + " "
+    assert f"\n  fromnoise {command}" in shown
 
 
 @pytest.mark.parametrize(("error", "code"), [(UserError("say what to do"), 2), (KeyboardInterrupt(), 130)])

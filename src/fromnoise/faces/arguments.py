@@ -5,6 +5,7 @@ import dataclasses
 import inspect
 import io
 import itertools
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
@@ -58,7 +59,7 @@ def parse(cls: type[Arguments], words: Sequence[str], command: str, default: Arg
             return tyro.cli(  # type: ignore[return-value]
                 cls,
                 prog=f"fromnoise {command}",
-                description=inspect.getdoc(cls),
+                description=re.sub("^fromnoise ", "  fromnoise ", inspect.getdoc(cls) or "", flags=re.MULTILINE),
                 args=list(words),
                 default=default,
                 config=(tyro.conf.OmitArgPrefixes,),
@@ -83,8 +84,8 @@ class TrainingArguments:
     """Arguments of `run` and `train`."""
 
     preset: Literal["fast", "chapter", "tiny"] = "fast"
-    """fast: a good model in minutes on two cores. chapter: the lab chapter as written (UNet2DModel, T = 500, 200
-    epochs). tiny: seconds, for trying things out. All other flags override the preset."""
+    """fast: a good model in minutes on two cores. chapter: the lab chapter as written (UNet2DModel, 200 epochs).
+    tiny: seconds, for trying things out. All other flags override the preset."""
     out: Annotated[Path | None, arg(metavar="DIR")] = None
     """The run folder, created or resumed; default: runs/DATA-PRESET."""
     device: Device = "auto"

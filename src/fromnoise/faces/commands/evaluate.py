@@ -30,8 +30,7 @@ class EvaluateArguments:
     reference: Annotated[str, Spec]
     """Real images: digits:heldout, mnist:test, PATH, PATH:heldout ..."""
     train: Annotated[str | None, Spec] = None
-    """The model's training images, for the copycat and the copy test, and kept out of the floor; run folders name
-    their own."""
+    """Training images, for the copycat and the copy test, and kept out of the floor; known for run folders."""
     floor: Annotated[str | None, Spec] = None
     """Real images outside the reference, for the floor; known for named sets and PATH:heldout."""
     features: str = "digits"

@@ -40,8 +40,7 @@ class SampleArguments:
     label: int | None = None
     """Sample this class only, or this cluster of a model trained without classes."""
     guidance: float | None = None
-    """Strength of classifier-free guidance: 1 for none, more for plainer images of a class or cluster; default: the
-    model's."""
+    """Strength of classifier-free guidance: 1 for none, more for plainer images; default: the model's."""
     guidance_interval: tuple[float, float] | None = None
     """Guide only between these λ; default: the model's."""
     sampler: SamplerName | None = None
@@ -59,9 +58,8 @@ class SampleArguments:
     variance: Literal["posterior", "forward"] | None = None
     """Variance of ancestral steps."""
     reject_copies: bool = False
-    """Replace images that lie closer to the run's training images, in pixels, than 99 % of real images that it never
-    saw. RUN must be a run folder. Replacements are numbered from the last image on: they change with --n, and
-    --first may sample them again."""
+    """Replace images closer to the run's training images, in pixels, than 99 % of real images that it never saw.
+    RUN must be a run folder. Replacements are numbered after the last image, so they change with --n."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """auto: the precision of the training, where this machine has it. Images differ slightly between precisions."""
     device: Device = "auto"
