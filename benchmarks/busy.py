@@ -133,7 +133,8 @@ def child(work: str, seconds: float) -> None:
 def _training(threads: int | None) -> tuple[Callable[[], object], int]:
     from fromnoise.config import PRESETS, with_budget
     from fromnoise.data import sources
-    from fromnoise.generation.model import Model, Shape
+    from fromnoise.generation.data_info import DataInfo
+    from fromnoise.generation.model import Model
     from fromnoise.threads import shared
     from fromnoise.training import plan
     from fromnoise.training.device import accelerator
@@ -141,7 +142,7 @@ def _training(threads: int | None) -> tuple[Callable[[], object], int]:
 
     config = with_budget(PRESETS["fast"], "fast")
     train = sources.prepare(config.data, config.seed).train
-    model = Model.build(config, Shape.of(train, config))
+    model = Model.build(config, DataInfo.of(train, config))
     take = Step(model, train, accelerator("cpu", threads), plan.make(model, _cpu(), None))
     numbers, following = itertools.count(), shared()
 

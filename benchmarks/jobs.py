@@ -29,8 +29,9 @@ from fromnoise.config import PRESETS, Config, with_budget
 from fromnoise.data import digits
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.resize import resized
+from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.draw import Drawing, draw_all, network_calls, own_precision
-from fromnoise.generation.model import Model, Shape
+from fromnoise.generation.model import Model
 from fromnoise.generation.precision import HALVES, precisions
 from fromnoise.training import plan as plans
 from fromnoise.training import probe
@@ -115,7 +116,7 @@ def preset(precision: str = "auto") -> Config:
 def ours(job: Job, images: ImageSet) -> dict[str, Any]:
     """The fast preset: its own step, run as a training of ten minutes would plan it, and its own sampler."""
     config = preset(job.precision)
-    model = Model.build(config, Shape.of(images, config))
+    model = Model.build(config, DataInfo.of(images, config))
     about = size(model.network)
     plan = plans.make(model, CPU, None)
     step, numbers = Step(model, images, accelerator("cpu"), plan), count()

@@ -125,7 +125,7 @@ def asked(settings: Settings, model: Model) -> list[tuple[Row, SamplerSettings]]
     for steps, name, spacing, guidance in product(
         settings.steps, settings.samplers, settings.spacings, settings.guidance
     ):
-        own = replace(model.config.sampling, sampler=name, spacing=spacing, sampling_steps=steps, eta=0.0)
+        own = replace(model.config.sampling, sampler=name, spacing=spacing, sampling_steps=steps)
         how = guided(own, guidance)
         grid.append((Row(name, spacing, guidance, steps, network_calls(model, how)), how))
     return grid
@@ -201,7 +201,7 @@ def main(settings: Settings) -> None:
     grid = asked(settings, model)
     device = accelerator(settings.device).device
     extract = features("digits", device)
-    reference, others = real_images(settings, model.shape.image[1:])
+    reference, others = real_images(settings, model.info.image[1:])
     moments = Moments.of(extract(reference.images))
     real = None if others is None else distance(Moments.of(extract(others.images)), moments)
     rows = measure(grid, settings.n, model, device, extract, moments)

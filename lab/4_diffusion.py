@@ -48,7 +48,7 @@ import torch
 
 from fromnoise.diffusion import backward, forward, ideal, level
 from fromnoise.diffusion.samplers import levels_for, sampler
-from fromnoise.diffusion.schedule import schedule
+from fromnoise.diffusion.schedule import rescaled_to_zero_terminal_snr, schedule
 from fromnoise.diffusion.settings import SamplerSettings
 from fromnoise.faces import figures
 from fromnoise.faces.notebook import setting, show
@@ -216,7 +216,7 @@ def factor(name, steps, variance=0.25):
     """What the sampler multiplies its starting noise by, through the ideal denoiser of N(0, variance)."""
     denoise = ideal.of_mixture(torch.ones(1), torch.zeros(1, 1), variance * torch.ones(1, 1, 1))
     settings = SamplerSettings(sampler=name, sampling_steps=steps, spacing="logsnr")
-    levels = levels_for(settings, table, variance**0.5)
+    levels = levels_for(settings, table) - math.log(variance)  # where data of unit variance has its levels
     return float(sampler(settings)(denoise, torch.ones(1, 1, dtype=torch.float64), levels, lambda k: None))
 
 
@@ -388,7 +388,7 @@ assert table.posterior_variance[1] == 0
 # %% [markdown]
 # ### Exercise 4.3
 #
-# Rescale the linear schedule to zero terminal signal-to-noise ratio (`zero_terminal_snr=True`). What is
+# Rescale the linear schedule to zero terminal signal-to-noise ratio (`rescaled_to_zero_terminal_snr`). What is
 # $\sqrt{\bar\alpha_T}$ then, and why can a network that predicts the noise not start there?
 
 # %%
@@ -396,6 +396,6 @@ assert table.posterior_variance[1] == 0
 
 # %% cellView="form" jupyter={"source_hidden": true} tags=["solution"]
 # @title Solution to 4.3
-rescaled = schedule("linear", 500, zero_terminal_snr=True)
+rescaled = rescaled_to_zero_terminal_snr(schedule("linear", 500))
 print(f"√ᾱ at the end: {float(rescaled.alphas_cumprod[-1].sqrt())}; (x − b·ε)/a would divide by it")
 assert rescaled.alphas_cumprod[-1] == 0

@@ -59,8 +59,9 @@ from fromnoise.diffusion.settings import SamplerSettings
 from fromnoise.faces import figures
 from fromnoise.faces.digit_model import trained
 from fromnoise.faces.notebook import run_folder, setting, show
+from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.draw import Drawing, draw, draw_all, guidance_of
-from fromnoise.generation.model import Model, Shape
+from fromnoise.generation.model import Model
 from fromnoise.networks.chapter import ChapterUNet
 from fromnoise.networks.unet import UNet
 
@@ -106,7 +107,7 @@ show(
 print(f"one random draw has from {at_random.min()} to {at_random.max()} images a class")
 
 # %% [markdown]
-# A network sees numbers in $[-1, 1]$, not bytes: `normalise` maps 0…255 there, and `quantise` comes back.
+# Networks learn from numbers in $[-1, 1]$, not bytes: `normalise` maps 0…255 there, and `quantise` comes back.
 
 # %%
 x0 = normalise(digits.images)
@@ -305,7 +306,8 @@ show(
 #
 # A sampler walks from noise to data along a list of levels and asks the network at each for
 # $(\hat x_0, \hat\varepsilon)$. It begins at noise whose mean is that of noisy data at the first level, $a\mu$ with
-# the mean $\mu$ of all pixels; $a$ is small there, but not 0. The whole of `sample(model, m)`:
+# the mean $\mu$ of all pixels; $a$ is small there, but not 0. The network knows images as `model.info` encodes them,
+# divided by their root mean square, and `model.info.decode` undoes that. The whole of `sample(model, m)`:
 
 
 # %%
@@ -313,18 +315,18 @@ def sample(model, m, seed=0):
     """m new images, uint8 m × 1 × 32 × 32."""
     settings = model.config.sampling
     network = model.network.to(device).eval()  # not in training mode: fault 5
-    denoiser, classes = model.denoiser(network), model.shape.classes
+    denoiser, classes = model.denoiser(network), model.info.classes
     label = torch.arange(m, device=device) % classes if classes else None
     generator = torch.Generator().manual_seed(seed)
 
     def normal(k=None):
-        return torch.randn(m, *model.shape.image, generator=generator).to(device)
+        return torch.randn(m, *model.info.image, generator=generator).to(device)
 
-    levels = levels_for(settings, model.table, model.shape.scale)
-    x = start(settings, levels[0], normal(), model.shape.mean)
+    levels = levels_for(settings, model.table)
+    x = start(settings, levels[0], normal(), model.info.encoded_mean)
     with torch.no_grad():
         x = sampler(settings)(lambda x, logsnr: denoiser(x, logsnr, label), x, levels, normal)
-    return quantise(x).cpu()
+    return model.info.decode(x).cpu()
 
 
 few = sample(model, 10)
@@ -343,7 +345,7 @@ show(figures.picture_grid(grid), "64 digits drawn by the model: seed 0, none sel
 # %% [markdown]
 # **Fault 5 of the original**: its sampler (i) adds noise even after the last step, (ii) takes $1-\alpha_t$ for the
 # variance where its text has $\sigma_q^2(t)$ (30), and (iii) runs the network in training mode. Ours asks for no noise
-# at the last step, which counting shows; both variances are offered (`variance="posterior"` or `"forward"`), and they
+# at the last step, which counting shows; both variances can be had (`steps.Ancestral("posterior")` or `"forward"`), and they
 # differ only at the very end of the walk.
 
 # %%
@@ -385,8 +387,8 @@ list(draw(model, Drawing(2, seed=0), device, callback=visits.append))
 kept = [visits[round(k)] for k in np.linspace(0, len(visits) - 1, 8)]
 film = []
 for k in range(2):
-    film.append((f"x_t, image {k}", torch.cat([quantise(visit.x[k : k + 1]).cpu() for visit in kept])))
-    film.append((f"x̂₀, image {k}", torch.cat([quantise(visit.x0[k : k + 1]).cpu() for visit in kept])))
+    film.append((f"x_t, image {k}", torch.cat([model.info.decode(visit.x[k : k + 1]).cpu() for visit in kept])))
+    film.append((f"x̂₀, image {k}", torch.cat([model.info.decode(visit.x0[k : k + 1]).cpu() for visit in kept])))
 show(
     figures.picture_rows(film, [f"λ = {round(visit.logsnr.item(), 1) + 0:.1f}".replace("-", "−") for visit in kept]),
     "Two digits on their way from noise (left) to data (right): what the sampler holds, x_t, and under it what the "
@@ -403,15 +405,15 @@ show(
 # trained without classes, as the chapter's is, has no such figure.)
 
 # %%
-if model.shape.classes and not model.shape.clustered:
+if model.info.classes and not model.info.clustered:
     guidance = 3.0 if QUICK else guidance_of(model, model.config.sampling)
     columns = [
         draw_all(model, Drawing(4, seed=2, label=label, guidance=guidance), device)
-        for label in range(model.shape.classes)
+        for label in range(model.info.classes)
     ]
     rows = [(f"noise {k}", torch.stack([column[k] for column in columns])) for k in range(4)]
     show(
-        figures.picture_rows(rows, [str(label) for label in range(model.shape.classes)]),
+        figures.picture_rows(rows, [str(label) for label in range(model.info.classes)]),
         f"One noise for each row, one class for each column, with guidance {guidance:g}. How plainly the class shows "
         "tells how far the training went.",
     )
@@ -448,8 +450,9 @@ assert errors[2] > errors[10] > errors[20]
 #
 # `Config()` is the ten-minute recipe. Which settings must change to make it predict $\varepsilon$ on the chapter's
 # schedule with uniform $t$? Build that configuration and check its loss at a zero answer against theory. (A model is
-# `Model.build(recipe, Shape.of(digits, recipe))`, and its answer zero as long as it is not trained; its losses are
-# `model.objective().errors(model.denoiser(), x0, noise, u)`, with `u` evenly spread in (0, 1).)
+# `Model.build(recipe, DataInfo.of(digits, recipe))`, and its answer zero as long as it is not trained; its losses are
+# `model.objective().errors(model.denoiser(), x0, noise, u)`, with `x0 = model.info.encode(images)` and `u` evenly
+# spread in (0, 1).)
 
 # %%
 # Your turn
@@ -460,10 +463,11 @@ recipe = dataclasses.replace(
     Config(),
     diffusion=dataclasses.replace(Config().diffusion, schedule="linear", T=500, prediction="eps", levels="uniform"),
 )
-fresh = Model.build(recipe, Shape.of(digits, recipe))
+fresh = Model.build(recipe, DataInfo.of(digits, recipe))
 noise = torch.randn(64, 1, 32, 32, generator=torch.Generator().manual_seed(0))
 spread_u = (torch.arange(64, dtype=torch.float64) + 0.5) / 64
 with torch.no_grad():
-    loss = fresh.objective().errors(fresh.denoiser(), x0[:64], noise, spread_u).mean()
+    encoded = fresh.info.encode(digits.images[:64])
+    loss = fresh.objective().errors(fresh.denoiser(), encoded, noise, spread_u).mean()
 print(f"loss of a network whose last layer is still zero: {loss:.3f}; E ε² = 1")
 assert abs(loss - 1) < 0.02

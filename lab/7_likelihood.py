@@ -87,7 +87,7 @@ def gap(levels, variance=0.25, rows=20_000):
     one = torch.ones(1, dtype=torch.float64)
     denoise = of_mixture(one, torch.zeros(1, 1, dtype=torch.float64), variance * one[:, None, None])
     noise = lambda i: torch.randn(x0.shape, generator=generator, dtype=torch.float64)
-    bound = Bound(levels, eight_bit=False).estimate(denoise, x0, noise).total
+    bound = Bound(levels, pixel=None).estimate(denoise, x0, noise).total
     exact = (x0[:, 0] ** 2 / variance + math.log(2 * math.pi * variance)) / 2
     return float((bound - exact).mean())
 
@@ -162,7 +162,7 @@ judge, denoise = bound_of(model), labelled(model)
 def by_level(images, count):
     """The mean term of the bound at `count` levels, in bits per dimension and unit of λ."""
     generator = torch.Generator().manual_seed(2)
-    x0 = normalise(images)
+    x0 = model.info.encode(images)
     at = torch.linspace(2, judge.T, count).round().long()
     width = float(judge.levels[0] - judge.levels[1])
     with torch.inference_mode():
@@ -200,7 +200,7 @@ show(
 # that is an accident of the network.
 
 # %%
-coarse = Bound(torch.linspace(7, -10, 1000, dtype=torch.float64))
+coarse = bound_of(model, clearest=7)
 shown_bits = bound_bits(model, heldout.images, levels, judge=coarse).bits
 nothing = bound_bits(model, blank, 64, judge=coarse).bits[0]
 show(
@@ -267,7 +267,7 @@ print(f"encoded and decoded again, a pixel is off by {float(back) * 127.5:.2f} o
 
 # %% cellView="form" jupyter={"source_hidden": true} tags=["solution"]
 # @title Solution to 7.1
-x0 = normalise(heldout.images[:1])
+x0 = model.info.encode(heldout.images[:1])
 for name, table in (("linear, T = 500", schedule("linear", 500).logsnr[1:]), ("even in λ", judge.levels)):
     a2, b2 = torch.sigmoid(table[-1]), torch.sigmoid(-table[-1])
     nats = (a2 * x0.double().square().sum() + x0.numel() * (b2 - 1 - b2.log())) / 2

@@ -12,7 +12,8 @@ import torch
 from fromnoise import threads
 from fromnoise.config import TINY, with_budget
 from fromnoise.data.image_set import ImageSet
-from fromnoise.generation.model import Model, Shape
+from fromnoise.generation.data_info import DataInfo
+from fromnoise.generation.model import Model
 
 # Two workers share two cores: threads of both at once would wait for each other most of the time.
 torch.set_num_threads(1)
@@ -34,10 +35,11 @@ def one_thread():
 
 
 @pytest.fixture
-def mnist_root():
-    """The folder with the whole MNIST; the test is skipped where there is none."""
+def mnist_root(monkeypatch):
+    """The folder with the whole MNIST, as the data root; the test is skipped where there is none."""
     if MNIST is None:
         pytest.skip("FROMNOISE_DATA does not say where the whole MNIST lies")
+    monkeypatch.setenv("FROMNOISE_DATA", MNIST)
     return Path(MNIST)
 
 
@@ -81,7 +83,7 @@ def blobs_of():
 @pytest.fixture
 def tiny_model(images):
     """A tiny model whose zero-initialised layers are not zero, so that its output depends on all it is told."""
-    model = Model.build(tiny_config(), Shape.of(images, tiny_config()))
+    model = Model.build(tiny_config(), DataInfo.of(images, tiny_config()))
     torch.manual_seed(1)
     for parameter in model.network.parameters():
         if not parameter.any():

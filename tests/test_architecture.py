@@ -1,6 +1,7 @@
 """The rooms of docs/architecture.md, held to: imports point one way, modules stay small, help needs no PyTorch."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,12 @@ def test_configuration_and_command_line_need_no_pytorch():
     code = "import sys, fromnoise.config, fromnoise.faces.cli, fromnoise.faces.arguments; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+@pytest.mark.parametrize("name", ["samplers", "steps", "bound", "flow", "ideal"])
+def test_samplers_and_bounds_see_of_a_network_only_the_denoisers_pair(name):
+    imports = re.findall(r"^(?:from|import) .*", (SOURCE / "diffusion" / f"{name}.py").read_text(), re.MULTILINE)
+    assert not [line for line in imports if re.search(r"\b(prediction|denoiser|networks)\b", line)]
 
 
 def test_no_pickle_is_ever_loaded():

@@ -15,6 +15,7 @@ from fromnoise.diffusion.objective import UniformSteps, stratified
 from fromnoise.diffusion.samplers import levels_for, sampler
 from fromnoise.diffusion.schedule import schedule
 from fromnoise.diffusion.settings import SamplerSettings
+from fromnoise.diffusion.steps import Ancestral
 from fromnoise.errors import UserError
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
@@ -85,7 +86,7 @@ def test_fault_5_no_noise_after_the_last_step_and_only_known_variances():
     sampler(ANCESTRAL)(lambda x, _: (x * 0, x), torch.ones(1, 2), levels_for(ANCESTRAL, table), noise)
     assert asked == list(range(19))
     with pytest.raises(UserError, match="choose one of: posterior, forward"):
-        sampler(SamplerSettings(sampler="ancestral", variance="beta"))
+        Ancestral("beta")
 
 
 def test_fault_5_images_are_drawn_with_the_network_in_evaluation_mode(tiny_model):

@@ -1,6 +1,6 @@
 """Train the packaged digit feature network: src/fromnoise/evaluation/digit_network.safetensors.
 
-    python tools/train_digit_network.py [--data-root DIR] [--epochs 14] [--seed 0]
+    python tools/train_digit_network.py [--epochs 14] [--seed 0]
 
 The 55,000 MNIST training digits that are not among the packaged `digits`, resized to 32×32 as everywhere in
 fromnoise, under small random affine maps; AdamW with a one-cycle rate. Prints the accuracy on the 10,000 test
@@ -31,8 +31,6 @@ TARGET = Path(digit_network.__file__).with_name(digit_network.WEIGHTS)
 class Settings:
     """How to train the digit feature network."""
 
-    data_root: Path | None = None
-    """Where the whole MNIST lies; default as for `fromnoise train`."""
     epochs: int = 14
     batch: int = 128
     lr: float = 4e-3
@@ -66,10 +64,10 @@ def accuracy(network: torch.nn.Module, images: ImageSet) -> float:
 def main(settings: Settings) -> None:
     """Train, report, write."""
     size = (digit_network.SIZE, digit_network.SIZE)
-    train = sources.load("mnist:train", size, settings.data_root)
+    train = sources.load("mnist:train", size)
     for part in ("train", "val", "heldout"):
         train = train.without(sources.load(f"digits:{part}", size))
-    test = sources.load("mnist:test", size, settings.data_root)
+    test = sources.load("mnist:test", size)
     assert train.labels is not None
     assert len(train) == 55_000
     torch.manual_seed(settings.seed)

@@ -136,7 +136,7 @@ class Run:
         drawing = Drawing(n, seed, first, label, guidance, number, settings)
         with self.reporter.bar("sampling") as bar:
             images = draw_all(self.model, drawing, device, bar.show)
-        labels = None if self.model.shape.clustered else labels_for(self.model, drawing)
+        labels = None if self.model.info.clustered else labels_for(self.model, drawing)
         return Images(images.permute(0, 2, 3, 1).numpy(), None if labels is None else labels.numpy())
 
     def evaluate(
@@ -211,7 +211,6 @@ def evaluate(
     n: int | None = None,
     seed: int = 0,
     inception_weights: Path | None = None,
-    data_root: Path | None = None,
     skip_broken: bool = False,
     device: DeviceName = "auto",
     quiet: bool = False,
@@ -237,7 +236,6 @@ def evaluate(
         None if floor is None else _named(floor, "floor"),
         n=n,
         seed=seed,
-        root=data_root,
         skip_broken=skip_broken,
         say=once(reporter.say),
     )

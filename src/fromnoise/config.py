@@ -26,7 +26,7 @@ class Config:
     """Everything that decides what a run does, but for where it runs and where it writes."""
 
     seed: int = 0
-    """Seed of everything random: the draw of m, weights, batches, noise, samples."""
+    """Seed of everything random: the subset of m, weights, batches, noise, samples."""
     data: DataSettings = field(default_factory=DataSettings)
     diffusion: DiffusionSettings = field(default_factory=DiffusionSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
@@ -52,7 +52,7 @@ CHAPTER = Config(
         compile="off",
         log_every=10,
     ),
-    sampling=SamplerSettings(sampler="ancestral", sampling_steps=500, spacing="t", start="noise"),
+    sampling=SamplerSettings(sampler="ancestral", sampling_steps=500, spacing="t"),
 )
 TINY = Config(
     data=DataSettings(m=200, size="16"),
@@ -71,17 +71,13 @@ INFINITY = float("inf")
 # The least and the largest value of settings, on the command line and in files alike, and of what else files hold.
 RANGES: Mapping[str, tuple[float, float]] = {
     "T": (2, 50_000),
-    "logsnr_mean": (-30, 30),
-    "logsnr_std": (1e-6, 30),
+    "lognormal": (-30, 30),
     "channels": (1, 4096),
     "blocks": (1, 64),
-    "groups": (1, 4096),
     "dropout": (0, 0.99),
-    "label_dropout": (0, 1),
     "augment": (0, 1),
     "sampling_steps": (1, 50_000),
     "guidance": (0, 100),
-    "eta": (0, 1),
     "batch": (1, INFINITY),
     "lr": (1e-12, 1e12),
     "weight_decay": (0, INFINITY),
@@ -197,7 +193,7 @@ def from_json(cls: type[Settings], value: Any) -> Settings:
         raise UserError(str(error).replace("`$.", "`")) from error
     unknown = set(_names(value)) - set(_names(to_json(settings)))
     if unknown:
-        raise UserError(f"unknown setting: {', '.join(sorted(unknown))}; was this made by a newer fromnoise?")
+        raise UserError(f"unknown setting: {', '.join(sorted(unknown))}; is this of another version of fromnoise?")
     check_ranges(settings, lambda name: name)
     return settings
 
@@ -224,13 +220,13 @@ def _names(value: Any, place: str = "") -> Iterator[str]:
 
 
 def flat(config: Mapping[str, Any]) -> dict[str, Any]:
-    """All settings of a configuration (as `to_json` made it) by their flags' names; without where data lies."""
+    """All settings of a configuration (as `to_json` made it) by their flags' names."""
     rooms = [value for value in config.values() if isinstance(value, Mapping)]
     rest = {name: value for name, value in config.items() if not isinstance(value, Mapping)}
-    return rest | {name: value for room in rooms for name, value in room.items() if name != "data_root"}
+    return rest | {name: value for room in rooms for name, value in room.items()}
 
 
 def differences(one: Config, other: Config) -> list[str]:
-    """The settings in which two configurations differ, as "name: one, other"; where data lies does not count."""
+    """The settings in which two configurations differ, as "name: one, other"."""
     ours, theirs = flat(to_json(one)), flat(to_json(other))
     return [f"{name}: {ours[name]}, {theirs[name]}" for name in ours if ours[name] != theirs[name]]

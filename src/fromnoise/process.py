@@ -26,10 +26,10 @@ from fromnoise import rng
 from fromnoise.diffusion.denoiser import ByStep, Denoiser, guided
 from fromnoise.diffusion.forward import jump, noisy, path
 from fromnoise.diffusion.objective import Levels, LogNormal, Objective, UniformSteps, stratified
-from fromnoise.diffusion.samplers import SAMPLERS, Callback, levels_for, sampler
-from fromnoise.diffusion.schedule import SCHEDULES, Schedule, schedule
+from fromnoise.diffusion.samplers import SAMPLERS, levels_for, sampler
+from fromnoise.diffusion.schedule import SCHEDULES, Schedule, rescaled_to_zero_terminal_snr, schedule
 from fromnoise.diffusion.settings import DiffusionSettings, SamplerSettings
-from fromnoise.diffusion.steps import Visit
+from fromnoise.diffusion.steps import Callback, Sampler, Visit
 
 __all__ = [
     "LEVELS",
@@ -40,6 +40,7 @@ __all__ = [
     "Denoiser",
     "LogNormal",
     "Objective",
+    "Sampler",
     "SamplerSettings",
     "Schedule",
     "UniformSteps",
@@ -50,6 +51,7 @@ __all__ = [
     "loss",
     "noisy",
     "path",
+    "rescaled_to_zero_terminal_snr",
     "sample",
     "sampler",
     "schedule",
@@ -57,7 +59,7 @@ __all__ = [
 ]
 
 _DEFAULT = DiffusionSettings()
-LEVELS = LogNormal(_DEFAULT.logsnr_mean, _DEFAULT.logsnr_std)
+LEVELS = LogNormal(*_DEFAULT.lognormal)
 """The noise levels that `loss` trains on unless told otherwise: those of the fast preset."""
 TABLE = schedule(_DEFAULT.schedule, _DEFAULT.T)
 """The schedule that `sample` takes its levels from if they are spaced evenly in t, and none is given."""

@@ -51,8 +51,8 @@ def test_the_script_refuses_in_a_sentence(tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_floors_images_have_the_references_shares_of_classes(mnist_root, tmp_path, monkeypatch):
-    monkeypatch.setenv("FROMNOISE_DATA", str(mnist_root))
+@pytest.mark.usefixtures("mnist_root")
+def test_the_floors_images_have_the_references_shares_of_classes(tmp_path):
     reference, floor = sampling.real_images(Settings(tmp_path, n=300), (28, 28))
     assert reference.labels.bincount().tolist() == [1000] * 10
     assert floor.labels.bincount().tolist() == [30] * 10
@@ -66,7 +66,7 @@ def test_every_setting_is_drawn_from_the_same_noise_and_scored(tiny_model, tmp_p
     rows = sampling.measure(grid, settings.n, tiny_model, CPU, extract, real)
     assert [(row.sampler, row.steps) for row in rows] == [("ddim", 2), ("heun", 2), ("ddim", 3), ("heun", 3)]
     how = dataclasses.replace(
-        sampling.guided(tiny_model.config.sampling, "1"), sampler="ddim", spacing="logsnr", sampling_steps=3, eta=0.0
+        sampling.guided(tiny_model.config.sampling, "1"), sampler="ddim", spacing="logsnr", sampling_steps=3
     )
     images = draw_all(tiny_model, Drawing(20, precision=own_precision(tiny_model, CPU), sampler=how), CPU)
     assert rows[2].fid == pytest.approx(distance(Moments.of(extract(images)), real))

@@ -4,7 +4,8 @@ import torch
 from benchmarks import jobs, speed
 from benchmarks.jobs import Job
 from benchmarks.peers import PEERS
-from fromnoise.generation.model import Model, Shape
+from fromnoise.generation.data_info import DataInfo
+from fromnoise.generation.model import Model
 
 PACKAGES = {"diffusers": "diffusers", "ddpm-pytorch": "denoising_diffusion_pytorch"}
 FOUND = {
@@ -33,7 +34,7 @@ def peer_of():
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_peers_forward_pass_takes_the_operations_of_ours(name, peer_of):
-    ours = jobs.size(Model.build(jobs.preset(), Shape(1, 32, 32, 1.0, (0.0,), (0.1,) * 10)).network)
+    ours = jobs.size(Model.build(jobs.preset(), DataInfo(1, 32, 32, 1.0, (0.0,), (0.1,) * 10)).network)
     assert jobs.size(peer_of(name).network)["gflop"] == pytest.approx(ours["gflop"], rel=0.15)
 
 

@@ -25,10 +25,11 @@ def npz(tmp_path, make_images):
 
 
 @pytest.fixture
-def root(tmp_path, write_idx_set):
-    """A data root with both IDX sets, 20 images to train and 10 to test each."""
+def root(tmp_path, write_idx_set, monkeypatch):
+    """The data root, with both IDX sets, 20 images to train and 10 to test each."""
     write_idx_set(tmp_path / "root" / "mnist", 1)
     write_idx_set(tmp_path / "root" / "fashion_mnist", 2)
+    monkeypatch.setenv("FROMNOISE_DATA", str(tmp_path / "root"))
     return tmp_path / "root"
 
 
@@ -52,7 +53,7 @@ def fingerprints(parts):
     ],
 )
 def test_a_named_set_is_found_by_name_and_part(root, spec, name, n):
-    images = sources.load(spec, root=root)
+    images = sources.load(spec)
     assert (images.name, len(images), images.shape) == (name, n, (1, 28, 28))
 
 
@@ -71,8 +72,8 @@ def test_a_path_may_have_a_colon_in_it(tmp_path, make_images):
 @pytest.mark.parametrize("spec", ["digits:val", "mnist:test", "{photos}", "{npz}", "{npz}:heldout"])
 def test_images_are_resized_where_a_size_is_said(root, photos, npz, spec):
     spec = spec.format(photos=photos, npz=npz)
-    resized = sources.load(spec, (12, 10), root)
-    assert torch.equal(resized.images, resize(sources.load(spec, root=root).images, (12, 10)))
+    resized = sources.load(spec, (12, 10))
+    assert torch.equal(resized.images, resize(sources.load(spec).images, (12, 10)))
 
 
 @pytest.mark.parametrize("source", ["photos", "npz"])
@@ -129,27 +130,27 @@ def test_m_draws_from_the_training_part_alone_by_the_runs_seed():
 @pytest.mark.parametrize("m", [0, -5, 100_000])
 def test_an_m_that_cannot_be_drawn_is_refused(root, npz, data, m):
     with pytest.raises(UserError, match=f"cannot draw {m} of them"):
-        sources.prepare(DataSettings(data.format(npz=npz), m=m, data_root=root), seed=0)
+        sources.prepare(DataSettings(data.format(npz=npz), m=m), seed=0)
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
 @pytest.mark.parametrize(("m", "train", "val"), [(None, 18, 2), (5, 5, 10), (10, 10, 10), (19, 19, 1)])
 def test_an_idx_set_is_trained_on_its_train_and_scored_on_its_test(root, keys, name, m, train, val):
-    parts = sources.prepare(DataSettings(name, m=m, size="28", data_root=root), seed=3)
+    parts = sources.prepare(DataSettings(name, m=m, size="28"), seed=3)
     assert (len(parts.train), len(parts.val)) == (train, val)
     used = keys(parts.train) + keys(parts.val)
     assert len(set(used)) == len(used)
-    assert set(used) <= set(keys(sources.load(name, root=root)))
-    assert parts.heldout.fingerprint == sources.load(f"{name}:test", root=root).fingerprint
+    assert set(used) <= set(keys(sources.load(name)))
+    assert parts.heldout.fingerprint == sources.load(f"{name}:test").fingerprint
 
 
 def test_training_on_a_whole_idx_set_leaves_nothing_to_choose_by(root):
-    assert sources.prepare(DataSettings("mnist", m=20, data_root=root), seed=0).val is None
+    assert sources.prepare(DataSettings("mnist", m=20), seed=0).val is None
 
 
 @pytest.mark.parametrize("data", ["digits", "mnist", "{photos}", "{npz}"])
 def test_every_part_has_the_size_that_was_said(root, photos, npz, data):
-    settings = DataSettings(data.format(photos=photos, npz=npz), size="24x40", data_root=root)
+    settings = DataSettings(data.format(photos=photos, npz=npz), size="24x40")
     parts = sources.prepare(settings, seed=0)
     assert {part.shape for part in (parts.train, parts.val, parts.heldout)} == {(1, 24, 40)}
 
@@ -192,7 +193,7 @@ def test_an_unknown_name_is_told_what_there_is(name, tmp_path, monkeypatch):
 )
 def test_an_unknown_part_is_told_which_there_are(root, photos, npz, spec, known):
     with pytest.raises(UserError, match=f"there is no part '{spec.split(':')[1]}'; choose one of: {known}$"):
-        sources.load(spec.format(photos=photos, npz=npz), root=root)
+        sources.load(spec.format(photos=photos, npz=npz))
 
 
 @pytest.mark.parametrize(
@@ -218,14 +219,8 @@ def test_a_reference_whose_floor_is_not_known_has_none(reference):
 @pytest.mark.parametrize("data", ["digits", "mnist", "fashion_mnist", "{photos}", "{npz}"])
 def test_no_image_of_a_floor_is_in_its_reference(root, photos, npz, keys, data):
     reference = sources.reference_for(data.format(photos=photos, npz=npz))
-    floor = sources.load(sources.floor_for(reference), root=root)
-    assert set(keys(floor)).isdisjoint(keys(sources.load(reference, root=root)))
-
-
-def test_the_data_root_of_the_environment_is_used_where_none_is_said(root, monkeypatch):
-    monkeypatch.setenv("FROMNOISE_DATA", str(root))
-    assert len(sources.load("mnist:test")) == 10
-    assert len(sources.prepare(DataSettings("mnist"), seed=0).heldout) == 10
+    floor = sources.load(sources.floor_for(reference))
+    assert set(keys(floor)).isdisjoint(keys(sources.load(reference)))
 
 
 @pytest.mark.parametrize(("text", "size"), [("32", (32, 32)), ("24x40", (24, 40)), ("24X40", (24, 40))])
@@ -240,7 +235,7 @@ def test_what_is_no_size_is_refused(text):
 
 
 def test_the_whole_mnist_is_prepared_balanced(mnist, mnist_root):
-    parts = sources.prepare(DataSettings("mnist", m=3000, size="28", data_root=mnist_root), seed=0)
+    parts = sources.prepare(DataSettings("mnist", m=3000, size="28"), seed=0)
     assert np.bincount(parts.train.labels).tolist() == [300] * 10
     assert parts.heldout.fingerprint == mnist["test"].fingerprint
 
@@ -248,7 +243,7 @@ def test_the_whole_mnist_is_prepared_balanced(mnist, mnist_root):
 @pytest.mark.parametrize(("m", "n"), [(None, 5_990), (3000, 56_000), (50_000, 4_000)])
 def test_what_training_leaves_of_mnist_has_its_classes_shares(mnist, mnist_root, m, n):
     """There are 5,421 fives and 6,742 ones: a balanced draw of 50,000 leaves four times as many of these."""
-    parts = sources.prepare(DataSettings("mnist", m=m, size="28", data_root=mnist_root), seed=0)
+    parts = sources.prepare(DataSettings("mnist", m=m, size="28"), seed=0)
     shares, left = (np.bincount(each.labels) / len(each) for each in (mnist["train"], parts.val))
     assert np.abs(left - shares).max() < 1e-3
     assert len(parts.val) >= n

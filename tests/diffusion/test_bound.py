@@ -10,7 +10,7 @@ from scipy import stats
 
 from fromnoise.diffusion import backward, forward
 from fromnoise.diffusion.bound import PIXEL, Bound, log_density, log_pixel, per_dimension, strata
-from fromnoise.diffusion.schedule import schedule
+from fromnoise.diffusion.schedule import rescaled_to_zero_terminal_snr, schedule
 
 
 def spread(T, highest=14.0, lowest=-14.0):
@@ -45,7 +45,7 @@ def exact(bound, variance):
 
 @pytest.mark.parametrize("variance", [0.25, 1.0])
 def test_all_steps_give_the_expectation_worked_out_by_hand(randn, variance):
-    bound = Bound(spread(40), eight_bit=False)
+    bound = Bound(spread(40), pixel=None)
     x0 = randn(40_000, 1) * variance**0.5
     got = bound.estimate(white(variance), x0, lambda i: randn(40_000, 1, seed=i + 1))
     gaps = got.total - (x0[:, 0] ** 2 / variance + math.log(2 * math.pi * variance)) / 2
@@ -54,7 +54,7 @@ def test_all_steps_give_the_expectation_worked_out_by_hand(randn, variance):
 
 @pytest.mark.parametrize("variance", [0.25, 1.0])
 def test_the_gap_falls_at_first_order_in_the_number_of_steps_even_in_logsnr(variance):
-    gaps = [exact(Bound(spread(T), eight_bit=False), variance) for T in (100, 200, 400, 800)]
+    gaps = [exact(Bound(spread(T), pixel=None), variance) for T in (100, 200, 400, 800)]
     assert gaps[-1] < 0.12
     for one, half in pairwise(gaps):
         assert one / half == pytest.approx(2, rel=0.1)
@@ -63,7 +63,7 @@ def test_the_gap_falls_at_first_order_in_the_number_of_steps_even_in_logsnr(vari
 def test_linear_schedule_and_posterior_variance_keep_a_gap_of_half_a_nat():
     """At T = 500 on N(0, ¼), which steps even in λ close."""
     table = schedule("linear", 500)
-    assert exact(Bound(table.logsnr[1:], eight_bit=False), 0.25) == pytest.approx(0.58, abs=0.01)
+    assert exact(Bound(table.logsnr[1:], pixel=None), 0.25) == pytest.approx(0.58, abs=0.01)
 
 
 def test_a_step_is_the_weighted_error_of_the_noise(randn):
@@ -80,11 +80,10 @@ def test_a_step_is_the_weighted_error_of_the_noise(randn):
     )
 
 
-@pytest.mark.parametrize("variance", ["posterior", "forward"])
-def test_a_step_is_the_divergence_of_the_two_normals(randn, variance):
+def test_a_step_is_the_divergence_of_the_two_normals(randn):
     """(33) from torch.distributions, with the learnt mean by (31)."""
     table = schedule("cosine", 20)
-    bound = Bound(table.logsnr[1:], variance)
+    bound = Bound(table.logsnr[1:])
     x0, noise, t = randn(5, 2), randn(5, 2, seed=1), torch.tensor([2, 4, 8, 15, 20])
     clearer, noisier = table.logsnr[t - 1], table.logsnr[t]
     denoise = lambda x, logsnr: (x * 0.3, None)  # noqa: E731
@@ -92,16 +91,16 @@ def test_a_step_is_the_divergence_of_the_two_normals(randn, variance):
     sides = [
         torch.distributions.Normal(
             backward.posterior_mean(xt, mean, clearer, noisier),
-            backward.variance(name, clearer, noisier)[:, None] ** 0.5,
+            backward.posterior_variance(clearer, noisier)[:, None] ** 0.5,
         )
-        for mean, name in ((x0, "posterior"), (0.3 * xt, variance))
+        for mean in (x0, 0.3 * xt)
     ]
     expected = torch.distributions.kl_divergence(*sides).sum(dim=1)
     torch.testing.assert_close(bound.step(denoise, x0, noise, t), expected, rtol=1e-9, atol=1e-12)
 
 
 def test_zero_terminal_snr_is_finite_and_its_prior_nothing(randn):
-    bound = Bound(schedule("linear", 100, zero_terminal_snr=True).logsnr[1:])
+    bound = Bound(rescaled_to_zero_terminal_snr(schedule("linear", 100)).logsnr[1:])
     x0 = randn(4, 2)
     got = bound.step(lambda x, _: (x * 0, x), x0, randn(4, 2, seed=1), torch.full((4,), 100))
     assert bound.prior(x0).tolist() == [0.0] * 4
@@ -133,7 +132,7 @@ def test_few_levels_agree_with_all_within_their_standard_error(randn):
 
 
 def test_a_schedule_of_two_steps_has_one_term_and_no_doubt_about_it(randn):
-    found = Bound(spread(2), eight_bit=False).estimate(lambda x, _: (x, x), randn(3, 2), lambda i: randn(3, 2))
+    found = Bound(spread(2), pixel=None).estimate(lambda x, _: (x, x), randn(3, 2), lambda i: randn(3, 2))
     assert found.total.shape == (3,)
     assert found.standard_error.isfinite().all()
 
@@ -147,6 +146,13 @@ def test_pixels_of_a_normal_sum_to_one_and_match_scipy():
         upper[-1], lower[0] = np.inf, -np.inf
         expected = stats.norm.cdf(upper, mean, sigma) - stats.norm.cdf(lower, mean, sigma)
         np.testing.assert_allclose(got.exp().numpy(), expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("scale", [0.3, 2.5])
+def test_a_pixel_is_as_likely_at_any_scale(randn, scale):
+    values, mean = torch.linspace(-1, 1, 256, dtype=torch.float64), randn(256) * 0.4
+    scaled = log_pixel(values / scale, mean / scale, 0.05 / scale, PIXEL / scale)
+    torch.testing.assert_close(scaled, log_pixel(values, mean, 0.05), rtol=1e-9, atol=1e-9)
 
 
 def test_pixels_far_in_the_tail_stay_finite_and_symmetric():

@@ -1,11 +1,9 @@
-import math
-
 import pytest
 import torch
 
 from fromnoise.diffusion import forward, level
 from fromnoise.diffusion.denoiser import ByStep, Denoiser, by_logsnr, guided
-from fromnoise.diffusion.schedule import schedule
+from fromnoise.diffusion.schedule import rescaled_to_zero_terminal_snr, schedule
 from fromnoise.errors import UserError
 
 LEVELS = torch.tensor([-6.0, -1.0, 0.0, 2.0, 7.0], dtype=torch.float64)
@@ -23,39 +21,30 @@ IDEAL = {
 }
 
 
-@pytest.mark.parametrize("scale", [1.0, 0.3, 2.5])
 @pytest.mark.parametrize("kind", IDEAL)
-def test_an_ideal_network_at_any_scale_gives_the_expected_data_and_noise(randn, kind, scale):
+def test_an_ideal_network_gives_the_expected_data_and_noise(randn, kind):
     x = randn(5, 3)
-    x0, noise = Denoiser(IDEAL[kind], kind, scale, as_it_is)(x, LEVELS)
+    x0, noise = Denoiser(IDEAL[kind], kind, as_it_is)(x, LEVELS)
     abar = (1 / (1 + torch.exp(-LEVELS)))[:, None]
-    marginal = abar * scale**2 + 1 - abar
-    torch.testing.assert_close(x0, abar.sqrt() * scale**2 / marginal * x, rtol=0, atol=1e-12)
-    torch.testing.assert_close(noise, (1 - abar).sqrt() / marginal * x, rtol=0, atol=1e-12)
+    torch.testing.assert_close(x0, abar.sqrt() * x, rtol=0, atol=1e-12)
+    torch.testing.assert_close(noise, (1 - abar).sqrt() * x, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("scale", [0.3, 2.5])
-def test_the_network_sees_data_of_unit_deviation_at_its_own_level(randn, scale):
+def test_the_network_sees_the_data_and_its_levels(randn):
     seen = {}
 
     def network(x, condition):
         seen["x"], seen["condition"] = x, condition
         return x
 
-    x0, noise = scale * randn(5, 3), randn(5, 3, seed=1)
-    Denoiser(network, "v", scale, as_it_is).output(forward.jump(x0, noise, LEVELS), LEVELS)
-    inner = LEVELS + 2 * math.log(scale)
-    torch.testing.assert_close(seen["condition"], inner, rtol=0, atol=1e-14)
-    torch.testing.assert_close(seen["x"], forward.jump(x0 / scale, noise, inner), rtol=0, atol=1e-13)
-
-
-def test_the_ends_of_the_scale_stay_where_they_are():
-    ends = torch.tensor([level.NOISE, level.CLEAN])
-    assert torch.equal(Denoiser(IDEAL["v"], "v", 0.3).inner(ends), ends)
+    x = randn(5, 3)
+    Denoiser(network, "v", as_it_is).output(x, LEVELS)
+    assert torch.equal(seen["condition"], LEVELS)
+    assert torch.equal(seen["x"], x)
 
 
 def test_one_level_serves_all_rows(randn):
-    denoiser = Denoiser(IDEAL["x0"], "x0", 0.5, as_it_is)
+    denoiser = Denoiser(IDEAL["x0"], "x0", as_it_is)
     x = randn(4, 3)
     torch.testing.assert_close(denoiser(x, LEVELS[1]), denoiser(x, LEVELS[1].expand(4)), rtol=0, atol=0)
 
@@ -63,13 +52,13 @@ def test_one_level_serves_all_rows(randn):
 def test_eps_at_pure_noise_is_refused_even_in_one_row(randn):
     levels = torch.tensor([0.0, level.NOISE], dtype=torch.float64)
     with pytest.raises(UserError, match="pure noise"):
-        Denoiser(IDEAL["eps"], "eps", 1.0, as_it_is)(randn(2, 3), levels)
+        Denoiser(IDEAL["eps"], "eps", as_it_is)(randn(2, 3), levels)
 
 
 @pytest.mark.parametrize("kind", ["x0", "v"])
 def test_x0_and_v_at_pure_noise_give_the_mean_of_the_data(randn, kind):
     x = randn(2, 3)
-    x0, noise = Denoiser(IDEAL[kind], kind, 0.5, as_it_is)(x, torch.tensor(level.NOISE, dtype=torch.float64))
+    x0, noise = Denoiser(IDEAL[kind], kind, as_it_is)(x, torch.tensor(level.NOISE, dtype=torch.float64))
     torch.testing.assert_close((x0, noise), (torch.zeros_like(x), x), rtol=0, atol=0)
 
 
@@ -95,7 +84,7 @@ def test_the_label_reaches_the_network_and_its_absence_too(randn):
 
 @pytest.mark.parametrize("kind", IDEAL)
 def test_the_datas_type_is_kept_whatever_the_networks(randn, kind):
-    denoiser = Denoiser(lambda x, condition: x.bfloat16(), kind, 0.5)
+    denoiser = Denoiser(lambda x, condition: x.bfloat16(), kind)
     x0, noise = denoiser(randn(2, 3, dtype=torch.float32), LEVELS[1])
     assert x0.dtype == noise.dtype == torch.float32
 
@@ -109,7 +98,9 @@ def test_by_logsnr_tells_the_level_itself_in_float32_and_kept_finite():
 @pytest.mark.parametrize("zero", [False, True])
 @pytest.mark.parametrize(("name", "T"), [("linear", 500), ("linear", 1000), ("cosine", 1000), ("logsnr", 1000)])
 def test_by_step_counts_the_schedules_levels_from_zero(name, T, zero):
-    table = schedule(name, T, zero_terminal_snr=zero)
+    table = schedule(name, T)
+    if zero:
+        table = rescaled_to_zero_terminal_snr(table)
     steps = ByStep(table)(table.logsnr[1:])
     assert steps.dtype == torch.int64
     assert torch.equal(steps, torch.arange(T))
@@ -128,7 +119,7 @@ def test_by_step_refuses_levels_beyond_its_schedule(at):
 @pytest.mark.parametrize("t", [1, 50, 499])
 def test_by_step_refuses_levels_between_two_of_its_own(t):
     table = schedule("linear", 500)
-    between = level.logsnr_of(table.alphas_cumprod[t : t + 2].mean())
+    between = torch.logit(table.alphas_cumprod[t : t + 2].mean())
     with pytest.raises(UserError, match="schedule"):
         ByStep(table)(between[None])
 
@@ -173,5 +164,5 @@ def test_a_guided_pair_still_makes_up_the_noisy_data(randn):
         return torch.tanh(x + label[:, None])
 
     x, label = randn(3, 2), torch.tensor([0, 1, 2])
-    pair = guided(Denoiser(network, "v", 0.5), 3, 4.0)(x, LEVELS[1], label)
+    pair = guided(Denoiser(network, "v"), 3, 4.0)(x, LEVELS[1], label)
     torch.testing.assert_close(forward.jump(*pair, LEVELS[1]), x, rtol=0, atol=1e-13)

@@ -47,7 +47,7 @@ def test_negative_log_likelihood_nears_the_exact_one_as_the_clearest_level_rises
     gaps = []
     for clearest in (2.0, 4.0, 6.0):
         flow = Flow(clearest, -16.0, tolerance=1e-6)
-        gaps.append(float((flow.negative_log_likelihood(denoise, x0, noise, eight_bit=False) - exact).mean()))
+        gaps.append(float((flow.negative_log_likelihood(denoise, x0, noise, pixel=None) - exact).mean()))
     # What is short is the divergence of the true q(x_0|x_1) from a normal of variance 1 − α_1.
     for clearest, gap in zip((2.0, 4.0, 6.0), gaps, strict=True):
         a2, b2 = 1 / (1 + math.exp(-clearest)), 1 / (1 + math.exp(clearest))

@@ -7,10 +7,10 @@ import torch
 from diffusers import DDPMScheduler
 
 from fromnoise.diffusion import level
-from fromnoise.diffusion.denoiser import Denoiser
 from fromnoise.diffusion.samplers import levels_for, sampler
 from fromnoise.diffusion.schedule import schedule
 from fromnoise.diffusion.settings import SamplerSettings
+from fromnoise.diffusion.steps import DDIM, Ancestral
 from fromnoise.errors import UserError
 
 TABLE = schedule("linear", 60)
@@ -20,8 +20,8 @@ def float64(values):
     return torch.tensor(values, dtype=torch.float64)
 
 
-def levels_by(spacing, n, table=TABLE, scale=1.0, **more):
-    return levels_for(SamplerSettings(sampling_steps=n, spacing=spacing, **more), table, scale)
+def levels_by(spacing, n, table=TABLE, **more):
+    return levels_for(SamplerSettings(sampling_steps=n, spacing=spacing, **more), table)
 
 
 @pytest.mark.parametrize("spacing", ["t", "logsnr", "karras"])
@@ -57,17 +57,6 @@ def test_spacing_karras_is_that_of_edm():
     torch.testing.assert_close(levels_by("karras", n)[:-1], expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("spacing", ["logsnr", "karras"])
-def test_free_levels_are_those_of_unit_data_to_the_network(spacing):
-    denoiser = Denoiser(lambda x, condition: x, "v", 0.3)
-    inner = denoiser.inner(levels_by(spacing, 9, scale=0.3))
-    torch.testing.assert_close(inner, levels_by(spacing, 9), rtol=0, atol=1e-13)
-
-
-def test_the_schedules_levels_are_the_same_at_any_scale():
-    assert torch.equal(levels_by("t", 9, scale=0.3), levels_by("t", 9))
-
-
 @pytest.mark.parametrize("spacing", ["t", "logsnr", "karras"])
 def test_fewer_than_one_step_is_refused(spacing):
     for n in (0, -3):
@@ -92,9 +81,9 @@ def test_more_steps_than_the_schedule_has_are_refused():
     [
         (lambda: levels_by("cosine", 5), "'cosine'.*karras, logsnr, t"),
         (lambda: sampler(SamplerSettings("euler")), "'euler'.*ancestral, ddim, heun, ipndm, dpm"),
-        (lambda: sampler(SamplerSettings("ancestral", variance="learned")), "'learned'.*posterior, forward"),
-        (lambda: sampler(SamplerSettings("ddim", eta=1.5)), "eta.*1.5"),
-        (lambda: sampler(SamplerSettings("ddim", eta=-0.1)), "eta.*-0.1"),
+        (lambda: Ancestral("learned"), "'learned'.*posterior, forward"),
+        (lambda: DDIM(1.5), "eta.*1.5"),
+        (lambda: DDIM(-0.1), "eta.*-0.1"),
     ],
 )
 def test_unknown_names_and_a_wrong_eta_are_refused_before_any_work(call, message):

@@ -1,12 +1,15 @@
+import math
+
 import pytest
 import torch
 
 from fromnoise.diffusion import level, prediction
 from fromnoise.diffusion.denoiser import Denoiser
 from fromnoise.diffusion.objective import LogNormal, Objective, UniformSteps, stratified
-from fromnoise.diffusion.schedule import schedule
+from fromnoise.diffusion.schedule import rescaled_to_zero_terminal_snr, schedule
+from fromnoise.errors import UserError
 
-KINDS = prediction.PREDICTIONS
+KINDS = list(prediction.TO_PAIR)
 TABLE = schedule("linear", 100)
 LEVELS = {"uniform": UniformSteps(TABLE), "lognormal": LogNormal(0.5, 2.0)}
 U = stratified(6, 0.4)
@@ -16,9 +19,9 @@ def as_it_is(logsnr):
     return logsnr
 
 
-def off_by(delta, kind, x0, noise, scale):
+def off_by(delta, kind, x0, noise):
     """A denoiser that knows the answer and misses it by `delta` in every number it predicts."""
-    return Denoiser(lambda x, at: prediction.target(kind, x0 / scale, noise, at) + delta, kind, scale, as_it_is)
+    return Denoiser(lambda x, at: prediction.target(kind, x0, noise, at) + delta, kind, as_it_is)
 
 
 @pytest.mark.parametrize("offset", [0.0, 0.37, 0.5, 1 - 1e-12])
@@ -61,21 +64,19 @@ def test_low_u_is_little_noise(name):
     assert (logsnr.diff() < 0).all()
 
 
-@pytest.mark.parametrize("scale", [1.0, 0.4])
 @pytest.mark.parametrize("levels", LEVELS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_perfect_prediction_has_no_loss(randn, kind, levels, scale):
-    x0, noise = scale * randn(6, 1, 2, 2), randn(6, 1, 2, 2, seed=1)
-    errors = Objective(LEVELS[levels]).errors(off_by(0.0, kind, x0, noise, scale), x0, noise, U)
+def test_a_perfect_prediction_has_no_loss(randn, kind, levels):
+    x0, noise = randn(6, 1, 2, 2), randn(6, 1, 2, 2, seed=1)
+    errors = Objective(LEVELS[levels]).errors(off_by(0.0, kind, x0, noise), x0, noise, U)
     assert errors.shape == (6,)
     assert errors.max() < 1e-24
 
 
-@pytest.mark.parametrize("scale", [1.0, 0.4])
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_loss_is_the_mean_square_of_what_the_network_misses(randn, kind, scale):
-    x0, noise = scale * randn(6, 1, 2, 2), randn(6, 1, 2, 2, seed=1)
-    errors = Objective(LEVELS["lognormal"]).errors(off_by(0.3, kind, x0, noise, scale), x0, noise, U)
+def test_the_loss_is_the_mean_square_of_what_the_network_misses(randn, kind):
+    x0, noise = randn(6, 1, 2, 2), randn(6, 1, 2, 2, seed=1)
+    errors = Objective(LEVELS["lognormal"]).errors(off_by(0.3, kind, x0, noise), x0, noise, U)
     torch.testing.assert_close(errors, torch.full_like(errors, 0.3**2), rtol=1e-10, atol=0)
 
 
@@ -119,24 +120,18 @@ def test_the_loss_has_the_datas_type_and_a_gradient(randn):
 
 
 def test_the_simple_loss_of_v_is_finite_at_pure_noise(randn):
-    table = schedule("linear", 100, zero_terminal_snr=True)
+    table = rescaled_to_zero_terminal_snr(schedule("linear", 100))
 
     def levels(u):
         return table.logsnr[-1].expand(len(u))
 
     assert (levels(U) == level.NOISE).all()
-    x0, noise = 0.4 * randn(6, 3), randn(6, 3, seed=1)
-    errors = Objective(levels).errors(Denoiser(lambda x, at: 0 * x, "v", 0.4), x0, noise, U)
-    torch.testing.assert_close(errors, (x0 / 0.4).square().mean(1), rtol=1e-12, atol=0)
+    x0, noise = randn(6, 3), randn(6, 3, seed=1)
+    errors = Objective(levels).errors(Denoiser(lambda x, at: 0 * x, "v"), x0, noise, U)
+    torch.testing.assert_close(errors, x0.square().mean(1), rtol=1e-12, atol=0)
 
 
-def test_lognormal_levels_of_scaled_data_are_those_of_unit_data_as_the_network_sees_them(randn):
-    scale, seen = 0.3, []
-
-    def network(x, condition):
-        seen.append(condition)
-        return x
-
-    denoiser = Denoiser(network, "v", scale)
-    Objective(LogNormal(1.0, 2.4, scale)).errors(denoiser, scale * randn(6, 3), randn(6, 3, seed=1), U)
-    torch.testing.assert_close(seen[0].double(), LogNormal(1.0, 2.4)(U), rtol=1e-6, atol=1e-5)
+@pytest.mark.parametrize("deviation", [0.0, -1.0, math.nan])
+def test_levels_that_do_not_spread_are_refused(deviation):
+    with pytest.raises(UserError, match="deviation must be above 0"):
+        LogNormal(0.0, deviation)

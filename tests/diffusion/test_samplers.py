@@ -1,6 +1,5 @@
 """For Gaussian data the ideal denoiser is linear, so that a whole sampler is one matrix, worked out here by hand."""
 
-import dataclasses
 import math
 from itertools import pairwise
 
@@ -10,21 +9,22 @@ from diffusers import DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler
 
 from fromnoise.diffusion import level
 from fromnoise.diffusion.denoiser import ByStep, Denoiser
-from fromnoise.diffusion.samplers import SAMPLERS, levels_for, sampler
-from fromnoise.diffusion.schedule import schedule
+from fromnoise.diffusion.samplers import SAMPLERS, levels_for
+from fromnoise.diffusion.schedule import rescaled_to_zero_terminal_snr, schedule
 from fromnoise.diffusion.settings import SamplerSettings
+from fromnoise.diffusion.steps import DDIM, Ancestral
 from fromnoise.errors import UserError
 
 TABLE = schedule("linear", 60)
 METHODS = {
-    "ancestral, posterior": SamplerSettings("ancestral", variance="posterior"),
-    "ancestral, forward": SamplerSettings("ancestral", variance="forward"),
-    "ddim": SamplerSettings("ddim"),
-    "ddim, eta 0.4": SamplerSettings("ddim", eta=0.4),
-    "ddim, eta 1": SamplerSettings("ddim", eta=1.0),
-    "dpm++": SamplerSettings("dpm++"),
+    "ancestral, posterior": Ancestral("posterior"),
+    "ancestral, forward": Ancestral("forward"),
+    "ddim": DDIM(),
+    "ddim, eta 0.4": DDIM(0.4),
+    "ddim, eta 1": DDIM(1.0),
+    "dpm++": SAMPLERS["dpm++"](),
 }
-FEW_STEPS = {name: SamplerSettings(name) for name in ("heun", "ipndm", "dpm++3m", "unipc")}  # more in test_steps
+FEW_STEPS = {name: SAMPLERS[name]() for name in ("heun", "ipndm", "dpm++3m", "unipc")}  # more in test_steps
 ALL = METHODS | FEW_STEPS
 DETERMINISTIC = ("ddim", "dpm++", *FEW_STEPS)
 
@@ -42,24 +42,24 @@ COVARIANCES = {
 
 
 def levels_by(spacing, n, table=TABLE, method="dpm++"):
-    return levels_for(dataclasses.replace(ALL[method], sampling_steps=n, spacing=spacing, logsnr_range=(-9, 10)), table)
+    return levels_for(SamplerSettings(method.partition(",")[0], n, spacing, logsnr_range=(-9, 10)), table)
 
 
 def no_noise(k):
     raise AssertionError(f"a deterministic sampler asked for noise at step {k}")
 
 
-def map_of(settings, denoise, levels, d):
+def map_of(method, denoise, levels, d):
     """The sampler as a d × d(1 + steps) matrix from the start and each step's noise to the end."""
     x = torch.eye(d * len(levels), d, dtype=torch.float64)
 
     def noise(k):
         return x.roll(d * (k + 1), 0)
 
-    return sampler(settings)(denoise, x, levels, noise).T
+    return method(denoise, x, levels, noise).T
 
 
-def map_by_hand(settings, covariance, levels):
+def map_by_hand(method, covariance, levels):
     """The same, from formulas of its own: Gaussian conditioning, DDIM's (12), the exponential integrator in b/a."""
     d = len(covariance)
     one = torch.eye(d, dtype=torch.float64)
@@ -71,14 +71,14 @@ def map_by_hand(settings, covariance, levels):
         a, b2, a_next, b2_next = abar[k].sqrt(), rest[k], abar[k + 1].sqrt(), rest[k + 1]
         x0 = a * covariance @ torch.linalg.inv(a**2 * covariance + b2 * one) @ x
         sigma2 = torch.zeros(())
-        if settings.sampler == "ancestral":
+        if isinstance(method, Ancestral):
             gain = a / a_next * b2_next / b2  # cov(x_s, x_t | x_0)/var(x_t | x_0)
             x_next = a_next * x0 + gain * (x - a * x0)
             sigma2 = b2_next - gain**2 * b2
-            if settings.variance == "forward":
+            if method.variance == "forward":
                 sigma2 = (1 - a**2 / a_next**2) * (b2_next > 0)
-        elif settings.sampler == "ddim":
-            sigma2 = settings.eta**2 * b2_next / b2 * (1 - a**2 / a_next**2)
+        elif isinstance(method, DDIM):
+            sigma2 = method.eta**2 * b2_next / b2 * (1 - a**2 / a_next**2)
             x_next = a_next * x0 + (b2_next - sigma2).sqrt() * (x - a * x0) / b2.sqrt()
         else:
             ratio = (b2_next / b2).sqrt() * a / a_next  # of b/a
@@ -96,9 +96,9 @@ def map_by_hand(settings, covariance, levels):
 @pytest.mark.parametrize("covariance", COVARIANCES)
 @pytest.mark.parametrize("method", METHODS)
 def test_every_sampler_is_the_linear_map_worked_out_by_hand(ideal, method, covariance, spacing):
-    settings, covariance, levels = METHODS[method], COVARIANCES[covariance], levels_by(spacing, 12)
-    got = map_of(settings, ideal(covariance), levels, len(covariance))
-    torch.testing.assert_close(got, map_by_hand(settings, covariance, levels), rtol=0, atol=1e-10)
+    run, covariance, levels = METHODS[method], COVARIANCES[covariance], levels_by(spacing, 12)
+    got = map_of(run, ideal(covariance), levels, len(covariance))
+    torch.testing.assert_close(got, map_by_hand(run, covariance, levels), rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("method", ALL)
@@ -107,7 +107,7 @@ def test_the_datas_mean_goes_through_as_it_is(ideal, randn, method):
 
     def end(mean):
         start = randn(4, 3) + mean * level.signal(levels[0])
-        return sampler(ALL[method])(ideal(covariance, mean), start, levels, lambda k: randn(4, 3, seed=1 + k))
+        return ALL[method](ideal(covariance, mean), start, levels, lambda k: randn(4, 3, seed=1 + k))
 
     torch.testing.assert_close(end(5.0), end(0.0) + 5, rtol=0, atol=1e-11)
 
@@ -115,8 +115,7 @@ def test_the_datas_mean_goes_through_as_it_is(ideal, randn, method):
 @pytest.mark.parametrize(("variance", "end"), [("posterior", 0.9875), ("forward", 0.9999)])
 def test_unit_data_ends_at_the_variance_known_for_all_steps_of_the_chapters_schedule(ideal, variance, end):
     table = schedule("linear", 500)
-    settings = SamplerSettings("ancestral", variance=variance)
-    matrix = map_of(settings, ideal(COVARIANCES["unit"]), levels_by("t", 500, table), 1)
+    matrix = map_of(Ancestral(variance), ideal(COVARIANCES["unit"]), levels_by("t", 500, table), 1)
     assert matrix.square().sum().item() == pytest.approx(end, abs=5e-5)
 
 
@@ -145,7 +144,7 @@ def test_deterministic_samplers_approach_the_exact_flow_at_their_order(ideal, me
         a2, b2 = 1 / (1 + torch.exp(-levels)), 1 / (1 + torch.exp(levels))
         last = a2[-2].sqrt() * s2 / (a2[-2] * s2 + b2[-2])
         flow = last * ((a2[-2] * s2 + b2[-2]) / (a2[0] * s2 + b2[0])).sqrt()
-        got = sampler(METHODS[method])(ideal(covariance), torch.eye(len(s2)).double(), levels, no_noise).T
+        got = METHODS[method](ideal(covariance), torch.eye(len(s2)).double(), levels, no_noise).T
         errors.append((got - directions @ flow.diag() @ directions.T).norm() / covariance.norm() ** 0.5)
     assert errors[-1] < {1: 0.03, 2: 0.0007}[order]
     for coarse, fine in pairwise(errors):
@@ -169,8 +168,8 @@ def curved():
 def test_ddim_with_eta_one_is_ancestral_with_posterior_variance(curved, randn, spacing_steps):
     levels = levels_by("t", spacing_steps)
     ends = [
-        sampler(settings)(curved(TABLE), randn(2, 1, 3, 3), levels, lambda k: randn(2, 1, 3, 3, seed=1 + k))
-        for settings in (METHODS["ddim, eta 1"], METHODS["ancestral, posterior"])
+        run(curved(TABLE), randn(2, 1, 3, 3), levels, lambda k: randn(2, 1, 3, 3, seed=1 + k))
+        for run in (DDIM(1.0), Ancestral())
     ]
     torch.testing.assert_close(*ends, rtol=1e-11, atol=1e-11)
 
@@ -184,14 +183,14 @@ def test_noise_is_asked_for_once_a_step_but_not_at_the_last_and_never_without_ne
         asked.append(k)
         return randn(2, 1, seed=k)
 
-    sampler(ALL[method])(ideal(COVARIANCES["unit"]), randn(2, 1), levels_by("t", 6, method=method), noise, seen.append)
+    ALL[method](ideal(COVARIANCES["unit"]), randn(2, 1), levels_by("t", 6, method=method), noise, seen.append)
     assert asked == ([] if method in DETERMINISTIC else [0, 1, 2, 3, 4])
 
 
 @pytest.mark.parametrize("method", ALL)
 def test_the_end_is_the_last_estimate_of_the_data(ideal, randn, method):
     visits = []
-    end = sampler(ALL[method])(
+    end = ALL[method](
         ideal(COVARIANCES["wide"]),
         randn(3, 1),
         levels_by("t", 6, method=method),
@@ -202,24 +201,21 @@ def test_the_end_is_the_last_estimate_of_the_data(ideal, randn, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("scale", [0.3, 1.0])
-def test_pure_noise_is_a_start_for_a_network_that_predicts_v(method, scale):
-    table = schedule("linear", 60, zero_terminal_snr=True)
+def test_pure_noise_is_a_start_for_a_network_that_predicts_v(method):
+    table = rescaled_to_zero_terminal_snr(TABLE)
     levels = levels_by("t", 12, table)
     assert levels[0] == level.NOISE
-    denoiser = Denoiser(lambda x, condition: torch.zeros_like(x), "v", scale)  # ideal for N(0, scale²)
-    covariance = float64([[scale**2]])
-    settings = METHODS[method]
-    got = map_of(settings, denoiser, levels, 1)
+    denoiser = Denoiser(lambda x, condition: torch.zeros_like(x), "v")  # ideal for N(0, 1)
+    got = map_of(METHODS[method], denoiser, levels, 1)
     assert got.isfinite().all()
-    torch.testing.assert_close(got, map_by_hand(settings, covariance, levels), rtol=0, atol=1e-12)
+    torch.testing.assert_close(got, map_by_hand(METHODS[method], COVARIANCES["unit"], levels), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("method", ALL)
 def test_pure_noise_is_no_start_for_a_network_that_predicts_eps(curved, randn, method):
-    table = schedule("linear", 60, zero_terminal_snr=True)
+    table = rescaled_to_zero_terminal_snr(TABLE)
     with pytest.raises(UserError, match="pure noise"):
-        sampler(ALL[method])(curved(table), randn(2, 1, 3, 3), levels_by("t", 12, table, method=method), no_noise)
+        ALL[method](curved(table), randn(2, 1, 3, 3), levels_by("t", 12, table, method=method), no_noise)
 
 
 @pytest.mark.parametrize("variance", ["posterior", "forward"])
@@ -233,7 +229,7 @@ def test_all_ancestral_steps_are_diffusers_ddpm(curved, randn, variance):
     for k in theirs.timesteps:
         x = theirs.step(denoiser.network(x, k.expand(2)), int(k), x, generator=draws).prev_sample
     again = torch.Generator().manual_seed(7)
-    ours = sampler(SamplerSettings("ancestral", variance=variance))(
+    ours = Ancestral(variance)(
         denoiser, start, levels_by("t", 60), lambda k: torch.randn(2, 1, 4, 4, generator=again, dtype=torch.float64)
     )
     torch.testing.assert_close(ours, x, rtol=1e-9, atol=1e-9)
@@ -249,7 +245,7 @@ def test_a_few_ancestral_steps_are_diffusers_ddpm(curved, randn):
     for k in theirs.timesteps:
         x = theirs.step(denoiser.network(x, k.expand(2)), int(k), x, generator=draws).prev_sample
     again = torch.Generator().manual_seed(7)
-    ours = sampler(SamplerSettings("ancestral"))(
+    ours = Ancestral()(
         denoiser,
         start,
         levels_by("t", 20, table),
@@ -262,7 +258,9 @@ def test_a_few_ancestral_steps_are_diffusers_ddpm(curved, randn):
 @pytest.mark.parametrize("prediction", ["eps", "v"])
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
 def test_ddim_steps_are_diffusers_ddim(curved, randn, eta, prediction):
-    table = schedule("linear", 1000, zero_terminal_snr=prediction == "v")
+    table = schedule("linear", 1000)
+    if prediction == "v":
+        table = rescaled_to_zero_terminal_snr(table)
     theirs = DDIMScheduler(
         1000,
         beta_end=0.02,
@@ -278,8 +276,7 @@ def test_ddim_steps_are_diffusers_ddim(curved, randn, eta, prediction):
         draw = randn(2, 1, 4, 4, seed=1 + i) if eta else None
         output = denoiser.network(x, k.expand(2))
         x = theirs.step(output, int(k), x, eta=eta, variance_noise=draw).prev_sample
-    run = sampler(SamplerSettings("ddim", eta=eta))
-    ours = run(denoiser, start, levels_by("t", 20, table), lambda k: randn(2, 1, 4, 4, seed=1 + k))
+    ours = DDIM(eta)(denoiser, start, levels_by("t", 20, table), lambda k: randn(2, 1, 4, 4, seed=1 + k))
     torch.testing.assert_close(ours, x, rtol=1e-9, atol=1e-9)
 
 
@@ -303,7 +300,7 @@ def test_dpm_solver_steps_are_diffusers_dpm_solver(curved, randn, n, ours, their
     start = x
     for k in scheduler.timesteps:
         x = scheduler.step(denoiser.network(x, k.expand(2)), k, x).prev_sample
-    got = sampler(SamplerSettings("dpm++"))(denoiser, start, levels_by("t", n, table), no_noise)
+    got = METHODS["dpm++"](denoiser, start, levels_by("t", n, table), no_noise)
     # they step in float32
     torch.testing.assert_close(got, x, rtol=2e-4, atol=2e-4)
 
@@ -311,7 +308,7 @@ def test_dpm_solver_steps_are_diffusers_dpm_solver(curved, randn, n, ours, their
 @pytest.mark.parametrize("method", ALL)
 def test_the_callback_sees_every_state_and_estimate(curved, randn, method):
     denoiser, start, levels, visits = curved(TABLE), randn(2, 1, 3, 3), levels_by("t", 5, method=method), []
-    sampler(ALL[method])(denoiser, start, levels, lambda k: randn(2, 1, 3, 3, seed=1 + k), visits.append)
+    ALL[method](denoiser, start, levels, lambda k: randn(2, 1, 3, 3, seed=1 + k), visits.append)
     assert [visit.k for visit in visits] == [0, 1, 2, 3, 4]
     assert {visit.steps for visit in visits} == {5}
     assert [visit.logsnr.item() for visit in visits] == levels[:-1].tolist()
@@ -320,12 +317,12 @@ def test_the_callback_sees_every_state_and_estimate(curved, randn, method):
         assert torch.equal(visit.x0, denoiser(visit.x, visit.logsnr)[0])
         assert torch.equal(visit.noise, denoiser(visit.x, visit.logsnr)[1])
     # each state is where a sampler started at the one before would go
-    if ALL[method].sampler in ("ancestral", "ddim"):
+    if isinstance(ALL[method], Ancestral | DDIM):
         for now, then in pairwise(visits):
             seen = []
             pair = torch.stack([now.logsnr, then.logsnr, levels[-1]])
             draw = randn(2, 1, 3, 3, seed=1 + now.k)
-            sampler(ALL[method])(denoiser, now.x, pair, lambda k, draw=draw: draw, seen.append)
+            ALL[method](denoiser, now.x, pair, lambda k, draw=draw: draw, seen.append)
             torch.testing.assert_close(seen[1].x, then.x, rtol=0, atol=0)
 
 
@@ -334,7 +331,7 @@ def test_float32_data_stay_float32_and_follow_float64(ideal, randn, method):
     levels, seen = levels_by("karras", 10, method=method), []
 
     def run(dtype):
-        return sampler(ALL[method])(
+        return ALL[method](
             ideal(COVARIANCES["coloured"]),
             randn(4, 3).to(dtype),
             levels,
@@ -353,10 +350,10 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(curved, randn, method):
     levels, x = levels_by("t", 5, method=method), randn(3, 1, 3, 3)
 
     def run(rows):
-        return sampler(ALL[method])(curved(TABLE), x[rows], levels, lambda k: randn(3, 1, 3, 3, seed=1 + k)[rows])
+        return ALL[method](curved(TABLE), x[rows], levels, lambda k: randn(3, 1, 3, 3, seed=1 + k)[rows])
 
     torch.testing.assert_close(run(slice(1, 2)), run(slice(None))[1:2], rtol=0, atol=1e-13)
 
 
 def test_every_sampler_is_tested_here():
-    assert {settings.sampler for settings in ALL.values()} == set(SAMPLERS)
+    assert {type(method) for method in ALL.values()} == set(SAMPLERS.values())

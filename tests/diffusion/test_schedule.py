@@ -5,15 +5,20 @@ import torch
 from diffusers import DDPMScheduler
 from diffusers.schedulers.scheduling_ddim import rescale_zero_terminal_snr
 
-from fromnoise.diffusion.schedule import SCHEDULES, Schedule, schedule
+from fromnoise.diffusion.schedule import SCHEDULES, Schedule, rescaled_to_zero_terminal_snr, schedule
 from fromnoise.errors import UserError
+
+
+def table_of(name, T, zero):
+    table = schedule(name, T)
+    return rescaled_to_zero_terminal_snr(table) if zero else table
 
 
 @pytest.mark.parametrize("zero", [False, True])
 @pytest.mark.parametrize("T", [2, 50, 1000])
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_tables_are_float64_of_length_t_plus_one_with_the_identity_first(name, T, zero):
-    table = schedule(name, T, zero_terminal_snr=zero)
+    table = table_of(name, T, zero)
     assert table.T == T
     for values in (table.alphas, table.alphas_cumprod, table.logsnr, table.posterior_variance):
         assert values.dtype == torch.float64
@@ -54,7 +59,7 @@ def test_logsnr_is_even_between_its_two_ends():
     ],
 )
 def test_our_step_t_is_diffusers_step_t_minus_one(ours, theirs, zero, tolerance):
-    table = schedule(ours, 1000, zero_terminal_snr=zero)
+    table = table_of(ours, 1000, zero)
     reference = DDPMScheduler(1000, beta_start=1e-4, beta_end=0.02, beta_schedule=theirs, rescale_betas_zero_snr=zero)
     torch.testing.assert_close(table.alphas[1:], reference.alphas.double(), rtol=0, atol=tolerance)
     # float32 again: a product of a thousand
@@ -79,7 +84,7 @@ def test_posterior_variance_is_zero_at_the_first_step_and_below_the_forward_vari
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_zero_terminal_snr_ends_in_pure_noise_and_keeps_the_first_step(name):
-    plain, zero = schedule(name, 100), schedule(name, 100, zero_terminal_snr=True)
+    plain, zero = schedule(name, 100), table_of(name, 100, zero=True)
     assert zero.alphas_cumprod[-1] == 0
     assert zero.logsnr[-1] == -math.inf
     assert zero.alphas_cumprod[1].item() == pytest.approx(plain.alphas_cumprod[1].item(), rel=1e-14)
@@ -88,7 +93,7 @@ def test_zero_terminal_snr_ends_in_pure_noise_and_keeps_the_first_step(name):
 
 @pytest.mark.parametrize("name", ["linear", "cosine"])
 def test_zero_terminal_snr_is_diffusers_own_in_float64(name):
-    plain, zero = schedule(name, 1000), schedule(name, 1000, zero_terminal_snr=True)
+    plain, zero = schedule(name, 1000), table_of(name, 1000, zero=True)
     betas = rescale_zero_terminal_snr(1 - plain.alphas[1:])
     torch.testing.assert_close(zero.alphas[1:], 1 - betas, rtol=1e-11, atol=1e-13)
 

@@ -10,7 +10,7 @@ from diffusers import DPMSolverMultistepScheduler, HeunDiscreteScheduler, IPNDMS
 from fromnoise.diffusion import ideal, level
 from fromnoise.diffusion.denoiser import Denoiser
 from fromnoise.diffusion.samplers import levels_for, sampler
-from fromnoise.diffusion.schedule import schedule
+from fromnoise.diffusion.schedule import rescaled_to_zero_terminal_snr, schedule
 from fromnoise.diffusion.settings import SamplerSettings
 
 # diffusers', in set_timesteps
@@ -164,7 +164,7 @@ def test_at_ten_calls_the_new_ones_are_nearer_than_ddim(flow):
 @pytest.mark.parametrize("name", ["heun", "ipndm", "dpm++3m", "unipc"])
 @pytest.mark.parametrize(("n", "off"), [(3, 0.6), (4, 0.5), (30, 0.05)])
 def test_pure_noise_is_a_start(name, n, off):
-    table = schedule("linear", 60, zero_terminal_snr=True)
+    table = rescaled_to_zero_terminal_snr(schedule("linear", 60))
     levels = levels_by(name, "t", n, table)
     assert levels[0] == level.NOISE
     unit = Denoiser(lambda x, condition: torch.zeros_like(x), "v")  # ideal for N(0, 1): its flow stands still

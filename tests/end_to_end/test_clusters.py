@@ -31,9 +31,9 @@ def model_of(run):
 
 def test_a_run_learns_clusters_and_scores_images_without_classes(unlabelled):
     run = unlabelled / "run"
-    shape = model_of(run).shape
-    assert (shape.classes, shape.clustered) == (3, True)
-    assert max(shape.class_shares) < 0.5, "the three places of the bright square"
+    info = model_of(run).info
+    assert (info.classes, info.clustered) == (3, True)
+    assert max(info.class_shares) < 0.5, "the three places of the bright square"
     with np.load(run / "samples" / "images.npz") as generated:
         assert generated.files == ["arr_0"]
     report = json.loads((run / "report.json").read_text())
@@ -62,7 +62,7 @@ def test_the_same_command_goes_on_with_the_same_clusters(unlabelled, fromnoise, 
     shutil.rmtree(tmp_path / "run" / "checkpoints" / "000006")
     assert "going on from step 3" in fromnoise(*words, cwd=tmp_path).stderr
     again = model_of(tmp_path / "run")
-    assert model.shape == again.shape
+    assert model.info == again.info
     for one, other in zip(*(each.network.state_dict().values() for each in (model, again)), strict=True):
         assert torch.equal(one, other)
 
@@ -71,5 +71,5 @@ def test_the_same_command_goes_on_with_the_same_clusters(unlabelled, fromnoise, 
 def test_no_labels_means_clusters_in_place_of_classes(fromnoise, tmp_path, more, classes):
     done = fromnoise(*TRAIN, "--no-labels", *more, "--out", "run", cwd=tmp_path)  # 200 digits
     assert ("told of" in done.stderr) == bool(classes)
-    shape = model_of(tmp_path / "run").shape
-    assert (shape.classes, shape.clustered) == (classes, bool(classes))
+    info = model_of(tmp_path / "run").info
+    assert (info.classes, info.clustered) == (classes, bool(classes))

@@ -148,16 +148,7 @@ def test_an_export_is_true_to_the_byte_and_reads_back_with_its_classes(fromnoise
 
 
 def test_the_mnist_test_set_is_exported_whole(fromnoise, mnist_root, tmp_path):
-    fromnoise(
-        "data",
-        "export",
-        "mnist:test",
-        "real",
-        "--n",
-        "10000",
-        cwd=tmp_path,
-        environment={"FROMNOISE_DATA": str(mnist_root)},
-    )
+    fromnoise("data", "export", "mnist:test", "real", "--n", "10000", cwd=tmp_path)
     from fromnoise.data import idx
 
     real = idx.load("mnist", "test", mnist_root).images
@@ -184,7 +175,7 @@ def test_the_mnist_test_set_is_exported_whole(fromnoise, mnist_root, tmp_path):
     (("--generated", "digits:val", "--reference", "digits:heldout", "--features", "clip"), "choose one of: digits"),
     (("--generated", "digits:val", "--reference", "digits:heldout", "--inception-weights", "x"), "not for digits"),
     (("--generated", "a", "--reference", "b", "--features", "inception", "--inception-weights", "x"), "x cannot be"),
-    (("--generated", "digits:val", "--reference", "mnist:test", "--data-root", "empty"), "put its four IDX files"),
+    (("--generated", "digits:val", "--reference", "mnist:test"), "put its four IDX files"),
 ])  # fmt: skip
 def test_nonsense_is_one_line_exit_code_2_and_writes_nothing(fromnoise, tmp_path, words, message):
     for name in ("empty", "bad", "mixed", "deep"):
@@ -195,7 +186,7 @@ def test_nonsense_is_one_line_exit_code_2_and_writes_nothing(fromnoise, tmp_path
     Image.fromarray(np.zeros((8, 8), dtype=np.uint16)).save(tmp_path / "deep" / "x.png")
     np.savez(tmp_path / "floats.npz", np.zeros((60, 8, 8)))
     np.savez(tmp_path / "colour.npz", np.zeros((60, 8, 8, 3), dtype=np.uint8))
-    offline = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+    offline = {"FROMNOISE_DATA": "empty", "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
     refused = fromnoise("evaluate", *words, "--json", "out.json", cwd=tmp_path, code=2, environment=offline)
     assert message in refused.stderr
     assert refused.stderr.strip().splitlines()[-1].startswith("fromnoise: ")

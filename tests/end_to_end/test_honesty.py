@@ -47,11 +47,10 @@ def test_the_same_network_trained_on_three_thousand_digits_is_no_copyist(process
     assert found["features"]["closer"]["p"] > 0.01
 
 
+@pytest.mark.usefixtures("mnist_root")
 @pytest.mark.parametrize("seed", [0, 1])
-def test_fresh_real_digits_are_no_copies(process, copies, mnist_root, tmp_path, seed):
-    process(
-        "data", "export", "mnist:test", "fresh", "--n", "500", "--seed", seed, "--data-root", mnist_root, cwd=tmp_path
-    )  # fmt: skip
+def test_fresh_real_digits_are_no_copies(process, copies, tmp_path, seed):
+    process("data", "export", "mnist:test", "fresh", "--n", "500", "--seed", seed, cwd=tmp_path)
     found = copies(tmp_path, "fresh", "digits")
     assert found["verdict"] == "no sign of copying"
     assert found["pixels"]["identical"] == 0

@@ -96,7 +96,7 @@ def assert_alike(place, other, losses, weights):
     assert [record["loss"] for record in one] == pytest.approx([record["loss"] for record in two], rel=losses)
     files = [folder / "run" / "checkpoints" / "000024" / "model.safetensors" for folder in (place, other)]
     model = Model.load(files[0])
-    first = Model.build(model.config, model.shape).network.state_dict()
+    first = Model.build(model.config, model.info).network.state_dict()
     ours, theirs = map(load_file, files)
     for name, weight in first.items():
         moved = (theirs[name] - weight).norm()

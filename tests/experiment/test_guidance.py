@@ -15,8 +15,9 @@ from fromnoise.experiment.guidance import FACTOR, FEWEST_REAL, FEWEST_STEPS, LAS
 from fromnoise.experiment.progress import SILENT
 from fromnoise.experiment.train import Experiment, _choice
 from fromnoise.generation import draw
+from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.draw import Drawing, draw_all, network_calls
-from fromnoise.generation.model import Model, Shape
+from fromnoise.generation.model import Model
 from fromnoise.training.run_folder import RunFolder
 
 CPU = torch.device("cpu")
@@ -160,7 +161,7 @@ def test_only_some_of_many_training_images_are_looked_at(chooser_of, images, mon
 
 def test_features_that_cannot_be_had_are_refused_before_training(config_of, images, tmp_path):
     config = config_of(training={"steps": FEWEST_STEPS}, evaluation={"features": "onnx:none.onnx"})
-    model = Model.build(config, Shape.of(images, config))
+    model = Model.build(config, DataInfo.of(images, config))
     with pytest.raises(UserError, match=r"none\.onnx|this needs onnx"):  # the extra may be missing
         _choice(Experiment(config, tmp_path / "run", "cpu"), model, images, QUIET)
 
@@ -173,7 +174,6 @@ def test_features_that_cannot_be_had_are_refused_before_training(config_of, imag
         ({"training": {"steps": FEWEST_STEPS - 1}}, False),
         ({"training": {"epochs": 1.0, "steps": None}}, False),
         ({"sampling": {"guidance": 1.5}}, False),
-        ({"network": {"label_dropout": 0.0}}, False),
         ({"network": {"labels": False}, "data": {"clusters": 0}}, False),
     ],
 )
@@ -181,7 +181,7 @@ def test_it_chooses_for_models_that_can_be_guided_where_nobody_says_how_much(
     config_of, images, tmp_path, rooms, chosen
 ):
     config = config_of(**({"training": {"steps": FEWEST_STEPS}} | rooms))
-    model = Model.build(config, Shape.of(images, config))
+    model = Model.build(config, DataInfo.of(images, config))
     found = _choice(Experiment(config, tmp_path / "run", "cpu"), model, images, QUIET)
     assert (found is not None) == chosen
 
@@ -189,7 +189,7 @@ def test_it_chooses_for_models_that_can_be_guided_where_nobody_says_how_much(
 def test_a_short_run_that_was_extended_may_still_have_to_choose(config_of, images, tmp_path):
     """Its settings speak of its first steps: whoever goes on asks how many there were."""
     config = config_of(training={"steps": FEWEST_STEPS - 1})
-    model = Model.build(config, Shape.of(images, config))
+    model = Model.build(config, DataInfo.of(images, config))
     experiment = Experiment(config, tmp_path / "run", "cpu")
     _, folder = experiment.accelerator, experiment.folder
     folder.checkpoint(FEWEST_STEPS + 10).mkdir(parents=True)

@@ -31,7 +31,7 @@ def changed(report, path, value):
 def run_of(report, batch, hardware):
     training = {"steps": 1200, "seconds": 65.0, "parameters": 4_100_000}
     run = {
-        "config": {"seed": 0, "training": {"batch": batch}, "data": {"data": "digits", "data_root": "/there"}},
+        "config": {"seed": 0, "training": {"batch": batch}, "data": {"data": "digits"}},
         "training": training,
         "sampling": {"n": 60, "seconds": 2.0},
         "system": {"hardware": hardware},

@@ -87,7 +87,6 @@ def test_the_settings_go_together(config):
     check(config)
     assert config.data.data == "digits"
     assert config.data.size == "32"
-    assert config.network.label_dropout > 0  # notebook 7 asks for any class
 
 
 def test_full_is_the_preset_of_ten_minutes():

@@ -66,10 +66,9 @@ KINDS = (
          (("data", "export", "images.npz", "out"), ("data", "export", "images.npz:heldout", "out", "--size", "8"))),
     Kind("npy", 4, ("bare.npz",), (*m.ANY, m.npy_header), (("data", "export", "bare.npz", "out"),)),
     Kind("idx", 7, tuple(f"idx/mnist/t10k-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")), m.ANY,
-         (("data", "export", "mnist:test", "out", "--data-root", "idx"),), ("idx",)),
+         (("data", "export", "mnist:test", "out"),), ("idx",)),
     Kind("idx.gz", 7, tuple(f"idx.gz/mnist/t10k-{kind}-ubyte.gz" for kind in ("images-idx3", "labels-idx1")),
-         (*m.ANY, m.gzip_inside, m.gzip_inside), (("data", "export", "mnist:test", "out", "--data-root", "idx.gz"),),
-         ("idx.gz",)),
+         (*m.ANY, m.gzip_inside, m.gzip_inside), (("data", "export", "mnist:test", "out"),), ("idx.gz",)),
     Kind("model", 14, ("model.safetensors",), TENSORS,
          (SAMPLE, SAMPLE, ("likelihood", "model.safetensors", "png/0.png", "--levels", "2")), ("png",)),
     Kind("state", 6, ("plain/checkpoints/000004/state.safetensors",), TENSORS, (TRAIN, TRAIN, EXTENSION), ("plain",)),
@@ -165,6 +164,7 @@ def _child(place: Path, words: tuple[str, ...], file: Path, kind: Kind, chance: 
         mutation = m.damaged(file, kind.mutations, chance)
         os.write(2, f"{mutation}\n".encode())
         os.chdir(place)
+        os.environ["FROMNOISE_DATA"] = kind.name  # the folder of those kinds that are read from there
         resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES, ADDRESSES))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         signal.alarm(6 * SECONDS)
@@ -218,6 +218,7 @@ def warm(seeds: Path) -> None:
         shutil.copytree(seeds, "seeds")
         os.chdir("seeds")
         Path("run/report.html").unlink()
+        os.environ["FROMNOISE_DATA"] = "idx"
         for words in dict.fromkeys([*commands, SCORED]):
             shutil.rmtree("out", ignore_errors=True)
             fromnoise(*words)

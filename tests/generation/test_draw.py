@@ -55,8 +55,8 @@ def test_images_come_as_bytes_in_micro_batches(tiny_model):
 
 
 def test_classes_follow_the_training_shares_evenly(tiny_model):
-    shape = dataclasses.replace(tiny_model.shape, class_shares=(0.5, 0.25, 0.25))
-    model = dataclasses.replace(tiny_model, shape=shape)
+    info = dataclasses.replace(tiny_model.info, class_shares=(0.5, 0.25, 0.25))
+    model = dataclasses.replace(tiny_model, info=info)
     counts = labels_for(model, Drawing(400)).bincount(minlength=3)
     assert counts.tolist() == pytest.approx([200, 100, 100], abs=3)
     whole = labels_for(model, Drawing(40))
@@ -78,7 +78,7 @@ def test_guidance_is_the_settings_unless_the_drawing_says_another(tiny_model):
     for strength, images in drawn.items():
         assert apart(draw_all(tiny_model, Drawing(2, label=0, guidance=strength)), images) == 0
     assert apart(draw_all(tiny_model, Drawing(2, label=0)), drawn[BY_CLASS]) == 0
-    clustered = dataclasses.replace(tiny_model, shape=dataclasses.replace(tiny_model.shape, clustered=True))
+    clustered = dataclasses.replace(tiny_model, info=dataclasses.replace(tiny_model.info, clustered=True))
     assert apart(draw_all(clustered, Drawing(2, label=0)), drawn[BY_CLUSTER]) == 0
     assert guidance_of(clustered, dataclasses.replace(own, guidance=0.0)) == 0.0
     chosen = dataclasses.replace(tiny_model, guidance=4.0)
@@ -94,8 +94,8 @@ def test_guidance_outside_its_interval_is_none(tiny_model):
 
 @pytest.mark.parametrize("scale", [1.0, 0.25])
 def test_a_guided_level_costs_two_network_calls_whatever_the_datas_deviation(tiny_model, scale, monkeypatch):
-    shape = dataclasses.replace(tiny_model.shape, scale=scale)
-    model = dataclasses.replace(tiny_model, shape=shape)
+    info = dataclasses.replace(tiny_model.info, scale=scale)
+    model = dataclasses.replace(tiny_model, info=info)
     calls = []
     model.network.register_forward_hook(lambda *_: calls.append(1))
     for interval, expected in (((-100.0, 100.0), 10), ((0.0, 100.0), 7), ((50.0, 60.0), 5)):
@@ -104,7 +104,7 @@ def test_a_guided_level_costs_two_network_calls_whatever_the_datas_deviation(tin
         draw_all(model, Drawing(1, label=0, sampler=settings))
         assert network_calls(model, settings) == len(calls) == expected
     assert network_calls(model, dataclasses.replace(settings, guidance=1.0, guidance_interval=(-9.0, 9.0))) == 5
-    unlabelled = dataclasses.replace(model, shape=dataclasses.replace(shape, class_shares=()))
+    unlabelled = dataclasses.replace(model, info=dataclasses.replace(info, class_shares=()))
     assert network_calls(unlabelled, dataclasses.replace(settings, guidance_interval=(-9.0, 9.0))) == 5
 
 
@@ -115,23 +115,10 @@ def test_a_class_that_is_not_there_is_refused(tiny_model, drawing):
 
 
 def test_labels_are_refused_by_a_model_without_classes(tiny_model):
-    model = dataclasses.replace(tiny_model, shape=dataclasses.replace(tiny_model.shape, class_shares=()))
+    model = dataclasses.replace(tiny_model, info=dataclasses.replace(tiny_model.info, class_shares=()))
     for drawing in (Drawing(1, label=1), Drawing(1, guidance=2.0)):
         with pytest.raises(UserError, match="without classes"):
             draw(model, drawing)
-
-
-def test_no_guidance_by_a_null_class_that_was_never_trained(tiny_model):
-    config = tiny_model.config
-    never = dataclasses.replace(config, network=dataclasses.replace(config.network, label_dropout=0.0))
-    model = dataclasses.replace(tiny_model, config=never)
-    assert guidance_of(tiny_model, config.sampling) != 1.0
-    assert guidance_of(model, config.sampling) == 1.0
-    plain = draw_all(tiny_model, Drawing(2, guidance=1.0))
-    assert apart(draw_all(model, Drawing(2)), plain) == 0
-    assert network_calls(model, config.sampling) == config.sampling.sampling_steps
-    with pytest.raises(UserError, match="never shown an image without its class"):
-        draw(model, Drawing(2, guidance=2.0))
 
 
 def test_nothing_is_drawn_of_no_images(tiny_model):

@@ -1,14 +1,12 @@
-import dataclasses
-
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from fromnoise import tensors
 from fromnoise.config import preset
-from fromnoise.data.pixels import normalise, quantise
 from fromnoise.errors import UserError
-from fromnoise.generation.model import Model, Shape, check
+from fromnoise.generation.data_info import DataInfo
+from fromnoise.generation.model import Model, check
 from fromnoise.networks.registry import network
 
 
@@ -17,7 +15,7 @@ def test_a_saved_model_comes_back_whole(tiny_model, tmp_path):
     tiny_model.save(path)
     back = Model.load(path)
     assert back.config == tiny_model.config
-    assert back.shape == tiny_model.shape
+    assert back.info == tiny_model.info
     assert not back.network.training
     for name, tensor in tiny_model.network.state_dict().items():
         assert torch.equal(back.network.state_dict()[name], tensor)
@@ -25,20 +23,10 @@ def test_a_saved_model_comes_back_whole(tiny_model, tmp_path):
 
 def test_a_model_is_told_of_changes_where_it_learns_from_changed_images(config_of, images, tmp_path):
     config, without = (config_of(training={"augment": share}) for share in (0.3, 0.0))
-    model, plain = (Model.build(setting, Shape.of(images, setting)) for setting in (config, without))
+    model, plain = (Model.build(setting, DataInfo.of(images, setting)) for setting in (config, without))
     model.save(tmp_path / "model.safetensors")
     names = set(Model.load(tmp_path / "model.safetensors").network.state_dict())
     assert names - set(plain.network.state_dict()) == {"embedding.change.weight"}
-
-
-def test_a_model_knows_the_mean_of_each_channel_of_its_data(config_of, blobs_of):
-    images = blobs_of(channels=3)
-    brighter = dataclasses.replace(images, images=images.images.clone())
-    brighter.images[:, 2] = 255
-    mean = Shape.of(brighter, config_of()).mean
-    assert mean == pytest.approx([float(normalise(brighter.images[:, c]).mean()) for c in range(3)], abs=1e-6)
-    assert mean[2] == 1.0
-    assert mean[0] < 0
 
 
 def test_other_files_are_refused(tmp_path):
@@ -57,14 +45,14 @@ def test_other_files_are_refused(tmp_path):
 
 
 def test_fresh_weights_are_the_seeds_and_leave_the_global_stream_alone(config_of, images):
-    shape = Shape.of(images, config_of())
+    info = DataInfo.of(images, config_of())
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    one = Model.build(config_of(), shape).network.state_dict()
+    one = Model.build(config_of(), info).network.state_dict()
     assert torch.equal(torch.rand(3), expected)
-    again = Model.build(config_of(), shape).network.state_dict()
-    other = Model.build(config_of(seed=1), shape).network.state_dict()
+    again = Model.build(config_of(), info).network.state_dict()
+    other = Model.build(config_of(seed=1), info).network.state_dict()
     assert all(torch.equal(one[name], again[name]) for name in one)
     assert any(not torch.equal(one[name], other[name]) for name in one)
 
@@ -82,39 +70,11 @@ def test_the_chapters_network_needs_multiples_of_32():
     assert network(config.network).multiple(config.network) == 32
 
 
-def test_the_scale_is_the_root_mean_square_of_the_normalised_images_but_for_the_chapters_network(config_of, images):
-    values = images.images.double() / 127.5 - 1
-    assert Shape.of(images, config_of()).scale == pytest.approx(float(values.square().mean().sqrt()), rel=1e-6)
-    assert Shape.of(images, preset("chapter")).scale == 1.0
-
-
-def test_class_shares_are_counted(config_of, blobs_of):
-    images = blobs_of(n=10, classes=4)
-    assert Shape.of(images, config_of()).class_shares == (0.3, 0.3, 0.2, 0.2)
-    assert Shape.of(images, config_of(network={"labels": False})).class_shares == ()
-    clustered = dataclasses.replace(images, clustered=True)
-    shapes = [
-        Shape.of(clustered, config_of(network=settings)) for settings in ({"labels": False}, {"network": "chapter"})
-    ]
-    assert [(shape.classes, shape.clustered) for shape in shapes] == [(4, True), (0, False)]
-
-
-def test_constant_images_are_refused(config_of, images):
-    images.images.fill_(7)
-    with pytest.raises(UserError, match="nothing to learn"):
-        Shape.of(images, config_of())
-
-
-def test_every_8_bit_value_survives_the_way_there_and_back():
-    values = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
-    assert torch.equal(quantise(normalise(values)), values)
-    assert quantise(torch.tensor([[[[-3.0, 3.0]]]])).flatten().tolist() == [0, 255]
-
-
 def test_settings_that_do_not_go_together_are_refused(config_of, images):
-    config = config_of(diffusion={"zero_terminal_snr": True, "prediction": "eps"})
-    with pytest.raises(UserError, match="zero terminal SNR"):
-        Model.build(config, Shape.of(images, config))
+    for deviation in (0.0, -1.0):
+        config = config_of(diffusion={"lognormal": (-1.0, deviation)})
+        with pytest.raises(UserError, match="deviation must be above 0"):
+            Model.build(config, DataInfo.of(images, config))
     config = config_of(network={"network": "chapter"}, data={"size": "32"})
     with pytest.raises(UserError, match="knows only its schedule's steps"):
         check(config)

@@ -10,8 +10,8 @@ def test_the_packaged_model_is_small_and_of_all_ten_digits():
     file = packaged("digits")
     assert file.stat().st_size <= 8_000_000
     model = Model.load(file)
-    assert model.shape.image == (1, 32, 32)
-    assert model.shape.classes == 10
+    assert model.info.image == (1, 32, 32)
+    assert model.info.classes == 10
     assert all(value.dtype == torch.float32 for value in model.network.state_dict().values())
 
 

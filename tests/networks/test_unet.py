@@ -43,20 +43,17 @@ def test_a_fresh_net_says_nothing(randn):
     assert (UNet(1, (16, 32), classes=3)(randn(4, 1, 8, 8), LEVELS) == 0).all()
 
 
-def test_channels_that_the_groups_do_not_divide_are_refused():
+def test_channels_that_are_no_multiples_of_8_are_refused():
     with pytest.raises(ValueError, match="multiple of 8"):
         UNet(1, (16, 20))
-    with pytest.raises(ValueError, match="of the groups"):
-        UNet(1, (16, 32), groups=32)
 
 
-def test_norms_take_16_channels_together_or_so_many_groups_as_asked_for():
+def test_norms_take_16_channels_together_or_8_where_16_do_not_divide_them():
     def groups(net):
         return {(m.num_channels, m.num_groups) for m in net.modules() if isinstance(m, torch.nn.GroupNorm)}
 
     assert groups(UNet(1, (32, 64))) == {(32, 2), (64, 4), (96, 6), (128, 8)}
     assert groups(UNet(1, (8, 16))) == {(8, 1), (16, 1), (24, 3), (32, 2)}
-    assert groups(UNet(1, (32, 64), groups=8)) == {(32, 8), (64, 8), (96, 8), (128, 8)}
 
 
 def test_no_label_is_the_null_class(randn, net):

@@ -3,7 +3,6 @@ import dataclasses
 import pytest
 import torch
 
-from fromnoise.diffusion.denoiser import Denoiser
 from fromnoise.diffusion.ideal import of_mixture
 from fromnoise.diffusion.settings import SamplerSettings
 from fromnoise.errors import UserError
@@ -34,10 +33,8 @@ def test_each_step_is_told_with_its_loss_and_the_loss_falls(points_of):
 
 
 def test_the_denoiser_is_ready_to_use(points_of):
-    points = points_of("rings", 500) * 3 + 1
-    denoiser = learn(points, steps=3, batch=64)
+    denoiser = learn(points_of("rings", 500), steps=3, batch=64)
     assert denoiser.prediction == "v"
-    assert denoiser.scale == pytest.approx(points.std(correction=0).item(), rel=1e-6)
     assert not denoiser.network.training
     assert not any(parameter.requires_grad for parameter in denoiser.network.parameters())
 
@@ -61,11 +58,11 @@ def test_the_weights_are_the_average_of_those_of_the_steps(points_of, monkeypatc
     assert (weights(got) - seen[-1]).abs().max() > 1e-5
 
 
-def test_gaussian_points_of_any_place_and_scale_come_back_as_they_are(points_of):
-    gaussian = Gaussian(torch.tensor([20.0, -10.0]), torch.tensor([[90.0, 40.0], [40.0, 60.0]]))
+def test_gaussian_points_of_any_place_come_back_as_they_are():
+    gaussian = Gaussian(torch.tensor([2.0, -1.0]), torch.tensor([[0.9, 0.4], [0.4, 0.6]]))
     points = gaussian.sample(5000, torch.Generator().manual_seed(0))
     drawn = draw(learn(points, steps=300, batch=512), 4000)
-    assert ((drawn.mean(dim=0) - gaussian.mean).abs() < 1).all()
+    assert ((drawn.mean(dim=0) - gaussian.mean).abs() < 0.1).all()
     assert (drawn.T.cov() - gaussian.covariance).norm() / gaussian.covariance.norm() < 0.12
 
 
@@ -73,8 +70,7 @@ def test_gaussian_points_of_any_place_and_scale_come_back_as_they_are(points_of)
     (torch.zeros(10), {}, "m×2"),
     (torch.zeros(10, 3), {}, "m×2"),
     (torch.full((10, 2), float("nan")), {}, "finite"),
-    (torch.ones(10, 2), {}, "nothing to learn"),
-    (torch.zeros(0, 2), {}, "nothing to learn"),
+    (torch.zeros(0, 2), {}, "m×2"),
     (torch.eye(2), {"steps": 0}, "at least one step"),
     (torch.eye(2), {"batch": 0}, "at least one step"),
 ])  # fmt: skip
@@ -86,8 +82,7 @@ def test_what_cannot_be_learnt_is_refused(points, more, message):
 SETTINGS = [
     SamplerSettings(sampling_steps=20),
     SamplerSettings("ancestral", 30, "t"),
-    SamplerSettings("ancestral", 30, "karras", variance="forward"),
-    SamplerSettings("ddim", 30, "logsnr", eta=0.5),
+    SamplerSettings("ddim", 30, "logsnr"),
 ]
 
 
@@ -108,19 +103,8 @@ def test_the_mean_and_covariance_of_gaussian_data_come_out(settings):
     torch.testing.assert_close(drawn.T.cov(), covariance, rtol=0, atol=0.08)
 
 
-def test_a_denoisers_own_scale_sets_the_levels():
-    # ideal for N(0, 25·I) at any level: v of data of unit deviation is zero
-    settings = SamplerSettings(sampling_steps=200)
-    denoiser = Denoiser(lambda x, condition: torch.zeros_like(x), "v", 5.0)
-    levels = []
-    drawn = draw(denoiser, 20_000, settings, callback=lambda visit: levels.append(visit.logsnr.item()))
-    assert drawn.std().item() == pytest.approx(5, rel=0.02)
-    assert levels[0] == pytest.approx(-9 - 2 * torch.tensor(5.0).log().item(), abs=1e-5)
-    assert len(levels) == 200
-
-
 def test_settings_that_no_sampler_knows_are_refused(exact):
-    with pytest.raises(UserError, match="eta"):
-        draw(exact, 3, SamplerSettings("dpm++", eta=0.5))
+    with pytest.raises(UserError, match="euler"):
+        draw(exact, 3, SamplerSettings("euler"))
     with pytest.raises(UserError, match="at least 1 step"):
         draw(exact, 3, SamplerSettings(sampling_steps=0))

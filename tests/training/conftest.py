@@ -2,7 +2,8 @@ import contextlib
 
 import pytest
 
-from fromnoise.generation.model import Model, Shape
+from fromnoise.generation.data_info import DataInfo
+from fromnoise.generation.model import Model
 from fromnoise.training.clock import Clock
 from fromnoise.training.device import accelerator
 from fromnoise.training.run_folder import RunFolder
@@ -15,7 +16,7 @@ def train(tmp_path, images):
     def run(config, name="run", **handlers):
         """Train in a folder of that name; returns the folder and the outcome."""
         folder = RunFolder(tmp_path / name)
-        model = Model.build(config, Shape.of(images, config))
+        model = Model.build(config, DataInfo.of(images, config))
         with folder.open(config, images):
             return folder, Trainer(model, images, folder, accelerator("cpu"), **handlers).run()
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from fromnoise.errors import UserError
-from fromnoise.generation.model import Model, Shape
+from fromnoise.generation.data_info import DataInfo
+from fromnoise.generation.model import Model
 from fromnoise.training.device import accelerator
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.trainer import Trainer
@@ -15,7 +16,7 @@ def test_other_clusters_than_a_training_began_with_are_refused(config_of, tmp_pa
 
     def model_of(labels):
         told = dataclasses.replace(images, labels=labels, clustered=True)
-        return Model.build(config, Shape.of(told, config)), told
+        return Model.build(config, DataInfo.of(told, config)), told
 
     one, other = torch.arange(64) // 16, torch.arange(64) // 20
     folder = RunFolder(tmp_path / "run")

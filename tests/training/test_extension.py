@@ -9,7 +9,8 @@ from safetensors.torch import load_file
 
 from fromnoise.errors import UserError
 from fromnoise.files import read_json
-from fromnoise.generation.model import Model, Shape
+from fromnoise.generation.data_info import DataInfo
+from fromnoise.generation.model import Model
 from fromnoise.training.device import accelerator
 from fromnoise.training.interrupt import Interrupted
 from fromnoise.training.pace import steps_of
@@ -30,7 +31,7 @@ def train(tmp_path, images, config_of):
         config = config_of(training={"log_every": 1, "warmup": 3, **training})
         folder = RunFolder(tmp_path / name)
         with folder.open(config, images):
-            model = Model.build(config, Shape.of(images, config))
+            model = Model.build(config, DataInfo.of(images, config))
             return folder, Trainer(model, images, folder, accelerator("cpu"), tick, extension=extension).run()
 
     return run

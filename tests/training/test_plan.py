@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from fromnoise.errors import UserError
-from fromnoise.generation.model import Model, Shape
+from fromnoise.generation.data_info import DataInfo
+from fromnoise.generation.model import Model
 from fromnoise.training import plan, probe
 from fromnoise.training.plan import best
 from fromnoise.training.probe import Candidate, Compiled
@@ -84,7 +85,7 @@ def test_measuring_leaves_the_network_as_it_was(tiny_model):
 
 def test_dropout_does_not_spoil_the_comparison(images, config_of):
     config = config_of(network={"dropout": 0.3})
-    found = probe.measure(Model.build(config, Shape.of(images, config)), CPU, ("fp32", "bf16", "fp16"))
+    found = probe.measure(Model.build(config, DataInfo.of(images, config)), CPU, ("fp32", "bf16", "fp16"))
     assert all(candidate.agreement > 0.99 for candidate in found)
 
 
@@ -92,7 +93,7 @@ def test_dropout_does_not_spoil_the_comparison(images, config_of):
 def model(images, config_of):
     def make(**training):
         config = config_of(training=training)
-        return Model.build(config, Shape.of(images, config))
+        return Model.build(config, DataInfo.of(images, config))
 
     return make
 

@@ -28,12 +28,6 @@ def test_other_settings_are_refused_and_named(folder, config_of, images):
         folder.check(config_of(training={"batch": 8}), images)
 
 
-def test_where_the_data_lies_is_no_other_setting(folder, config_of, images, tmp_path):
-    with folder.open(config_of(), images):
-        pass
-    folder.check(config_of(data={"data_root": tmp_path}), images)
-
-
 def test_other_images_are_refused(folder, config_of, images, blobs_of):
     with folder.open(config_of(), images):
         pass

@@ -1,8 +1,8 @@
-"""Groups of like images: what a network is told of where the images have no classes.
+"""Groups of like images: what a network is conditioned on where the images have no classes.
 
-To be told an image's cluster makes a diffusion model's task much easier, if less than its class would, and the model
-can be guided (Hu et al. 2023, "Self-guided diffusion models"; Adaloglou et al. 2024, "Rethinking cluster-conditioned
-diffusion models for label-free image synthesis").
+An image's cluster makes a diffusion model's task much easier, if less than its class would, and the model can be guided
+(Hu et al. 2023, "Self-guided diffusion models"; Adaloglou et al. 2024, "Rethinking cluster-conditioned diffusion models
+for label-free image synthesis").
 """
 
 from dataclasses import replace
@@ -28,7 +28,7 @@ SEED = 0  # always the same clusters of the same images
 
 
 def told(images: ImageSet, classes: bool, k: int) -> ImageSet:
-    """A training set as a network is to be told of it.
+    """A training set with the labels that a network is conditioned on.
 
     With its classes if it has any and `classes` says so; else in `k` clusters, or as many as there are `LEAST` images
     for each, instead of classes; without labels where that is less than two.

@@ -89,6 +89,6 @@ def _download(name: str, root: Path) -> Path:
         reason = " ".join(str(error).split())  # torchvision's has a line for each mirror
         raise UserError(
             f"{name} is not below {root} and could not be downloaded ({reason}); put its four IDX files "
-            f"(.gz is fine) into {root / class_name / 'raw'}, or say where they are with --data-root"
+            f"(.gz is fine) into {root / class_name / 'raw'}, or say in $FROMNOISE_DATA where they are"
         ) from error
     return root / class_name / "raw"

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from fromnoise.errors import UserError
 
@@ -18,7 +17,8 @@ class DataSettings:
     """The images to learn."""
 
     data: str = "digits"
-    """digits (packaged), mnist, fashion_mnist, a folder of images, or an .npz file."""
+    """digits (packaged), mnist or fashion_mnist (from $FROMNOISE_DATA, by default ~/.cache/fromnoise, or downloaded
+    there), a folder of images, or an .npz file."""
     m: int | None = None
     """Train on a balanced, seeded draw of this many images; all that are for training when not given."""
     clusters: int = 40
@@ -27,8 +27,6 @@ class DataSettings:
     size: str = "32"
     """Height and width in pixels, "32" or "24x40"; images of another size are resized (antialiased).
     At most 1024."""
-    data_root: Path | None = None
-    """Where mnist and fashion_mnist lie or are downloaded to; default: $FROMNOISE_DATA, then ~/.cache/fromnoise."""
     skip_broken: bool = False
     """Go on without the images of a folder that cannot be read, and say how many they are."""
 

@@ -44,7 +44,6 @@ class Parts:
 def load(
     spec: str,
     size: tuple[int, int] | None = None,
-    root: Path | None = None,
     *,
     skip_broken: bool = False,
     say: Say = silent,
@@ -60,7 +59,7 @@ def load(
     if name == "digits":
         images = digits.load(_check(spec, part or "train", tuple(digits.PARTS)))
     elif name in idx.SETS:
-        images = idx.load(name, _check(spec, part or "train", tuple(idx.STEMS)), root)
+        images = idx.load(name, _check(spec, part or "train", tuple(idx.STEMS)))
     else:
         images = _load_path(Path(name), size, skip_broken, say)
         if part:
@@ -84,11 +83,11 @@ def prepare(settings: DataSettings, seed: int, *, say: Say = silent) -> Parts:
     if name == "digits":
         parts = Parts(digits.load("train"), digits.load("val"), digits.load("heldout"))
     elif name in idx.SETS:
-        whole = idx.load(name, "train", settings.data_root)
+        whole = idx.load(name, "train")
         m = len(whole) - len(whole) // SHARE if settings.m is None else settings.m
         train, rest = whole.split(m, seed, balanced=settings.m is not None)
         val = None if rest is None else _with_shares_of(whole, rest)
-        return _resized(Parts(train, val, idx.load(name, "test", settings.data_root)), size)
+        return _resized(Parts(train, val, idx.load(name, "test")), size)
     else:
         parts = _split(_load_path(Path(name), size, settings.skip_broken, say))
     if settings.m is not None:

@@ -17,12 +17,8 @@ def posterior_variance(clearer: Float[Tensor, "*n"], noisier: Float[Tensor, "*n"
     return level.variance_between(clearer, noisier) * ratio
 
 
-def forward_variance(clearer: Float[Tensor, "*n"], noisier: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
-    """1 − α_{t|s}: the other end of the range in which the best variance lies (Ho et al. 2020, section 3.2)."""
-    return level.variance_between(clearer, noisier)
-
-
-VARIANCES = {"posterior": posterior_variance, "forward": forward_variance}
+# The two ends of the range in which the best variance lies (Ho et al. 2020, section 3.2).
+VARIANCES = {"posterior": posterior_variance, "forward": level.variance_between}
 
 
 def variance(name: str, clearer: Float[Tensor, "*n"], noisier: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
@@ -31,10 +27,7 @@ def variance(name: str, clearer: Float[Tensor, "*n"], noisier: Float[Tensor, "*n
 
 
 def posterior_mean(
-    x: Float[Tensor, "n *d"],
-    x0: Float[Tensor, "n *d"],
-    clearer: Float[Tensor, "#n"],
-    noisier: Float[Tensor, "#n"],
+    x: Float[Tensor, "n *d"], x0: Float[Tensor, "n *d"], clearer: Float[Tensor, "#n"], noisier: Float[Tensor, "#n"]
 ) -> Float[Tensor, "n *d"]:
     """μ_q from x_0: [√α_{t|s}(1 − ᾱ_s)·x_t + √ᾱ_s(1 − α_{t|s})·x_0]/(1 − ᾱ_t) (31)."""
     total = level.noise_scale(noisier) ** 2
@@ -44,10 +37,7 @@ def posterior_mean(
 
 
 def posterior_mean_from_noise(
-    x: Float[Tensor, "n *d"],
-    noise: Float[Tensor, "n *d"],
-    clearer: Float[Tensor, "#n"],
-    noisier: Float[Tensor, "#n"],
+    x: Float[Tensor, "n *d"], noise: Float[Tensor, "n *d"], clearer: Float[Tensor, "#n"], noisier: Float[Tensor, "#n"]
 ) -> Float[Tensor, "n *d"]:
     """μ_q from ε: [x_t − (1 − α_{t|s})/√(1 − ᾱ_t)·ε]/√α_{t|s} (32), (37). Not defined at pure noise."""
     root = level.alpha_between(clearer, noisier).sqrt()

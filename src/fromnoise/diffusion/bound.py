@@ -1,11 +1,10 @@
 """The variational bound on −log p(x_0), term by term (33)–(36): the prior, the backward steps, the decoder.
 
 In nats for each row; `per_dimension` turns them into bits per dimension. The sum over a schedule's steps is had
-from all of them, or without bias from a few drawn at random (Kingma et al. 2021, section 4.2).
+from all of them, or without bias from a few at random (Kingma et al. 2021, section 4.2).
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -13,10 +12,9 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from fromnoise.diffusion import backward, forward, level
-from fromnoise.diffusion.samplers import Denoise
+from fromnoise.diffusion.steps import Denoise, Noise
 
-PIXEL = 2 / 255  # between neighbours of the 256 values, in data scaled to [−1, 1]
-Noise = Callable[[int], Tensor]
+PIXEL = 2 / 255  # between neighbours of the 256 values, in [−1, 1]
 
 
 def per_dimension(nats: Float64[Tensor, " n"], dimensions: int) -> Float64[Tensor, " n"]:
@@ -28,7 +26,7 @@ def per_dimension(nats: Float64[Tensor, " n"], dimensions: int) -> Float64[Tenso
 class Estimate:
     """−log p(x_0) ≤ prior + steps + decoder, in nats, float64, one number for each row.
 
-    standard_error   of the total, from the drawn levels and noise alone; a little too large rather than too small
+    standard_error   of the total, from the random levels and noise alone; too large rather than too small
     """
 
     prior: Float64[Tensor, " n"]
@@ -46,19 +44,16 @@ class Estimate:
 class Bound:
     """The bound of a walk through the levels λ_1 > … > λ_T of a schedule, clearest first.
 
-    levels     T ≥ 2 of them, float64, finite but for the last, which may be −∞
-    variance   σ² of the backward steps: `posterior` (30) or `forward`
-    eight_bit  whether the decoder gives probabilities of 8-bit values, or a density
+    levels   T ≥ 2 of them, float64, finite but for the last, which may be −∞
+    pixel    the width of a pixel's value, for probabilities of the 256 values about 0; None for a density
     """
 
     levels: Float64[Tensor, " T"]
-    variance: str = "posterior"
-    eight_bit: bool = True
+    pixel: float | None = PIXEL
 
     def __post_init__(self) -> None:
         if len(self.levels) < 2 or not bool((self.levels.diff() < 0).all()) or self.levels[0] == level.CLEAN:
             raise ValueError("a bound needs at least two levels, from the clearest (finite) to the noisiest")
-        backward.variance(self.variance, self.levels[:1], self.levels[1:2])
 
     @property
     def T(self) -> int:  # noqa: N802 - the chapter's own symbol
@@ -68,27 +63,24 @@ class Bound:
     def prior(self, x0: Float[Tensor, "n *d"]) -> Float64[Tensor, " n"]:
         """D(q(x_T|x_0) ‖ N(0, I))."""
         a2, b2 = torch.sigmoid(self.levels[-1]), torch.sigmoid(-self.levels[-1])
-        squares = x0.cpu().double().flatten(1).square().sum(dim=1)
-        return (a2 * squares + x0[0].numel() * (b2 - 1 - torch.log(b2))) / 2
+        return (a2 * _squares(x0) + x0[0].numel() * (b2 - 1 - torch.log(b2))) / 2
 
     def step(
         self, denoise: Denoise, x0: Float[Tensor, "n *d"], noise: Float[Tensor, "n *d"], t: Int64[Tensor, " n"]
     ) -> Float64[Tensor, " n"]:
         """D(q(x_{t−1}|x_t, x_0) ‖ p(x_{t−1}|x_t)) at x_t of the given noise, t in 2…T for each row (33), (36).
 
-        ‖μ_q − μ_p‖²/(2σ²), and what σ² ≠ σ_q² costs: d/2·(r − 1 − ln r) with r = σ_q²/σ². The former is
-        w_t‖ε̂ − ε‖² with w_t = (1 − α_t)²/(2σ² α_t (1 − ᾱ_t)), but finite at pure noise too.
+        ‖μ_q − μ_p‖²/(2σ_q²), which is w_t‖ε̂ − ε‖² with w_t = (1 − α_t)²/(2σ_q² α_t (1 − ᾱ_t)), but finite at pure
+        noise too.
         """
         if bool(((t < 2) | (t > self.T)).any()):
             raise ValueError(f"the bound's steps are t = 2…{self.T}; t = 1 is the decoder's")
         noisier, clearer = self.levels[t - 1], self.levels[t - 2]
-        sigma2 = backward.variance(self.variance, clearer, noisier)
-        of_x0 = (
-            level.signal(clearer) * level.variance_between(clearer, noisier) / level.noise_scale(noisier) ** 2
-        )  # (31)
+        sigma2 = backward.posterior_variance(clearer, noisier)
+        # (31)
+        of_x0 = level.signal(clearer) * level.variance_between(clearer, noisier) / level.noise_scale(noisier) ** 2
         error = _squares(denoise(forward.jump(x0, noise, noisier), noisier)[0] - x0)
-        ratio = backward.posterior_variance(clearer, noisier) / sigma2
-        return of_x0**2 * error / (2 * sigma2) + x0[0].numel() / 2 * (ratio - 1 - torch.log(ratio))
+        return of_x0**2 * error / (2 * sigma2)
 
     def decoder(
         self, denoise: Denoise, x0: Float[Tensor, "n *d"], noise: Float[Tensor, "n *d"]
@@ -97,8 +89,9 @@ class Bound:
         first = self.levels[:1]
         mean = denoise(forward.jump(x0, noise, first), first)[0].cpu().double()
         sigma = level.noise_scale(first).item()
-        log_prob = log_pixel if self.eight_bit else log_density
-        return -log_prob(x0.cpu().double(), mean, sigma).flatten(1).sum(dim=1)
+        x0 = x0.cpu().double()
+        log_prob = log_pixel(x0, mean, sigma, self.pixel) if self.pixel else log_density(x0, mean, sigma)
+        return -log_prob.flatten(1).sum(dim=1)
 
     def estimate(
         self, denoise: Denoise, x0: Float[Tensor, "n *d"], noise: Noise, u: Float64[Tensor, "n k"] | None = None
@@ -119,7 +112,7 @@ class Bound:
 
 
 def strata(u: Float64[Tensor, "n k"]) -> Float64[Tensor, "n k"]:
-    """From numbers even on (0, 1) to one in each k-th of it: levels so drawn vary less, and are as unbiased."""
+    """From numbers even on (0, 1) to one in each k-th of it: such levels vary less, and are as unbiased."""
     k = u.shape[1]
     return ((torch.arange(k, dtype=torch.float64) + u) / k).clamp(1e-12, 1 - 1e-12)
 
@@ -129,13 +122,16 @@ def log_density(x: Float64[Tensor, "*n"], mean: Float64[Tensor, "*n"], sigma: fl
     return -((x - mean) / sigma).square() / 2 - math.log(sigma * math.sqrt(2 * math.pi))
 
 
-def log_pixel(x: Float64[Tensor, "*n"], mean: Float64[Tensor, "*n"], sigma: float) -> Float64[Tensor, "*n"]:
-    """log of the probability that N(mean, σ²) gives to the 8-bit value x: the outer two take all that lies beyond.
+def log_pixel(
+    x: Float64[Tensor, "*n"], mean: Float64[Tensor, "*n"], sigma: float, pixel: float = PIXEL
+) -> Float64[Tensor, "*n"]:
+    """log of the probability that N(mean, σ²) gives to x, one of the 256 values ±½, ±1½ … ±127½ times `pixel`.
 
-    (Ho et al. 2020, eq. 13.) Exact far into the tails, where the difference of two Φ would be 0.
+    The outer two take all that lies beyond (Ho et al. 2020, eq. 13). Exact far into the tails, where the difference of
+    two Φ would be 0.
     """
-    upper = torch.where(x > 1 - PIXEL / 2, torch.inf, (x + PIXEL / 2 - mean) / sigma)
-    lower = torch.where(x < -1 + PIXEL / 2, -torch.inf, (x - PIXEL / 2 - mean) / sigma)
+    upper = torch.where(x > 127 * pixel, torch.inf, (x + pixel / 2 - mean) / sigma)
+    lower = torch.where(x < -127 * pixel, -torch.inf, (x - pixel / 2 - mean) / sigma)
     # In the upper tail Φ is 1 for both: mirror it.
     mirror = lower + upper > 0
     high, low = torch.where(mirror, -lower, upper), torch.where(mirror, -upper, lower)
@@ -143,12 +139,12 @@ def log_pixel(x: Float64[Tensor, "*n"], mean: Float64[Tensor, "*n"], sigma: floa
     return log_high + torch.log(-torch.expm1(log_low - log_high))
 
 
-def _squares(error: Float[Tensor, "n *d"]) -> Float64[Tensor, " n"]:
-    return error.cpu().double().flatten(1).square().sum(dim=1)
+def _squares(x: Float[Tensor, "n *d"]) -> Float64[Tensor, " n"]:
+    return x.cpu().double().flatten(1).square().sum(dim=1)
 
 
 def _variance_of_sum(terms: Float64[Tensor, "n k"]) -> Float64[Tensor, " n"]:
-    """The variance of each row's sum, one term a stratum: neighbours stand in for a second draw.
+    """The variance of each row's sum, one term a stratum: neighbours stand in for a second sample.
 
     Their means differ a little too, which makes this too large rather than too small. An odd last term counts
     against the one before.

@@ -1,7 +1,7 @@
 """The denoiser joins a network to the process: (x, level, label) → (x̂_0, ε̂).
 
-It alone knows what the network predicts, at which scale it sees the data and how it is told the noise level;
-samplers, objective and bound see only the pair.
+It alone knows what the network predicts and how it is conditioned on the noise level; samplers and bound see only the
+pair. Data is of about unit scale, as `generation.data_info` encodes images.
 """
 
 import math
@@ -54,29 +54,15 @@ class Denoiser:
 
     network      called as network(x, condition[, label][, change=…]), returns a tensor like x
     prediction   `eps`, `x0` or `v`: what that tensor is
-    scale        s, the data's root mean square or deviation: the network sees x/√(a²s² + b²), that is data of unit
-                 scale at level λ + 2·ln s (the preconditioning of Karras et al. 2022, written with levels)
-    condition    from levels λ, n, to what the network is told of them, n
+    condition    from levels λ, n, to what the network is conditioned on, n
     """
 
     network: Network
     prediction: str = "eps"
-    scale: float = 1.0
     condition: Condition = field(default=by_logsnr)
 
     def __post_init__(self) -> None:
-        choose("prediction", self.prediction, dict.fromkeys(prediction.PREDICTIONS))
-
-    def inner(self, logsnr: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """The levels at which the network sees data of unit scale."""
-        return logsnr + 2 * math.log(self.scale)
-
-    def shrink(self, x: Float[Tensor, "n *d"], logsnr: Float[Tensor, " n"]) -> Float[Tensor, "n *d"]:
-        """x as the network sees it, of unit scale."""
-        if self.scale == 1.0:
-            return x
-        a, b = level.signal(logsnr) * self.scale, level.noise_scale(logsnr)
-        return x / level.expand((a * a + b * b).sqrt(), x)
+        choose("prediction", self.prediction, prediction.TO_PAIR)
 
     def output(
         self,
@@ -85,12 +71,11 @@ class Denoiser:
         label: Int64[Tensor, " n"] | None = None,
         change: Float[Tensor, "n k"] | None = None,
     ) -> Float[Tensor, "n *d"]:
-        """The network's own prediction for x at the levels `logsnr`, about data of unit scale."""
-        levels = logsnr.expand(x.shape[0])
-        told = moved(self.condition(self.inner(levels)), x.device)
-        seen = self.shrink(x, levels)
+        """The network's own prediction for x at the levels `logsnr`."""
+        condition = moved(self.condition(logsnr.expand(x.shape[0])), x.device)
+        labels = () if label is None else (label,)
         more = {} if change is None else {"change": change}
-        return self.network(seen, told, **more) if label is None else self.network(seen, told, label, **more)
+        return self.network(x, condition, *labels, **more)
 
     def __call__(
         self, x: Float[Tensor, "n *d"], logsnr: Float[Tensor, "#n"], label: Int64[Tensor, " n"] | None = None
@@ -103,8 +88,7 @@ class Denoiser:
         if self.prediction == "eps" and bool((levels == level.NOISE).any()):
             raise UserError("eps prediction cannot start from pure noise (zero terminal SNR): predict v or x0")
         output = self.output(x, levels, label).to(x.dtype)
-        x0, noise = prediction.to_pair(self.prediction, output, self.shrink(x, levels), self.inner(levels))
-        return x0 * self.scale, noise
+        return prediction.to_pair(self.prediction, output, x, levels)
 
 
 def guided(

@@ -14,10 +14,11 @@ from scipy.integrate import solve_ivp
 from torch import Tensor
 
 from fromnoise.diffusion import forward, level
-from fromnoise.diffusion.bound import Bound, log_density
-from fromnoise.diffusion.samplers import Denoise
+from fromnoise.diffusion.bound import PIXEL, Bound, log_density
+from fromnoise.diffusion.steps import Denoise
 
-Velocity = Callable[[Tensor, Tensor], tuple[Tensor, Tensor | None]]
+ZERO = torch.zeros((), dtype=torch.float64)
+Moving = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def velocity(denoise: Denoise, x: Float[Tensor, "n *d"], logsnr: Float64[Tensor, ""]) -> Float[Tensor, "n *d"]:
@@ -33,17 +34,17 @@ class Flow:
     tolerance   of the solver, relative and absolute; it sets one step for all rows of a batch
     """
 
-    clearest: float = 13.0
-    noisiest: float = -10.0
+    clearest: float
+    noisiest: float
     tolerance: float = 1e-5
 
     def encode(self, denoise: Denoise, x: Float[Tensor, "n *d"]) -> Float[Tensor, "n *d"]:
         """The noise that data at the clearest level, x = a·x_0, comes from."""
-        return self._walk(lambda x, at: (velocity(denoise, x, at), None), x, self.clearest, self.noisiest)[0]
+        return self._walk(_untraced(denoise), x, self.clearest, self.noisiest)[0]
 
     def decode(self, denoise: Denoise, z: Float[Tensor, "n *d"]) -> Float[Tensor, "n *d"]:
         """The data at the clearest level that noise z becomes: `encode` undone."""
-        return self._walk(lambda x, at: (velocity(denoise, x, at), None), z, self.noisiest, self.clearest)[0]
+        return self._walk(_untraced(denoise), z, self.noisiest, self.clearest)[0]
 
     def log_prob(
         self, denoise: Denoise, x: Float[Tensor, "n *d"], probes: Float[Tensor, "k n *d"] | None = None
@@ -61,8 +62,7 @@ class Flow:
                 return speed.detach(), _trace(speed, x, probes)
 
         z, volume = self._walk(moving, x, self.clearest, self.noisiest)
-        assert volume is not None
-        return log_density(z.cpu().double(), torch.zeros((), dtype=torch.float64), 1.0).flatten(1).sum(dim=1) + volume
+        return log_density(z.cpu().double(), ZERO, 1.0).flatten(1).sum(dim=1) + volume
 
     def negative_log_likelihood(
         self,
@@ -70,41 +70,34 @@ class Flow:
         x0: Float[Tensor, "n *d"],
         noise: Float[Tensor, "n *d"],
         probes: Float[Tensor, "k n *d"] | None = None,
-        *,
-        eight_bit: bool = True,
+        pixel: float | None = PIXEL,
     ) -> Float64[Tensor, " n"]:
         """−log p(x_0) in nats: −log p(x_1) by the flow, with the bound's first and last words for the step to x_0.
 
         −log p(x_0|x_1) + log q(x_1|x_0) − log p(x_1), at x_1 made of the given noise: in the mean over the noise
-        an upper bound, short of exact only by what p(x_0|x_1) lacks at the clearest level.
+        an upper bound, short of exact only by what p(x_0|x_1) lacks at the clearest level. `pixel` is `Bound`'s.
         """
         ends = torch.tensor([self.clearest, self.noisiest], dtype=torch.float64)
-        decoder = Bound(ends, eight_bit=eight_bit).decoder(denoise, x0, noise)
+        decoder = Bound(ends, pixel).decoder(denoise, x0, noise)
         sigma = level.noise_scale(ends[0]).item()
-        made = (
-            log_density(noise.cpu().double() * sigma, torch.zeros((), dtype=torch.float64), sigma).flatten(1).sum(dim=1)
-        )
+        made = log_density(noise.cpu().double() * sigma, ZERO, sigma).flatten(1).sum(dim=1)
         return decoder + made - self.log_prob(denoise, forward.jump(x0, noise, ends[:1]), probes)
 
-    def _walk(self, speed: Velocity, x: Tensor, start: float, end: float) -> tuple[Tensor, Tensor | None]:
-        """x carried from level `start` to `end`, and the integral of the trace where `speed` gives one."""
-        shape, size, n = x.shape, x.numel(), len(x)
-        traced = False
+    def _walk(self, moving: Moving, x: Tensor, start: float, end: float) -> tuple[Tensor, Float64[Tensor, " n"]]:
+        """x carried from level `start` to `end`, and the integral of the trace; `moving` gives both derivatives."""
+        shape, size = x.shape, x.numel()
 
         def right(at: float, state: np.ndarray) -> np.ndarray:
-            nonlocal traced
             now = torch.from_numpy(state[:size]).to(x.dtype).to(x.device).reshape(shape)
-            moved, trace = speed(now, torch.tensor(at, dtype=torch.float64))
-            traced = trace is not None
-            tail = torch.zeros(n) if trace is None else trace
-            return torch.cat([moved.detach().cpu().double().flatten(), tail.cpu().double()]).numpy()
+            speed, trace = moving(now, torch.tensor(at, dtype=torch.float64))
+            return torch.cat([speed.detach().cpu().double().flatten(), trace]).numpy()
 
-        begin = np.concatenate([x.detach().cpu().double().flatten().numpy(), np.zeros(n)])
+        begin = np.concatenate([x.detach().cpu().double().flatten().numpy(), np.zeros(len(x))])
         solved = solve_ivp(right, (start, end), begin, rtol=self.tolerance, atol=self.tolerance, t_eval=[end])
         if not solved.success:
             raise ArithmeticError(f"the flow could not be followed: {solved.message}")
         last = torch.from_numpy(solved.y[:, -1].copy())
-        return last[:size].to(x.dtype).to(x.device).reshape(shape), last[size:] if traced else None
+        return last[:size].to(x.dtype).to(x.device).reshape(shape), last[size:]
 
 
 def slerp(one: Float[Tensor, "*d"], other: Float[Tensor, "*d"], weight: float) -> Float[Tensor, "*d"]:
@@ -116,15 +109,19 @@ def slerp(one: Float[Tensor, "*d"], other: Float[Tensor, "*d"], weight: float) -
     return (torch.sin((1 - weight) * angle) * one + torch.sin(weight * angle) * other) / torch.sin(angle)
 
 
+def _untraced(denoise: Denoise) -> Moving:
+    return lambda x, at: (velocity(denoise, x, at), torch.zeros(len(x), dtype=torch.float64))
+
+
 def _trace(speed: Tensor, x: Tensor, probes: Tensor | None) -> Float64[Tensor, " n"]:
     if probes is None:
         unit = torch.eye(x[0].numel(), dtype=x.dtype, device=x.device)
         probes = unit.reshape(-1, 1, *x.shape[1:]).expand(-1, *x.shape)
-        scale = 1.0
+        share = 1.0
     else:
-        scale = 1 / len(probes)
+        share = 1 / len(probes)
     total = torch.zeros(len(x), dtype=torch.float64)
     for probe in probes:
         (pulled,) = torch.autograd.grad(speed, x, probe, retain_graph=True)
         total += (pulled * probe).cpu().double().flatten(1).sum(dim=1)
-    return total * scale
+    return total * share

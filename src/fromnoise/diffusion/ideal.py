@@ -1,6 +1,6 @@
 """Ideal denoisers: the exact (x, λ) → (E[x_0 | x], E[ε | x]) of data whose distribution is known.
 
-They have the signature `Denoise` of `samplers`: λ is one number for all rows or one for each, in float64, and both
+They have the signature `Denoise` of `steps`: λ is one number for all rows or one for each, in float64, and both
 ends are exact: at pure noise (−∞) x_0 is the data's mean and ε is x; at clean data (+∞) x says nothing of ε, whose
 mean is 0. Their results are computed in float64 and have the type of x.
 """
@@ -12,7 +12,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from fromnoise.diffusion import level
-from fromnoise.diffusion.samplers import Denoise
+from fromnoise.diffusion.steps import Denoise
 from fromnoise.probability.mixture import Mixture
 
 ENTRIES = 2**22  # distances held at once by `of_points`: 32 MiB

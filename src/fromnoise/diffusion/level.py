@@ -1,7 +1,7 @@
 """Noise levels. Noisy data is x = a·x_0 + b·ε with a² + b² = 1; λ = log(a²/b²) names the pair.
 
 Everything the process does is a function of levels alone (Kingma et al. 2021). λ is kept in float64: λ = +∞ is
-clean data, λ = −∞ pure noise, and both are exact. Schedules are tables of levels; recipes may draw them freely.
+clean data, λ = −∞ pure noise, and both are exact. Schedules are tables of levels; a training may choose them freely.
 Levels stay on the CPU whatever the device (some have no float64); `expand` takes coefficients to the data.
 """
 
@@ -29,11 +29,6 @@ def noise_scale(logsnr: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
 def log_alpha_bar(logsnr: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     """log ᾱ = log a², exact at both ends."""
     return F.logsigmoid(logsnr)
-
-
-def logsnr_of(alpha_bar: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
-    """λ = log(ᾱ/(1 − ᾱ)) of a cumulative coefficient ᾱ in [0, 1]."""
-    return torch.logit(alpha_bar)
 
 
 def alpha_between(clearer: Float[Tensor, "*n"], noisier: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:

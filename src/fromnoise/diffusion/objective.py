@@ -1,6 +1,5 @@
 """The objective: at which levels a batch is learnt, and what its loss is (38)."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from torch import Tensor
 from fromnoise.diffusion import forward, prediction
 from fromnoise.diffusion.denoiser import Denoiser
 from fromnoise.diffusion.schedule import Schedule
+from fromnoise.errors import UserError
 
 # From u in (0, 1), evenly spread, to the levels of noisy data; low u is little noise.
 Levels = Callable[[Float64[Tensor, " n"]], Float64[Tensor, " n"]]
@@ -41,16 +41,19 @@ class UniformSteps:
 class LogNormal:
     """λ normal, that is b/a log-normal (Karras et al. 2022, table 1): mid levels, where there is most to learn.
 
-    Mean and deviation are those for data of unit scale; data of scale `scale` has its levels 2·ln scale lower.
+    Raises UserError for a deviation that is not above 0.
     """
 
     mean: float
     std: float
-    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.std > 0:
+            raise UserError(f"--lognormal {self.mean:g} {self.std:g}: the standard deviation must be above 0")
 
     def __call__(self, u: Float64[Tensor, " n"]) -> Float64[Tensor, " n"]:
         """The levels of u; low u is little noise, as with `UniformSteps`."""
-        return self.mean - 2 * math.log(self.scale) + self.std * torch.special.ndtri(1 - u)
+        return self.mean + self.std * torch.special.ndtri(1 - u)
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,9 @@ class Objective:
     ) -> Float[Tensor, " n"]:
         """The loss of each row: its mean is what training minimises; u (0, 1) chooses the rows' levels.
 
-        `change`, if given, is what a network that takes it is told of how x0 was changed.
+        `change`, if given, says how x0 was changed, for a network conditioned on it.
         """
-        outer = self.levels(u)
-        output = denoiser.output(forward.jump(x0, noise, outer), outer, label, change).to(x0.dtype)
-        wanted = prediction.target(denoiser.prediction, x0 / denoiser.scale, noise, denoiser.inner(outer))
+        logsnr = self.levels(u)
+        output = denoiser.output(forward.jump(x0, noise, logsnr), logsnr, label, change).to(x0.dtype)
+        wanted = prediction.target(denoiser.prediction, x0, noise, logsnr)
         return (output - wanted).square().flatten(1).mean(dim=1)

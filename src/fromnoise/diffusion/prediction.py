@@ -12,32 +12,17 @@ from torch import Tensor
 from fromnoise.choices import choose
 from fromnoise.diffusion import level
 
-Pair = tuple[Tensor, Tensor]
-
-
-def _from_eps(output: Tensor, x: Tensor, a: Tensor, b: Tensor) -> Pair:
-    return (x - b * output) / a, output
-
-
-def _from_x0(output: Tensor, x: Tensor, a: Tensor, b: Tensor) -> Pair:
-    return output, (x - a * output) / b
-
-
-def _from_v(output: Tensor, x: Tensor, a: Tensor, b: Tensor) -> Pair:
-    return a * x - b * output, b * x + a * output
-
-
-_TO_PAIR: Mapping[str, Callable[[Tensor, Tensor, Tensor, Tensor], Pair]] = {
-    "eps": _from_eps,
-    "x0": _from_x0,
-    "v": _from_v,
+# (output, x, a, b) → (x̂_0, ε̂), and (x_0, ε, a, b) → the output that a perfect network gives.
+TO_PAIR: Mapping[str, Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]] = {
+    "eps": lambda output, x, a, b: ((x - b * output) / a, output),
+    "x0": lambda output, x, a, b: (output, (x - a * output) / b),
+    "v": lambda output, x, a, b: (a * x - b * output, b * x + a * output),
 }
-_FROM_PAIR: Mapping[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {
+TARGETS: Mapping[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {
     "eps": lambda x0, noise, a, b: noise,
     "x0": lambda x0, noise, a, b: x0,
     "v": lambda x0, noise, a, b: a * noise - b * x0,
 }
-PREDICTIONS = tuple(_TO_PAIR)
 
 
 def to_pair(
@@ -49,7 +34,7 @@ def to_pair(
     not finite. Raises UserError for an unknown kind.
     """
     a, b = level.expand(level.signal(logsnr), x), level.expand(level.noise_scale(logsnr), x)
-    return choose("prediction", kind, _TO_PAIR)(output, x, a, b)
+    return choose("prediction", kind, TO_PAIR)(output, x, a, b)
 
 
 def target(
@@ -57,4 +42,4 @@ def target(
 ) -> Float[Tensor, "n *d"]:
     """What a perfect prediction of the given kind would say; raises UserError for an unknown kind."""
     a, b = level.expand(level.signal(logsnr), x0), level.expand(level.noise_scale(logsnr), x0)
-    return choose("prediction", kind, _FROM_PAIR)(x0, noise, a, b)
+    return choose("prediction", kind, TARGETS)(x0, noise, a, b)

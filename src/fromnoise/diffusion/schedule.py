@@ -44,8 +44,8 @@ class Schedule:
 
     @cached_property
     def logsnr(self) -> Float64[Tensor, " T1"]:
-        """λ_t, from +∞ (clean data, t = 0) downwards; λ_T = −∞ with zero terminal SNR."""
-        return level.logsnr_of(self.alphas_cumprod)
+        """λ_t = log(ᾱ_t/(1 − ᾱ_t)), from +∞ (clean data, t = 0) downwards; λ_T = −∞ with zero terminal SNR."""
+        return torch.logit(self.alphas_cumprod)
 
     @cached_property
     def posterior_variance(self) -> Float64[Tensor, " T1"]:
@@ -74,20 +74,15 @@ def logsnr(T: int, highest: float = 10.0, lowest: float = -10.0) -> Float64[Tens
     return torch.exp(torch.diff(level.log_alpha_bar(levels), prepend=torch.zeros(1, dtype=torch.float64)))
 
 
-SCHEDULES: Mapping[str, Callable[[int], Float64[Tensor, " T"]]] = {
-    "linear": linear,
-    "cosine": cosine,
-    "logsnr": logsnr,
-}
+SCHEDULES: Mapping[str, Callable[[int], Float64[Tensor, " T"]]] = {"linear": linear, "cosine": cosine, "logsnr": logsnr}
 
 
-def schedule(name: str, T: int, *, zero_terminal_snr: bool = False) -> Schedule:
+def schedule(name: str, T: int) -> Schedule:
     """The schedule `name` with T steps; raises UserError for an unknown name or fewer than two steps."""
     make = choose("schedule", name, SCHEDULES)
     if T < 2:
         raise UserError(f"a schedule needs at least 2 steps, not T = {T}")
-    table = Schedule(torch.cat([torch.ones(1, dtype=torch.float64), make(T)]))
-    return rescaled_to_zero_terminal_snr(table) if zero_terminal_snr else table
+    return Schedule(torch.cat([torch.ones(1, dtype=torch.float64), make(T)]))
 
 
 def rescaled_to_zero_terminal_snr(table: Schedule) -> Schedule:

@@ -1,4 +1,4 @@
-"""The step of each sampler: from the network calls made so far to the next x.
+"""The samplers: from noise to data along a list of levels, one loop for all and a class for each step.
 
 Deterministic ones follow the probability-flow ODE, in one of two forms (σ = b/a is the noise-to-signal ratio):
 
@@ -10,8 +10,11 @@ end of all of them.
 """
 
 import math
+from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Float64
@@ -37,85 +40,132 @@ class Visit:
     noise: Float[Tensor, "n *d"]
 
 
+Denoise = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+Callback = Callable[[Visit], None]
 Noise = Callable[[int], Tensor]
-# From the newest visits (at most MEMORY, the present one last) and the next level, to the next x.
-Step = Callable[[Sequence[Visit], Tensor, Noise], Tensor]
 
 
-def ancestral(variance: str = "posterior") -> Step:
-    """x_s ~ N(μ_q(x_t, x̂_0), σ²) with the variance named (Ho et al. 2020, algorithm 2); no noise at the last step."""
+class Sampler(ABC):
+    """What all samplers share: a subclass is one step, and says how often a level is visited."""
 
-    def step(visits: Sequence[Visit], clearer: Tensor, noise: Noise) -> Tensor:
+    def visits(self, calls: int) -> list[int]:
+        """How often each level is visited, the noisiest first, where the network is called `calls` times in all."""
+        return [1] * calls
+
+    @abstractmethod
+    def step(self, visits: Sequence[Visit], clearer: Float64[Tensor, ""], noise: Noise) -> Float[Tensor, "n *d"]:
+        """The next x, at the level `clearer`, from the newest visits (at most `MEMORY`, the present one last)."""
+
+    def __call__(
+        self,
+        denoise: Denoise,
+        x: Float[Tensor, "n *d"],
+        levels: Float64[Tensor, " steps1"],
+        noise: Noise,
+        callback: Callback | None = None,
+    ) -> Float[Tensor, "n *d"]:
+        """The end of x.
+
+        denoise    (x, λ) → (x̂_0, ε̂), a `Denoiser` with its label bound
+        x          the start at levels[0] (see `samplers.start`)
+        levels     λ from noisiest to clean: float64, ends in +∞ (see `samplers.levels_for`)
+        noise      k → standard normal numbers like x for step k; deterministic samplers never call it
+        callback   called after each call of `denoise`, before its step
+        """
+        visits: deque[Visit] = deque(maxlen=MEMORY)
+        for k, (noisier, clearer) in enumerate(pairwise(levels)):
+            x0, eps = denoise(x, noisier)
+            visits.append(Visit(k, len(levels) - 1, noisier, x, x0, eps))
+            if callback:
+                callback(visits[-1])
+            x = self.step(tuple(visits), clearer, noise)
+        return x
+
+
+@dataclass(frozen=True)
+class Ancestral(Sampler):
+    """x_s ~ N(μ_q(x_t, x̂_0), σ²), σ² the `posterior` variance (30) or the `forward` one; no noise at the last step.
+
+    (Ho et al. 2020, algorithm 2.) Raises UserError for another variance.
+    """
+
+    variance: str = "posterior"
+
+    def __post_init__(self) -> None:
+        choose("variance", self.variance, backward.VARIANCES)
+
+    def step(self, visits: Sequence[Visit], clearer: Tensor, noise: Noise) -> Tensor:
         now = visits[-1]
         mean = backward.posterior_mean(now.x, now.x0, clearer, now.logsnr)
         if clearer == level.CLEAN:
             return mean
-        sigma = backward.variance(variance, clearer, now.logsnr).sqrt()
+        sigma = backward.variance(self.variance, clearer, now.logsnr).sqrt()
         return mean + level.expand(sigma, mean) * noise(now.k)
 
-    choose("variance", variance, backward.VARIANCES)
-    return step
 
+@dataclass(frozen=True)
+class DDIM(Sampler):
+    """x_s = a_s·x̂_0 + √(b_s² − σ²)·ε̂ + σ·z with σ = η·σ_q (Song et al. 2020, eq. 12): η = 0 is deterministic.
 
-def ddim(eta: float = 0.0) -> Step:
-    """x_s = a_s·x̂_0 + √(b_s² − σ²)·ε̂ + σ·z with σ = η·σ_q (Song et al. 2020, eq. 12): η = 0 is deterministic."""
+    Raises UserError for an η outside 0…1.
+    """
 
-    def step(visits: Sequence[Visit], clearer: Tensor, noise: Noise) -> Tensor:
+    eta: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.eta <= 1:
+            raise UserError(f"eta must lie between 0 and 1, not {self.eta}")
+
+    def step(self, visits: Sequence[Visit], clearer: Tensor, noise: Noise) -> Tensor:
         now = visits[-1]
-        sigma2 = eta**2 * backward.posterior_variance(clearer, now.logsnr)
+        sigma2 = self.eta**2 * backward.posterior_variance(clearer, now.logsnr)
         along = (level.noise_scale(clearer) ** 2 - sigma2).sqrt()
         x = level.expand(level.signal(clearer), now.x) * now.x0 + level.expand(along, now.x) * now.noise
         return x + level.expand(sigma2.sqrt(), x) * noise(now.k) if sigma2 > 0 else x
 
-    if not 0 <= eta <= 1:
-        raise UserError(f"eta must lie between 0 and 1, not {eta}")
-    return step
 
-
-def heun() -> Step:
+class Heun(Sampler):
     """Heun's method in σ (Karras et al. 2022, algorithm 1): a DDIM step, a second call at its end, the mean slope.
 
-    The levels say what a call is for (`samplers.levels_for`): the first at a level that is visited twice corrects
-    the step that led there, the other goes on from there.
+    Every level but the first is visited twice: the first call there corrects the step that led to it, the second
+    goes on from it. With an even number of calls the second level, too, is visited once: the first step is DDIM's.
     """
-    straight = ddim()
 
-    def step(visits: Sequence[Visit], clearer: Tensor, noise: Noise) -> Tensor:
+    def visits(self, calls: int) -> list[int]:
+        once = 2 - calls % 2
+        return [1] * once + [2] * ((calls - once) // 2)
+
+    def step(self, visits: Sequence[Visit], clearer: Tensor, noise: Noise) -> Tensor:
         now = visits[-1]
         if clearer != now.logsnr:
-            return straight(visits, clearer, noise)
+            return DDIM().step(visits, clearer, noise)
         before = visits[-2]
         if before.logsnr == level.NOISE:
             return now.x
         return now.x + level.expand(_slope(before, now.logsnr) / 2, now.x) * (now.noise - before.noise)
 
-    return step
 
-
-def ipndm() -> Step:
+class IPNDM(Sampler):
     """iPNDM (Liu et al. 2022; Zhang & Chen 2023): DDIM's step along Adams and Bashforth's mix of the last four ε̂.
 
     Fewer at the start. The weights are those of equal steps in σ, as in the papers, whatever the levels: of fourth
     order there, of second elsewhere.
     """
-    straight = ddim()
 
-    def step(visits: Sequence[Visit], clearer: Tensor, noise: Noise) -> Tensor:
+    def step(self, visits: Sequence[Visit], clearer: Tensor, noise: Noise) -> Tensor:
         now, known = visits[-1], _known(visits)
-        x = straight(visits, clearer, noise)
+        x = DDIM().step(visits, clearer, noise)
         if clearer == level.CLEAN or not known:
             return x
         weights = IPNDM_WEIGHTS[len(known)]
         turn = sum(weight * (past.noise - now.noise) for weight, past in zip(weights[1:], known, strict=True))
         return x + level.expand(_slope(now, clearer), x) * turn
 
-    return step
 
-
-def dpm_solver_pp_2m() -> Step:
+class DPMSolver2M(Sampler):
     """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2): x̂_0 taken on to the middle of the step by the one before."""
 
-    def step(visits: Sequence[Visit], clearer: Tensor, noise: Noise) -> Tensor:
+    def step(self, visits: Sequence[Visit], clearer: Tensor, noise: Noise) -> Tensor:
         now, x0 = visits[-1], visits[-1].x0
         known = _known(visits)
         if known and clearer < level.CLEAN:
@@ -123,21 +173,18 @@ def dpm_solver_pp_2m() -> Step:
             x0 = x0 + (x0 - known[0].x0) / level.expand(2 * r, x0)
         return _hold(now, clearer, now.x, x0)
 
-    return step
 
-
-def dpm_solver_pp_3m() -> Step:
+class DPMSolver3M(DPMSolver2M):
     """DPM-Solver++(3M) (Lu et al. 2022): x̂_0 with its two divided differences over the step, 2M until they are known.
 
     As its authors' code has it: the second difference counts half as much as in Taylor's series, so that the order
     of convergence is two, with a smaller constant than 2M's.
     """
-    second_order = dpm_solver_pp_2m()
 
-    def step(visits: Sequence[Visit], clearer: Tensor, noise: Noise) -> Tensor:
+    def step(self, visits: Sequence[Visit], clearer: Tensor, noise: Noise) -> Tensor:
         now, known = visits[-1], _known(visits)
         if len(known) < 2 or clearer == level.CLEAN:
-            return second_order(visits, clearer, noise)
+            return super().step(visits, clearer, noise)
         h = (clearer - now.logsnr) / 2
         r0, r1 = ((one.logsnr - other.logsnr) / 2 / h for one, other in zip((now, *known), known[:2], strict=False))
         newer = (now.x0 - known[0].x0) / level.expand(r0, now.x)
@@ -150,20 +197,29 @@ def dpm_solver_pp_3m() -> Step:
         x = _hold(now, clearer, now.x, now.x0) + level.expand(a * phi2, first) * first
         return x - level.expand(a * phi3, second) * second
 
-    return step
 
-
-def unipc() -> Step:
+class UniPC(Sampler):
     """UniPC-3 with B₂ (Zhao et al. 2023): the network call at a step's end also corrects that step, at no further cost.
 
     The predictor's order rises from 1 at the start to 3 and falls to 1 at the end; the corrector adds one.
     """
 
-    def others(visits: Sequence[Visit]) -> list[Visit]:
+    def step(self, visits: Sequence[Visit], clearer: Tensor, noise: Noise) -> Tensor:
+        now, x = visits[-1], visits[-1].x
+        if len(visits) > 1:
+            before, past = visits[-2], self._points(visits[:-1])
+            change = self._tilt(before, now.logsnr, [*past, now]) - self._tilt(before, now.logsnr, past)
+            x = x + level.expand(_gain(before, now.logsnr), x) * change
+        return _hold(now, clearer, x, now.x0 + self._tilt(now, clearer, self._points(visits)))
+
+    @staticmethod
+    def _points(visits: Sequence[Visit]) -> list[Visit]:
+        """The earlier visits that the step's order takes in."""
         now = visits[-1]
         return _known(visits)[: min(2, now.steps - now.k - 1)]
 
-    def tilt(now: Visit, clearer: Tensor, points: Sequence[Visit]) -> Tensor | float:
+    @staticmethod
+    def _tilt(now: Visit, clearer: Tensor, points: Sequence[Visit]) -> Tensor | float:
         """What the points add to x̂_0, held constant over the step, to make up for its change."""
         if not points:
             return 0.0
@@ -174,16 +230,6 @@ def unipc() -> Step:
         weights = _moments(h, r) if len(r) > 1 else torch.full((1,), 0.5, dtype=torch.float64)
         terms = zip(weights / r, points, strict=True)
         return sum(level.expand(weight, now.x) * (p.x0 - now.x0) for weight, p in terms)
-
-    def step(visits: Sequence[Visit], clearer: Tensor, noise: Noise) -> Tensor:
-        now, x = visits[-1], visits[-1].x
-        if len(visits) > 1:
-            before, past = visits[-2], others(visits[:-1])
-            change = tilt(before, now.logsnr, [*past, now]) - tilt(before, now.logsnr, past)
-            x = x + level.expand(_gain(before, now.logsnr), x) * change
-        return _hold(now, clearer, x, now.x0 + tilt(now, clearer, others(visits)))
-
-    return step
 
 
 def _known(visits: Sequence[Visit]) -> list[Visit]:

@@ -10,7 +10,7 @@ from torch import Tensor
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.report import Bits, Gap, LikelihoodGap
 from fromnoise.generation.likelihood import Likelihood, Progress, bound_bits, bound_of
-from fromnoise.generation.model import Model
+from fromnoise.generation.model import CPU, Model
 
 MOST = 256  # images of each set
 LEVELS = 16  # random noise levels an image
@@ -24,7 +24,7 @@ def likelihood_gap(
     held_out: ImageSet,
     *,
     seed: int = 0,
-    device: torch.device | None = None,
+    device: torch.device = CPU,
     progress: Progress | None = None,
 ) -> LikelihoodGap:
     """Bits per dimension of training and of held-out images, a random draw of each.

@@ -22,28 +22,27 @@ def contest(
     *,
     n: int | None = None,
     seed: int = 0,
-    root: Path | None = None,
     skip_broken: bool = False,
     say: Say = silent,
 ) -> Contest:
     """The sets of a score, all of the generated images' size; raises UserError for what cannot be found.
 
     A run knows its training images, and a named reference the real images that its floor is drawn from, where `train`
-    and `floor` do not say. `n`: a seeded draw of so many of the generated images. `root`, `skip_broken` and `say` are
-    those of `sources.load`.
+    and `floor` do not say. `n`: a seeded draw of so many of the generated images. `skip_broken` and `say` are those of
+    `sources.load`.
     """
     notes: list[str] = []
 
     def load(named: Named, size: tuple[int, int] | None = None) -> ImageSet:
         if isinstance(named, ImageSet):
             return resized(named, size) if size else named
-        return sources.load(named, size, root, skip_broken=skip_broken, say=say)
+        return sources.load(named, size, skip_broken=skip_broken, say=say)
 
     trained: ImageSet | None = None
     if isinstance(generated, str) and is_run(Path(generated)):
         images = load(str(find_images(Path(generated))))
         if train is None:
-            trained = trained_on(Path(generated), root, say)
+            trained = trained_on(Path(generated), say)
             if trained is None:
                 notes.append("the run's training images are not there any more, or have changed: no copycat")
     else:

@@ -1,6 +1,5 @@
 """Finding what a path to a run means."""
 
-import dataclasses
 from pathlib import Path
 
 from fromnoise.data import sources
@@ -48,28 +47,28 @@ def find_images(path: Path) -> Path:
     return images
 
 
-def parts_of(run: Path, data_root: Path | None = None, tell: Say = silent) -> sources.Parts:
+def parts_of(run: Path, tell: Say = silent) -> sources.Parts:
     """The data of a run: what it was trained on, and real images that it was not.
 
-    `data_root`, if given, is where the named sets lie now; `tell` is the `say` of `sources.load`. Raises
-    TrainingImagesLost when the training images are not there any more or have changed, UserError for a damaged run
-    folder.
+    `tell` is the `say` of `sources.load`. Raises TrainingImagesLost when the training images are not there any more or
+    have changed, UserError for a damaged run folder.
     """
     about = RunFolder(run).about()
-    data = about.config.data if data_root is None else dataclasses.replace(about.config.data, data_root=data_root)
     try:
-        parts = sources.prepare(data, about.config.seed, say=tell)
+        parts = sources.prepare(about.config.data, about.config.seed, say=tell)
     except UserError as error:
         raise TrainingImagesLost(f"the training images of {run} are not there any more: {error}") from error
     if parts.train.fingerprint != about.data.fingerprint:
-        raise TrainingImagesLost(f"the training images of {run} have changed: {data.data} now holds other images")
+        raise TrainingImagesLost(
+            f"the training images of {run} have changed: {about.config.data.data} now holds other images"
+        )
     return parts
 
 
-def trained_on(run: Path, data_root: Path | None = None, tell: Say = silent) -> ImageSet | None:
+def trained_on(run: Path, tell: Say = silent) -> ImageSet | None:
     """The images that a run was trained on; None when they cannot be found as they were."""
     try:
-        return parts_of(run, data_root, tell).train
+        return parts_of(run, tell).train
     except TrainingImagesLost:
         return None
 

@@ -11,7 +11,6 @@ from fromnoise.data import arrays, sources
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.inventory import Say, silent
 from fromnoise.data.pictures import save_grid
-from fromnoise.data.pixels import quantise
 from fromnoise.data.sources import Parts
 from fromnoise.diffusion.steps import Visit
 from fromnoise.errors import UserError
@@ -30,7 +29,6 @@ from fromnoise.generation.draw import (
     labels_for,
     network_calls,
     own_precision,
-    takes_guidance,
 )
 from fromnoise.generation.model import Model
 from fromnoise.training.trainer import Outcome
@@ -83,7 +81,7 @@ def floor_images(spec: str, parts: Parts, config: Config) -> ImageSet | None:
 
 def _load(spec: str, parts: Parts, config: Config, tell: Say = silent) -> ImageSet:
     data = config.data
-    return sources.load(spec, parts.train.shape[1:], data.data_root, skip_broken=data.skip_broken, say=tell)
+    return sources.load(spec, parts.train.shape[1:], skip_broken=data.skip_broken, say=tell)
 
 
 def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageSet, n: int) -> tuple[Report, ImageSet]:
@@ -112,7 +110,7 @@ def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageS
             "budgets": [dataclasses.asdict(budget) for budget in outcome.pace.budgets],
             "shortfall": outcome.shortfall,
             "parameters": sum(p.numel() for p in model.network.parameters()),
-            "told": model.shape.told,
+            "told": model.info.told,
         },
         "inception_weights": None if experiment.inception_weights is None else str(experiment.inception_weights),
         "sampling": {
@@ -142,8 +140,6 @@ def with_likelihood(
     heldout = sources.less(reference, train) if heldout is None or len(heldout) < FEWEST else heldout
     if heldout is None or min(len(heldout), len(train)) < 2 or heldout.shape != train.shape:
         note = "overfitting was not looked for: there are no two held-out images of the training images' shape"
-    elif model.shape.classes and not takes_guidance(model):
-        note = "overfitting was not looked for: the model was never shown an image without its class"
     else:
         with reporter.bar("likelihood") as bar:
             seed = report.protocol.seed
@@ -160,11 +156,11 @@ def _sample(experiment: Experiment, outcome: Outcome, n: int) -> ImageSet:
 
     def watch(visit: Visit) -> None:
         if visit.k in _kept(visit.steps):
-            film.append(quantise(visit.x[:FILM_IMAGES]).cpu())
+            film.append(model.info.decode(visit.x[:FILM_IMAGES]).cpu())
 
     with experiment.reporter.bar("sampling") as bar:
         images = draw_all(model, drawing, device, bar.show, watch)
-    labels = None if model.shape.clustered else labels_for(model, drawing)
+    labels = None if model.info.clustered else labels_for(model, drawing)
     folder.check_there()
     arrays.save(folder.samples / "images.npz", images, labels)
     save_grid(folder.samples / "grid.png", images[:GRID])

@@ -21,8 +21,8 @@ from fromnoise.experiment.find import find_model
 from fromnoise.experiment.progress import SILENT, Bar, Reporter, duration, once
 from fromnoise.extras import extra
 from fromnoise.files import check_writable
-from fromnoise.generation.draw import takes_guidance
-from fromnoise.generation.model import Model, Shape, check
+from fromnoise.generation.data_info import DataInfo
+from fromnoise.generation.model import Model, check
 from fromnoise.networks.registry import network
 from fromnoise.tensors import DamagedFile
 from fromnoise.training.batches import rows
@@ -112,8 +112,7 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
     """
     config, folder, device, parts = experiment.config, experiment.folder, experiment.accelerator, experiment.parts
     train = _told(parts.train, config)
-    model = Model.build(config, Shape.of(train, config))
-    model.objective()  # refuses what `check` does not know of
+    model = Model.build(config, DataInfo.of(train, config))
     watch = _watch(experiment)
     file = _start_file(experiment)
     start = None if file is None else initial(model, file)
@@ -126,7 +125,7 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
             reporter.say(f"{device.num_processes} processes share each batch of {batch} images, {each} each")
         if train.clustered:
             reporter.say(
-                f"the network is told of {model.shape.told} of like images, not of classes (--clusters 0: of none)"
+                f"the network is told of {model.info.told} of like images, not of classes (--clusters 0: of none)"
             )
         with bar, connected():
             _check_shared(experiment)
@@ -180,7 +179,7 @@ def profiled(experiment: Experiment) -> Profile:
     check(config)
     device = alone(experiment.device, experiment.threads)
     train = _told(sources.prepare(config.data, config.seed, say=reporter.say).train, config)
-    model = Model.build(config, Shape.of(train, config))
+    model = Model.build(config, DataInfo.of(train, config))
     with reporter.bar("profiling") as bar:
         return profile(model, train, device, bar.show)
 
@@ -205,7 +204,7 @@ def _watch(experiment: Experiment) -> Watch | None:
 def _choice(experiment: Experiment, model: Model, train: ImageSet, bar: Bar) -> Choice | None:
     """The choice of guidance, for a model that can be guided where no flag says how much; raises UserError for features
     that cannot be had."""
-    if experiment.config.sampling.guidance is not None or not takes_guidance(model):
+    if experiment.config.sampling.guidance is not None or not model.info.classes:
         return None
     from fromnoise.experiment.guidance import FEWEST_STEPS, Chooser  # imports the metrics, as above
 

@@ -38,10 +38,6 @@ Threads = Annotated[
     int | None,
     arg(metavar="N", help="CPU threads; by default all of them, and fewer while other processes are busy."),
 ]
-DataRoot = Annotated[
-    Path | None,
-    arg(metavar="DIR", help="Folder of mnist and fashion_mnist; default: $FROMNOISE_DATA, then ~/.cache/fromnoise."),
-]
 SkipBroken = Annotated[
     bool, FlagCreatePairsOff, arg(help="Skip images that cannot be read, and say how many there were.")
 ]

@@ -20,7 +20,7 @@ IMAGE = (1, 32, 32)  # channels, height, width: what the notebooks show
 # learning rate and noisy levels, where the form is decided, do better than the settings of a long training.
 QUICK = Config(
     data=DataSettings("digits", size="32"),
-    diffusion=DiffusionSettings(logsnr_mean=-0.5, logsnr_std=2.2),
+    diffusion=DiffusionSettings(lognormal=(-0.5, 2.2)),
     network=NetworkSettings(channels=(32, 48, 48)),
     training=TrainingSettings(
         steps=160, batch=32, lr=6e-3, warmup=20, decay=0.8, ema=0.97, precision="fp32", compile="off", log_every=10
@@ -43,6 +43,6 @@ def trained(run: Path, quick: bool) -> tuple[Model, RunFolder]:
         say(f"training the lab's digit model ({'quick' if quick else 'full'}) into {run}")
         with train.trained(Experiment(QUICK if quick else FULL, run, reporter=Terminal())) as outcome:
             model = outcome.model
-    if model.shape.image != IMAGE:
-        raise UserError(f"{run} holds a model of {model.shape.image} images: the lab needs grey 32×32 digits")
+    if model.info.image != IMAGE:
+        raise UserError(f"{run} holds a model of {model.info.image} images: the lab needs grey 32×32 digits")
     return model, folder

@@ -9,7 +9,7 @@ from fromnoise.data.pictures import grid
 from fromnoise.diffusion.samplers import SAMPLERS
 from fromnoise.errors import UserError
 from fromnoise.extras import extra
-from fromnoise.generation.draw import Drawing, draw_all, guidance_of, own_precision, takes_guidance
+from fromnoise.generation.draw import Drawing, draw_all, guidance_of, own_precision
 from fromnoise.generation.model import Model
 
 ANY = "any"
@@ -18,7 +18,7 @@ ANY = "any"
 def build(model: Model, device: torch.device) -> Any:
     """The page as Gradio Blocks, not yet served."""
     gradio = extra("gradio", "ui")
-    own, classes, guided = model.config.sampling, model.shape.classes, takes_guidance(model)
+    own, classes, guided = model.config.sampling, model.info.classes, bool(model.info.classes)
 
     def draw(n: float, seed: float, label: str, guidance: float, sampler: str, steps: float) -> Image.Image:
         try:
@@ -40,7 +40,7 @@ def build(model: Model, device: torch.device) -> Any:
             with gradio.Column():
                 n = gradio.Slider(1, 100, 16, step=1, label="images")
                 seed = gradio.Number(0, precision=0, label="seed")
-                kind = "cluster" if model.shape.clustered else "class"
+                kind = "cluster" if model.info.clustered else "class"
                 label = gradio.Dropdown([ANY, *map(str, range(classes))], value=ANY, label=kind, visible=classes > 0)
                 weight = guidance_of(model, own)
                 least, most = min(1.0, weight), max(4.0, weight)

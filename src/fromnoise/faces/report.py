@@ -138,7 +138,6 @@ def _commands(report: dict[str, Any]) -> list[str]:
         "features": (config.evaluation.features, "digits"),
         "inception-weights": (run.get("inception_weights"), None),
         "seed": (config.seed, 0),
-        "data-root": (config.data.data_root, None),
     }
     words += [word for name, (value, usual) in given.items() if value != usual for word in (f"--{name}", str(value))]
     return [again, shlex.join(words)]

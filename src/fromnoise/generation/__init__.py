@@ -1,1 +1,1 @@
-"""A network with all it takes to draw images from it, and the drawing of any number of them."""
+"""A network with all it takes to sample images from it, and to say how likely it thinks others are."""

@@ -1,4 +1,4 @@
-"""Models that travel inside the package, by name: to draw images within seconds of installing, and to start from."""
+"""Models that travel inside the package, by name: to sample images within seconds of installing, and to start from."""
 
 from importlib import resources
 from pathlib import Path

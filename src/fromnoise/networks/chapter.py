@@ -23,7 +23,7 @@ class ChapterUNet(Network):
     widths   channels of the six levels
     """
 
-    BY_STEP, CONDITIONED = True, False
+    BY_STEP, CONDITIONED, COMPILES = True, False, False
 
     def __init__(self, images: int, size: tuple[int, int], widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
@@ -53,5 +53,5 @@ class ChapterUNet(Network):
 
     @classmethod
     def build(cls, settings: NetworkSettings, images: int, size: tuple[int, int], classes: int, change: int) -> Self:
-        """The network for images of `size`; it is told of no class or change."""
+        """The network for images of `size`; it takes no class or change."""
         return cls(images, size)

@@ -1,4 +1,4 @@
-"""What our networks are told — the noise level, the class, how the image was changed — as one vector."""
+"""What our networks are conditioned on — noise level, class, how the image was changed — as one vector."""
 
 import math
 
@@ -28,16 +28,13 @@ class Embedding(nn.Module):
         self.label = nn.Linear(classes + 1, WIDTH, bias=False) if classes else None
         self.change: nn.Linear | None = None
         if change:
-            # Without drawing weights: the others stay those of a network that is not told.
+            # Without random weights: the others stay those of a network without.
             self.change = nn.utils.skip_init(nn.Linear, change, WIDTH, bias=False)
             nn.init.zeros_(self.change.weight)
         self.out = nn.Linear(WIDTH, WIDTH)
 
     def forward(
-        self,
-        logsnr: Float[Tensor, " n"],
-        label: Int64[Tensor, " n"] | None,
-        change: Float[Tensor, "n k"] | None = None,
+        self, logsnr: Float[Tensor, " n"], label: Int64[Tensor, " n"] | None, change: Float[Tensor, "n k"] | None = None
     ) -> Float[Tensor, "n w"]:
         """The embedding; without `label`, that of the null class, and without `change`, that of none."""
         angles = logsnr[:, None] * self.frequencies
@@ -47,6 +44,6 @@ class Embedding(nn.Module):
                 label = torch.full((len(logsnr),), self.classes, device=logsnr.device)
             x = x + self.label(F.one_hot(label, self.classes + 1).to(x.dtype))
         if change is not None:
-            assert self.change is not None, "this network is not told how images were changed"
+            assert self.change is not None, "this network is not conditioned on changes"
             x = x + self.change(change)
         return F.silu(self.out(F.silu(x)))

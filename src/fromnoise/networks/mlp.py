@@ -1,4 +1,4 @@
-"""The network for points: a residual multilayer perceptron, told the noise level."""
+"""The network for points: a residual multilayer perceptron, conditioned on the noise level."""
 
 import math
 
@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from fromnoise.networks.network import zeroed
 
 FREQUENCIES = 8  # of the level's sines and cosines
 PERIODS = (4.0, 2.0, 1.0)  # of each coordinate's, for data of unit deviation
@@ -17,9 +19,7 @@ class Block(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.first = nn.Linear(width, width)
-        self.second = nn.Linear(width, width)
-        nn.init.zeros_(self.second.weight)
-        nn.init.zeros_(self.second.bias)
+        self.second = zeroed(nn.Linear(width, width))
 
     def forward(self, x: Float[Tensor, "n w"]) -> Float[Tensor, "n w"]:
         """The block's output."""
@@ -47,14 +47,11 @@ class MLP(nn.Module):
         self.frequencies: Tensor
         self.first = nn.Linear(dimension * (1 + 2 * len(PERIODS)) + 2 * FREQUENCIES, width)
         self.blocks = nn.Sequential(*(Block(width) for _ in range(blocks)))
-        self.last = nn.Linear(width, dimension)
-        nn.init.zeros_(self.last.weight)
-        nn.init.zeros_(self.last.bias)
+        self.last = zeroed(nn.Linear(width, dimension))
 
     def forward(self, x: Float[Tensor, "n d"], logsnr: Float[Tensor, " n"]) -> Float[Tensor, "n d"]:
         """The prediction for noisy points at levels `logsnr`."""
         angles = logsnr[:, None] * self.frequencies
         phases = (x[:, :, None] * self.waves).flatten(1)
-        told = torch.cat([x, phases.sin(), phases.cos(), angles.sin(), angles.cos()], dim=1)
-        h = self.blocks(self.first(told))
-        return self.last(F.silu(h))
+        inputs = torch.cat([x, phases.sin(), phases.cos(), angles.sin(), angles.cos()], dim=1)
+        return self.last(F.silu(self.blocks(self.first(inputs))))

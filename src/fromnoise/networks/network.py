@@ -1,22 +1,33 @@
 """What every network says of itself, so that nothing else branches on its name."""
 
 from abc import abstractmethod
-from typing import ClassVar, Self
+from typing import ClassVar, Self, TypeVar
 
 from torch import nn
 
 from fromnoise.networks.settings import NetworkSettings
 
+Layer = TypeVar("Layer", bound=nn.Module)
+
+
+def zeroed(layer: Layer) -> Layer:
+    """`layer` with all its parameters zero."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
 
 class Network(nn.Module):
     """A module called as network(x, condition[, label][, change=…]).
 
-    BY_STEP      it is told the schedule's step and so knows no other level; else it is told λ
-    CONDITIONED  it can be told the image's class and how the image was changed
+    BY_STEP      its condition is the schedule's step, so that it knows no other level; else it is λ
+    CONDITIONED  it takes the image's class and how the image was changed too
+    COMPILES     whether compiling is worth trying where nobody asks for it
     """
 
     BY_STEP: ClassVar[bool] = False
     CONDITIONED: ClassVar[bool] = True
+    COMPILES: ClassVar[bool] = True
 
     @classmethod
     @abstractmethod
@@ -26,7 +37,7 @@ class Network(nn.Module):
         images   channels of the images
         size     their height and width
         classes  number of classes or clusters, 0 for none
-        change   how many numbers say how an image was changed, 0 where it is not told
+        change   how many numbers say how an image was changed, 0 for a network that is not conditioned on it
         """
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""What can be said of the network (no PyTorch here: the command line reads this for `--help`)."""
+"""Settings of the network (no PyTorch here: the command line reads this for `--help`)."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,17 +11,13 @@ class NetworkSettings:
     network: Literal["unet", "chapter"] = "unet"
     """unet: our fast U-Net; chapter: diffusers' UNet2DModel with the chapter's 113.7 M parameters."""
     channels: tuple[int, ...] = (48, 96, 96)
-    """Channels of the unet's levels, each of half the size of the one before. More learn less in few minutes."""
+    """Channels of the unet's levels, each of half the size of the one before. Wider networks learn more per step but
+    take fewer steps in the same time."""
     blocks: int = 1
     """Residual blocks of the unet in each level going down (one more going up)."""
     stem: Literal[1, 2, 4] = 2
     """Space-to-depth factor of the unet: its first level works at size/stem."""
-    groups: int | None = None
-    """Groups in which the unet normalises each level's channels; groups of 16 channels when not given, which CPUs are
-    quickest at."""
     dropout: float = 0.0
     """Dropout in the unet's residual blocks."""
     labels: bool = True
-    """Tell the unet the class of each image, where the data has classes; --no-labels does as if it had none."""
-    label_dropout: float = 0.1
-    """Share of training images whose class or cluster is replaced by the null class."""
+    """Condition the unet on each image's class, where the data has classes; --no-labels ignores them."""

@@ -1,4 +1,4 @@
-"""The fast U-Net: residual blocks on three levels behind a space-to-depth stem, told the noise level, class and change.
+"""The fast U-Net: residual blocks on three levels behind a space-to-depth stem, conditioned on level, class and change.
 
 Made for CPUs: no attention, few large 3×3 convolutions, normalisation and activation that a compiler can fuse,
 and nothing whose gradient is summed in an order that changes from run to run.
@@ -13,39 +13,34 @@ from torch import Tensor, nn
 
 from fromnoise.errors import UserError
 from fromnoise.networks.embedding import WIDTH, Embedding
-from fromnoise.networks.network import Network
+from fromnoise.networks.network import Network, zeroed
 from fromnoise.networks.settings import NetworkSettings
 
 MULTIPLE = 8  # of which the levels' channels are
 TOGETHER = 16  # channels that are normalised together
 
 
-def norm(channels: int, groups: int | None) -> nn.GroupNorm:
-    """A norm in so many groups; by default in groups of 16 channels, of 8 where 16 do not divide them.
+def norm(channels: int) -> nn.GroupNorm:
+    """A norm in groups of 16 channels, of 8 where 16 do not divide them.
 
     Channels-last on a CPU, PyTorch's norm works on a group's channels by vectors of 16: groups of 8 or 24 take several
     times as long, forward and backward.
     """
-    return nn.GroupNorm(groups or channels // (MULTIPLE if channels % TOGETHER else TOGETHER), channels)
+    return nn.GroupNorm(channels // (MULTIPLE if channels % TOGETHER else TOGETHER), channels)
 
 
 class Block(nn.Module):
     """norm, SiLU, 3×3; norm scaled and shifted by the embedding, SiLU, dropout, 3×3; plus the input."""
 
-    def __init__(self, inputs: int, outputs: int, dropout: float, groups: int | None) -> None:
+    def __init__(self, inputs: int, outputs: int, dropout: float) -> None:
         super().__init__()
-        self.norm1 = norm(inputs, groups)
+        self.norm1 = norm(inputs)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.modulation = nn.Linear(WIDTH, 2 * outputs)
-        self.norm2 = norm(outputs, groups)
+        self.modulation = zeroed(nn.Linear(WIDTH, 2 * outputs))
+        self.norm2 = norm(outputs)
         self.dropout = nn.Dropout(dropout)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.conv2 = zeroed(nn.Conv2d(outputs, outputs, 3, padding=1))  # every block starts as the identity
         self.skip = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
-        nn.init.zeros_(self.conv2.weight)  # every block starts as the identity
-        nn.init.zeros_(self.modulation.weight)
-        for layer in (self.modulation, self.conv2):
-            assert layer.bias is not None
-            nn.init.zeros_(layer.bias)
 
     def forward(self, x: Float[Tensor, "n c h w"], embedding: Float[Tensor, "n w"]) -> Float[Tensor, "n o h w"]:
         """The block's output, with `outputs` channels."""
@@ -70,12 +65,11 @@ class UNet(Network):
     """Noisy images, their λ and their class to a prediction of the same shape.
 
     images    channels of the images
-    channels  of each level, multiples of 8 and of groups; height and width must be multiples of stem·2^(levels − 1)
+    channels  of each level, multiples of 8; height and width must be multiples of stem·2^(levels − 1)
     blocks    residual blocks of a level going down; going up there is one more
     stem      space-to-depth factor before the first level
     classes   number of classes, 0 for none
-    change    how many numbers say how an image was changed, 0 for a network that is not told
-    groups    that the channels are normalised in, as `norm` does
+    change    how many numbers say how an image was changed, 0 for a network that is not conditioned on it
     """
 
     def __init__(
@@ -87,11 +81,10 @@ class UNet(Network):
         dropout: float = 0.0,
         classes: int = 0,
         change: int = 0,
-        groups: int | None = None,
     ) -> None:
         super().__init__()
-        if any(width % MULTIPLE or width % (groups or 1) for width in channels):
-            raise ValueError(f"every level's channels must be a multiple of {MULTIPLE} and of the groups: {channels}")
+        if any(width % MULTIPLE for width in channels):
+            raise ValueError(f"every level's channels must be a multiple of {MULTIPLE}: {channels}")
         self.stem = stem
         self.embedding = Embedding(classes, change)
         width = channels[0]
@@ -102,27 +95,24 @@ class UNet(Network):
         for k, outputs in enumerate(channels):
             level = nn.ModuleList()
             for _ in range(blocks):
-                level.append(Block(width, outputs, dropout, groups))
+                level.append(Block(width, outputs, dropout))
                 width = outputs
                 kept.append(width)
             self.down.append(level)
             if k < len(channels) - 1:
                 self.shrink.append(nn.Conv2d(width, width, 3, stride=2, padding=1))
                 kept.append(width)
-        self.middle = Block(width, width, dropout, groups)
+        self.middle = Block(width, width, dropout)
         for k, outputs in reversed(list(enumerate(channels))):
             level = nn.ModuleList()
             for _ in range(blocks + 1):
-                level.append(Block(width + kept.pop(), outputs, dropout, groups))
+                level.append(Block(width + kept.pop(), outputs, dropout))
                 width = outputs
             self.up.append(level)
             if k:
                 self.grow.append(nn.Conv2d(width, width, 3, padding=1))
-        self.norm = norm(width, groups)
-        self.last = nn.Conv2d(width, images * stem**2, 3, padding=1)
-        nn.init.zeros_(self.last.weight)
-        assert self.last.bias is not None
-        nn.init.zeros_(self.last.bias)
+        self.norm = norm(width)
+        self.last = zeroed(nn.Conv2d(width, images * stem**2, 3, padding=1))
 
     def forward(
         self,
@@ -152,12 +142,10 @@ class UNet(Network):
 
     @staticmethod
     def check(settings: NetworkSettings) -> None:
-        """Raise UserError for channels that are not multiples of 8 and of the groups."""
-        said = " ".join(map(str, settings.channels))
+        """Raise UserError for channels that are not multiples of 8."""
         if any(width < MULTIPLE or width % MULTIPLE for width in settings.channels) or not settings.channels:
+            said = " ".join(map(str, settings.channels))
             raise UserError(f"--channels {said}: each must be a multiple of {MULTIPLE}")
-        if settings.groups and any(width % settings.groups for width in settings.channels):
-            raise UserError(f"--groups {settings.groups}: it must divide --channels {said}")
 
     @staticmethod
     def multiple(settings: NetworkSettings) -> int:
@@ -168,18 +156,9 @@ class UNet(Network):
     def fit(settings: NetworkSettings) -> dict[str, str]:
         """All but dropout, which has no weights."""
         channels = " ".join(map(str, settings.channels))
-        return {"channels": channels} | {name: str(getattr(settings, name)) for name in ("blocks", "stem", "groups")}
+        return {"channels": channels, "blocks": str(settings.blocks), "stem": str(settings.stem)}
 
     @classmethod
     def build(cls, settings: NetworkSettings, images: int, size: tuple[int, int], classes: int, change: int) -> Self:
         """The network for images of any size."""
-        return cls(
-            images,
-            settings.channels,
-            settings.blocks,
-            settings.stem,
-            settings.dropout,
-            classes,
-            change,
-            settings.groups,
-        )
+        return cls(images, settings.channels, settings.blocks, settings.stem, settings.dropout, classes, change)

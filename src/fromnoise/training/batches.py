@@ -10,11 +10,12 @@ from torch import Tensor
 from fromnoise import rng
 from fromnoise.data import augment
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.pixels import normalise
 from fromnoise.diffusion.objective import stratified
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
 from fromnoise.moving import moved
+
+LABEL_DROPOUT = 0.1  # share of images whose class is replaced by the null class, for guidance
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,8 @@ class Batches:
         self.seed = model.config.seed
         self.size = model.config.training.batch
         rows(self.size, world)
-        self.images = images
-        self.classes = model.shape.classes
+        self.images, self.info = images, model.info
         self.augment = model.config.training.augment
-        self.label_dropout = model.config.network.label_dropout
         self.rank, self.world = rank, world
         self._orders: dict[int, np.ndarray] = {}
 
@@ -54,12 +53,12 @@ class Batches:
         index = moved(torch.from_numpy(self._index(step)[mine]), device)
         random = rng.generator(self.seed, "step", step)
         u = stratified(self.size, random.random())[mine]
-        x0 = normalise(self.images.images[index])
+        x0 = self.info.encode(self.images.images[index])
         label = None
-        if self.classes:
+        if self.info.classes:
             assert self.images.labels is not None
-            dropped = moved(torch.from_numpy(random.random(self.size)[mine] < self.label_dropout), device)
-            label = self.images.labels[index].masked_fill(dropped, self.classes)
+            dropped = moved(torch.from_numpy(random.random(self.size)[mine] < LABEL_DROPOUT), device)
+            label = self.images.labels[index].masked_fill(dropped, self.info.classes)
         change = None
         if self.augment:
             change = augment.draw(self.size, self.augment, rng.generator(self.seed, "augment", step))[mine]

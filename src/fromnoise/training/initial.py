@@ -8,7 +8,6 @@ from torch import Tensor
 
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
-from fromnoise.networks import registry
 
 
 @dataclass(frozen=True)
@@ -39,12 +38,12 @@ def initial(model: Model, file: Path) -> Initial:
 
 def _needs(model: Model) -> dict[str, str]:
     """What decides the weights' shapes and what they mean."""
-    network, shape = model.config.network, model.shape
+    settings, info = model.config.network, model.info
     needs = {
-        "network": network.network,
+        "network": settings.network,
         "prediction": model.config.diffusion.prediction,
-        "image": "×".join(map(str, shape.image)),
-        "classes": str(shape.classes),
+        "image": "×".join(map(str, info.image)),
+        "classes": str(info.classes),
         "augmented": "yes" if model.config.training.augment else "no",
     }
-    return needs | registry.network(network).fit(network)
+    return needs | model.kind.fit(settings)

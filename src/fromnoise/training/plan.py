@@ -105,7 +105,7 @@ def _compiling(
         return False, "eager: no C++ compiler found"
     asked = settings.compile == "on"
     if not asked:
-        if model.config.network.network == "chapter" or device.type == "mps":
+        if not model.kind.COMPILES or device.type == "mps":
             return False, "eager: not compiled by default for this network or device"
         seconds = settings.minutes * 60 if settings.minutes else (steps or 0) * settings.batch * chosen.seconds
         if seconds < LONG.get(device.type, 0.0):

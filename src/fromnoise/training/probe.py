@@ -140,11 +140,11 @@ def step_flops(model: Model, device: torch.device) -> float:
 
 def _sample_step(model: Model, device: torch.device, rows: int) -> Callable[[nn.Module, str], Gradients]:
     """A forward and backward pass on made-up data: (network, precision) → the parameters' gradients."""
-    shape = (rows, *model.shape.image)
-    x0 = rng.normal(shape, 0, "probe", "x0").mul(model.shape.scale).to(device)
+    shape = (rows, *model.info.image)
+    x0 = rng.normal(shape, 0, "probe", "x0").to(device)
     noise = rng.normal(shape, 0, "probe", "noise").to(device)
     u = stratified(rows, 0.5)
-    label = torch.arange(rows, device=device) % model.shape.classes if model.shape.classes else None
+    label = torch.arange(rows, device=device) % model.info.classes if model.info.classes else None
     goal = model.objective()
 
     def run(network: nn.Module, precision: str) -> Gradients:

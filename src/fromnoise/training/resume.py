@@ -65,9 +65,9 @@ def go_on(model: Model, images: int, checkpoint: Checkpoint, folder: RunFolder) 
             f"{folder.checkpoint(checkpoint.step)} is of a training of {pace.budgets[0]} ({pace.steps} steps now), "
             f"not of {ours[0]} ({ours[1]})"
         )
-    if model.shape.clustered:
-        began = Model.load(folder.checkpoint(checkpoint.step) / CHECKPOINT_FILE).shape
-        if began.class_shares != model.shape.class_shares:
+    if model.info.clustered:
+        began = Model.load(folder.checkpoint(checkpoint.step) / CHECKPOINT_FILE).info
+        if began.class_shares != model.info.class_shares:
             raise UserError(
                 f"{folder.path}: k-means finds other clusters here than where this training began (on another "
                 "machine, or with another version of scikit-learn): go on there, or begin a new one with another --out"

@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import DataRoot, SkipBroken, folder_is_new, parse
+from fromnoise.faces.arguments import SkipBroken, folder_is_new, parse
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,6 @@ class ExportArguments:
     seed: int = 0
     """Seed of the subset."""
     skip_broken: SkipBroken = False
-    data_root: DataRoot = None
 
 
 def main(words: Sequence[str]) -> None:
@@ -47,7 +46,7 @@ def main(words: Sequence[str]) -> None:
     from fromnoise.faces.console import say
 
     size = None if arguments.size is None else parse_size(arguments.size)
-    images = sources.load(arguments.source, size, arguments.data_root, skip_broken=arguments.skip_broken, say=say)
+    images = sources.load(arguments.source, size, skip_broken=arguments.skip_broken, say=say)
     if arguments.n is not None and arguments.n != len(images):
         images = images.draw(arguments.n, arguments.seed)
     if arguments.by_class and images.labels is None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fromnoise.faces.arguments import DataRoot, Device, Threads, parse
+from fromnoise.faces.arguments import Device, Threads, parse
 
 if TYPE_CHECKING:
     from fromnoise.generation.model import Model
@@ -24,7 +24,6 @@ class DoctorArguments:
 
     device: Device = "auto"
     threads: Threads = None
-    data_root: DataRoot = None
 
 
 def main(words: Sequence[str]) -> None:
@@ -38,7 +37,8 @@ def main(words: Sequence[str]) -> None:
     from fromnoise.evaluation.features import digits
     from fromnoise.experiment import system
     from fromnoise.faces.console import results, say
-    from fromnoise.generation.model import Model, Shape
+    from fromnoise.generation.data_info import DataInfo
+    from fromnoise.generation.model import Model
     from fromnoise.generation.precision import precisions
     from fromnoise.training import plan, probe
     from fromnoise.training.device import alone
@@ -53,13 +53,13 @@ def main(words: Sequence[str]) -> None:
     table.add_row("threads", str(about["threads"]))
     table.add_row("system", f"{about['system']}, Python {about['python']}")
     table.add_row("versions", ", ".join(f"{name} {number}" for name, number in about["versions"].items()))
-    root = arguments.data_root or idx.default_root()
+    root = idx.default_root()
     table.add_row("digits", "packaged, 3,000 / 1,000 / 1,000")
     for name in idx.SETS:
         table.add_row(name, str(idx.find(name, root) or f"not in {root}; downloaded on first use"))
     table.add_row("digit features", f"packaged, sha256 {digits(device).sha256[:12]}…")
     say("measuring (a few seconds) ...")
-    model = Model.build(PRESETS["fast"], Shape(1, 32, 32, 0.55, (0.0,), (0.1,) * 10))
+    model = Model.build(PRESETS["fast"], DataInfo(1, 32, 32, 0.55, (0.0,), (0.1,) * 10))
     candidates = probe.measure(model, device, precisions(device))
     for of in candidates:
         agreement = f"gradient cosine with float32 {of.agreement:.4f}"

@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import DataRoot, Device, File, Overwrite, SkipBroken, Threads, parse, refuse_existing
+from fromnoise.faces.arguments import Device, File, Overwrite, SkipBroken, Threads, parse, refuse_existing
 
 Spec = tyro.conf.arg(metavar="SPEC")
 
@@ -42,7 +42,6 @@ class EvaluateArguments:
     seed: int = 0
     """Seed of all subsets."""
     skip_broken: SkipBroken = False
-    data_root: DataRoot = None
     json: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
     """Write the score as JSON; - prints it instead of the table."""
     html: File = None
@@ -83,7 +82,6 @@ def main(words: Sequence[str]) -> None:
         arguments.floor,
         n=arguments.n,
         seed=arguments.seed,
-        root=arguments.data_root,
         skip_broken=arguments.skip_broken,
         say=once(say),
     )

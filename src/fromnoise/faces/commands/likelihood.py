@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import DataRoot, Device, Flag, ModelSource, SkipBroken, Threads, parse
+from fromnoise.faces.arguments import Device, Flag, ModelSource, SkipBroken, Threads, parse
 
 if TYPE_CHECKING:
     from jaxtyping import UInt8
@@ -46,7 +46,6 @@ class LikelihoodArguments:
     seed: int = 0
     """Seed of levels, noise and subsets."""
     skip_broken: SkipBroken = False
-    data_root: DataRoot = None
     json: Flag = False
     """Print JSON instead of lines, with the parts of the bound."""
     device: Device = "auto"
@@ -103,21 +102,20 @@ def _batches(arguments: LikelihoodArguments, model: "Model") -> Iterator[Batch]:
     from fromnoise.faces.console import say
 
     tell = once(say)
-    channels, *size = model.shape.image
+    channels, size = model.info.channels, model.info.image[1:]
     for spec in arguments.images:
         path = Path(spec)
         single = path.is_file() and path.suffix.lower() in picture.suffixes()
         if single:
             try:
-                images, names = folder.load_file(path, (size[0], size[1])), [spec]
+                images, names = folder.load_file(path, size), [spec]
             except UserError as error:
                 if not arguments.skip_broken:
                     raise
                 tell(f"skipped: {error}")
                 continue
         else:
-            skip_broken, root = arguments.skip_broken, arguments.data_root
-            images = sources.load(spec, (size[0], size[1]), root, skip_broken=skip_broken, say=tell)
+            images = sources.load(spec, size, skip_broken=arguments.skip_broken, say=tell)
             names = list(images.files) or [f"{spec}[{k}]" for k in range(len(images))]
             if arguments.n is not None:
                 rows = images.rows(arguments.n, arguments.seed, balanced=False)

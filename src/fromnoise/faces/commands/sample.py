@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from fromnoise.config import check_ranges
-from fromnoise.diffusion.settings import SamplerName, Spacing, Start
+from fromnoise.diffusion.settings import SamplerName, Spacing
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, ModelSource, Overwrite, Threads, folder_is_new, parse, refuse_existing
 
@@ -51,12 +51,6 @@ class SampleArguments:
     """Spacing of the noise levels; default: the model's."""
     logsnr_range: tuple[float, float] | None = None
     """λ of the first and the last network call (not with --spacing t); default: the model's."""
-    start: Start | None = None
-    """Start from noise, or from the noised mean of the data; default: the model's."""
-    eta: float | None = None
-    """Noise that ddim adds at each step: 0 deterministic, 1 ancestral."""
-    variance: Literal["posterior", "forward"] | None = None
-    """Variance of ancestral steps."""
     reject_copies: bool = False
     """Replace images closer to the run's training images, in pixels, than 99 % of real images that it never saw.
     RUN must be a run folder. Replacements are numbered after the last image, so they change with --n."""
@@ -91,7 +85,7 @@ def main(words: Sequence[str]) -> None:
     from fromnoise.training.device import alone
 
     model = Model.load(find_model(arguments.source))
-    names = ("sampler", "spacing", "logsnr_range", "start", "guidance_interval", "eta", "variance")
+    names = ("sampler", "spacing", "logsnr_range", "guidance_interval")
     given = {name: getattr(arguments, name) for name in names}
     settings = model.config.sampling.but(sampling_steps=arguments.steps, **given)
     device = alone(arguments.device, arguments.threads).device
@@ -118,7 +112,7 @@ def main(words: Sequence[str]) -> None:
     if kind == ".png":
         save_grid(arguments.out, images)
     elif kind == ".npz":
-        arrays.save(arguments.out, images, None if model.shape.clustered else labels)
+        arrays.save(arguments.out, images, None if model.info.clustered else labels)
     else:
         folder.save(arguments.out, images, first=arguments.first)
     print(arguments.out)

@@ -1,0 +1,113 @@
+"""What a model knows of its data. Only here is the data's scale known.
+
+Between `encode` and `decode` images are numbers of unit root mean square: pixels in [−1, 1] divided by their scale s.
+Noise levels λ are those of such data. At the same ratio of signal to noise pixels in [−1, 1] have the level λ − 2·ln s.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from fromnoise.config import Config
+from fromnoise.data.image_set import ImageSet
+from fromnoise.data.pixels import histogram, normalise, quantise
+from fromnoise.data.settings import parse_size
+from fromnoise.diffusion import bound, level
+from fromnoise.errors import UserError
+from fromnoise.networks.registry import network
+
+Level = TypeVar("Level", float, Tensor)
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """Images' channels, height and width; the scale and each channel's mean of pixels in [−1, 1]; each class's share,
+    and whether the classes are clusters (`fromnoise.data.clusters`)."""
+
+    channels: int
+    height: int
+    width: int
+    scale: float
+    mean: tuple[float, ...]
+    class_shares: tuple[float, ...] = ()
+    clustered: bool = False
+
+    @classmethod
+    def of(cls, images: ImageSet, config: Config) -> "DataInfo":
+        """What there is to know of a training set; raises UserError for images that are all of one value."""
+        counts = histogram(images.images)
+        if (counts.sum(dim=0) > 0).sum() == 1:
+            raise UserError(f"{images.name}: all pixels have the same value; there is nothing to learn")
+        shares = counts.double() / counts[0].sum()
+        values = normalise(torch.arange(256, dtype=torch.uint8)).double()
+        means = shares @ values
+        kind = network(config.network)
+        # A network of the schedule's steps learns pixels in [−1, 1], as the text does.
+        scale = 1.0 if kind.BY_STEP else float((shares @ values.square()).mean()) ** 0.5
+        classes: tuple[float, ...] = ()
+        conditioned = kind.CONDITIONED and (config.network.labels or images.clustered)
+        if images.labels is not None and conditioned and images.classes > 1:
+            each = images.labels.bincount(minlength=images.classes).double()
+            classes = tuple((each / each.sum()).tolist())
+        # Rounded to float32, as what the network computes with.
+        scale, *mean = torch.tensor([scale, *means.tolist()]).tolist()
+        return cls(*images.shape, scale, tuple(mean), classes, images.clustered and bool(classes))
+
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+        return self.channels, self.height, self.width
+
+    @property
+    def classes(self) -> int:
+        """Number of classes or clusters the network is conditioned on; 0 for none."""
+        return len(self.class_shares)
+
+    @property
+    def told(self) -> str:
+        """What the network is conditioned on beside the noise level, in words."""
+        return f"{self.classes} {'clusters' if self.clustered else 'classes'}" if self.classes else "no classes"
+
+    @property
+    def encoded_mean(self) -> tuple[float, ...]:
+        """Each channel's mean of encoded data."""
+        return tuple(mean / self.scale for mean in self.mean)
+
+    @property
+    def pixel_width(self) -> float:
+        """Between neighbours of the 256 values of encoded data."""
+        return bound.PIXEL / self.scale
+
+    def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """8-bit images as float32 of unit scale."""
+        return normalise(images) / self.scale
+
+    def pixels(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """Encoded data as numbers in [−1, 1]."""
+        return x * self.scale
+
+    def decode(self, x: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
+        """The nearest 8-bit images; what lies beyond is clipped."""
+        return quantise(self.pixels(x))
+
+    def encoded_level(self, logsnr: Level) -> Level:
+        """The level of encoded data at which pixels in [−1, 1] have the level `logsnr`."""
+        return logsnr + 2 * math.log(self.scale)
+
+    def encode_noisy(self, x: Tensor, logsnr: Tensor) -> tuple[Tensor, Tensor]:
+        """Noisy pixels x = a·x_0 + b·ε at levels `logsnr`, n, as noisy encoded data and its levels."""
+        a, b = level.signal(logsnr) * self.scale, level.noise_scale(logsnr)
+        return x / level.expand((a * a + b * b).sqrt(), x), self.encoded_level(logsnr)
+
+    def check(self, config: Config) -> None:
+        """Raise UserError where no data of `config` is like this."""
+        if (self.height, self.width) != parse_size(config.data.size):
+            raise UserError(f"its images are {self.height}×{self.width}, and its configuration says {config.data.size}")
+        if self.channels not in (1, 3) or len(self.mean) != self.channels:
+            raise UserError(f"its images have {self.channels} channels and {len(self.mean)} means, not 1 or 3 of both")
+        if self.classes == 1 or (self.classes and abs(sum(self.class_shares) - 1) > 1e-6):
+            raise UserError("its classes' shares do not add up to 1")

@@ -1,0 +1,84 @@
+"""What a model knows of its data, and that its scale is known nowhere else."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from fromnoise.config import preset
+from fromnoise.data.pixels import normalise
+from fromnoise.diffusion import forward
+from fromnoise.errors import UserError
+from fromnoise.generation.data_info import DataInfo
+
+SOURCE = Path(__file__).parents[2] / "src" / "fromnoise"
+
+
+def info_of(scale):
+    return DataInfo(1, 16, 16, scale, (-0.4,))
+
+
+def test_no_other_module_of_the_process_knows_the_scale():
+    rooms = ("probability", "diffusion", "networks", "plane", "generation", "training")
+    files = [file for room in rooms for file in (SOURCE / room).glob("*.py") if file.name != "data_info.py"]
+    assert len(files) > 40
+    for file in files:
+        assert not re.search(r"\.scale\b|\bscale:", file.read_text()), file
+
+
+def test_the_mean_of_each_channel_is_known(config_of, blobs_of):
+    images = blobs_of(channels=3)
+    brighter = dataclasses.replace(images, images=images.images.clone())
+    brighter.images[:, 2] = 255
+    info = DataInfo.of(brighter, config_of())
+    assert info.mean == pytest.approx([float(normalise(brighter.images[:, c]).mean()) for c in range(3)], abs=1e-6)
+    assert info.mean[2] == 1.0
+    assert info.mean[0] < 0
+    assert info.encoded_mean == pytest.approx(info.encode(brighter.images).mean(dim=(0, 2, 3)).tolist(), abs=1e-6)
+
+
+def test_encoded_images_are_of_unit_scale_but_for_the_chapters_network(config_of, images):
+    info = DataInfo.of(images, config_of())
+    encoded = info.encode(images.images)
+    assert encoded.dtype == torch.float32
+    assert encoded.square().mean().item() == pytest.approx(1, rel=1e-5)
+    torch.testing.assert_close(info.pixels(encoded), normalise(images.images), rtol=0, atol=1e-6)
+    chapters = DataInfo.of(images, preset("chapter"))
+    assert torch.equal(chapters.encode(images.images), normalise(images.images))
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.9375095367431641, 0.3, 0.017])
+def test_every_8_bit_value_survives_the_way_there_and_back(scale):
+    info, values = info_of(scale), torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)
+    assert torch.equal(info.decode(info.encode(values)), values)
+    assert info.decode(torch.tensor([[[[-3.0, 3.0]]]]) / scale).flatten().tolist() == [0, 255]
+    assert info.encode(values).flatten().diff().mean().item() == pytest.approx(info.pixel_width, rel=1e-5)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.3])
+def test_noisy_pixels_are_noisy_encoded_data_at_a_level_of_its_own(scale):
+    info, generator = info_of(scale), torch.Generator().manual_seed(0)
+    pixels, noise = torch.randn(2, 5, 1, 4, 4, generator=generator, dtype=torch.float64)
+    levels = torch.tensor([-6.0, -1.0, 0.0, 2.0, 7.0], dtype=torch.float64)
+    x, logsnr = info.encode_noisy(forward.jump(pixels, noise, levels), levels)
+    torch.testing.assert_close(x, forward.jump(pixels / scale, noise, logsnr), rtol=0, atol=1e-12)
+    assert [info.encoded_level(float(level)) for level in levels] == pytest.approx(logsnr.tolist())
+
+
+def test_class_shares_are_counted(config_of, blobs_of):
+    images = blobs_of(n=10, classes=4)
+    assert DataInfo.of(images, config_of()).class_shares == (0.3, 0.3, 0.2, 0.2)
+    assert DataInfo.of(images, config_of(network={"labels": False})).class_shares == ()
+    clustered = dataclasses.replace(images, clustered=True)
+    infos = [
+        DataInfo.of(clustered, config_of(network=settings)) for settings in ({"labels": False}, {"network": "chapter"})
+    ]
+    assert [(info.classes, info.clustered) for info in infos] == [(4, True), (0, False)]
+
+
+def test_constant_images_are_refused(config_of, images):
+    images.images.fill_(7)
+    with pytest.raises(UserError, match="nothing to learn"):
+        DataInfo.of(images, config_of())
