@@ -21,7 +21,7 @@ def unlabelled(blobs_of, tmp_path_factory, fromnoise):
     arrays.save(place / "blobs.npz", blobs_of(n=600, classes=3).images)
     run = ("run", "--preset", "tiny", "--steps", "6", "--data", "blobs.npz", "--features", "pixels")
     done = fromnoise(*run, "--clusters", "3", "--n", "50", "--out", "run", cwd=place)
-    assert "told of 3 clusters" in done.stderr
+    assert "conditioned on 3 clusters" in done.stderr
     return place
 
 
@@ -39,7 +39,7 @@ def test_a_run_learns_clusters_and_scores_images_without_classes(unlabelled):
     report = json.loads((run / "report.json").read_text())
     assert report["metrics"]["classes"] is None
     assert (report["run"]["training"]["told"], report["run"]["sampling"]["guidance"]) == ("3 clusters", BY_CLUSTER)
-    assert "told of 3 clusters" in (run / "report.html").read_text()
+    assert "conditioned on 3 clusters" in (run / "report.html").read_text()
     assert any("have no labels" in note for note in report["notes"])
 
 
