@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from fromnoise.data import arrays, folder, idx, sources
+from fromnoise.data import arrays, folder, sources
 from fromnoise.data.resize import resize
 from fromnoise.data.settings import NAMED, DataSettings, parse_size
 from fromnoise.errors import UserError
@@ -271,7 +271,7 @@ def test_a_named_set_goes_before_a_folder_of_its_name(photos, monkeypatch):
 
 
 def test_the_names_of_sets_are_those_that_can_be_loaded():
-    assert ("digits", *idx.SETS) == NAMED
+    assert tuple(sources.SOURCES) == NAMED
 
 
 def test_a_rare_class_is_mostly_learnt(tmp_path, make_images):

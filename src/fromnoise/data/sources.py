@@ -4,7 +4,9 @@ Every source has three parts. `train` is learnt. `val` is real data that nobody 
 models, and floors are drawn from it. `heldout` never chooses anything: scores are taken against it.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,25 @@ from fromnoise.files import lost
 PARTS = ("train", "val", "heldout", "test")
 SPLIT_SEED = 0  # of a user's own images: fixed, so that `PATH:heldout` means the same images everywhere
 SHARE = 10  # one image in ten of a user's own images, or of a whole IDX set, for each of `val` and `heldout`
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set with a name of its own.
+
+    parts  train, val and heldout; or train and test, where val is taken from train and test is held out
+    load   from a part's name to its images
+    """
+
+    parts: tuple[str, ...]
+    load: Callable[[str], ImageSet]
+
+
+SOURCES: Mapping[str, Source] = {
+    "digits": Source(tuple(digits.PARTS), digits.load),
+    "mnist": Source(tuple(idx.STEMS), partial(idx.load, "mnist")),
+    "fashion_mnist": Source(tuple(idx.STEMS), partial(idx.load, "fashion_mnist")),
+}
 
 
 @dataclass(frozen=True)
@@ -41,13 +62,7 @@ class Parts:
         return f" ({self.duplicates:,} are duplicates, of which none is held out)" if self.duplicates else ""
 
 
-def load(
-    spec: str,
-    size: tuple[int, int] | None = None,
-    *,
-    skip_broken: bool = False,
-    say: Say = silent,
-) -> ImageSet:
+def load(spec: str, size: tuple[int, int] | None = None, *, skip_broken: bool = False, say: Say = silent) -> ImageSet:
     """The images that `spec` names, at `size` (height, width) if given.
 
     `NAME` or `NAME:PART` for the named sets (digits:train|val|heldout, mnist:train|test, fashion_mnist:train|test;
@@ -56,10 +71,8 @@ def load(
     Raises UserError for what does not exist.
     """
     name, part = _parse(spec)
-    if name == "digits":
-        images = digits.load(_check(spec, part or "train", tuple(digits.PARTS)))
-    elif name in idx.SETS:
-        images = idx.load(name, _check(spec, part or "train", tuple(idx.STEMS)))
+    if name in SOURCES:
+        images = SOURCES[name].load(_check(spec, part or "train", SOURCES[name].parts))
     else:
         images = _load_path(Path(name), size, skip_broken, say)
         if part:
@@ -80,14 +93,11 @@ def prepare(settings: DataSettings, seed: int, *, say: Say = silent) -> Parts:
     name, part = _parse(settings.data)
     if part:
         raise UserError(f"--data {settings.data}: name the whole source, '{name}'; its parts are made by fromnoise")
-    if name == "digits":
-        parts = Parts(digits.load("train"), digits.load("val"), digits.load("heldout"))
-    elif name in idx.SETS:
-        whole = idx.load(name, "train")
-        m = len(whole) - len(whole) // SHARE if settings.m is None else settings.m
-        train, rest = whole.split(m, seed, balanced=settings.m is not None)
-        val = None if rest is None else _with_shares_of(whole, rest)
-        return _resized(Parts(train, val, idx.load(name, "test")), size)
+    if name in SOURCES and "test" in SOURCES[name].parts:
+        return _resized(_without_val(SOURCES[name], settings.m, seed), size)
+    if name in SOURCES:
+        train, val, heldout = map(SOURCES[name].load, PARTS[:3])
+        parts = Parts(train, val, heldout)
     else:
         parts = _split(_load_path(Path(name), size, settings.skip_broken, say))
     if settings.m is not None:
@@ -97,13 +107,13 @@ def prepare(settings: DataSettings, seed: int, *, say: Say = silent) -> Parts:
 
 def reference_for(data: str) -> str:
     """The spec of the images that a model of `data` is scored against."""
-    return f"{data}:test" if data in idx.SETS else f"{data}:heldout"
+    return f"{data}:{SOURCES[data].parts[-1]}" if data in SOURCES else f"{data}:heldout"
 
 
 def floor_for(reference: str) -> str | None:
     """The spec of real images, not in `reference`, that a floor against it can be drawn from; None if unknown."""
     name, part = _parse(reference)
-    if part == "test" and name in idx.SETS:
+    if part == "test" and name in SOURCES:
         return f"{name}:train"
     return f"{name}:val" if part == "heldout" else None
 
@@ -126,6 +136,13 @@ def _load_path(path: Path, size: tuple[int, int] | None, skip_broken: bool, say:
         return arrays.load(path, size, say=say)
     known = ", ".join(NAMED)
     raise UserError(f"'{path}' is neither a data set ({known}) nor a folder of images nor an .npz file{lost(path)}")
+
+
+def _without_val(source: Source, m: int | None, seed: int) -> Parts:
+    """The parts of a set that has none for validation: what `m` leaves of train, or a tenth of it."""
+    whole = source.load("train")
+    train, rest = whole.split(len(whole) - len(whole) // SHARE if m is None else m, seed, balanced=m is not None)
+    return Parts(train, None if rest is None else _with_shares_of(whole, rest), source.load("test"))
 
 
 def _split(images: ImageSet) -> Parts:
