@@ -5,11 +5,14 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import fromnoise
+from fromnoise import threads
 from fromnoise.data import arrays, digits
 from fromnoise.faces.cli import main
+from fromnoise.generation.draw import draw_all
 
 WORDS = ["--data", "digits", "--preset", "tiny", "--steps", "3", "--n", "60", "--device", "cpu"]
 
@@ -87,6 +90,17 @@ def test_a_training_is_that_of_the_command_line(run, tmp_path, capsys):
     assert run.config.training.steps == 3
     told = capsys.readouterr()
     assert told.out == ""
+
+
+def test_a_busy_machine_leaves_the_callers_threads_as_they_were(packaged, monkeypatch):
+    def draw_beside_others(*args):
+        threads.shared().set(1)
+        return draw_all(*args)
+
+    monkeypatch.setattr("fromnoise.api.draw_all", draw_beside_others)
+    torch.set_num_threads(2)
+    packaged.sample(1, steps=1)
+    assert torch.get_num_threads() == 2
 
 
 def test_settings_go_by_the_names_of_flags(tmp_path):

@@ -43,6 +43,7 @@ from fromnoise.experiment.train import Experiment, trained
 from fromnoise.faces.console import Terminal
 from fromnoise.generation.draw import Drawing, draw_all, labels_for, own_precision
 from fromnoise.generation.model import Model
+from fromnoise.threads import apart
 from fromnoise.training.device import alone
 from fromnoise.training.run_folder import RunFolder
 
@@ -109,6 +110,7 @@ class Run:
         file = None if self.folder is None else RunFolder(self.folder).report_file
         return Report.of(read_report(file)) if file is not None and file.is_file() else None
 
+    @apart()
     def sample(
         self,
         n: int = 64,
@@ -139,6 +141,7 @@ class Run:
         labels = None if self.model.info.clustered else labels_for(self.model, drawing)
         return Images(images.permute(0, 2, 3, 1).numpy(), None if labels is None else labels.numpy())
 
+    @apart()
     def evaluate(
         self,
         n: int | None = None,
@@ -165,6 +168,7 @@ class Run:
         return with_likelihood(report, self.model, parts, against, device, reporter)
 
 
+@apart()
 def train(
     data: str | Path = "digits",
     *,
@@ -201,6 +205,7 @@ def load(source: str | Path, *, device: DeviceName = "auto", quiet: bool = False
     return Run(Model.load(find.find_model(path)), folder, device, _reporter(quiet))
 
 
+@apart()
 def evaluate(
     generated: Source,
     reference: Source,

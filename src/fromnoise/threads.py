@@ -84,17 +84,18 @@ class Threads:
         """Note that so much work is done at `now`, in seconds of any one clock."""
         if self.most == 1 or _fixed:
             return
-        if self._since is None:
-            self._restart(now)
-            return
-        self._done += pieces
-        seconds = now - self._since
-        speed = self._done / seconds if seconds > 0 else math.inf
-        measured = seconds >= WINDOW and self._done >= 2 * pieces
-        if self._before and (measured or (speed * WORSE < self._before[1] and seconds > SURELY)):
-            self._judge(speed, now)
-        elif measured:
-            self._try(speed, now)
+        if self._since is not None:
+            self._done += pieces
+            seconds = now - self._since
+            speed = self._done / seconds if seconds > 0 else math.inf
+            measured = seconds >= WINDOW and self._done >= 2 * pieces
+            if self._before and (measured or (speed * WORSE < self._before[1] and seconds > SURELY)):
+                self._judge(speed, now)
+            elif measured:
+                self._try(speed, now)
+            else:
+                return
+        self._since, self._done = now, 0.0
 
     @property
     def trying(self) -> bool:
@@ -111,12 +112,10 @@ class Threads:
         self.load = self._read()
         before, self._left = self._left, threads_beside(self.load, self.most, self.cores)
         # Only the second window that says so is as slow (or fast) from its beginning.
-        if self._left == self.now or self._left != before or now < self._next:
-            self._restart(now)
-            return
-        trial = self.now, speed
-        self._change(self._left, now)
-        self._before = trial
+        if self._left != self.now and self._left == before and now >= self._next:
+            trial = self.now, speed
+            self.set(self._left)
+            self._before = trial
 
     def _judge(self, speed: float, now: float) -> None:
         assert self._before is not None
@@ -124,18 +123,10 @@ class Threads:
         self._read()  # what others took meanwhile is no part of the next window
         if speed > BETTER * before:
             self._patience = PATIENCE[0]
-            self._restart(now)
-            return
-        self._next = now + self._patience
-        self._patience = min(2 * self._patience, PATIENCE[1])
-        self._change(threads, now)
-
-    def _change(self, threads: int, now: float) -> None:
-        self.set(threads)
-        self._restart(now)
-
-    def _restart(self, now: float) -> None:
-        self._since, self._done = now, 0.0
+        else:
+            self._next = now + self._patience
+            self._patience = min(2 * self._patience, PATIENCE[1])
+            self.set(threads)
 
 
 def shared() -> Threads:

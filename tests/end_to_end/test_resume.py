@@ -21,14 +21,14 @@ KILLS = {
     "between checkpoints": "after_step(15)",
     "before the first checkpoint": "after_step(3)",
     "as a checkpoint starts": "before(run_folder.RunFolder, 'save', 2)",
-    "with the model written and the state not": "before(run_folder.tensors, 'save', 4)",
+    "with the model written and the state not": "before(checkpoints.tensors, 'save', 4)",
     "with all files of a checkpoint written": "before(os, 'rename', 2)",
     "between a checkpoint and the removal of older ones": "before(run_folder.shutil, 'rmtree', 3)",
 }
 KILLER = """
 import os, signal, sys
 from fromnoise.faces import cli
-from fromnoise.training import run_folder, step
+from fromnoise.training import checkpoints, run_folder, step
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)

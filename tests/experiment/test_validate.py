@@ -64,7 +64,7 @@ def drawn(monkeypatch):
 
 
 def test_kid_and_copy_test_are_those_of_images_that_the_model_draws(watcher_of, parts, tiny_model):
-    record = watcher_of(features="digits").look(7, tiny_model).record
+    record = watcher_of(features="digits").look(7, tiny_model)[0]
     images = draw_all(tiny_model, Drawing(IMAGES, rng.integer(0, "watch")))
     extract = extractor("digits")
     expected = mmd2(extract(images), extract(parts.val.images))
@@ -78,8 +78,8 @@ def test_kid_and_copy_test_are_those_of_images_that_the_model_draws(watcher_of, 
 
 def test_two_looks_at_one_model_see_the_same(watcher_of, tiny_model):
     watcher = watcher_of()
-    assert watcher.look(1, tiny_model).record == watcher.look(2, tiny_model).record
-    assert watcher_of().look(1, tiny_model).record == watcher.look(2, tiny_model).record
+    assert watcher.look(1, tiny_model)[0] == watcher.look(2, tiny_model)[0]
+    assert watcher_of().look(1, tiny_model)[0] == watcher.look(2, tiny_model)[0]
 
 
 def test_the_images_that_choose_are_no_later_drawings(watcher_of, drawn, tiny_model, blobs_of):
@@ -100,24 +100,24 @@ def test_the_models_own_precision_and_sampler_are_used(watcher_of, drawn, tiny_m
 @pytest.mark.parametrize("features", ["digits", "pixels"])
 def test_a_model_that_copies_is_told(watcher_of, parts, drawn, tiny_model, features):
     drawn.images = parts.train.images[:IMAGES]
-    sight = watcher_of(features=features).look(1, tiny_model)
-    copies = sight.record["copies"]
+    record, words = watcher_of(features=features).look(1, tiny_model)
+    copies = record["copies"]
     assert copies["copying"] is True
     assert copies["verdict"].startswith("copying: 100 %")
     assert copies["share"] == 1.0
     assert copies["p"] < 1e-6
-    assert copies["verdict"] in sight.words
+    assert copies["verdict"] in words
 
 
 def test_fresh_images_are_no_copies(watcher_of, drawn, tiny_model, blobs_of):
     drawn.images = blobs_of(IMAGES, seed=5).images
-    copies = watcher_of().look(1, tiny_model).record["copies"]
+    copies = watcher_of().look(1, tiny_model)[0]["copies"]
     assert (copies["copying"], copies["verdict"]) == (False, "no sign of copying")
 
 
 def test_with_few_training_images_copies_cannot_be_judged(watcher_of, drawn, tiny_model, blobs_of, parts):
     drawn.images = blobs_of(IMAGES, seed=2).images
-    copies = watcher_of(Parts(blobs_of(20), parts.val, None)).look(1, tiny_model).record["copies"]
+    copies = watcher_of(Parts(blobs_of(20), parts.val, None)).look(1, tiny_model)[0]["copies"]
     assert copies["verdict"].startswith("copying cannot be judged: 20 training images")
     assert (copies["copying"], copies["share"], copies["p"]) == (None, None, None)
 
@@ -147,11 +147,11 @@ def test_the_best_is_kept_and_replaced_by_a_better_one_only(watcher_of, folder, 
         drawn.images = images(share)
         with torch.no_grad():
             next(tiny_model.network.parameters()).fill_(float(step))
-        sight = watcher.look(step, tiny_model)
+        record, words = watcher.look(step, tiny_model)
         kept.append(folder.about_best()["step"])
-        assert ("the best so far" in sight.words) == (kept[-1] == step)
+        assert ("the best so far" in words) == (kept[-1] == step)
         if kept[-1] == step:
-            assert folder.about_best() == {"step": step, "kid": sight.record["kid"]}
+            assert folder.about_best() == {"step": step, "kid": record["kid"]}
     assert kept == [1, 2, 2, 2, 5]
     name = next(iter(dict(tiny_model.network.named_parameters())))
     assert load_file(folder.best / "model.safetensors")[name].unique().item() == 5.0

@@ -1,11 +1,15 @@
 import contextlib
+import os
+import signal
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.model import Model
-from fromnoise.training.clock import Clock
 from fromnoise.training.device import accelerator
+from fromnoise.training.pacer import Clock
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.step import Step
 from fromnoise.training.trainer import Trainer
@@ -13,15 +17,40 @@ from fromnoise.training.trainer import Trainer
 
 @pytest.fixture
 def train(tmp_path, images):
-    def run(config, name="run", **handlers):
-        """Train in a folder of that name; returns the folder and the outcome."""
+    def run(config, name="run", stop=None, **given):
+        """Train in a folder of that name, with Ctrl-C after the step `stop`; returns the folder and the outcome."""
         folder = RunFolder(tmp_path / name)
         model = Model.build(config, DataInfo.of(images, config))
-        with folder.open(config, images):
-            return folder, Trainer(model, images, folder, accelerator("cpu"), **handlers).run()
+        if stop:
+            given["tick"] = lambda seen: os.kill(os.getpid(), signal.SIGINT) if seen.step == stop else None
+        with folder.open(config, images, given.get("initial")):
+            return folder, Trainer(model, images, folder, accelerator("cpu"), **given).run()
 
     run.path = tmp_path
     return run
+
+
+def last_tensors(folder):
+    last = folder.checkpoint(folder.steps()[-1])
+    return load_file(last / "model.safetensors") | load_file(last / "state.safetensors")
+
+
+@pytest.fixture
+def tensors():
+    """All tensors of a folder's newest checkpoint."""
+    return last_tensors
+
+
+@pytest.fixture
+def assert_same():
+    """That two trainings ended with the same tensors, to the bit."""
+
+    def check(one, other):
+        ours, theirs = last_tensors(one), last_tensors(other)
+        assert ours.keys() == theirs.keys()
+        assert [name for name in ours if not torch.equal(ours[name], theirs[name])] == []
+
+    return check
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ def test_what_is_said_of_the_state(edited, place, value):
 
 
 @pytest.mark.parametrize("how", TENSORS)
-@pytest.mark.parametrize("kind", ["weights.", "optimizer.1.", ""])
+@pytest.mark.parametrize("kind", ["weights.", "optimizer.0.", "optimizer.1.", ""])
 def test_tensors_that_are_not_this_trainings(edited, kind, how):
     def edit(content, _):
         TENSORS[how](content, next(name for name in sorted(content) if name.startswith(kind) and content[name].ndim))

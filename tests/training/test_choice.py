@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 
 from fromnoise.generation.model import Model
-from fromnoise.training.choice import Choice
 from fromnoise.training.interrupt import Interrupted
 from fromnoise.training.settings import Budget
+from fromnoise.training.validation import GuidanceChoice
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def choice(asked):
         asked.append(step)
         return 1.25 + step / 100
 
-    return Choice(lambda steps: 7, choose)
+    return GuidanceChoice(lambda steps: 7, choose)
 
 
 def test_the_guidance_is_in_the_finished_model_and_the_weights_stay_as_they_are(train, config_of, choice, asked):

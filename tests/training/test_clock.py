@@ -1,7 +1,7 @@
 import pytest
 
-from fromnoise.training import clock as module
-from fromnoise.training.clock import Clock
+from fromnoise.training import pacer as module
+from fromnoise.training.pacer import Clock
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ def test_the_average_is_the_warmed_up_recursion():
         decay = min(0.9, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * network.weight.detach()
         average.update(step)
-    torch.testing.assert_close(average.weights()["weight"], expected)
+    torch.testing.assert_close(average.average["weight"], expected)
 
 
 def test_it_starts_as_the_weights_and_follows_them_closely_at_first():
@@ -21,11 +21,11 @@ def test_it_starts_as_the_weights_and_follows_them_closely_at_first():
     average = MovingAverage(network, 0.999)
     network.weight.data.fill_(100.0)
     average.update(1)
-    assert average.weights()["weight"].item() > 75
+    assert average.average["weight"].item() > 75
 
 
 def test_buffers_are_not_averaged():
-    assert set(MovingAverage(nn.BatchNorm2d(3), 0.9).weights()) == {"weight", "bias"}
+    assert set(MovingAverage(nn.BatchNorm2d(3), 0.9).average) == {"weight", "bias"}
 
 
 def test_the_network_is_not_changed():
@@ -35,4 +35,4 @@ def test_the_network_is_not_changed():
     average.update(1)
     average.load({"weight": torch.zeros(2, 3), "bias": torch.zeros(2)})
     assert torch.equal(network.weight, before)
-    assert not average.weights()["weight"].any()
+    assert not average.average["weight"].any()

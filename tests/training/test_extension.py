@@ -1,45 +1,25 @@
 """A finished training that goes on: `--minutes +20`."""
 
-import os
-import signal
-
 import pytest
-import torch
 from safetensors.torch import load_file
 
+from fromnoise.config import to_json
 from fromnoise.errors import UserError
 from fromnoise.files import read_json
-from fromnoise.generation.data_info import DataInfo
-from fromnoise.generation.model import Model
-from fromnoise.training.device import accelerator
 from fromnoise.training.interrupt import Interrupted
 from fromnoise.training.pace import steps_of
-from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.settings import Budget
-from fromnoise.training.trainer import Trainer
 
 
 @pytest.fixture
-def train(tmp_path, images, config_of):
+def train(train, config_of):
+    """Train in a folder of that name, or extend it."""
+
     def run(name="run", extension=None, stop=None, **training):
-        """Train in a folder of that name, or extend it; Ctrl-C after the step `stop`."""
-
-        def tick(seen):
-            if seen.step == stop:
-                os.kill(os.getpid(), signal.SIGINT)
-
         config = config_of(training={"log_every": 1, "warmup": 3, **training})
-        folder = RunFolder(tmp_path / name)
-        with folder.open(config, images):
-            model = Model.build(config, DataInfo.of(images, config))
-            return folder, Trainer(model, images, folder, accelerator("cpu"), tick, extension=extension).run()
+        return train(config, name, stop, extension=extension)
 
     return run
-
-
-def tensors(folder):
-    last = folder.checkpoint(folder.steps()[-1])
-    return load_file(last / "model.safetensors") | load_file(last / "state.safetensors")
 
 
 def rates(folder, first, last):
@@ -56,7 +36,7 @@ def test_an_extension_has_a_rise_a_plateau_and_a_fall_of_its_own(train):
     assert rates(folder, 11, 30) == rates(longer, 1, 20)
 
 
-def test_an_extension_starts_from_the_weights_averages_and_optimisers_of_the_old_end(train):
+def test_an_extension_starts_from_the_weights_averages_and_optimisers_of_the_old_end(train, tensors):
     folder, _ = train(steps=10)
     before = tensors(folder)
     train(steps=10, extension=Budget("steps", 1), lr=2e-3)
@@ -70,7 +50,7 @@ def test_an_extension_starts_from_the_weights_averages_and_optimisers_of_the_old
 
 
 @pytest.mark.parametrize("stop", [11, 17])
-def test_an_extension_in_pieces_ends_with_the_same_bits(train, stop):
+def test_an_extension_in_pieces_ends_with_the_same_bits(train, assert_same, stop):
     more = Budget("steps", 12)
     whole, _ = train("whole", steps=10)
     train("whole", steps=10, extension=more)
@@ -79,9 +59,7 @@ def test_an_extension_in_pieces_ends_with_the_same_bits(train, stop):
         train("pieces", steps=10, extension=more, stop=stop)
     pieces, outcome = train("pieces", steps=10, extension=more)
     assert outcome.steps == 22
-    ours, theirs = tensors(whole), tensors(pieces)
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+    assert_same(whole, pieces)
     assert rates(whole, 1, 22) == rates(pieces, 1, 22)
 
 
@@ -104,7 +82,7 @@ def test_budgets_add_up_and_are_written_down(train):
         ("steps", 4, 0), ("epochs", 1.5, 4), ("steps", 2, 10),
     ]  # fmt: skip
     assert 0 < budgets[1]["seconds"] < budgets[2]["seconds"]
-    assert folder.load(12)[2]["pace"]["budgets"] == budgets
+    assert to_json(folder.load(12).progress.pace.budgets) == budgets
     assert first.pace.budgets == (Budget("steps", 4),)
 
 

@@ -1,6 +1,4 @@
 import dataclasses
-import os
-import signal
 
 import pytest
 import torch
@@ -13,11 +11,9 @@ from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.model import Model
 from fromnoise.generation.pretrained import packaged
 from fromnoise.training.batches import Batches
-from fromnoise.training.device import accelerator
 from fromnoise.training.initial import initial
 from fromnoise.training.interrupt import Interrupted
 from fromnoise.training.run_folder import RunFolder
-from fromnoise.training.trainer import Trainer
 
 
 @pytest.fixture
@@ -33,22 +29,14 @@ def test_the_packaged_model_fits_the_default_training_of_digits():
 
 
 @pytest.fixture
-def train(tmp_path, images, config_of, source):
-    def run(name="run", start=True, tick=lambda seen: None, **training):
-        """Train from `source` in a folder of that name, reading it only at the `start`."""
+def train(train, images, config_of, source):
+    def run(name="run", start=True, stop=None, **training):
+        """Train from `source` in a folder of that name, reading it only at the `start`; returns the folder."""
         config = config_of(training={"init": source, "log_every": 1, **training})
-        model, folder = Model.build(config, DataInfo.of(images, config)), RunFolder(tmp_path / name)
-        begin = initial(model, source) if start else None
-        with folder.open(config, images, begin):
-            Trainer(model, images, folder, accelerator("cpu"), tick, initial=begin).run()
-        return folder
+        model = Model.build(config, DataInfo.of(images, config))
+        return train(config, name, stop, initial=initial(model, source) if start else None)[0]
 
     return run
-
-
-def tensors(folder):
-    last = folder.checkpoint(folder.steps()[-1])
-    return load_file(last / "model.safetensors"), load_file(last / "state.safetensors")
 
 
 def test_the_first_loss_is_the_models_own(train, images, source):
@@ -60,27 +48,19 @@ def test_the_first_loss_is_the_models_own(train, images, source):
     assert folder.log.records()[0]["loss"] == pytest.approx(errors.mean().item(), rel=1e-5)
 
 
-def test_weights_and_averages_start_from_the_models(train, source):
-    used, state = tensors(train(steps=1, lr=1e-12))
+def test_weights_and_averages_start_from_the_models(train, tensors, source):
+    found = tensors(train(steps=1, lr=1e-12))
     for name, tensor in load_file(source).items():
-        torch.testing.assert_close(used[name], tensor, rtol=0, atol=1e-9)
-        torch.testing.assert_close(state[f"weights.{name}"], tensor, rtol=0, atol=1e-9)
+        torch.testing.assert_close(found[name], tensor, rtol=0, atol=1e-9)
+        torch.testing.assert_close(found[f"weights.{name}"], tensor, rtol=0, atol=1e-9)
 
 
-def test_a_resumed_training_needs_the_model_no_more_and_ends_with_the_same_bits(train, source):
+def test_a_resumed_training_needs_the_model_no_more_and_ends_with_the_same_bits(train, assert_same, source):
     whole = train("whole", steps=9)
-
-    def stop(seen):
-        if seen.step == 4:
-            os.kill(os.getpid(), signal.SIGINT)
-
     with pytest.raises(Interrupted):
-        train("pieces", tick=stop, steps=9)
+        train("pieces", stop=4, steps=9)
     source.unlink()
-    pieces = train("pieces", start=False, steps=9)
-    for one, other in zip(tensors(whole), tensors(pieces), strict=True):
-        assert one.keys() == other.keys()
-        assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+    assert_same(whole, train("pieces", start=False, steps=9))
 
 
 def test_the_model_files_hash_is_written_down_and_held_to(train, source, tiny_model, images, config_of, tmp_path):

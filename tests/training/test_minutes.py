@@ -1,35 +1,22 @@
 """A budget in minutes: it is kept whatever the speed, and what was recorded of it repeats to the bit."""
 
-import os
+import dataclasses
 import shutil
-import signal
 
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from fromnoise import threads
 from fromnoise.training.interrupt import Interrupted
 from fromnoise.training.run_folder import RunFolder
-from fromnoise.training.watch import Sight, Watch
-
-
-def weights(folder):
-    last = folder.checkpoint(folder.steps()[-1])
-    return load_file(last / "model.safetensors") | load_file(last / "state.safetensors")
-
-
-def assert_same(one, other):
-    one, other = weights(one), weights(other)
-    assert one.keys() == other.keys()
-    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+from fromnoise.training.validation import Validation
 
 
 def test_minutes_become_steps_that_fill_them_and_are_written_down(train, config_of):
     said = []
     folder, outcome = train(config_of(training={"minutes": 0.1}), say=said.append)
     assert 5 < outcome.seconds < 9  # of 6
-    assert folder.load(outcome.steps)[2]["pace"]["segment"] == folder.pace.records()[-1]
+    assert dataclasses.asdict(folder.load(outcome.steps).progress.pace.segment) == folder.pace.records()[-1]
     assert sum("fit into 0.1 minutes" in text for text in said) == 1
 
 
@@ -69,7 +56,7 @@ def test_a_shorter_budget_than_a_step_is_one_step(train, config_of, paced):
     assert outcome.steps == 1
 
 
-def test_what_was_recorded_repeats_to_the_bit(train, config_of, paced):
+def test_what_was_recorded_repeats_to_the_bit(train, config_of, paced, assert_same):
     config = config_of(training={"minutes": 2})
     paced(lambda k: 1.5 if k < 30 else 2.5)
     first, outcome = train(config, "first")
@@ -118,14 +105,10 @@ def test_a_killed_training_repeats_what_it_had_recorded(train, config_of, paced)
 
 
 def test_a_training_that_was_stopped_goes_on_with_the_time_that_is_left(train, config_of, paced):
-    def stop(seen):
-        if seen.step == 30:
-            os.kill(os.getpid(), signal.SIGINT)
-
     paced(lambda k: 2.0)
     config = config_of(training={"minutes": 2})
     with pytest.raises(Interrupted):
-        train(config, tick=stop)
+        train(config, stop=30)
     seen = []
     _, outcome = train(config, tick=seen.append)
     assert outcome.steps == 60
@@ -159,7 +142,7 @@ def busy(monkeypatch, paced):
 
 
 def test_fewer_threads_while_the_machine_is_busy_are_said_logged_and_repeated_to_the_bit(
-    train, config_of, busy, monkeypatch
+    train, config_of, busy, monkeypatch, assert_same
 ):
     config, said = config_of(training={"minutes": 2, "log_every": 1}), []
     busy()
@@ -181,17 +164,17 @@ def test_fewer_threads_while_the_machine_is_busy_are_said_logged_and_repeated_to
     assert_same(first, again)
 
 
-def test_a_look_leaves_the_trainings_threads_alone(train, config_of, busy):
-    def look(step, model):
+def test_validation_leaves_the_trainings_threads_alone(train, config_of, busy, assert_same):
+    def validate(step, model):
         assert torch.get_num_threads() == 2
         threads.shared().set(1)
-        return Sight({}, "seen")
+        return {}, "seen"
 
     config = config_of(training={"minutes": 2, "log_every": 1})
     busy()
-    watched, _ = train(config, "watched", watch=Watch(3, look))
+    validated, _ = train(config, "validated", validation=Validation(3, validate))
     busy()
     plain, _ = train(config, "plain")
-    pace = [[record | {"others": None} for record in folder.pace.records()] for folder in (watched, plain)]
+    pace = [[record | {"others": None} for record in folder.pace.records()] for folder in (validated, plain)]
     assert pace[0] == pace[1]
-    assert_same(watched, plain)
+    assert_same(validated, plain)

@@ -4,9 +4,19 @@ import pytest
 import torch
 
 from fromnoise.errors import UserError
+from fromnoise.training.checkpoints import Checkpoint, Progress
+from fromnoise.training.pace import Pace, Segment
+from fromnoise.training.plan import Plan
 from fromnoise.training.run_folder import RunFolder
+from fromnoise.training.settings import Budget
 
 BEST = {"step": 1, "kid": {"value": 0.5, "error": 0.1}}
+
+
+def checkpoint(step, model):
+    pace = Pace((Budget("steps", 9),), Segment(0, 0.0, 1), 9)
+    progress = Progress(step, 1.5, Plan("fp32", False, False, 1, "as asked"), pace)
+    return Checkpoint(progress, model.network.state_dict(), {"a": torch.tensor([float(step)])})
 
 
 @pytest.fixture
@@ -55,22 +65,20 @@ def test_only_one_writer_at_a_time(folder, config_of, images):
 
 
 def test_checkpoints_come_back_as_they_went_and_two_are_kept(folder, tiny_model):
-    weights = tiny_model.network.state_dict()
     for step in (1, 2, 3):
-        folder.save(step, tiny_model, weights, {"a": torch.tensor([float(step)])}, {"plan": {"x": 1}})
+        folder.save(tiny_model, checkpoint(step, tiny_model))
     assert folder.steps() == [2, 3]
-    used, state, about = folder.load(3)
-    assert state["a"].item() == 3.0
-    assert about["plan"] == {"x": 1}
-    assert all(torch.equal(used[name], weights[name]) for name in weights)
+    saved, there = checkpoint(3, tiny_model), folder.load(3)
+    assert there.progress == saved.progress
+    assert there.state == saved.state
+    assert all(torch.equal(there.weights[name], saved.weights[name]) for name in saved.weights)
 
 
 def test_the_best_is_kept_whole_and_no_number_of_checkpoints_removes_it(folder, tiny_model, monkeypatch):
     assert folder.about_best() is None
-    weights = tiny_model.network.state_dict()
     folder.keep_best(tiny_model, BEST)
     for step in (1, 2, 3, 4):
-        folder.save(step, tiny_model, weights, {"a": torch.zeros(1)}, {})
+        folder.save(tiny_model, checkpoint(step, tiny_model))
     assert (folder.steps(), folder.about_best()) == ([3, 4], BEST)
     before = (folder.best / "model.safetensors").read_bytes()
     monkeypatch.setattr("fromnoise.tensors.save", lambda *args: 1 / 0)
@@ -82,15 +90,15 @@ def test_the_best_is_kept_whole_and_no_number_of_checkpoints_removes_it(folder, 
 
 
 def test_a_checkpoint_that_fails_half_way_leaves_nothing(folder, tiny_model, monkeypatch):
-    folder.save(1, tiny_model, tiny_model.network.state_dict(), {"a": torch.zeros(1)}, {})
+    folder.save(tiny_model, checkpoint(1, tiny_model))
     monkeypatch.setattr("fromnoise.tensors.save", lambda *args: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        folder.save(2, tiny_model, tiny_model.network.state_dict(), {"a": torch.zeros(1)}, {})
+        folder.save(tiny_model, checkpoint(2, tiny_model))
     assert [item.name for item in folder.checkpoints.iterdir()] == ["000001"]
 
 
 def test_results_are_set_aside_with_their_damaged_checkpoint(folder, tiny_model):
-    folder.save(3, tiny_model, tiny_model.network.state_dict(), {}, {})
+    folder.save(tiny_model, checkpoint(3, tiny_model))
     for file in (folder.report_file, folder.guidance_file):
         file.write_text("{}")
     folder.set_aside(3)

@@ -18,18 +18,7 @@ from fromnoise.training.interrupt import Interrupted
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.settings import Budget
 from fromnoise.training.step import Step
-from fromnoise.training.watch import Sight, Watch
-
-
-def final_tensors(folder):
-    last = folder.checkpoint(folder.steps()[-1])
-    return load_file(last / "model.safetensors") | load_file(last / "state.safetensors")
-
-
-def assert_same(one, other):
-    assert one.keys() == other.keys()
-    for name, tensor in one.items():
-        assert torch.equal(tensor, other[name]), name
+from fromnoise.training.validation import Validation
 
 
 def test_training_lowers_the_loss_and_logs_it_by_quartile_of_noise(train, config_of):
@@ -56,22 +45,14 @@ def test_the_model_saved_is_the_averaged_one(train, config_of):
 
 
 @pytest.mark.parametrize("optimizer", ["muon", "adamw"])
-def test_a_training_in_pieces_ends_with_the_same_bits(train, config_of, optimizer):
+def test_a_training_in_pieces_ends_with_the_same_bits(train, config_of, optimizer, assert_same):
     config = config_of(training={"steps": 14, "optimizer": optimizer}, network={"dropout": 0.1})
     whole, _ = train(config, "whole")
-
-    def stop_at(step):
-        def tick(seen):
-            if seen.step == step:
-                os.kill(os.getpid(), signal.SIGINT)
-
-        return tick
-
     for step in (3, 9):
         with pytest.raises(Interrupted):
-            train(config, "pieces", tick=stop_at(step))
+            train(config, "pieces", stop=step)
     pieces, _ = train(config, "pieces")
-    assert_same(final_tensors(whole), final_tensors(pieces))
+    assert_same(whole, pieces)
     exact = [[{k: v for k, v in r.items() if k not in ("seconds", "images_per_second")} for r in folder.log.records()]
              for folder in (whole, pieces)]  # fmt: skip
     assert exact[0] == exact[1]
@@ -115,13 +96,13 @@ def test_bf16_trains_as_float32_does(train, config_of):
     assert losses[1] == pytest.approx(losses[0], rel=0.1)
 
 
-def test_the_seed_decides_everything(train, config_of):
+def test_the_seed_decides_everything(train, config_of, assert_same):
     one, _ = train(config_of(training={"steps": 5}), "one")
     again, _ = train(config_of(training={"steps": 5}), "again")
     other, _ = train(config_of(training={"steps": 5}, seed=1), "other")
-    assert_same(final_tensors(one), final_tensors(again))
-    different = final_tensors(other)
-    assert any(not torch.equal(tensor, different[name]) for name, tensor in final_tensors(one).items())
+    assert_same(one, again)
+    with pytest.raises(AssertionError):
+        assert_same(one, other)
 
 
 @pytest.mark.parametrize("diffusion", [
@@ -155,7 +136,7 @@ def test_a_format_that_is_imitated_is_told_to_whoever_goes_on_not_to_whoever_ask
     assert said[-3:-1] == ["going on from step 2", next(text for text in said if "began in fp16" in text)]
 
 
-def test_gradients_too_large_for_fp16_are_not_learnt_from_and_said(train, config_of, monkeypatch):
+def test_gradients_too_large_for_fp16_are_not_learnt_from_and_said(train, config_of, monkeypatch, assert_same):
     training = {"precision": "fp16", "decay": 0.0, "ema": 0.0}
     before, _ = train(config_of(training={"steps": 3, **training}), "before")
     steps = []
@@ -174,7 +155,7 @@ def test_gradients_too_large_for_fp16_are_not_learnt_from_and_said(train, config
     assert [text for text in said if "overflowed in fp16" in text] == [
         "3 of the steps up to 6 overflowed in fp16 and were skipped; if this goes on, train with --precision fp32"
     ]
-    assert_same(final_tensors(before), final_tensors(after))  # momentum is there, and moves nothing by itself
+    assert_same(before, after)  # momentum is there, and moves nothing by itself
     assert [record["gradient_norm"] is None for record in after.log.records()] == [False, True]
 
 
@@ -209,7 +190,7 @@ def test_a_compiler_that_fails_leaves_an_eager_training(train, config_of, monkey
         train(config_of(training={"steps": 8, "compile": "on"}), "on")
 
 
-def test_a_damaged_checkpoint_is_said_and_the_one_before_goes_on(train, config_of):
+def test_a_damaged_checkpoint_is_said_and_the_one_before_goes_on(train, config_of, assert_same):
     config = config_of(training={"steps": 10, "checkpoint_every": 4})
     whole, _ = train(config, "whole")
     folder, _ = train(config)
@@ -220,7 +201,7 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_goes_on(train, config_o
     assert any("000010/state.safetensors is not a whole" in text for text in said)
     assert "going on from step 8" in said
     assert len(list(folder.checkpoints.glob("000010.damaged-*"))) == 1  # nothing is thrown away
-    assert_same(final_tensors(whole), final_tensors(folder))
+    assert_same(whole, folder)
 
 
 def test_a_quartile_without_images_is_null_in_the_log(train, config_of):
@@ -261,8 +242,8 @@ def test_a_checkpoint_of_another_version_is_refused_and_left_alone(train, config
     assert folder.steps() == [6]
 
 
-class Looker:
-    """Looks by drawing an image; keeps the weights that it was shown. `then` is called within each look."""
+class Validator:
+    """Validates by sampling an image; keeps the weights that it was shown. `then` is called within each validation."""
 
     def __init__(self, then=lambda step, model: None):
         self.then, self.seen = then, {}
@@ -271,17 +252,17 @@ class Looker:
         self.seen[step] = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
         mean = float(draw_all(model, Drawing(1)).float().mean())
         self.then(step, model)
-        return Sight({"mean": mean}, f"mean {mean}")
+        return {"mean": mean}, f"mean {mean}"
 
 
-def looks(folder):
+def validations(folder):
     """The lines of evaluations.jsonl but for times."""
     times = ("seconds_of_training", "cost_seconds")
     return [{k: v for k, v in record.items() if k not in times} for record in folder.evaluations.records()]
 
 
 @pytest.mark.parametrize("settings", [{}, {"channels_last": True}, {"ema": 0.0}])
-def test_a_watched_training_ends_with_the_same_bits(train, config_of, settings, monkeypatch):
+def test_a_validated_training_ends_with_the_same_bits(train, config_of, settings, monkeypatch, assert_same):
     if settings.pop("channels_last", False):
         real = plan.make
         monkeypatch.setattr(plan, "make", lambda *args: dataclasses.replace(real(*args), channels_last=True))
@@ -294,22 +275,23 @@ def test_a_watched_training_ends_with_the_same_bits(train, config_of, settings, 
             tensor.fill_(1.0)
 
     plain, _ = train(config, "plain")
-    looker = Looker(destroy)
-    watched, _ = train(config, "watched", watch=Watch(4, looker))
-    assert list(looker.seen) == [4, 8, 10]
-    assert_same(final_tensors(plain), final_tensors(watched))
-    assert plain.log.records()[-1]["loss"] == watched.log.records()[-1]["loss"]
-    assert_same(looker.seen[10], load_file(watched.checkpoint(10) / "model.safetensors"))
+    validator = Validator(destroy)
+    validated, _ = train(config, "validated", validation=Validation(4, validator))
+    assert list(validator.seen) == [4, 8, 10]
+    assert_same(plain, validated)
+    assert plain.log.records()[-1]["loss"] == validated.log.records()[-1]["loss"]
+    saved = load_file(validated.checkpoint(10) / "model.safetensors")
+    assert all(torch.equal(saved[name], tensor) for name, tensor in validator.seen[10].items())
 
 
-def test_a_watch_takes_none_of_the_trainings_time(train, config_of):
+def test_validation_takes_none_of_the_trainings_time(train, config_of):
     said = []
     start = time.perf_counter()
-    watch = Watch(1, Looker(lambda step, model: time.sleep(0.3)))
-    folder, outcome = train(config_of(training={"steps": 5, "log_every": 1}), watch=watch, say=said.append)
+    validation = Validation(1, Validator(lambda step, model: time.sleep(0.3)))
+    folder, outcome = train(config_of(training={"steps": 5, "log_every": 1}), validation=validation, say=said.append)
     wall = time.perf_counter() - start
     assert outcome.seconds <= wall - 5 * 0.3
-    assert folder.load(5)[2]["seconds"] <= wall - 5 * 0.3
+    assert folder.load(5).progress.seconds <= wall - 5 * 0.3
     for record, line in zip(folder.evaluations.records(), folder.log.records(), strict=True):
         assert record["cost_seconds"] >= 0.3
         assert record["seconds_of_training"] <= line["seconds"]
@@ -317,53 +299,55 @@ def test_a_watch_takes_none_of_the_trainings_time(train, config_of):
     assert 16 / last[-1]["images_per_second"] <= last[-1]["seconds"] - last[-2]["seconds"] + 0.02
     cost = sum(record["cost_seconds"] for record in folder.evaluations.records())
     seconds = folder.evaluations.records()[-1]["seconds_of_training"]  # rounded to hundredths, of few of them
-    told = float(re.search(r"all looks so far: (\d+)%", said[-1])[1])
+    told = float(re.search(r"all validation so far: (\d+)%", said[-1])[1])
     assert told == pytest.approx(100 * cost / seconds, rel=0.02 + 0.006 / seconds, abs=1)
 
 
-def test_looks_go_on_where_the_training_does(train, config_of):
-    """Stopped between looks, in the midst of one, in one made up for, and killed after one."""
+def test_validation_goes_on_where_the_training_does(train, config_of, assert_same):
+    """Stopped between validations, in the midst of one, in one made up for, and killed after one."""
     config = config_of(training={"steps": 12, "checkpoint_every": 5})
-    whole, _ = train(config, "whole", watch=Watch(3, Looker()))
-    assert [record["step"] for record in looks(whole)] == [3, 6, 9, 12]
+    whole, _ = train(config, "whole", validation=Validation(3, Validator()))
+    assert [record["step"] for record in validations(whole)] == [3, 6, 9, 12]
 
     def stop_in(*steps):
-        return Watch(3, Looker(lambda step, model: os.kill(os.getpid(), signal.SIGINT) if step in steps else None))
+        return Validation(
+            3, Validator(lambda step, model: os.kill(os.getpid(), signal.SIGINT) if step in steps else None)
+        )
 
-    folder, looked = RunFolder(train.path / "pieces"), []
+    folder, validated_at = RunFolder(train.path / "pieces"), []
     for _ in range(2):
         with pytest.raises(Interrupted, match="stopped at step 6"):
-            train(config, "pieces", watch=stop_in(6))
-        looked.append([record["step"] for record in looks(folder)])
+            train(config, "pieces", validation=stop_in(6))
+        validated_at.append([record["step"] for record in validations(folder)])
         assert folder.steps()[-1] == 6
-    assert looked == [[3], [3]]
+    assert validated_at == [[3], [3]]
 
     def kill(step, model):
         if step == 9:
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        train(config, "pieces", watch=Watch(3, Looker(kill)))
-    assert [record["step"] for record in looks(folder)] == [3, 6]
+        train(config, "pieces", validation=Validation(3, Validator(kill)))
+    assert [record["step"] for record in validations(folder)] == [3, 6]
     folder.evaluations.append({"step": 9, "mean": -1.0, "cost_seconds": 0.0})  # of a future that is not saved
     with pytest.raises(Interrupted, match="stopped at step 12"):
-        train(config, "pieces", watch=stop_in(12))
-    _, outcome = train(config, "pieces", watch=Watch(3, Looker()))
+        train(config, "pieces", validation=stop_in(12))
+    _, outcome = train(config, "pieces", validation=Validation(3, Validator()))
     assert outcome.already_finished
-    assert looks(folder) == looks(whole)
-    assert_same(final_tensors(whole), final_tensors(folder))
+    assert validations(folder) == validations(whole)
+    assert_same(whole, folder)
 
 
-def test_a_finished_training_is_looked_at_no_more(train, config_of):
-    config, looker = config_of(training={"steps": 4}), Looker()
-    train(config, watch=Watch(4, looker))
-    looker.seen.clear()
-    train(config, watch=Watch(4, looker))
-    assert not looker.seen
+def test_a_finished_training_is_validated_no_more(train, config_of):
+    config, validator = config_of(training={"steps": 4}), Validator()
+    train(config, validation=Validation(4, validator))
+    validator.seen.clear()
+    train(config, validation=Validation(4, validator))
+    assert not validator.seen
 
 
-def test_what_is_not_finite_is_never_looked_at(train, config_of, poisoned):
-    looker = Looker()
+def test_what_is_not_finite_is_never_validated(train, config_of, poisoned):
+    validator = Validator()
     with pytest.raises(UserError, match="no longer finite at step 3"):
-        train(config_of(training={"steps": 9, "log_every": 100}), watch=Watch(1, looker))
-    assert list(looker.seen) == [1, 2]
+        train(config_of(training={"steps": 9, "log_every": 100}), validation=Validation(1, validator))
+    assert list(validator.seen) == [1, 2]

@@ -26,16 +26,16 @@ from fromnoise.generation.model import Model, check
 from fromnoise.networks.registry import network
 from fromnoise.tensors import DamagedFile
 from fromnoise.training.batches import rows
-from fromnoise.training.choice import Choice
 from fromnoise.training.device import GUIDE, alone, check_alike, connected
 from fromnoise.training.device import accelerator as accelerator_on
 from fromnoise.training.initial import initial
+from fromnoise.training.log import Tick
 from fromnoise.training.pace import steps_of
 from fromnoise.training.profile import Profile, profile
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.settings import Budget
-from fromnoise.training.trainer import Outcome, Tick, Trainer
-from fromnoise.training.watch import Watch
+from fromnoise.training.trainer import Outcome, Trainer
+from fromnoise.training.validation import GuidanceChoice, Validation
 
 SEEN_SECONDS = 60  # within which a network file system shows one machine what another wrote
 
@@ -113,7 +113,7 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
     config, folder, device, parts = experiment.config, experiment.folder, experiment.accelerator, experiment.parts
     train = _told(parts.train, config)
     model = Model.build(config, DataInfo.of(train, config))
-    watch = _watch(experiment)
+    validation = _watch(experiment)
     file = _start_file(experiment)
     start = None if file is None else initial(model, file)
     reporter = experiment.reporter if experiment.is_first else SILENT
@@ -136,7 +136,7 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
                 device,
                 _ticker(bar),
                 reporter.say,
-                watch=watch,
+                validation=validation,
                 choice=choice,
                 initial=start,
                 extension=experiment.extension,
@@ -161,7 +161,7 @@ def without_unscored_extension(experiment: Experiment) -> Experiment:
     if folder.aside(folder.report_file, step).exists():
         return experiment  # this step has its score: a further extension was killed before its first checkpoint
     try:
-        pace = folder.pace_at(step)
+        pace = folder.load(step).progress.pace
     except DamagedFile:
         return experiment
     if pace.total != step or len(pace.budgets) < 2 or str(pace.budget) != str(extension):
@@ -189,8 +189,8 @@ def _told(train: ImageSet, config: Config) -> ImageSet:
     return told(train, config.network.labels, config.data.clusters) if network(config.network).CONDITIONED else train
 
 
-def _watch(experiment: Experiment) -> Watch | None:
-    """The watch that --evaluate-every asks for; raises UserError as `Watcher` does."""
+def _watch(experiment: Experiment) -> Validation | None:
+    """The validation that --evaluate-every asks for; raises UserError as `Watcher` does."""
     every = experiment.config.evaluation.evaluate_every
     if every is None:
         return None
@@ -198,10 +198,10 @@ def _watch(experiment: Experiment) -> Watch | None:
 
     device = experiment.accelerator.device
     watcher = Watcher(experiment.config, experiment.parts, experiment.folder, device, experiment.features)
-    return Watch(every, watcher.look)
+    return Validation(every, watcher.look)
 
 
-def _choice(experiment: Experiment, model: Model, train: ImageSet, bar: Bar) -> Choice | None:
+def _choice(experiment: Experiment, model: Model, train: ImageSet, bar: Bar) -> GuidanceChoice | None:
     """The choice of guidance, for a model that can be guided where no flag says how much; raises UserError for features
     that cannot be had."""
     if experiment.config.sampling.guidance is not None or not model.info.classes:
@@ -214,7 +214,7 @@ def _choice(experiment: Experiment, model: Model, train: ImageSet, bar: Bar) -> 
         return None
     device, say = experiment.accelerator.device, experiment.reporter.say
     chooser = Chooser(model, train, folder, device, experiment.features, bar, say)
-    return Choice(chooser.cost, chooser.choose)
+    return GuidanceChoice(chooser.cost, chooser.choose)
 
 
 def _start_file(experiment: Experiment) -> Path | None:

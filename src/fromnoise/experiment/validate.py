@@ -24,7 +24,6 @@ from fromnoise.experiment.find import said
 from fromnoise.generation.draw import Drawing, draw_all
 from fromnoise.generation.model import Model
 from fromnoise.training.run_folder import RunFolder
-from fromnoise.training.watch import Sight
 
 IMAGES = 256
 MOST_REAL = 1000  # validation images; most of the error is that of the fewer images drawn
@@ -45,7 +44,7 @@ class Watcher:
         self.config, self.train, self.folder, self.device, self.features = config, parts.train, folder, device, features
         self.real = replace(parts.val, labels=None).draw(min(MOST_REAL, len(parts.val)), config.seed)
 
-    def look(self, step: int, model: Model) -> Sight:
+    def look(self, step: int, model: Model) -> tuple[dict[str, Any], str]:
         """The KID and the copy test of `IMAGES` images of the model, which is kept if it is the best so far."""
         drawing = Drawing(IMAGES, rng.integer(self.config.seed, "watch"), precision=model.precision)
         images = ImageSet(f"step {step}", draw_all(model, drawing, self.device))
@@ -57,7 +56,7 @@ class Watcher:
         if better:
             self.folder.keep_best(model, {"step": step, "kid": kid})
         words = f"KID {said(kid)}{', the best so far' if better else ''}; {copies['verdict']}"
-        return Sight({"images": IMAGES, "kid": kid, "copies": copies}, words)
+        return {"images": IMAGES, "kid": kid, "copies": copies}, words
 
     def _copies(self, images: ImageSet, drawn: Tensor) -> dict[str, Any]:
         """The copy test in short: of pixels and features (`drawn`, of the images), what says most."""

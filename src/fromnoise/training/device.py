@@ -1,4 +1,4 @@
-"""Where to compute, and in how many processes (docs/scale-out.md)."""
+"""Where to compute, in how many processes, and what these agree on (docs/scale-out.md)."""
 
 import os
 import socket
@@ -6,10 +6,11 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import InitProcessGroupKwargs, gather_object
+from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, gather_object
 
 from fromnoise.errors import UserError
 from fromnoise.threads import fix
@@ -21,6 +22,37 @@ PATIENCE = timedelta(minutes=30)  # with a process that neither answers nor has 
 LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Timed out waiting")
 GUIDE = "start N by torchrun --nproc_per_node N -m fromnoise ... (docs/scale-out.md)"
 
+Value = TypeVar("Value")
+
+
+class Agreement:
+    """Between the processes of an accelerator; each has to ask for the same things in the same order.
+
+    alone  whether there is only one
+    first  whether this is the first, whose clock counts and which writes
+    """
+
+    def __init__(self, accelerator: Accelerator) -> None:
+        self._accelerator = accelerator
+        self.alone = accelerator.num_processes == 1
+        self.first = accelerator.is_main_process
+
+    def flags(self, first: bool = False, any_of: bool = False) -> tuple[bool, bool]:
+        """The first process's `first`, and whether `any_of` holds in some process."""
+        if self.alone:
+            return first, any_of
+        flags = torch.tensor([first and self.first, any_of], dtype=torch.float32, device=self._accelerator.device)
+        one, other = (self._accelerator.reduce(flags, "sum") > 0).tolist()
+        return one, other
+
+    def shared(self, value: Value) -> Value:
+        """The first process's `value`."""
+        return value if self.alone else broadcast_object_list([value])[0]
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        self._accelerator.wait_for_everyone()
+
 
 def accelerator(device: str, threads: int | None = None) -> Accelerator:
     """Accelerate's view of `auto`, `cpu`, `cuda` or `mps`, joined to the other processes of a launcher.
@@ -29,12 +61,7 @@ def accelerator(device: str, threads: int | None = None) -> Accelerator:
     and where a launcher promises processes that are not there.
     """
     fix(threads)
-    there = {
-        "auto": True,
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
+    there = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not there.get(device, False):
         raise UserError(f"--device {device} is not available here; choose --device auto or cpu")
     promised = launched()
@@ -52,7 +79,9 @@ def accelerator(device: str, threads: int | None = None) -> Accelerator:
         raise UserError(f"--device {device}: Accelerate chose {found.device.type}; leave --device away")
     if found.num_processes != promised:
         raise UserError(f"{promised} processes were started and each would train alone on {found.device.type}; {GUIDE}")
-    if found.num_processes == 1 and _left_alone():
+    # `accelerate launch` on CPUs prepares for several processes and then starts a single one.
+    prepared = {"ACCELERATE_MIXED_PRECISION", "MASTER_ADDR"} <= os.environ.keys() and "RANK" not in os.environ
+    if found.num_processes == 1 and prepared:
         raise UserError(f"accelerate launch was to start several processes and started one: {GUIDE}")
     return found
 
@@ -68,8 +97,8 @@ def alone(device: str, threads: int | None = None) -> Accelerator:
 
 def launched() -> int:
     """How many processes the launcher of this one says there are; 1 without a launcher."""
-    told = [os.environ.get(name, "") for name in WORLDS]
-    return max([1, *(int(size) for size in told if size.isdigit())])
+    sizes = [os.environ.get(name, "") for name in WORLDS]
+    return max([1, *(int(size) for size in sizes if size.isdigit())])
 
 
 def check_alike(device: Accelerator, facts: Mapping[str, object]) -> None:
@@ -101,8 +130,3 @@ def connected() -> Iterator[None]:
             "another process has stopped or cannot be reached, so this one stops too; "
             "the same command goes on from the last checkpoint"
         ) from error
-
-
-def _left_alone() -> bool:
-    """Whether `accelerate launch` prepared for several processes and then started a single one, as it does on CPUs."""
-    return "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_ADDR" in os.environ and "RANK" not in os.environ

@@ -1,98 +1,94 @@
-"""What is said of a training while it runs: log.jsonl and, if asked for, TensorBoard's curves."""
+"""What is logged of a training while it runs: log.jsonl and, if asked for, TensorBoard's curves."""
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
-from fromnoise.training.agreement import Agreement
 from fromnoise.training.pacer import Pacer
 from fromnoise.training.run_folder import RunFolder
-from fromnoise.training.settings import TrainingSettings
 from fromnoise.training.step import NotFinite, Step
 
 
-class Log:
-    """A line every `log_every` steps and after the last.
+@dataclass(frozen=True)
+class Tick:
+    """How far a training is, told after every step; `loss` is the last one logged."""
 
-    loss               as last logged
-    images_per_second  likewise; before the first line, since the training began or went on
-    """
+    step: int
+    total: int | None
+    elapsed: float
+    remaining: float
+    images_per_second: float
+    loss: float
+
+
+class Log:
+    """A line every `log_every` steps and after the last, of what `take_step` learnt from a set of so many `images`."""
 
     def __init__(
-        self,
-        settings: TrainingSettings,
-        images: int,
-        folder: RunFolder,
-        agreement: Agreement,
-        pacer: Pacer,
-        say: Callable[[str], None],
+        self, take_step: Step, images: int, folder: RunFolder, pacer: Pacer, say: Callable[[str], None]
     ) -> None:
-        self.settings, self.images, self.folder = settings, images, folder
-        self.agreement, self.pacer, self.say = agreement, pacer, say
-        self.loss, self._logged = math.nan, False
+        self.take_step, self.images, self.folder, self.pacer, self.say = take_step, images, folder, pacer, say
+        self.settings, self.loss = take_step.settings, math.nan
         self._step, self._running = pacer.step, pacer.clock.running
-        self._curves = self._writer() if agreement.first and settings.tensorboard else None
+        self._rate: float | None = None  # images a second, as last logged
+        self._curves: Any = None
+        if pacer.agreement.first and self.settings.tensorboard:
+            from torch.utils.tensorboard import SummaryWriter  # the extra `tensorboard`
 
-    @property
-    def images_per_second(self) -> float:
-        """See the class."""
-        return self._rate if self._logged else self._speed()
+            self._curves = SummaryWriter(folder.path / "tensorboard", purge_step=self._step + 1, flush_secs=10)
 
-    def after(self, take_step: Step, rate: float, norm: Tensor | None) -> None:
+    def after(self, rate: float, norm: Tensor | None) -> None:
         """Log the step just taken, at this learning rate, if its turn has come; `norm` is its gradient's.
 
         Raises NotFinite where the loss is not.
         """
-        if self.pacer.step % self.settings.log_every and not self.pacer.finished:
+        pacer, take_step = self.pacer, self.take_step
+        if pacer.step % self.settings.log_every and not pacer.finished:
             return
-        self._rate, self._logged = self._speed(), True
-        self._step, self._running = self.pacer.step, self.pacer.clock.running
+        self._rate = self._speed()
+        self._step, self._running = pacer.step, pacer.clock.running
         sums, counts = take_step.reduced_losses()
-        by_quartile = [s / n if n else None for s, n in zip(sums.tolist(), counts.tolist(), strict=True)]
         self.loss = float(sums.sum() / counts.sum())
         take_step.losses.zero_()
         if not math.isfinite(self.loss):
-            raise NotFinite(self._step)
-        if skipped := take_step.skipped:
+            raise NotFinite(pacer.step)
+        if take_step.skipped:
             self.say(
-                f"{skipped} of the steps up to {self._step:,} overflowed in fp16 and were skipped; "
+                f"{take_step.skipped} of the steps up to {pacer.step:,} overflowed in fp16 and were skipped; "
                 "if this goes on, train with --precision fp32"
             )
             take_step.skipped = 0
-        if self.agreement.first:
-            self._write(by_quartile, rate, norm)
+        if pacer.agreement.first:
+            quartiles = enumerate(zip(sums.tolist(), counts.tolist(), strict=True), start=1)
+            record = {
+                "step": pacer.step,
+                "epoch": round(pacer.step * self.settings.batch / self.images, 3),
+                "loss": self.loss,
+                **{f"loss_q{k}": total / n if n else None for k, (total, n) in quartiles},
+                "lr": rate,
+                "gradient_norm": None if norm is None else float(norm),
+                "images_per_second": round(self._rate, 2),
+                "threads": pacer.threads_now,
+                "seconds": round(pacer.clock.seconds, 2),
+            }
+            self.folder.log.append(record)
+            for name, value in record.items() if self._curves else ():
+                if value is not None:
+                    self._curves.add_scalar(name, value, pacer.step)
+
+    def tick(self) -> Tick:
+        """How far the training is; until the first line is logged, at the speed since it began or went on."""
+        pacer, speed = self.pacer, self._speed() if self._rate is None else self._rate
+        return Tick(pacer.step, pacer.pace.total, pacer.clock.seconds, pacer.time_to_come(speed), speed, self.loss)
 
     def close(self) -> None:
         """Write the curves out."""
         if self._curves:
             self._curves.close()
 
-    def _write(self, by_quartile: list[float | None], rate: float, norm: Tensor | None) -> None:
-        pacer = self.pacer
-        record = {
-            "step": pacer.step,
-            "epoch": round(pacer.step * self.settings.batch / self.images, 3),
-            "loss": self.loss,
-            **{f"loss_q{k + 1}": value for k, value in enumerate(by_quartile)},
-            "lr": rate,
-            "gradient_norm": None if norm is None else float(norm),
-            "images_per_second": round(self._rate, 2),
-            "threads": pacer.threads_now,
-            "seconds": round(pacer.clock.seconds, 2),
-        }
-        self.folder.log.append(record)
-        if self._curves:
-            for name, value in record.items():
-                if value is not None:
-                    self._curves.add_scalar(name, value, pacer.step)
-
     def _speed(self) -> float:
         seconds = self.pacer.clock.running - self._running
         return (self.pacer.step - self._step) * self.settings.batch / max(seconds, 1e-9)
-
-    def _writer(self) -> Any:
-        from torch.utils.tensorboard import SummaryWriter  # the extra `tensorboard`
-
-        return SummaryWriter(self.folder.path / "tensorboard", purge_step=self._step + 1, flush_secs=10)

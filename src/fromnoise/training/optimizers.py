@@ -14,26 +14,6 @@ from fromnoise.training.settings import TrainingSettings
 BETAS = (0.9, 0.99)
 
 
-def _fused(parameters: list[nn.Parameter]) -> bool:
-    return parameters[0].device.type in ("cpu", "cuda", "mps")
-
-
-def _adam(network: nn.Module, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
-    parameters = list(network.parameters())
-    return [torch.optim.Adam(parameters, lr=settings.lr, fused=_fused(parameters))]
-
-
-def _adamw(network: nn.Module, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
-    parameters = list(network.parameters())
-    return [_adamw_on(parameters, settings)]
-
-
-def _adamw_on(parameters: list[nn.Parameter], settings: TrainingSettings) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(
-        parameters, lr=settings.lr, betas=BETAS, weight_decay=settings.weight_decay, fused=_fused(parameters)
-    )
-
-
 class KernelMuon(torch.optim.Muon):
     """Muon (Jordan et al. 2024) on matrices, and convolution kernels seen as outputs × (inputs·height·width).
 
@@ -87,27 +67,36 @@ def _orthogonal(matrices: Tensor, group: Mapping[str, Any]) -> Tensor:
 
 def _matrix(kernel: Tensor) -> Tensor:
     """The kernel as a matrix without a copy, whichever its memory format; columns in the memory's order."""
-    if kernel.ndim == 4 and not kernel.is_contiguous():
+    if not kernel.is_contiguous():
         kernel = kernel.permute(0, 2, 3, 1)
     return kernel.view(len(kernel), -1)
 
 
-def _muon(network: nn.Module, settings: TrainingSettings) -> list[torch.optim.Optimizer]:
-    """Muon on the hidden matrices, AdamW on the rest: norms, biases, the first and last layer, what is told.
+def _adamw(parameters: list[nn.Parameter], settings: TrainingSettings) -> torch.optim.Optimizer:
+    decay, fused = settings.weight_decay, _fused(parameters)
+    return torch.optim.AdamW(parameters, lr=settings.lr, betas=BETAS, weight_decay=decay, fused=fused)
 
-    The hidden matrices are the kernels of 16 channels or more on both sides: those between the first and the last
-    layer, and with a stem of 4 these two as well.
+
+def _fused(parameters: list[nn.Parameter]) -> bool:
+    return parameters[0].device.type in ("cpu", "cuda", "mps")
+
+
+def _muon(parameters: list[nn.Parameter], settings: TrainingSettings) -> list[torch.optim.Optimizer]:
+    """Muon on the hidden kernels, AdamW on the rest: norms, biases, the first and last layer, embeddings.
+
+    The hidden kernels are those of 16 channels or more on both sides: between the first and the last layer, and with a
+    stem of 4 these two as well.
     """
-    kernels = [p for p in network.parameters() if p.ndim == 4 and min(p.shape[:2]) >= 16]
+    kernels = [p for p in parameters if p.ndim == 4 and min(p.shape[:2]) >= 16]
     chosen = {id(kernel) for kernel in kernels}
-    rest = [p for p in network.parameters() if id(p) not in chosen]
-    return [KernelMuon(kernels, settings), _adamw_on(rest, settings)] if kernels else [_adamw_on(rest, settings)]
+    rest = [p for p in parameters if id(p) not in chosen]
+    return [*([KernelMuon(kernels, settings)] if kernels else []), _adamw(rest, settings)]
 
 
-OPTIMIZERS: Mapping[str, Callable[[nn.Module, TrainingSettings], list[torch.optim.Optimizer]]] = {
+OPTIMIZERS: Mapping[str, Callable[[list[nn.Parameter], TrainingSettings], list[torch.optim.Optimizer]]] = {
     "muon": _muon,
-    "adamw": _adamw,
-    "adam": _adam,
+    "adamw": lambda parameters, settings: [_adamw(parameters, settings)],
+    "adam": lambda parameters, settings: [torch.optim.Adam(parameters, lr=settings.lr, fused=_fused(parameters))],
 }
 
 
@@ -115,14 +104,7 @@ class Optimizers:
     """The optimisers of a network as one, under one learning rate."""
 
     def __init__(self, network: nn.Module, settings: TrainingSettings) -> None:
-        self.settings = settings
-        self.members = choose("optimizer", settings.optimizer, OPTIMIZERS)(network, settings)
-        self.network = network
-
-    def zero_grad(self) -> None:
-        """Forget all gradients."""
-        for parameter in self.network.parameters():
-            parameter.grad = None
+        self.members = choose("optimizer", settings.optimizer, OPTIMIZERS)(list(network.parameters()), settings)
 
     def step(self, rate: float) -> None:
         """One step at the learning rate `rate`."""
@@ -142,20 +124,21 @@ class Optimizers:
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Go on from what `state` returned; raises ValueError, KeyError or IndexError for anything else."""
-        for m, member in enumerate(self.members):
-            entries: dict[int, dict[str, Tensor]] = {}
-            for name, value in state.items():
-                kind, number, *rest = name.split(".", 3)
-                if kind == "optimizer" and int(number) == m:
-                    entries.setdefault(int(rest[0]), {})[rest[1]] = value
-            groups = member.state_dict()["param_groups"]
-            parameters = [parameter for group in member.param_groups for parameter in group["params"]]
-            if len({frozenset(values) for values in entries.values()}) > 1:
+        entries: list[dict[int, dict[str, Tensor]]] = [{} for _ in self.members]
+        for name, value in state.items():
+            kind, *rest = name.split(".", 3)
+            if kind == "optimizer":
+                m, index, key = rest
+                entries[int(m)].setdefault(int(index), {})[key] = value
+        for member, found in zip(self.members, entries, strict=True):
+            parameters = dict(enumerate(member.param_groups[0]["params"]))
+            # Before the first step there is no state; after it there is the same of each parameter.
+            if (any(entries) and found.keys() != parameters.keys()) or len(set(map(frozenset, found.values()))) > 1:
                 raise ValueError("the optimiser's state is not whole")
-            for index, values in entries.items():
+            for index, values in found.items():
                 for key, value in values.items():
                     values[key] = _like(parameters[index], value)
-            member.load_state_dict({"state": entries, "param_groups": groups})
+            member.load_state_dict({"state": found, "param_groups": member.state_dict()["param_groups"]})
 
 
 def _like(parameter: nn.Parameter, value: Tensor) -> Tensor:

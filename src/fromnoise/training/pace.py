@@ -75,6 +75,15 @@ class Pace:
             return None
         return self.segment.step + max(0, math.floor(self.segment.left / self.segment.step_seconds))
 
+    @property
+    def possible(self) -> int:
+        """The step at which the training ends, had it kept no time for a choice of guidance; 0 while not known."""
+        if self.steps is not None:
+            return self.budget.step + self.steps
+        if self.segment.step_seconds is None:
+            return 0
+        return self.segment.step + max(0, math.floor(self.time_left(self.segment.seconds) / self.segment.step_seconds))
+
     def rate(self, k: int, settings: TrainingSettings) -> float:
         """The learning rate of step `k`: a linear rise, a plateau, and in the last `decay` a linear fall to zero."""
         rise = (k - self.budget.step + 1) / (settings.warmup + 1)

@@ -1,20 +1,21 @@
 """Keeps a training at its pace: reads the clock, plans anew, and tells when to save and when to stop."""
 
 import dataclasses
-import math
 import statistics
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager
+from dataclasses import asdict
 
 from fromnoise.config import from_json
 from fromnoise.threads import Load, Threads
-from fromnoise.training.agreement import Agreement
-from fromnoise.training.choice import Choice
-from fromnoise.training.clock import Clock
-from fromnoise.training.pace import Pace, Segment
+from fromnoise.training.checkpoints import Progress
+from fromnoise.training.device import Agreement
+from fromnoise.training.pace import Segment
 from fromnoise.training.settings import TrainingSettings
 from fromnoise.training.step_log import StepLog
+from fromnoise.training.validation import GuidanceChoice
 
 CHECKPOINT_SECONDS = 60.0
 SETTLING = 3  # steps before the speed is measured: the first ones compile and warm up
@@ -22,39 +23,68 @@ MEASURES = 3  # of the speed, of which the median counts: one stall neither ends
 SURE = 0.1  # of a budget of minutes (half a minute at most), after which its number of steps is worth saying
 
 
-@dataclass(frozen=True)
-class Event:
-    """What to do after a step: write a checkpoint, and stop there where that was asked for."""
+class Clock:
+    """Seconds of training: those since the clock was made, less those for which it was stopped."""
 
-    save: bool
-    stop: bool
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self._stopped_at: float | None = None
+        self._added = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How many those are, with those that were added."""
+        return self.running + self._added
+
+    @property
+    def running(self) -> float:
+        """How many those are in this process."""
+        return (time.perf_counter() if self._stopped_at is None else self._stopped_at) - self._start
+
+    def add(self, seconds: float) -> None:
+        """Count so many seconds more: those of an earlier process, for example."""
+        self._added += seconds
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Within it the clock stands still."""
+        self._stopped_at = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._start += time.perf_counter() - self._stopped_at
+            self._stopped_at = None
 
 
 class Pacer:
-    """Sets the pace of a training, the same in all its processes: which step comes next, when to save, when to stop."""
+    """Sets the pace of a training, the same in all its processes: which step comes next, when to save, when to stop.
+
+    record   the file of segments
+    threads  that follow the load of the machine; None where they stay as many
+    choice   whose time is kept free at the end
+    """
 
     def __init__(
         self,
         settings: TrainingSettings,
-        pace: Pace,
-        step: int,
+        start: Progress,
         clock: Clock,
         record: StepLog,
         agreement: Agreement,
         threads: Threads | None = None,
-        choice: Choice | None = None,
+        choice: GuidanceChoice | None = None,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self.settings, self.pace, self.step, self.clock = settings, pace, step, clock
+        self.settings, self.pace, self.step, self.clock = settings, start.pace, start.step, clock
         self.record, self.agreement, self.threads, self.choice, self.say = record, agreement, threads, choice, say
         if threads:
-            threads.set(pace.segment.threads)
+            threads.set(self.pace.segment.threads)
         self._load = Load()
-        self._first, self._saved_at = step, clock.running
-        self._recorded = [from_json(Segment, line) for line in record.records() if line["step"] > step]
-        self._measured_from = step, clock.seconds
+        self._first, self._saved_at = self.step, clock.running
+        self._recorded = [from_json(Segment, line) for line in record.records() if line["step"] > self.step]
+        self._measured_from = self.step, clock.seconds
         self._measured: deque[float] = deque(maxlen=MEASURES)  # seconds of a step
-        self._said_steps, self._said_busy = pace.segment.step_seconds is not None, False
+        self._said_steps, self._said_busy = self.pace.segment.step_seconds is not None, False
 
     @property
     def finished(self) -> bool:
@@ -77,17 +107,22 @@ class Pacer:
         if self.pace.steps is not None and not self.threads:
             return
         segment = self._next(self.clock.seconds) if self.agreement.first else None
-        if self.agreement.flags(segment is not None, any_of=False)[0]:
-            self._begin(self.agreement.shared(segment))  # type: ignore[arg-type]
+        if self.agreement.flags(first=segment is not None)[0]:
+            segment = self.agreement.shared(segment)
+            assert segment is not None
+            if self.threads and self.threads.now != segment.threads:
+                self.threads.set(segment.threads)
+            self.pace = dataclasses.replace(self.pace, segment=segment)
+            self._measured_from = segment.step, segment.seconds
         if self.agreement.first:
             self._tell()
 
-    def event(self, asked: bool) -> Event:
-        """What to do after this step; `asked` says whether this process is to stop."""
+    def event(self, asked: bool) -> tuple[bool, bool]:
+        """Whether to save after this step, and whether to stop there; `asked` says whether this process is to."""
         every = self.settings.checkpoint_every
         due = self.step % every == 0 if every else self.clock.running - self._saved_at >= CHECKPOINT_SECONDS
-        due, asked = self.agreement.flags(due, any_of=asked)
-        return Event(self.finished or due or asked, asked)
+        due, stop = self.agreement.flags(first=due, any_of=asked)
+        return self.finished or due or stop, stop
 
     def saved(self) -> None:
         """Note that a checkpoint is written."""
@@ -115,8 +150,7 @@ class Pacer:
         changed = self.threads_now != self.pace.segment.threads
         if not changed and not self._due(now):
             return None
-        others = self.threads.load if self.threads and changed else self._load()
-        segment = self._segment(now, others)
+        segment = self._segment(now, self.threads.load if self.threads and changed else self._load())
         self.record.append(asdict(segment))
         return segment
 
@@ -136,18 +170,11 @@ class Pacer:
         seconds = statistics.median(self._measured) if self._measured else before.step_seconds
         if self.threads_now != before.threads:
             self._measured.clear()
-        left = None
-        if self.pace.steps is None and seconds is not None:
-            left = self.pace.time_left(now)
-            if self.choice:
-                left -= self.choice.cost(self.step + max(0, math.floor(left / seconds))) * seconds
-        return Segment(self.step, now, self.threads_now, seconds, left, others)
-
-    def _begin(self, segment: Segment) -> None:
-        if self.threads and self.threads.now != segment.threads:
-            self.threads.set(segment.threads)
-        self.pace = dataclasses.replace(self.pace, segment=segment)
-        self._measured_from = segment.step, segment.seconds
+        segment = Segment(self.step, now, self.threads_now, seconds, others=others)
+        if self.pace.steps is not None or seconds is None:
+            return segment
+        kept = self.choice.cost(dataclasses.replace(self.pace, segment=segment).possible) if self.choice else 0
+        return dataclasses.replace(segment, left=self.pace.time_left(now) - kept * seconds)
 
     def _tell(self) -> None:
         budget, segment = self.pace.budget, self.pace.segment

@@ -1,9 +1,9 @@
-"""How a training will run on this machine: precision, memory format and compiling.
+"""How a training runs on this machine: precision, memory format and compiling.
 
-Unless asked for, the first three are measured: each candidate does a few steps on a copy of the network. Sixteen bits
-(bf16; fp16 on GPUs without it) are taken where they are truly faster and their gradient agrees with float32's;
-compiling where it may pay, and then is faster and its gradients are eager's. The plan is saved with every checkpoint,
-and a resumed training follows it to the bit. How long the training runs is `pace`'s matter.
+Unless asked for, these are measured: each candidate does a few steps on a copy of the network. Sixteen bits (bf16; fp16
+on GPUs without it) are taken where they are truly faster and their gradient agrees with float32's; compiling where it
+may pay, and then is faster and its gradients are eager's. The plan is saved with every checkpoint, and a resumed
+training follows it to the bit.
 """
 
 from dataclasses import dataclass
@@ -38,18 +38,18 @@ class Plan:
 
     def elsewhere(self, device: torch.device) -> list[str]:
         """A sentence for each thing that is not here as it was where the training began."""
-        told, threads = [], shared().most
+        sentences, threads = [], shared().most
         if self.threads != threads and device.type == "cpu":
-            told.append(
+            sentences.append(
                 f"this run began on {self.threads} threads and goes on with {threads}: its weights will differ in "
                 "their last bits"
             )
         if self.precision not in precisions(device):
-            told.append(
+            sentences.append(
                 f"this run began in {self.precision}, which is only imitated here: its steps may take very long; a new "
                 "run with --precision auto would not"
             )
-        return told
+        return sentences
 
 
 def best(candidates: list[Candidate], device: torch.device) -> tuple[Candidate, str]:
@@ -61,13 +61,11 @@ def best(candidates: list[Candidate], device: torch.device) -> tuple[Candidate, 
     def rank(candidate: Candidate) -> tuple[bool, float]:
         return not candidate.agreement >= AGREES, candidate.seconds  # NaN is no agreement
 
-    fp32, *others = (
-        min((c for c in candidates if c.precision == precision), key=rank)
-        for precision in sorted({c.precision for c in candidates}, key=lambda precision: precision != "fp32")
-    )
-    if not others:
+    fp32 = min((c for c in candidates if c.precision == "fp32"), key=rank)
+    halves = [c for c in candidates if c.precision != "fp32"]
+    if not halves:
         return fp32, str(fp32)
-    (half,) = others
+    half = min(halves, key=rank)
     ratio = fp32.seconds / half.seconds
     if not half.agreement >= AGREES:
         return fp32, f"{fp32}: {half.precision} does not agree with float32 here (cosine {half.agreement:.3f})"
@@ -89,31 +87,32 @@ def make(model: Model, device: torch.device, steps: int | None, processes: int =
         reason += " as asked" if settings.precision != "auto" else ": this CPU does not compute in bf16"
     compiled, why = _compiling(model, device, chosen, steps, processes)
     channels_last = chosen.channels_last or compiled  # the compiler fuses what makes channels-last slow
-    reason = f"{reason}; {why}"
-    return Plan(chosen.precision, channels_last, compiled, shared().most, reason)
+    return Plan(chosen.precision, channels_last, compiled, shared().most, f"{reason}; {why}")
 
 
 def _compiling(
     model: Model, device: torch.device, chosen: Candidate, steps: int | None, processes: int
 ) -> tuple[bool, str]:
+    """Whether to compile, and why, in words."""
     settings = model.config.training
+    asked = settings.compile == "on"
     if settings.compile == "off":
         return False, "eager as asked"
     if device.type == "cpu" and probe.compiler() is None:
-        if settings.compile == "on":
+        if asked:
             raise UserError("--compile on needs a C++ compiler (g++ or clang++), and none was found")
         return False, "eager: no C++ compiler found"
-    asked = settings.compile == "on"
     if not asked:
         if not model.kind.COMPILES or device.type == "mps":
             return False, "eager: not compiled by default for this network or device"
         seconds = settings.minutes * 60 if settings.minutes else (steps or 0) * settings.batch * chosen.seconds
         if seconds < LONG.get(device.type, 0.0):
             return False, "eager: too short a training to win back the compiling"
-        # A GPU waits for short kernels to be launched, which no such rate tells.
-        share = 0.0 if device.type != "cpu" else probe.share(model, device, chosen)
-        if share > BUSY:
-            return False, f"eager: it reaches {share:.0%} of the matrix product's rate already"
+        if device.type == "cpu":  # a GPU waits for short kernels to be launched, which no such rate tells
+            rate = probe.step_flops(model, device) / chosen.seconds
+            share = rate / probe.matrix_rate(device, chosen.precision)
+            if share > BUSY:
+                return False, f"eager: it reaches {share:.0%} of the matrix product's rate already"
     try:
         found = probe.compiled(model, device, chosen, settings.batch // processes, processes)
     except RuntimeError as error:  # as PyTorch's compiler errors are

@@ -43,32 +43,25 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Compiled:
-    """The compiled network against the eager one on the same images.
-
-    speedup     how much sooner it is done
-    difference  of a parameter's gradient, relative; the largest, which is that of `parameter`
-    """
+    """The compiled network against the eager one on the same images: how many times faster it is, and the largest
+    relative difference of a parameter's gradient, with that parameter's name."""
 
     speedup: float
     difference: float
     parameter: str
 
 
-def measure(
-    model: Model,
-    device: torch.device,
-    precisions: tuple[str, ...],
-) -> list[Candidate]:
+def measure(model: Model, device: torch.device, precisions: tuple[str, ...]) -> list[Candidate]:
     """Each precision in both memory formats, with its gradient's cosine to float32's.
 
     They take turns, and the best of some steps counts: on a shared machine the speed changes from second to second.
     """
     run = _sample_step(model, device, ROWS)
     networks = [_probe_copy(model.network, device, channels_last) for channels_last in (False, True)]
-    truth = run(networks[0], "fp32")
+    truth = _flat(run(networks[0], "fp32"))
     ways = [(precision, channels_last) for precision in precisions for channels_last in (False, True)]
     steps = [partial(run, networks[channels_last], precision) for precision, channels_last in ways]
-    agreements = [_cosine(truth, step()) for step in steps]
+    agreements = [float(nn.functional.cosine_similarity(truth, _flat(step()), dim=0)) for step in steps]
     seconds = _best(steps, device)
     return [Candidate(*way, best / ROWS, agrees) for way, best, agrees in zip(ways, seconds, agreements, strict=True)]
 
@@ -125,11 +118,6 @@ def matrix_rate(device: torch.device, precision: str, side: int = 1024) -> float
     return 2 * side**3 / min(_timed(lambda: matrix @ matrix, device) for _ in range(5))
 
 
-def share(model: Model, device: torch.device, candidate: Candidate) -> float:
-    """The part of a matrix product's rate that a candidate reaches."""
-    return step_flops(model, device) / candidate.seconds / matrix_rate(device, candidate.precision)
-
-
 def step_flops(model: Model, device: torch.device) -> float:
     """Floating-point operations of one image's forward and backward pass (three times the forward's)."""
     run = _sample_step(model, device, 1)
@@ -162,9 +150,8 @@ def _sample_step(model: Model, device: torch.device, rows: int) -> Callable[[nn.
     return run
 
 
-def _cosine(a: Gradients, b: Gradients) -> float:
-    first, second = (torch.cat([gradient.flatten() for gradient in each.values()]).cpu().double() for each in (a, b))
-    return float(nn.functional.cosine_similarity(first, second, dim=0))
+def _flat(gradients: Gradients) -> Tensor:
+    return torch.cat([gradient.flatten() for gradient in gradients.values()]).cpu().double()
 
 
 def _difference(truth: Gradients, gradients: Gradients) -> tuple[float, str]:
@@ -198,10 +185,9 @@ def _best(calls: Sequence[Callable[[], object]], device: torch.device) -> list[f
 
 
 def _timed(call: Callable[[], object], device: torch.device) -> float:
-    if device.type != "cpu":
-        torch.accelerator.synchronize()
+    wait = torch.accelerator.synchronize if device.type != "cpu" else lambda: None
+    wait()
     start = time.perf_counter()
     call()
-    if device.type != "cpu":
-        torch.accelerator.synchronize()
+    wait()
     return time.perf_counter() - start

@@ -86,13 +86,6 @@ def profile(
 
     phases = {event.key: share(event, event.cpu_time_total) for event in events if event.key in PHASES}
     operators = [share(event, event.self_cpu_time_total) for event in events if event.key not in PHASES]
-    return Profile(
-        plan,
-        settings.batch,
-        warm_up,
-        seconds,
-        settings.batch * probe.step_flops(model, device),
-        probe.matrix_rate(device, plan.precision),
-        [phases[name] for name in PHASES],
-        sorted(operators, key=lambda operator: -operator.share)[:OPERATORS],
-    )
+    flops, reachable = settings.batch * probe.step_flops(model, device), probe.matrix_rate(device, plan.precision)
+    most = sorted(operators, key=lambda operator: -operator.share)[:OPERATORS]
+    return Profile(plan, settings.batch, warm_up, seconds, flops, reachable, [phases[name] for name in PHASES], most)

@@ -2,31 +2,23 @@
 
 import dataclasses
 from collections.abc import Callable
-from dataclasses import dataclass
 
+import torch
 from accelerate import Accelerator
 
 from fromnoise.errors import UserError
-from fromnoise.generation.model import CHECKPOINT_FILE, Model
+from fromnoise.files import reading
+from fromnoise.generation.model import Model
+from fromnoise.tensors import DamagedFile
 from fromnoise.threads import shared
 from fromnoise.training import plan as plans
-from fromnoise.training.agreement import Agreement
-from fromnoise.training.checkpoints import Checkpoint
+from fromnoise.training.checkpoints import Checkpoint, Progress
+from fromnoise.training.device import Agreement
 from fromnoise.training.initial import Initial
 from fromnoise.training.pace import Pace, Segment, steps_of
-from fromnoise.training.plan import Plan
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.settings import Budget
-
-
-@dataclass(frozen=True)
-class Start:
-    """After how many steps, and seconds, a training starts, and how it runs from there."""
-
-    step: int
-    seconds: float
-    plan: Plan
-    pace: Pace
+from fromnoise.training.step import Step
 
 
 def begin(
@@ -36,8 +28,8 @@ def begin(
     folder: RunFolder,
     initial: Initial | None,
     say: Callable[[str], None],
-) -> Start:
-    """At the first step of all; the weights are those of `initial` where the settings ask for it."""
+) -> Progress:
+    """Before the first step of all; the weights are those of `initial` where the settings ask for it."""
     settings = model.config.training
     if settings.init:
         if initial is None:
@@ -49,44 +41,62 @@ def begin(
     plan = plans.make(model, accelerator.device, steps, accelerator.num_processes) if agreement.first else None
     plan = agreement.shared(plan)
     assert plan is not None
-    return Start(0, 0.0, plan, Pace((settings.budget,), Segment(0, 0.0, shared().now), steps))
+    return Progress(0, 0.0, plan, Pace((settings.budget,), Segment(0, 0.0, shared().now), steps))
 
 
-def go_on(model: Model, images: int, checkpoint: Checkpoint, folder: RunFolder) -> Start:
-    """Where the last process stopped.
+def newest(folder: RunFolder, first: bool, say: Callable[[str], None]) -> Checkpoint | None:
+    """The newest whole checkpoint; the `first` process sets damaged ones aside."""
+    for step in reversed(folder.steps()):
+        try:
+            return folder.load(step)
+        except DamagedFile as error:
+            say(f"{error}: going back to the one before")
+            if first:
+                folder.set_aside(step)
+    return None
 
-    Raises UserError for the checkpoint of a training with another budget, and where clusters do not come out as they
-    did then.
-    """
-    pace, settings = checkpoint.pace, model.config.training
-    ours = (str(settings.budget), steps_of(pace.budget, images, settings.batch))
-    if (str(pace.budgets[0]), pace.steps) != ours:
+
+def check(progress: Progress, model: Model, images: int, folder: RunFolder) -> None:
+    """Raise UserError for the checkpoint of a training with another budget or other clusters."""
+    pace, settings, checkpoint = progress.pace, model.config.training, folder.checkpoint(progress.step)
+    first, steps = pace.budgets[0], steps_of(pace.budget, images, settings.batch)
+    if (str(first), pace.steps) != (str(settings.budget), steps):
         raise UserError(
-            f"{folder.checkpoint(checkpoint.step)} is of a training of {pace.budgets[0]} ({pace.steps} steps now), "
-            f"not of {ours[0]} ({ours[1]})"
+            f"{checkpoint} is of a training of {first} ({pace.steps} steps now), not of {settings.budget} ({steps})"
         )
-    if model.info.clustered:
-        began = Model.load(folder.checkpoint(checkpoint.step) / CHECKPOINT_FILE).info
-        if began.class_shares != model.info.class_shares:
-            raise UserError(
-                f"{folder.path}: k-means finds other clusters here than where this training began (on another "
-                "machine, or with another version of scikit-learn): go on there, or begin a new one with another --out"
-            )
-    return Start(checkpoint.step, checkpoint.seconds, checkpoint.plan, checkpoint.pace)
+    if model.info.clustered and Model.load(folder.model_file()).info.class_shares != model.info.class_shares:
+        raise UserError(
+            f"{folder.path}: k-means finds other clusters here than where this training began (on another machine, or "
+            "with another version of scikit-learn): go on there, or begin a new one with another --out"
+        )
 
 
-def extended(start: Start, budget: Budget, model: Model, images: int, folder: RunFolder, unchosen: bool) -> Start:
-    """`start` with a further budget, or as it is where that one is on its way.
+def extended(
+    progress: Progress, budget: Budget, model: Model, images: int, folder: RunFolder, unchosen: bool
+) -> Progress:
+    """`progress` with a further budget, or itself where that budget is on its way.
 
     `unchosen` says whether a finished training still lacks its guidance. Raises UserError for a training that has not
     finished its last budget.
     """
-    pace = start.pace
+    pace, finished = progress.pace, progress.step == progress.pace.total
     under_way = len(pace.budgets) > 1 and str(pace.budget) == str(budget)
-    if under_way and (start.step != pace.total or unchosen):
-        return start
-    if start.step != pace.total:
+    if under_way and (not finished or unchosen):
+        return progress
+    if not finished:
         raise UserError(f"{folder.path} has not finished its {pace.budget}: finish that first")
-    budget = dataclasses.replace(budget, step=start.step, seconds=start.seconds)
-    steps = steps_of(budget, images, model.config.training.batch)
-    return dataclasses.replace(start, pace=pace.extended(budget, steps))
+    budget = dataclasses.replace(budget, step=progress.step, seconds=progress.seconds)
+    return dataclasses.replace(
+        progress, pace=pace.extended(budget, steps_of(budget, images, model.config.training.batch))
+    )
+
+
+def restore(take_step: Step, checkpoint: Checkpoint, folder: RunFolder, first: bool) -> None:
+    """Let `take_step` go on from a checkpoint; the `first` process goes on with the sums of the loss of all."""
+    with reading(folder.checkpoint(checkpoint.progress.step), "a checkpoint of this training"):
+        take_step.load(checkpoint.state, checkpoint.weights)
+        sums = torch.tensor(checkpoint.progress.sums)
+        if sums.shape != take_step.losses.shape:
+            raise ValueError(f"sums of {tuple(sums.shape)}")
+        if first:
+            take_step.losses.copy_(sums)

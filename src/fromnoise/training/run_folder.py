@@ -1,33 +1,32 @@
-"""A run's folder: its configuration, log, checkpoints and lock."""
+"""A run's folder: what lies where in it, whose it is, and who may write."""
 
 import math
 import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypedDict
 
 from filelock import FileLock, Timeout
-from torch import Tensor
 
-from fromnoise import __version__, tensors
-from fromnoise.config import Config, differences, from_json, read, to_json
+from fromnoise import __version__
+from fromnoise.config import Config, differences, read, to_json
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
-from fromnoise.files import UNFINISHED, read_json, whole_folder, write_json
+from fromnoise.files import UNFINISHED, read_json, write_json
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
 from fromnoise.tensors import DamagedFile
+from fromnoise.training import checkpoints
+from fromnoise.training.checkpoints import Checkpoint
 from fromnoise.training.initial import Initial
-from fromnoise.training.pace import Pace
 from fromnoise.training.settings import Budget
-from fromnoise.training.step_log import Look, Losses, StepLog
+from fromnoise.training.step_log import Evaluation, Losses, StepLog
 
 KEPT = 2  # checkpoints: should the last be damaged, training goes on from the one before
-STATE_FILE, STATE_FORMAT = "state.safetensors", 1
 
 
 @dataclass(frozen=True)
@@ -81,17 +80,14 @@ class Guidance(TypedDict):
 
 
 class RunFolder:
-    """The folder of one run. Nothing is written before `open` or `checkpoint` is called.
-
-    held  whether it is open: nobody else writes to it then
-    """
+    """The folder of one run. Nothing is written before it is opened."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.held = False
+        self._held = False  # whether it is open: nobody else writes to it then
         self.config_file = path / "config.json"
         self.log = StepLog(path / "log.jsonl", Losses)
-        self.evaluations = StepLog(path / "evaluations.jsonl", Look)
+        self.evaluations = StepLog(path / "evaluations.jsonl", Evaluation)
         self.pace = StepLog(path / "pace.jsonl")
         self.guidance_file = path / "guidance.json"
         self.checkpoints = path / "checkpoints"
@@ -116,7 +112,7 @@ class RunFolder:
         if not self.config_file.is_file():
             names = [item.name for item in self.path.iterdir()] if self.path.is_dir() else ["a file"]
             if all(name == "lock" or name.startswith(UNFINISHED) for name in names):
-                return  # killed before its first word
+                return  # killed before config.json was written
             raise UserError(f"{self.path} exists and is not a run folder: name another with --out")
         different = differences(config, self.about().config)
         if different:
@@ -127,10 +123,7 @@ class RunFolder:
 
     @contextmanager
     def open(self, config: Config, train: ImageSet, initial: Initial | None = None) -> Iterator[None]:
-        """Hold the folder's lock, with config.json written; raises UserError when another process holds it.
-
-        `initial` are the weights that a new training starts from, if not random ones.
-        """
+        """Hold the folder's lock, with config.json written; raises UserError when another process holds it."""
         self.check(config, train, initial)
         if self.config_file.is_file() and not self.is_writable():
             yield  # nobody writes here
@@ -147,13 +140,13 @@ class RunFolder:
                 data = TrainingImages(train.name, train.fingerprint, len(train), train.shape, train.classes)
                 about = About(__version__, config, data, _origin(initial) if initial else None)
                 write_json(self.config_file, to_json(about))
-            self.held = True
+            self._held = True
             yield
         except UserError as error:
             self.check_there(error)
             raise
         finally:
-            self.held = False
+            self._held = False
             lock.release()
 
     def is_writable(self) -> bool:
@@ -162,7 +155,7 @@ class RunFolder:
 
     def check_there(self, error: Exception | None = None) -> None:
         """Raise UserError when the folder has gone since it was opened: what is written now would be no run."""
-        if self.held and not self.config_file.is_file():
+        if self._held and not self.config_file.is_file():
             raise UserError(
                 f"{self.path} was deleted or moved while it was written to: nothing more is kept; start again"
             ) from error
@@ -170,20 +163,10 @@ class RunFolder:
     def is_finished(self) -> bool:
         """Whether the newest checkpoint is whole, and that of the training's last step."""
         steps = self.steps()
-        if not steps:
-            return False
         try:
-            return self.pace_at(steps[-1]).total == steps[-1]
+            return bool(steps) and self.load(steps[-1]).progress.pace.total == steps[-1]
         except DamagedFile:
             return False  # the Trainer sets it aside and goes back to the one before
-
-    def pace_at(self, step: int) -> Pace:
-        """The pace of the checkpoint at `step`; raises as `load` does, and UserError for nonsense."""
-        about = self.load(step)[2]
-        try:
-            return from_json(Pace, about.get("pace"))
-        except UserError as error:
-            raise UserError(f"{self.checkpoint(step) / STATE_FILE}: {error}") from error
 
     def about(self) -> About:
         """config.json; raises UserError when it is missing or damaged."""
@@ -206,40 +189,23 @@ class RunFolder:
             raise UserError(f"{self.path} has no checkpoint yet: train it first")
         return self.checkpoint(steps[-1]) / CHECKPOINT_FILE
 
-    def save(
-        self,
-        step: int,
-        model: Model,
-        weights: dict[str, Tensor],
-        state: dict[str, Tensor],
-        about: dict[str, Any],
-    ) -> None:
-        """Write a checkpoint, whole or not at all, and drop all but the newest `KEPT`.
+    def save(self, model: Model, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint of `model`, whole or not at all, and drop all but the newest `KEPT`.
 
-        weights   what the model is used with (averaged); state: all tensors that resuming needs; about: the rest
+        The budgets of a training that was extended are written into config.json too.
         """
         self.check_there()
-        target = self.checkpoint(step)
-        if not target.exists():
-            with whole_folder(target) as folder:
-                model.save(folder / CHECKPOINT_FILE, weights)
-                tensors.save(folder / STATE_FILE, state, {"format": STATE_FORMAT, "step": step, **about})
+        step, budgets = checkpoint.progress.step, checkpoint.progress.pace.budgets
+        if step not in self.steps():
+            checkpoints.save(self.checkpoint(step), model, checkpoint)
         for old in self.steps()[:-KEPT]:
             shutil.rmtree(self.checkpoint(old), ignore_errors=True)
+        if len(budgets) > 1 and (about := self.about()).budgets != budgets:
+            write_json(self.config_file, to_json(replace(about, budgets=budgets)))
 
-    def load(self, step: int) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
-        """Weights, state and the rest, as given to `save`.
-
-        Raises DamagedFile for one that is not as it was written, UserError for one made by another version.
-        """
-        folder = self.checkpoint(step)
-        weights, _ = tensors.load(folder / CHECKPOINT_FILE)
-        state, about = tensors.load(folder / STATE_FILE)
-        if not isinstance(about, dict) or about.get("format") != STATE_FORMAT:
-            raise UserError(f"{folder} was made by another version of fromnoise")
-        if about.get("step") != step:
-            raise DamagedFile(f"{folder / STATE_FILE} is damaged (it is of step {about.get('step')})")
-        return weights, state, about
+    def load(self, step: int) -> Checkpoint:
+        """The checkpoint at `step`; raises as `checkpoints.load` does."""
+        return checkpoints.load(self.checkpoint(step))
 
     def keep_best(self, model: Model, about: dict[str, Any]) -> None:
         """Put `model` in the place of the best so far, with best.json to say why."""
@@ -264,38 +230,30 @@ class RunFolder:
         self.checkpoint(step).rename(self.checkpoints / f"{step:06d}.damaged-{time.time_ns()}")
         self.set_aside_results(step)
 
-    def aside(self, results: Path, step: int) -> Path:
-        """Where results of a model at `step` that has gone on since are kept."""
-        return results.with_stem(f"{results.stem}-{step:06d}")
-
     def set_aside_results(self, step: int) -> None:
-        """Keep what tells of the model at `step`, its score and the choice of guidance, under names that say so."""
+        """Keep the results of the model at `step`, its score and the choice of guidance, under names that say so."""
         self.set_aside_score(step)
         self._set_aside(step, self.guidance_file)
 
     def set_aside_score(self, step: int) -> None:
         """Keep the report on the model at `step`, its page and samples/ under names that say so."""
-        self._set_aside(step, self.report_file, self.page_file, self.samples)
+        for results in (self.report_file, self.page_file, self.samples):
+            self._set_aside(step, results)
 
-    def _set_aside(self, step: int, *kept: Path) -> None:
-        for results in filter(Path.exists, kept):
+    def aside(self, results: Path, step: int) -> Path:
+        """Where results of a model at `step` that has gone on since are kept."""
+        return results.with_stem(f"{results.stem}-{step:06d}")
+
+    def _set_aside(self, step: int, results: Path) -> None:
+        if results.exists():
             aside, times = self.aside(results, step), 1
             while aside.exists():  # scored, set aside and scored again
                 times += 1
                 aside = results.with_stem(f"{results.stem}-{step:06d}-{times}")
             results.rename(aside)
 
-    def note_budgets(self, budgets: Sequence[Budget]) -> None:
-        """Write into config.json the budgets of a training that was extended."""
-        about = self.about()
-        if about.budgets != tuple(budgets):
-            write_json(self.config_file, to_json(replace(about, budgets=tuple(budgets))))
-
     def cut(self, step: int) -> None:
-        """Drop what the logs say of steps after `step`, where the training goes on.
-
-        The pace stays: it is what the steps to come repeat.
-        """
+        """Drop what the logs say of steps after `step`, where the training goes on; the pace stays to be repeated."""
         self.log.cut(step)
         self.evaluations.cut(step)
         self.pace.cut(math.inf)

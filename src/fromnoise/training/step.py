@@ -1,5 +1,7 @@
 """One step of a training: from the weights before it and (seed, k) to the weights after it; nothing else is random."""
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,6 +18,7 @@ from fromnoise.generation.precision import autocast
 from fromnoise.moving import channels_last, moved
 from fromnoise.training import scaling
 from fromnoise.training.batches import Batches
+from fromnoise.training.device import is_lost
 from fromnoise.training.ema import MovingAverage
 from fromnoise.training.optimizers import Optimizers
 from fromnoise.training.plan import Plan
@@ -39,17 +42,26 @@ class NotFinite(UserError):  # noqa: N818 - a state of a training
 class Step:
     """Takes steps with a model's network, as a plan says.
 
+    model       the model, to be sampled from in the way it is trained
+    plan        as it was given, or without compiling where that fails
     network     what is trained
     optimizers  theirs is the learning rate
     average     the moving average of the weights; None without one
     losses      sums and counts of the loss by quartile of noise level (1: the least noise), for whoever logs them
     skipped     steps whose gradients overflowed in fp16, for whoever logs them
-    taken       whether a step has been taken
     """
 
-    def __init__(self, model: Model, images: ImageSet, accelerator: Accelerator, plan: Plan) -> None:
-        self.model, self.accelerator = model, accelerator
-        self.settings, self.device, self.precision = model.config.training, accelerator.device, plan.precision
+    def __init__(
+        self,
+        model: Model,
+        images: ImageSet,
+        accelerator: Accelerator,
+        plan: Plan,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.model = dataclasses.replace(model, precision=plan.precision, channels_last=plan.channels_last)
+        self.plan, self.accelerator, self.say = plan, accelerator, say
+        self.settings, self.device = model.config.training, accelerator.device
         network = model.network.to(self.device).train()
         if plan.channels_last:
             network = channels_last(network)
@@ -59,11 +71,11 @@ class Step:
         self.average = MovingAverage(network, self.settings.ema) if self.settings.ema else None
         self.losses: Float[Tensor, "2 q"] = torch.zeros(2, QUARTILES, device=self.device)
         self.skipped = 0
-        self.taken = False
         self._objective = model.objective()
         self._denoiser = model.denoiser(
             fuse(self._eager, self.device, accelerator.num_processes) if plan.compiled else self._eager
         )
+        self._proven = not plan.compiled or self.settings.compile == "on"
         self._batches = Batches(model, images, accelerator.process_index, accelerator.num_processes)
 
     def check_finite(self, steps: int) -> None:
@@ -73,27 +85,41 @@ class Step:
 
     def reduced_losses(self) -> Float[Tensor, "2 q"]:
         """`losses` of all processes together."""
-        return self.accelerator.reduce(self.losses) if self.accelerator.num_processes > 1 else self.losses
-
-    def go_eager(self) -> None:
-        """Do without the compiled network from here on."""
-        self._denoiser = self.model.denoiser(self._eager)
+        return self.accelerator.reduce(self.losses)
 
     def __call__(self, k: int, rate: float) -> Tensor | None:
-        """Take step `k` (0 for the first) at this learning rate; returns the gradient's norm where it is clipped."""
+        """Take step `k` (0 for the first) at this learning rate; returns the gradient's norm where it is clipped.
+
+        Where compiling was not asked for and fails in the first step here, before any weight changes, go on eager.
+        """
+        try:
+            norm = self._take(k, rate)
+        except RuntimeError as error:  # as PyTorch's compiler errors are
+            if self._proven or isinstance(error, torch.OutOfMemoryError) or is_lost(error):
+                raise
+            self.say(f"compiling failed ({str(error).partition(chr(10))[0]}): going on eager")
+            reason = f"{self.plan.reason}, but compiling failed: eager"
+            self.plan = dataclasses.replace(self.plan, compiled=False, reason=reason)
+            self._denoiser = self.model.denoiser(self._eager)
+            norm = self._take(k, rate)
+        self._proven = True
+        return norm
+
+    def _take(self, k: int, rate: float) -> Tensor | None:
+        precision = self.plan.precision
         with record_function("batch"):
             batch = self._batches(k)
         if self.model.config.network.dropout:
             torch.manual_seed(rng.integer(self.model.config.seed, "dropout", k, self._batches.rank))
         with record_function("forward"):
-            self.optimizers.zero_grad()
-            with autocast(self.device, self.precision):
+            self.network.zero_grad()
+            with autocast(self.device, precision):
                 errors = self._objective.errors(
                     self._denoiser, batch.x0, batch.noise, batch.u, batch.label, batch.change
                 )
         with record_function("backward"):
-            self.accelerator.backward(errors.mean() * scaling.factor(self.precision))
-            finite = scaling.undo(self.network.parameters(), self.precision)
+            self.accelerator.backward(errors.mean() * scaling.factor(precision))
+            finite = scaling.undo(self.network.parameters(), precision)
         norm = None
         with record_function("optimizer"):
             if not finite:
@@ -108,13 +134,12 @@ class Step:
             self.losses += torch.stack([errors.detach(), torch.ones_like(errors)]) @ member
             if self.average:
                 self.average.update(k + 1)
-        self.taken = True
         return norm
 
     def averaged(self) -> dict[str, Tensor]:
         """The weights that the model is used with: averaged parameters, and the network's buffers as they are."""
         live: dict[str, Tensor] = self.network.state_dict()
-        return live | self.average.weights() if self.average else live
+        return live | self.average.average if self.average else live
 
     def state(self) -> dict[str, Tensor]:
         """The tensors that going on needs beside `averaged` and `losses`, on the CPU."""

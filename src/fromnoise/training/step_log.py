@@ -22,7 +22,7 @@ class Losses(Line):
     seconds: float
 
 
-class Look(Line):
+class Evaluation(Line):
     """A line of evaluations.jsonl."""
 
     cost_seconds: float
@@ -52,12 +52,11 @@ class StepLog:
     def records(self) -> list[dict[str, Any]]:
         """The lines; a last one cut short by a crash is left out. Raises UserError for other damage."""
         with reading(self.file, "a log of fromnoise"):
-            lines = self._text().split("\n")[:-1]
-            return [self._record(k, line) for k, line in enumerate(lines, start=1)]
-
-    def _record(self, k: int, line: str) -> dict[str, Any]:
-        with reading(f"line {k} of {self.file}", "what fromnoise wrote", "mend or remove it"):
-            return decode(line, self.form)
+            records = []
+            for k, line in enumerate(self._text().split("\n")[:-1], start=1):
+                with reading(f"line {k} of {self.file}", "what fromnoise wrote", "mend or remove it"):
+                    records.append(decode(line, self.form))
+            return records
 
     def cut(self, step: float) -> None:
         """Drop what is said of steps after `step`, and a line cut short."""

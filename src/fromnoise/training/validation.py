@@ -1,0 +1,67 @@
+"""What judges a model, handed in to its training: validation while it trains, a choice of guidance at its end."""
+
+import copy
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from fromnoise.generation.model import Model
+from fromnoise.training.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Validation after every `every`-th step and after the last.
+
+    validate  given the step and a model of its own with the averaged weights, in eval mode on the training's device,
+              returns plain JSON values for evaluations.jsonl, and the same in words
+    """
+
+    every: int
+    validate: Callable[[int, Model], tuple[dict[str, Any], str]]
+
+    def due(self, step: int, last: int | None) -> bool:
+        """Whether to validate after `step` steps; `last` is None while it is not known."""
+        return step > 0 and (step % self.every == 0 or step == last)
+
+    def run(
+        self,
+        step: int,
+        seconds: float,
+        model: Model,
+        weights: Mapping[str, Tensor],
+        folder: RunFolder,
+        say: Callable[[str], None],
+    ) -> None:
+        """Validate a copy of `model` with `weights`, unless evaluations.jsonl has this step; write and say the result.
+
+        The line is written last of all: a validation that was killed is repeated by whoever goes on from here.
+        """
+        before = folder.evaluations.records()
+        if before and before[-1]["step"] == step:
+            return
+        start = time.perf_counter()
+        network = copy.deepcopy(model.network).eval().requires_grad_(False)
+        network.load_state_dict(weights)
+        result, words = self.validate(step, dataclasses.replace(model, network=network))
+        cost = round(time.perf_counter() - start, 2)
+        when = {"step": step, "seconds_of_training": round(seconds, 2)}
+        folder.evaluations.append({**when, **result, "cost_seconds": cost})
+        share = (cost + sum(record["cost_seconds"] for record in before)) / seconds
+        say(f"step {step:,}: {words} ({cost:.1f} s; all validation so far: {share:.0%} of the training's time)")
+
+
+@dataclass(frozen=True)
+class GuidanceChoice:
+    """What chooses guidance, on the training's clock.
+
+    cost    how many steps' time it takes after so many steps; 0 where nothing is chosen
+    choose  the guidance for the model that so many steps have trained, given in eval mode
+    """
+
+    cost: Callable[[int], int]
+    choose: Callable[[int, Model], float]
