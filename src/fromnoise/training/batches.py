@@ -38,13 +38,11 @@ class Batches:
     """
 
     def __init__(self, model: Model, images: ImageSet, rank: int = 0, world: int = 1) -> None:
-        self.seed = model.config.seed
-        self.size = model.config.training.batch
+        self.seed, self.size = model.config.seed, model.config.training.batch
         rows(self.size, world)
-        self.images, self.info = images, model.info
+        self.images, self.info, self.rank, self.world = images, model.info, rank, world
         self.augment = model.config.training.augment
-        self.rank, self.world = rank, world
-        self._orders: dict[int, np.ndarray] = {}
+        self._orders: dict[int, np.ndarray] = {}  # of the images, in the present epochs
 
     def __call__(self, step: int) -> Batch:
         """The batch of step `step` (0 for the first)."""
@@ -66,13 +64,13 @@ class Batches:
         return Batch(x0, self._noise(step)[mine], u, label, change)
 
     def _index(self, step: int) -> np.ndarray:
-        n = len(self.images)
-        rows = np.arange(step * self.size, (step + 1) * self.size)
-        for epoch in range(int(rows[0]) // n, int(rows[-1]) // n + 1):
-            if epoch not in self._orders:
-                self._orders = {k: order for k, order in self._orders.items() if k >= rows[0] // n}
-                self._orders[epoch] = rng.generator(self.seed, "epoch", epoch).permutation(n)
-        return np.array([self._orders[int(row) // n][row % n] for row in rows])
+        def order(epoch: int) -> np.ndarray:
+            return rng.generator(self.seed, "epoch", epoch).permutation(n)
+
+        n, rows = len(self.images), range(step * self.size, (step + 1) * self.size)
+        epochs = range(rows[0] // n, rows[-1] // n + 1)
+        self._orders = {e: self._orders[e] if e in self._orders else order(e) for e in epochs}
+        return np.array([self._orders[row // n][row % n] for row in rows])
 
     def _noise(self, step: int) -> Tensor:
         """That of the whole batch; the 0 in its key was once the process, and stays for the sake of old runs."""

@@ -57,8 +57,9 @@ class Clock:
 
 
 class Pacer:
-    """Sets the pace of a training, the same in all its processes: which step comes next, when to save, when to stop.
+    """Sets the pace of a training, the same in all its processes: when to save, when to stop, at which rate to learn.
 
+    step     steps taken; call `advance` after each
     record   the file of segments
     threads  that follow the load of the machine; None where they stay as many
     choice   whose time is kept free at the end
@@ -91,11 +92,6 @@ class Pacer:
         """Whether the last step is taken."""
         return self.pace.total is not None and self.step >= self.pace.total
 
-    def steps(self) -> Iterator[int]:
-        """The steps to come; call `advance` after each."""
-        while not self.finished:
-            yield self.step
-
     @property
     def threads_now(self) -> int:
         """How many threads compute."""
@@ -122,11 +118,9 @@ class Pacer:
         every = self.settings.checkpoint_every
         due = self.step % every == 0 if every else self.clock.running - self._saved_at >= CHECKPOINT_SECONDS
         due, stop = self.agreement.flags(first=due, any_of=asked)
+        if due:
+            self._saved_at = self.clock.running
         return self.finished or due or stop, stop
-
-    def saved(self) -> None:
-        """Note that a checkpoint is written."""
-        self._saved_at = self.clock.running
 
     def time_to_come(self, images_per_second: float) -> float:
         """Seconds until the budget is used up."""

@@ -125,7 +125,7 @@ class RunFolder:
     def open(self, config: Config, train: ImageSet, initial: Initial | None = None) -> Iterator[None]:
         """Hold the folder's lock, with config.json written; raises UserError when another process holds it."""
         self.check(config, train, initial)
-        if self.config_file.is_file() and not self.is_writable():
+        if self.config_file.is_file() and not os.access(self.path, os.W_OK):
             yield  # nobody writes here
             return
         self.path.mkdir(parents=True, exist_ok=True)
@@ -148,10 +148,6 @@ class RunFolder:
         finally:
             self._held = False
             lock.release()
-
-    def is_writable(self) -> bool:
-        """Whether anything can be written into the folder, which is there."""
-        return os.access(self.path, os.W_OK)
 
     def check_there(self, error: Exception | None = None) -> None:
         """Raise UserError when the folder has gone since it was opened: what is written now would be no run."""
@@ -260,9 +256,10 @@ class RunFolder:
 
     def sweep(self) -> None:
         """Remove what a killed writer left half-written."""
-        for place in (self.path, self.checkpoints, self.best, self.samples) if self.is_writable() else ():
-            for item in place.glob(f"{UNFINISHED}*") if place.is_dir() else ():
-                shutil.rmtree(item) if item.is_dir() else item.unlink()
+        if os.access(self.path, os.W_OK):
+            for place in (self.path, self.checkpoints, self.best, self.samples):
+                for item in place.glob(f"{UNFINISHED}*"):
+                    shutil.rmtree(item) if item.is_dir() else item.unlink()
 
 
 def _origin(initial: Initial) -> Origin:

@@ -102,9 +102,9 @@ class Trainer:
         take_step, pacer = self.take_step, self.pacer
         self.say(f"plan: {take_step.plan.reason}")
         with closing(Log(take_step, len(self.images), self.folder, pacer, self.say)) as log:
-            for k in pacer.steps():
-                rate = pacer.pace.rate(k, take_step.settings)
-                norm = take_step(k, rate)
+            while not pacer.finished:
+                rate = pacer.pace.rate(pacer.step, take_step.settings)
+                norm = take_step(pacer.step, rate)
                 pacer.advance()
                 self._validate(guard)
                 save, stop = pacer.event(guard.asked)
@@ -197,7 +197,6 @@ class Trainer:
             progress = Progress(pacer.step, self.clock.seconds, take_step.plan, pacer.pace, sums)
             checkpoint = Checkpoint(progress, take_step.averaged(), take_step.state())
             self.folder.save(take_step.model, checkpoint)
-        pacer.saved()
         self.agreement.wait()
 
     def _interrupted(self) -> Interrupted:
