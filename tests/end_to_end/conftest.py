@@ -1,9 +1,11 @@
 import contextlib
 import io
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import pytest
@@ -64,6 +66,24 @@ def process():
 def fromnoise():
     """The same command line in this process, without the seconds that a new one spends on imports."""
     return in_this_process
+
+
+@pytest.fixture(scope="session")
+def forked():
+    """The same in a process of its own, forked where all is imported: with another program, killed, or measured."""
+    if not hasattr(os, "fork"):
+        pytest.skip("needs processes that fork")
+    command = [sys.executable, Path(__file__).with_name("forking.py")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+
+        def run(*words, cwd, code=0, program="import sys; from fromnoise.faces import cli; sys.exit(cli.main())"):
+            job = {"program": program, "words": list(map(str, words)), "cwd": str(cwd)}
+            print(json.dumps(job), file=server.stdin, flush=True)
+            done = SimpleNamespace(**json.loads(server.stdout.readline()))
+            assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+            return done
+
+        yield run
 
 
 @pytest.fixture(scope="session")

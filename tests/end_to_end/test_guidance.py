@@ -61,9 +61,8 @@ def test_the_same_command_again_does_nothing(chosen, fromnoise, snapshot):
 
 
 @pytest.mark.parametrize(("signal", "code"), [("SIGKILL", -9), ("SIGINT", 130)])
-def test_a_choice_broken_off_is_made_by_the_same_command(chosen, fromnoise, process, tmp_path, signal, code):
-    program = ("-c", KILLER.format(signal=signal))
-    process("train", *WORDS, cwd=tmp_path, code=code, program=program)
+def test_a_choice_broken_off_is_made_by_the_same_command(chosen, fromnoise, forked, tmp_path, signal, code):
+    forked("train", *WORDS, cwd=tmp_path, code=code, program=KILLER.format(signal=signal))
     assert not (tmp_path / "run" / "guidance.json").exists()
     again = fromnoise("train", *WORDS, cwd=tmp_path)
     assert "choosing guidance" in again.stderr

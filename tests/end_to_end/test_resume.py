@@ -82,15 +82,14 @@ def undisturbed(fromnoise, tmp_path_factory):
 
 
 @pytest.mark.parametrize("moment", KILLS)
-def test_a_killed_training_goes_on_to_the_same_bits(undisturbed, process, fromnoise, tmp_path, moment):
-    program = ("-c", KILLER.format(kill=KILLS[moment]))
-    process(*WORDS, cwd=tmp_path, code=-signal.SIGKILL, program=program)
+def test_a_killed_training_goes_on_to_the_same_bits(undisturbed, forked, fromnoise, tmp_path, moment):
+    forked(*WORDS, cwd=tmp_path, code=-signal.SIGKILL, program=KILLER.format(kill=KILLS[moment]))
     fromnoise(*WORDS, cwd=tmp_path)
     assert_same(undisturbed, tmp_path)
     assert not list((tmp_path / "run").rglob(".*"))
 
 
-def test_ctrl_c_saves_leaves_cleanly_and_goes_on_to_the_same_bits(undisturbed, process, tmp_path):
+def test_ctrl_c_saves_leaves_cleanly_and_goes_on_to_the_same_bits(undisturbed, fromnoise, tmp_path):
     slow = KILLER.format(kill="") .replace(
         "sys.exit", "real = step.Step.__call__\n"
         "def slow(*args):\n    import time; time.sleep(0.2); return real(*args)\n"
@@ -109,6 +108,5 @@ def test_ctrl_c_saves_leaves_cleanly_and_goes_on_to_the_same_bits(undisturbed, p
     assert training.returncode == 130
     assert "the same command goes on from there" in said
     assert "Traceback" not in said
-    done = process(*WORDS, cwd=tmp_path)
-    assert "going on from step" in done.stderr
+    assert "going on from step" in fromnoise(*WORDS, cwd=tmp_path).stderr
     assert_same(undisturbed, tmp_path)

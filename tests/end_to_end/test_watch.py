@@ -76,11 +76,11 @@ def test_the_same_command_again_does_nothing(watched, fromnoise, snapshot):
 
 @pytest.mark.parametrize("moment", KILLS)
 def test_a_training_killed_around_a_look_goes_on_to_the_same_looks_and_best(
-    watched, fromnoise, process, tmp_path, moment
+    watched, fromnoise, forked, tmp_path, moment
 ):
     owner, name, when = KILLS[moment]
-    program = ("-c", KILLER.format(owner=owner, name=name, when=when))
-    process("train", *WORDS, cwd=tmp_path, code=-signal.SIGKILL, program=program)
+    program = KILLER.format(owner=owner, name=name, when=when)
+    forked("train", *WORDS, cwd=tmp_path, code=-signal.SIGKILL, program=program)
     fromnoise("train", *WORDS, cwd=tmp_path)
     assert looks(tmp_path) == looks(watched[0])
     ours, theirs = (place / "run" / "checkpoints" / "best" for place in (tmp_path, watched[0]))

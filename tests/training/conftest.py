@@ -55,7 +55,10 @@ def assert_same():
 
 @pytest.fixture
 def paced(monkeypatch):
-    """Steps that take, by the trainer's clock, as long as they are told to: paced(seconds of step k)."""
+    """Steps that take, by the trainer's clock, as long as they are told to: paced(seconds of step k).
+
+    Unless they are to learn, they are not taken at all.
+    """
     clocks = []
 
     class Still(Clock):
@@ -74,12 +77,15 @@ def paced(monkeypatch):
         def add(self, seconds):
             self.seconds += seconds
 
-    def keep(seconds_of):
-        real = Step.__call__
+    real = Step.__call__
 
+    def keep(seconds_of, learn=False):
         def call(self, k, rate):
             clocks[-1].seconds += seconds_of(k)
-            return real(self, k, rate)
+            if learn:
+                return real(self, k, rate)
+            self.losses += 1
+            return None
 
         monkeypatch.setattr("fromnoise.training.trainer.Clock", Still)
         monkeypatch.setattr(Step, "__call__", call)

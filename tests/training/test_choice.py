@@ -99,3 +99,12 @@ def test_a_budget_of_minutes_holds_the_choice_too(train, config_of, choice, pace
     config = config_of(training={"minutes": 2})
     assert train(config, "without")[1].steps == 120
     assert train(config, "with", choice=choice)[1].steps == 113
+
+
+def test_a_budget_that_keeps_time_for_the_choice_uses_it(train, config_of, choice, asked, paced):
+    """Though after the steps that remain it would not have been kept."""
+    paced(lambda k: 1.0)
+    enough = dataclasses.replace(choice, cost=lambda steps: 7 if steps >= 120 else 0)
+    for _ in range(2):
+        _, outcome = train(config_of(training={"minutes": 2}), choice=enough)
+        assert (outcome.steps, asked) == (113, [113])

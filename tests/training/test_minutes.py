@@ -58,13 +58,13 @@ def test_a_shorter_budget_than_a_step_is_one_step(train, config_of, paced):
 
 def test_what_was_recorded_repeats_to_the_bit(train, config_of, paced, assert_same):
     config = config_of(training={"minutes": 2})
-    paced(lambda k: 1.5 if k < 30 else 2.5)
+    paced(lambda k: 1.5 if k < 30 else 2.5, learn=True)
     first, outcome = train(config, "first")
     second = RunFolder(train.path / "second")
     second.path.mkdir()
     for file in (first.config_file, first.pace.file):
         shutil.copy(file, second.path)
-    paced(lambda k: 0.5)  # the clock has no say
+    paced(lambda k: 0.5, learn=True)  # the clock has no say
     again, repeated = train(config, "second")
     assert repeated.steps == outcome.steps
     assert repeated.seconds == outcome.seconds
@@ -83,7 +83,7 @@ def test_a_killed_training_repeats_what_it_had_recorded(train, config_of, paced)
             raise KilledError
 
     config = config_of(training={"minutes": 2, "checkpoint_every": 45, "log_every": 1})
-    paced(lambda k: 1.5)
+    paced(lambda k: 1.5, learn=True)
     with pytest.raises(KilledError):
         train(config, tick=kill)
     folder = RunFolder(train.path / "run")
@@ -91,7 +91,7 @@ def test_a_killed_training_repeats_what_it_had_recorded(train, config_of, paced)
     recorded = folder.pace.records()
     assert folder.steps() == [45]
     assert recorded[-1]["step"] > 70
-    paced(lambda k: -0.75)  # beside the 1.5 of above
+    paced(lambda k: 0.75, learn=True)
     said = []
     folder, outcome = train(config, say=said.append)
     assert "going on from step 45" in said
@@ -123,8 +123,10 @@ def test_far_too_few_steps_are_said(train, config_of, paced):
 
 @pytest.fixture
 def busy(monkeypatch, paced):
-    """A machine of two cores, one of which another process takes from step 20 to 50."""
-    step = [0]
+    """A machine of two cores, one of which another process takes from step 20 to 50; a single thread computes."""
+    step, number = [0], [2]
+    monkeypatch.setattr(torch, "set_num_threads", lambda threads: number.__setitem__(0, threads))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: number[0])
 
     def seconds_of(k):
         step[0] = k
@@ -137,7 +139,7 @@ def busy(monkeypatch, paced):
         monkeypatch.setattr(threads, "Load", lambda: lambda: 1.0 if 20 <= step[0] < 50 else 0.0)
 
     monkeypatch.setattr(threads, "cores", lambda: {0, 1})
-    paced(seconds_of)
+    paced(seconds_of, learn=True)
     return begin
 
 
@@ -172,7 +174,7 @@ def test_validation_leaves_the_trainings_threads_alone(train, config_of, busy, a
 
     config = config_of(training={"minutes": 2, "log_every": 1})
     busy()
-    validated, _ = train(config, "validated", validation=Validation(3, validate))
+    validated, _ = train(config, "validated", validation=Validation(12, validate))
     busy()
     plain, _ = train(config, "plain")
     pace = [[record | {"others": None} for record in folder.pace.records()] for folder in (validated, plain)]

@@ -128,8 +128,8 @@ class Optimizers:
         for name, value in state.items():
             kind, *rest = name.split(".", 3)
             if kind == "optimizer":
-                m, index, key = rest
-                entries[int(m)].setdefault(int(index), {})[key] = value
+                number, place, key = rest
+                entries[int(number)].setdefault(int(place), {})[key] = value
         for member, found in zip(self.members, entries, strict=True):
             parameters = dict(enumerate(member.param_groups[0]["params"]))
             # Before the first step there is no state; after it there is the same of each parameter.
