@@ -44,7 +44,7 @@ def run(program: str, words: list[str], cwd: str, out: int, err: int) -> None:
 def main() -> None:
     """Serve until the input ends."""
     torch.set_num_threads(1)
-    for name, _ in cli.COMMANDS.values():
+    for name in cli.COMMANDS:
         importlib.import_module(f"fromnoise.faces.commands.{name}")
     for module in (
         "experiment.train",
