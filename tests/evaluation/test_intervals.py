@@ -27,7 +27,7 @@ def test_draws_follow_the_seed_and_do_not_depend_on_how_many_are_made():
 
 @pytest.mark.parametrize("numbers", [(0, 1, 1), (10, 0, 1), (10, 1, 0)])
 def test_draws_of_nothing_are_refused(numbers):
-    with pytest.raises(ValueError, match="cannot make"):
+    with pytest.raises(ValueError, match="cannot take"):
         disjoint(*numbers)
 
 

@@ -90,11 +90,11 @@ class ImageSet:
         return self.take(keep, f"{self.name} without {other.name}")
 
     def draw(self, m: int, seed: int, balanced: bool = True) -> "ImageSet":
-        """A seeded draw of `m` images without replacement; of their classes see `rows`."""
+        """A random subset of `m` images; of their classes see `rows`."""
         return self.split(m, seed, balanced)[0]
 
     def split(self, m: int, seed: int, balanced: bool = True) -> tuple["ImageSet", "ImageSet | None"]:
-        """A seeded draw of `m` images, and what it left (None when it took everything); of their classes see `rows`.
+        """A random subset of `m` images, and what it left (None when it took everything); of their classes see `rows`.
 
         Raises UserError when there are fewer than `m` images.
         """
@@ -104,7 +104,7 @@ class ImageSet:
         return self.take(chosen, f"{m} of {self.name}, seed {seed}"), rest
 
     def rows(self, m: int, seed: int, balanced: bool = True) -> np.ndarray:
-        """The positions, sorted, of a seeded draw of `m` images, by class where there are labels.
+        """The positions, sorted, of a random subset of `m` images, by class where there are labels.
 
         Balanced, classes get ⌊m/classes⌋ images each and the first few one more; a class that has fewer than its share
         gives what it has and the others make up for it. Else classes keep their shares of all images, to within an

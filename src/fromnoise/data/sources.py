@@ -1,7 +1,7 @@
 """From what a user writes (`digits`, `mnist:test`, `photos/`, `images.npz:heldout`) to an `ImageSet`.
 
 Every source has three parts. `train` is learnt. `val` is real data that nobody trains on: it may choose between
-models, and floors are drawn from it. `heldout` never chooses anything: scores are taken against it.
+models, and floors are taken from it. `heldout` never chooses anything: scores are taken against it.
 """
 
 from collections.abc import Callable, Mapping
@@ -111,7 +111,7 @@ def reference_for(data: str) -> str:
 
 
 def floor_for(reference: str) -> str | None:
-    """The spec of real images, not in `reference`, that a floor against it can be drawn from; None if unknown."""
+    """The spec of real images, not in `reference`, that a floor against it can be taken from; None if unknown."""
     name, part = _parse(reference)
     if part == "test" and name in SOURCES:
         return f"{name}:train"
@@ -180,7 +180,7 @@ def less(images: ImageSet | None, other: ImageSet | None) -> ImageSet | None:
 def unseen(images: ImageSet, train: ImageSet | None) -> ImageSet | None:
     """The images that are not in `train`, as many as keep all images' shares of the classes; None where none is left.
 
-    A balanced draw leaves few of a rare class: what it left is no fair sample of real images any more.
+    A balanced subset leaves few of a rare class: what it left is no fair sample of real images any more.
     """
     rest = less(images, train)
     return rest if rest is None else _with_shares_of(images, rest)

@@ -16,9 +16,9 @@ from fromnoise.evaluation.report import Beside, Classes, Estimate, Learned, Meas
 from fromnoise.evaluation.two_sample import FOLDS, two_sample
 
 MOST = 3000
-"""Rows of each set, drawn down to, in metrics that cost n·m or train a classifier."""
+"""Rows of each set, at most, in metrics that cost n·m or train a classifier."""
 FLOOR_IMAGES = 15_000
-"""Floor draws are measured up to this many images in all (the first always): they cost as much as the generated."""
+"""Floor subsets are measured up to this many images in all (the first always): they cost as much as the generated."""
 EXTRAPOLATED = 256
 """Features at most for FID∞: it takes some 70 eigen-decompositions, minutes from there on."""
 CLASSIFIED = 2048
@@ -46,7 +46,7 @@ class Featured:
         return len(self.features)
 
     def few(self, seed: int) -> "Featured":
-        """A seeded draw of `MOST` rows; all where there are no more."""
+        """A random subset of `MOST` rows; all where there are no more."""
         if len(self) <= MOST:
             return self
         rows = disjoint(len(self), MOST, 1, seed)[0]
@@ -63,8 +63,8 @@ def card(
 ) -> tuple[dict[str, Any], list[str]]:
     """All metrics but the FID, by their names in `report.Metrics`, and notes.
 
-    Where the generated images are labelled, floors and copycat are taken for drawn by class as they are; otherwise
-    for random draws, whatever labels they carry. A metric that cannot be had is None, and a note says why.
+    Where the generated images are labelled, floors and copycat count as chosen by class as they are; otherwise as
+    random subsets, whatever labels they carry. A metric that cannot be had is None, and a note says why.
     Raises ValueError for sets that cannot be compared.
     """
     floors = floors[: max(1, FLOOR_IMAGES // max(map(len, floors)))] if floors else floors
@@ -94,7 +94,7 @@ def card(
 
 
 def beside(values: Sequence[float], n: int) -> Beside:
-    """A metric over draws of n images each: the mean and, for several, the deviation."""
+    """A metric over subsets of n images each: the mean and, for several, the deviation."""
     deviation = statistics.stdev(values) if len(values) > 1 else None
     return Beside(statistics.fmean(values), deviation, len(values), n)
 

@@ -18,7 +18,7 @@ def balance(generated: Int[Tensor, " n"], reference: Int[Tensor, " m"], *, sampl
     """Pearson's χ² test that the generated labels (given, or a classifier's predictions) have the reference's shares.
 
     The shares count as exact, as they are where the reference is balanced by design. With `sampled`, the reference is
-    itself a random draw of its classes and the test is that of homogeneity. χ² is trustworthy from about 5
+    itself a random sample of the classes and the test is that of homogeneity. χ² is trustworthy from about 5
     expected images a class. Raises ValueError for no labels, labels that do not count from 0, or a single class.
     """
     if not len(generated) or not len(reference):
@@ -46,7 +46,7 @@ def class_fids(
     reference: Float[Tensor, "m d"],
     reference_labels: Int[Tensor, " m"],
 ) -> tuple[ClassFid, ...]:
-    """The FID within each class that either set has: one that is badly drawn, or drawn as another, shows here.
+    """The FID within each class that either set has: one that is badly learnt, or sampled as another, shows here.
 
     It is None where either has no more rows than features, which cannot fill the covariance. A class has few images, so
     each value is far more biased than the FID of all: compare classes of the same size, with each other or with a floor
@@ -70,7 +70,7 @@ def matched_fid(
 ) -> float | None:
     """The FID with the reference's images weighted, so that each class has the share that it has of the generated ones.
 
-    What remains is how well each class is drawn, and not how often. None where the reference lacks a class or has
+    What remains is how good the images of each class are, not how many. None where the reference lacks a class or has
     fewer than 2 images that count. Raises ValueError for sets that cannot be compared or labels that do not fit.
     """
     x, y, ours, theirs = _both(generated, generated_labels, reference, reference_labels)
@@ -94,8 +94,8 @@ def train_on_generated(
 ) -> Learned:
     """Classification accuracy score (Ravuri & Vinyals 2019), linear in the features: train on generated, test on real.
 
-    Beside it the same from the real images `train`, drawn down to the number generated where there are more. Images
-    that are wrong for their label, or all alike, teach less. Raises ValueError for fewer than 2 classes to train on,
+    Beside it the same from the real images `train`, at most as many as were generated. Images that are wrong for their
+    label, or all alike, teach less. Raises ValueError for fewer than 2 classes to train on,
     labels that do not fit, sets that cannot be compared, or `train` without its labels.
     """
     generated, reference, ours, theirs = _both(generated, generated_labels, reference, reference_labels)
@@ -106,9 +106,9 @@ def train_on_generated(
     if train_labels is None:
         raise ValueError("train needs its labels")
     train = rows(train, 1, "train")
-    drawn = disjoint(len(train), len(generated), 1, seed)[0]
-    labels = labelled(train, train_labels, "train").numpy()[drawn]
-    return Learned(accuracy, len(generated), _accuracy(train[drawn].double().numpy(), labels, x, y), len(drawn))
+    chosen = disjoint(len(train), len(generated), 1, seed)[0]
+    labels = labelled(train, train_labels, "train").numpy()[chosen]
+    return Learned(accuracy, len(generated), _accuracy(train[chosen].double().numpy(), labels, x, y), len(chosen))
 
 
 def _both(

@@ -1,6 +1,6 @@
 """The FID at infinitely many images: its bias falls as 1/n, so a line through a few sizes leads to 1/n = 0.
 
-Chong & Forsyth 2020. Where they draw overlapping subsets at random, here each level k = 1, 2, … uses all rows once, in
+Chong & Forsyth 2020. Where they take overlapping subsets at random, here each level k = 1, 2, … uses all rows once, in
 k equal parts: what the rows have in common stays out of the line, and its end is hardly noisier than the FID itself.
 """
 
@@ -47,7 +47,7 @@ def infinite_fid(
     ones would not, so that their FID would hold chance that the whole set's does not, and the line would end too low.
 
     The error is made of the line's own (from its residuals) and the FID's for other rows (a jackknife over blocks of
-    each set that was divided), by their squares. The line's alone says nothing of the images that happened to be drawn.
+    each set that was divided), by their squares. The line's alone says nothing of the choice of images.
     All this costs a Fréchet distance for each of the 1 + 2 + … parts and each block.
 
     Raises ValueError for parts of the last level that cannot fill the covariance (d rows or fewer: there the bias is

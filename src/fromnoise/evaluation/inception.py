@@ -42,8 +42,8 @@ SECONDS = 10.0  # without an answer, or without a byte, until a download is give
 def load(device: torch.device, weights: Path | None = None, say: Say | None = None) -> Features:
     """The extractor with the weights in the file `weights`, else in clean-fid's own copy, downloaded if missing.
 
-    `say` is told before a download begins. Raises UserError when the weights can be neither found nor downloaded,
-    and for a file that is not clean-fid's Inception.
+    `say` receives a sentence before a download begins. Raises UserError when the weights can be neither found nor
+    downloaded, and for a file that is not clean-fid's Inception.
     """
     data = _published(place(), say) if weights is None else _read(weights)
     network = _network(data, weights or place(), device)

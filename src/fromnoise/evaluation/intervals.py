@@ -1,4 +1,4 @@
-"""How far a metric would move with other images: disjoint draws where there are many, the jackknife where not.
+"""How far a metric would move with other images: disjoint subsets where there are many, the jackknife where not.
 
 No bootstrap: a set drawn with replacement holds some images twice. That biases the Fréchet distance, since it has
 fewer different images than rows, and breaks nearest neighbours, since a double lies at distance zero.
@@ -15,13 +15,13 @@ Rows = NDArray[np.int64]
 
 
 def disjoint(n_total: int, n: int, most: int, seed: int = 0, labels: Rows | None = None) -> list[Rows]:
-    """At most `most` disjoint draws of n of `n_total` rows, each sorted; one of all rows where there are fewer than n.
+    """At most `most` disjoint random subsets of n of `n_total` rows, each sorted; one of all rows if there are fewer.
 
-    With `labels` each draw has all rows' shares of the classes, to within a row or two.
+    With `labels` each subset has all rows' shares of the classes, to within a row or two.
     Raises ValueError if a number is less than 1, or for labels that are not `n_total`.
     """
     if min(n_total, n, most) < 1:
-        raise ValueError(f"cannot make {most} draws of {n} rows of {n_total}")
+        raise ValueError(f"cannot take {most} subsets of {n} rows of {n_total}")
     order = rng.generator(seed, "disjoint", n_total).permutation(n_total)
     if labels is not None:
         order = _even(order, labels)
@@ -63,7 +63,7 @@ def jackknife(
     and cancels. For a statistic of two independent sets, add the squares of the errors that each gives.
 
     `blocks` random blocks of near equal size; n of them leave out one row at a time. Where so many rows of each class
-    were drawn by design, give `labels`: blocks are dealt by class, and chance in the classes' shares, of which there
+    were chosen by design, give `labels`: blocks are dealt by class, and chance in the classes' shares, of which there
     was none, is not counted. Raises ValueError for fewer than 2 blocks or more than rows, or labels that are not n.
     """
     if not 2 <= blocks <= n:

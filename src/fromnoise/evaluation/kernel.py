@@ -3,7 +3,7 @@
 Bińkowski et al. 2018, who average it over random subsets of the rows; all rows at once estimate the same with less
 chance in it, and with an error that says how far other images would move it. Unlike the FID it is unbiased at any
 size, for rows drawn independently; below zero it means no difference that shows. Sets with so many rows of each class
-by design are closer than independent draws would be: there equal distributions come out below zero by more than the
+by design are closer than independent samples would be: there equal distributions come out below zero by more than the
 error.
 """
 

@@ -27,7 +27,7 @@ def likelihood_gap(
     device: torch.device = CPU,
     progress: Progress | None = None,
 ) -> LikelihoodGap:
-    """Bits per dimension of training and of held-out images, a random draw of each.
+    """Bits per dimension of training and of held-out images, a random subset of each.
 
     `gap` is what held-out images cost more, with its standard error and Welch's one-sided p-value; `verdict` names it
     "overfitting" from p < 0.01 on. Both means are of the variational bound (`bound_bits`), whose slack they share.
@@ -41,8 +41,8 @@ def likelihood_gap(
     total = sum(map(len, sets))
     found: list[Likelihood] = []
     for before, images in zip((0, len(sets[0])), sets, strict=True):
-        told = None if progress is None else (lambda done, _, before=before: progress(before + done, total))
-        found.append(bound_bits(model, images.images, levels, seed=seed, device=device, progress=told))
+        show = None if progress is None else (lambda done, _, before=before: progress(before + done, total))
+        found.append(bound_bits(model, images.images, levels, seed=seed, device=device, progress=show))
     ours, theirs = (_bits(likelihood) for likelihood in found)
     welch = stats.ttest_ind(found[0].bits.numpy(), found[1].bits.numpy(), equal_var=False, alternative="less")
     gap, error = theirs.bits - ours.bits, float((ours.standard_error**2 + theirs.standard_error**2) ** 0.5)

@@ -64,7 +64,7 @@ class Balance(msgspec.Struct, frozen=True):
     counts: tuple[int, ...]  # Images of each class.
     expected: tuple[float, ...]  # How many there would be with the reference's shares.
     # χ²; null where it is infinite. The reference's shares count as exact where its classes are of one size (± 1), else
-    # as a random draw.
+    # as a random sample.
     chi2: float | None
     p: float  # Its p-value.
 
@@ -101,8 +101,8 @@ class Metrics(msgspec.Struct, frozen=True):
     """All metrics, each with its floor and copycat. Null: could not be computed; `notes` says why."""
 
     fid: Fid  # The Fréchet distance: smaller is better.
-    # The FID with the reference weighted to the images' shares of classes (floor and copycat: to their own): how well
-    # each class is drawn, not how often. Null without labels, or for a class that the reference lacks.
+    # The FID with the reference weighted to the images' shares of classes (floor and copycat: to their own): how good
+    # the images of each class are, not how many. Null without labels, or for a class that the reference lacks.
     fid_matched: Metric | None
     # FID∞, of infinitely many images. Null above 256 features, and below five times as many images as features.
     fid_infinity: Estimate | None

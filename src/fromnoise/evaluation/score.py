@@ -32,9 +32,9 @@ from fromnoise.files import read_json
 SCHEMA = 3  # of the report: docs/report.md
 KIND = "a report of fromnoise"
 FEWEST = 50
-MOST_DRAWS = 5
+MOST_SUBSETS = 5
 EVEN = 5
-"""Classes whose sizes differ by no more were drawn to be even: no chance in their shares is part of that error."""
+"""Classes whose sizes differ by no more were made even: the FID's error has no part for chance in their shares."""
 OTHER_SHARES = 0.001
 """p-value of χ² below which the classes' shares are not the reference's."""
 MOST_TRAINED = 20_000
@@ -54,7 +54,7 @@ class AnyReport(TypedDict):
 class Contest:
     """What is compared: generated images against a reference, beside real ones and training ones.
 
-    floor   real images that are neither in the reference nor trained on, to draw floors from; None if unknown
+    floor   real images that are neither in the reference nor trained on, to take floors from; None if unknown
     train   the training images, for the copycat and the copy test; None if unknown
     """
 
@@ -73,7 +73,7 @@ def read_report(path: Path) -> dict[str, Any]:
 def score(contest: Contest, features: Features, seed: int = 0, progress: Progress = lambda *_: None) -> Report:
     """The score of a contest (docs/report.md); `progress` receives (role, done, all).
 
-    The floor's mean and deviation are over disjoint draws, at most five. Raises UserError for sets too small.
+    The floor's mean and deviation are over disjoint subsets, at most five. Raises UserError for sets too small.
     """
     for role, images in (("generated", contest.generated), ("reference", contest.reference)):
         if len(images) < FEWEST:
@@ -85,8 +85,8 @@ def score(contest: Contest, features: Features, seed: int = 0, progress: Progres
     n, notes = len(contest.generated), list(contest.notes)
     reference, generated = featured(contest.reference, "reference"), featured(contest.generated, "generated")
     by_class = contest.generated.labels is not None
-    floors = [featured(images, "floor") for images in _draws(contest.floor, n, MOST_DRAWS, seed, by_class)]
-    copycats = [featured(images, "copycat") for images in _draws(contest.train, n, 1, seed, by_class)]
+    floors = [featured(images, "floor") for images in _subsets(contest.floor, n, MOST_SUBSETS, seed, by_class)]
+    copycats = [featured(images, "copycat") for images in _subsets(contest.train, n, 1, seed, by_class)]
     noise = distance(_noise(contest.generated.shape, n, features, seed), Moments.of(reference.features))
     fid = _fid(generated, reference, floors, copycats, noise, seed)
     notes += _notes(contest, features, fid)
@@ -120,8 +120,8 @@ def _fid(
     ours, real = Moments.of(generated.features), Moments.of(reference.features)
     value = distance(ours, real)
     floor, copycat = (
-        beside([distance(Moments.of(draw.features), real) for draw in draws], len(draws[0])) if draws else None
-        for draws in (floors, copycats)
+        beside([distance(Moments.of(each.features), real) for each in sets], len(sets[0])) if sets else None
+        for sets in (floors, copycats)
     )
     error = None
     if len(real.mean) <= EXTRAPOLATED and min(len(generated), len(reference)) >= 2 * len(real.mean):
@@ -199,8 +199,8 @@ def _digits(images: ImageSet) -> bool:
     return images.name.split(":")[0].split(" ")[-1] in ("digits", "mnist")
 
 
-def _draws(images: ImageSet | None, n: int, most: int, seed: int, by_class: bool) -> list[ImageSet]:
-    """Disjoint draws of n images; `by_class`, as labelled ones are generated, with all images' shares of classes."""
+def _subsets(images: ImageSet | None, n: int, most: int, seed: int, by_class: bool) -> list[ImageSet]:
+    """Disjoint random subsets of n images; `by_class`, as labelled ones are, with all images' shares of the classes."""
     if images is None or len(images) < FEWEST:
         return []
     labels = None if images.labels is None or not by_class else images.labels.cpu().numpy()

@@ -26,7 +26,7 @@ def classifier() -> Pipeline:
 
 
 def two_sample(generated: Float[Tensor, "n d"], reference: Float[Tensor, "m d"], *, seed: int = 0) -> TwoSample:
-    """The accuracy over `FOLDS` held-out parts of equally many rows of both sets (the larger is drawn down).
+    """The accuracy over `FOLDS` held-out parts of equally many rows of both sets (of the larger a random subset).
 
     Each row is judged once, by a classifier that was neither trained nor standardised on it. But the classifiers
     share most of their rows, so the judgements are not independent and a binomial p-value would be too small.

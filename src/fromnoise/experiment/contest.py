@@ -27,9 +27,9 @@ def contest(
 ) -> Contest:
     """The sets of a score, all of the generated images' size; raises UserError for what cannot be found.
 
-    A run knows its training images, and a named reference the real images that its floor is drawn from, where `train`
-    and `floor` do not say. `n`: a seeded draw of so many of the generated images. `skip_broken` and `say` are those of
-    `sources.load`.
+    A run knows its training images, and a named reference the real images that its floor is taken from, where `train`
+    and `floor` do not say. `n`: a random subset of so many of the generated images. `skip_broken` and `say` are those
+    of `sources.load`.
     """
     notes: list[str] = []
 

@@ -1,8 +1,8 @@
-"""How much class or cluster is to count when images are drawn, chosen for a model once it is trained.
+"""How much class or cluster is to count in sampling, chosen for a model once it is trained.
 
 Guidance (Ho & Salimans 2022) makes up for what a short training has not learnt, and costs a long one variety: no
-constant is right. So a few hundred images are drawn at each of a few values, from the same noise, which is no later
-drawing's, and compared with the training images by FID. (Validation images are often too few to choose by, and a single
+constant is right. So a few hundred images are sampled at each of a few values, from the same noise, which is no later
+sample's, and compared with the training images by FID. (Validation images are often too few to choose by, and a single
 number learns little of the training images by heart; KID has more chance in it.) What is held out chooses nothing.
 """
 
@@ -23,7 +23,7 @@ from fromnoise.training.run_folder import RunFolder
 
 FACTOR, LAST = 1.35, 4  # the values are powers of it: 1, 1.35, 1.82, 2.46 and 3.32
 USUALLY = 3  # of them are tried
-IMAGES = 256, 1024  # are drawn at each: more after more steps, when less depends on it
+IMAGES = 256, 1024  # are sampled at each: more after more steps, when less depends on it
 MOST_REAL = 3000
 FEWEST_REAL = 50
 FEWEST_STEPS = 300  # of a training: after fewer it would take longer than it is worth
@@ -58,7 +58,7 @@ class Chooser:
         return cost if cost <= SHARE * steps else 0
 
     def choose(self, step: int, model: Model) -> float:
-        """The guidance that brings drawn images closest to the training images."""
+        """The guidance that brings sampled images closest to the training images."""
         self.say("choosing guidance: drawing images with more of it and with less")
         self.bar.turn("choosing guidance")
         n = images_after(step)
@@ -80,15 +80,15 @@ class Chooser:
         about = {"images": n, "features": self.features.name, "real": self.real.name, "tried": distances}
         self.folder.check_there()
         write_json(self.folder.guidance_file, {"step": step, "guidance": guidance, **about})
-        told = ", ".join(f"{each['fid']:.3g} at {each['guidance']:g}" for each in distances)
+        fids = ", ".join(f"{each['fid']:.3g} at {each['guidance']:g}" for each in distances)
         self.say(
-            f"guidance {guidance:g}, by the FID of {n:,} images against {len(self.real):,} training images ({told})"
+            f"guidance {guidance:g}, by the FID of {n:,} images against {len(self.real):,} training images ({fids})"
         )
         return guidance
 
 
 def images_after(steps: int) -> int:
-    """How many images are drawn at each value after so many steps: whole micro-batches."""
+    """How many images are sampled at each value after so many steps: whole micro-batches."""
     least, most = IMAGES
     return min(max(steps // 5 // MICRO_BATCH * MICRO_BATCH, least), most)
 

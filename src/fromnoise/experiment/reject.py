@@ -1,4 +1,4 @@
-"""Drawing images again that the copy test takes for copies of training images."""
+"""Sampling images again that the copy test takes for copies of training images."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,7 +16,7 @@ from fromnoise.experiment.find import is_run, parts_of
 from fromnoise.generation.draw import Drawing
 
 TRIES = 10
-"""Times an image is drawn again: one that fails them all is no accident, since fresh images (of all classes together)
+"""Times an image is sampled again: one that fails them all is no accident, since fresh images (of all classes together)
 fail 1 time in 100."""
 CALIBRATION = 5000
 """Real images that set the guard's threshold, at most: more would make it little surer, and slower to make."""

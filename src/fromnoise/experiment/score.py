@@ -1,4 +1,4 @@
-"""The end of a run: images drawn from its model, their score, and all that report.json says."""
+"""The end of a run: images sampled from its model, their score, and all that report.json says."""
 
 import dataclasses
 import time
@@ -39,7 +39,7 @@ FILM_IMAGES, FILM_STEPS = 4, 8
 
 
 def reference_of(config: Config, parts: Parts, tell: Say = silent) -> tuple[ImageSet, int]:
-    """The images to score against, and how many to draw; `tell` as `say` of `sources.load`.
+    """The images to score against, and how many to sample; `tell` as `say` of `sources.load`.
 
     Raises UserError, before anything is trained, for too few.
     """
@@ -88,7 +88,7 @@ def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageS
     """Sample n images and score them: samples/ and report.json, in this order, each whole or not at all."""
     config, folder, parts, model = experiment.config, experiment.folder, experiment.parts, outcome.model
     check_writable(folder.report_file)
-    noted = {  # read first: what is damaged is told before any work
+    noted = {  # read first: damage is reported before any work
         "guidance": folder.about_guidance(),
         "evaluations": folder.evaluations.records(),
         "best": folder.about_best(),

@@ -1,8 +1,8 @@
 """What `--evaluate-every` does: a cheap score and the copy test while a model is trained, and the best one kept.
 
-Everything is measured against validation images, so that what is held out never chooses. Images are drawn from the same
-noise at every look, so that only the model differs; and from other noise than any later drawing's, so that images drawn
-from the best model are not those that chose it.
+Everything is measured against validation images, so that what is held out never chooses. Images are sampled from
+the same noise every time, so that only the model differs; and from other noise than any later images, so that those
+sampled from the best model are not those that chose it.
 """
 
 from dataclasses import replace
@@ -26,7 +26,7 @@ from fromnoise.generation.model import Model
 from fromnoise.training.run_folder import RunFolder
 
 IMAGES = 256
-MOST_REAL = 1000  # validation images; most of the error is that of the fewer images drawn
+MOST_REAL = 1000  # validation images; most of the error is that of the fewer sampled images
 
 
 class Watcher:
