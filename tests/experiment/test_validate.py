@@ -15,8 +15,8 @@ from fromnoise.evaluation.features import features as extractor
 from fromnoise.evaluation.kernel import mmd2
 from fromnoise.experiment import validate as module
 from fromnoise.experiment.find import better_before
-from fromnoise.experiment.train import Experiment, _watch
-from fromnoise.experiment.validate import Watcher
+from fromnoise.experiment.train import Experiment, _validation
+from fromnoise.experiment.validate import Validator
 from fromnoise.generation.draw import Drawing, draw_all
 from fromnoise.training.run_folder import RunFolder
 
@@ -26,13 +26,13 @@ IMAGES = 64
 
 @pytest.fixture(autouse=True)
 def fewer_images(monkeypatch):
-    """A look in a quarter of its time."""
+    """A validation in a quarter of its time."""
     monkeypatch.setattr(module, "IMAGES", IMAGES)
 
 
 @pytest.fixture
 def parts(blobs_of):
-    """Without held-out images: nobody may look at them."""
+    """Without held-out images: nothing may be chosen by them."""
     return Parts(blobs_of(80), blobs_of(60, seed=1), None)
 
 
@@ -42,10 +42,10 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def watcher_of(config_of, parts, folder):
+def validator_of(config_of, parts, folder):
     def make(parts=parts, seed=0, features="pixels"):
         config = config_of(seed=seed, evaluation={"features": features})
-        return Watcher(config, parts, folder, CPU, extractor(features))
+        return Validator(config, parts, folder, CPU, extractor(features))
 
     return make
 
@@ -63,8 +63,8 @@ def drawn(monkeypatch):
     return fake
 
 
-def test_kid_and_copy_test_are_those_of_images_that_the_model_draws(watcher_of, parts, tiny_model):
-    record = watcher_of(features="digits").look(7, tiny_model)[0]
+def test_kid_and_copy_test_are_those_of_images_that_the_model_draws(validator_of, parts, tiny_model):
+    record = validator_of(features="digits").validate(7, tiny_model)[0]
     images = draw_all(tiny_model, Drawing(IMAGES, rng.integer(0, "watch")))
     extract = extractor("digits")
     expected = mmd2(extract(images), extract(parts.val.images))
@@ -76,31 +76,31 @@ def test_kid_and_copy_test_are_those_of_images_that_the_model_draws(watcher_of, 
     assert record["images"] == IMAGES
 
 
-def test_two_looks_at_one_model_see_the_same(watcher_of, tiny_model):
-    watcher = watcher_of()
-    assert watcher.look(1, tiny_model)[0] == watcher.look(2, tiny_model)[0]
-    assert watcher_of().look(1, tiny_model)[0] == watcher.look(2, tiny_model)[0]
+def test_one_model_validates_alike_twice(validator_of, tiny_model):
+    validator = validator_of()
+    assert validator.validate(1, tiny_model)[0] == validator.validate(2, tiny_model)[0]
+    assert validator_of().validate(1, tiny_model)[0] == validator.validate(2, tiny_model)[0]
 
 
-def test_the_images_that_choose_are_no_later_drawings(watcher_of, drawn, tiny_model, blobs_of):
+def test_the_images_that_choose_are_no_later_drawings(validator_of, drawn, tiny_model, blobs_of):
     drawn.images = blobs_of(IMAGES, seed=2).images
     for seed in (0, 1):
-        watcher_of(seed=seed).look(1, tiny_model)
+        validator_of(seed=seed).validate(1, tiny_model)
     seeds = {drawing.seed for drawing in drawn.drawings}
     assert len(seeds) == 2
     assert not seeds & set(range(1_000_000))
 
 
-def test_the_models_own_precision_and_sampler_are_used(watcher_of, drawn, tiny_model, blobs_of):
+def test_the_models_own_precision_and_sampler_are_used(validator_of, drawn, tiny_model, blobs_of):
     drawn.images = blobs_of(IMAGES, seed=2).images
-    watcher_of().look(1, SimpleNamespace(precision="bf16", save=lambda path: None))
+    validator_of().validate(1, SimpleNamespace(precision="bf16", save=lambda path: None))
     assert (drawn.drawings[0].precision, drawn.drawings[0].sampler) == ("bf16", None)
 
 
 @pytest.mark.parametrize("features", ["digits", "pixels"])
-def test_a_model_that_copies_is_told(watcher_of, parts, drawn, tiny_model, features):
+def test_a_model_that_copies_is_told(validator_of, parts, drawn, tiny_model, features):
     drawn.images = parts.train.images[:IMAGES]
-    record, words = watcher_of(features=features).look(1, tiny_model)
+    record, words = validator_of(features=features).validate(1, tiny_model)
     copies = record["copies"]
     assert copies["copying"] is True
     assert copies["verdict"].startswith("copying: 100 %")
@@ -109,45 +109,45 @@ def test_a_model_that_copies_is_told(watcher_of, parts, drawn, tiny_model, featu
     assert copies["verdict"] in words
 
 
-def test_fresh_images_are_no_copies(watcher_of, drawn, tiny_model, blobs_of):
+def test_fresh_images_are_no_copies(validator_of, drawn, tiny_model, blobs_of):
     drawn.images = blobs_of(IMAGES, seed=5).images
-    copies = watcher_of().look(1, tiny_model)[0]["copies"]
+    copies = validator_of().validate(1, tiny_model)[0]["copies"]
     assert (copies["copying"], copies["verdict"]) == (False, "no sign of copying")
 
 
-def test_with_few_training_images_copies_cannot_be_judged(watcher_of, drawn, tiny_model, blobs_of, parts):
+def test_with_few_training_images_copies_cannot_be_judged(validator_of, drawn, tiny_model, blobs_of, parts):
     drawn.images = blobs_of(IMAGES, seed=2).images
-    copies = watcher_of(Parts(blobs_of(20), parts.val, None)).look(1, tiny_model)[0]["copies"]
+    copies = validator_of(Parts(blobs_of(20), parts.val, None)).validate(1, tiny_model)[0]["copies"]
     assert copies["verdict"].startswith("copying cannot be judged: 20 training images")
     assert (copies["copying"], copies["share"], copies["p"]) == (None, None, None)
 
 
-def test_with_many_training_images_copies_are_looked_for_in_pixels_only(watcher_of, drawn, tiny_model, monkeypatch):
+def test_with_many_training_images_copies_are_looked_for_in_pixels_only(validator_of, drawn, tiny_model, monkeypatch):
     asked = []
     real = module.copy_test
     monkeypatch.setattr(module, "copy_test", lambda *given: asked.append(given[3]) or real(*given))
-    watcher = watcher_of(features="digits")
-    drawn.images = watcher.real.images
-    watcher.look(1, tiny_model)
+    validator = validator_of(features="digits")
+    drawn.images = validator.real.images
+    validator.validate(1, tiny_model)
     monkeypatch.setattr(scoring, "MOST_TRAINED", 79)
-    watcher.look(2, tiny_model)
+    validator.validate(2, tiny_model)
     assert asked[0](drawn.images).shape == (60, 64)
     assert asked[1] is None
 
 
-def test_the_best_is_kept_and_replaced_by_a_better_one_only(watcher_of, folder, drawn, parts, blobs_of, tiny_model):
+def test_the_best_is_kept_and_replaced_by_a_better_one_only(validator_of, folder, drawn, parts, blobs_of, tiny_model):
     def images(share):
         """So much of them like the validation images, the rest black."""
         some = blobs_of(IMAGES, seed=2).images.clone()
         some[int(share * IMAGES) :] = 0
         return some
 
-    watcher, kept = watcher_of(), []
+    validator, kept = validator_of(), []
     for step, share in enumerate((0.2, 0.6, 0.4, 0.6, 0.9), 1):
         drawn.images = images(share)
         with torch.no_grad():
             next(tiny_model.network.parameters()).fill_(float(step))
-        record, words = watcher.look(step, tiny_model)
+        record, words = validator.validate(step, tiny_model)
         kept.append(folder.about_best()["step"])
         assert ("the best so far" in words) == (kept[-1] == step)
         if kept[-1] == step:
@@ -157,34 +157,34 @@ def test_the_best_is_kept_and_replaced_by_a_better_one_only(watcher_of, folder, 
     assert load_file(folder.best / "model.safetensors")[name].unique().item() == 5.0
     # Whoever goes on knows the best from the folder.
     drawn.images = images(0.6)
-    watcher_of().look(6, tiny_model)
+    validator_of().validate(6, tiny_model)
     assert folder.about_best()["step"] == 5
     assert better_before(folder, 5) is None
     assert "of step 5 (KID " in better_before(folder, 6)
 
 
 def test_features_of_real_images_are_computed_once_and_of_drawn_ones_not_kept(
-    watcher_of, drawn, tiny_model, blobs_of, monkeypatch
+    validator_of, drawn, tiny_model, blobs_of, monkeypatch
 ):
-    watcher, computed = watcher_of(features="digits"), []
-    real = watcher.features.extract
-    monkeypatch.setattr(watcher.features, "extract", lambda images: computed.append(len(images)) or real(images))
+    validator, computed = validator_of(features="digits"), []
+    real = validator.features.extract
+    monkeypatch.setattr(validator.features, "extract", lambda images: computed.append(len(images)) or real(images))
     for seed in (2, 3, 2):
         drawn.images = blobs_of(IMAGES, seed=seed).images
-        watcher.look(seed, tiny_model)
+        validator.validate(seed, tiny_model)
     assert computed == [IMAGES, 60, 80, IMAGES, IMAGES]
 
 
-def test_of_many_validation_images_a_draw_is_taken(watcher_of, parts, blobs_of, monkeypatch):
+def test_of_many_validation_images_a_draw_is_taken(validator_of, parts, blobs_of, monkeypatch):
     monkeypatch.setattr(module, "MOST_REAL", 52)
-    assert len(watcher_of().real) == 52
-    assert torch.equal(watcher_of().real.images, watcher_of().real.images)
+    assert len(validator_of().real) == 52
+    assert torch.equal(validator_of().real.images, validator_of().real.images)
 
 
-def test_too_few_validation_images_are_refused(watcher_of, parts, blobs_of):
+def test_too_few_validation_images_are_refused(validator_of, parts, blobs_of):
     for val, n in ((None, 0), (blobs_of(49), 49)):
         with pytest.raises(UserError, match=f"--evaluate-every needs 50 validation images, and digits has {n}"):
-            watcher_of(Parts(parts.train, val, None))
+            validator_of(Parts(parts.train, val, None))
 
 
 def test_features_that_cannot_be_had_are_refused(config_of, folder):
@@ -192,9 +192,9 @@ def test_features_that_cannot_be_had_are_refused(config_of, folder):
         _ = Experiment(config_of(evaluation={"features": "clip"}), folder.path).features
 
 
-def test_nobody_watches_who_was_not_asked(config_of, parts, folder, monkeypatch):
+def test_nothing_is_validated_unless_asked(config_of, parts, folder, monkeypatch):
     monkeypatch.setattr(sources, "prepare", lambda *given, say: parts)
     asked = Experiment(config_of(evaluation={"evaluate_every": 3}), folder.path, "cpu")
-    assert _watch(Experiment(config_of(), folder.path)) is None
-    assert _watch(asked).every == 3
+    assert _validation(Experiment(config_of(), folder.path)) is None
+    assert _validation(asked).every == 3
     assert better_before(folder, 3) is None

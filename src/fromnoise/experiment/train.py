@@ -113,7 +113,7 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
     config, folder, device, parts = experiment.config, experiment.folder, experiment.accelerator, experiment.parts
     train = _told(parts.train, config)
     model = Model.build(config, DataInfo.of(train, config))
-    validation = _watch(experiment)
+    validation = _validation(experiment)
     file = _start_file(experiment)
     start = None if file is None else initial(model, file)
     reporter = experiment.reporter if experiment.is_first else SILENT
@@ -189,16 +189,16 @@ def _told(train: ImageSet, config: Config) -> ImageSet:
     return told(train, config.network.labels, config.data.clusters) if network(config.network).CONDITIONED else train
 
 
-def _watch(experiment: Experiment) -> Validation | None:
-    """The validation that --evaluate-every asks for; raises UserError as `Watcher` does."""
+def _validation(experiment: Experiment) -> Validation | None:
+    """The validation that --evaluate-every asks for; raises UserError as `Validator` does."""
     every = experiment.config.evaluation.evaluate_every
     if every is None:
         return None
-    from fromnoise.experiment.validate import Watcher  # imports the metrics, which other trainings need not wait for
+    from fromnoise.experiment.validate import Validator  # imports the metrics, which other trainings need not wait for
 
     device = experiment.accelerator.device
-    watcher = Watcher(experiment.config, experiment.parts, experiment.folder, device, experiment.features)
-    return Validation(every, watcher.look)
+    validator = Validator(experiment.config, experiment.parts, experiment.folder, device, experiment.features)
+    return Validation(every, validator.validate)
 
 
 def _choice(experiment: Experiment, model: Model, train: ImageSet, bar: Bar) -> GuidanceChoice | None:

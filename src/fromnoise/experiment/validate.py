@@ -29,8 +29,8 @@ IMAGES = 256
 MOST_REAL = 1000  # validation images; most of the error is that of the fewer sampled images
 
 
-class Watcher:
-    """Looks at a model in training, and keeps the best by KID in its run folder.
+class Validator:
+    """Validates a model in training, and keeps the best by KID in its run folder.
 
     Raises UserError, before any training, for fewer than 50 validation images.
     """
@@ -44,7 +44,7 @@ class Watcher:
         self.config, self.train, self.folder, self.device, self.features = config, parts.train, folder, device, features
         self.real = replace(parts.val, labels=None).draw(min(MOST_REAL, len(parts.val)), config.seed)
 
-    def look(self, step: int, model: Model) -> tuple[dict[str, Any], str]:
+    def validate(self, step: int, model: Model) -> tuple[dict[str, Any], str]:
         """The KID and the copy test of `IMAGES` images of the model, which is kept if it is the best so far."""
         drawing = Drawing(IMAGES, rng.integer(self.config.seed, "watch"), precision=model.precision)
         images = ImageSet(f"step {step}", draw_all(model, drawing, self.device))
