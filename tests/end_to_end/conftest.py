@@ -87,10 +87,10 @@ def forked():
 
 
 @pytest.fixture(scope="session")
-def finished(process, tmp_path_factory):
+def finished(fromnoise, tmp_path_factory):
     """A folder with a finished tiny run in it, as `run`."""
     place = tmp_path_factory.mktemp("finished")
-    process("run", "--preset", "tiny", "--out", "run", cwd=place)
+    fromnoise("run", "--preset", "tiny", "--out", "run", cwd=place)
     return place
 
 

@@ -6,12 +6,12 @@ from PIL import Image
 
 from fromnoise.evaluation.score import SCHEMA
 from fromnoise.experiment.contest import contest
+from fromnoise.training import probe
 
 
-def test_a_run_is_scored_as_it_scored_itself(finished, process, tmp_path):
-    done = process(
-        "evaluate", "--generated", finished / "run", "--reference", "digits:heldout", "--json", "-", cwd=tmp_path
-    )
+def test_a_run_is_scored_as_it_scored_itself(finished, fromnoise, tmp_path):
+    words = ("--generated", finished / "run", "--reference", "digits:heldout", "--json", "-")
+    done = fromnoise("evaluate", *words, cwd=tmp_path)
     ours = json.loads(done.stdout)
     theirs = json.loads((finished / "run" / "report.json").read_text())
     assert ours["metrics"] == theirs["metrics"]
@@ -219,7 +219,8 @@ def test_images_of_another_size_and_colour_are_scored_and_the_report_tells_how(f
     assert protocol["resizing"].startswith("bilinear, antialiased")
 
 
-def test_the_doctor_looks(fromnoise, tmp_path):
+def test_the_doctor_looks(fromnoise, tmp_path, monkeypatch):
+    monkeypatch.setattr(probe, "ROWS", 4)
     shown = fromnoise("doctor", "--device", "cpu", cwd=tmp_path).stdout
     for word in ("device", "compiler", "digits", "mnist", "precision", "images/s", "TFLOP/s"):
         assert word in shown

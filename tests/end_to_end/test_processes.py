@@ -148,6 +148,7 @@ def test_ctrl_c_in_one_of_two_saves_once_and_one_process_goes_on(alone, fromnois
     assert_alike(tmp_path, alone["adamw"], **FLOAT32)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_takes_the_other_with_it_and_nothing_else(alone, fromnoise, tmp_path):
     with two(*MUON, cwd=tmp_path, program=DIES) as processes:
         processes[1].wait(SECONDS)

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
+from fromnoise.experiment import validate
+
 WORDS = ("--preset", "tiny", "--steps", "16", "--checkpoint-every", "6", "--evaluate-every", "10", "--out", "run")
 # Each kills the process for good (SIGKILL) at one moment around the look after step 10: owner, function, when.
 KILLS = {
@@ -17,9 +19,11 @@ KILLS = {
 }
 KILLER = """
 import os, signal, sys
+from fromnoise.experiment import validate
 from fromnoise.faces import cli
 from fromnoise.training import run_folder, step_log
 
+validate.IMAGES = 64
 real = {owner}.{name}
 def call(*args):
     if {when}:
@@ -33,6 +37,13 @@ sys.exit(cli.main(sys.argv[1:]))
 def looks(place):
     lines = [json.loads(line) for line in (place / "run" / "evaluations.jsonl").read_text().splitlines()]
     return [{k: v for k, v in line.items() if k not in ("seconds_of_training", "cost_seconds")} for line in lines]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_images():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(validate, "IMAGES", 64)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -86,13 +86,12 @@ def test_budgets_add_up_and_are_written_down(train):
     assert first.pace.budgets == (Budget("steps", 4),)
 
 
-def test_minutes_are_those_of_the_extension(train):
-    train(minutes=0.03)
-    _, outcome = train(minutes=0.03, extension=Budget("minutes", 0.05))
-    budget = outcome.pace.budget
-    assert 1 < budget.seconds < 4  # of 1.8
-    assert 2 < outcome.seconds - budget.seconds < 7  # of 3
-    assert outcome.steps == outcome.pace.total > budget.step
+def test_minutes_are_those_of_the_extension(train, paced):
+    paced(lambda k: 1.0)
+    train(minutes=0.5)
+    _, outcome = train(minutes=0.5, extension=Budget("minutes", 1))
+    assert (outcome.pace.budget.seconds, outcome.seconds) == (30, 90)
+    assert (outcome.pace.budget.step, outcome.steps) == (30, 90)
 
 
 def test_only_a_finished_training_can_be_extended(train):

@@ -22,15 +22,15 @@ from fromnoise.training.validation import Validation
 
 
 def test_training_lowers_the_loss_and_logs_it_by_quartile_of_noise(train, config_of):
-    folder, outcome = train(config_of(training={"steps": 120}))
+    folder, outcome = train(config_of(training={"steps": 60}))
     records = folder.log.records()
-    assert outcome.steps == 120
-    assert [record["step"] for record in records] == list(range(5, 121, 5))
+    assert outcome.steps == 60
+    assert [record["step"] for record in records] == list(range(5, 61, 5))
     for record in records:
         quartiles = [record[f"loss_q{k}"] for k in range(1, 5)]
         assert record["loss"] == pytest.approx(sum(quartiles) / 4, rel=1e-5)
-    assert records[-1]["loss"] < records[0]["loss"] / 2
-    assert records[-1]["epoch"] == pytest.approx(120 * 16 / 64)
+    assert records[-1]["loss"] < records[0]["loss"] / 1.5
+    assert records[-1]["epoch"] == pytest.approx(60 * 16 / 64)
 
 
 def test_the_model_saved_is_the_averaged_one(train, config_of):
@@ -88,14 +88,6 @@ def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_checkpoint(train
         train(config)
 
 
-def test_bf16_trains_as_float32_does(train, config_of):
-    losses = []
-    for precision in ("fp32", "bf16"):
-        folder, _ = train(config_of(training={"steps": 60, "precision": precision}), precision)
-        losses.append(folder.log.records()[-1]["loss"])
-    assert losses[1] == pytest.approx(losses[0], rel=0.1)
-
-
 def test_the_seed_decides_everything(train, config_of, assert_same):
     one, _ = train(config_of(training={"steps": 5}), "one")
     again, _ = train(config_of(training={"steps": 5}), "again")
@@ -110,7 +102,7 @@ def test_the_seed_decides_everything(train, config_of, assert_same):
     {"prediction": "x0"},
 ])  # fmt: skip
 def test_every_kind_of_objective_learns(train, config_of, diffusion):
-    folder, _ = train(config_of(diffusion=diffusion, training={"steps": 80}))
+    folder, _ = train(config_of(diffusion=diffusion, training={"steps": 40}))
     records = folder.log.records()
     assert records[-1]["loss"] < records[0]["loss"]
 
