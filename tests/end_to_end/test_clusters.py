@@ -70,6 +70,6 @@ def test_the_same_command_goes_on_with_the_same_clusters(unlabelled, fromnoise, 
 @pytest.mark.parametrize(("more", "classes"), [((), 4), (("--clusters", "3"), 3), (("--clusters", "0"), 0)])
 def test_no_labels_means_clusters_in_place_of_classes(fromnoise, tmp_path, more, classes):
     done = fromnoise(*TRAIN, "--no-labels", *more, "--out", "run", cwd=tmp_path)  # 200 digits
-    assert ("told of" in done.stderr) == bool(classes)
+    assert ("conditioned on" in done.stderr) == bool(classes)
     info = model_of(tmp_path / "run").info
     assert (info.classes, info.clustered) == (classes, bool(classes))

@@ -125,7 +125,7 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
             reporter.say(f"{device.num_processes} processes share each batch of {batch} images, {each} each")
         if train.clustered:
             reporter.say(
-                f"the network is told of {model.info.told} of like images, not of classes (--clusters 0: of none)"
+                f"the network is conditioned on {model.info.told} of like images, not on classes (--clusters 0: none)"
             )
         with bar, connected():
             _check_shared(experiment)
