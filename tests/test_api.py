@@ -67,7 +67,7 @@ def test_images_are_saved_as_a_grid_an_array_or_a_folder(packaged, tmp_path):
         assert grid.size[0] > 2 * 32
     assert np.array_equal(arrays.load(tmp_path / "images.npz").labels.numpy(), images.labels)
     assert len(list((tmp_path / "folder").iterdir())) == 4
-    with pytest.raises(fromnoise.UserError, match="already there"):
+    with pytest.raises(fromnoise.UserError, match="already exists"):
         images.save(tmp_path / "folder")
 
 

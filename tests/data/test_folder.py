@@ -259,7 +259,7 @@ def test_a_folder_without_images_is_refused(tmp_path, name):
 def test_a_folder_with_something_in_it_is_not_written_to(tmp_path, make_images):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("precious")
-    with pytest.raises(UserError, match="out is already there"):
+    with pytest.raises(UserError, match="out already exists"):
         folder.save(tmp_path / "out", make_images(2))
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "mine.txt"]
     assert (tmp_path / "out" / "mine.txt").read_text() == "precious"
@@ -267,7 +267,7 @@ def test_a_folder_with_something_in_it_is_not_written_to(tmp_path, make_images):
 
 def test_a_file_is_not_written_over(tmp_path, make_images):
     (tmp_path / "out").write_text("precious")
-    with pytest.raises(UserError, match="out is already there"):
+    with pytest.raises(UserError, match="out already exists"):
         folder.save(tmp_path / "out", make_images(2))
     assert (tmp_path / "out").read_text() == "precious"
 

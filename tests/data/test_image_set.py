@@ -94,7 +94,7 @@ def test_every_image_is_drawn_as_often_as_any_other(make_set, keys, sizes):
 
 @pytest.mark.parametrize("m", [-1, 0, 7])
 def test_what_is_not_there_cannot_be_drawn(make_set, m):
-    with pytest.raises(UserError, match=f"toy has 6 images; cannot draw {m} of them"):
+    with pytest.raises(UserError, match=f"toy has 6 images; cannot take {m} of them"):
         make_set(6).draw(m, seed=0)
 
 

@@ -78,7 +78,7 @@ def test_images_beside_the_sub_folders_take_their_classes_away_with_a_word(put, 
         put(name)
     images, said = read()
     assert images.labels is None
-    assert said == "3 images, no classes, RGB, 8×8; sub-folders are not taken for classes (1 image outside them)"
+    assert said == "3 images, no classes, RGB, 8×8; sub-folders are not classes (1 image outside them)"
 
 
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".avif", ".jp2", ".ico"])
@@ -166,7 +166,7 @@ def test_print_colours_are_converted_with_a_word(put, read):
     put("a.jpg", Image.new("CMYK", (8, 8), (0, 0, 0, 255)))
     images, said = read()
     assert images.images.max() <= 2
-    assert said == "1 image, no classes, RGB, 8×8; CMYK and the like converted to RGB (1 image)"
+    assert said == "1 image, no classes, RGB, 8×8; colour spaces such as CMYK converted to RGB (1 image)"
 
 
 def test_duplicates_are_counted_once_read(put, read):
@@ -198,7 +198,7 @@ def test_a_truncated_file_of_any_format_is_unreadable(put, read, suffix):
     whole = bad.read_bytes()
     for share in (0, 0.1, 0.5):
         bad.write_bytes(whole[: int(share * len(whole))])
-        with pytest.raises(UserError, match=rf"bad\{suffix} cannot be read as an image \(.+\): mend or remove it"):
+        with pytest.raises(UserError, match=rf"bad\{suffix} cannot be read as an image \(.+\): repair or remove it"):
             read()
         images, said = read(skip_broken=True)
         assert images.shape == (3, 32, 32)
@@ -225,9 +225,9 @@ def test_all_unreadable_files_are_named_at_once(tmp_path, put, read):
         read()
     first, *files = str(refused.value).splitlines()
     assert first == (
-        f"{root}: 12 of 15 image files cannot be read: mend or remove them, or go on without them (--skip-broken)"
+        f"{root}: 12 of 15 image files cannot be read: repair or remove them, or skip them (--skip-broken)"
     )
-    named = [f"  {root / f'bad{k}.png'} (no image in a format that is read)" for k in range(10)]
+    named = [f"  {root / f'bad{k}.png'} (not an image in a supported format)" for k in range(10)]
     assert files == [*named, "  and 2 more"]
     images, said = read(skip_broken=True)
     assert len(images) == len(images.files) == 3
@@ -238,7 +238,7 @@ def test_nothing_but_unreadable_files_cannot_be_skipped(tmp_path):
     for k in range(2):
         (tmp_path / f"bad{k}.png").write_bytes(b"no image")
     for skip in (False, True):
-        with pytest.raises(UserError, match=r"2 of 2 image files cannot be read: mend or remove them\n"):
+        with pytest.raises(UserError, match=r"2 of 2 image files cannot be read: repair or remove them\n"):
             folder.load(tmp_path, skip_broken=skip)
 
 

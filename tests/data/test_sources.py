@@ -129,7 +129,7 @@ def test_m_draws_from_the_training_part_alone_by_the_runs_seed():
 @pytest.mark.parametrize("data", ["digits", "mnist", "{npz}"])
 @pytest.mark.parametrize("m", [0, -5, 100_000])
 def test_an_m_that_cannot_be_drawn_is_refused(root, npz, data, m):
-    with pytest.raises(UserError, match=f"cannot draw {m} of them"):
+    with pytest.raises(UserError, match=f"cannot take {m} of them"):
         sources.prepare(DataSettings(data.format(npz=npz), m=m), seed=0)
 
 
@@ -172,7 +172,7 @@ def test_a_part_cannot_be_prepared(data):
 def test_an_unknown_name_is_told_what_there_is(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pyproject.toml").write_text("a file, but not of images")
-    told = rf"'{name}' is neither a data set \(digits, mnist, fashion_mnist\) nor a folder of images nor an"
+    told = rf"'{name}' is neither a data set \(digits, mnist, fashion_mnist\), a folder of images nor an"
     with pytest.raises(UserError, match=told):
         sources.load(name)
     with pytest.raises(UserError, match=told):

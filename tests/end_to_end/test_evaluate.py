@@ -80,7 +80,7 @@ def test_images_from_anywhere_are_scored(fromnoise, tmp_path):
         "floor",
         "copycat",
         "ratio",
-        "note: 60 images cannot fill",
+        "note: 60 images are too few",
         "KID",
         "coverage",
         "two-sample test",
@@ -117,12 +117,12 @@ def test_a_run_whose_images_are_gone_is_scored_without_copycat(fromnoise, tmp_pa
     np.savez(tmp_path / "mine.npz", **arrays)
     words = ("run", "--preset", "tiny", "--data", "mine.npz", "--steps", "3", "--n", "60", "--out", "run")
     report = fromnoise(*words, cwd=tmp_path).stdout
-    assert "say little of images other than digits" in report
+    assert "say little about images other than digits" in report
     (tmp_path / "mine.npz").rename(tmp_path / "moved.npz")
     done = fromnoise("evaluate", "--generated", "run", "--reference", "moved.npz:heldout", "--json", "-", cwd=tmp_path)
     score = json.loads(done.stdout)
     assert score["metrics"]["fid"]["copycat"] is None
-    assert any("not there any more, or have changed" in note for note in score["notes"])
+    assert any("are missing or have changed" in note for note in score["notes"])
     ours = json.loads((tmp_path / "run" / "report.json").read_text())
     assert score["metrics"]["fid"]["value"] == ours["metrics"]["fid"]["value"]
 
@@ -171,9 +171,9 @@ def test_the_mnist_test_set_is_exported_whole(fromnoise, mnist_root, tmp_path):
     (("--generated", "colour.npz", "--reference", "digits:heldout", "--features", "pixels"), "must be of one size"),
     (("--generated", "digits:test", "--reference", "digits:heldout"), "there is no part 'test'"),
     (("--generated", "digits:val", "--reference", "digits:heldout", "--n", "49"), "needs at least 50"),
-    (("--generated", "digits:val", "--reference", "digits:heldout", "--n", "4000"), "cannot draw 4000"),
+    (("--generated", "digits:val", "--reference", "digits:heldout", "--n", "4000"), "cannot take 4000"),
     (("--generated", "digits:val", "--reference", "digits:heldout", "--features", "clip"), "choose one of: digits"),
-    (("--generated", "digits:val", "--reference", "digits:heldout", "--inception-weights", "x"), "not for digits"),
+    (("--generated", "digits:val", "--reference", "digits:heldout", "--inception-weights", "x"), "not digits"),
     (("--generated", "a", "--reference", "b", "--features", "inception", "--inception-weights", "x"), "x cannot be"),
     (("--generated", "digits:val", "--reference", "mnist:test"), "put its four IDX files"),
 ])  # fmt: skip
@@ -211,7 +211,7 @@ def test_images_of_another_size_and_colour_are_scored_and_the_report_tells_how(f
     words = ("--generated", "mine.npz", "--reference", "digits:heldout", "--train", "digits", "--json", "-")
     report = json.loads(fromnoise("evaluate", *words, cwd=tmp_path).stdout)
     assert report["copies"] is None
-    assert "copies were not looked for: generated, training and reference images differ in shape" in report["notes"]
+    assert "no copy test: generated, training and reference images differ in shape" in report["notes"]
     protocol = report["protocol"]
     assert protocol["generated"]["shape"] == [3, 16, 20]
     assert protocol["reference"]["shape"] == protocol["floor"]["shape"] == [1, 16, 20]

@@ -46,8 +46,7 @@ def test_unreadable_images_end_every_command_before_its_work(fromnoise, photos, 
     refused = fromnoise(*words, *data, cwd=photos.parent, code=2)
     first, *named = refused.stderr.splitlines()
     assert first == (
-        "fromnoise: photos: 7 of 140 image files cannot be read: mend or remove them, or go on without them "
-        "(--skip-broken)"
+        "fromnoise: photos: 7 of 140 image files cannot be read: repair or remove them, or skip them (--skip-broken)"
     )
     assert [line.split()[0] for line in named] == [
         f"photos/cat/{k}{'.webp' if k % 3 == 0 else '.png'}" for k in range(19, 140, 20)
@@ -69,7 +68,7 @@ def test_a_scored_run_tells_it_once(fromnoise, photos):
     words = ("run", *TRAIN[1:], "--data", "photos", "--skip-broken", "--n", "60", "--reference", "photos")
     done = fromnoise(*words, cwd=photos.parent)
     assert done.stderr.count("photos: 133 images") == 1
-    assert "images, " not in done.stdout
+    assert "133 images, " not in done.stdout
     again = fromnoise("evaluate", "--generated", "run", "--reference", "photos", "--skip-broken", cwd=photos.parent)
     assert again.stderr.count("photos: 133 images") == 1
     assert again.stderr.count("images.npz: 60 images, 2 classes, RGB, 16×16\n") == 1
@@ -116,7 +115,7 @@ def test_too_few_images_are_blamed_on_their_duplicates(fromnoise, tmp_path):
     refused = fromnoise("run", "--preset", "tiny", "--data", "few", "--out", "run", cwd=tmp_path, code=2)
     found, error = refused.stderr.splitlines()
     assert found == "few: 600 images, no classes, grey, 16×16; 540 duplicates, 60 distinct"
-    assert "few has too few images to hold 50 back for the score (540 are duplicates, of which none is held" in error
+    assert "few has too few images to hold out 50 for the score (540 are duplicates, which are never held" in error
 
 
 def test_rejecting_copies_leaves_stdout_to_the_images(fromnoise, photos):

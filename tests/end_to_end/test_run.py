@@ -113,7 +113,7 @@ def test_too_few_images_to_score_are_refused_before_training(tmp_path, fromnoise
     refused = fromnoise(
         "run", "--preset", "tiny", "--m", "None", "--data", "few.npz", "--out", "run", cwd=tmp_path, code=2
     )
-    assert "too few images to hold 50 back" in refused.stderr
+    assert "too few images to hold out 50" in refused.stderr
     assert not (tmp_path / "run").exists()
 
 
@@ -124,7 +124,7 @@ def test_too_few_images_to_score_are_refused_before_training(tmp_path, fromnoise
     (("--size", "2048"), "--size 2048 is too large"),
     (("--sampling-steps", "100000000"), "--sampling-steps must be from 1 to 50000"),
     (("--guidance-interval", "-4", "inf"), "--guidance-interval must be finite"),
-    (("--m", "3001"), "cannot draw 3001"),
+    (("--m", "3001"), "cannot take 3001"),
     (("--n", "49"), "needs at least 50"),
     (("--features", "clip"), "choose one of: digits"),
     (("--features", "inception", "--inception-weights", "file"), "file is not Inception"),

@@ -111,7 +111,7 @@ def test_a_model_without_its_run_cannot_tell_copies(finished, fromnoise, tmp_pat
 
 @pytest.mark.parametrize(("path", "value", "message"), [
     (("data", "fingerprint"), "0" * 64, "have changed: digits now holds other images"),
-    (("config", "data", "data"), "gone.npz", "are not there any more: 'gone.npz' is neither"),
+    (("config", "data", "data"), "gone.npz", "are missing: 'gone.npz' is neither"),
 ])  # fmt: skip
 def test_copies_cannot_be_told_without_the_training_images(finished, fromnoise, tmp_path, path, value, message):
     shutil.copytree(finished / "run", tmp_path / "run")

@@ -104,7 +104,7 @@ def test_what_cannot_be_watched_is_refused_before_training(tmp_path, fromnoise):
     np.savez(tmp_path / "few.npz", np.random.default_rng(0).integers(0, 255, (80, 16, 16), dtype=np.uint8))
     words = ("--preset", "tiny", "--m", "None", "--data", "few.npz", "--out", "run")
     refused = fromnoise("train", *words, "--evaluate-every", "5", cwd=tmp_path, code=2)
-    assert "--evaluate-every needs 50 validation images, and few.npz has 8" in refused.stderr
+    assert "--evaluate-every needs 50 validation images, but few.npz has 8" in refused.stderr
     refused = fromnoise("train", "--evaluate-every", "0", "--out", "run", cwd=tmp_path, code=2)
     assert "--evaluate-every must be at least 1" in refused.stderr
     assert not (tmp_path / "run").exists()

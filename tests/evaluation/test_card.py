@@ -98,8 +98,8 @@ def test_too_few_images_or_too_many_features_are_null_and_said(monkeypatch):
     labels = torch.arange(60) % 2
     found, notes = card(Featured(normal(60), labels), Featured(normal(60, seed=1), labels), [], None)
     assert (found["fid_infinity"], found["two_sample"], found["classes"].learned) == (None, None, None)
-    assert "no FID∞: it is computed for at most 3 features, and these are 4" in notes
-    assert "no classifier, so no two-sample test: 4 features, more than 3" in notes
+    assert "no FID∞: it is computed for at most 3 features, not for 4" in notes
+    assert "no two-sample test: 4 features are too many for its classifier (at most 3)" in notes
 
 
 def test_a_floor_too_small_for_fid_at_infinity_is_null_alone():
@@ -165,7 +165,7 @@ def test_small_classes_have_no_fid():
     found, notes = card(clusters(100), clusters(200, seed=1), [], None)
     assert {row.value for row in found["classes"].fid} == {None}
     assert [(row.class_, row.n, row.m) for row in found["classes"].fid] == [(k, 10, 20) for k in range(10)]
-    assert "no FID of classes with 10 images or fewer: they cannot fill the covariance of 10 features" in notes
+    assert "no FID of classes with 10 images or fewer: too few for 10 features" in notes
 
 
 def test_without_labels_or_with_one_class_nothing_is_said_of_classes():
@@ -177,10 +177,10 @@ def test_without_labels_or_with_one_class_nothing_is_said_of_classes():
     alike = torch.zeros(100, dtype=torch.int64)
     found, notes = card(Featured(ours.features, alike), Featured(real.features, alike), [], None)
     assert found["classes"] is None
-    assert "nothing on classes: there is only one" in notes
+    assert "no metrics by class: there is only one class" in notes
     found, notes = card(Featured(ours.features, alike), real, [], None)
     assert found["classes"].learned is None
-    assert any("no classifier that learns" in note for note in notes)
+    assert any("no classifier trained on generated" in note for note in notes)
 
 
 def test_training_images_without_labels_teach_nothing():

@@ -228,7 +228,7 @@ def test_its_numbers_are_what_they_say(parts):
 def test_without_held_out_images_it_judges_nothing(parts):
     train, _, fresh = parts
     report = copy_test(of(torch.cat([fresh[:97], train.images[:3]])), of(train.images[:500], "train"), None)
-    assert report.verdict == "copying cannot be judged: 0 held-out images where 50 are needed"
+    assert report.verdict == "copying cannot be judged: 0 held-out images; at least 50 are needed"
     pixels = report.pixels
     assert pixels.identical == 3
     assert pixels.memorised == Both(0.03, None)
@@ -242,7 +242,7 @@ def test_without_held_out_images_it_judges_nothing(parts):
 ])  # fmt: skip
 def test_too_few_images_are_said(n, m, t, few):
     report = copy_test(of(some(n)), of(some(t, seed=1), "train"), of(some(m, seed=2)))
-    assert report.verdict == f"copying cannot be judged: {few} where 50 are needed"
+    assert report.verdict == f"copying cannot be judged: {few}; at least 50 are needed"
     assert (report.pixels is None) == (t < copies.RANK)
 
 
@@ -252,7 +252,7 @@ def test_held_out_images_that_were_trained_on_are_left_out(parts):
     clean = copy_test(generated, train, held_out)
     assert copy_test(generated, train, of(torch.cat([held_out.images, train.images[:500]]))) == clean
     report = copy_test(generated, train, train)
-    assert report.verdict == "copying cannot be judged: 0 held-out images where 50 are needed"
+    assert report.verdict == "copying cannot be judged: 0 held-out images; at least 50 are needed"
 
 
 def test_colour_images_of_any_size():

@@ -25,7 +25,7 @@ def test_the_verdict_names_the_greatest_share_among_the_spaces_that_tell(share, 
 
 def test_the_verdict_names_what_it_rests_on():
     assert copies._verdict([space(memorised=0.011), space(copying=False)]) == (
-        "copying: 1.1 % of the images have one training image three times closer than any other; of held-out 0.2 %"
+        "copying: 1.1 % of images (0.2 % of held-out ones) are three times closer to one training image than to others"
     )
     assert (
         copies._verdict([space(copying=False, identical=1)])

@@ -47,7 +47,7 @@ def test_the_guards_threshold_is_the_tests(parts):
 def test_what_a_guard_cannot_tell_is_refused():
     with pytest.raises(UserError, match="49 images are too few"):
         CopyGuard.of(of(some(49)))
-    with pytest.raises(UserError, match="all alike"):
+    with pytest.raises(UserError, match="all the same"):
         CopyGuard.of(of(some(1).repeat(60, 1, 1, 1)))
     with pytest.raises(ValueError, match="do not fit training images"):
         CopyGuard.of(of(some(60))).is_copy(some(3, (1, 5, 6)))

@@ -107,7 +107,7 @@ def test_unknown_features_are_refused_with_the_known_ones(name):
 
 
 def test_weights_for_features_that_have_none_are_refused(tmp_path):
-    with pytest.raises(UserError, match="--inception-weights is for the features inception, not for digits"):
+    with pytest.raises(UserError, match="--inception-weights is for --features inception, not digits"):
         features("digits", inception_weights=tmp_path / "weights.pt")
 
 

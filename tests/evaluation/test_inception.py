@@ -161,7 +161,7 @@ def test_a_score_in_2048_features_is_json_and_says_what_it_lacks(weights):
     report = score(Contest(generated, reference), extract).plain()
     assert report["metrics"]["fid"]["value"] > 0
     assert report["protocol"]["features"]["sha256"] == extract.sha256
-    assert any("cannot fill the covariance of 2048" in note for note in report["notes"])
+    assert any("too few for 2048 features" in note for note in report["notes"])
 
 
 def test_the_published_weights_are_known(weights, published):
@@ -196,7 +196,7 @@ def test_a_foreign_file_in_the_shared_place_is_not_run(published):
     """Anybody may write to /tmp: what is there and is not the published file must be named to be loaded."""
     published.parent.mkdir()
     save(StandIn(2000), published)
-    with pytest.raises(UserError, match=r"is damaged, or not the file .* name it with --inception-weights"):
+    with pytest.raises(UserError, match=r"is damaged, or not the file .* pass it as --inception-weights"):
         features("inception")
 
 
@@ -273,9 +273,9 @@ def test_without_a_network_one_line_says_where_to_get_the_weights(published, mon
     with pytest.raises(UserError) as refused:
         features("inception")
     assert one_line(refused) == (
-        f"Inception's weights are not at {published} and could not be downloaded (Name or service not known): fetch "
-        "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt and name "
-        "the file with --inception-weights FILE"
+        f"Inception's weights are not at {published} and could not be downloaded (Name or service not known): download "
+        "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt and pass "
+        "it as --inception-weights FILE"
     )
 
 

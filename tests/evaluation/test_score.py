@@ -87,13 +87,13 @@ def test_floors_of_labelled_images_are_drawn_by_class(extract, parts):
 def test_a_floor_of_fewer_images_is_said(parts):
     report = score(Contest(parts["train"].draw(300, 0), parts["heldout"], parts["val"].draw(100, 0)), projection())
     assert report.metrics.fid.floor.n == 100
-    assert any("floor is of 100 images, fewer than the 300" in note for note in report.notes)
+    assert any("floor has 100 images, fewer than the 300" in note for note in report.notes)
 
 
 def test_fewer_images_than_features_is_said(extract, parts):
     for n, said in ((60, True), (64, True), (65, False)):
         notes = score(Contest(parts["train"].draw(n, 0), parts["val"].draw(100, 0)), extract).notes
-        told = f"{n} images cannot fill the covariance of 64 features: the FID is far too high"
+        told = f"{n} images are too few for 64 features: the FID is far too high"
         assert (told in notes) == said
 
 
@@ -108,11 +108,11 @@ def test_classes_in_other_shares_than_the_references_are_said(extract, parts):
     some = few.take(np.flatnonzero(few.labels < 5))
     for generated, said in ((some, True), (few, False)):
         notes = score(Contest(generated, reference, train=train), extract).notes
-        assert any(note.startswith("the images' classes have other shares") for note in notes) == said
+        assert any(note.startswith("the images' class shares differ") for note in notes) == said
         assert not any(note.startswith("the copy test takes") for note in notes)
     lacking = reference.take(np.flatnonzero(reference.labels != 3))
     notes = score(Contest(few, lacking, train=train), extract).notes
-    assert sum(note.startswith("the copy test takes the reference's classes as they are") for note in notes) == 1
+    assert sum(note.startswith("the copy test takes all held-out images") for note in notes) == 1
 
 
 @pytest.mark.parametrize("role", ["generated", "reference"])
@@ -176,14 +176,14 @@ def test_copies_and_fresh_images_are_told_apart_in_the_verdicts_own_words(parts)
     assert fresh.verdict == "no sign of copying"
     assert fresh.n == CopySizes(200, 3000, 1000)
     unjudged = score(Contest(parts["val"].draw(200, 0), train.draw(300, 1), None, train), extract).copies
-    assert unjudged.verdict == "copying cannot be judged: 0 held-out images where 50 are needed"
+    assert unjudged.verdict == "copying cannot be judged: 0 held-out images; at least 50 are needed"
 
 
 def test_where_copies_are_not_looked_for_a_note_says_so(parts, monkeypatch):
     generated, heldout, train = parts["val"].draw(60, 0), parts["heldout"], parts["train"].draw(100, 0)
     unknown = score(Contest(generated, heldout), projection())
     assert unknown.copies is None
-    assert any(note.startswith("copies were not looked for: what the model was trained on") for note in unknown.notes)
+    assert any(note.startswith("no copy test: the training images are not known") for note in unknown.notes)
     colour = ImageSet("colour", train.images.expand(-1, 3, -1, -1))
     mean = Features("mean", 1, "", lambda images: images.flatten(1).double().mean(dim=1, keepdim=True))
     differing = score(Contest(generated, heldout, None, colour), mean)

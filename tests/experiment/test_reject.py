@@ -124,7 +124,7 @@ def test_too_few_images_have_no_guard(run_of, tmp_path, blobs_of):
     path = tmp_path / "few.npz"
     few = blobs_of(n=9)
     arrays.save(path, few.images, few.labels)
-    with pytest.raises(UserError, match="9 images are too few to tell copies"):
+    with pytest.raises(UserError, match="9 images are too few to detect copies"):
         guard_of(run_of(path, m=None, size="16"))
 
 
@@ -151,6 +151,6 @@ def test_a_runs_data_is_found_only_as_it_was(run_of, tmp_path, blobs_of):
         parts_of(run)
     assert trained_on(run) is None
     path.unlink()
-    with pytest.raises(TrainingImagesLost, match=r"not there any more: .*neither a data set"):
+    with pytest.raises(TrainingImagesLost, match=r"are missing: .*neither a data set"):
         parts_of(run)
     assert trained_on(run) is None

@@ -160,7 +160,7 @@ def test_the_best_is_kept_and_replaced_by_a_better_one_only(validator_of, folder
     validator_of().validate(6, tiny_model)
     assert folder.about_best()["step"] == 5
     assert better_before(folder, 5) is None
-    assert "of step 5 (KID " in better_before(folder, 6)
+    assert "step 5 (KID " in better_before(folder, 6)
 
 
 def test_features_of_real_images_are_computed_once_and_of_drawn_ones_not_kept(
@@ -183,7 +183,7 @@ def test_of_many_validation_images_a_draw_is_taken(validator_of, parts, blobs_of
 
 def test_too_few_validation_images_are_refused(validator_of, parts, blobs_of):
     for val, n in ((None, 0), (blobs_of(49), 49)):
-        with pytest.raises(UserError, match=f"--evaluate-every needs 50 validation images, and digits has {n}"):
+        with pytest.raises(UserError, match=f"--evaluate-every needs 50 validation images, but digits has {n}"):
             validator_of(Parts(parts.train, val, None))
 
 

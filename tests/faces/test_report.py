@@ -167,7 +167,7 @@ def test_without_training_images_and_labels_it_says_less(halves, page_of):
     told = score(Contest(bare, heldout), halves).plain() | {"command": "fromnoise evaluate ...", "system": SYSTEM}
     page = page_of(report.page(told, report.Shown(bare), "bare"))
     assert "No copy test" in page.text
-    assert "copies were not looked for: what the model was trained on is not known (--train)" in page.text
+    assert "no copy test: the training images are not known (--train)" in page.text
     assert "Classes" not in page.text.split()
 
 

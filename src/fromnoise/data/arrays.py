@@ -86,7 +86,7 @@ def _entry(file: zipfile.ZipFile, key: str) -> _Entry:
     if dtype.hasobject:
         raise ValueError(f"'{key}' holds pickled objects")
     if min(shape, default=0) < 0 or info.file_size != header.tell() + math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"'{key}' is not as long as it says")
+        raise ValueError(f"'{key}' does not have the length that its header gives")
     check_deflated(info.file_size, info.compress_size)
     return _Entry(key, info, shape, reverse, dtype, header.tell())
 

@@ -82,7 +82,7 @@ def save(folder: Path, images: UInt8[Tensor, "n c h w"], labels: Sequence[int] |
     With `labels` the files go into one sub-folder a class. Raises UserError when the folder has anything in it.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} is already there; name a new folder or remove it")
+        raise UserError(f"{folder} already exists; name a new folder or remove it")
     if folder.exists():
         folder.rmdir()
     with whole_folder(folder) as temporary:
@@ -114,7 +114,7 @@ class _Stack:
 def _complaint(folder: Path, broken: list[tuple[str, str]], n: int) -> str:
     """One line for one file; for several, one that counts them, then one for each of the first."""
     it = "it" if len(broken) == 1 else "them"
-    advice = f"mend or remove {it}" + (f", or go on without {it} (--skip-broken)" if len(broken) < n else "")
+    advice = f"repair or remove {it}" + (f", or skip {it} (--skip-broken)" if len(broken) < n else "")
     if len(broken) == 1:
         return f"{folder / broken[0][0]} cannot be read as an image ({broken[0][1]}): {advice}"
     lines = [f"{folder}: {len(broken):,} of {n:,} image files cannot be read: {advice}"]
@@ -126,7 +126,7 @@ def _notes(found: Listing, kept: list[str], broken: list[tuple[str, str]], chang
     """What was changed or not taken, in a few words each."""
     notes = [f"{change} ({inventory.some(count, 'image')})" for change, count in changes.items()]
     if 0 < outside(kept) < len(kept):
-        notes.append(f"sub-folders are not taken for classes ({inventory.some(outside(kept), 'image')} outside them)")
+        notes.append(f"sub-folders are not classes ({inventory.some(outside(kept), 'image')} outside them)")
     if broken:
         more = f" and {len(broken) - NAMED:,} more" if broken[NAMED:] else ""
         names = ", ".join(name for name, _ in broken[:NAMED])

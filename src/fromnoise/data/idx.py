@@ -88,7 +88,7 @@ def _download(name: str, root: Path) -> Path:
     except (RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())  # torchvision's has a line for each mirror
         raise UserError(
-            f"{name} is not below {root} and could not be downloaded ({reason}); put its four IDX files "
+            f"{name} is not in {root} and could not be downloaded ({reason}); put its four IDX files "
             f"(.gz is fine) into {root / class_name / 'raw'}, or say in $FROMNOISE_DATA where they are"
         ) from error
     return root / class_name / "raw"

@@ -18,7 +18,7 @@ GREY, COLOUR, CONVERTED = {"1", "L", "LA"}, {"RGB", "RGBA", "RGBX", "P", "PA"}, 
 # What is said of images that are not taken as they are.
 TRANSPARENT = "transparency laid on black"
 ANIMATED = "first frame only"
-PRINT = "CMYK and the like converted to RGB"
+PRINT = "colour spaces such as CMYK converted to RGB"
 
 
 class Unreadable(Exception):  # noqa: N818 - a state of a file
@@ -56,7 +56,7 @@ def read(path: Path, size: tuple[int, int] | None = None) -> Picture:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             pixels, changes = _pixels(path)
     except UnidentifiedImageError as error:
-        raise Unreadable("no image in a format that is read") from error
+        raise Unreadable("not an image in a supported format") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise Unreadable(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels") from error
     except Unreadable:

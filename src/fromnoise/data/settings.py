@@ -20,15 +20,14 @@ class DataSettings:
     """digits (packaged), mnist or fashion_mnist (from $FROMNOISE_DATA, by default ~/.cache/fromnoise, or downloaded
     there), a folder of images, or an .npz file."""
     m: int | None = None
-    """Train on a balanced, seeded draw of this many images; all that are for training when not given."""
+    """Train on a random subset of this many images, balanced over the classes; default: all."""
     clusters: int = 40
-    """For images without classes, or with --no-labels: so many groups of like images (k-means on pixels; at most one
-    for 50 images). The network is told each image's group, and its images get better. 0: it is told nothing."""
+    """Without classes, or with --no-labels: condition on this many clusters of similar images (k-means on pixels, at most
+    one per 50 images), which makes better samples. 0: unconditional."""
     size: str = "32"
-    """Height and width in pixels, "32" or "24x40"; images of another size are resized (antialiased).
-    At most 1024."""
+    """Height and width in pixels, "32" or "24x40", at most 1024; images of another size are resized (antialiased)."""
     skip_broken: bool = False
-    """Go on without the images of a folder that cannot be read, and say how many they are."""
+    """Skip images that cannot be read, and say how many there were."""
 
 
 def parse_size(text: str) -> tuple[int, int]:

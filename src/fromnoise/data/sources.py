@@ -59,7 +59,7 @@ class Parts:
     @property
     def why_few(self) -> str:
         """In brackets, behind "too few images": duplicates, if they made them few."""
-        return f" ({self.duplicates:,} are duplicates, of which none is held out)" if self.duplicates else ""
+        return f" ({self.duplicates:,} are duplicates, which are never held out)" if self.duplicates else ""
 
 
 def load(spec: str, size: tuple[int, int] | None = None, *, skip_broken: bool = False, say: Say = silent) -> ImageSet:
@@ -92,7 +92,7 @@ def prepare(settings: DataSettings, seed: int, *, say: Say = silent) -> Parts:
     size = parse_size(settings.size)
     name, part = _parse(settings.data)
     if part:
-        raise UserError(f"--data {settings.data}: name the whole source, '{name}'; its parts are made by fromnoise")
+        raise UserError(f"--data {settings.data}: name the whole source, '{name}'; fromnoise splits it itself")
     if name in SOURCES and "test" in SOURCES[name].parts:
         return _resized(_without_val(SOURCES[name], settings.m, seed), size)
     if name in SOURCES:
@@ -135,7 +135,7 @@ def _load_path(path: Path, size: tuple[int, int] | None, skip_broken: bool, say:
     if path.suffix.lower() == ".npz" and path.is_file():
         return arrays.load(path, size, say=say)
     known = ", ".join(NAMED)
-    raise UserError(f"'{path}' is neither a data set ({known}) nor a folder of images nor an .npz file{lost(path)}")
+    raise UserError(f"'{path}' is neither a data set ({known}), a folder of images nor an .npz file{lost(path)}")
 
 
 def _without_val(source: Source, m: int | None, seed: int) -> Parts:

@@ -85,7 +85,7 @@ def card(
     if missing := _no_infinity(generated, reference):
         notes.append(missing)
     if d > CLASSIFIED:
-        notes.append(f"no classifier, so no two-sample test: {d} features, more than {CLASSIFIED}")
+        notes.append(f"no two-sample test: {d} features are too many for its classifier (at most {CLASSIFIED})")
     if by_class and reference.labels is not None and ours["fid_matched"] is None:
         notes.append("no matched FID: the reference lacks a class that was generated")
     found["classes"] = _classes(generated, reference, copycat, seed, notes)
@@ -147,7 +147,7 @@ def _infinity(ours: Featured, reference: Featured, seed: int) -> Estimate | None
 def _no_infinity(ours: Featured, reference: Featured) -> str | None:
     n, d = min(len(ours), len(reference)), ours.features.shape[1]
     if d > EXTRAPOLATED:
-        return f"no FID∞: it is computed for at most {EXTRAPOLATED} features, and these are {d}"
+        return f"no FID∞: it is computed for at most {EXTRAPOLATED} features, not for {d}"
     if n // extrapolation.LEVELS <= d:
         return f"no FID∞: {n} images in {extrapolation.LEVELS} parts cannot fill the covariance of {d} features"
     return None
@@ -159,10 +159,10 @@ def _classes(
     """What labels add; reasons for what is missing go to `notes`."""
     ours, theirs = generated.labels, reference.labels
     if ours is None or theirs is None:
-        notes.append("nothing on classes: generated images, the reference or both have no labels")
+        notes.append("no metrics by class: the generated images or the reference have no labels")
         return None
     if len(set(ours.tolist()) | set(theirs.tolist())) < 2:
-        notes.append("nothing on classes: there is only one")
+        notes.append("no metrics by class: there is only one class")
         return None
     sizes = np.unique(theirs.numpy(), return_counts=True)[1]
     balance = classes.balance(ours, theirs, sampled=bool(sizes.max() - sizes.min() > 1))
@@ -171,7 +171,7 @@ def _classes(
     d = generated.features.shape[1]
     fids = classes.class_fids(generated.features, ours, reference.features, theirs)
     if any(fid.value is None for fid in fids):
-        notes.append(f"no FID of classes with {d} images or fewer: they cannot fill the covariance of {d} features")
+        notes.append(f"no FID of classes with {d} images or fewer: too few for {d} features")
     return Classes(balance, fids, _learned(generated, reference, real, seed, notes))
 
 
@@ -182,7 +182,7 @@ def _learned(
     assert ours.labels is not None, "asked for labelled images only"
     assert reference.labels is not None, "asked for labelled images only"
     if ours.features.shape[1] > CLASSIFIED or len(ours.labels.unique()) < 2:
-        notes.append("no classifier that learns from generated images: one class alone, or too many features")
+        notes.append("no classifier trained on generated images: only one class, or too many features")
         return None
     taught = theirs is not None and theirs.labels is not None and len(theirs.labels.unique()) > 1
     return classes.train_on_generated(

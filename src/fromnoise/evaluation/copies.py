@@ -129,7 +129,7 @@ def copy_test(
             theirs = None if judged is None else Neighbours.of(vectors(judged.images), bank)
             spaces[k] = _space(ours, theirs, LEVEL / (2 * len(maps)))
     if few:
-        verdict = f"copying cannot be judged: {', '.join(few)} where {FEWEST} are needed"
+        verdict = f"copying cannot be judged: {', '.join(few)}; at least {FEWEST} are needed"
     else:
         verdict = _verdict([space for space in spaces if space is not None])
     return Copies(verdict, sizes, by_class, *spaces)
@@ -209,7 +209,9 @@ def _verdict(spaces: list[Space]) -> str:
     else:
         most = max((space.memorised for space in accusing), key=lambda of: of.generated)
         ours, theirs = _percent(most.generated), _percent(most.held_out or 0.0)
-        found = f"{ours} of the images have one training image three times closer than any other; of held-out {theirs}"
+        found = (
+            f"{ours} of images ({theirs} of held-out ones) are three times closer to one training image than to others"
+        )
     return f"copying: {found}; {plain}" if identical else f"copying: {found}"
 
 
@@ -233,7 +235,7 @@ class CopyGuard:
         which lowers the threshold. Raises UserError for fewer than `FEWEST` training images, or all alike.
         """
         if len(train) < FEWEST:
-            raise UserError(f"{train.name}: {len(train)} images are too few to tell copies; {FEWEST} are needed")
+            raise UserError(f"{train.name}: {len(train)} images are too few to detect copies; it takes {FEWEST}")
         held_out = less(held_out, train)
         if held_out is not None and len(held_out) >= FEWEST:
             others = Neighbours.of(held_out.images, train.images)
@@ -241,7 +243,7 @@ class CopyGuard:
             others = Neighbours.of(train.images, train.images, exclude_self=True)
         relative = np.sort(others.relative[others.relative > 0])  # identical images say nothing of the scale
         if not len(relative):
-            raise UserError(f"{train.name}: its images are all alike; copies cannot be told")
+            raise UserError(f"{train.name}: its images are all the same; copies cannot be detected")
         return cls(train, float(relative[_rank(len(relative)) - 1]))
 
     def is_copy(self, images: UInt8[Tensor, "n c h w"]) -> Bool[Tensor, " n"]:

@@ -26,7 +26,7 @@ def features(
     weights that are missing or wrong.
     """
     if inception_weights is not None and name != "inception":
-        raise UserError(f"--inception-weights is for the features inception, not for {name}")
+        raise UserError(f"--inception-weights is for --features inception, not {name}")
     where = device or torch.device("cpu")
     kind, _, path = name.partition(":")
     makers: dict[str, Callable[[], Features]] = {

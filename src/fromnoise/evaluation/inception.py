@@ -80,8 +80,8 @@ def _published(path: Path, say: Say | None) -> bytes:
     data = _read(path)
     if hashlib.sha256(data).hexdigest() != SHA256:
         raise UserError(
-            f"{path} is damaged, or not the file that {URL} is: delete it, or name it with --inception-weights "
-            "if it is meant"
+            f"{path} is damaged, or not the file at {URL}: "
+            "delete it, or pass it as --inception-weights to use it anyway"
         )
     return data
 
@@ -98,8 +98,8 @@ def _download(path: Path, say: Say | None) -> None:
         torch.hub.download_url_to_file(URL, str(path), hash_prefix=SHA256, progress=False)
     except (OSError, HTTPException, RuntimeError) as error:  # RuntimeError: another hash
         raise UserError(
-            f"Inception's weights are not at {path} and could not be downloaded ({reason(error)}): fetch {URL} "
-            "and name the file with --inception-weights FILE"
+            f"Inception's weights are not at {path} and could not be downloaded ({reason(error)}): "
+            f"download {URL} and pass it as --inception-weights FILE"
         ) from error
     finally:
         socket.setdefaulttimeout(usual)

@@ -72,7 +72,7 @@ def _input(path: Path, session: Any) -> tuple[int, int, int]:
         raise UserError(f"{path} takes {_about(inputs)}; features need one input of uint8 images, N×C×H×W")
     n, *fixed = (length if isinstance(length, int) else 0 for length in inputs[0].shape)
     if n:
-        raise UserError(f"{path} takes exactly {n} images at once: export it with a first axis of any length")
+        raise UserError(f"{path} takes exactly {n} images at once: export it with a dynamic batch size")
     channels, height, width = fixed
     if channels not in (0, 1, 3):
         raise UserError(f"{path} takes images of {channels} channels; there are grey (1) and RGB (3) ones")

@@ -96,8 +96,8 @@ def score(contest: Contest, features: Features, seed: int = 0, progress: Progres
     notes += missing
     if metrics.classes and metrics.classes.balance.p < OTHER_SHARES:
         notes.append(
-            "the images' classes have other shares than the reference's: the FID and its ratio speak of that too, for "
-            "floor and copycat have the shares of their own images"
+            "the images' class shares differ from the reference's, which raises the FID and its ratio too: "
+            "floor and copycat keep the shares of their own images"
         )
     progress("copies", 0, 1)
     copies = _copies(contest, features, notes)
@@ -154,18 +154,18 @@ def _noise(shape: tuple[int, int, int], n: int, features: Features, seed: int) -
 def _notes(contest: Contest, features: Features, fid: Fid) -> list[str]:
     notes, n = [], len(contest.generated)
     if features.name == "digits" and not _digits(contest.reference):
-        notes.append("digit features say little of images other than digits: compare only scores on the same data")
+        notes.append("digit features say little about images other than digits: compare only scores on the same data")
     if features.name == "inception" and not features.known:
         notes.append("these are not Inception's published weights: do not compare with published scores")
     if contest.floor is not None and contest.train is None:
-        notes.append("what the model was trained on is not known: the floor may hold some of it (--train)")
+        notes.append("the training images are not known (--train): the floor may contain some of them")
     for name, others in (("floor", fid.floor), ("copycat", fid.copycat)):
         if others is None:
-            notes.append(f"no {name}: the images it is drawn from are not known, or fewer than {FEWEST}")
+            notes.append(f"no {name}: its images are not known, or fewer than {FEWEST}")
         elif others.n < n:
-            notes.append(f"the {name} is of {others.n} images, fewer than the {n} generated: it is biased upwards")
+            notes.append(f"the {name} has {others.n} images, fewer than the {n} generated: it is biased upwards")
     if n <= features.dimension:
-        notes.append(f"{n} images cannot fill the covariance of {features.dimension} features: the FID is far too high")
+        notes.append(f"{n} images are too few for {features.dimension} features: the FID is far too high")
     return notes
 
 
@@ -173,19 +173,19 @@ def _copies(contest: Contest, features: Features, notes: list[str]) -> Copies | 
     """The copy test with the reference as held-out images; None, and a note, where it cannot be made."""
     train, reference = contest.train, contest.reference
     if train is None:
-        notes.append("copies were not looked for: what the model was trained on is not known (--train)")
+        notes.append("no copy test: the training images are not known (--train)")
         return None
     if len({contest.generated.shape, train.shape, reference.shape}) > 1:
-        notes.append("copies were not looked for: generated, training and reference images differ in shape")
+        notes.append("no copy test: generated, training and reference images differ in shape")
         return None
     vectors = features.remembered if compares_features(features, train) else None
     if features.name != "pixels" and vectors is None:
-        notes.append(f"copies were looked for in pixels only: more than {MOST_TRAINED:,} training images")
+        notes.append(f"copy test in pixels only: more than {MOST_TRAINED:,} training images")
     found = copy_test(contest.generated, train, reference, vectors)
     if found.by_class is False:
         notes.append(
-            "the copy test takes the reference's classes as they are, which have other shares than the generated "
-            f"images': with the same, fewer than {FEWEST} would be left. What it finds may come from that"
+            "the copy test takes all held-out images, whose class shares differ from the generated images': "
+            f"with equal shares fewer than {FEWEST} would be left. What it finds may come from that"
         )
     return found
 

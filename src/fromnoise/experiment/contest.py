@@ -44,13 +44,13 @@ def contest(
         if train is None:
             trained = trained_on(Path(generated), say)
             if trained is None:
-                notes.append("the run's training images are not there any more, or have changed: no copycat")
+                notes.append("no copycat: the run's training images are missing or have changed")
     else:
         images = load(generated)
     real = load(reference, images.shape[1:])
     if images.class_names and real.class_names and images.class_names != real.class_names:
         images = replace(images, labels=None, class_names=())
-        notes.append("labels were left away: the generated images' classes have other names than the reference's")
+        notes.append("labels were ignored: the generated images' classes have other names than the reference's")
     if n is not None:
         images = images.draw(n, seed, balanced=False)
     if train is not None:

@@ -36,7 +36,7 @@ def find_model(path: Path) -> Path:
     if found is not None:
         return found
     known = ", ".join(FILES)
-    raise UserError(f"{path} is neither a run folder nor a checkpoint nor a model file nor one of: {known}{lost(path)}")
+    raise UserError(f"{path} is neither a run folder, a checkpoint, a model file, nor one of: {known}{lost(path)}")
 
 
 def find_images(path: Path) -> Path:
@@ -57,7 +57,7 @@ def parts_of(run: Path, tell: Say = silent) -> sources.Parts:
     try:
         parts = sources.prepare(about.config.data, about.config.seed, say=tell)
     except UserError as error:
-        raise TrainingImagesLost(f"the training images of {run} are not there any more: {error}") from error
+        raise TrainingImagesLost(f"the training images of {run} are missing: {error}") from error
     if parts.train.fingerprint != about.data.fingerprint:
         raise TrainingImagesLost(
             f"the training images of {run} have changed: {about.config.data.data} now holds other images"
@@ -78,7 +78,7 @@ def better_before(folder: RunFolder, last: int) -> str | None:
     best = folder.about_best()
     if best is None or best["step"] == last:
         return None
-    return f"the best by validation is of step {best['step']:,} (KID {said(best['kid'])}): {folder.best}"
+    return f"best by validation: step {best['step']:,} (KID {said(best['kid'])}), in {folder.best}"
 
 
 def said(kid: dict[str, float]) -> str:

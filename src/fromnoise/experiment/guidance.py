@@ -59,7 +59,7 @@ class Chooser:
 
     def choose(self, step: int, model: Model) -> float:
         """The guidance that brings sampled images closest to the training images."""
-        self.say("choosing guidance: drawing images with more of it and with less")
+        self.say("choosing guidance: sampling at several strengths")
         self.bar.turn("choosing guidance")
         n = images_after(step)
         real = Moments.of(self.features.remembered(self.real.images))

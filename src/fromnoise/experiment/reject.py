@@ -34,7 +34,7 @@ def guard_of(run: Path, tell: Say = silent) -> CopyGuard:
     for too few of them.
     """
     if not is_run(run):
-        raise UserError(f"--reject-copies needs a run folder, which knows its training images: {run} is not one")
+        raise UserError(f"--reject-copies needs a run folder, to find the training images: {run} is none")
     parts = parts_of(run, tell=tell)
     unseen = [part.images for part in (parts.val, parts.heldout) if part is not None]
     if not unseen:

@@ -47,7 +47,7 @@ def reference_of(config: Config, parts: Parts, tell: Say = silent) -> tuple[Imag
     if settings.reference is None:
         if parts.heldout is None or len(parts.heldout) < FEWEST:
             raise UserError(
-                f"{config.data.data} has too few images to hold {FEWEST} back for the score{parts.why_few}: use "
+                f"{config.data.data} has too few images to hold out {FEWEST} for the score{parts.why_few}: use "
                 "`fromnoise train`, or name real images with --reference"
             )
         reference = parts.heldout
@@ -139,7 +139,7 @@ def with_likelihood(
     train, heldout = parts.train, parts.heldout
     heldout = sources.less(reference, train) if heldout is None or len(heldout) < FEWEST else heldout
     if heldout is None or min(len(heldout), len(train)) < 2 or heldout.shape != train.shape:
-        note = "overfitting was not looked for: there are no two held-out images of the training images' shape"
+        note = "no test for overfitting: fewer than two held-out images have the training images' shape"
     else:
         with reporter.bar("likelihood") as bar:
             seed = report.protocol.seed

@@ -125,7 +125,7 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
             reporter.say(f"{device.num_processes} processes share each batch of {batch} images, {each} each")
         if train.clustered:
             reporter.say(
-                f"the network is conditioned on {model.info.told} of like images, not on classes (--clusters 0: none)"
+                f"conditioning on {model.info.told} of similar images, not on classes (--clusters 0 turns this off)"
             )
         with bar, connected():
             _check_shared(experiment)
@@ -240,6 +240,6 @@ def _check_shared(experiment: Experiment) -> None:
             break
         time.sleep(1)
     else:
-        raise UserError(f"{folder.path} is not seen here: put --out where all machines see it; {GUIDE}")
+        raise UserError(f"{folder.path} is not visible here: put --out on storage that all machines share; {GUIDE}")
     images, settings = experiment.parts.train.fingerprint, to_json(experiment.config)
     check_alike(device, {"training images": images, "settings": settings, "checkpoints": folder.steps()})

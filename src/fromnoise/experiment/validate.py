@@ -40,7 +40,7 @@ class Validator:
     ) -> None:
         if parts.val is None or len(parts.val) < FEWEST:
             n = 0 if parts.val is None else len(parts.val)
-            raise UserError(f"--evaluate-every needs {FEWEST} validation images, and {config.data.data} has {n}")
+            raise UserError(f"--evaluate-every needs {FEWEST} validation images, but {config.data.data} has {n}")
         self.config, self.train, self.folder, self.device, self.features = config, parts.train, folder, device, features
         self.real = replace(parts.val, labels=None).draw(min(MOST_REAL, len(parts.val)), config.seed)
 
