@@ -26,7 +26,7 @@ class Config:
     """Everything that decides what a run does, but for where it runs and where it writes."""
 
     seed: int = 0
-    """Seed of everything random: the subset of m, weights, batches, noise, samples."""
+    """Seed of everything random: the subset of --m, weights, batches, noise, samples."""
     data: DataSettings = field(default_factory=DataSettings)
     diffusion: DiffusionSettings = field(default_factory=DiffusionSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)

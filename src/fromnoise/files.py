@@ -34,12 +34,12 @@ def check_writable(path: Path) -> None:
     while not place.exists():
         place = place.parent
     if not place.is_dir() or not os.access(place, os.W_OK):
-        raise UserError(f"{path} cannot be written: {place} is no folder that you may write to")
+        raise UserError(f"{path} cannot be written: {place} is not a folder you may write to")
 
 
 def lost(path: Path) -> str:
     """What to add to a refusal of `path` where that is because nothing is there; else nothing."""
-    return "" if path.exists() else "; nothing is there: was it deleted or moved?"
+    return "" if path.exists() else "; it does not exist: was it deleted or moved?"
 
 
 @contextmanager
@@ -113,14 +113,14 @@ def decode(text: bytes | str, form: type) -> dict[str, Any]:
 def read_bytes(path: Path, most: int) -> bytes:
     """The bytes of the file `path`; raises ValueError, before there is memory for them, for more than `most`."""
     if (size := path.stat().st_size) > most:
-        raise ValueError(f"{size / 1e6:,.0f} MB where {most / 1e6:,.0f} are the most")
+        raise ValueError(f"{size / 1e6:,.0f} MB, more than the {most / 1e6:,.0f} allowed")
     return path.read_bytes()
 
 
 def check_deflated(size: int, packed: int) -> None:
     """Raise ValueError where `packed` bytes cannot hold `size` once inflated, or only as a trap for memory does."""
     if size > MOST_DEFLATED * (packed + 1) or (size > BOMB[0] and size > BOMB[1] * packed):
-        raise ValueError(f"{packed:,} bytes are said to hold {size:,}")
+        raise ValueError(f"{packed:,} bytes claim to hold {size:,}")
 
 
 @contextmanager

@@ -183,7 +183,7 @@ def test_a_download_that_fails_is_one_line_naming_the_folder_to_fill(tmp_path, n
     with pytest.raises(UserError, match="no network") as caught:
         idx.load(name, "train", tmp_path)
     message = str(caught.value)
-    assert message.startswith(f"{name} is not below {tmp_path}")
+    assert message.startswith(f"{name} is not in {tmp_path}")
     assert str(tmp_path / folder / "raw") in message
     assert "$FROMNOISE_DATA" in message
     assert "\n" not in message

@@ -122,7 +122,7 @@ def test_labels_are_refused_by_a_model_without_classes(tiny_model):
 
 
 def test_nothing_is_drawn_of_no_images(tiny_model):
-    with pytest.raises(UserError, match="cannot draw 0"):
+    with pytest.raises(UserError, match="cannot sample 0"):
         draw(tiny_model, Drawing(0))
 
 

@@ -89,6 +89,6 @@ def _download(name: str, root: Path) -> Path:
         reason = " ".join(str(error).split())  # torchvision's has a line for each mirror
         raise UserError(
             f"{name} is not in {root} and could not be downloaded ({reason}); put its four IDX files "
-            f"(.gz is fine) into {root / class_name / 'raw'}, or say in $FROMNOISE_DATA where they are"
+            f"(.gz is fine) into {root / class_name / 'raw'}, or name their folder in $FROMNOISE_DATA"
         ) from error
     return root / class_name / "raw"

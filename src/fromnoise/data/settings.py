@@ -1,4 +1,4 @@
-"""What can be said of the data (no PyTorch here: the command line reads this for `--help`)."""
+"""Settings of the data (no PyTorch here: the command line reads this for `--help`)."""
 
 import re
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ class DataSettings:
     """The images to learn."""
 
     data: str = "digits"
-    """digits (packaged), mnist or fashion_mnist (from $FROMNOISE_DATA, by default ~/.cache/fromnoise, or downloaded
-    there), a folder of images, or an .npz file."""
+    """digits (packaged), mnist, fashion_mnist, a folder of images, or an .npz file.
+    mnist and fashion_mnist are read from $FROMNOISE_DATA (default: ~/.cache/fromnoise), or downloaded there."""
     m: int | None = None
     """Train on a random subset of this many images, balanced over the classes; default: all."""
     clusters: int = 40
-    """Without classes, or with --no-labels: condition on this many clusters of similar images (k-means on pixels, at most
-    one per 50 images), which makes better samples. 0: unconditional."""
+    """Without classes, or with --no-labels: condition on this many clusters of similar images, for better samples.
+    Found by k-means on pixels; at most one cluster per 50 images. 0: unconditional."""
     size: str = "32"
     """Height and width in pixels, "32" or "24x40", at most 1024; images of another size are resized (antialiased)."""
     skip_broken: bool = False

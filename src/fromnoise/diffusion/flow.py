@@ -95,7 +95,7 @@ class Flow:
         begin = np.concatenate([x.detach().cpu().double().flatten().numpy(), np.zeros(len(x))])
         solved = solve_ivp(right, (start, end), begin, rtol=self.tolerance, atol=self.tolerance, t_eval=[end])
         if not solved.success:
-            raise ArithmeticError(f"the flow could not be followed: {solved.message}")
+            raise ArithmeticError(f"the probability-flow ODE could not be integrated: {solved.message}")
         last = torch.from_numpy(solved.y[:, -1].copy())
         return last[:size].to(x.dtype).to(x.device).reshape(shape), last[size:]
 

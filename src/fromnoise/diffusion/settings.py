@@ -13,13 +13,13 @@ class DiffusionSettings:
     """The process and the objective. Levels are those of data of unit scale, as images are encoded."""
 
     schedule: Literal["linear", "cosine", "logsnr"] = "cosine"
-    """Discrete noise schedule: the table of levels t = 0…T."""
+    """Noise schedule: the levels of the discrete steps t = 0…T."""
     T: int = 1000
-    """Number of time steps of the schedule."""
+    """Number of steps of the schedule."""
     prediction: Prediction = "v"
     """What the network predicts: the noise (eps), the data (x0), or v = a·eps − b·x0."""
     levels: Literal["uniform", "lognormal"] = "lognormal"
-    """Noise levels in training: t uniform on 1…T, or λ normal (a log-normal noise-to-signal ratio)."""
+    """Noise levels to train on: t uniform on 1…T, or λ normal (a log-normal noise-to-signal ratio)."""
     lognormal: tuple[float, float] = (-1.0, 2.4)
     """Mean and standard deviation of λ for lognormal levels."""
 
@@ -31,20 +31,19 @@ class SamplerSettings:
     sampler: SamplerName = "dpm++"
     """ancestral (DDPM); deterministic: ddim, heun (EDM's), ipndm, dpm++ (DPM-Solver++ 2M), dpm++3m, unipc."""
     sampling_steps: int = 10
-    """Network calls for each image, without those of guidance; heun makes two a step, one at the last (and at the first
-    of an even number)."""
+    """Network calls per image, not counting those of guidance.
+    heun makes two per step, but one in the last step (and in the first, of an even number)."""
     spacing: Spacing = "karras"
-    """Which levels are visited: even in the schedule's t, from pure noise; or even in λ or by Karras et al.'s ρ = 7,
-    from a·μ + b·ε, with each channel's mean μ."""
+    """Spacing of the noise levels. t: even in the schedule's t, from pure noise.
+    logsnr: even in λ; karras: Karras et al.'s ρ = 7; both from a·μ + b·ε, with each channel's mean μ."""
     logsnr_range: tuple[float, float] = (-9.0, 6.0)
-    """λ of the first and the last network call; the schedule's own where spacing is t."""
+    """λ of the first and the last network call; with --spacing t the schedule's own."""
     guidance: float | None = None
-    """How much class or cluster counts, where the network is conditioned on it (classifier-free guidance; 1: as it was
-    learnt). When not given it is chosen at the end of the training, by a few hundred images sampled at each of a few
-    values; after fewer than 300 steps, or where that took over a fifth of the training, 1.5 for classes and 2 for
-    clusters, which say less."""
+    """Strength of classifier-free guidance by class or cluster; 1: none.
+    Default: chosen at the end of the training, by the FID of a few hundred samples at each of a few values.
+    After fewer than 300 steps, or if that took over a fifth of the training: 1.5 for classes, 2 for clusters."""
     guidance_interval: tuple[float, float] = (-4.0, 2.0)
-    """λ between which there is guidance, by a second network call at each level."""
+    """Guide only between these λ; each level there costs a second network call."""
 
     def but(self, **given: Any) -> "SamplerSettings":
         """These settings with those `given` that are not None."""

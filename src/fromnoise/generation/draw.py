@@ -57,9 +57,9 @@ class Drawing:
 
     def __post_init__(self) -> None:
         if self.n < 1:
-            raise UserError(f"cannot draw {self.n} images")
+            raise UserError(f"cannot sample {self.n} images")
         if self.first < 0:
-            raise UserError(f"images are numbered from 0: not {self.first}")
+            raise UserError(f"images are numbered from 0, not {self.first}")
 
 
 def labels_for(model: Model, drawing: Drawing) -> Int64[Tensor, " n"] | None:
@@ -71,13 +71,13 @@ def labels_for(model: Model, drawing: Drawing) -> Int64[Tensor, " n"] | None:
     info = model.info
     if not info.classes:
         if drawing.label is not None or drawing.guidance not in (None, 1.0):
-            raise UserError("this model was trained without classes: leave --label and --guidance away")
+            raise UserError("this model was trained without classes: leave out --label and --guidance")
         return None
     if drawing.label is not None:
         if not 0 <= drawing.label < info.classes:
             raise UserError(f"--label {drawing.label}: this model has {info.told}, counted from 0")
         if not info.class_shares[drawing.label]:
-            raise UserError(f"--label {drawing.label}: there was no image of this class in training")
+            raise UserError(f"--label {drawing.label}: no training image had this class")
         return torch.full((drawing.n,), drawing.label)
     quantiles = (np.arange(drawing.first, drawing.first + drawing.n) + 0.5) * GOLDEN % 1.0
     edges = np.cumsum(info.class_shares)
@@ -100,7 +100,7 @@ def draw(
     if drawing.guidance is not None:
         settings = dataclasses.replace(settings, guidance=drawing.guidance)
     if settings.guidance is not None and not math.isfinite(settings.guidance):
-        raise UserError(f"guidance is a number: not {settings.guidance}")
+        raise UserError(f"guidance must be finite, not {settings.guidance}")
     info = model.info
     levels, run, labels = levels_for(settings, model.table), sampler(settings), labels_for(model, drawing)
     network = model.network.to(device).eval()

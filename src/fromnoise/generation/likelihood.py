@@ -60,7 +60,7 @@ def flow_of(model: Model) -> Flow:
     """The flow in which a model is judged; raises UserError for the chapter's network, which knows only its steps."""
     if model.kind.BY_STEP:
         raise UserError(
-            "the chapter's network knows only its schedule's steps: the flow needs a network that knows all"
+            "the chapter's network works only at its schedule's steps: the flow needs one for all noise levels"
         )
     return Flow(model.info.encoded_level(CLEAREST), model.info.encoded_level(NOISIEST), TOLERANCE)
 
@@ -155,7 +155,7 @@ def check(model: Model, images: UInt8[Tensor, "n c h w"]) -> None:
     """Raise UserError for images that are not of the model's shape."""
     if tuple(images.shape[1:]) != model.info.image:
         ours, theirs = ("×".join(map(str, shape)) for shape in (model.info.image, images.shape[1:]))
-        raise UserError(f"the model knows images of {ours} (channels, height, width), not {theirs}")
+        raise UserError(f"the model is for images of {ours} (channels, height, width), not {theirs}")
 
 
 def _batches(

@@ -82,7 +82,7 @@ class Model:
         try:
             weights, about = tensors.load(path)
         except DamagedFile as error:
-            raise DamagedFile(f"{error}: take another copy of it, or an older checkpoint") from error
+            raise DamagedFile(f"{error}: use another copy, or an older checkpoint") from error
         if not isinstance(about, dict) or about.get("format") != FORMAT:
             raise UserError(f"{path} is not a model of this version of fromnoise")
         try:
@@ -123,7 +123,7 @@ def check(config: Config) -> None:
     kind = network(config.network)
     kind.check(config.network)
     if kind.BY_STEP and (config.diffusion.levels != "uniform" or config.sampling.spacing != "t"):
-        raise UserError("this network knows only its schedule's steps: --levels uniform --spacing t")
+        raise UserError("this network works only at its schedule's steps: use --levels uniform --spacing t")
     if config.training.augment and not kind.CONDITIONED:
         raise UserError("--augment needs a network conditioned on how images were changed, and this one is not")
     _levels(config)

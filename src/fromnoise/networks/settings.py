@@ -11,13 +11,13 @@ class NetworkSettings:
     network: Literal["unet", "chapter"] = "unet"
     """unet: our fast U-Net; chapter: diffusers' UNet2DModel with the chapter's 113.7 M parameters."""
     channels: tuple[int, ...] = (48, 96, 96)
-    """Channels of the unet's levels, each of half the size of the one before. Wider networks learn more per step but
-    take fewer steps in the same time."""
+    """Channels of the unet's levels, each at half the resolution of the one before.
+    Wider networks learn more per step but take fewer steps in the same time."""
     blocks: int = 1
-    """Residual blocks of the unet in each level going down (one more going up)."""
+    """Residual blocks per level of the unet on the way down (one more on the way up)."""
     stem: Literal[1, 2, 4] = 2
     """Space-to-depth factor of the unet: its first level works at size/stem."""
     dropout: float = 0.0
     """Dropout in the unet's residual blocks."""
     labels: bool = True
-    """Condition the unet on each image's class, where the data has classes; --no-labels ignores them."""
+    """Condition the unet on classes, where the data has them; --no-labels ignores them."""

@@ -1,4 +1,4 @@
-"""What can be said of the training (no PyTorch here: the command line reads this for `--help`)."""
+"""Settings of the training (no PyTorch here: the command line reads this for `--help`)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,19 +27,19 @@ class TrainingSettings:
     """The budget and the recipe."""
 
     minutes: float | None = None
-    """Budget: wall clock of training, compiling included. Give one of --minutes, --epochs, --steps.
-    +20 goes on from a finished run for 20 more: the rate rises again and falls over the last half of them."""
+    """Budget: minutes of training, wall clock, compiling included. Give one of --minutes, --epochs, --steps.
+    +20 extends a finished run by 20 minutes: the learning rate rises again and decays over the second half of them."""
     epochs: float | None = None
     """Budget: passes over the training images."""
     steps: int | None = None
     """Budget: optimiser steps."""
     init: Path | None = None
-    """Start from the weights of a run, a model file, or digits, the packaged model; they must fit (fine-tuning)."""
+    """Start from the weights of a run, a model file, or digits (packaged), of the same network (fine-tuning)."""
     augment: float = 0.0
-    """Share of training images that are turned, scaled, stretched and shifted a little, never mirrored.
-    The network is told how, and images are drawn with no change."""
+    """Share of training images that are rotated, scaled, stretched and shifted a little, never mirrored.
+    The network is conditioned on the change, so that samples show none."""
     batch: int = 64
-    """Images in a step, over all processes together."""
+    """Images per step, over all processes together."""
     optimizer: Literal["muon", "adamw", "adam"] = "muon"
     """muon (on matrices and kernels, AdamW on the rest), adamw, or adam."""
     lr: float = 2e-3
@@ -47,25 +47,24 @@ class TrainingSettings:
     weight_decay: float = 0.01
     """Decoupled weight decay (none for adam)."""
     warmup: int = 100
-    """Steps over which the rate rises."""
+    """Steps over which the learning rate rises."""
     decay: float = 0.5
-    """Last share of the steps over which the rate falls to zero, linearly; 0 keeps it constant."""
+    """Share of the steps, at the end, over which the learning rate falls linearly to zero; 0 keeps it constant."""
     clip: float | None = 1.0
-    """Largest norm of the gradient; the word None for no clipping."""
+    """Largest gradient norm; None for no clipping."""
     ema: float = 0.999
-    """Decay of the moving average of the weights, warmed up; 0 for none."""
+    """Decay of the weights' moving average, warmed up; 0 for none."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """auto: bf16 (fp16 on GPUs without it) where a short measurement finds it truly faster and in agreement with
-    float32."""
+    """auto: bf16 (fp16 on GPUs without it) if a short measurement finds it faster and in agreement with float32."""
     compile: Literal["auto", "on", "off"] = "auto"
-    """torch.compile; auto: where a compiler exists, the training is long enough to win the time back, eager steps
-    leave much of the processor unused, and a measurement finds it faster, with eager's gradients."""
+    """torch.compile. auto: on if a measurement finds it faster with the same gradients.
+    Not tried without a compiler, for short trainings, or where eager steps already use the processor well."""
     log_every: int = 50
     """Steps between lines of log.jsonl."""
     checkpoint_every: int | None = None
-    """Steps between checkpoints; once a minute when not given."""
+    """Steps between checkpoints; default: one a minute."""
     tensorboard: bool = False
-    """Write curves for TensorBoard too (extra: tensorboard), into the run folder's tensorboard/."""
+    """Also write curves for TensorBoard (extra: tensorboard), into the run folder's tensorboard/."""
 
     @property
     def budget(self) -> Budget:
