@@ -241,7 +241,7 @@ def test_an_array_larger_than_its_bytes_can_be_is_refused_before_there_is_memory
     header, info = io.BytesIO(), zipfile.ZipInfo("arr_0.npy")
     npy.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (10**9, 32, 32, 1)})
     info.file_size, info.compress_size = header.tell() + 10**9 * 1024, 10_000
-    with pytest.raises(ValueError, match="10,000 bytes are said to hold"):
+    with pytest.raises(ValueError, match="10,000 bytes claim to hold"):
         arrays._entry(zipped, "arr_0")
 
 

@@ -160,7 +160,7 @@ def test_sizes_whose_product_overflows_are_not_believed(tmp_path, idx_bytes, suf
     raw = b"\0\0\x08\x04" + np.array([2**16, 2**16, 2**31, 2], ">u4").tobytes()
     path = tmp_path / f"images{suffix}"
     path.write_bytes(gzip.compress(raw) if suffix else raw)
-    with pytest.raises(UserError, match="are said to hold"):
+    with pytest.raises(UserError, match="claim to hold"):
         idx.read_idx(path)
 
 

@@ -56,7 +56,7 @@ def test_nothing_is_made_with_damaged_weights(words, copy, fromnoise):
         pytest.importorskip("onnxscript")
     flip_bits(copy / "run" / "checkpoints" / "000012" / "model.safetensors")
     said = one_line(fromnoise(*words, cwd=copy, code=2))
-    assert "000012/model.safetensors is damaged (its content does not match its checksum): take another copy" in said
+    assert "000012/model.safetensors is damaged (its content does not match its checksum): use another copy" in said
     assert [item.name for item in copy.iterdir()] == ["run"]
 
 

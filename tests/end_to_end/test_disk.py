@@ -154,4 +154,4 @@ def test_a_folder_that_is_deleted_while_its_training_runs_is_named_and_not_made_
 def test_a_run_that_is_not_there_is_said_to_be_so(fromnoise, tmp_path, words):
     refused = one_line(fromnoise(*words, cwd=tmp_path, code=2))
     assert "runs/gone" in refused
-    assert "nothing is there: was it deleted or moved?" in refused
+    assert "it does not exist: was it deleted or moved?" in refused

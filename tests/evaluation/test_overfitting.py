@@ -84,7 +84,7 @@ def test_large_sets_are_drawn_from_and_progress_counts_both(tiny_model, blobs_of
 
 
 def test_images_of_another_shape_are_refused(tiny_model, blobs_of):
-    with pytest.raises(UserError, match="the model knows images of 1×16×16"):
+    with pytest.raises(UserError, match="the model is for images of 1×16×16"):
         likelihood_gap(tiny_model, blobs_of(20, size=24), blobs_of(20))
     one = ImageSet("one", blobs_of(1).images)
     with pytest.raises(ValueError, match="at least 2"):

@@ -100,7 +100,7 @@ def test_the_chapters_network_is_judged_by_its_schedule(config_of):
     bound = bound_of(model)
     assert bound.T == 50
     assert torch.equal(bound.levels, model.table.logsnr[1:])
-    with pytest.raises(UserError, match="knows only its schedule's steps"):
+    with pytest.raises(UserError, match="works only at its schedule's steps"):
         flow_bits(model, torch.zeros(1, 1, 32, 32, dtype=torch.uint8))
 
 

@@ -76,7 +76,7 @@ def test_settings_that_do_not_go_together_are_refused(config_of, images):
         with pytest.raises(UserError, match="deviation must be above 0"):
             Model.build(config, DataInfo.of(images, config))
     config = config_of(network={"network": "chapter"}, data={"size": "32"})
-    with pytest.raises(UserError, match="knows only its schedule's steps"):
+    with pytest.raises(UserError, match="works only at its schedule's steps"):
         check(config)
 
 
