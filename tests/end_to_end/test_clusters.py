@@ -60,7 +60,7 @@ def test_the_same_command_goes_on_with_the_same_clusters(unlabelled, fromnoise, 
     fromnoise(*words, cwd=tmp_path)
     model = model_of(tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "checkpoints" / "000006")
-    assert "going on from step 3" in fromnoise(*words, cwd=tmp_path).stderr
+    assert "resuming from step 3" in fromnoise(*words, cwd=tmp_path).stderr
     again = model_of(tmp_path / "run")
     assert model.info == again.info
     for one, other in zip(*(each.network.state_dict().values() for each in (model, again)), strict=True):

@@ -65,7 +65,7 @@ def test_a_training_goes_back_to_the_checkpoint_before_a_damaged_one(file, copy,
     flip_bits(copy / "run" / "checkpoints" / "000012" / file)
     said = fromnoise(*WORDS, cwd=copy).stderr
     assert f"000012/{file} is damaged" in said
-    assert "going on from step 6" in said
+    assert "resuming from step 6" in said
     for name in ("model.safetensors", "state.safetensors"):
         ours, theirs = (tensors.load(place / "run" / "checkpoints" / "000012" / name)[0] for place in (copy, trained))
         assert all(torch.equal(ours[key], theirs[key]) for key in theirs)

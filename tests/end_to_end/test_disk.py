@@ -135,7 +135,7 @@ def test_a_folder_that_is_deleted_while_its_training_runs_is_named_and_not_made_
     monkeypatch.setattr(Step, "__call__", deleting)
     words = ("train", *TINY, "--steps", "6", "--log-every", every)
     refused = fromnoise(*words, cwd=tmp_path, code=2)
-    assert "fromnoise: run was deleted or moved while it was written to" in refused.stderr.splitlines()[-1]
+    assert "fromnoise: run was deleted or moved during the training" in refused.stderr.splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
 
 

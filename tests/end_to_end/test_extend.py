@@ -8,7 +8,7 @@ def test_a_finished_run_goes_on_and_is_scored_anew(finished, fromnoise, tmp_path
     shutil.copytree(finished / "run", tmp_path / "run")
     before = (tmp_path / "run" / "report.json").read_text()
     done = fromnoise(*RUN, "--steps", "+5", cwd=tmp_path)
-    assert "going on from step 30" in done.stderr
+    assert "resuming from step 30" in done.stderr
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert report["run"]["training"]["steps"] == 35
     assert [budget["amount"] for budget in report["run"]["training"]["budgets"]] == [30, 5]

@@ -141,10 +141,10 @@ def test_ctrl_c_in_one_of_two_saves_once_and_one_process_goes_on(alone, fromnois
     assert codes == [130, 130], said
     stopped = log(tmp_path)[-1]["step"]
     assert stopped < 24
-    assert f"stopped at step {stopped}; the same command goes on from there" in said[0]
+    assert f"stopped at step {stopped}; run the same command again to resume" in said[0]
     assert not said[1]
     assert [int(path.name) for path in (tmp_path / "run" / "checkpoints").iterdir()][-1:] == [stopped]
-    assert f"going on from step {stopped}" in fromnoise(*ADAMW, cwd=tmp_path).stderr
+    assert f"resuming from step {stopped}" in fromnoise(*ADAMW, cwd=tmp_path).stderr
     assert_alike(tmp_path, alone["adamw"], **FLOAT32)
 
 
@@ -159,7 +159,7 @@ def test_a_process_that_dies_takes_the_other_with_it_and_nothing_else(alone, fro
     assert "fromnoise: another process has stopped or cannot be reached" in said[0]
     assert "Traceback" not in said[0]
     with mock.patch("fromnoise.training.optimizers.half", return_value=None):
-        assert "going on from step 8" in fromnoise(*MUON, cwd=tmp_path).stderr
+        assert "resuming from step 8" in fromnoise(*MUON, cwd=tmp_path).stderr
     assert_alike(tmp_path, alone["muon"], **FLOAT32)
 
 
@@ -178,7 +178,7 @@ def test_launchers_that_promise_more_processes_than_there_are_are_refused(fromno
     # What `accelerate launch --num_processes 2 --cpu` sets before it starts one process.
     accelerate = {"ACCELERATE_MIXED_PRECISION": "no", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
     said = fromnoise(*MUON, cwd=tmp_path, code=2, environment=accelerate).stderr
-    assert "accelerate launch was to start several processes and started one" in said
+    assert "accelerate launch should have started several processes but started one" in said
     assert "torchrun --nproc_per_node" in said
     assert not (tmp_path / "run").exists()
 
@@ -224,7 +224,7 @@ def test_two_processes_train_every_network(torchrun, fromnoise, tmp_path, words)
 def test_two_processes_go_on_where_one_stopped(alone, torchrun, tmp_path):
     shutil.copytree(alone["muon"] / "run", tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "checkpoints" / "000024")
-    assert "going on from step 16" in torchrun(*MUON, cwd=tmp_path).stderr
+    assert "resuming from step 16" in torchrun(*MUON, cwd=tmp_path).stderr
     assert_alike(tmp_path, alone["muon"], **FLOAT32)
 
 
@@ -268,4 +268,4 @@ def test_the_launches_of_the_guide_launch_two_processes(tmp_path):
 def test_accelerate_launch_on_a_cpu_is_refused(process, tmp_path):
     launch = ("-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu", "--module", "fromnoise")
     said = process(*MUON, cwd=tmp_path, code=1, program=launch).stderr
-    assert "accelerate launch was to start several processes and started one" in said
+    assert "accelerate launch should have started several processes but started one" in said

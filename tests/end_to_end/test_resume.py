@@ -106,7 +106,7 @@ def test_ctrl_c_saves_leaves_cleanly_and_goes_on_to_the_same_bits(undisturbed, f
     training.send_signal(signal.SIGINT)
     _, said = training.communicate(timeout=60)
     assert training.returncode == 130
-    assert "the same command goes on from there" in said
+    assert "run the same command again to resume" in said
     assert "Traceback" not in said
-    assert "going on from step" in fromnoise(*WORDS, cwd=tmp_path).stderr
+    assert "resuming from step" in fromnoise(*WORDS, cwd=tmp_path).stderr
     assert_same(undisturbed, tmp_path)

@@ -30,7 +30,7 @@ def test_a_compiled_training_learns_the_same_and_resumes_to_the_bit(process, tmp
     for file in last.iterdir():
         file.unlink()
     last.rmdir()
-    assert "going on from step 5" in process(
+    assert "resuming from step 5" in process(
         *words, "--steps", "10", "--compile", "on", "--out", "pieces", cwd=tmp_path
     ).stderr  # fmt: skip
     eager, whole, pieces = (

@@ -94,7 +94,7 @@ def test_a_killed_training_repeats_what_it_had_recorded(train, config_of, paced)
     paced(lambda k: 0.75, learn=True)
     said = []
     folder, outcome = train(config, say=said.append)
-    assert "going on from step 45" in said
+    assert "resuming from step 45" in said
     assert folder.pace.records()[: len(recorded)] == recorded
     after = {record["step"]: record for record in folder.log.records()}
     for record in before:
@@ -153,7 +153,7 @@ def test_fewer_threads_while_the_machine_is_busy_are_said_logged_and_repeated_to
     assert set(logged[:20]) == {2}
     assert set(logged[32:50]) == {1}
     assert logged[-1] == 2
-    assert sum("training goes on with 1 thread, and with 2 again when they are done" in text for text in said) == 1
+    assert sum("training continues with 1 thread, and with 2 again once they finish" in text for text in said) == 1
     again = RunFolder(train.path / "again")
     again.path.mkdir()
     for file in (first.config_file, first.pace.file):

@@ -125,7 +125,7 @@ def test_a_format_that_is_imitated_is_told_to_whoever_goes_on_not_to_whoever_ask
     train(config, say=said.append)
     assert not any("imitated" in text for text in said), "asked for, and then finished"
     train(config, say=said.append, extension=Budget("steps", 1))
-    assert said[-3:-1] == ["going on from step 2", next(text for text in said if "began in fp16" in text)]
+    assert said[-3:-1] == ["resuming from step 2", next(text for text in said if "began in fp16" in text)]
 
 
 def test_gradients_too_large_for_fp16_are_not_learnt_from_and_said(train, config_of, monkeypatch, assert_same):
@@ -172,7 +172,7 @@ def test_a_compiler_that_fails_leaves_an_eager_training(train, config_of, monkey
     monkeypatch.setattr(probe, "matrix_rate", lambda device, precision: 1e18)
     said = []
     folder, outcome = train(config_of(training={"steps": 8, "compile": "auto"}), say=said.append)
-    assert "compiling failed (no such instruction): going on eager" in said
+    assert "compiling failed (no such instruction): continuing without" in said
     assert not outcome.plan.compiled
     plain, _ = train(config_of(training={"steps": 8, "compile": "off"}), "plain")
     assert outcome.steps == 8
@@ -191,7 +191,7 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_goes_on(train, config_o
     said = []
     train(config, say=said.append)
     assert any("000010/state.safetensors is not a whole" in text for text in said)
-    assert "going on from step 8" in said
+    assert "resuming from step 8" in said
     assert len(list(folder.checkpoints.glob("000010.damaged-*"))) == 1  # nothing is thrown away
     assert_same(whole, folder)
 

@@ -20,7 +20,7 @@ WORLDS = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE
 PATIENCE = timedelta(minutes=30)  # with a process that neither answers nor has ended
 # How gloo, whose errors have no class of their own, says that a process has ended or hangs.
 LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Timed out waiting")
-GUIDE = "start N by torchrun --nproc_per_node N -m fromnoise ... (docs/scale-out.md)"
+GUIDE = "start N processes with torchrun --nproc_per_node N -m fromnoise ... (docs/scale-out.md)"
 
 Value = TypeVar("Value")
 
@@ -68,7 +68,7 @@ def accelerator(device: str, threads: int | None = None) -> Accelerator:
     cpu = device == "cpu" or (device == "auto" and promised > 1 and not torch.cuda.is_available())
     here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
     if not cpu and 0 < gpus < here:
-        raise UserError(f"{here} processes need {here} GPUs and there are {gpus}: start fewer, or take --device cpu")
+        raise UserError(f"{here} processes need {here} GPUs, but there are {gpus}: start fewer, or use --device cpu")
     with warnings.catch_warnings(), connected():
         warnings.simplefilter("ignore")  # about settings of launchers that nobody chose
         # The plan says what is computed in what.
@@ -76,13 +76,15 @@ def accelerator(device: str, threads: int | None = None) -> Accelerator:
     if found.device.type == "cpu":
         found.state.device = torch.device("cpu")  # of several processes cpu:0, to which PyTorch copies what is on cpu
     if device not in ("auto", found.device.type):
-        raise UserError(f"--device {device}: Accelerate chose {found.device.type}; leave --device away")
+        raise UserError(f"--device {device}: Accelerate chose {found.device.type}; leave out --device")
     if found.num_processes != promised:
-        raise UserError(f"{promised} processes were started and each would train alone on {found.device.type}; {GUIDE}")
+        raise UserError(
+            f"{promised} processes were started, and each would train alone on {found.device.type}; {GUIDE}"
+        )
     # `accelerate launch` on CPUs prepares for several processes and then starts a single one.
     prepared = {"ACCELERATE_MIXED_PRECISION", "MASTER_ADDR"} <= os.environ.keys() and "RANK" not in os.environ
     if found.num_processes == 1 and prepared:
-        raise UserError(f"accelerate launch was to start several processes and started one: {GUIDE}")
+        raise UserError(f"accelerate launch should have started several processes but started one: {GUIDE}")
     return found
 
 
@@ -90,7 +92,7 @@ def alone(device: str, threads: int | None = None) -> Accelerator:
     """`accelerator` for work that a single process does; raises UserError where there are several."""
     if launched() > 1:
         raise UserError(
-            f"only training is shared by processes, and here are {launched()}: start this without a launcher"
+            f"only training can use several processes, and {launched()} were started: run this without a launcher"
         )
     return accelerator(device, threads)
 
@@ -128,5 +130,5 @@ def connected() -> Iterator[None]:
             raise
         raise UserError(
             "another process has stopped or cannot be reached, so this one stops too; "
-            "the same command goes on from the last checkpoint"
+            "run the same command again to resume from the last checkpoint"
         ) from error

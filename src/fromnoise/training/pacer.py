@@ -180,7 +180,7 @@ class Pacer:
         if self.threads and self.threads_now < self.threads.most and not self.threads.trying and not self._said_busy:
             number = f"{self.threads_now} thread{'s' if self.threads_now > 1 else ''}"
             self.say(
-                f"other processes are using {self.threads.load:.1f} cores: training goes on with {number}, and with "
-                f"{self.threads.most} again when they are done"
+                f"other processes are using {self.threads.load:.1f} cores: training continues with {number}, "
+                f"and with {self.threads.most} again once they finish"
             )
             self._said_busy = True

@@ -41,13 +41,13 @@ class Plan:
         sentences, threads = [], shared().most
         if self.threads != threads and device.type == "cpu":
             sentences.append(
-                f"this run began on {self.threads} threads and goes on with {threads}: its weights will differ in "
-                "their last bits"
+                f"this run began on {self.threads} threads and resumes on {threads}: "
+                "its weights will differ in the last bits"
             )
         if self.precision not in precisions(device):
             sentences.append(
-                f"this run began in {self.precision}, which is only imitated here: its steps may take very long; a new "
-                "run with --precision auto would not"
+                f"this run began in {self.precision}, which is only emulated here: "
+                "steps may be very slow; a new run with --precision auto avoids that"
             )
         return sentences
 
@@ -84,7 +84,7 @@ def make(model: Model, device: torch.device, steps: int | None, processes: int =
         chosen = Candidate(settings.precision, False, float("nan"), 1.0)
         reason = str(chosen)
     if len(known) == 1:
-        reason += " as asked" if settings.precision != "auto" else ": this CPU does not compute in bf16"
+        reason += " as asked" if settings.precision != "auto" else ": this CPU has no bf16 units"
     compiled, why = _compiling(model, device, chosen, steps, processes)
     channels_last = chosen.channels_last or compiled  # the compiler fuses what makes channels-last slow
     return Plan(chosen.precision, channels_last, compiled, shared().most, f"{reason}; {why}")
@@ -107,12 +107,12 @@ def _compiling(
             return False, "eager: not compiled by default for this network or device"
         seconds = settings.minutes * 60 if settings.minutes else (steps or 0) * settings.batch * chosen.seconds
         if seconds < LONG.get(device.type, 0.0):
-            return False, "eager: too short a training to win back the compiling"
+            return False, "eager: the training is too short to pay for compiling"
         if device.type == "cpu":  # a GPU waits for short kernels to be launched, which no such rate tells
             rate = probe.step_flops(model, device) / chosen.seconds
             share = rate / probe.matrix_rate(device, chosen.precision)
             if share > BUSY:
-                return False, f"eager: it reaches {share:.0%} of the matrix product's rate already"
+                return False, f"eager: already at {share:.0%} of the speed of a matrix product"
     try:
         found = probe.compiled(model, device, chosen, settings.batch // processes, processes)
     except RuntimeError as error:  # as PyTorch's compiler errors are
@@ -122,10 +122,10 @@ def _compiling(
     if not found.difference < DIFFERS:  # NaN is no agreement
         wrong = f"compiled gradients are wrong here (by {found.difference:.0%} in {found.parameter})"
         if asked:
-            raise UserError(f"{wrong}: take --compile off")
+            raise UserError(f"{wrong}: use --compile off")
         return False, f"eager: {wrong}"
     if asked:
         return True, "compiled as asked"
     if found.speedup < WINS:
-        return False, f"eager: compiled it is not faster here ({found.speedup:.2f}×)"
-    return True, f"compiled: {found.speedup:.2f}× faster than eager, its gradients agree"
+        return False, f"eager: compiling is not faster here ({found.speedup:.2f}×)"
+    return True, f"compiled: {found.speedup:.2f}× faster than eager, and its gradients agree"

@@ -62,7 +62,7 @@ def profile(
     """
     device, settings = accelerator.device, model.config.training
     if device.type != "cpu":
-        raise UserError("--profile tells a CPU's time so far: add --device cpu, or use PyTorch's own profiler")
+        raise UserError("--profile works on the CPU only: add --device cpu, or use PyTorch's own profiler")
     steps = steps_of(settings.budget, len(images), settings.batch)
     plan = plans.make(model, device, steps)
     take, total = Step(model, images.to(device), accelerator, plan), WARM_UP + TIMED + TRACED

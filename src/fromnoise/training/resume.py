@@ -33,7 +33,7 @@ def begin(
     settings = model.config.training
     if settings.init:
         if initial is None:
-            raise UserError(f"{folder.path} has no whole checkpoint: the same command again starts from --init")
+            raise UserError(f"{folder.path} has no intact checkpoint: run the same command again to start from --init")
         model.network.load_state_dict(initial.weights)
         say(f"starting from the weights of {initial.file}")
     agreement, steps = Agreement(accelerator), steps_of(settings.budget, images, settings.batch)
@@ -50,7 +50,7 @@ def newest(folder: RunFolder, first: bool, say: Callable[[str], None]) -> Checkp
         try:
             return folder.load(step)
         except DamagedFile as error:
-            say(f"{error}: going back to the one before")
+            say(f"{error}: using the one before it")
             if first:
                 folder.set_aside(step)
     return None
@@ -67,7 +67,7 @@ def check(progress: Progress, model: Model, images: int, folder: RunFolder) -> N
     if model.info.clustered and Model.load(folder.model_file()).info.class_shares != model.info.class_shares:
         raise UserError(
             f"{folder.path}: k-means finds other clusters here than where this training began (on another machine, or "
-            "with another version of scikit-learn): go on there, or begin a new one with another --out"
+            "with another version of scikit-learn): resume it there, or start a new one with another --out"
         )
 
 

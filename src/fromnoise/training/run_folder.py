@@ -101,9 +101,9 @@ class RunFolder:
         self.check_settings(config)
         about = self.about() if self.config_file.is_file() else None
         if about and about.data.fingerprint != train.fingerprint:
-            raise UserError(f"{self.path} was trained on other images than {train.name} has now: name another --out")
+            raise UserError(f"{self.path} was trained on other images than {train.name} has now: choose another --out")
         if about and initial and about.init != _origin(initial):
-            raise UserError(f"{self.path} began from other weights than {initial.file} has now: name another --out")
+            raise UserError(f"{self.path} began from other weights than {initial.file} has now: choose another --out")
 
     def check_settings(self, config: Config) -> None:
         """The part of `check` that needs no data."""
@@ -113,12 +113,12 @@ class RunFolder:
             names = [item.name for item in self.path.iterdir()] if self.path.is_dir() else ["a file"]
             if all(name == "lock" or name.startswith(UNFINISHED) for name in names):
                 return  # killed before config.json was written
-            raise UserError(f"{self.path} exists and is not a run folder: name another with --out")
+            raise UserError(f"{self.path} exists and is not a run folder: choose another with --out")
         different = differences(config, self.about().config)
         if different:
             raise UserError(
-                f"{self.path} holds a run of other settings (now, then: {'; '.join(different)}): "
-                "give the same settings to go on with it, or name another folder with --out"
+                f"{self.path} holds a run with other settings (now, then: {'; '.join(different)}): "
+                "repeat its settings to resume it, or choose another folder with --out"
             )
 
     @contextmanager
@@ -153,7 +153,7 @@ class RunFolder:
         """Raise UserError when the folder has gone since it was opened: what is written now would be no run."""
         if self._held and not self.config_file.is_file():
             raise UserError(
-                f"{self.path} was deleted or moved while it was written to: nothing more is kept; start again"
+                f"{self.path} was deleted or moved during the training: nothing more can be saved; start again"
             ) from error
 
     def is_finished(self) -> bool:

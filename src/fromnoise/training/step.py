@@ -34,7 +34,7 @@ class NotFinite(UserError):  # noqa: N818 - a state of a training
 
     def __init__(self, steps: int) -> None:
         super().__init__(
-            f"the loss is no longer finite at step {steps}, and nothing of it was saved: "
+            f"the loss is no longer finite at step {steps}, and nothing of that was saved: "
             "start again in a new folder with a lower --lr or --precision fp32"
         )
 
@@ -97,7 +97,7 @@ class Step:
         except RuntimeError as error:  # as PyTorch's compiler errors are
             if self._proven or isinstance(error, torch.OutOfMemoryError) or is_lost(error):
                 raise
-            self.say(f"compiling failed ({str(error).partition(chr(10))[0]}): going on eager")
+            self.say(f"compiling failed ({str(error).partition(chr(10))[0]}): continuing without")
             reason = f"{self.plan.reason}, but compiling failed: eager"
             self.plan = dataclasses.replace(self.plan, compiled=False, reason=reason)
             self._denoiser = self.model.denoiser(self._eager)

@@ -54,7 +54,7 @@ class StepLog:
         with reading(self.file, "a log of fromnoise"):
             records = []
             for k, line in enumerate(self._text().split("\n")[:-1], start=1):
-                with reading(f"line {k} of {self.file}", "what fromnoise wrote", "mend or remove it"):
+                with reading(f"line {k} of {self.file}", "what fromnoise wrote", "repair or remove it"):
                     records.append(decode(line, self.form))
             return records
 

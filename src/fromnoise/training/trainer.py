@@ -147,7 +147,7 @@ class Trainer:
         settings, threads = model.config.training, shared() if follows else None
         self.pacer = Pacer(settings, start, self.clock, folder.pace, self.agreement, threads, self.choice, self.say)
         if start.step and not self.pacer.finished:
-            for text in (f"going on from step {start.step:,}", *elsewhere):
+            for text in (f"resuming from step {start.step:,}", *elsewhere):
                 self.say(text)
         return start
 
@@ -200,4 +200,4 @@ class Trainer:
         self.agreement.wait()
 
     def _interrupted(self) -> Interrupted:
-        return Interrupted(f"stopped at step {self.pacer.step:,}; the same command goes on from there")
+        return Interrupted(f"stopped at step {self.pacer.step:,}; run the same command again to resume")
