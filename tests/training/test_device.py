@@ -17,14 +17,14 @@ def of_two(monkeypatch):
 def test_more_processes_than_gpus_are_refused(of_two, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    with pytest.raises(UserError, match="2 processes need 2 GPUs and there are 1"):
+    with pytest.raises(UserError, match="2 processes need 2 GPUs, but there are 1"):
         device.accelerator("cuda")
 
 
 def test_processes_that_are_not_joined_are_refused(of_two, monkeypatch):
     found = SimpleNamespace(device=torch.device("mps"), num_processes=1)
     monkeypatch.setattr(device, "Accelerator", lambda **settings: found)
-    with pytest.raises(UserError, match="2 processes were started and each would train alone on mps"):
+    with pytest.raises(UserError, match="2 processes were started, and each would train alone on mps"):
         device.accelerator("auto")
 
 

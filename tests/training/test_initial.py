@@ -77,7 +77,7 @@ def test_the_model_files_hash_is_written_down_and_held_to(train, source, tiny_mo
 
 
 def test_without_a_whole_checkpoint_and_the_model_nothing_starts_at_random(train):
-    with pytest.raises(UserError, match="starts from --init"):
+    with pytest.raises(UserError, match="start from --init"):
         train(start=False)
 
 
