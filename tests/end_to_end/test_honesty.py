@@ -13,24 +13,24 @@ NETWORK = ("--size", "16", "--channels", "32", "64", "--compile", "off", "--prec
 
 
 @pytest.fixture
-def copies(process):
+def copies(fromnoise):
     """The `copies` of a report: generated images against held-out digits, trained on what is told."""
 
     def judge(place, generated, train):
         words = ("--generated", generated, "--reference", "digits:heldout", "--train", train, "--json", "-")
-        return json.loads(process("evaluate", *words, cwd=place).stdout)["copies"]
+        return json.loads(fromnoise("evaluate", *words, cwd=place).stdout)["copies"]
 
     return judge
 
 
-def trained_and_drawn(process, place, *words):
-    process("train", "--data", "digits", *NETWORK, *words, "--out", "run", cwd=place)
-    process("sample", "run", "--n", "300", "--out", "drawn.npz", cwd=place)
+def trained_and_drawn(fromnoise, place, *words):
+    fromnoise("train", "--data", "digits", *NETWORK, *words, "--out", "run", cwd=place)
+    fromnoise("sample", "run", "--n", "300", "--out", "drawn.npz", cwd=place)
 
 
-def test_a_model_that_memorised_a_hundred_digits_is_caught(process, copies, tmp_path):
-    process("data", "export", "digits:train", "hundred", "--n", "100", cwd=tmp_path)  # the draw that --m 100 makes
-    trained_and_drawn(process, tmp_path, "--m", "100", "--steps", "700")
+def test_a_model_that_memorised_a_hundred_digits_is_caught(fromnoise, copies, tmp_path):
+    fromnoise("data", "export", "digits:train", "hundred", "--n", "100", cwd=tmp_path)  # the draw that --m 100 makes
+    trained_and_drawn(fromnoise, tmp_path, "--m", "100", "--steps", "700")
     found = copies(tmp_path, "drawn.npz", "hundred")
     assert (found["n"]["generated"], found["n"]["train"]) == (300, 100)
     assert 900 < found["n"]["held_out"] <= 1000  # in the generated shares of the classes
@@ -39,8 +39,8 @@ def test_a_model_that_memorised_a_hundred_digits_is_caught(process, copies, tmp_
     assert found["pixels"]["closer"]["p"] < 1e-10
 
 
-def test_the_same_network_trained_on_three_thousand_digits_is_no_copyist(process, copies, tmp_path):
-    trained_and_drawn(process, tmp_path, "--steps", "400")
+def test_the_same_network_trained_on_three_thousand_digits_is_no_copyist(fromnoise, copies, tmp_path):
+    trained_and_drawn(fromnoise, tmp_path, "--steps", "400")
     found = copies(tmp_path, "drawn.npz", "digits")
     assert found["verdict"] == "no sign of copying"
     assert found["pixels"]["closer"]["p"] > 0.01
@@ -49,8 +49,8 @@ def test_the_same_network_trained_on_three_thousand_digits_is_no_copyist(process
 
 @pytest.mark.usefixtures("mnist_root")
 @pytest.mark.parametrize("seed", [0, 1])
-def test_fresh_real_digits_are_no_copies(process, copies, tmp_path, seed):
-    process("data", "export", "mnist:test", "fresh", "--n", "500", "--seed", seed, cwd=tmp_path)
+def test_fresh_real_digits_are_no_copies(fromnoise, copies, tmp_path, seed):
+    fromnoise("data", "export", "mnist:test", "fresh", "--n", "500", "--seed", seed, cwd=tmp_path)
     found = copies(tmp_path, "fresh", "digits")
     assert found["verdict"] == "no sign of copying"
     assert found["pixels"]["identical"] == 0
