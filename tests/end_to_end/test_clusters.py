@@ -21,7 +21,7 @@ def unlabelled(blobs_of, tmp_path_factory, fromnoise):
     arrays.save(place / "blobs.npz", blobs_of(n=600, classes=3).images)
     run = ("run", "--preset", "tiny", "--steps", "6", "--data", "blobs.npz", "--features", "pixels")
     done = fromnoise(*run, "--clusters", "3", "--n", "50", "--out", "run", cwd=place)
-    assert "conditioned on 3 clusters" in done.stderr
+    assert "conditioning on 3 clusters" in done.stderr
     return place
 
 
@@ -39,7 +39,7 @@ def test_a_run_learns_clusters_and_scores_images_without_classes(unlabelled):
     report = json.loads((run / "report.json").read_text())
     assert report["metrics"]["classes"] is None
     assert (report["run"]["training"]["told"], report["run"]["sampling"]["guidance"]) == ("3 clusters", BY_CLUSTER)
-    assert "conditioned on 3 clusters" in (run / "report.html").read_text()
+    assert "conditioning on 3 clusters" in (run / "report.html").read_text()
     assert any("have no labels" in note for note in report["notes"])
 
 
@@ -70,6 +70,6 @@ def test_the_same_command_goes_on_with_the_same_clusters(unlabelled, fromnoise, 
 @pytest.mark.parametrize(("more", "classes"), [((), 4), (("--clusters", "3"), 3), (("--clusters", "0"), 0)])
 def test_no_labels_means_clusters_in_place_of_classes(fromnoise, tmp_path, more, classes):
     done = fromnoise(*TRAIN, "--no-labels", *more, "--out", "run", cwd=tmp_path)  # 200 digits
-    assert ("conditioned on" in done.stderr) == bool(classes)
+    assert ("conditioning on" in done.stderr) == bool(classes)
     info = model_of(tmp_path / "run").info
     assert (info.classes, info.clustered) == (classes, bool(classes))

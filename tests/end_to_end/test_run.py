@@ -128,7 +128,7 @@ def test_too_few_images_to_score_are_refused_before_training(tmp_path, fromnoise
     (("--n", "49"), "needs at least 50"),
     (("--features", "clip"), "choose one of: digits"),
     (("--features", "inception", "--inception-weights", "file"), "file is not Inception"),
-    (("--inception-weights", "file"), "not for digits"),
+    (("--inception-weights", "file"), "not digits"),
     (("--preset", "slow"), "fast, chapter, tiny"),
     (("--steps", "3", "--minutes", "1"), "give one budget"),
     (("--channels", "12", "16"), "multiple of 8"),
