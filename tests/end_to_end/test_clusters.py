@@ -39,7 +39,7 @@ def test_a_run_learns_clusters_and_scores_images_without_classes(unlabelled):
     report = json.loads((run / "report.json").read_text())
     assert report["metrics"]["classes"] is None
     assert (report["run"]["training"]["told"], report["run"]["sampling"]["guidance"]) == ("3 clusters", BY_CLUSTER)
-    assert "conditioning on 3 clusters" in (run / "report.html").read_text()
+    assert "conditioned on 3 clusters" in (run / "report.html").read_text()
     assert any("have no labels" in note for note in report["notes"])
 
 
