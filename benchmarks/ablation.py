@@ -151,7 +151,7 @@ def recipe(flags: Sequence[str]) -> str:
 def _words(flags: Sequence[str], steps: int, seed: int) -> list[str]:
     import torch
 
-    from fromnoise.generation.precision import precisions
+    from fromnoise.hardware import precisions
 
     precision = precisions(torch.device("cpu"))[-1]  # not measured beside another training
     common = ["--data", "digits", "--compile", "off", "--device", "cpu", "--precision", precision]
@@ -168,8 +168,8 @@ def trained_and_scored(row: str, seed: int, settings: Settings) -> Cell:
     from fromnoise.experiment import system
     from fromnoise.experiment.find import find_model
     from fromnoise.faces import cli
-    from fromnoise.generation.draw import Drawing, draw_all, own_precision
     from fromnoise.generation.model import Model
+    from fromnoise.generation.sampling import SampleRequest, own_precision, sample
 
     flags = tuple(ROWS[row])
     steps = equal_steps(flags, settings.steps)
@@ -181,7 +181,7 @@ def trained_and_scored(row: str, seed: int, settings: Settings) -> Cell:
             raise RuntimeError(f"{row}, seed {seed}: {log.read_text()}")
         model = replace(Model.load(find_model(run)), guidance=None)
     device = torch.device("cpu")
-    images = draw_all(model, Drawing(settings.n, precision=own_precision(model, device)), device)
+    images = sample(model, SampleRequest(settings.n, precision=own_precision(model, device)), device)
     extract = features("digits", device)
     size = model.info.image[1:]
     fid = distance(Moments.of(extract(images)), Moments.of(extract(reference(settings, size).images)))
@@ -258,12 +258,12 @@ def current(cell: Cell, settings: Settings) -> bool:
 
 def main(settings: Settings) -> None:
     """Train and score what is missing."""
-    from fromnoise.choices import choose
     from fromnoise.faces.console import Bar, say
     from fromnoise.files import check_writable, read_json
+    from fromnoise.lookup import lookup
 
     for row in settings.rows:
-        choose("row", row, ROWS)
+        lookup("row", row, ROWS)
     file = settings.out / "ablation.json"
     check_writable(file)
     known = read_json(file)["cells"] if file.exists() else []

@@ -154,14 +154,14 @@ def _training(threads: int | None) -> tuple[Callable[[], object], int]:
 
 
 def _sampling() -> tuple[Callable[[], object], int]:
-    from fromnoise.generation.draw import MICRO_BATCH, Drawing, draw, own_precision
     from fromnoise.generation.model import Model
     from fromnoise.generation.pretrained import packaged
+    from fromnoise.generation.sampling import MICRO_BATCH, SampleRequest, own_precision, sample_batches
 
     file = packaged("digits")
     assert file is not None
     model = Model.load(file)
-    images = draw(model, Drawing(10**6, precision=own_precision(model, _cpu())))
+    images = sample_batches(model, SampleRequest(10**6, precision=own_precision(model, _cpu())))
     return lambda: next(images), MICRO_BATCH
 
 

@@ -30,9 +30,9 @@ from fromnoise.data import digits
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.resize import resized
 from fromnoise.generation.data_info import DataInfo
-from fromnoise.generation.draw import Drawing, draw_all, network_calls, own_precision
 from fromnoise.generation.model import Model
-from fromnoise.generation.precision import HALVES, precisions
+from fromnoise.generation.sampling import SampleRequest, network_calls, own_precision, sample
+from fromnoise.hardware import HALVES, precisions
 from fromnoise.training import plan as plans
 from fromnoise.training import probe
 from fromnoise.training.device import accelerator
@@ -123,9 +123,9 @@ def ours(job: Job, images: ImageSet) -> dict[str, Any]:
     warm_up(lambda: step(next(numbers), config.training.lr))
     training_rate = BATCH / seconds(lambda: step(next(numbers), config.training.lr), job.steps, job.groups)
     trained = dataclasses.replace(model, precision=plan.precision, channels_last=plan.channels_last)
-    drawing = Drawing(BATCH, precision=own_precision(trained, CPU))
-    draw_all(trained, drawing, CPU)
-    rate = BATCH / seconds(lambda: draw_all(trained, drawing, CPU), 1, min(job.groups, DRAWS))
+    drawing = SampleRequest(BATCH, precision=own_precision(trained, CPU))
+    sample(trained, drawing, CPU)
+    rate = BATCH / seconds(lambda: sample(trained, drawing, CPU), 1, min(job.groups, DRAWS))
     calls = network_calls(trained, config.sampling)
     if calls != FEW:
         raise ValueError(f"our sampler takes {calls} network calls, not {FEW}")

@@ -17,7 +17,7 @@ from fromnoise.data import arrays, digits
 from fromnoise.data.resize import resized
 from fromnoise.faces.cli import script
 from fromnoise.faces.console import Bar
-from fromnoise.generation.precision import precisions
+from fromnoise.hardware import precisions
 
 MEASURED = 5  # steps that the speed is measured by, to know how many there will be
 

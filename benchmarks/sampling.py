@@ -41,8 +41,8 @@ from fromnoise.faces.cli import script
 from fromnoise.faces.console import Bar
 from fromnoise.faces.figures import style
 from fromnoise.files import check_writable, whole, write_json
-from fromnoise.generation.draw import Drawing, draw_all, guidance_of, network_calls, own_precision
 from fromnoise.generation.model import Model
+from fromnoise.generation.sampling import SampleRequest, guidance_of, network_calls, own_precision, sample
 from fromnoise.training.device import accelerator
 
 HERE = Path(__file__).parent
@@ -96,7 +96,7 @@ def real_images(settings: Settings, size: tuple[int, int]) -> tuple[ImageSet, Im
     """The reference, and n other images for the floor, with the reference's shares of classes; None for too few."""
     if settings.reference is None:
         reference, rest = validation(size)
-        return reference, rest.draw(settings.n, 0)  # as many of each class, like the reference
+        return reference, rest.subset(settings.n, 0)  # as many of each class, like the reference
     reference = sources.load(settings.reference, size)
     source = sources.floor_for(settings.reference)
     unknown = None if source is None else sources.load(source, size)
@@ -144,7 +144,7 @@ def measure(
     rows = []
 
     def drawn(count: int, how: SamplerSettings) -> Tensor:
-        return draw_all(model, Drawing(count, precision=precision, sampler=how), device)
+        return sample(model, SampleRequest(count, precision=precision, sampler=how), device)
 
     drawn(64, replace(model.config.sampling, sampling_steps=2))
     with Bar("settings") as bar:

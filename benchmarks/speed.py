@@ -28,7 +28,7 @@ from fromnoise.experiment import system
 from fromnoise.faces.cli import script
 from fromnoise.faces.figures import style
 from fromnoise.files import check_writable, write_json
-from fromnoise.generation.precision import precisions
+from fromnoise.hardware import precisions
 
 HERE = Path(__file__).parent
 LAST = 20.0  # seconds kept for the limits' second time

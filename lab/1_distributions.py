@@ -166,7 +166,7 @@ for name, g in coloured.items():
     print(f"{name}: eigenvalues {eigenvalues}; deviation of 10,000 samples {across:.2f} across, {up:.2f} up")
 
 # %% [markdown]
-# ## Drawing from a Gaussian
+# ## Sampling from a Gaussian
 #
 # A computer gives standard normal numbers $\varepsilon$. If $L L^T = C$, then $x = \mu + L\varepsilon$ has mean $\mu$
 # and covariance $\mathbb{E}\,L\varepsilon\varepsilon^T L^T = L L^T = C$. The Cholesky factor is the $L$ that is lower

@@ -53,7 +53,7 @@ from fromnoise.diffusion.settings import SamplerSettings
 from fromnoise.faces import figures
 from fromnoise.faces.notebook import setting, show
 from fromnoise.plane.distance import floor, transport_distance
-from fromnoise.plane.learn import draw, learn
+from fromnoise.plane.learn import learn, sample
 from fromnoise.plane.sets import MIXTURE, SETS
 
 QUICK = setting() == "quick"
@@ -253,7 +253,7 @@ show(
     "Forward: two sets of points and their noisy versions along the linear schedule, T = 500. At the end they cannot be told apart.",
 )
 seen = []
-drawn = draw(denoise, m, SamplerSettings(sampling_steps=20), callback=lambda visit: seen.append(visit))
+drawn = sample(denoise, m, SamplerSettings(sampling_steps=20), callback=lambda visit: seen.append(visit))
 at = [0, 6, 10, 14]
 show(
     figures.films(
@@ -283,10 +283,10 @@ for name, points in learning.items():
     models[name] = learn(points, **training)
     seconds = time.perf_counter() - start
     apart = [
-        transport_distance(draw(models[name], 1000, seed=k), SETS[name](1000, generator(10 + k))) for k in range(3)
+        transport_distance(sample(models[name], 1000, seed=k), SETS[name](1000, generator(10 + k))) for k in range(3)
     ]
     least = floor(SETS[name], draws=3)
-    pairs[name] = (SETS[name](1000, generator(4)), draw(models[name], 1000))
+    pairs[name] = (SETS[name](1000, generator(4)), sample(models[name], 1000))
     print(
         f"{name:8} trained in {seconds:4.1f} s: distance {sum(apart) / 3:.3f}, floor {least.mean:.3f} ± {least.deviation:.3f}, "
         f"ratio {sum(apart) / 3 / least.mean:.2f}"
@@ -322,7 +322,7 @@ real = [SETS["mixture"](1000, generator(20 + k)) for k in range(3)]
 
 
 def distance(denoiser):
-    return sum(transport_distance(draw(denoiser, 1000, seed=k), real[k]) for k in range(3)) / 3
+    return sum(transport_distance(sample(denoiser, 1000, seed=k), real[k]) for k in range(3)) / 3
 
 
 distances = [distance(learn(learning["mixture"], steps=k)) for k in ladder]
@@ -343,7 +343,7 @@ assert distances[-1] < distances[0]
 
 # %%
 few = learning["spiral"][:60]
-copies = draw(ideal.of_points(few), 500)
+copies = sample(ideal.of_points(few), 500)
 nearest = torch.cdist(copies, few).min(dim=1).values
 print(
     f"500 draws through the ideal denoiser of 60 points: the farthest lies {float(nearest.max()):.1e} from a training point"

@@ -60,7 +60,7 @@ from fromnoise.faces import figures
 from fromnoise.faces.digit_model import trained
 from fromnoise.faces.notebook import run_folder, setting, show
 from fromnoise.generation.data_info import DataInfo
-from fromnoise.generation.draw import Drawing, draw, draw_all, guidance_of
+from fromnoise.generation.sampling import SampleRequest, sample_batches, sample, guidance_of
 from fromnoise.generation.model import Model
 from fromnoise.networks.chapter import ChapterUNet
 from fromnoise.networks.unet import UNet
@@ -76,7 +76,7 @@ device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 # bits), and `draw` takes a balanced, seeded subset: the same seed, the same images.
 
 # %%
-digits = load("digits:train", (32, 32)).draw(3000, seed=0)
+digits = load("digits:train", (32, 32)).subset(3000, seed=0)
 counts = digits.labels.bincount()
 print(f"{len(digits):,} images, channels × height × width {digits.shape}, pixels {digits.images.dtype}")
 print("images of each class:", counts.tolist())
@@ -302,16 +302,16 @@ show(
 # chapter's 0.0155 (100 epochs, where its text asks for 200: fault 7 again) is that of $\varepsilon$ at uniform $t$,
 # most of which are nearly pure noise and easy.
 #
-# ## Drawing digits (task 5)
+# ## Sampling digits (task 5)
 #
 # A sampler walks from noise to data along a list of levels and asks the network at each for
 # $(\hat x_0, \hat\varepsilon)$. It begins at noise whose mean is that of noisy data at the first level, $a\mu$ with
 # the mean $\mu$ of all pixels; $a$ is small there, but not 0. The network knows images as `model.info` encodes them,
-# divided by their root mean square, and `model.info.decode` undoes that. The whole of `sample(model, m)`:
+# divided by their root mean square, and `model.info.decode` undoes that. The whole of `sample_by_hand(model, m)`:
 
 
 # %%
-def sample(model, m, seed=0):
+def sample_by_hand(model, m, seed=0):
     """m new images, uint8 m × 1 × 32 × 32."""
     settings = model.config.sampling
     network = model.network.to(device).eval()  # not in training mode: fault 5
@@ -329,17 +329,17 @@ def sample(model, m, seed=0):
     return model.info.decode(x).cpu()
 
 
-few = sample(model, 10)
+few = sample_by_hand(model, 10)
 print(tuple(few.shape), few.dtype, "in training mode:", model.network.training)
 assert few.shape == (10, 1, 32, 32)
 assert not model.network.training
 
 # %% [markdown]
-# The library's `draw_all` does the same in micro-batches of 64, with guidance (below) where the model knows classes;
+# The library's `sample` does the same in micro-batches of 64, with guidance (below) where the model knows classes;
 # image $k$ of a seed stays the same however many are drawn with it.
 
 # %%
-grid = draw_all(model, Drawing(64, seed=0), device)
+grid = sample(model, SampleRequest(64, seed=0), device)
 show(figures.picture_grid(grid), "64 digits drawn by the model: seed 0, none selected.")
 
 # %% [markdown]
@@ -371,7 +371,7 @@ for t in (1, 2, 5, 20, 500):
 # the batch axis goes too, and whatever loops over images then loops over rows of pixels.
 
 # %%
-single = sample(model, 1)
+single = sample_by_hand(model, 1)
 print("ours:", tuple(single.shape), "  after squeeze:", tuple(single.squeeze().shape))
 assert single.shape == (1, 1, 32, 32)
 
@@ -383,7 +383,7 @@ assert single.shape == (1, 1, 32, 32)
 
 # %%
 visits = []
-list(draw(model, Drawing(2, seed=0), device, callback=visits.append))
+list(sample_batches(model, SampleRequest(2, seed=0), device, callback=visits.append))
 kept = [visits[round(k)] for k in np.linspace(0, len(visits) - 1, 8)]
 film = []
 for k in range(2):
@@ -408,7 +408,7 @@ show(
 if model.info.classes and not model.info.clustered:
     guidance = 3.0 if QUICK else guidance_of(model, model.config.sampling)
     columns = [
-        draw_all(model, Drawing(4, seed=2, label=label, guidance=guidance), device)
+        sample(model, SampleRequest(4, seed=2, label=label, guidance=guidance), device)
         for label in range(model.info.classes)
     ]
     rows = [(f"noise {k}", torch.stack([column[k] for column in columns])) for k in range(4)]
@@ -424,7 +424,7 @@ else:
 # ### Exercise 5.3
 #
 # The sampler `dpm++` is deterministic: from the same noise, more steps only follow the same curve more closely. Draw
-# eight digits without guidance (`guidance=1.0`) with 2, 5, 10 and 20 steps (`Drawing(8, sampler=...)` takes settings as
+# eight digits without guidance (`guidance=1.0`) with 2, 5, 10 and 20 steps (`SampleRequest(8, sampler=...)` takes settings as
 # `model.config.sampling` has them), compare them with 40 steps by the root of the mean square difference in grey levels,
 # and show them. How many steps are enough?
 
@@ -436,7 +436,7 @@ else:
 drawn = {}
 for steps in (2, 5, 10, 20, 40):
     how = dataclasses.replace(model.config.sampling, sampler="dpm++", sampling_steps=steps, guidance=1.0)
-    drawn[steps] = draw_all(model, Drawing(8, seed=0, sampler=how), device)
+    drawn[steps] = sample(model, SampleRequest(8, seed=0, sampler=how), device)
 errors = {steps: (images.float() - drawn[40].float()).square().mean().sqrt().item() for steps, images in drawn.items()}
 show(
     figures.picture_rows([(f"{steps} steps", images) for steps, images in drawn.items()]),

@@ -58,7 +58,7 @@ from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.faces import figures
 from fromnoise.faces.digit_model import trained
 from fromnoise.faces.notebook import run_folder, setting, show
-from fromnoise.generation.draw import Drawing, draw_all
+from fromnoise.generation.sampling import SampleRequest, sample
 from fromnoise.probability.gaussian import Gaussian
 
 QUICK = setting() == "quick"
@@ -160,8 +160,8 @@ show(
 model, run = trained(run_folder(), QUICK)
 train = load("digits:train", (32, 32))
 n, reference = 250 if QUICK else 1000, Moments.of(f_heldout)
-generated = draw_all(model, Drawing(n, seed=0), device)
-sets = {"generated": generated, "copycat": train.draw(n, seed=0).images, "floor": val.draw(n, seed=0).images}
+generated = sample(model, SampleRequest(n, seed=0), device)
+sets = {"generated": generated, "copycat": train.subset(n, seed=0).images, "floor": val.subset(n, seed=0).images}
 fid = {name: distance(Moments.of(extract(images)), reference) for name, images in sets.items()}
 show(
     figures.scores([(name, value, None) for name, value in fid.items()]),

@@ -124,7 +124,7 @@ if model.config.network.network == "chapter":
     )
     print("of digits that is part of fromnoise.")
     model = Model.load(packaged("digits"))
-heldout = load("digits:heldout", (32, 32)).draw(60 if QUICK else 400, seed=1)
+heldout = load("digits:heldout", (32, 32)).subset(60 if QUICK else 400, seed=1)
 levels = 12 if QUICK else 32
 digits = bound_bits(model, heldout.images, levels)
 fives = heldout.images[heldout.labels == 5]

@@ -12,7 +12,7 @@ import fromnoise
 from fromnoise import threads
 from fromnoise.data import arrays, digits
 from fromnoise.faces.cli import main
-from fromnoise.generation.draw import draw_all
+from fromnoise.generation.sampling import sample
 
 WORDS = ["--data", "digits", "--preset", "tiny", "--steps", "3", "--n", "60", "--device", "cpu"]
 
@@ -95,9 +95,9 @@ def test_a_training_is_that_of_the_command_line(run, tmp_path, capsys):
 def test_a_busy_machine_leaves_the_callers_threads_as_they_were(packaged, monkeypatch):
     def draw_beside_others(*args):
         threads.shared().set(1)
-        return draw_all(*args)
+        return sample(*args)
 
-    monkeypatch.setattr("fromnoise.api.draw_all", draw_beside_others)
+    monkeypatch.setattr("fromnoise.api.sample", draw_beside_others)
     torch.set_num_threads(2)
     packaged.sample(1, steps=1)
     assert torch.get_num_threads() == 2
@@ -131,7 +131,7 @@ def test_a_run_is_evaluated_as_by_the_command_line(run, capsys):
 
 
 def test_anybodys_images_are_evaluated():
-    train, heldout = (digits.load(part).draw(200, 0) for part in ("train", "heldout"))
+    train, heldout = (digits.load(part).subset(200, 0) for part in ("train", "heldout"))
     copies = train.images[:80].permute(0, 2, 3, 1).numpy()
     card = fromnoise.evaluate(copies, heldout, train=train, quiet=True)
     assert card.copies.verdict.startswith("copying")

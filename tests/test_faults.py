@@ -19,7 +19,7 @@ from fromnoise.diffusion.steps import Ancestral
 from fromnoise.errors import UserError
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
-from fromnoise.generation.draw import Drawing, draw_all
+from fromnoise.generation.sampling import SampleRequest, sample
 from fromnoise.probability import normal_model
 from fromnoise.probability.gaussian import Gaussian
 
@@ -93,13 +93,13 @@ def test_fault_5_images_are_drawn_with_the_network_in_evaluation_mode(tiny_model
     modes = []
     tiny_model.network.register_forward_pre_hook(lambda network, _: modes.append(network.training))
     tiny_model.network.train()
-    draw_all(tiny_model, Drawing(1))
+    sample(tiny_model, SampleRequest(1))
     assert modes
     assert not any(modes)
 
 
 def test_fault_6_a_single_image_keeps_its_axes(tiny_model):
-    assert draw_all(tiny_model, Drawing(1)).shape == (1, 1, 16, 16)
+    assert sample(tiny_model, SampleRequest(1)).shape == (1, 1, 16, 16)
 
 
 def test_fault_7_the_training_subset_is_balanced():

@@ -11,7 +11,7 @@ import torch
 
 from fromnoise import threads as module
 from fromnoise.errors import UserError
-from fromnoise.generation.draw import Drawing, draw_all
+from fromnoise.generation.sampling import SampleRequest, sample
 from fromnoise.threads import Load, Threads, fix, shared
 
 
@@ -152,7 +152,7 @@ def _clean():
 
 def test_sampling_follows_the_load_and_draws_the_same_images(tiny_model, monkeypatch):
     """By a clock on which every call of the network takes as long as the machine of above would."""
-    plain = draw_all(tiny_model, Drawing(256))
+    plain = sample(tiny_model, SampleRequest(256))
     torch.set_num_threads(2)
     clock, used = [0.0], set()
 
@@ -163,7 +163,7 @@ def test_sampling_follows_the_load_and_draws_the_same_images(tiny_model, monkeyp
 
     monkeypatch.setattr(module, "_shared", Threads(lambda: 1.0))
     monkeypatch.setattr(module.time, "perf_counter", now)
-    drawn = draw_all(tiny_model, Drawing(256))
+    drawn = sample(tiny_model, SampleRequest(256))
     assert used == {1, 2}
     assert torch.get_num_threads() == 1
     assert torch.equal(drawn, plain)

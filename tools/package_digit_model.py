@@ -19,8 +19,8 @@ from fromnoise.experiment.find import parts_of
 from fromnoise.faces.cli import script
 from fromnoise.files import read_json
 from fromnoise.generation import pretrained
-from fromnoise.generation.draw import Drawing, draw_all
 from fromnoise.generation.model import Model
+from fromnoise.generation.sampling import SampleRequest, sample
 from fromnoise.training.run_folder import RunFolder
 
 LARGEST = 8_000_000  # bytes
@@ -49,7 +49,7 @@ def main(arguments: Arguments) -> None:
     if size > LARGEST:
         raise UserError(f"{size:,} bytes of weights are more than {LARGEST:,}: use a smaller network")
     model.save(target, weights)
-    first, half = (draw_all(each, Drawing(64)).int() for each in (model, Model.load(target)))
+    first, half = (sample(each, SampleRequest(64)).int() for each in (model, Model.load(target)))
     moved = (first - half).abs()
     print(f"pixels of 64 images move by {moved.max()} grey levels at most, {moved.float().mean():.3f} on average")
     fid = report["metrics"]["fid"]

@@ -22,7 +22,7 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.data.pixels import normalise
 from fromnoise.evaluation import digit_network
 from fromnoise.faces.cli import script
-from fromnoise.moving import channels_last
+from fromnoise.hardware import channels_last
 
 TARGET = Path(digit_network.__file__).with_name(digit_network.WEIGHTS)
 

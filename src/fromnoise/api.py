@@ -41,8 +41,8 @@ from fromnoise.experiment.progress import SILENT, Reporter, once
 from fromnoise.experiment.score import reference_of, score_of, with_likelihood
 from fromnoise.experiment.train import Experiment, trained
 from fromnoise.faces.console import Terminal
-from fromnoise.generation.draw import Drawing, draw_all, labels_for, own_precision
 from fromnoise.generation.model import Model
+from fromnoise.generation.sampling import SampleRequest, labels_for, own_precision, sample
 from fromnoise.threads import apart
 from fromnoise.training.device import alone
 from fromnoise.training.run_folder import RunFolder
@@ -135,10 +135,10 @@ class Run:
         device = alone(self.device).device
         settings = self.config.sampling.but(sampler=sampler, sampling_steps=steps)
         number = own_precision(self.model, device) if precision == "auto" else precision
-        drawing = Drawing(n, seed, first, label, guidance, number, settings)
+        request = SampleRequest(n, seed, first, label, guidance, number, settings)
         with self.reporter.bar("sampling") as bar:
-            images = draw_all(self.model, drawing, device, bar.show)
-        labels = None if self.model.info.clustered else labels_for(self.model, drawing)
+            images = sample(self.model, request, device, bar.show)
+        labels = None if self.model.info.clustered else labels_for(self.model, request)
         return Images(images.permute(0, 2, 3, 1).numpy(), None if labels is None else labels.numpy())
 
     @apart()

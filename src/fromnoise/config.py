@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from fromnoise.choices import choose
 from fromnoise.data.settings import NAMED, DataSettings
 from fromnoise.diffusion.settings import DiffusionSettings, SamplerSettings
 from fromnoise.errors import UserError
 from fromnoise.evaluation.settings import EvaluationSettings
 from fromnoise.files import read_json
+from fromnoise.lookup import lookup
 from fromnoise.networks.settings import NetworkSettings
 from fromnoise.training.settings import TrainingSettings
 
@@ -102,7 +102,7 @@ def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
     value = to_json(config)
     homes = {name: room for room in value.values() if isinstance(room, dict) for name in room} | {"seed": value}
     for name, item in settings.items():
-        choose("setting", name, homes)[name] = to_json(item)
+        lookup("setting", name, homes)[name] = to_json(item)
     changed: Config = from_json(Config, value)
     return changed
 
@@ -130,7 +130,7 @@ def folder_for(config: Config, preset_name: str) -> Path:
 
 def preset(name: str) -> Config:
     """The preset called `name`; raises UserError, listing them, for another name."""
-    return choose("preset", name, PRESETS)
+    return lookup("preset", name, PRESETS)
 
 
 def with_budget(config: Config, preset_name: str) -> Config:

@@ -12,7 +12,7 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.faces.cli import script
-from fromnoise.generation.draw import Drawing, draw_all, network_calls, own_precision
+from fromnoise.generation.sampling import SampleRequest, network_calls, own_precision, sample
 
 CPU = torch.device("cpu")
 
@@ -68,7 +68,7 @@ def test_every_setting_is_drawn_from_the_same_noise_and_scored(tiny_model, tmp_p
     how = dataclasses.replace(
         sampling.guided(tiny_model.config.sampling, "1"), sampler="ddim", spacing="logsnr", sampling_steps=3
     )
-    images = draw_all(tiny_model, Drawing(20, precision=own_precision(tiny_model, CPU), sampler=how), CPU)
+    images = sample(tiny_model, SampleRequest(20, precision=own_precision(tiny_model, CPU), sampler=how), CPU)
     assert rows[2].fid == pytest.approx(distance(Moments.of(extract(images)), real))
     assert rows[2].calls == network_calls(tiny_model, how) == 3
     assert all(row.seconds > 0 for row in rows)

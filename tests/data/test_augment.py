@@ -27,7 +27,7 @@ def images():
 
 
 def draw(n, share, step=0):
-    return augment.draw(n, share, rng.generator(0, "augment", step))
+    return augment.random_changes(n, share, rng.generator(0, "augment", step))
 
 
 def spot(height, width, right, down):

@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import adjusted_rand_score
 
 from fromnoise.data import digits
-from fromnoise.data.clusters import FITTED, clusters, told
+from fromnoise.data.clusters import FITTED, clusters, conditioned
 from fromnoise.data.image_set import ImageSet
 
 Make = Callable[..., ImageSet]
@@ -65,15 +65,15 @@ def test_many_images_are_put_to_the_centres_of_some() -> None:
 
 def test_classes_go_before_clusters(make_set: Make) -> None:
     images = make_set((40, 50, 60))
-    assert told(images, True, 10) is images
-    other = told(images, False, 3)
+    assert conditioned(images, True, 10) is images
+    other = conditioned(images, False, 3)
     assert other.images is images.images
     assert (other.classes, other.clustered) == (3, True)
 
 
 def test_images_without_classes_are_told_by_clusters_if_they_are_enough(make_set: Make) -> None:
     images = make_set(155)
-    three, none, few = told(images, True, 10), told(images, True, 0), told(make_set(99), True, 10)
+    three, none, few = conditioned(images, True, 10), conditioned(images, True, 0), conditioned(make_set(99), True, 10)
     assert (three.classes, three.clustered) == (3, True)
     assert three.take(np.arange(5)).clustered
     assert all((rest.labels, rest.clustered) == (None, False) for rest in (none, few))
@@ -81,8 +81,8 @@ def test_images_without_classes_are_told_by_clusters_if_they_are_enough(make_set
 
 def test_images_that_are_all_one_have_no_clusters(make_set: Make) -> None:
     images = ImageSet("one", make_set(1).images.expand(150, -1, -1, -1))
-    assert (told(images, True, 3).labels, told(images, True, 3).clustered) == (None, False)
+    assert (conditioned(images, True, 3).labels, conditioned(images, True, 3).clustered) == (None, False)
 
 
 def test_a_single_class_is_none(make_set: Make) -> None:
-    assert told(make_set((100,)), True, 2).clustered
+    assert conditioned(make_set((100,)), True, 2).clustered

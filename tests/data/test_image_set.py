@@ -49,7 +49,7 @@ def test_a_set_knows_its_size_shape_and_classes(make_set):
     ],
 )
 def test_a_draw_is_balanced_as_far_as_the_classes_reach(make_set, sizes, m, drawn):
-    assert counts(make_set(sizes).draw(m, seed=5)) == drawn
+    assert counts(make_set(sizes).subset(m, seed=5)) == drawn
 
 
 @pytest.mark.parametrize("sizes", [(10, 10, 10), (9, 2, 14), 30])
@@ -77,16 +77,16 @@ def test_drawn_images_keep_their_labels(make_set, keys):
 def test_a_draw_depends_on_its_seed_alone(make_set):
     whole = make_set((10, 10))
     torch.manual_seed(0)
-    first = whole.draw(6, seed=1)
+    first = whole.subset(6, seed=1)
     torch.manual_seed(1)
-    assert whole.draw(6, seed=1).fingerprint == first.fingerprint
-    assert whole.draw(6, seed=2).fingerprint != first.fingerprint
+    assert whole.subset(6, seed=1).fingerprint == first.fingerprint
+    assert whole.subset(6, seed=2).fingerprint != first.fingerprint
 
 
 @pytest.mark.parametrize("sizes", [10, (5, 5)])
 def test_every_image_is_drawn_as_often_as_any_other(make_set, keys, sizes):
     whole = make_set(sizes)
-    drawn = [key for seed in range(300) for key in keys(whole.draw(4, seed))]
+    drawn = [key for seed in range(300) for key in keys(whole.subset(4, seed))]
     often = np.array([drawn.count(key) for key in keys(whole)])
     assert often.sum() == 1200
     assert abs(often - 120).max() < 5 * np.sqrt(300 * 0.4 * 0.6)
@@ -95,7 +95,7 @@ def test_every_image_is_drawn_as_often_as_any_other(make_set, keys, sizes):
 @pytest.mark.parametrize("m", [-1, 0, 7])
 def test_what_is_not_there_cannot_be_drawn(make_set, m):
     with pytest.raises(UserError, match=f"toy has 6 images; cannot take {m} of them"):
-        make_set(6).draw(m, seed=0)
+        make_set(6).subset(m, seed=0)
 
 
 def test_take_keeps_the_order_it_is_given(make_set):
@@ -162,6 +162,6 @@ def test_moving_to_a_device_keeps_everything(make_set):
 @pytest.mark.parametrize("m", [1, 10, 55, 110])
 def test_a_draw_that_is_not_balanced_keeps_the_shares(make_set, m):
     sizes = np.array([100, 10])
-    counts = np.bincount(make_set(sizes).draw(m, seed=3, balanced=False).labels, minlength=2)
+    counts = np.bincount(make_set(sizes).subset(m, seed=3, balanced=False).labels, minlength=2)
     assert counts.sum() == m
     assert np.abs(counts - sizes * m / 110).max() <= 1

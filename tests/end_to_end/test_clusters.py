@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from fromnoise.data import arrays
-from fromnoise.generation.draw import BY_CLUSTER
 from fromnoise.generation.model import Model
+from fromnoise.generation.sampling import BY_CLUSTER
 
 TRAIN = ("train", "--preset", "tiny", "--steps", "6")
 
@@ -38,7 +38,10 @@ def test_a_run_learns_clusters_and_scores_images_without_classes(unlabelled):
         assert generated.files == ["arr_0"]
     report = json.loads((run / "report.json").read_text())
     assert report["metrics"]["classes"] is None
-    assert (report["run"]["training"]["told"], report["run"]["sampling"]["guidance"]) == ("3 clusters", BY_CLUSTER)
+    assert (report["run"]["training"]["conditioned_on"], report["run"]["sampling"]["guidance"]) == (
+        "3 clusters",
+        BY_CLUSTER,
+    )
     assert "conditioned on 3 clusters" in (run / "report.html").read_text()
     assert any("have no labels" in note for note in report["notes"])
 

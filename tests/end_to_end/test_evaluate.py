@@ -49,7 +49,7 @@ def test_images_are_scored_in_pixels(fromnoise, tmp_path):
     for name, part in (("real.npz", "heldout"), ("mine.npz", "val")):
         from fromnoise.data import arrays, digits
 
-        images = digits.load(part).draw(80, 0)
+        images = digits.load(part).subset(80, 0)
         arrays.save(tmp_path / name, images.images[:, :, 8:20:2, 8:20:2].contiguous(), images.labels)
     words = ("--generated", "mine.npz", "--reference", "real.npz", "--features", "pixels", "--json", "-")
     report = json.loads(fromnoise("evaluate", *words, cwd=tmp_path).stdout)
@@ -138,7 +138,7 @@ def test_an_export_is_true_to_the_byte_and_reads_back_with_its_classes(fromnoise
     fromnoise("data", "export", "digits:heldout", "out", "--n", "200", "--by-class", cwd=tmp_path)
     from fromnoise.data import digits, folder
 
-    back, real = folder.load(tmp_path / "out"), digits.load("heldout").draw(200, 0)
+    back, real = folder.load(tmp_path / "out"), digits.load("heldout").subset(200, 0)
 
     def labelled(images):
         return {(image.tobytes(), int(k)) for image, k in zip(images.images.numpy(), images.labels, strict=True)}

@@ -57,7 +57,7 @@ def test_fresh_real_digits_are_no_copies(fromnoise, copies, tmp_path, seed):
 
 
 def test_training_digits_under_slight_noise_are_caught(copies, tmp_path):
-    train = digits.load("train").draw(300, 0)
+    train = digits.load("train").subset(300, 0)
     noise = np.random.default_rng(0).normal(0, 8, train.images.shape)  # in grey levels
     noisy = (train.images.numpy() + noise).round().clip(0, 255).astype(np.uint8)
     np.savez(tmp_path / "noisy.npz", noisy.transpose(0, 2, 3, 1))

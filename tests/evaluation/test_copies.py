@@ -107,7 +107,7 @@ def test_fresh_digits_of_the_whole_mnist_are_no_copies(mnist_root):
     train, held_out = digits.load("train"), digits.load("heldout")
     fresh = idx.load("mnist", "test", mnist_root)
     for seed in range(3):
-        assert copy_test(fresh.draw(1000, seed), train, held_out).verdict == NONE
+        assert copy_test(fresh.subset(1000, seed), train, held_out).verdict == NONE
 
 
 def test_a_weak_model_is_no_copyist_but_its_copies_are_found(parts):

@@ -22,27 +22,27 @@ def recording():
 def test_features_are_those_of_the_extractor_in_order():
     extract, _ = recording()
     some = images(10)
-    assert torch.equal(extract.remembered(some), some.flatten(1).float()[:, :3])
+    assert torch.equal(extract.cached(some), some.flatten(1).float()[:, :3])
 
 
 def test_only_new_images_are_computed():
     extract, calls = recording()
     some = images(10)
-    extract.remembered(some[:6])
+    extract.cached(some[:6])
     told = []
-    found = extract.remembered(some.flip(0), lambda done, total: told.append((done, total)))
+    found = extract.cached(some.flip(0), lambda done, total: told.append((done, total)))
     assert calls == [6, 4]
     assert told == [(4, 4)]
     assert torch.equal(found, some.flip(0).flatten(1).float()[:, :3])
-    assert torch.equal(extract.remembered(some), found.flip(0))
+    assert torch.equal(extract.cached(some), found.flip(0))
     assert calls == [6, 4]
 
 
 def test_equal_bytes_in_another_shape_are_another_image():
     extract, calls = recording()
     some = images(5)
-    extract.remembered(some)
-    extract.remembered(some.reshape(5, 1, 2, 8))
+    extract.cached(some)
+    extract.cached(some.reshape(5, 1, 2, 8))
     assert calls == [5, 5]
 
 
@@ -52,6 +52,6 @@ def test_an_image_that_is_there_twice_is_computed_once(monkeypatch, block):
     extract, calls = recording()
     some = images(10)
     rows = [3, 1, 3, 3, 0, 1]
-    assert torch.equal(extract.remembered(some[rows]), some[rows].flatten(1).float()[:, :3])
-    assert torch.equal(extract.remembered(some), some.flatten(1).float()[:, :3])
+    assert torch.equal(extract.cached(some[rows]), some[rows].flatten(1).float()[:, :3])
+    assert torch.equal(extract.cached(some), some.flatten(1).float()[:, :3])
     assert calls == [3, 7]

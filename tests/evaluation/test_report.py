@@ -20,10 +20,10 @@ def reports():
     """One where all is known, and one where as little as possible is."""
     halves = Features("halves", 2, "", lambda images: images.double().mean(dim=3).reshape(len(images), 2, -1).mean(2))
     val, heldout, train = (digits.load(part) for part in ("val", "heldout", "train"))
-    bare = val.draw(50, 0)
+    bare = val.subset(50, 0)
     bare = type(bare)("bare", bare.images)
-    few = Contest(bare, heldout.draw(50, 0))
-    return score(Contest(val.draw(150, 0), heldout, val, train), halves), score(few, halves)
+    few = Contest(bare, heldout.subset(50, 0))
+    return score(Contest(val.subset(150, 0), heldout, val, train), halves), score(few, halves)
 
 
 def test_every_field_of_a_report_has_its_type(reports):

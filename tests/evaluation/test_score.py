@@ -41,7 +41,7 @@ def projection(name="projection", d=8, known=True):
 
 
 def test_fid_is_the_distance_of_the_features(extract, parts):
-    generated, reference = parts["train"].draw(200, 0), parts["heldout"].draw(300, 0)
+    generated, reference = parts["train"].subset(200, 0), parts["heldout"].subset(300, 0)
     report = score(Contest(generated, reference), extract)
     expected = distance(Moments.of(extract(generated.images)), Moments.of(extract(reference.images)))
     assert report.metrics.fid.value == expected
@@ -51,7 +51,7 @@ def test_fid_is_the_distance_of_the_features(extract, parts):
 
 def test_floor_and_copycat_stand_beside_it_at_the_same_size(parts):
     noise = ImageSet("noise", torch.randint(0, 256, (200, 1, 28, 28), dtype=torch.uint8))
-    contest = Contest(noise, parts["heldout"], parts["val"], parts["train"].draw(500, 0))
+    contest = Contest(noise, parts["heldout"], parts["val"], parts["train"].subset(500, 0))
     fid = score(contest, projection()).metrics.fid
     assert (fid.n, fid.floor.n, fid.copycat.n) == (200, 200, 200)
     assert fid.floor.draws == 5
@@ -75,7 +75,7 @@ def test_the_error_of_the_fid_is_how_far_other_images_move_it():
 
 def test_floors_of_labelled_images_are_drawn_by_class(extract, parts):
     """At random the floor of 300 digits is 0.36 ± 0.10, by class 0.147 ± 0.015: the ratio would look too good."""
-    labelled = parts["train"].draw(300, 0)
+    labelled = parts["train"].subset(300, 0)
     fids = [
         score(Contest(generated, parts["heldout"], parts["val"], parts["train"]), extract).metrics.fid
         for generated in (labelled, replace(labelled, labels=None))
@@ -85,26 +85,26 @@ def test_floors_of_labelled_images_are_drawn_by_class(extract, parts):
 
 
 def test_a_floor_of_fewer_images_is_said(parts):
-    report = score(Contest(parts["train"].draw(300, 0), parts["heldout"], parts["val"].draw(100, 0)), projection())
+    report = score(Contest(parts["train"].subset(300, 0), parts["heldout"], parts["val"].subset(100, 0)), projection())
     assert report.metrics.fid.floor.n == 100
     assert any("floor has 100 images, fewer than the 300" in note for note in report.notes)
 
 
 def test_fewer_images_than_features_is_said(extract, parts):
     for n, said in ((60, True), (64, True), (65, False)):
-        notes = score(Contest(parts["train"].draw(n, 0), parts["val"].draw(100, 0)), extract).notes
+        notes = score(Contest(parts["train"].subset(n, 0), parts["val"].subset(100, 0)), extract).notes
         told = f"{n} images are too few for 64 features: the FID is far too high"
         assert (told in notes) == said
 
 
 def test_the_fid_has_an_error_from_twice_as_many_images_as_features_on(extract, parts):
     for n, known in ((127, False), (128, True)):
-        for sets in ((parts["train"].draw(n, 0), parts["val"]), (parts["val"], parts["train"].draw(n, 0))):
+        for sets in ((parts["train"].subset(n, 0), parts["val"]), (parts["val"], parts["train"].subset(n, 0))):
             assert (score(Contest(*sets), extract).metrics.fid.error is not None) == known
 
 
 def test_classes_in_other_shares_than_the_references_are_said(extract, parts):
-    few, reference, train = parts["val"].draw(300, 0), parts["heldout"], parts["train"].draw(600, 0)
+    few, reference, train = parts["val"].subset(300, 0), parts["heldout"], parts["train"].subset(600, 0)
     some = few.take(np.flatnonzero(few.labels < 5))
     for generated, said in ((some, True), (few, False)):
         notes = score(Contest(generated, reference, train=train), extract).notes
@@ -117,7 +117,7 @@ def test_classes_in_other_shares_than_the_references_are_said(extract, parts):
 
 @pytest.mark.parametrize("role", ["generated", "reference"])
 def test_fewer_than_fifty_images_are_refused(extract, parts, role):
-    few, many = parts["train"].draw(49, 0), parts["val"]
+    few, many = parts["train"].subset(49, 0), parts["val"]
     contest = Contest(few, many) if role == "generated" else Contest(many, few)
     with pytest.raises(UserError, match=f"{role} .* has 49 images; a score needs at least 50"):
         score(contest, extract)
@@ -125,7 +125,7 @@ def test_fewer_than_fifty_images_are_refused(extract, parts, role):
 
 def test_the_same_seed_gives_the_same_numbers_and_they_are_json(parts):
     extract = projection()
-    contest = Contest(parts["train"].draw(100, 0), parts["heldout"], parts["val"], parts["train"].draw(500, 0))
+    contest = Contest(parts["train"].subset(100, 0), parts["heldout"], parts["val"], parts["train"].subset(500, 0))
     one, again, other = (score(contest, extract, seed) for seed in (0, 0, 1))
     assert one == again
     assert one.metrics.fid.floor != other.metrics.fid.floor
@@ -136,7 +136,7 @@ def test_the_same_seed_gives_the_same_numbers_and_they_are_json(parts):
 
 def test_no_image_is_mapped_twice(parts):
     extract = projection()
-    score(Contest(parts["val"].draw(60, 0), parts["heldout"], parts["val"], parts["train"]), extract)
+    score(Contest(parts["val"].subset(60, 0), parts["heldout"], parts["val"], parts["train"]), extract)
     drawn_for_the_floor = 5 * 60
     assert extract.seen <= 60 + 1000 + drawn_for_the_floor + 3000 + 60  # generated, reference, floor, train, noise
     extract = projection()
@@ -148,7 +148,7 @@ def test_no_image_is_mapped_twice(parts):
 def test_noise_is_uniform_bytes(parts):
     mean = Features("mean", 1, "", lambda images: images.flatten(1).double().mean(dim=1, keepdim=True))
     reference = parts["heldout"]
-    noise = score(Contest(parts["val"].draw(300, 0), reference), mean).metrics.fid.noise
+    noise = score(Contest(parts["val"].subset(300, 0), reference), mean).metrics.fid.noise
     values = reference.images.flatten(1).double().mean(dim=1)
     deviation = ((256**2 - 1) / 12 / 28**2) ** 0.5  # of the mean of 28² independent uniform bytes
     expected = (127.5 - values.mean()) ** 2 + (deviation - values.std()) ** 2
@@ -166,21 +166,21 @@ def test_noise_is_of_as_many_images_as_were_generated_however_many(parts):
 def test_copies_and_fresh_images_are_told_apart_in_the_verdicts_own_words(parts):
     extract = projection()
     train, heldout = parts["train"], parts["heldout"]
-    copied = score(Contest(train.draw(200, 0), heldout, None, train), extract).copies
+    copied = score(Contest(train.subset(200, 0), heldout, None, train), extract).copies
     assert copied.verdict == (
         "copying: 100 % of the images lie closer to the training set than 99 % of held-out images do; "
         "200 are training images to the byte"
     )
     assert copied.pixels.identical == copied.features.identical == 200
-    fresh = score(Contest(parts["val"].draw(200, 0), heldout, None, train), extract).copies
+    fresh = score(Contest(parts["val"].subset(200, 0), heldout, None, train), extract).copies
     assert fresh.verdict == "no sign of copying"
     assert fresh.n == CopySizes(200, 3000, 1000)
-    unjudged = score(Contest(parts["val"].draw(200, 0), train.draw(300, 1), None, train), extract).copies
+    unjudged = score(Contest(parts["val"].subset(200, 0), train.subset(300, 1), None, train), extract).copies
     assert unjudged.verdict == "copying cannot be judged: 0 held-out images; at least 50 are needed"
 
 
 def test_where_copies_are_not_looked_for_a_note_says_so(parts, monkeypatch):
-    generated, heldout, train = parts["val"].draw(60, 0), parts["heldout"], parts["train"].draw(100, 0)
+    generated, heldout, train = parts["val"].subset(60, 0), parts["heldout"], parts["train"].subset(100, 0)
     unknown = score(Contest(generated, heldout), projection())
     assert unknown.copies is None
     assert any(note.startswith("no copy test: the training images are not known") for note in unknown.notes)
@@ -200,7 +200,7 @@ def test_where_copies_are_not_looked_for_a_note_says_so(parts, monkeypatch):
 
 
 def test_what_is_infinite_is_null_and_a_note(parts):
-    generated = parts["val"].draw(100, 0)
+    generated = parts["val"].subset(100, 0)
     stranger = replace(generated, labels=torch.where(generated.labels == 3, 10, generated.labels))
     report = score(Contest(stranger, parts["heldout"]), projection())
     balance = report.metrics.classes.balance
@@ -211,7 +211,7 @@ def test_what_is_infinite_is_null_and_a_note(parts):
 
 
 def test_the_protocol_tells_the_features(parts):
-    contest = Contest(parts["val"].draw(60, 0), parts["heldout"].draw(60, 0))
+    contest = Contest(parts["val"].subset(60, 0), parts["heldout"].subset(60, 0))
     extract = Features("inception", 8, "abc", projection().extract, "bicubic", "RGB; grey repeated", known=False)
     report = score(contest, extract)
     assert report.protocol.features == UsedFeatures("inception", 8, "abc", "RGB; grey repeated", False)

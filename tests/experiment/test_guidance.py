@@ -14,10 +14,10 @@ from fromnoise.experiment import guidance as module
 from fromnoise.experiment.guidance import FACTOR, FEWEST_REAL, FEWEST_STEPS, LAST, Chooser, lowest
 from fromnoise.experiment.progress import SILENT
 from fromnoise.experiment.train import Experiment, _choice
-from fromnoise.generation import draw
+from fromnoise.generation import sampling
 from fromnoise.generation.data_info import DataInfo
-from fromnoise.generation.draw import Drawing, draw_all, network_calls
 from fromnoise.generation.model import Model
+from fromnoise.generation.sampling import SampleRequest, network_calls, sample
 from fromnoise.training.run_folder import RunFolder
 
 CPU = torch.device("cpu")
@@ -66,14 +66,14 @@ def drawn(monkeypatch):
     """Images in place of a model's: the training images, faded as guidance is away from `best`."""
     fake = SimpleNamespace(best=1.0, real=None, drawings=[])
 
-    def draw(model, drawing, device, progress):
-        fake.drawings.append(drawing)
+    def draw(model, wanted, device, progress):
+        fake.drawings.append(wanted)
         for step in (1, 2):
             progress(step, 2)
-        share = 1 - abs(math.log(drawing.guidance / fake.best, FACTOR)) / 10
+        share = 1 - abs(math.log(wanted.guidance / fake.best, FACTOR)) / 10
         return (fake.real.images.double() * share).round().to(torch.uint8)
 
-    monkeypatch.setattr(module, "draw_all", draw)
+    monkeypatch.setattr(module, "sample", draw)
     return fake
 
 
@@ -101,7 +101,7 @@ def test_distances_are_those_of_images_from_one_noise_that_is_no_later_drawings(
     pixels = extractor("pixels")
     for each in json.loads(chooser.folder.guidance_file.read_text())["tried"]:
         k = round(math.log(each["guidance"], FACTOR))
-        mine = pixels(draw_all(tiny_model, Drawing(70, seed, guidance=FACTOR**k), CPU))
+        mine = pixels(sample(tiny_model, SampleRequest(70, seed, guidance=FACTOR**k), CPU))
         wanted = distance(Moments.of(mine), Moments.of(pixels(images.images)))
         assert each["fid"] == pytest.approx(wanted, rel=1e-9)
 
@@ -121,10 +121,10 @@ def test_how_far_it_is_stands_in_the_bar(chooser_of, drawn, tiny_model, images, 
 def test_it_takes_the_precision_that_the_model_was_trained_in_where_the_device_has_it(
     chooser_of, drawn, tiny_model, images, monkeypatch, has, taken
 ):
-    monkeypatch.setattr(draw, "precisions", lambda device: has)
+    monkeypatch.setattr(sampling, "precisions", lambda device: has)
     drawn.real = images
     chooser_of().choose(700, dataclasses.replace(tiny_model, precision="bf16"))
-    assert {drawing.precision for drawing in drawn.drawings} == {taken}
+    assert {wanted.precision for wanted in drawn.drawings} == {taken}
 
 
 def test_its_cost_is_that_of_its_network_calls_and_nothing_where_nothing_is_chosen(
@@ -148,7 +148,7 @@ def test_its_cost_is_that_of_its_network_calls_and_nothing_where_nothing_is_chos
 def test_more_images_are_drawn_after_more_steps_up_to_a_thousand(chooser_of, drawn, tiny_model, images, steps, count):
     drawn.real = images
     chooser_of().choose(steps, tiny_model)
-    assert {drawing.n for drawing in drawn.drawings} == {count}
+    assert {wanted.n for wanted in drawn.drawings} == {count}
 
 
 def test_only_some_of_many_training_images_are_looked_at(chooser_of, images, monkeypatch):

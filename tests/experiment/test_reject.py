@@ -7,8 +7,8 @@ import torch
 from fromnoise.data import arrays, sources
 from fromnoise.errors import UserError
 from fromnoise.experiment.find import TrainingImagesLost, parts_of, trained_on
-from fromnoise.experiment.reject import TRIES, draw_without_copies, guard_of
-from fromnoise.generation.draw import Drawing, draw_all, labels_for
+from fromnoise.experiment.reject import TRIES, guard_of, sample_without_copies
+from fromnoise.generation.sampling import SampleRequest, labels_for, sample
 from fromnoise.training.run_folder import RunFolder
 
 
@@ -18,11 +18,11 @@ class Drawer:
     def __init__(self):
         self.drawings = []
 
-    def __call__(self, drawing):
-        self.drawings.append(drawing)
-        images = torch.zeros(drawing.n, 1, 2, 2, dtype=torch.uint8)
-        images[:, 0, 0, 0] = torch.arange(drawing.first, drawing.first + drawing.n)
-        images[:, 0, 0, 1] = 255 if drawing.label is None else drawing.label
+    def __call__(self, wanted):
+        self.drawings.append(wanted)
+        images = torch.zeros(wanted.n, 1, 2, 2, dtype=torch.uint8)
+        images[:, 0, 0, 0] = torch.arange(wanted.first, wanted.first + wanted.n)
+        images[:, 0, 0, 1] = 255 if wanted.label is None else wanted.label
         return images
 
 
@@ -37,29 +37,29 @@ def copies(*known):
 
 def test_images_that_are_no_copies_stay():
     draw = Drawer()
-    drawing = Drawing(5, seed=3, first=7, guidance=2.0)
-    images, replaced = draw_without_copies(draw, drawing, None, copies(0, 1))
+    wanted = SampleRequest(5, seed=3, first=7, guidance=2.0)
+    images, replaced = sample_without_copies(draw, wanted, None, copies(0, 1))
     assert numbers(images) == [7, 8, 9, 10, 11]
     assert replaced == 0
-    assert draw.drawings == [drawing]
+    assert draw.drawings == [wanted]
 
 
 def test_copies_and_copies_in_their_place_are_replaced_by_further_images():
     draw = Drawer()
-    drawing = Drawing(6, seed=3, first=10, precision="bf16")
-    images, replaced = draw_without_copies(draw, drawing, None, copies(11, 14, 15, 17, 19))
+    wanted = SampleRequest(6, seed=3, first=10, precision="bf16")
+    images, replaced = sample_without_copies(draw, wanted, None, copies(11, 14, 15, 17, 19))
     # 11, 14, 15 give way to 16, 17, 18; 17 to 19; 19 to 20.
     assert numbers(images) == [10, 16, 12, 13, 20, 18]
     assert replaced == 5
     # Nothing is drawn in vain, and all is drawn in the same way.
     assert [(each.first, each.n) for each in draw.drawings] == [(10, 6), (16, 3), (19, 1), (20, 1)]
-    assert {dataclasses.replace(each, n=6, first=10) for each in draw.drawings} == {drawing}
+    assert {dataclasses.replace(each, n=6, first=10) for each in draw.drawings} == {wanted}
 
 
 def test_a_replacement_has_the_class_of_its_place():
     draw = Drawer()
     labels = torch.tensor([2, 0, 2, 1, 0])
-    images, replaced = draw_without_copies(draw, Drawing(5), labels, copies(0, 1, 2, 5))
+    images, replaced = sample_without_copies(draw, SampleRequest(5), labels, copies(0, 1, 2, 5))
     # Class 0 first: 1 gives way to 5; then class 2: 0 and 2 to 6 and 7; and 5 to 8.
     assert numbers(images) == [6, 8, 7, 3, 4]
     assert images[[0, 1, 2], 0, 0, 1].tolist() == [2, 0, 2]
@@ -74,24 +74,24 @@ def test_a_model_that_only_copies_is_an_error_that_says_so(labels):
         return torch.isin(images[:, 0, 0, 0], torch.tensor([1, 3], dtype=torch.uint8)) | (images[:, 0, 0, 0] > 3)
 
     with pytest.raises(UserError, match=f"^2 of 4 images are copies .* {TRIES} replacements .* has memorised"):
-        draw_without_copies(draw, Drawing(4), labels, is_copy)
+        sample_without_copies(draw, SampleRequest(4), labels, is_copy)
     assert sum(each.n for each in draw.drawings) == 4 + 2 * TRIES
 
 
 def test_the_last_try_counts():
-    images, replaced = draw_without_copies(Drawer(), Drawing(1), None, copies(*range(TRIES)))
+    images, replaced = sample_without_copies(Drawer(), SampleRequest(1), None, copies(*range(TRIES)))
     assert numbers(images) == [TRIES]
     assert replaced == TRIES
 
 
 def test_a_models_replacement_is_its_further_image(tiny_model):
-    drawing = Drawing(4, seed=2)
-    plain = draw_all(tiny_model, drawing)
-    labels = labels_for(tiny_model, drawing)
-    images, _ = draw_without_copies(
-        lambda some: draw_all(tiny_model, some), drawing, labels, lambda images: (images == plain[1]).all((1, 2, 3))
+    wanted = SampleRequest(4, seed=2)
+    plain = sample(tiny_model, wanted)
+    labels = labels_for(tiny_model, wanted)
+    images, _ = sample_without_copies(
+        lambda some: sample(tiny_model, some), wanted, labels, lambda images: (images == plain[1]).all((1, 2, 3))
     )
-    further = draw_all(tiny_model, Drawing(1, seed=2, first=4, label=int(labels[1])))
+    further = sample(tiny_model, SampleRequest(1, seed=2, first=4, label=int(labels[1])))
     assert torch.equal(images, torch.stack([plain[0], further[0], plain[2], plain[3]]))
 
 

@@ -17,7 +17,7 @@ from fromnoise.experiment import validate as module
 from fromnoise.experiment.find import better_before
 from fromnoise.experiment.train import Experiment, _validation
 from fromnoise.experiment.validate import Validator
-from fromnoise.generation.draw import Drawing, draw_all
+from fromnoise.generation.sampling import SampleRequest, sample
 from fromnoise.training.run_folder import RunFolder
 
 CPU = torch.device("cpu")
@@ -55,17 +55,17 @@ def drawn(monkeypatch):
     """Images that are drawn in place of a model's; the drawings asked for."""
     fake = SimpleNamespace(images=None, drawings=[])
 
-    def draw(model, drawing, device):
-        fake.drawings.append(drawing)
+    def draw(model, wanted, device):
+        fake.drawings.append(wanted)
         return fake.images
 
-    monkeypatch.setattr(module, "draw_all", draw)
+    monkeypatch.setattr(module, "sample", draw)
     return fake
 
 
 def test_kid_and_copy_test_are_those_of_images_that_the_model_draws(validator_of, parts, tiny_model):
     record = validator_of(features="digits").validate(7, tiny_model)[0]
-    images = draw_all(tiny_model, Drawing(IMAGES, rng.integer(0, "watch")))
+    images = sample(tiny_model, SampleRequest(IMAGES, rng.integer(0, "watch")))
     extract = extractor("digits")
     expected = mmd2(extract(images), extract(parts.val.images))
     assert record["kid"]["value"] == pytest.approx(expected.value, rel=1e-5)
@@ -86,7 +86,7 @@ def test_the_images_that_choose_are_no_later_drawings(validator_of, drawn, tiny_
     drawn.images = blobs_of(IMAGES, seed=2).images
     for seed in (0, 1):
         validator_of(seed=seed).validate(1, tiny_model)
-    seeds = {drawing.seed for drawing in drawn.drawings}
+    seeds = {wanted.seed for wanted in drawn.drawings}
     assert len(seeds) == 2
     assert not seeds & set(range(1_000_000))
 

@@ -35,7 +35,7 @@ def halves():
 def scored(halves):
     """Images of which the first is a training image, and their score."""
     train, val, heldout = (digits.load(part) for part in ("train", "val", "heldout"))
-    fresh = val.draw(80, 0)
+    fresh = val.subset(80, 0)
     images = torch.cat([train.images[7:8], fresh.images[1:]])
     generated = ImageSet("theirs & <ours>", images, fresh.labels)
     told = score(Contest(generated, heldout, val, train, ["a note of <b>weight</b>"]), halves).plain()
@@ -100,7 +100,7 @@ def test_curves_are_there_once_there_is_something_to_draw(scored, page_of):
             "seconds": 61.0,
             "images": 3000,
             "parameters": 290_692,
-            "told": "10 classes",
+            "conditioned_on": "10 classes",
             "plan": {"reason": "eager"},
             "budgets": [vars(Budget("steps", 40))],
             "shortfall": None,
@@ -139,7 +139,7 @@ def test_the_commands_repeat_what_is_not_usual(scored, page_of):
     config = to_json(TINY) | {"seed": 3}
     budgets = [vars(Budget("steps", 30)), vars(Budget("steps", 20, 30, 2.0))]
     training = {"steps": 50, "seconds": 4.0, "images": 3000, "parameters": 1, "plan": {"reason": "eager"}}
-    training["told"] = "no classes"
+    training["conditioned_on"] = "no classes"
     training |= {"budgets": budgets, "shortfall": "10 minutes were only 50 steps"}
     seconds = {"seconds": 1.0}
     command = "fromnoise run --preset tiny --steps +20"
@@ -163,7 +163,7 @@ def test_the_style_sheet_is_not_escaped(scored):
 
 def test_without_training_images_and_labels_it_says_less(halves, page_of):
     heldout = digits.load("heldout")
-    bare = ImageSet("bare", digits.load("val").draw(60, 0).images)
+    bare = ImageSet("bare", digits.load("val").subset(60, 0).images)
     told = score(Contest(bare, heldout), halves).plain() | {"command": "fromnoise evaluate ...", "system": SYSTEM}
     page = page_of(report.page(told, report.Shown(bare), "bare"))
     assert "No copy test" in page.text

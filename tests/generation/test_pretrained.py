@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from fromnoise.generation.draw import Drawing, draw_all
 from fromnoise.generation.model import Model
 from fromnoise.generation.pretrained import FILES, packaged
+from fromnoise.generation.sampling import SampleRequest, sample
 
 
 def test_the_packaged_model_is_small_and_of_all_ten_digits():
@@ -29,6 +29,6 @@ def test_its_digits_are_read_as_the_classes_they_were_asked_for():
     right = 0
     for label in range(10):
         with torch.inference_mode():
-            read = network(normalise(draw_all(model, Drawing(20, seed=1, label=label)))).argmax(1)
+            read = network(normalise(sample(model, SampleRequest(20, seed=1, label=label)))).argmax(1)
         right += int((read == label).sum())
     assert right >= 180

@@ -6,7 +6,7 @@ import torch
 from fromnoise.diffusion.ideal import of_mixture
 from fromnoise.diffusion.settings import SamplerSettings
 from fromnoise.errors import UserError
-from fromnoise.plane.learn import draw, learn
+from fromnoise.plane.learn import learn, sample
 from fromnoise.probability.gaussian import Gaussian
 
 
@@ -61,7 +61,7 @@ def test_the_weights_are_the_average_of_those_of_the_steps(points_of, monkeypatc
 def test_gaussian_points_of_any_place_come_back_as_they_are():
     gaussian = Gaussian(torch.tensor([2.0, -1.0]), torch.tensor([[0.9, 0.4], [0.4, 0.6]]))
     points = gaussian.sample(5000, torch.Generator().manual_seed(0))
-    drawn = draw(learn(points, steps=300, batch=512), 4000)
+    drawn = sample(learn(points, steps=300, batch=512), 4000)
     assert ((drawn.mean(dim=0) - gaussian.mean).abs() < 0.1).all()
     assert (drawn.T.cov() - gaussian.covariance).norm() / gaussian.covariance.norm() < 0.12
 
@@ -88,23 +88,23 @@ SETTINGS = [
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: settings.sampler)
 def test_a_point_is_the_same_however_many_are_drawn(exact, settings):
-    few, many = (draw(exact, m, settings, seed=4) for m in (7, 30))
+    few, many = (sample(exact, m, settings, seed=4) for m in (7, 30))
     assert many.dtype == torch.float64
     torch.testing.assert_close(few, many[:7], rtol=0, atol=1e-5)
-    assert not torch.allclose(few, draw(exact, 7, settings, seed=5), atol=1e-2)
+    assert not torch.allclose(few, sample(exact, 7, settings, seed=5), atol=1e-2)
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: settings.sampler)
 def test_the_mean_and_covariance_of_gaussian_data_come_out(settings):
     covariance = torch.tensor([[1.4, 0.5], [0.5, 0.6]], dtype=torch.float64)
     exact = of_mixture(torch.ones(1), torch.tensor([[0.5, -1.0]]), covariance[None])
-    drawn = draw(exact, 20_000, dataclasses.replace(settings, sampling_steps=100))
+    drawn = sample(exact, 20_000, dataclasses.replace(settings, sampling_steps=100))
     torch.testing.assert_close(drawn.mean(dim=0), torch.tensor([0.5, -1.0]).double(), rtol=0, atol=0.05)
     torch.testing.assert_close(drawn.T.cov(), covariance, rtol=0, atol=0.08)
 
 
 def test_settings_that_no_sampler_knows_are_refused(exact):
     with pytest.raises(UserError, match="euler"):
-        draw(exact, 3, SamplerSettings("euler"))
+        sample(exact, 3, SamplerSettings("euler"))
     with pytest.raises(UserError, match="at least 1 step"):
-        draw(exact, 3, SamplerSettings(sampling_steps=0))
+        sample(exact, 3, SamplerSettings(sampling_steps=0))

@@ -9,7 +9,7 @@ from fromnoise.diffusion import forward
 from fromnoise.diffusion.ideal import score
 from fromnoise.diffusion.settings import SamplerSettings
 from fromnoise.plane.distance import POINTS, floor, transport_distance
-from fromnoise.plane.learn import QUICK_STEPS, STEPS, draw, learn
+from fromnoise.plane.learn import QUICK_STEPS, STEPS, learn
 from fromnoise.plane.sets import SETS
 
 TRAINING = 20_000  # points
@@ -20,7 +20,7 @@ SAMPLERS = [SamplerSettings(sampling_steps=20), SamplerSettings("ancestral", 200
 def distance(denoise, name, points_of, settings=None, seed=0):
     """The mean distance of drawn points to real ones that nobody trained on."""
     distances = [
-        transport_distance(draw(denoise, POINTS, settings, 100 * seed + k), points_of(name, POINTS, 10_000 + k))
+        transport_distance(sample(denoise, POINTS, settings, 100 * seed + k), points_of(name, POINTS, 10_000 + k))
         for k in range(DRAWS)
     ]
     return sum(distances) / DRAWS
@@ -33,7 +33,7 @@ def strays(denoise, name, points_of):
     """
     tree = KDTree(points_of(name, 200_000, seed=999))
     limit = np.quantile(tree.query(points_of(name, 20_000, seed=998))[0], 0.999)
-    return float((tree.query(draw(denoise, 10_000))[0] > limit).mean())
+    return float((tree.query(sample(denoise, 10_000))[0] > limit).mean())
 
 
 def score_error(denoiser, exact, points_of, logsnr):

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from fromnoise import tensors
 from fromnoise.errors import UserError
-from fromnoise.generation.draw import Drawing, draw_all
+from fromnoise.generation.sampling import SampleRequest, sample
 from fromnoise.training import plan, probe, scaling
 from fromnoise.training.device import accelerator
 from fromnoise.training.interrupt import Interrupted
@@ -60,11 +60,11 @@ def test_a_training_in_pieces_ends_with_the_same_bits(train, config_of, optimize
 
 def test_a_training_on_changed_images_learns_how_they_were_and_draws_without(train, config_of):
     _, outcome = train(config_of(training={"steps": 40, "augment": 0.5}))
-    network, drawn = outcome.model.network, draw_all(outcome.model, Drawing(4))
+    network, drawn = outcome.model.network, sample(outcome.model, SampleRequest(4))
     x, at = torch.zeros(1, 1, 16, 16), torch.zeros(1)
     assert not torch.allclose(network(x, at, change=torch.ones(1, 6)), network(x, at), rtol=0, atol=1e-3)
     torch.nn.init.zeros_(network.embedding.change.weight)
-    assert torch.equal(draw_all(outcome.model, Drawing(4)), drawn)
+    assert torch.equal(sample(outcome.model, SampleRequest(4)), drawn)
 
 
 def test_a_finished_training_does_nothing_more(train, config_of):
@@ -242,7 +242,7 @@ class Validator:
 
     def __call__(self, step, model):
         self.seen[step] = {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
-        mean = float(draw_all(model, Drawing(1)).float().mean())
+        mean = float(sample(model, SampleRequest(1)).float().mean())
         self.then(step, model)
         return {"mean": mean}, f"mean {mean}"
 

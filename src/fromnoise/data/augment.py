@@ -1,8 +1,8 @@
-"""Training images changed a little, in a way that the network is told of (Karras et al. 2022, appendix F.2).
+"""Training images changed a little, in a way that the network is conditioned on (Karras et al. 2022, appendix F.2).
 
 A change is six numbers of about unit size, all zero for none: rotation, size, stretch along the axes, stretch along
-the diagonals, shift to the right, shift down. Because the network is told them, what it draws when told zeros does not
-lean: the changes do not leak. Nothing is ever mirrored: a mirrored digit is no digit.
+the diagonals, shift to the right, shift down. Because the network is conditioned on them, the changes do not leak: what
+it samples at zeros does not lean. Nothing is ever mirrored: a mirrored digit is no digit.
 """
 
 import math
@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from fromnoise.moving import moved
+from fromnoise.hardware import to_device
 
 # What one unit is: 8°; logarithms of factors, the two stretches 0.1 together (root mean square); shares of the side.
 UNITS = (math.radians(8), 0.08, 0.1 / math.sqrt(2), 0.1 / math.sqrt(2), 0.04, 0.04)
@@ -21,7 +21,7 @@ NUMBERS = len(UNITS)
 LARGEST = 2.0  # units: what is drawn beyond is clipped
 
 
-def draw(n: int, share: float, random: np.random.Generator) -> Float[Tensor, "n 6"]:
+def random_changes(n: int, share: float, random: np.random.Generator) -> Float[Tensor, "n 6"]:
     """The changes of n images: normal numbers for about that share of them, zeros for the rest."""
     changed = random.random(n) < share
     numbers = random.standard_normal((n, NUMBERS)).clip(-LARGEST, LARGEST) * changed[:, None]
@@ -33,7 +33,7 @@ def apply(images: Float[Tensor, "n c h w"], change: Float[Tensor, "n 6"]) -> Flo
     rows = change.any(dim=1).nonzero().flatten()
     if not len(rows):  # which `affine_grid` does not take
         return images
-    at = moved(rows, images.device)
+    at = to_device(rows, images.device)
     return images.index_copy(0, at, warp(images[at], change[rows]))
 
 
@@ -53,7 +53,7 @@ def warp(images: Float[Tensor, "n c h w"], change: Float[Tensor, "n 6"]) -> Floa
     back = back * half / half[:, None]
     offset = -back @ (2 * torch.stack(shift, dim=1))[:, :, None]
     affine = torch.cat([back, offset], dim=2).to(images.dtype)
-    grid = F.affine_grid(moved(affine, images.device), list(images.shape), align_corners=False)
-    edge = moved((1 - 0.5 / half).to(affine.dtype), images.device)  # the middle of the outermost pixels
+    grid = F.affine_grid(to_device(affine, images.device), list(images.shape), align_corners=False)
+    edge = to_device((1 - 0.5 / half).to(affine.dtype), images.device)  # the middle of the outermost pixels
     # Not by padding_mode="border", which Apple's GPUs lack before PyTorch 2.13.
     return F.grid_sample(images, grid.clamp(-edge, edge), mode="bilinear", padding_mode="zeros", align_corners=False)

@@ -27,7 +27,7 @@ STARTS = 4
 SEED = 0  # always the same clusters of the same images
 
 
-def told(images: ImageSet, classes: bool, k: int) -> ImageSet:
+def conditioned(images: ImageSet, classes: bool, k: int) -> ImageSet:
     """A training set with the labels that a network is conditioned on.
 
     With its classes if it has any and `classes` says so; else in `k` clusters, or as many as there are `LEAST` images

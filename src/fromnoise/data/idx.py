@@ -21,7 +21,7 @@ SETS = {
     "fashion_mnist": ("FashionMNIST", ("FashionMNIST/raw", "fashion_mnist", ".")),
 }
 STEMS = {"train": "train", "test": "t10k"}
-# The two sets' files have the same names: what lies loose in the root is told apart by its labels.
+# The two sets' files have the same names: what lies loose in the root is distinguished by its labels.
 MNIST_TEST_LABELS_MD5 = "27ae3e4e09519cfbb04c329615203637"
 
 

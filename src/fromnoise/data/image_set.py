@@ -89,7 +89,7 @@ class ImageSet:
             return self
         return self.take(keep, f"{self.name} without {other.name}")
 
-    def draw(self, m: int, seed: int, balanced: bool = True) -> "ImageSet":
+    def subset(self, m: int, seed: int, balanced: bool = True) -> "ImageSet":
         """A random subset of `m` images; of their classes see `rows`."""
         return self.split(m, seed, balanced)[0]
 

@@ -101,7 +101,7 @@ def prepare(settings: DataSettings, seed: int, *, say: Say = silent) -> Parts:
     else:
         parts = _split(_load_path(Path(name), size, settings.skip_broken, say))
     if settings.m is not None:
-        parts = replace(parts, train=parts.train.draw(settings.m, seed))
+        parts = replace(parts, train=parts.train.subset(settings.m, seed))
     return _resized(parts, size)
 
 

@@ -7,8 +7,8 @@ With s = t − 1 in a schedule these are the chapter's formulas; for levels that
 from jaxtyping import Float
 from torch import Tensor
 
-from fromnoise.choices import choose
 from fromnoise.diffusion import level
+from fromnoise.lookup import lookup
 
 
 def posterior_variance(clearer: Float[Tensor, "*n"], noisier: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
@@ -23,7 +23,7 @@ VARIANCES = {"posterior": posterior_variance, "forward": level.variance_between}
 
 def variance(name: str, clearer: Float[Tensor, "*n"], noisier: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     """The variance called `posterior` or `forward`; any other name raises UserError."""
-    return choose("variance", name, VARIANCES)(clearer, noisier)
+    return lookup("variance", name, VARIANCES)(clearer, noisier)
 
 
 def posterior_mean(

@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from fromnoise.choices import choose
 from fromnoise.diffusion import level, prediction
 from fromnoise.diffusion.schedule import Schedule
 from fromnoise.errors import UserError
-from fromnoise.moving import moved
+from fromnoise.hardware import to_device
+from fromnoise.lookup import lookup
 
 Network = Callable[..., Tensor]
 Condition = Callable[[Tensor], Tensor]
@@ -62,7 +62,7 @@ class Denoiser:
     condition: Condition = field(default=by_logsnr)
 
     def __post_init__(self) -> None:
-        choose("prediction", self.prediction, prediction.TO_PAIR)
+        lookup("prediction", self.prediction, prediction.TO_PAIR)
 
     def output(
         self,
@@ -72,7 +72,7 @@ class Denoiser:
         change: Float[Tensor, "n k"] | None = None,
     ) -> Float[Tensor, "n *d"]:
         """The network's own prediction for x at the levels `logsnr`."""
-        condition = moved(self.condition(logsnr.expand(x.shape[0])), x.device)
+        condition = to_device(self.condition(logsnr.expand(x.shape[0])), x.device)
         labels = () if label is None else (label,)
         more = {} if change is None else {"change": change}
         return self.network(x, condition, *labels, **more)

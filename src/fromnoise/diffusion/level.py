@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from fromnoise.moving import moved
+from fromnoise.hardware import to_device
 
 CLEAN = float("inf")
 NOISE = -float("inf")
@@ -43,5 +43,5 @@ def variance_between(clearer: Float[Tensor, "*n"], noisier: Float[Tensor, "*n"])
 
 def expand(values: Tensor, like: Float[Tensor, "n *d"]) -> Float[Tensor, "#n *#d"]:
     """Coefficients, one for all or one per row, shaped and typed to multiply `like`."""
-    values = moved(values.to(like.dtype), like.device)
+    values = to_device(values.to(like.dtype), like.device)
     return values.reshape(values.shape + (1,) * (like.ndim - values.ndim))

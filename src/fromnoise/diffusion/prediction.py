@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from jaxtyping import Float
 from torch import Tensor
 
-from fromnoise.choices import choose
 from fromnoise.diffusion import level
+from fromnoise.lookup import lookup
 
 # (output, x, a, b) → (x̂_0, ε̂), and (x_0, ε, a, b) → the output that a perfect network gives.
 TO_PAIR: Mapping[str, Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]] = {
@@ -34,7 +34,7 @@ def to_pair(
     not finite. Raises UserError for an unknown kind.
     """
     a, b = level.expand(level.signal(logsnr), x), level.expand(level.noise_scale(logsnr), x)
-    return choose("prediction", kind, TO_PAIR)(output, x, a, b)
+    return lookup("prediction", kind, TO_PAIR)(output, x, a, b)
 
 
 def target(
@@ -42,4 +42,4 @@ def target(
 ) -> Float[Tensor, "n *d"]:
     """What a perfect prediction of the given kind would say; raises UserError for an unknown kind."""
     a, b = level.expand(level.signal(logsnr), x0), level.expand(level.noise_scale(logsnr), x0)
-    return choose("prediction", kind, TARGETS)(x0, noise, a, b)
+    return lookup("prediction", kind, TARGETS)(x0, noise, a, b)

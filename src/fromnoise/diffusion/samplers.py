@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from fromnoise.choices import choose
 from fromnoise.diffusion import level, steps
 from fromnoise.diffusion.schedule import Schedule
 from fromnoise.diffusion.settings import SamplerSettings
 from fromnoise.errors import UserError
+from fromnoise.lookup import lookup
 
 RHO = 7.0
 LIMIT = 30  # of |λ|, as far as networks are conditioned on it (`denoiser.by_logsnr`)
@@ -35,7 +35,7 @@ def sampler(settings: SamplerSettings) -> steps.Sampler:
     least, most = settings.guidance_interval
     if not least <= most:
         raise UserError(f"--guidance-interval {least:g} {most:g}: give the lower λ first")
-    return choose("sampler", settings.sampler, SAMPLERS)()
+    return lookup("sampler", settings.sampler, SAMPLERS)()
 
 
 def start(
@@ -80,6 +80,6 @@ def _spaced(settings: SamplerSettings, table: Schedule, n: int) -> Float64[Tenso
     ends = torch.tensor(settings.logsnr_range, dtype=torch.float64)
     if settings.spacing == "logsnr":
         return torch.lerp(ends[0], ends[1], spread)
-    choose("spacing", settings.spacing, {"karras": None, "logsnr": None, "t": None})
+    lookup("spacing", settings.spacing, {"karras": None, "logsnr": None, "t": None})
     first, last = torch.exp(-ends / 2 / RHO)
     return -2 * RHO * torch.log(first + spread * (last - first))

@@ -13,9 +13,9 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from fromnoise.choices import choose
 from fromnoise.diffusion import level
 from fromnoise.errors import UserError
+from fromnoise.lookup import lookup
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ SCHEDULES: Mapping[str, Callable[[int], Float64[Tensor, " T"]]] = {"linear": lin
 
 def schedule(name: str, T: int) -> Schedule:
     """The schedule `name` with T steps; raises UserError for an unknown name or fewer than two steps."""
-    make = choose("schedule", name, SCHEDULES)
+    make = lookup("schedule", name, SCHEDULES)
     if T < 2:
         raise UserError(f"a schedule needs at least 2 steps, not T = {T}")
     return Schedule(torch.cat([torch.ones(1, dtype=torch.float64), make(T)]))

@@ -20,9 +20,9 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from fromnoise.choices import choose
 from fromnoise.diffusion import backward, level
 from fromnoise.errors import UserError
+from fromnoise.lookup import lookup
 
 IPNDM_WEIGHTS = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 24, 37 / 24, -9 / 24))
 MEMORY = 4  # visits that a step may look at
@@ -92,7 +92,7 @@ class Ancestral(Sampler):
     variance: str = "posterior"
 
     def __post_init__(self) -> None:
-        choose("variance", self.variance, backward.VARIANCES)
+        lookup("variance", self.variance, backward.VARIANCES)
 
     def step(self, visits: Sequence[Visit], clearer: Tensor, noise: Noise) -> Tensor:
         now = visits[-1]

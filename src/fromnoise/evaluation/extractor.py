@@ -62,7 +62,7 @@ class Features:
 
         return blocks.join(found(), len(images))
 
-    def remembered(self, images: UInt8[Tensor, "n c h w"], progress: Progress | None = None) -> Float[Tensor, "n d"]:
+    def cached(self, images: UInt8[Tensor, "n c h w"], progress: Progress | None = None) -> Float[Tensor, "n d"]:
         """The same, computed once for each image: equal images have the same features, to the bit, in every set.
 
         `progress` counts the images that are new.

@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fromnoise.choices import choose
 from fromnoise.data.pixels import normalise
 from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
 from fromnoise.evaluation import digit_network
 from fromnoise.evaluation.extractor import BILINEAR, Features, Say, luminance
-from fromnoise.moving import channels_last
+from fromnoise.hardware import channels_last
+from fromnoise.lookup import lookup
 
 
 def features(
@@ -35,7 +35,7 @@ def features(
         "pixels": pixels,
         "onnx:PATH": lambda: _onnx(Path(path)),
     }
-    return choose("features", "onnx:PATH" if kind == "onnx" and path else name, makers)()
+    return lookup("features", "onnx:PATH" if kind == "onnx" and path else name, makers)()
 
 
 def digits(device: torch.device) -> Features:

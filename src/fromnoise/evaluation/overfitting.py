@@ -34,7 +34,7 @@ def likelihood_gap(
     Raises UserError for images of another shape than the model's, ValueError for fewer than two of either.
     """
     # Not by class: where one set is short of a class, its mix of classes would be another than the other's.
-    sets = [replace(images, labels=None).draw(min(MOST, len(images)), seed) for images in (train, held_out)]
+    sets = [replace(images, labels=None).subset(min(MOST, len(images)), seed) for images in (train, held_out)]
     if min(map(len, sets)) < 2:
         raise ValueError("a gap needs at least 2 images of each set")
     levels = LEVELS if bound_of(model).T > LEVELS else None  # a short schedule has no more: all of them

@@ -80,7 +80,7 @@ def score(contest: Contest, features: Features, seed: int = 0, progress: Progres
             raise UserError(f"{role} {images.name} has {len(images)} images; a score needs at least {FEWEST}")
 
     def featured(images: ImageSet, role: str) -> Featured:
-        return Featured(features.remembered(images.images, partial(progress, role)), images.labels)
+        return Featured(features.cached(images.images, partial(progress, role)), images.labels)
 
     n, notes = len(contest.generated), list(contest.notes)
     reference, generated = featured(contest.reference, "reference"), featured(contest.generated, "generated")
@@ -178,7 +178,7 @@ def _copies(contest: Contest, features: Features, notes: list[str]) -> Copies | 
     if len({contest.generated.shape, train.shape, reference.shape}) > 1:
         notes.append("no copy test: generated, training and reference images differ in shape")
         return None
-    vectors = features.remembered if compares_features(features, train) else None
+    vectors = features.cached if compares_features(features, train) else None
     if features.name != "pixels" and vectors is None:
         notes.append(f"copy test in pixels only: more than {MOST_TRAINED:,} training images")
     found = copy_test(contest.generated, train, reference, vectors)

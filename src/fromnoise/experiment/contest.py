@@ -52,7 +52,7 @@ def contest(
         images = replace(images, labels=None, class_names=())
         notes.append("labels were ignored: the generated images' classes have other names than the reference's")
     if n is not None:
-        images = images.draw(n, seed, balanced=False)
+        images = images.subset(n, seed, balanced=False)
     if train is not None:
         trained = load(train, images.shape[1:])
     if floor is None and isinstance(reference, str):

@@ -17,8 +17,8 @@ from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.experiment.progress import Bar
 from fromnoise.files import write_json
-from fromnoise.generation.draw import MICRO_BATCH, Drawing, draw_all, network_calls, own_precision
 from fromnoise.generation.model import Model
+from fromnoise.generation.sampling import MICRO_BATCH, SampleRequest, network_calls, own_precision, sample
 from fromnoise.training.run_folder import RunFolder
 
 FACTOR, LAST = 1.35, 4  # the values are powers of it: 1, 1.35, 1.82, 2.46 and 3.32
@@ -48,7 +48,7 @@ class Chooser:
         self.bar, self.say = bar, say
         self.calls = network_calls(model, dataclasses.replace(self.config.sampling, guidance=FACTOR))
         few = len(train) <= MOST_REAL
-        self.real = train if few else train.draw(MOST_REAL, self.config.seed, balanced=False)
+        self.real = train if few else train.subset(MOST_REAL, self.config.seed, balanced=False)
 
     def cost(self, steps: int) -> int:
         """How many steps' time choosing takes (more with features slower than `digits`); 0 where it is not done."""
@@ -62,7 +62,7 @@ class Chooser:
         self.say("choosing guidance: sampling at several strengths")
         self.bar.turn("choosing guidance")
         n = images_after(step)
-        real = Moments.of(self.features.remembered(self.real.images))
+        real = Moments.of(self.features.cached(self.real.images))
         seed = rng.integer(self.config.seed, "guidance")
         begun: list[int] = []
 
@@ -71,8 +71,8 @@ class Chooser:
 
         def far(k: int) -> float:
             begun.append(k)
-            drawing = Drawing(n, seed, guidance=FACTOR**k, precision=own_precision(model, self.device))
-            return distance(Moments.of(self.features(draw_all(model, drawing, self.device, show))), real)
+            request = SampleRequest(n, seed, guidance=FACTOR**k, precision=own_precision(model, self.device))
+            return distance(Moments.of(self.features(sample(model, request, self.device, show))), real)
 
         k, tried = lowest(far, LAST)
         guidance = round(FACTOR**k, 2)

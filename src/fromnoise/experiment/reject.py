@@ -13,7 +13,7 @@ from fromnoise.data.inventory import Say, silent
 from fromnoise.errors import UserError
 from fromnoise.evaluation.copies import CopyGuard
 from fromnoise.experiment.find import is_run, parts_of
-from fromnoise.generation.draw import Drawing
+from fromnoise.generation.sampling import SampleRequest
 
 TRIES = 10
 """Times an image is sampled again: one that fails them all is no accident, since fresh images (of all classes together)
@@ -21,7 +21,7 @@ fail 1 time in 100."""
 CALIBRATION = 5000
 """Real images that set the guard's threshold, at most: more would make it little surer, and slower to make."""
 
-Draw = Callable[[Drawing], UInt8[Tensor, "n c h w"]]
+Sample = Callable[[SampleRequest], UInt8[Tensor, "n c h w"]]
 Judge = Callable[[UInt8[Tensor, "n c h w"]], Bool[Tensor, " n"]]
 
 
@@ -40,31 +40,31 @@ def guard_of(run: Path, tell: Say = silent) -> CopyGuard:
     if not unseen:
         return CopyGuard.of(parts.train)
     real = ImageSet("real images not trained on", torch.cat(unseen))
-    return CopyGuard.of(parts.train, real.draw(min(len(real), CALIBRATION), seed=0))
+    return CopyGuard.of(parts.train, real.subset(min(len(real), CALIBRATION), seed=0))
 
 
-def draw_without_copies(
-    draw: Draw, drawing: Drawing, labels: Int64[Tensor, " n"] | None, is_copy: Judge
+def sample_without_copies(
+    draw: Sample, request: SampleRequest, labels: Int64[Tensor, " n"] | None, is_copy: Judge
 ) -> tuple[UInt8[Tensor, "n c h w"], int]:
-    """The images of a drawing, each copy replaced by a further image of its class, and how many were replaced.
+    """The images of a request, each copy replaced by a further image of its class, and how many were replaced.
 
-    Replacements are numbered on from the drawing's last image, in the order of classes and places, so that the same
-    drawing always gives the same images. `labels` are the drawing's (`labels_for`).
+    Replacements are numbered on from the request's last image, in the order of classes and places, so that the same
+    request always gives the same images. `labels` are the request's (`labels_for`).
     Raises UserError when an image is still a copy after `TRIES` replacements.
     """
-    images = draw(drawing)
+    images = draw(request)
     copies = is_copy(images).nonzero().flatten()
-    number, replaced = drawing.first + drawing.n, 0
+    number, replaced = request.first + request.n, 0
     for _ in range(TRIES):
         for label, places in _by_class(copies, labels):
-            images[places] = draw(replace(drawing, n=len(places), first=number, label=label))
+            images[places] = draw(replace(request, n=len(places), first=number, label=label))
             number += len(places)
         replaced += len(copies)
         if len(copies):
             copies = copies[is_copy(images[copies])]
     if len(copies):
         raise UserError(
-            f"{len(copies)} of {drawing.n} images are copies of training images, and {TRIES} replacements of each were "
+            f"{len(copies)} of {request.n} images are copies of training images, and {TRIES} replacements of each were "
             "too: the model has memorised its training images; train it on more of them, or for fewer steps"
         )
     return images, replaced

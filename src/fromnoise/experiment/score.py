@@ -22,15 +22,15 @@ from fromnoise.experiment import system
 from fromnoise.experiment.progress import Reporter
 from fromnoise.experiment.train import Experiment
 from fromnoise.files import check_writable, write_json
-from fromnoise.generation.draw import (
-    Drawing,
-    draw_all,
+from fromnoise.generation.model import Model
+from fromnoise.generation.sampling import (
+    SampleRequest,
     guidance_of,
     labels_for,
     network_calls,
     own_precision,
+    sample,
 )
-from fromnoise.generation.model import Model
 from fromnoise.training.trainer import Outcome
 
 MOST = 3000  # images scored when nobody says how many
@@ -110,7 +110,7 @@ def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageS
             "budgets": [dataclasses.asdict(budget) for budget in outcome.pace.budgets],
             "shortfall": outcome.shortfall,
             "parameters": sum(p.numel() for p in model.network.parameters()),
-            "told": model.info.told,
+            "conditioned_on": model.info.conditioned_on,
         },
         "inception_weights": None if experiment.inception_weights is None else str(experiment.inception_weights),
         "sampling": {
@@ -151,7 +151,7 @@ def with_likelihood(
 def _sample(experiment: Experiment, outcome: Outcome, n: int) -> ImageSet:
     """samples/: the images, a grid of the first and the film of the very first, from noise to image."""
     folder, model, device = experiment.folder, outcome.model, outcome.device
-    drawing = Drawing(n, experiment.config.seed, precision=own_precision(model, device))
+    request = SampleRequest(n, experiment.config.seed, precision=own_precision(model, device))
     film: list[torch.Tensor] = []
 
     def watch(visit: Visit) -> None:
@@ -159,8 +159,8 @@ def _sample(experiment: Experiment, outcome: Outcome, n: int) -> ImageSet:
             film.append(model.info.decode(visit.x[:FILM_IMAGES]).cpu())
 
     with experiment.reporter.bar("sampling") as bar:
-        images = draw_all(model, drawing, device, bar.show, watch)
-    labels = None if model.info.clustered else labels_for(model, drawing)
+        images = sample(model, request, device, bar.show, watch)
+    labels = None if model.info.clustered else labels_for(model, request)
     folder.check_there()
     arrays.save(folder.samples / "images.npz", images, labels)
     save_grid(folder.samples / "grid.png", images[:GRID])

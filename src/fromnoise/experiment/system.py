@@ -20,10 +20,10 @@ LIBRARIES = ("torch", "torchvision", "diffusers", "accelerate", "numpy")
 def processor() -> str:
     """The processor's name and how many cores this process may use; a name without a number gets family and model."""
     pairs = (line.partition(":") for line in CPU_INFO.read_text().splitlines()) if CPU_INFO.exists() else ()
-    told = {key.strip(): value.strip() for key, _, value in pairs}
-    name = told.get("model name") or platform.processor() or platform.machine()
-    if not any(letter.isdigit() for letter in name) and {"cpu family", "model"} <= told.keys():
-        name += f" (family {told['cpu family']}, model {told['model']})"
+    fields = {key.strip(): value.strip() for key, _, value in pairs}
+    name = fields.get("model name") or platform.processor() or platform.machine()
+    if not any(letter.isdigit() for letter in name) and {"cpu family", "model"} <= fields.keys():
+        name += f" (family {fields['cpu family']}, model {fields['model']})"
     return f"{name}, {cores()} cores"
 
 

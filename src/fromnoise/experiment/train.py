@@ -12,7 +12,7 @@ from accelerate import Accelerator
 
 from fromnoise.config import Config, to_json
 from fromnoise.data import sources
-from fromnoise.data.clusters import told
+from fromnoise.data.clusters import conditioned
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.inventory import Say, silent
 from fromnoise.errors import UserError
@@ -111,7 +111,7 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
     Raises UserError, before anything is written, for settings that do not go together; Interrupted after Ctrl-C.
     """
     config, folder, device, parts = experiment.config, experiment.folder, experiment.accelerator, experiment.parts
-    train = _told(parts.train, config)
+    train = _conditioned(parts.train, config)
     model = Model.build(config, DataInfo.of(train, config))
     validation = _validation(experiment)
     file = _start_file(experiment)
@@ -124,9 +124,8 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
             batch, each = config.training.batch, rows(config.training.batch, device.num_processes)
             reporter.say(f"{device.num_processes} processes share each batch of {batch} images, {each} each")
         if train.clustered:
-            reporter.say(
-                f"conditioning on {model.info.told} of similar images, not on classes (--clusters 0 turns this off)"
-            )
+            groups = f"{model.info.conditioned_on} of similar images, not on classes"
+            reporter.say(f"conditioning on {groups} (--clusters 0 turns this off)")
         with bar, connected():
             _check_shared(experiment)
             trainer = Trainer(
@@ -178,15 +177,19 @@ def profiled(experiment: Experiment) -> Profile:
     config, reporter = experiment.config, experiment.reporter
     check(config)
     device = alone(experiment.device, experiment.threads)
-    train = _told(sources.prepare(config.data, config.seed, say=reporter.say).train, config)
+    train = _conditioned(sources.prepare(config.data, config.seed, say=reporter.say).train, config)
     model = Model.build(config, DataInfo.of(train, config))
     with reporter.bar("profiling") as bar:
         return profile(model, train, device, bar.show)
 
 
-def _told(train: ImageSet, config: Config) -> ImageSet:
-    """The training images with what the network is told of each: its class, its cluster or nothing."""
-    return told(train, config.network.labels, config.data.clusters) if network(config.network).CONDITIONED else train
+def _conditioned(train: ImageSet, config: Config) -> ImageSet:
+    """The training images, each with its condition: its class, its cluster or nothing."""
+    return (
+        conditioned(train, config.network.labels, config.data.clusters)
+        if network(config.network).CONDITIONED
+        else train
+    )
 
 
 def _validation(experiment: Experiment) -> Validation | None:

@@ -21,8 +21,8 @@ from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.kernel import mmd2
 from fromnoise.evaluation.score import compares_features
 from fromnoise.experiment.find import said
-from fromnoise.generation.draw import Drawing, draw_all
 from fromnoise.generation.model import Model
+from fromnoise.generation.sampling import SampleRequest, sample
 from fromnoise.training.run_folder import RunFolder
 
 IMAGES = 256
@@ -42,14 +42,14 @@ class Validator:
             n = 0 if parts.val is None else len(parts.val)
             raise UserError(f"--evaluate-every needs {FEWEST} validation images, but {config.data.data} has {n}")
         self.config, self.train, self.folder, self.device, self.features = config, parts.train, folder, device, features
-        self.real = replace(parts.val, labels=None).draw(min(MOST_REAL, len(parts.val)), config.seed)
+        self.real = replace(parts.val, labels=None).subset(min(MOST_REAL, len(parts.val)), config.seed)
 
     def validate(self, step: int, model: Model) -> tuple[dict[str, Any], str]:
         """The KID and the copy test of `IMAGES` images of the model, which is kept if it is the best so far."""
-        drawing = Drawing(IMAGES, rng.integer(self.config.seed, "watch"), precision=model.precision)
-        images = ImageSet(f"step {step}", draw_all(model, drawing, self.device))
+        request = SampleRequest(IMAGES, rng.integer(self.config.seed, "watch"), precision=model.precision)
+        images = ImageSet(f"step {step}", sample(model, request, self.device))
         drawn = self.features(images.images)
-        kid = mmd2(drawn, self.features.remembered(self.real.images))._asdict()
+        kid = mmd2(drawn, self.features.cached(self.real.images))._asdict()
         copies = self._copies(images, drawn)
         best = self.folder.about_best()
         better = best is None or kid["value"] < best["kid"]["value"]
@@ -62,7 +62,7 @@ class Validator:
         """The copy test in short: of pixels and features (`drawn`, of the images), what says most."""
 
         def vectors(some: Tensor) -> Tensor:
-            return drawn if some is images.images else self.features.remembered(some)  # drawn ones are not seen again
+            return drawn if some is images.images else self.features.cached(some)  # drawn ones are not seen again
 
         report = copy_test(
             images, self.train, self.real, vectors if compares_features(self.features, self.train) else None

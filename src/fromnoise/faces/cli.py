@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from fromnoise import __version__
-from fromnoise.choices import choose
 from fromnoise.errors import UserError
+from fromnoise.lookup import lookup
 
 # command (a module in faces/commands) -> what it does
 COMMANDS = {
@@ -70,7 +70,7 @@ def _answer(words: list[str]) -> int:
     if words[0] in ("-V", "--version"):
         print(f"fromnoise {__version__}")
     else:
-        choose("command", words[0], COMMANDS)
+        lookup("command", words[0], COMMANDS)
         importlib.import_module(f"fromnoise.faces.commands.{words[0]}").main(words[1:])
     return 0
 

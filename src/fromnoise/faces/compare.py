@@ -12,7 +12,7 @@ from fromnoise.experiment.find import is_run
 from fromnoise.experiment.progress import duration
 from fromnoise.faces import figures, html
 from fromnoise.faces.report import thinned
-from fromnoise.faces.tables import METRICS, spread, told
+from fromnoise.faces.tables import METRICS, spread, value_and_error
 from fromnoise.files import lost, reading
 from fromnoise.training.run_folder import RunFolder
 
@@ -53,10 +53,10 @@ class Scored:
         fid, run = metrics["fid"], self.report.get("run")
         beside = {name: metrics[metric] for metric, (name, _) in METRICS.items() if metric != "two_sample"}
         cells = {
-            "FID": told(fid),
-            "floor": fid["floor"] and told(fid["floor"]),
+            "FID": value_and_error(fid),
+            "floor": fid["floor"] and value_and_error(fid["floor"]),
             "ratio": fid["ratio"] and f"{fid['ratio']:.1f}",
-            **{name: entry and told(entry) for name, entry in beside.items()},
+            **{name: entry and value_and_error(entry) for name, entry in beside.items()},
             "copies": copies and copies["verdict"].partition(": ")[0],
             "bits, held out": gap and spread(gap["held_out"]["bits"], gap["held_out"]["standard_error"]),
             "overfitting gap": gap and spread(gap["gap"]["value"], gap["gap"]["standard_error"]),
@@ -130,13 +130,13 @@ def page(scored: Sequence[Scored], command: str) -> str:
     return html.render(
         "compare.html",
         names=names,
-        scores=html.drawing(figures.scores(rows)) if all(value > 0 for _, value, _ in rows) else None,
+        scores=html.svg(figures.scores(rows)) if all(value > 0 for _, value, _ in rows) else None,
         rows=[(name, row) for name, row in table(scored) if any(row)],
         warnings=warnings(scored),
         verdicts=[(of.name, of.report["copies"]["verdict"]) for of in scored if of.report["copies"] is not None],
         settings=settings(scored),
         grids=grids,
-        losses=html.drawing(figures.losses(curves)) if curves else None,
+        losses=html.svg(figures.losses(curves)) if curves else None,
         command=command,
     )
 

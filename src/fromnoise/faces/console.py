@@ -60,7 +60,7 @@ class Bar:
     def turn(self, title: str) -> None:
         """Start over under another title."""
         self.title = title
-        self.start = self.told = time.perf_counter()
+        self.start = self.printed = time.perf_counter()
         if self.task is not None:
             self.bar.remove_task(self.task)
         self.task = self.bar.add_task(title, total=None, note="", eta="?")
@@ -73,8 +73,8 @@ class Bar:
         eta = "?" if remaining is None else duration(remaining)
         if self.watched and self.task is not None:
             self.bar.update(self.task, completed=done, total=total, note=note, eta=eta)
-        elif now - self.told >= PLAIN_SECONDS:
-            self.told = now
+        elif now - self.printed >= PLAIN_SECONDS:
+            self.printed = now
             say(f"{self.title}: {done:,}/{f'{total:,}' if total else '?'} {note} ETA {eta}")
 
 

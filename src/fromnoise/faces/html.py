@@ -32,7 +32,7 @@ def uri(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
-def drawing(figure: Figure) -> str:
+def svg(figure: Figure) -> str:
     """A figure as a `data:` address."""
     return uri(style.svg(figure), "image/svg+xml")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from fromnoise.choices import choose
 from fromnoise.faces.figures import style
+from fromnoise.lookup import lookup
 
 SETTING = "FROMNOISE_LAB"  # environment variable: quick or full
 RUN = "FROMNOISE_LAB_RUN"  # environment variable: the run to use, or to train
@@ -22,7 +22,7 @@ _shown: list[Shown] = []
 
 def setting() -> str:
     """How much the notebooks compute, from $FROMNOISE_LAB: `quick` (the default) or `full`; UserError for others."""
-    return choose(f"${SETTING}", os.environ.get(SETTING, "quick"), {"quick": "quick", "full": "full"})
+    return lookup(f"${SETTING}", os.environ.get(SETTING, "quick"), {"quick": "quick", "full": "full"})
 
 
 def run_folder() -> Path:

@@ -9,8 +9,8 @@ from fromnoise.data.pictures import grid
 from fromnoise.diffusion.samplers import SAMPLERS
 from fromnoise.errors import UserError
 from fromnoise.extras import extra
-from fromnoise.generation.draw import Drawing, draw_all, guidance_of, own_precision
 from fromnoise.generation.model import Model
+from fromnoise.generation.sampling import SampleRequest, guidance_of, own_precision, sample
 
 ANY = "any"
 
@@ -22,7 +22,7 @@ def build(model: Model, device: torch.device) -> Any:
 
     def draw(n: float, seed: float, label: str, guidance: float, sampler: str, steps: float) -> Image.Image:
         try:
-            drawing = Drawing(
+            request = SampleRequest(
                 int(n),
                 int(seed or 0),
                 label=None if label == ANY else int(label),
@@ -30,7 +30,7 @@ def build(model: Model, device: torch.device) -> Any:
                 precision=own_precision(model, device),
                 sampler=own.but(sampler=sampler, sampling_steps=int(steps)),
             )
-            return grid(draw_all(model, drawing, device))
+            return grid(sample(model, request, device))
         except UserError as error:
             raise gradio.Error(str(error)) from error
 

@@ -91,7 +91,7 @@ def _scores(fid: dict[str, Any]) -> str | None:
     rows = [("generated", fid["value"], fid["error"])]
     rows += [(name, entry["value"], entry["deviation"]) for name, entry in beside.items()]
     positive = [row for row in rows if row[1] > 0]
-    return html.drawing(figures.scores(positive)) if positive else None
+    return html.svg(figures.scores(positive)) if positive else None
 
 
 def _losses(log: list[dict[str, Any]]) -> str | None:
@@ -100,7 +100,7 @@ def _losses(log: list[dict[str, Any]]) -> str | None:
         return None
     epochs, losses = ([record[name] for record in records] for name in ("epoch", "loss"))
     by_level = {name: [record.get(f"loss_q{k + 1}") for record in records] for k, name in enumerate(QUARTILES)}
-    return html.drawing(figures.training_loss(epochs, losses, by_level))
+    return html.svg(figures.training_loss(epochs, losses, by_level))
 
 
 def _over_time(lines: list[dict[str, Any]]) -> str | None:
@@ -108,7 +108,7 @@ def _over_time(lines: list[dict[str, Any]]) -> str | None:
         return None
     steps, kids, copies = ([line[name] for line in lines] for name in ("step", "kid", "copies"))
     values, errors = ([kid[name] for kid in kids] for name in ("value", "error"))
-    return html.drawing(figures.score_over_time(steps, values, errors, [found["share"] for found in copies]))
+    return html.svg(figures.score_over_time(steps, values, errors, [found["share"] for found in copies]))
 
 
 def _small(image: UInt8[Tensor, "c h w"]) -> str:
@@ -121,7 +121,7 @@ def _classes(found: dict[str, Any] | None) -> str | None:
     balance, fids = found["balance"], {row["class"]: row["value"] for row in found["fid"]}
     names = [str(k) for k in range(len(balance["counts"]))]
     shown = [fids.get(k) for k in range(len(names))]
-    return html.drawing(figures.class_balance(balance["counts"], balance["expected"], shown, names))
+    return html.svg(figures.class_balance(balance["counts"], balance["expected"], shown, names))
 
 
 def _commands(report: dict[str, Any]) -> list[str]:

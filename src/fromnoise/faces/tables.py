@@ -57,7 +57,7 @@ def score_rows(report: dict[str, Any]) -> list[tuple[str, str, str, str]]:
         ("copycat", fid["copycat"], "the training images: a model that only memorised"),
         ("noise", fid["noise"], "random bytes"),
     ]
-    rows = [(name, told(of), "" if of is None else f"{of['n']:,}", meaning) for name, of, meaning in entries]
+    rows = [(name, value_and_error(of), "" if of is None else f"{of['n']:,}", meaning) for name, of, meaning in entries]
     if fid["ratio"] is not None:
         rows.append(("ratio", f"{fid['ratio']:.1f}", "", "generated over floor"))
     return rows
@@ -67,12 +67,16 @@ def metric_rows(report: dict[str, Any]) -> list[tuple[str, list[str], str]]:
     """The metrics beside the FID: name; of the generated images, the floor and the copycat; meaning."""
     found = {name: report["metrics"][name] for name in METRICS if report["metrics"][name] is not None}
     return [
-        (METRICS[name][0], [told(of), told(of["floor"]), told(of["copycat"])], METRICS[name][1])
+        (
+            METRICS[name][0],
+            [value_and_error(of), value_and_error(of["floor"]), value_and_error(of["copycat"])],
+            METRICS[name][1],
+        )
         for name, of in found.items()
     ]
 
 
-def told(entry: dict[str, Any] | None) -> str:
+def value_and_error(entry: dict[str, Any] | None) -> str:
     """A number of the report, with ± its error or deviation where it has one."""
     if entry is None:
         return "unknown"

@@ -68,7 +68,7 @@ class DataInfo:
         return len(self.class_shares)
 
     @property
-    def told(self) -> str:
+    def conditioned_on(self) -> str:
         """What the network is conditioned on beside the noise level, in words."""
         return f"{self.classes} {'clusters' if self.clustered else 'classes'}" if self.classes else "no classes"
 

@@ -73,7 +73,7 @@ def labelled(model: Model, label: int | None = None, device: torch.device = CPU)
     denoiser, classes = model.denoiser(model.network.to(device).eval()), model.info.classes
     if label is not None and not 0 <= label < classes:
         counted = ", counted from 0" if classes else ""
-        raise UserError(f"--label {label}: this model has {model.info.told}{counted}")
+        raise UserError(f"--label {label}: this model has {model.info.conditioned_on}{counted}")
     if not classes:
         return denoiser
     number = classes if label is None else label

@@ -40,7 +40,7 @@ class Model:
     """What it was trained in, and is sampled in where the device has it."""
     channels_last: bool = False
     guidance: float | None = None
-    """What was chosen for it once it was trained; a configuration or a `Drawing` may name another."""
+    """What was chosen for it once it was trained; a configuration or a `SampleRequest` may name another."""
 
     @classmethod
     def build(cls, config: Config, info: DataInfo) -> "Model":

@@ -69,7 +69,7 @@ def learn(
     return Denoiser(average.module.eval().requires_grad_(False), PROCESS.prediction)
 
 
-def draw(
+def sample(
     denoise: Denoise, m: int, settings: SamplerSettings | None = None, seed: int = 0, callback: Callback | None = None
 ) -> Float64[Tensor, "m 2"]:
     """m points sampled with a learned denoiser, or an ideal one, from pure noise; by `SAMPLER` without settings.

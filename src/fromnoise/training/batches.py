@@ -13,7 +13,7 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.diffusion.objective import stratified
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
-from fromnoise.moving import moved
+from fromnoise.hardware import to_device
 
 LABEL_DROPOUT = 0.1  # share of images whose class is replaced by the null class, for guidance
 
@@ -48,19 +48,19 @@ class Batches:
         """The batch of step `step` (0 for the first)."""
         device = self.images.images.device
         mine = slice(self.rank, None, self.world)
-        index = moved(torch.from_numpy(self._index(step)[mine]), device)
+        index = to_device(torch.from_numpy(self._index(step)[mine]), device)
         random = rng.generator(self.seed, "step", step)
         u = stratified(self.size, random.random())[mine]
         x0 = self.info.encode(self.images.images[index])
         label = None
         if self.info.classes:
             assert self.images.labels is not None
-            dropped = moved(torch.from_numpy(random.random(self.size)[mine] < LABEL_DROPOUT), device)
+            dropped = to_device(torch.from_numpy(random.random(self.size)[mine] < LABEL_DROPOUT), device)
             label = self.images.labels[index].masked_fill(dropped, self.info.classes)
         change = None
         if self.augment:
-            change = augment.draw(self.size, self.augment, rng.generator(self.seed, "augment", step))[mine]
-            x0, change = augment.apply(x0, change), moved(change, device)
+            change = augment.random_changes(self.size, self.augment, rng.generator(self.seed, "augment", step))[mine]
+            x0, change = augment.apply(x0, change), to_device(change, device)
         return Batch(x0, self._noise(step)[mine], u, label, change)
 
     def _index(self, step: int) -> np.ndarray:

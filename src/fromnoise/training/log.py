@@ -14,7 +14,7 @@ from fromnoise.training.step import NotFinite, Step
 
 @dataclass(frozen=True)
 class Tick:
-    """How far a training is, told after every step; `loss` is the last one logged."""
+    """How far a training is, after every step; `loss` is the last one logged."""
 
     step: int
     total: int | None

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fromnoise.choices import choose
-from fromnoise.generation.precision import half
+from fromnoise.hardware import half
+from fromnoise.lookup import lookup
 from fromnoise.training.settings import TrainingSettings
 
 BETAS = (0.9, 0.99)
@@ -104,7 +104,7 @@ class Optimizers:
     """The optimisers of a network as one, under one learning rate."""
 
     def __init__(self, network: nn.Module, settings: TrainingSettings) -> None:
-        self.members = choose("optimizer", settings.optimizer, OPTIMIZERS)(list(network.parameters()), settings)
+        self.members = lookup("optimizer", settings.optimizer, OPTIMIZERS)(list(network.parameters()), settings)
 
     def step(self, rate: float) -> None:
         """One step at the learning rate `rate`."""

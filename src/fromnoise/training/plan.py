@@ -12,7 +12,7 @@ import torch
 
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
-from fromnoise.generation.precision import precisions
+from fromnoise.hardware import precisions
 from fromnoise.threads import shared
 from fromnoise.training import probe
 from fromnoise.training.probe import Candidate

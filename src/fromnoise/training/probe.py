@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from fromnoise import moving, rng
+from fromnoise import hardware, rng
 from fromnoise.diffusion.objective import stratified
 from fromnoise.generation.model import Model
-from fromnoise.generation.precision import HALVES, autocast
+from fromnoise.hardware import HALVES, autocast
 from fromnoise.training import scaling
 
 ROWS = 32  # images of a candidate's step
@@ -175,7 +175,7 @@ def _probe_copy(network: nn.Module, device: torch.device, channels_last: bool) -
     for k, parameter in enumerate(clone.parameters()):
         if not parameter.detach().any():
             parameter.data = rng.normal(tuple(parameter.shape), 0, "probe", k).mul(0.02).to(device)
-    return moving.channels_last(clone) if channels_last else clone
+    return hardware.channels_last(clone) if channels_last else clone
 
 
 def _best(calls: Sequence[Callable[[], object]], device: torch.device) -> list[float]:

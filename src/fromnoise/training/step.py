@@ -14,8 +14,7 @@ from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
-from fromnoise.generation.precision import autocast
-from fromnoise.moving import channels_last, moved
+from fromnoise.hardware import autocast, channels_last, to_device
 from fromnoise.training import scaling
 from fromnoise.training.batches import Batches
 from fromnoise.training.device import is_lost
@@ -129,7 +128,7 @@ class Step:
                     norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
                 self.optimizers.step(rate)
         with record_function("average"):
-            quartile = moved((batch.u * QUARTILES).long(), self.device)
+            quartile = to_device((batch.u * QUARTILES).long(), self.device)
             member = nn.functional.one_hot(quartile, QUARTILES).to(errors.dtype)
             self.losses += torch.stack([errors.detach(), torch.ones_like(errors)]) @ member
             if self.average:

@@ -48,7 +48,7 @@ def main(words: Sequence[str]) -> None:
     size = None if arguments.size is None else parse_size(arguments.size)
     images = sources.load(arguments.source, size, skip_broken=arguments.skip_broken, say=say)
     if arguments.n is not None and arguments.n != len(images):
-        images = images.draw(arguments.n, arguments.seed)
+        images = images.subset(arguments.n, arguments.seed)
     if arguments.by_class and images.labels is None:
         raise UserError(f"{images.name} has no classes: leave out --by-class")
     labels = images.labels.tolist() if arguments.by_class and images.labels is not None else None

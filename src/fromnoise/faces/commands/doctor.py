@@ -39,7 +39,7 @@ def main(words: Sequence[str]) -> None:
     from fromnoise.faces.console import results, say
     from fromnoise.generation.data_info import DataInfo
     from fromnoise.generation.model import Model
-    from fromnoise.generation.precision import precisions
+    from fromnoise.hardware import precisions
     from fromnoise.training import plan, probe
     from fromnoise.training.device import alone
 

@@ -80,8 +80,8 @@ def main(words: Sequence[str]) -> None:
     from fromnoise.data.pictures import save_grid
     from fromnoise.experiment.find import find_model
     from fromnoise.faces.console import Bar, say
-    from fromnoise.generation.draw import Drawing, draw_all, labels_for, own_precision
     from fromnoise.generation.model import Model
+    from fromnoise.generation.sampling import SampleRequest, labels_for, own_precision, sample
     from fromnoise.training.device import alone
 
     model = Model.load(find_model(arguments.source))
@@ -89,26 +89,26 @@ def main(words: Sequence[str]) -> None:
     given = {name: getattr(arguments, name) for name in names}
     settings = model.config.sampling.but(sampling_steps=arguments.steps, **given)
     device = alone(arguments.device, arguments.threads).device
-    drawing = Drawing(
+    request = SampleRequest(
         arguments.n, arguments.seed, arguments.first, arguments.label, arguments.guidance, "fp32", settings
     )
-    labels = labels_for(model, drawing)
+    labels = labels_for(model, request)
     if arguments.guidance_interval and labels is None:
         raise UserError("this model was trained without classes: leave out --guidance-interval")
     precision = own_precision(model, device) if arguments.precision == "auto" else arguments.precision
-    drawing = dataclasses.replace(drawing, precision=precision)
+    request = dataclasses.replace(request, precision=precision)
 
-    def draw(drawing: Drawing) -> "Tensor":
+    def draw(request: SampleRequest) -> "Tensor":
         with Bar("sampling") as bar:
-            return draw_all(model, drawing, device, bar.show)
+            return sample(model, request, device, bar.show)
 
     if arguments.reject_copies:
-        from fromnoise.experiment.reject import draw_without_copies, guard_of  # imports scipy.stats
+        from fromnoise.experiment.reject import guard_of, sample_without_copies  # imports scipy.stats
 
-        images, replaced = draw_without_copies(draw, drawing, labels, guard_of(arguments.source, say).is_copy)
+        images, replaced = sample_without_copies(draw, request, labels, guard_of(arguments.source, say).is_copy)
         say(f"{arguments.n + replaced:,} images sampled, {replaced:,} rejected as copies of training images")
     else:
-        images = draw(drawing)
+        images = draw(request)
     if kind == ".png":
         save_grid(arguments.out, images)
     elif kind == ".npz":

@@ -40,7 +40,7 @@ def picture_rows(
 
 @styled
 def picture_grid(images: UInt8[Tensor, "n c h w"], columns: int | None = None) -> Figure:
-    """Pictures side by side, as near to a square as fits if not told how many columns."""
+    """Pictures side by side, as near to a square as fits where the number of columns is not given."""
     n, _, h, w = images.shape
     columns = columns or math.ceil(math.sqrt(n))
     figure, (axis,) = panels(1, 1, (columns * 0.62, math.ceil(n / columns) * 0.62))

@@ -1,8 +1,23 @@
-"""The number formats that networks compute in: which of them a device has itself, and autocast to one."""
+"""Devices: the number formats they compute in, and tensors and networks in the form that suits them."""
+
+from typing import TypeVar
 
 import torch
+from torch import Tensor, nn
+
+Network = TypeVar("Network", bound=nn.Module)
 
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """`tensor` on `device`; copies to a GPU do not wait for it to finish the work it has."""
+    return tensor.to(device, non_blocking=device.type == "cuda")
+
+
+def channels_last(network: Network) -> Network:
+    """`network` itself, its convolutions' weights with their channels innermost in memory."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
 
 
 def half(device: torch.device) -> str | None:

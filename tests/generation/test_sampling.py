@@ -5,16 +5,16 @@ import torch
 
 from fromnoise.diffusion.settings import SamplerSettings
 from fromnoise.errors import UserError
-from fromnoise.generation import draw as drawing_module
-from fromnoise.generation.draw import (
+from fromnoise.generation import sampling
+from fromnoise.generation.sampling import (
     BY_CLASS,
     BY_CLUSTER,
-    Drawing,
-    draw,
-    draw_all,
+    SampleRequest,
     guidance_of,
     labels_for,
     network_calls,
+    sample,
+    sample_batches,
 )
 
 ANCESTRAL = SamplerSettings(sampler="ancestral", sampling_steps=6, spacing="t")
@@ -22,7 +22,7 @@ ANCESTRAL = SamplerSettings(sampler="ancestral", sampling_steps=6, spacing="t")
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch):
-    monkeypatch.setattr(drawing_module, "MICRO_BATCH", 8)
+    monkeypatch.setattr(sampling, "MICRO_BATCH", 8)
 
 
 def apart(one, other):
@@ -32,64 +32,64 @@ def apart(one, other):
 @pytest.mark.parametrize("settings", [None, ANCESTRAL])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_image_k_is_the_same_however_many_are_drawn_with_it(tiny_model, settings, precision):
-    drawing = Drawing(19, seed=3, precision=precision, sampler=settings)
-    many = draw_all(tiny_model, drawing)
-    few = draw_all(tiny_model, dataclasses.replace(drawing, n=5))
+    wanted = SampleRequest(19, seed=3, precision=precision, sampler=settings)
+    many = sample(tiny_model, wanted)
+    few = sample(tiny_model, dataclasses.replace(wanted, n=5))
     assert apart(many[:5], few) <= (0 if precision == "bf16" else 1)
     assert len(torch.unique(many, dim=0)) == 19
 
 
 def test_a_drawing_can_go_on_from_a_number(tiny_model):
-    many = draw_all(tiny_model, Drawing(12, seed=3))
-    rest = draw_all(tiny_model, Drawing(8, seed=3, first=4))
+    many = sample(tiny_model, SampleRequest(12, seed=3))
+    rest = sample(tiny_model, SampleRequest(8, seed=3, first=4))
     assert apart(many[4:], rest) <= 1
 
 
 def test_another_seed_is_another_image(tiny_model):
-    assert apart(draw_all(tiny_model, Drawing(2, seed=0)), draw_all(tiny_model, Drawing(2, seed=1))) > 20
+    assert apart(sample(tiny_model, SampleRequest(2, seed=0)), sample(tiny_model, SampleRequest(2, seed=1))) > 20
 
 
 def test_images_come_as_bytes_in_micro_batches(tiny_model):
-    sizes = [(tuple(part.shape), part.dtype) for part in draw(tiny_model, Drawing(10))]
+    sizes = [(tuple(part.shape), part.dtype) for part in sample_batches(tiny_model, SampleRequest(10))]
     assert sizes == [((8, 1, 16, 16), torch.uint8), ((2, 1, 16, 16), torch.uint8)]
 
 
 def test_classes_follow_the_training_shares_evenly(tiny_model):
     info = dataclasses.replace(tiny_model.info, class_shares=(0.5, 0.25, 0.25))
     model = dataclasses.replace(tiny_model, info=info)
-    counts = labels_for(model, Drawing(400)).bincount(minlength=3)
+    counts = labels_for(model, SampleRequest(400)).bincount(minlength=3)
     assert counts.tolist() == pytest.approx([200, 100, 100], abs=3)
-    whole = labels_for(model, Drawing(40))
-    assert torch.equal(labels_for(model, Drawing(15, first=25)), whole[25:])
+    whole = labels_for(model, SampleRequest(40))
+    assert torch.equal(labels_for(model, SampleRequest(15, first=25)), whole[25:])
 
 
 def test_a_label_gives_that_class_only_and_changes_the_image(tiny_model):
-    assert labels_for(tiny_model, Drawing(3, label=2)).tolist() == [2, 2, 2]
-    assert apart(draw_all(tiny_model, Drawing(1, label=0)), draw_all(tiny_model, Drawing(1, label=1))) > 0
+    assert labels_for(tiny_model, SampleRequest(3, label=2)).tolist() == [2, 2, 2]
+    assert apart(sample(tiny_model, SampleRequest(1, label=0)), sample(tiny_model, SampleRequest(1, label=1))) > 0
 
 
 def test_guidance_is_the_settings_unless_the_drawing_says_another(tiny_model):
     own = tiny_model.config.sampling
     drawn = {
-        strength: draw_all(tiny_model, Drawing(2, label=0, sampler=dataclasses.replace(own, guidance=strength)))
+        strength: sample(tiny_model, SampleRequest(2, label=0, sampler=dataclasses.replace(own, guidance=strength)))
         for strength in (1.0, BY_CLASS, BY_CLUSTER, 4.0)
     }
     assert apart(drawn[1.0], drawn[4.0]) > 0
     for strength, images in drawn.items():
-        assert apart(draw_all(tiny_model, Drawing(2, label=0, guidance=strength)), images) == 0
-    assert apart(draw_all(tiny_model, Drawing(2, label=0)), drawn[BY_CLASS]) == 0
+        assert apart(sample(tiny_model, SampleRequest(2, label=0, guidance=strength)), images) == 0
+    assert apart(sample(tiny_model, SampleRequest(2, label=0)), drawn[BY_CLASS]) == 0
     clustered = dataclasses.replace(tiny_model, info=dataclasses.replace(tiny_model.info, clustered=True))
-    assert apart(draw_all(clustered, Drawing(2, label=0)), drawn[BY_CLUSTER]) == 0
+    assert apart(sample(clustered, SampleRequest(2, label=0)), drawn[BY_CLUSTER]) == 0
     assert guidance_of(clustered, dataclasses.replace(own, guidance=0.0)) == 0.0
     chosen = dataclasses.replace(tiny_model, guidance=4.0)
-    assert apart(draw_all(chosen, Drawing(2, label=0)), drawn[4.0]) == 0
+    assert apart(sample(chosen, SampleRequest(2, label=0)), drawn[4.0]) == 0
     assert guidance_of(chosen, dataclasses.replace(own, guidance=1.0)) == 1.0
 
 
 def test_guidance_outside_its_interval_is_none(tiny_model):
-    plain = draw_all(tiny_model, Drawing(2, label=0, guidance=1.0))
+    plain = sample(tiny_model, SampleRequest(2, label=0, guidance=1.0))
     nowhere = dataclasses.replace(tiny_model.config.sampling, guidance=4.0, guidance_interval=(50.0, 60.0))
-    assert apart(draw_all(tiny_model, Drawing(2, label=0, sampler=nowhere)), plain) == 0
+    assert apart(sample(tiny_model, SampleRequest(2, label=0, sampler=nowhere)), plain) == 0
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.25])
@@ -101,34 +101,38 @@ def test_a_guided_level_costs_two_network_calls_whatever_the_datas_deviation(tin
     for interval, expected in (((-100.0, 100.0), 10), ((0.0, 100.0), 7), ((50.0, 60.0), 5)):
         settings = dataclasses.replace(model.config.sampling, guidance=2.0, guidance_interval=interval)
         calls.clear()
-        draw_all(model, Drawing(1, label=0, sampler=settings))
+        sample(model, SampleRequest(1, label=0, sampler=settings))
         assert network_calls(model, settings) == len(calls) == expected
     assert network_calls(model, dataclasses.replace(settings, guidance=1.0, guidance_interval=(-9.0, 9.0))) == 5
     unlabelled = dataclasses.replace(model, info=dataclasses.replace(info, class_shares=()))
     assert network_calls(unlabelled, dataclasses.replace(settings, guidance_interval=(-9.0, 9.0))) == 5
 
 
-@pytest.mark.parametrize("drawing", [Drawing(1, label=4), Drawing(1, label=-1)])
-def test_a_class_that_is_not_there_is_refused(tiny_model, drawing):
+@pytest.mark.parametrize("wanted", [SampleRequest(1, label=4), SampleRequest(1, label=-1)])
+def test_a_class_that_is_not_there_is_refused(tiny_model, wanted):
     with pytest.raises(UserError, match="4 classes, counted from 0"):
-        draw(tiny_model, drawing)
+        sample_batches(tiny_model, wanted)
 
 
 def test_labels_are_refused_by_a_model_without_classes(tiny_model):
     model = dataclasses.replace(tiny_model, info=dataclasses.replace(tiny_model.info, class_shares=()))
-    for drawing in (Drawing(1, label=1), Drawing(1, guidance=2.0)):
+    for wanted in (SampleRequest(1, label=1), SampleRequest(1, guidance=2.0)):
         with pytest.raises(UserError, match="without classes"):
-            draw(model, drawing)
+            sample_batches(model, wanted)
 
 
 def test_nothing_is_drawn_of_no_images(tiny_model):
     with pytest.raises(UserError, match="cannot sample 0"):
-        draw(tiny_model, Drawing(0))
+        sample_batches(tiny_model, SampleRequest(0))
 
 
 def test_progress_counts_network_calls_and_the_callback_sees_each_step(tiny_model):
     told, seen = [], []
-    list(draw(tiny_model, Drawing(10), callback=seen.append, progress=lambda done, total: told.append((done, total))))
+    list(
+        sample_batches(
+            tiny_model, SampleRequest(10), callback=seen.append, progress=lambda done, total: told.append((done, total))
+        )
+    )
     assert told == [(k, 10) for k in range(1, 11)]
     assert [visit.k for visit in seen] == list(range(5))
     assert seen[0].x.shape == (8, 1, 16, 16)

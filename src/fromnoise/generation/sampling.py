@@ -24,8 +24,7 @@ from fromnoise.diffusion.settings import SamplerSettings
 from fromnoise.diffusion.steps import Callback, Denoise, Visit
 from fromnoise.errors import UserError
 from fromnoise.generation.model import CPU, Model
-from fromnoise.generation.precision import autocast, precisions
-from fromnoise.moving import channels_last
+from fromnoise.hardware import autocast, channels_last, precisions
 from fromnoise.threads import following
 
 MICRO_BATCH = 64
@@ -37,7 +36,7 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Drawing:
+class SampleRequest:
     """Which images to sample, `n` numbered from `first`, and how.
 
     label      a class for all; without it each image's class follows the training data's shares
@@ -62,7 +61,7 @@ class Drawing:
             raise UserError(f"images are numbered from 0, not {self.first}")
 
 
-def labels_for(model: Model, drawing: Drawing) -> Int64[Tensor, " n"] | None:
+def labels_for(model: Model, request: SampleRequest) -> Int64[Tensor, " n"] | None:
     """The class, or cluster, of each image, or None for a model without.
 
     Raises UserError for a label or guidance that the model cannot follow. Classes follow the training data's
@@ -70,23 +69,23 @@ def labels_for(model: Model, drawing: Drawing) -> Int64[Tensor, " n"] | None:
     """
     info = model.info
     if not info.classes:
-        if drawing.label is not None or drawing.guidance not in (None, 1.0):
+        if request.label is not None or request.guidance not in (None, 1.0):
             raise UserError("this model was trained without classes: leave out --label and --guidance")
         return None
-    if drawing.label is not None:
-        if not 0 <= drawing.label < info.classes:
-            raise UserError(f"--label {drawing.label}: this model has {info.told}, counted from 0")
-        if not info.class_shares[drawing.label]:
-            raise UserError(f"--label {drawing.label}: no training image had this class")
-        return torch.full((drawing.n,), drawing.label)
-    quantiles = (np.arange(drawing.first, drawing.first + drawing.n) + 0.5) * GOLDEN % 1.0
+    if request.label is not None:
+        if not 0 <= request.label < info.classes:
+            raise UserError(f"--label {request.label}: this model has {info.conditioned_on}, counted from 0")
+        if not info.class_shares[request.label]:
+            raise UserError(f"--label {request.label}: no training image had this class")
+        return torch.full((request.n,), request.label)
+    quantiles = (np.arange(request.first, request.first + request.n) + 0.5) * GOLDEN % 1.0
     edges = np.cumsum(info.class_shares)
     return torch.from_numpy(np.searchsorted(edges / edges[-1], quantiles, side="right"))
 
 
-def draw(
+def sample_batches(
     model: Model,
-    drawing: Drawing,
+    request: SampleRequest,
     device: torch.device = CPU,
     callback: Callback | None = None,
     progress: Progress | None = None,
@@ -96,31 +95,31 @@ def draw(
     `callback` sees every sampler step of the first micro-batch (padding included); `progress` gets the steps done and
     in all. Raises UserError before any work for what the model cannot do.
     """
-    settings = drawing.sampler or model.config.sampling
-    if drawing.guidance is not None:
-        settings = dataclasses.replace(settings, guidance=drawing.guidance)
+    settings = request.sampler or model.config.sampling
+    if request.guidance is not None:
+        settings = dataclasses.replace(settings, guidance=request.guidance)
     if settings.guidance is not None and not math.isfinite(settings.guidance):
         raise UserError(f"guidance must be finite, not {settings.guidance}")
     info = model.info
-    levels, run, labels = levels_for(settings, model.table), sampler(settings), labels_for(model, drawing)
+    levels, run, labels = levels_for(settings, model.table), sampler(settings), labels_for(model, request)
     network = model.network.to(device).eval()
     if model.channels_last:
         network = channels_last(network)
     denoiser = model.denoiser(network)
-    calls, total = count(1), -(-drawing.n // MICRO_BATCH) * (len(levels) - 1)
+    calls, total = count(1), -(-request.n // MICRO_BATCH) * (len(levels) - 1)
 
     def part(before: int) -> Tensor:
         """The micro-batch of the images from number `before` on."""
-        size = min(MICRO_BATCH, drawing.n - before)
-        rows = size if drawing.precision == "fp32" and device.type == "cpu" else MICRO_BATCH
-        numbers = range(drawing.first + before, drawing.first + before + rows)
+        size = min(MICRO_BATCH, request.n - before)
+        rows = size if request.precision == "fp32" and device.type == "cpu" else MICRO_BATCH
+        numbers = range(request.first + before, request.first + before + rows)
         label = None
         if labels is not None:
             label = labels[before : before + size]
             label = torch.cat([label, label[-1:].expand(rows - size)]).to(device)
 
         def noise(step: int | str) -> Float[Tensor, "n c h w"]:
-            return torch.stack([rng.normal(info.image, drawing.seed, "image", k, step) for k in numbers])
+            return torch.stack([rng.normal(info.image, request.seed, "image", k, step) for k in numbers])
 
         def visit(seen: Visit) -> None:
             done = next(calls)
@@ -129,28 +128,28 @@ def draw(
             if progress:
                 progress(done, total)
 
-        with torch.inference_mode(), autocast(device, drawing.precision):
+        with torch.inference_mode(), autocast(device, request.precision):
             x = start(settings, levels[0], noise("start"), info.encoded_mean).to(device)
             x = run(_bound(model, denoiser, label, settings), x, levels, lambda k: noise(k).to(device), visit)
             return info.decode(x[:size]).cpu()
 
     def parts() -> Iterator[Tensor]:
         with following(network):
-            for before in range(0, drawing.n, MICRO_BATCH):
+            for before in range(0, request.n, MICRO_BATCH):
                 yield part(before)
 
     return parts()
 
 
-def draw_all(
+def sample(
     model: Model,
-    drawing: Drawing,
+    request: SampleRequest,
     device: torch.device = CPU,
     progress: Progress | None = None,
     callback: Callback | None = None,
 ) -> UInt8[Tensor, "n c h w"]:
-    """All images of a drawing (`draw`) as one tensor."""
-    return blocks.join(draw(model, drawing, device, callback, progress), drawing.n)
+    """All images of a request (`sample_batches`) as one tensor."""
+    return blocks.join(sample_batches(model, request, device, callback, progress), request.n)
 
 
 def own_precision(model: Model, device: torch.device) -> str:
