@@ -18,6 +18,7 @@ from fromnoise.generation.model import Model
 # Two workers share two cores: threads of both at once would wait for each other most of the time.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ.pop("COLUMNS", None)  # of pytest-xdist's workers: tables would be narrow
 
 # Whatever the machine's own data root is, tests see it only where they ask for it. (Workers inherit the second name.)
 MNIST = os.environ.pop("FROMNOISE_DATA", None) or os.environ.get("FROMNOISE_TESTS_DATA")
