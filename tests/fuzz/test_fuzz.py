@@ -12,7 +12,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not hasattr(os, "fork"), reason="every case is a forked process"),
 ]
-CASES = 1000
+CASES = 2000
 
 
 def test_a_damaged_file_is_one_sentence_or_no_matter(tmp_path):
