@@ -58,6 +58,10 @@ class Settings:
     """Length of one measurement beside nothing."""
     busy_seconds: float = 24.0
     """Length of one measurement beside others."""
+    work: tuple[str, ...] = tuple(WORK)
+    """What is measured: training, sampling."""
+    beside: tuple[str, ...] = tuple(BESIDE)
+    """Beside which others: "nothing", "1, nice 0" …"""
     out: Path = HERE
     """Where busy.json and busy.md go."""
 
@@ -68,8 +72,9 @@ def main(settings: Settings) -> None:
     from fromnoise.files import write_json
 
     found: list[dict[str, Any]] = []
-    for work in WORK:
-        for beside, nices in BESIDE.items():
+    for work in settings.work:
+        for beside in settings.beside:
+            nices = BESIDE[beside]
             rounds, seconds = settings.busy_rounds, settings.busy_seconds
             if not nices:
                 rounds, seconds = settings.idle_rounds, settings.idle_seconds
