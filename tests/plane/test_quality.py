@@ -9,7 +9,7 @@ from fromnoise.diffusion import forward
 from fromnoise.diffusion.ideal import score
 from fromnoise.diffusion.settings import SamplerSettings
 from fromnoise.plane.distance import POINTS, floor, transport_distance
-from fromnoise.plane.learn import QUICK_STEPS, STEPS, learn
+from fromnoise.plane.learn import QUICK_STEPS, STEPS, learn, sample
 from fromnoise.plane.sets import SETS
 
 TRAINING = 20_000  # points
