@@ -50,13 +50,13 @@ WORK = {"training": "steps", "sampling": "images"}
 class Settings:
     """Measure training and sampling beside other processes."""
 
-    idle_rounds: int = 4
+    idle_rounds: int = 3
     """Rounds of the three ways beside nothing."""
     busy_rounds: int = 1
     """Rounds beside each kind of others."""
     idle_seconds: float = 12.0
     """Length of one measurement beside nothing."""
-    busy_seconds: float = 24.0
+    busy_seconds: float = 20.0
     """Length of one measurement beside others."""
     work: tuple[str, ...] = tuple(WORK)
     """What is measured: training, sampling."""
