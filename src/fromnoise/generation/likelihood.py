@@ -20,6 +20,7 @@ from fromnoise.diffusion.flow import Flow
 from fromnoise.diffusion.steps import Denoise
 from fromnoise.errors import UserError
 from fromnoise.generation.model import CPU, Model
+from fromnoise.threads import following
 
 MICRO_BATCH = 64
 STEPS = 1000
@@ -163,11 +164,12 @@ def _batches(
 ) -> Iterator[tuple[Float[Tensor, "k c h w"], "_Random"]]:
     """The images, encoded, micro-batch after micro-batch, and each one's random numbers."""
     check(model, images)
-    for start in range(0, len(images), MICRO_BATCH):
-        batch = images[start : start + MICRO_BATCH]
-        yield model.info.encode(batch).to(device), _Random(batch, seed, device)
-        if progress:
-            progress(min(start + MICRO_BATCH, len(images)), len(images))
+    with following(model.network):
+        for start in range(0, len(images), MICRO_BATCH):
+            batch = images[start : start + MICRO_BATCH]
+            yield model.info.encode(batch).to(device), _Random(batch, seed, device)
+            if progress:
+                progress(min(start + MICRO_BATCH, len(images)), len(images))
 
 
 class _Random:
