@@ -130,6 +130,14 @@ def test_a_run_is_evaluated_as_by_the_command_line(run, capsys):
     assert run.report.likelihood == card.likelihood
 
 
+def test_training_and_evaluation_say_what_they_read(tmp_path, capsys):
+    arrays.save(tmp_path / "some.npz", digits.load("train").images[:600])
+    run = fromnoise.train(tmp_path / "some.npz", preset="tiny", steps=1, out=tmp_path / "run", device="cpu")
+    assert capsys.readouterr().err.count("600 images") == 1
+    run.evaluate(n=50)
+    assert capsys.readouterr().err.count("600 images") == 1
+
+
 def test_anybodys_images_are_evaluated():
     train, heldout = (digits.load(part).subset(200, 0) for part in ("train", "heldout"))
     copies = train.images[:80].permute(0, 2, 3, 1).numpy()

@@ -161,8 +161,12 @@ class Run:
         device, reporter = alone(self.device).device, self.reporter
         name = config.evaluation.features
         extractor = extractor_of(name, device, inception_weights=inception_weights, say=reporter.say)
-        parts = sources.prepare(config.data, self.config.seed) if self.folder is None else find.parts_of(self.folder)
-        against, number = reference_of(config, parts)
+        say = once(reporter.say)
+        if self.folder is None:
+            parts = sources.prepare(config.data, self.config.seed, say=say)
+        else:
+            parts = find.parts_of(self.folder, say)
+        against, number = reference_of(config, parts, say)
         generated = _as_set(self.sample(number, seed=config.seed), str(self.folder or "generated"))
         report = score_of(config, parts, generated, against, extractor, reporter)
         return with_likelihood(report, self.model, parts, against, device, reporter)

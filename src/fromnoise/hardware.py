@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 Network = TypeVar("Network", bound=nn.Module)
 
+CPU = torch.device("cpu")
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 

@@ -88,6 +88,14 @@ def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_checkpoint(train
         train(config)
 
 
+def test_bf16_trains_as_float32_does(train, config_of):
+    losses = []
+    for precision in ("fp32", "bf16"):
+        folder, _ = train(config_of(training={"steps": 40, "precision": precision}), precision)
+        losses.append(folder.log.records()[-1]["loss"])
+    assert losses[1] == pytest.approx(losses[0], rel=0.1)
+
+
 def test_the_seed_decides_everything(train, config_of, assert_same):
     one, _ = train(config_of(training={"steps": 5}), "one")
     again, _ = train(config_of(training={"steps": 5}), "again")

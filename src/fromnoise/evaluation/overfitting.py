@@ -10,7 +10,8 @@ from torch import Tensor
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.report import Bits, Gap, LikelihoodGap
 from fromnoise.generation.likelihood import Likelihood, Progress, bound_bits, bound_of
-from fromnoise.generation.model import CPU, Model
+from fromnoise.generation.model import Model
+from fromnoise.hardware import CPU
 
 MOST = 256  # images of each set
 LEVELS = 16  # random noise levels an image

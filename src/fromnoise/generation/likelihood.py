@@ -19,7 +19,8 @@ from fromnoise.diffusion.bound import Bound
 from fromnoise.diffusion.flow import Flow
 from fromnoise.diffusion.steps import Denoise
 from fromnoise.errors import UserError
-from fromnoise.generation.model import CPU, Model
+from fromnoise.generation.model import Model
+from fromnoise.hardware import CPU
 from fromnoise.threads import following
 
 MICRO_BATCH = 64
@@ -67,7 +68,7 @@ def flow_of(model: Model) -> Flow:
 
 
 def labelled(model: Model, label: int | None = None, device: torch.device = CPU) -> Denoise:
-    """The model as a denoiser of images of one class, or of any (the null class) where none is said.
+    """The model as a denoiser of images of one class, or of any class (the null class) where none is given.
 
     Raises UserError for a class that the model does not have.
     """

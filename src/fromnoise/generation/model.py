@@ -26,7 +26,6 @@ from fromnoise.tensors import DamagedFile
 
 FORMAT = 2  # of `About`
 CHECKPOINT_FILE = "model.safetensors"
-CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from fromnoise.diffusion.samplers import levels_for, sampler, start
 from fromnoise.diffusion.settings import SamplerSettings
 from fromnoise.diffusion.steps import Callback, Denoise, Visit
 from fromnoise.errors import UserError
-from fromnoise.generation.model import CPU, Model
-from fromnoise.hardware import autocast, channels_last, precisions
+from fromnoise.generation.model import Model
+from fromnoise.hardware import CPU, autocast, channels_last, precisions
 from fromnoise.threads import following
 
 MICRO_BATCH = 64

@@ -33,7 +33,7 @@ class NotFinite(UserError):  # noqa: N818 - a state of a training
 
     def __init__(self, steps: int) -> None:
         super().__init__(
-            f"the loss is no longer finite at step {steps}, and nothing of that was saved: "
+            f"the loss is no longer finite at step {steps}, and no such weights were saved: "
             "start again in a new folder with a lower --lr or --precision fp32"
         )
 
