@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 MINUTES ?= 10
 OUT ?= runs/digits
+LAB ?= --quick
 
-.PHONY: help setup run test test-slow test-all lint format lab bench bench-quality bench-memory bench-busy docs dist clean
+.PHONY: help setup run test test-slow test-all lint format lab handouts slides bench bench-quality bench-memory bench-busy docs dist clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -41,9 +42,18 @@ format: setup  ## let ruff put the code in its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lab: setup  ## execute and render the lab's notebooks into build/lab (LAB=--full for the full setting)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,lab]'
-	$(BIN)/python tools/render_lab.py --out build/lab $(LAB)
+lab: setup  ## run the lab and make a page of it, build/lab/index.html (LAB= for the full setting)
+	rm -rf build/lab
+	$(BIN)/fromnoise lab $(LAB) --out build/lab
+
+handouts: setup  ## notebooks for students, teachers and nbgrader, and the wheel they install: build/handouts
+	rm -rf build/handouts
+	$(BIN)/fromnoise lab handouts build/handouts
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/handouts .
+
+slides: setup  ## run the lab and make slides of it, a page a figure: build/slides (LAB= for the full setting)
+	rm -rf build/slides
+	$(BIN)/fromnoise lab slides build/slides $(LAB)
 
 bench: setup  ## training and sampling speed beside peers and the hardware's limits (ten minutes at most)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'

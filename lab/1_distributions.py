@@ -25,8 +25,9 @@
 # - compare samples with a density in numbers, not only by eye;
 # - say why in many dimensions no sample looks like the most likely point.
 #
-# Equations (1)–(6) and task 1 of the chapter. Notebook 2 goes on with averages over distributions and with distances
-# between them.
+# Equations (1)–(6) and task 1. The numbers of equations, tasks and faults are those of the chapter that this lab
+# follows ([the map](README.md) says what is where). Notebook 2 goes on with averages over distributions and with
+# distances between them.
 
 # %% tags=["setup"]
 # In Colab, or wherever fromnoise is not installed yet, this cell installs the wheel that lies beside the notebook.
@@ -47,11 +48,65 @@ from itertools import pairwise
 import fromnoise  # noqa: F401 - before torch, for it says how PyTorch's threads wait
 import torch
 
+from fromnoise.data.sources import load
 from fromnoise.faces import figures
 from fromnoise.faces.notebook import setting, show
+from fromnoise.generation.likelihood import bound_bits
+from fromnoise.generation.model import Model
+from fromnoise.generation.pretrained import packaged
+from fromnoise.lab import check
 from fromnoise.probability.gaussian import Gaussian
 
 QUICK = setting() == "quick"
+
+# %% [markdown] tags=["note"]
+# Start with the bag, before any formula. Ask the class to order the three images of the second figure before you show
+# the numbers, and ask what the number would be an answer to. Ten minutes.
+
+# %% [markdown]
+# ## A bag of digits
+#
+# Think of a bag that holds every handwritten digit that anyone might ever write. Reach in and take one. Most of what
+# comes out looks ordinary. A digit that is hard to read comes out now and then. A picture of noise never does.
+#
+# A probability distribution $p(x)$ says all of this in one function: it gives each image $x$ a number, and images with
+# a larger number come out more often. Nobody knows the bag's $p(x)$. All we have is what was drawn from it so far: here,
+# 3,000 digits. A **generative model** is a distribution that we build from those, as close to the bag's as we can, and
+# that we can draw from as often as we like.
+
+# %%
+heldout = load("digits:heldout", (32, 32))
+handful = torch.randperm(len(heldout), generator=torch.Generator().manual_seed(7))[:40]
+show(
+    figures.picture_grid(heldout.images[handful], columns=20),
+    "Forty draws from the bag.",
+    alt="Two rows of twenty small handwritten digits, white on black, in many hands and in no order.",
+)
+
+# %% [markdown]
+# A model of the bag must be able to tell a likely image from an unlikely one. Here are three, in order of decreasing
+# likelihood under the diffusion model that comes with fromnoise: a plain five, a five that is hard to read, and the
+# pixels of the first in random order. The number below each is $-\log_2 p(x)$, divided by the number of pixels: how
+# many **bits** each pixel costs. Fewer bits mean a likelier image. One bit more for each of 1,024 pixels makes an image
+# $2^{1024}$ times less likely. Notebook 7 explains how such a number is found, and what it does not tell.
+
+# %%
+model = Model.load(packaged("digits"))
+plain, odd = heldout.images[heldout.labels == 5][[42, 5]]
+shuffled = plain.flatten()[torch.randperm(32 * 32, generator=torch.Generator().manual_seed(0))].view(1, 32, 32)
+three = torch.stack([plain, odd, shuffled])
+found = bound_bits(model, three, 128)
+show(
+    figures.ranked_images(three, found.bits.tolist(), ("a plain five", "an odd five", "its pixels shuffled")),
+    "Three images in order of decreasing likelihood, in bits per pixel (an upper bound, from notebook 7).",
+    alt="A clear handwritten five, a five that could be another digit, and scattered white pixels on black, from left "
+    "to right. The bits below them rise.",
+)
+assert found.bits[0] < found.bits[1] < found.bits[2]
+
+# %% [markdown]
+# The way from here: this notebook makes the simplest distribution precise. Notebook 2 says how far apart two
+# distributions are. Notebook 3 fits the first model to digits, and it fails. Notebooks 4 and 5 build one that does not.
 
 # %% [markdown]
 # ## Densities
@@ -82,6 +137,7 @@ show(
     figures.densities(x, curves),
     "Three Gaussian densities. The mean moves the bell. The variance sets its width, and so its height: a quarter of "
     "the variance is half the width and twice the height, since the area stays one.",
+    alt="Three bell curves over x, at 0, 4 and 8; the third is half as wide as the others and twice as high.",
 )
 for name, values in curves.items():
     print(f"{name}: area {torch.trapezoid(values, x).item():.6f}, greatest density {values.max().item():.3f}")
@@ -150,14 +206,20 @@ show(
     figures.planes(points, {name: g.log_prob(points).exp() for name, g in coloured.items()}, clouds),
     "Three coloured densities and 200 samples of each; the lines lie 1, 2 and 3 deviations from the mean. The entries "
     "on the diagonal are the spreads along the axes, the one beside it tilts the ellipse.",
+    alt="Three planes with a cloud of points inside elliptic contour lines: a tall ellipse, a wide one, and one that "
+    "is tilted by 45 degrees, rising to the right.",
 )
 
 # %% [markdown]
 # The three are one ellipse, turned: their covariances have the same eigenvalues, 4 and 36, and so the same determinant
 # and the same greatest density. The eigenvectors are the axes of the ellipse.
 #
-# *Fault 1 of the original, in its prose:* it says that $\sigma_{11}^2 = 4$, $\sigma_{22}^2 = 36$ spreads along the
-# horizontal axis. $\sigma_{11}^2$ belongs to the horizontal $x_1$, so the first ellipse is tall and the second wide.
+# <details><summary>Fault 1 of the original, in its prose</summary>
+#
+# The chapter says that $\sigma_{11}^2 = 4$, $\sigma_{22}^2 = 36$ spreads along the horizontal axis. $\sigma_{11}^2$
+# belongs to the horizontal $x_1$, so the first ellipse is tall and the second wide.
+#
+# </details>
 
 # %%
 for name, g in coloured.items():
@@ -180,6 +242,7 @@ show(
     figures.followed(noise, drawn),
     "Left: 1,000 standard normal points. Right: the same points after x = L ε. Follow the numbers: the map stretches "
     "and shears the round cloud into the tilted one and no point is lost.",
+    alt="A round cloud of points on the left and a tilted, long one on the right; six numbered points appear in both.",
 )
 print("L =", [[round(entry, 3) for entry in row] for row in tilted.cholesky.tolist()])
 print("covariance of the 1,000 points:", [[round(entry, 2) for entry in row] for row in drawn.T.cov().tolist()])
@@ -187,10 +250,52 @@ print("covariance of the 1,000 points:", [[round(entry, 2) for entry in row] for
 # %% [markdown]
 # Remember the form $x = \mu + L\varepsilon$: mean plus scaled noise. A diffusion model's forward jump (27) and each of
 # its backward steps (35) are of this form.
+
+# %% [markdown]
+# ### Task 1: samples over their density
 #
-# ## Task 1: samples over their density
-#
-# One thousand draws of the standard normal in the plane.
+# Write a Gaussian yourself. `density` is formula (3) for $N$ points at once. `draw` turns standard normal numbers into
+# $m$ draws of $\mathcal N(\mu, C)$. Both get `mean` ($n$ numbers) and `covariance` ($n \times n$) in float64.
+
+
+# %% tags=["stub"]
+def density(x, mean, covariance):
+    """p(x) of (3), N numbers. x: N×n points."""
+    return check.TODO
+
+
+def draw(mean, covariance, m, generator):
+    """m draws of N(mean, covariance), m×n. Draw all random numbers with `generator`."""
+    return check.TODO
+
+
+# %% [markdown] tags=["hint"]
+# For `density`, take `x - mean`, and let `torch.linalg.solve` or `torch.linalg.inv` divide by $C$. One number is wanted
+# for each row, not an $N \times N$ table. For `draw`, start from `torch.randn(m, n, dtype=torch.float64,
+# generator=generator)`. Points are rows here, so $L\varepsilon$ becomes `noise @ L.T`.
+
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["solution"]
+# @title Solution to task 1
+def density(x, mean, covariance):
+    """p(x) of (3), N numbers. x: N×n points."""
+    off = x - mean
+    exponent = -0.5 * (off @ torch.linalg.inv(covariance) * off).sum(dim=1)
+    return exponent.exp() / ((2 * math.pi) ** (len(mean) / 2) * torch.linalg.det(covariance).sqrt())
+
+
+def draw(mean, covariance, m, generator):
+    """m draws of N(mean, covariance), m×n. Draw all random numbers with `generator`."""
+    noise = torch.randn(m, len(mean), dtype=torch.float64, generator=generator)
+    return mean + noise @ torch.linalg.cholesky(covariance).T
+
+
+# %% tags=["check"]
+check.task1(density, draw)
+
+# %% [markdown]
+# One thousand draws of the standard normal in the plane, over its density. (The figure uses the library, so that it is
+# there whether your functions are done or not. Put yours in its place.)
 
 # %%
 standard = Gaussian.standard(2)
@@ -201,6 +306,8 @@ show(
     figures.planes(points, {"N(0, I)": standard.log_prob(points).exp()}, {"N(0, I)": samples}),
     "1,000 samples crowd where the density is high. The lines at 1, 2 and 3 deviations hold 39 %, 86 % and 99 % of the "
     "mass.",
+    alt="A round cloud of a thousand points over a density that is bright in the middle, with circles of radius 1, 2 "
+    "and 3.",
 )
 
 # %% [markdown]
@@ -229,6 +336,8 @@ show(
     figures.radii(norms),
     "How far samples of N(0, I) lie from the most likely point, 0. The distance grows as √n and its spread hardly at "
     "all: in 1,024 dimensions, a 32×32 image of noise, all samples lie on a thin shell of radius 32.",
+    alt="Four humps over the distance from the mean, for 2, 10, 100 and 1,024 dimensions: equally narrow, and each "
+    "centred near the root of its dimension, up to 32.",
 )
 for n, norm in norms.items():
     print(f"n = {n:4d}: ‖x‖ = {norm.mean().item():6.3f} ± {norm.std().item():.3f}, √n = {math.sqrt(n):6.3f}")
@@ -237,26 +346,33 @@ for n, norm in norms.items():
 # A sample is *typical*, not *most likely*. The most likely image of noise is the flat grey one at the centre of the
 # shell, and nobody ever draws it. Notebook 7 finds the same of digits.
 #
-# ## Fault 1: formulas that are no densities
+# ## Is it a density?
 #
-# *Fault 1 of the original, in its formulas.* Printed are
+# Formulas get misprinted. Equation (1) is a test that finds out: a density must hold a mass of one.
+#
+# <details><summary>Fault 1 of the original, in its formulas</summary>
+#
+# The chapter prints
 #
 # - in (2) the exponent $-(x-\mu^2)/2\sigma^2$: the square is on $\mu$ alone;
 # - in (3) the exponent $-\tfrac12(x-\mu)^T C\,(x-\mu)$: $C$ where $C^{-1}$ belongs;
 # - before (5), for $C = \sigma^2 I$, that the product in the exponent is $\|x-\mu\|^2$: the factor $1/\sigma^2$ is
 #   dropped. (Formula (5) itself is right.)
 #
-# Equation (1) finds all three. The mass of each is taken over $[-r, r]$ on every axis, with $r$ growing.
+# </details>
+#
+# Three formulas as the chapter prints them, and two right ones. The mass of each is taken over $[-r, r]$ on every axis,
+# with $r$ growing. Which three are no densities, and what is wrong with each?
 
 # %%
 tall = coloured["σ₁₁² = 4, σ₂₂² = 36, σ₁₂ = 0"]
 constant = 1 / (2 * math.pi * torch.linalg.det(tall.covariance).sqrt())
 
 
-def mass(density, r, n):
-    """The integral of the density over [−r, r]ⁿ by the trapezoidal rule."""
+def mass(formula, r, n):
+    """The integral of the formula over [−r, r]ⁿ by the trapezoidal rule."""
     axis = torch.linspace(-r, r, 401, dtype=torch.float64)
-    values = density(torch.cartesian_prod(*[axis] * n).view(*[401] * n, n))
+    values = formula(torch.cartesian_prod(*[axis] * n).view(*[401] * n, n))
     for _ in range(n):
         values = torch.trapezoid(values, axis)
     return values
@@ -277,6 +393,8 @@ show(
     "Mass within [−r, r] on every axis: μ = 0 and σ² = 1 for (2), C = diag(4, 36) for (3), C = 4 I in the plane for "
     "the last. The right formulas end at 1 (grey line). As printed, (2) grows beyond all bounds, (3) ends at "
     "1/det C = 1/144, and without σ² the mass is 1/4.",
+    alt="Mass against r on a logarithmic axis: two curves level off at 1, one shoots up beyond it, and two level off "
+    "below it.",
 )
 for name, values in found.items():
     print(f"{name}: {values[-1].item():.5g}")
@@ -284,64 +402,113 @@ for name, values in found.items():
 # %% [markdown]
 # ## Exercises
 #
-# ### Exercise 1.1
+# ### Exercise 1.1: within two deviations
 #
 # On a line, 95.4 % of the draws lie within two deviations of the mean. How many in the plane, and how many in ten
-# dimensions? Count, and compare with theory: $\|\varepsilon\|^2$ has the $\chi^2$ distribution with $n$ degrees of
-# freedom, whose distribution function at $x$, the squared radius, is
-# `torch.special.gammainc(torch.tensor(n / 2), torch.tensor(x / 2))`.
+# dimensions? Guess first. Then write `within`, which draws and counts.
 
-# %%
-# Your turn
+
+# %% tags=["stub"]
+def within(n, radius, m, generator):
+    """The share of m draws of N(0, I) in n dimensions whose distance to 0 is less than radius."""
+    return check.TODO
+
+
+# %% [markdown] tags=["hint"]
+# The distance to 0 is one number for each draw: `x.norm(dim=1)`.
+
 
 # %% cellView="form" jupyter={"source_hidden": true} tags=["solution"]
 # @title Solution to 1.1
+def within(n, radius, m, generator):
+    """The share of m draws of N(0, I) in n dimensions whose distance to 0 is less than radius."""
+    x = torch.randn(m, n, dtype=torch.float64, generator=generator)
+    return (x.norm(dim=1) < radius).double().mean().item()
+
+
 for n in (1, 2, 10):
-    inside = (Gaussian.standard(n).sample(20_000, generator).norm(dim=1) < 2).double().mean().item()
-    theory = torch.special.gammainc(torch.tensor(n / 2), torch.tensor(4 / 2)).item()
-    print(f"n = {n}: {inside:.4f} counted, {theory:.4f} in theory")
-    assert abs(inside - theory) < 4 * math.sqrt(theory * (1 - theory) / 20_000)
+    theory = torch.special.gammainc(torch.tensor(n / 2), torch.tensor(4 / 2)).item()  # ‖ε‖² is χ² with n degrees
+    print(f"n = {n}: {within(n, 2.0, 20_000, generator):.4f} counted, {theory:.4f} in theory")
+
+# %% tags=["check"]
+check.exercise_1_1(within)
 
 # %% [markdown]
-# ### Exercise 1.2
+# ### Exercise 1.2: another root
 #
-# The Cholesky factor is one square root of $C$ among many. With $C = V \Lambda V^T$, the factor $V\Lambda^{1/2}$ is
-# another. Show that it has the right square and that its samples have the covariance $C$. Why may two different maps of
-# the same noise have the same distribution?
+# The Cholesky factor is one square root of $C$ among many. Build another from the eigenvectors, $C = V\Lambda V^T$.
+# Then answer in words: why may two different maps of the same noise have the same distribution?
 
-# %%
-# Your turn
+
+# %% tags=["stub"]
+def root(covariance):
+    """An n×n matrix R with R·Rᵀ = C that is not the Cholesky factor."""
+    return check.TODO
+
+
+# %% [markdown] tags=["hint"]
+# `torch.linalg.eigh` returns $\Lambda$ (as a vector) and $V$. Which of $V\Lambda^{1/2}$ and $\Lambda^{1/2}V^T$ has the
+# right square?
+
 
 # %% cellView="form" jupyter={"source_hidden": true} tags=["solution"]
 # @title Solution to 1.2
-eigenvalues, vectors = torch.linalg.eigh(tilted.covariance)
-root = vectors * eigenvalues.sqrt()
-torch.testing.assert_close(root @ root.T, tilted.covariance)
-rotation = torch.linalg.solve(tilted.cholesky, root)
-torch.testing.assert_close(rotation @ rotation.T, torch.eye(2, dtype=torch.float64))
-found_covariance = (torch.randn(100_000, 2, dtype=torch.float64, generator=generator) @ root.T).T.cov()
-print("covariance of 100,000 samples:", [[round(entry, 2) for entry in row] for row in found_covariance.tolist()])
-assert (found_covariance - tilted.covariance).abs().max() < 0.5
-print("The two roots differ by a rotation or reflection, and turned white noise is white noise.")
+def root(covariance):
+    """An n×n matrix R with R·Rᵀ = C that is not the Cholesky factor."""
+    eigenvalues, vectors = torch.linalg.eigh(covariance)
+    return vectors * eigenvalues.sqrt()
+
+
+rotation = torch.linalg.solve(tilted.cholesky, root(tilted.covariance))
+print("L⁻¹R times its transpose:", [[round(entry, 6) for entry in row] for row in (rotation @ rotation.T).tolist()])
+
+# %% tags=["check"]
+check.exercise_1_2(root)
+
+# %% [markdown] tags=["solution"]
+# ### Solution to 1.2, in words
+#
+# Two roots differ by an orthogonal matrix: $R = LQ$ with $QQ^T = I$. It turns or reflects the noise, and white noise
+# that is turned is white noise, since its density depends on the distance to 0 alone.
 
 # %% [markdown]
-# ### Exercise 1.3
+# ### Exercise 1.3: one part, given the other
 #
-# Draw from the third coloured density and keep the samples whose $x_1$ is near 3. What is the distribution of their
-# $x_2$? Theory: a part of a Gaussian, given the rest, is Gaussian, with mean $\sigma_{12}/\sigma_{11}^2 \cdot x_1$ and
-# variance $\sigma_{22}^2 - \sigma_{12}^2/\sigma_{11}^2$ (here the means are zero). The true backward process (29)–(31)
-# of a diffusion model is this fact, applied to $x_{t-1}$ given $x_t$ and $x_0$.
+# Draw from the third coloured density and keep the samples whose $x_1$ is near 3. How is their $x_2$ distributed? A part
+# of a Gaussian, given the rest, is Gaussian again. Write its mean and variance for any Gaussian in the plane. The true
+# backward process (29)–(31) of a diffusion model is this fact, applied to $x_{t-1}$ given $x_t$ and $x_0$.
 
-# %%
-# Your turn
+
+# %% tags=["stub"]
+def conditional(mean, covariance, x1):
+    """Mean and variance of x₂ given x₁ = x1, two numbers. mean: 2 numbers; covariance: 2×2."""
+    return check.TODO, check.TODO
+
+
+# %% [markdown] tags=["hint"]
+# Write $x_2 - \mu_2 = c\,(x_1 - \mu_1) + r$, and choose $c$ so that the rest $r$ has covariance 0 with $x_1$. For
+# Gaussians that makes $r$ independent of $x_1$. What is its variance?
+
 
 # %% cellView="form" jupyter={"source_hidden": true} tags=["solution"]
 # @title Solution to 1.3
-many = tilted.sample(400_000, generator)
-chosen = many[(many[:, 0] - 3).abs() < 0.1, 1]
-mean, variance = 16 / 20 * 3, 20 - 16**2 / 20
-print(
-    f"{len(chosen)} samples: mean {chosen.mean():.3f}, variance {chosen.var():.3f}; theory {mean:.1f}, {variance:.1f}"
-)
-assert abs(chosen.mean() - mean) < 4 * math.sqrt(variance / len(chosen))
-assert abs(chosen.var() - variance) < 4 * variance * math.sqrt(2 / len(chosen)) + 0.01
+def conditional(mean, covariance, x1):
+    """Mean and variance of x₂ given x₁ = x1, two numbers. mean: 2 numbers; covariance: 2×2."""
+    slope = covariance[0, 1] / covariance[0, 0]
+    return mean[1] + slope * (x1 - mean[0]), covariance[1, 1] - slope * covariance[0, 1]
+
+
+near = tilted.sample(400_000, generator)
+near = near[(near[:, 0] - 3).abs() < 0.1, 1]
+centre, variance = conditional(tilted.mean, tilted.covariance, 3)
+print(f"{len(near)} samples: mean {near.mean():.3f}, variance {near.var():.3f}; theory {centre:.1f}, {variance:.1f}")
+
+# %% tags=["check"]
+check.exercise_1_3(conditional)
+
+# %% [markdown]
+# ## References
+#
+# - C. M. Bishop, *Pattern Recognition and Machine Learning*, 2006, section 2.3: Gaussians, their parts and conditionals.
+# - G. H. Golub and C. F. Van Loan, *Matrix Computations*, 4th edition 2013, section 4.2: the Cholesky factor.
+# - R. Vershynin, *High-Dimensional Probability*, 2018, chapter 3: why samples lie on a thin shell.

@@ -1,15 +1,15 @@
-"""The lab as it is used: seven notebooks in Jupyter and one page without, in the quick setting, with no network."""
+"""The lab as it is used, quick and with no network: a student's notebooks in Jupyter, the page, the handouts."""
 
-import importlib.util
 import json
 import os
 import re
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from fromnoise.lab import cells, handouts
+
 OFFLINE = dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9")
+BOOKS = cells.chosen()
 
 
 @pytest.fixture(scope="module")
@@ -18,37 +18,53 @@ def place(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(1, 8))
-def test_a_notebook_runs_top_to_bottom_in_jupyter(place, number, monkeypatch):
-    """5, 6 and 7 share the digit model that the first of them trains."""
-    pytest.importorskip("jupytext")
-    spec = importlib.util.spec_from_file_location("render_lab", ROOT / "tools" / "render_lab.py")
-    render = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(render)
+@pytest.mark.parametrize("book", BOOKS, ids=lambda book: book.name)
+def test_a_students_notebook_runs_top_to_bottom_in_jupyter(place, book, monkeypatch):
+    """With nothing done: every check says "not yet". Notebooks that need it share the model that the first trains."""
+    nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     for name, value in {"FROMNOISE_LAB": "quick", "FROMNOISE_LAB_RUN": str(place / "run"), **OFFLINE}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.chdir(place)
-    (path,) = render.LAB.glob(f"{number}_*.py")
-    done = render.execute(path, place / "build")
-    cells = json.loads(done.read_text())["cells"]
-    pictures = [out for cell in cells for out in cell.get("outputs", ()) if "image/png" in out.get("data", {})]
-    assert len(pictures) >= 3
-    page = done.with_suffix(".html").read_text()
-    assert "<math" in page
-    assert not re.search(r"<(script|link|img)[^>]*(src|href)=\"https?:", page)  # it fetches nothing
-    assert page.count("<summary>Solution to") == sum("### Exercise" in "".join(cell["source"]) for cell in cells)
+    student = nbformat.from_dict(handouts.student(book))
+    nbformat.validate(student)
+    nbclient.NotebookClient(student, timeout=600, resources={"metadata": {"path": str(place)}}).execute()
+    printed = [out.text for cell in student.cells for out in cell.get("outputs", ()) if out.output_type == "stream"]
+    checks = [cell for cell in student.cells if "check" in cell.metadata.get("tags", ())]
+    assert sum(text.count("not yet: ") for text in printed) == len(checks)
+    pictures = [out for cell in student.cells for out in cell.get("outputs", ()) if "data" in out]
+    assert sum(any(kind.startswith("image/") for kind in out["data"]) for out in pictures) >= 3
 
 
 @pytest.mark.slow
-def test_the_page_without_jupyter(process, place):
-    done = process("lab", "--quick", "--only", "1", "4", "--out", "page", cwd=place, environment=OFFLINE)
+def test_the_page_without_jupyter_with_every_solution(process, place):
+    run = ("--run", "run") if (place / "run").is_dir() else ()
+    done = process("lab", "--quick", *run, "--out", "page", cwd=place, environment=OFFLINE)
     assert done.stdout == f"page{os.sep}index.html\n"
     page = (place / "page" / "index.html").read_text()
     figures = sorted((place / "page" / "figures").iterdir())
-    assert page.count("<img ") == len(figures) >= 6
+    assert page.count("<img ") == len(figures) >= 3 * len(BOOKS)
     assert all(f'src="figures/{figure.name}"' in page for figure in figures)
+    assert not re.search(r"<(script|link|img)[^>]*(src|href)=\"https?:", page)  # it fetches nothing
+    assert page.count("<summary>Solution to") == sum(cell.has("solution") for book in BOOKS for cell in book.cells)
+    assert page.count(" is right\n") + page.count(" is right<") == sum(
+        cell.has("check") for book in BOOKS for cell in book.cells
+    )
+    assert "✗" not in page
     again = process("lab", "--quick", "--only", "1", "--out", "page", cwd=place, code=2)
     assert "already exists" in again.stderr
+
+
+def test_handouts(fromnoise, tmp_path):
+    fromnoise("lab", "handouts", "out", cwd=tmp_path)
+    for version in ("student", "teacher", "autograded/source/fromnoise"):
+        assert len(list((tmp_path / "out" / version).glob("*.ipynb"))) == len(BOOKS)
+    for book in BOOKS:
+        student = (tmp_path / "out" / "student" / f"{book.name}.ipynb").read_text()
+        given = {line for cell in json.loads(student)["cells"] for line in "".join(cell["source"]).splitlines()}
+        assert not any(cell.get("outputs") for cell in json.loads(student)["cells"])
+        stubs = {line for cell in book.cells if not cell.has("solution") for line in cell.source.splitlines()}
+        secret = {line for cell in book.cells if cell.has("solution") for line in cell.source.splitlines()} - stubs
+        assert secret
+        assert not given & secret
 
 
 def test_what_cannot_be_is_said_before_work(fromnoise, tmp_path):

@@ -23,7 +23,7 @@ COMMANDS = {
     "evaluate": "score any images against real ones, and test them for copies",
     "compare": "compare runs, in a table or on one page",
     "likelihood": "how likely a model finds images, in bits per dimension",
-    "lab": "run the lab's notebooks, and show their figures on one page",
+    "lab": "run the lab's notebooks: a page to read, handouts, slides",
     "data": "write a data set as PNG files",
     "export": "export a model's denoiser as ONNX",
     "ui": "sample interactively, on a local web page",

@@ -1,13 +1,17 @@
 """What the lab's notebooks need besides the library: a setting, the digit model's folder, and a place for figures.
 
-A notebook shows a figure with `show(figure, caption)`. In Jupyter and Colab it appears under the cell;
-`fromnoise lab` runs the same notebooks without Jupyter and puts what they show on one page.
+A notebook shows a figure with `show(figure, caption, alt)`. In Jupyter and Colab it appears under the cell;
+`fromnoise lab` runs the same notebooks without Jupyter and makes a page, handouts or slides of what they show.
 """
 
+import base64
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -16,8 +20,46 @@ from fromnoise.lookup import lookup
 
 SETTING = "FROMNOISE_LAB"  # environment variable: quick or full
 RUN = "FROMNOISE_LAB_RUN"  # environment variable: the run to use, or to train
-Shown = Callable[[Figure, str], None]
-_shown: list[Shown] = []
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure, what is said of it, and what it looks like, for those who cannot see it."""
+
+    figure: Figure
+    caption: str
+    alt: str
+
+    @cached_property
+    def kind(self) -> str:
+        """The picture's type: of pixels image/png, of lines image/svg+xml."""
+        return "image/png" if style.is_of_pixels(self.figure) else "image/svg+xml"
+
+    @cached_property
+    def content(self) -> bytes:
+        """The bytes of the picture's file."""
+        if self.kind == "image/png":
+            return style.png(self.figure, style.FINE)
+        return style.svg(self.figure, transparent=False, title=self.alt)
+
+    @property
+    def ending(self) -> str:
+        """How the picture's file ends."""
+        return ".png" if self.kind == "image/png" else ".svg"
+
+    @property
+    def width(self) -> int:
+        """How wide it is to be shown, in CSS pixels."""
+        return round(96 * self.figure.get_size_inches()[0])
+
+    def bundle(self) -> tuple[dict[str, str], dict[str, Any]]:
+        """The picture's data and metadata as a notebook's output has them."""
+        png = self.kind == "image/png"
+        data = base64.b64encode(self.content).decode("ascii") if png else self.content.decode("utf-8")
+        return {self.kind: data}, {self.kind: {"alt": self.alt, "width": self.width}}
+
+
+_showing: list[Callable[[Shown], None]] = []
 
 
 def setting() -> str:
@@ -30,21 +72,24 @@ def run_folder() -> Path:
     return Path(os.environ.get(RUN) or f"runs/lab-{setting()}")
 
 
-def show(figure: Figure, caption: str) -> None:
-    """Show a figure with its caption: in the notebook, or to whatever `showing_to` named."""
-    if _shown:
-        _shown[-1](figure, caption)
+def show(figure: Figure, caption: str, alt: str = "") -> None:
+    """Show a figure with its caption, in the notebook or to whatever `showing_to` named; `alt` says what is seen."""
+    shown = Shown(figure, caption, alt or caption)
+    if _showing:
+        _showing[-1](shown)
         return
-    from IPython.display import Image, Markdown, display
+    from IPython.display import Markdown, display
 
-    display(Image(style.png(figure)), Markdown(f"*{caption}*"))
+    data, metadata = shown.bundle()
+    display(data, metadata=metadata, raw=True)
+    display(Markdown(f"*{caption}*"))
 
 
 @contextmanager
-def showing_to(shown: Shown) -> Iterator[None]:
-    """Hand what is shown inside the block to `shown` instead."""
-    _shown.append(shown)
+def showing_to(receive: Callable[[Shown], None]) -> Iterator[None]:
+    """Hand what is shown inside the block to `receive` instead."""
+    _showing.append(receive)
     try:
         yield
     finally:
-        _shown.pop()
+        _showing.pop()

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -14,34 +14,50 @@ from fromnoise.faces.arguments import Flag, folder_is_new, parse
 
 @dataclass(frozen=True)
 class LabArguments:
-    """Run the lab's notebooks without Jupyter, and put all their figures on one page.
+    """Run the lab's notebooks without Jupyter and make a page of them, a book to read; or handouts, or slides.
 
-    fromnoise lab --quick --out lab-page          # a minute or two on two cores
+    fromnoise lab --quick --out lab-page          # the page: a minute or two on two cores
     fromnoise lab --out lab-page                  # a quarter of an hour: trains the fast preset for ten minutes
     fromnoise lab --run runs/digits --out lab-page
+    fromnoise lab handouts handouts/              # .ipynb files for students, teachers and nbgrader; runs nothing
+    fromnoise lab handouts handouts/ --execute --quick   # the teacher's with outputs
+    fromnoise lab slides slides/ --quick          # one PDF page a figure
     """
 
-    out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
-    """A new folder for index.html and figures/."""
+    kind: Annotated[tyro.conf.Positional[Literal["page", "handouts", "slides"]], tyro.conf.arg(metavar="KIND")] = "page"
+    """What to make: page, handouts or slides."""
+    folder: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="DIR")] = None
+    """A new folder for it."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """The same, as a flag."""
     quick: Flag = False
-    """Fewer samples, fewer steps, and a small network trained for under a minute."""
+    """Fewer samples and fewer steps."""
+    execute: Flag = False
+    """Of handouts: run the notebooks, and put what they print and show into the teacher's."""
     run: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
     """A run on digits to use; by default the lab trains its own in runs/lab-quick or runs/lab-full."""
     only: tuple[int, ...] = ()
-    """Numbers of the notebooks to run; default: all seven."""
+    """Numbers of the notebooks to take; default: all."""
 
 
 def main(words: Sequence[str]) -> None:
-    """Run the lab."""
+    """Make page, handouts or slides of the lab."""
     arguments = parse(LabArguments, words, "lab")
-    folder_is_new(arguments.out)
+    if (arguments.folder is None) == (arguments.out is None):
+        raise UserError("name one new folder, as in `fromnoise lab --quick --out lab-page` (fromnoise lab --help)")
+    out = arguments.folder or arguments.out
+    assert out is not None
+    folder_is_new(out)
 
     import torch
 
     from fromnoise.experiment import system
     from fromnoise.experiment.find import find_model, is_run
-    from fromnoise.faces import html, lab, notebook
+    from fromnoise.faces import notebook
+    from fromnoise.faces.console import say
     from fromnoise.files import lost, whole_folder
+    from fromnoise.lab import cells, handouts, page, slides
+    from fromnoise.lab.running import run
 
     if arguments.run is not None:
         if not is_run(arguments.run):
@@ -50,11 +66,19 @@ def main(words: Sequence[str]) -> None:
         find_model(arguments.run)
         os.environ[notebook.RUN] = str(arguments.run)
     os.environ[notebook.SETTING] = "quick" if arguments.quick else "full"
-    if arguments.out.is_dir():
-        arguments.out.rmdir()
-    with whole_folder(arguments.out) as folder:
-        chapters = lab.run_all(sorted(set(arguments.only)) or list(lab.notebooks()), folder)
-        about = {"command": system.command(), "system": system.about(torch.device("cpu"))}
-        page = html.render("lab.html", setting=notebook.setting(), chapters=chapters, **about)
-        (folder / "index.html").write_text(page, encoding="utf-8")
-    print(arguments.out / "index.html")
+    books = cells.chosen(arguments.only)
+    if out.is_dir():
+        out.rmdir()
+    with whole_folder(out) as folder:
+        chapters = []
+        for k, book in enumerate(books if arguments.kind != "handouts" or arguments.execute else ()):
+            say(f"notebook {k + 1} of {len(books)}: {book.name}")
+            chapters.append(run(book))
+        if arguments.kind == "page":
+            about = {"command": system.command(), "system": system.about(torch.device("cpu"))}
+            page.write(chapters, folder, setting=notebook.setting(), **about)
+        elif arguments.kind == "slides":
+            slides.write(chapters, folder)
+        else:
+            handouts.write(books, folder, [chapter.cells for chapter in chapters] or None)
+    print(out / "index.html" if arguments.kind == "page" else out)

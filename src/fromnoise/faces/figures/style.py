@@ -12,7 +12,9 @@ from typing import Any, ParamSpec
 
 from cycler import cycler
 from matplotlib.axes import Axes
+from matplotlib.collections import PathCollection, QuadMesh
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.style import context
 from matplotlib.ticker import LogLocator, NullLocator
 
@@ -48,6 +50,8 @@ STYLE = {
     "mathtext.fontset": "dejavusans",
 }
 DPI = 110
+FINE = 200  # dots per inch, for pictures of pixels that are printed and projected
+MANY = 3000  # marks: more are smaller as a picture of pixels than as one of lines
 PANEL = (4.6, 3.4)  # inches
 APART = 1.09  # a tick on a logarithmic axis over the one before
 
@@ -102,19 +106,27 @@ def log_scale(axis: Axes) -> None:
     axis.yaxis.set_minor_formatter("")
 
 
-def png(figure: Figure) -> bytes:
+def is_of_pixels(figure: Figure) -> bool:
+    """Whether a figure is better kept as pixels: it holds an image, or very many marks."""
+    if figure.findobj(AxesImage) or figure.findobj(QuadMesh):
+        return True
+    return sum(len(marks.get_offsets()) for marks in figure.findobj(PathCollection)) > MANY
+
+
+def png(figure: Figure, dpi: int = DPI) -> bytes:
     """The figure as the bytes of a PNG file."""
     buffer = io.BytesIO()
     with context(["default", STYLE]):
-        figure.savefig(buffer, format="png", dpi=DPI)
+        figure.savefig(buffer, format="png", dpi=dpi)
     return buffer.getvalue()
 
 
-def svg(figure: Figure) -> bytes:
-    """The figure as the bytes of an SVG file, letters as outlines, on no ground: the page's own shows through."""
+def svg(figure: Figure, *, transparent: bool = True, title: str | None = None) -> bytes:
+    """The figure as the bytes of an SVG file, letters as outlines; `transparent`: the page's ground shows through."""
     buffer = io.BytesIO()
+    about = {"Date": None, "Creator": None, "Title": title}
     with context(["default", STYLE, {"svg.hashsalt": "fromnoise"}]):  # the same figure, the same bytes
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+        figure.savefig(buffer, format="svg", transparent=transparent, metadata=about)
     return buffer.getvalue()
 
 

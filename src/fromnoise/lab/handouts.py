@@ -1,0 +1,165 @@
+"""Handouts from one source: a student's, a teacher's and an autograded version of each notebook, as .ipynb files.
+
+The student's has stubs and hints, no solution and no output. The teacher's has all cells, with their outputs where the
+notebook was run. The autograded one is nbgrader's source of an assignment: `nbgrader generate_assignment` makes what
+students get, `nbgrader autograde` runs the checks. No file needs Jupyter to be written.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fromnoise.faces.notebook import Shown
+from fromnoise.files import whole
+from fromnoise.lab.cells import Cell, Notebook
+from fromnoise.lab.running import Ran
+
+POINTS = {"task": 4, "exercise": 2}
+ASSIGNMENT = "fromnoise"
+CONFIGURATION = '''\
+"""nbgrader's settings: run its commands in this folder, where the assignment "{assignment}" is already in source/."""
+
+c = get_config()  # noqa: F821
+c.CourseDirectory.course_id = "lab"
+c.ClearSolutions.code_stub = {{"python": "# Your code: in place of what stands above"}}
+c.ExecutePreprocessor.timeout = 3600
+'''
+CHECK = re.compile(r"^check\.(\w+)\(", re.MULTILINE)
+Json = dict[str, Any]
+
+
+def write(books: Sequence[Notebook], folder: Path, ran: Sequence[Sequence[Ran]] | None = None) -> None:
+    """Write student/, teacher/ (with outputs where they were `ran`) and autograded/ into `folder`."""
+    source = folder / "autograded" / "source" / ASSIGNMENT
+    for place in (folder / "student", folder / "teacher", source):
+        place.mkdir(parents=True)
+    _save(folder / "autograded" / "nbgrader_config.py", CONFIGURATION.format(assignment=ASSIGNMENT))
+    for k, book in enumerate(books):
+        cells = [Ran(cell) for cell in book.cells] if ran is None else ran[k]
+        for place, content in (
+            (folder / "student", student(book)),
+            (folder / "teacher", teacher(book, cells)),
+            (source, autograded(book)),
+        ):
+            _save(place / f"{book.name}.ipynb", json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+
+
+def student(book: Notebook) -> Json:
+    """The notebook without solutions, notes and outputs; hints are folded."""
+    return _file(book, [_json(cell) for cell in _for_students(book)])
+
+
+def teacher(book: Notebook, cells: Sequence[Ran]) -> Json:
+    """The whole notebook, notes marked, with whatever its cells printed and showed."""
+    return _file(book, [_json(_marked(ran.cell), ran.outputs) for ran in cells])
+
+
+def autograded(book: Notebook) -> Json:
+    """nbgrader's source: each stub holds its solution in a region that nbgrader removes, each check is locked."""
+    cells: list[Json] = []
+    for cell in book.cells:
+        if cell.has("note"):
+            continue
+        if cell.has("solution") and not cell.words:
+            region = f"### BEGIN SOLUTION\n{cell.body}\n### END SOLUTION"
+            if cells and (stub := next((old for old in reversed(cells) if _is_stub(old)), None)):
+                stub["source"] = [*stub["source"][:-1], stub["source"][-1] + "\n", "\n", *_lines(region)]
+        elif cell.has("solution"):
+            answer = _graded(replace(cell, source=cell.source), f"{book.number}-{len(cells)}", solution=True, points=1)
+            cells.append(answer)
+        elif cell.has("stub"):
+            cells.append(_graded(cell, f"{book.number}-{len(cells)}", solution=True))
+        elif cell.has("check"):
+            cells.append(_graded(replace(cell, source=_strict(cell.source)), _name(cell), points=_points(cell)))
+        else:
+            cells.append(_json(_folded(cell)))
+    return _file(book, cells)
+
+
+def _for_students(book: Notebook) -> Iterator[Cell]:
+    for cell in book.cells:
+        if not cell.has("solution") and not cell.has("note"):
+            yield _folded(cell)
+
+
+def _folded(cell: Cell) -> Cell:
+    """A hint in a fold; other cells as they are."""
+    if not cell.has("hint"):
+        return cell
+    return replace(cell, source=f"<details><summary>Hint</summary>\n\n{cell.source}\n\n</details>")
+
+
+def _marked(cell: Cell) -> Cell:
+    if cell.has("note"):
+        return replace(cell, source="> **For the teacher.** " + cell.source.replace("\n", "\n> "))
+    return _folded(cell)
+
+
+def _is_stub(cell: Json) -> bool:
+    return "stub" in cell["metadata"].get("tags", ()) and cell["metadata"]["nbgrader"]["solution"]
+
+
+def _strict(source: str) -> str:
+    """The check as an autograder wants it: it raises when the answer is not right."""
+    indented = "".join(f"    {line}\n" for line in source.splitlines())
+    return f"with check.grading():\n{indented}".rstrip()
+
+
+def _name(cell: Cell) -> str:
+    match = CHECK.search(cell.source)
+    if match is None:
+        raise ValueError(f"a cell tagged check calls check.NAME(...), unlike {cell.source!r}")
+    return f"check-{match[1]}"
+
+
+def _points(cell: Cell) -> int:
+    return POINTS["task" if "task" in _name(cell) else "exercise"]
+
+
+def _graded(cell: Cell, name: str, *, solution: bool = False, points: int | None = None) -> Json:
+    """The cell with nbgrader's metadata: a place for a solution, or a check worth points, or both (graded by hand)."""
+    about: Json = {"schema_version": 3, "grade_id": name, "task": False}
+    about |= {"solution": solution, "grade": points is not None, "locked": not solution}
+    if points is not None:
+        about["points"] = points
+    return _json(replace(cell, metadata={**cell.metadata, "nbgrader": about}))
+
+
+def _json(cell: Cell, outputs: Sequence[str | Shown] = ()) -> Json:
+    if cell.words:
+        return {"cell_type": "markdown", "metadata": cell.metadata, "source": _lines(cell.source)}
+    return {
+        "cell_type": "code",
+        "execution_count": None,
+        "metadata": cell.metadata,
+        "outputs": [item for output in outputs for item in _outputs(output)],
+        "source": _lines(cell.source),
+    }
+
+
+def _outputs(output: str | Shown) -> Iterator[Json]:
+    if isinstance(output, str):
+        yield {"output_type": "stream", "name": "stdout", "text": _lines(output + "\n")}
+        return
+    data, metadata = output.bundle()
+    yield {"output_type": "display_data", "data": data, "metadata": metadata}
+    yield {"output_type": "display_data", "data": {"text/markdown": f"*{output.caption}*"}, "metadata": {}}
+
+
+def _file(book: Notebook, cells: list[Json]) -> Json:
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    for k, cell in enumerate(cells):
+        cell["id"] = f"{book.number}-{k}"
+    return {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+
+
+def _lines(text: str) -> list[str]:
+    return text.splitlines(keepends=True)
+
+
+def _save(path: Path, text: str) -> None:
+    with whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,86 @@
+"""The lab as a book: words, formulas, code and figures in their order, on one page that fetches nothing."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fromnoise.faces import html
+from fromnoise.faces.notebook import Shown
+from fromnoise.files import whole
+from fromnoise.lab import markdown
+from fromnoise.lab.running import Chapter, Ran
+
+
+@dataclass(frozen=True)
+class Item:
+    """What a cell printed, or a figure that it showed."""
+
+    text: str
+    file: str = ""
+    """The figure's file, relative to the page."""
+    alt: str = ""
+    width: int = 0
+
+
+@dataclass(frozen=True)
+class Block:
+    """A cell as the page shows it."""
+
+    words: str = ""
+    """As HTML."""
+    code: str = ""
+    fold: str = ""
+    """The line above a fold that holds words, code and, for a solution, what it printed and showed."""
+    items: tuple[Item, ...] = ()
+    whole: bool = False
+    """Whether the items are in the fold too."""
+
+
+def write(chapters: Sequence[Chapter], folder: Path, **about: Any) -> None:
+    """Write index.html and figures/ into the folder; `about` is what lab.html says of how it was made."""
+    (folder / "figures").mkdir()
+    blocks = {chapter.notebook.number: list(_blocks(chapter, folder)) for chapter in chapters}
+    html.save(folder / "index.html", html.render("lab.html", chapters=chapters, blocks=blocks, **about))
+
+
+def _blocks(chapter: Chapter, folder: Path) -> Iterator[Block]:
+    count = 0
+    for k, ran in enumerate(chapter.cells):
+        items = []
+        for output in ran.outputs:
+            if isinstance(output, Shown):
+                count += 1
+                items.append(_saved(output, folder, f"figures/{chapter.notebook.number}-{count:02}{output.ending}"))
+            else:
+                items.append(Item(output))
+        if not ran.cell.has("note"):
+            yield _block(ran, tuple(items), first=k == 0)
+
+
+def _saved(shown: Shown, folder: Path, name: str) -> Item:
+    with whole(folder / name) as temporary:
+        temporary.write_bytes(shown.content)
+    return Item(shown.caption, name, shown.alt, shown.width)
+
+
+def _block(ran: Ran, items: tuple[Item, ...], first: bool) -> Block:
+    cell = ran.cell
+    if cell.has("solution"):
+        fold, whole = cell.title or "Solution", True
+    elif cell.has("hint"):
+        fold, whole = "Hint", True
+    elif cell.has("setup"):
+        fold, whole = "Installation", True
+    else:
+        fold, whole = "Code of the figure" if ran.figures else "", False
+    if cell.words:
+        text = cell.body if first or (whole and cell.title) else cell.source
+        return Block(words=_lowered(markdown.to_html(text)), fold=fold, whole=whole)
+    return Block(code=cell.body, fold=fold, items=items, whole=whole)
+
+
+def _lowered(page: str) -> str:
+    """Headings one level down: the page's own title and the notebooks' stand above them."""
+    return re.sub(r"(</?h)([1-5])>", lambda match: f"{match[1]}{int(match[2]) + 1}>", page)

@@ -1,0 +1,71 @@
+"""Notebooks run without Jupyter, cell by cell in one namespace, with what each cell printed and showed."""
+
+import contextlib
+import io
+import linecache
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from fromnoise.faces import notebook
+from fromnoise.faces.notebook import Shown
+from fromnoise.lab.cells import Cell, Notebook
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A cell, and what it printed (text) and showed (figures) in order."""
+
+    cell: Cell
+    outputs: tuple[str | Shown, ...] = ()
+
+    @property
+    def figures(self) -> list[Shown]:
+        """What it showed."""
+        return [output for output in self.outputs if isinstance(output, Shown)]
+
+
+@dataclass
+class Chapter:
+    """A notebook that was run, and how long it took."""
+
+    notebook: Notebook
+    cells: list[Ran] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def figures(self) -> list[Shown]:
+        """All that it showed."""
+        return [figure for ran in self.cells for figure in ran.figures]
+
+
+def run(book: Notebook) -> Chapter:
+    """Run all cells of a notebook; whatever one of them raises is raised, and stdout is as it was before."""
+    chapter, names = Chapter(book), {"__name__": "__main__"}
+    start = time.perf_counter()
+    for k, cell in enumerate(book.cells):
+        outputs = () if cell.words else tuple(_outputs(cell, f"<{book.name}, cell {k}>", names))
+        chapter.cells.append(Ran(cell, outputs))
+    chapter.seconds = time.perf_counter() - start
+    return chapter
+
+
+def _outputs(cell: Cell, name: str, names: dict[str, Any]) -> list[str | Shown]:
+    outputs: list[str | Shown] = []
+    printed = io.StringIO()
+
+    def flush() -> None:
+        if text := printed.getvalue().strip("\n"):
+            outputs.append(text)
+        printed.seek(0)
+        printed.truncate()
+
+    def show(shown: Shown) -> None:
+        flush()
+        outputs.append(shown)
+
+    linecache.cache[name] = (len(cell.source), None, cell.source.splitlines(keepends=True), name)  # for tracebacks
+    with notebook.showing_to(show), contextlib.redirect_stdout(printed):
+        exec(compile(cell.source, name, "exec"), names)
+    flush()
+    return outputs

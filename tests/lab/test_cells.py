@@ -1,0 +1,137 @@
+"""The percent form read as cells, and what holds for every notebook of the lab."""
+
+import ast
+import pydoc
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from fromnoise.errors import UserError
+from fromnoise.lab import cells, check
+
+ROOT = Path(__file__).parents[2]
+REAL = sorted((ROOT / "lab").glob("[0-9]_*.py"))
+BOOKS = [cells.read(path) for path in REAL]
+NAMES = [path.stem for path in REAL]
+FORMED = [book for book in BOOKS if any(cell.has("stub") for cell in book.cells)]
+SCRIPT = """# ---
+# jupyter: of no interest
+# ---
+
+# %% [markdown]
+# # 9 · Trying
+#
+# Words.
+
+# %% tags=["stub"]
+def f():
+    return 0
+
+
+# %% [markdown] tags=["hint"]
+# Think.
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["solution"]
+# @title Solution to 9.1
+def f():
+    return 1
+"""
+
+
+def test_the_cells_of_a_script():
+    first, stub, hint, solution = cells.parse(SCRIPT)
+    assert first.words
+    assert first.source == "# 9 · Trying\n\nWords."
+    assert (first.title, first.body) == ("9 · Trying", "Words.")
+    assert stub.has("stub")
+    assert stub.body == stub.source == "def f():\n    return 0"
+    assert hint.words
+    assert hint.has("hint")
+    assert solution.metadata == {"cellView": "form", "jupyter": {"source_hidden": True}, "tags": ["solution"]}
+    assert (solution.title, solution.body) == ("Solution to 9.1", "def f():\n    return 1")
+
+
+def test_metadata_that_are_none_are_refused():
+    with pytest.raises(ValueError, match="key=value"):
+        cells.parse("# %% nonsense\n1\n")
+
+
+@pytest.mark.slow  # of an extra
+@pytest.mark.parametrize("path", REAL, ids=NAMES)
+def test_jupytext_reads_the_same_cells(path):
+    jupytext = pytest.importorskip("jupytext")
+    theirs = [(cell.cell_type == "markdown", cell.source, dict(cell.metadata)) for cell in jupytext.read(path).cells]
+    ours = [(cell.words, cell.source, cell.metadata) for cell in cells.read(path).cells]
+    assert ours == theirs
+
+
+def test_an_unknown_number_is_refused():
+    with pytest.raises(UserError, match=r"no notebook 12; choose from 1, 2, 3, 4, 5, 6, 7"):
+        cells.chosen((12,))
+    assert [book.number for book in cells.chosen((4, 1))] == [1, 4]
+
+
+def test_they_are_numbered_from_one():
+    assert [book.number for book in BOOKS] == list(range(1, len(BOOKS) + 1))
+
+
+@pytest.mark.parametrize("book", FORMED, ids=lambda book: book.name)
+def test_each_notebook_keeps_to_the_form(book):
+    """Opens with what will be learnt, installs itself, is plain Python; exercises go stub, hint, solution, check."""
+    for cell in book.cells:
+        if not cell.words:
+            compile(cell.source, book.name, "exec")
+    assert book.title.startswith(f"{book.number} · ")
+    assert "you will be able to" in book.cells[0].source
+    assert sum(cell.has("setup") and 'find_spec("fromnoise") is None' in cell.source for cell in book.cells) == 1
+    work = [tag for cell in book.cells for tag in ("stub", "solution", "check") if cell.has(tag) and not cell.words]
+    assert len(work) >= 6
+    assert work == ["stub", "solution", "check"] * (len(work) // 3)
+    for cell, after in pairwise(book.cells):
+        assert not cell.has("hint") or after.has("solution") or after.has("hint")
+    for cell in book.cells:
+        if cell.has("solution"):
+            assert cell.title.startswith("Solution to "), cell.source
+        if cell.has("check"):
+            assert callable(getattr(check, re.search(r"check\.(\w+)\(", cell.source)[1]))
+    assert "## References" in book.cells[-1].source
+
+
+@pytest.mark.parametrize("book", BOOKS, ids=NAMES)
+def test_what_a_student_has_not_done_is_not_used(book):
+    """Functions that stubs define are called in their solutions and checks, and nowhere else."""
+    for k, stub in enumerate(book.cells):
+        if stub.has("stub"):
+            names = {node.name for node in ast.parse(stub.source).body if isinstance(node, ast.FunctionDef)}
+            for cell in book.cells[k + 1 :]:
+                if not cell.words and not {"solution", "check", "stub"} & set(cell.metadata.get("tags", ())):
+                    used = {node.id for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name)}
+                    assert not used & names, cell.source
+
+
+@pytest.mark.parametrize("book", FORMED, ids=lambda book: book.name)
+def test_every_figure_says_what_is_seen(book):
+    for cell in book.cells:
+        for node in () if cell.words else ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "show":
+                assert len(node.args) == 3 or "alt" in {keyword.arg for keyword in node.keywords}, ast.unparse(node)
+
+
+def test_each_fault_of_the_original_has_its_place():
+    said = " ".join(cell.source.replace("\n", " ") for book in BOOKS for cell in book.cells if cell.words)
+    for fault in range(1, 10):
+        assert re.search(rf"[Ff]aults? (\d(,| and) )*{fault}\b", said), f"no notebook names fault {fault}"
+
+
+def test_the_maps_links_and_names_are_true():
+    """lab/README.md names notebooks, functions and tests that exist."""
+    text = (ROOT / "lab" / "README.md").read_text()
+    for name in re.findall(r"`(tests/[\w/]+\.py)`", text):
+        assert (ROOT / name).is_file(), name
+    for path in re.findall(r"\]\(([\w/]+\.\w+)\)", text):
+        assert (ROOT / "lab" / path).is_file(), path
+    names = sorted(set(re.findall(r"`([a-z_]+(?:\.[A-Za-z_0-9]+)+)`", text)))
+    assert len(names) > 20
+    assert not [name for name in names if pydoc.locate(f"fromnoise.{name}") is None]
