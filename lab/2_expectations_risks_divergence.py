@@ -24,7 +24,7 @@
 # - compute a Kullback–Leibler divergence in three ways and say what its two directions ask for;
 # - derive maximum likelihood from it.
 #
-# Equations (7)–(21) of the chapter. It builds on the Gaussians of notebook 1; notebook 3 fits the first model with what
+# Equations (7)–(21). It builds on the Gaussians of notebook 1; notebook 3 fits the first model with what
 # is found here.
 
 # %% tags=["setup"]
@@ -47,6 +47,7 @@ import torch
 
 from fromnoise.faces import figures
 from fromnoise.faces.notebook import setting, show
+from fromnoise.lab import check
 from fromnoise.probability.divergence import kl, kl_monte_carlo, kl_quadrature, log_gap
 from fromnoise.probability.gaussian import Gaussian
 from fromnoise.probability.mixture import Mixture
@@ -79,6 +80,7 @@ show(
     figures.weighted(x, density, x**2 / 10, "x²/10"),
     "An expectation is an area. Left: a density and a function. Right: their product. Where x is unlikely the function "
     "does not count, however great it is.",
+    alt="Left: a bell curve around 2 and a parabola. Right: their product, a hump near 2 whose area is shaded.",
 )
 print(f"E x²/10 = {expectation(lambda x: x**2 / 10, MEAN, VARIANCE):.6f}, by hand (μ² + σ²)/10 = {(2**2 + 0.25) / 10}")
 
@@ -105,6 +107,8 @@ show(
     figures.running_means(n, means, exact, deviation),
     "Sample means of x² over the first N of 10,000 draws, five times. All five come to the expectation (black), and the "
     "funnel in which they do narrows as 1/√N.",
+    alt="Five wandering lines against N on a logarithmic axis, inside a grey funnel that narrows to the right "
+    "around one value.",
 )
 
 # %% [markdown]
@@ -129,6 +133,7 @@ show(
     figures.falling(sizes, errors, "error of the sample mean"),
     f"The error of the sample mean of three functions over {REPETITIONS} repetitions each. Both axes are logarithmic: "
     "1/√N is a line of slope −1/2. The functions differ in their deviation, not in the slope.",
+    alt="Three rows of markers on three parallel straight lines that fall to the right on two logarithmic axes.",
 )
 for name, (measured, theory) in errors.items():
     logs = torch.stack([sizes.double().log(), torch.ones(len(sizes), dtype=torch.float64)], dim=1)
@@ -174,6 +179,8 @@ show(
     ),
     "The risk we want (black) and what five sets of ten samples make of it (dashed). Each set has its own minimum (dot), "
     "off the true one (diamond) both sideways and, on average, downwards.",
+    alt="A black parabola with a diamond at its lowest point and five dashed parabolas around it, each with a dot "
+    "at its own.",
 )
 
 # %% [markdown]
@@ -200,6 +207,7 @@ show(
     f"Mean risks after learning from n samples, over {REPETITIONS} repetitions, on what is theory (lines). The training "
     "loss starts too low and rises to the least possible risk while the loss on new data falls to it. Only the upper one "
     "says how good the model is.",
+    alt="Two rows of markers that approach one horizontal line as n grows, one from above and one from below.",
 )
 for size, estimate in zip(sizes.tolist(), test, strict=True):
     excess = estimate.value - risk.variance
@@ -227,6 +235,8 @@ show(
     figures.integrand(x[shown], log_q[shown].exp(), log_p[shown].exp()),
     "A divergence is an area too. Where q is above p the integrand adds to it, where q is below p it takes away. The sum "
     "is never negative.",
+    alt="Two bell curves, one narrow and one wide, and the integrand between them: above zero in the middle, "
+    "below it at the sides.",
 )
 print(f"closed form       {kl(q, p):.6f} nats")
 print(f"integral          {kl_quadrature(log_q, log_p, x).item():.6f}")
@@ -252,12 +262,14 @@ show(
     ),
     "Monte Carlo estimates of a small divergence, with bars of two standard errors. With few samples the estimate may even "
     "be negative, which the divergence cannot.",
+    alt="Estimates with error bars against the number of samples; the bars shrink around a horizontal line, and "
+    "the first reach below zero.",
 )
 
 # %% [markdown]
 # ### Never negative
 #
-# Proposition 1 of the chapter: $D(q\,\|\,p) \ge 0$, and zero only for equal distributions (12). All of it follows from
+# $D(q\,\|\,p) \ge 0$, and zero only for equal distributions (12). All of it follows from
 # one picture: the logarithm lies below its tangent at 1, $\log r \le r - 1$. With $r = p/q$,
 #
 # $$D(q\,\|\,p) = -\int q\log\frac pq \;\ge\; -\int q\left(\frac pq - 1\right) = -\int p + \int q = 0. \tag{13–15}$$
@@ -271,6 +283,8 @@ show(
     figures.tangent(r, log_gap(r)),
     "Left: log r never exceeds r − 1 and touches it at r = 1 alone. Right: the gap. The divergence is the mean of this gap "
     "over x ~ q, with r = p(x)/q(x): a mean of numbers none of which is negative.",
+    alt="Left: the logarithm below its tangent at r = 1, touching it there. Right: the gap between them, a valley "
+    "that reaches zero at r = 1.",
 )
 
 # %% [markdown]
@@ -311,6 +325,8 @@ show(
     ),
     "The two divergences between two-bumped data q and a Gaussian p = N(μ, σ²), over μ and σ. Left: one minimum (star), "
     "wide and between the bumps. Right: three, one on each bump, the star on the heavier, and a shallow one in between.",
+    alt="Two maps over mean and deviation in shades of one colour with contour lines. The left one has one marked "
+    "minimum, the right one three.",
 )
 fits = {"data q": log_q.exp()}
 fits["least D(q‖p)"] = normal(covering[0], covering[1] ** 2).log_prob(x[:, None]).exp()
@@ -320,6 +336,7 @@ show(
     figures.densities(x[shown], {name: values[shown] for name, values in fits.items()}, shaded="data q"),
     "The two fits. D(q‖p) must put mass wherever there are data and covers both bumps, and the gap between them. D(p‖q) "
     "must not put mass where there are no data and settles on one bump.",
+    alt="A grey curve with two bumps, a wide bell over both of them, and a narrow bell on the higher bump.",
 )
 print(f"least D(q‖p) at μ, σ = {covering[0]:.2f}, {covering[1]:.2f}; mean and deviation of the data: "
       f"{data.mean.item():.2f}, {data.covariance.sqrt().item():.2f}")  # fmt: skip
@@ -368,14 +385,21 @@ show(
     ),
     "Data from N(1, 1), models N(w, 1). (20) is (17) moved up by the entropy of the data, 1.42 nats for every w, so both are "
     "least at w = 1. (21) is (20) seen through 50 samples, and its minimum, their mean, is a little off.",
+    alt="Three parabolas of the same shape over w. The upper two lie near each other; an arrow of length 1.42 "
+    "leads from the lowest to the next.",
 )
 assert (cross - divergence - entropy).abs().max() < 1e-6
 print(f"minimum of (21): w = {w[likelihood.argmin()].item():.3f}; mean of the 50 samples: {samples.mean().item():.3f}")
 
 # %% [markdown]
-# *Fault 1 of the original, at (20):* it says that the distribution that minimises (20) is $p$. It is $q$: over all
-# distributions, $-\mathbb{E}_{x\sim q}\log p(x)$ exceeds the entropy of $q$ by $D(q\,\|\,p)$, whatever $p$ is, and
-# reaches it for $p = q$ alone.
+# Which distribution minimises (20), if it may be any? It is $q$: $-\mathbb{E}_{x\sim q}\log p(x)$ exceeds the entropy of
+# $q$ by $D(q\,\|\,p)$, whatever $p$ is, and reaches it for $p = q$ alone.
+#
+# <details><summary>Fault 1 of the original, at (20)</summary>
+#
+# The chapter says that the minimum is at $p$. It is at $q$.
+#
+# </details>
 
 # %%
 candidates = {
@@ -406,95 +430,166 @@ print(
 # %% [markdown]
 # ## Exercises
 #
-# ### Exercise 2.1
+# ### Exercise 2.1: is the standard error honest?
 #
-# Is the standard error honest? If it is, the interval mean ± 2 standard errors holds the expectation about 95 times in
-# a hundred. Count it for $f(x) = x^2$ with $N = 100$.
+# If it is, the interval mean ± 2 standard errors holds the expectation about 95 times in a hundred. Write the interval.
+# The solution counts how often it holds $\mathbb{E}\,x^2$ for $N = 100$.
 
-# %%
-# Your turn
+
+# %% tags=["stub"]
+def interval(values):
+    """The two ends of mean ± 2 standard errors. values: N numbers."""
+    return check.TODO, check.TODO
+
+
+# %% [markdown] tags=["hint"]
+# How far does *one* value lie from the mean, and how far the mean of $N$ of them from the expectation?
+
 
 # %% cellView="form" jupyter={"source_hidden": true} tags=["solution"]
 # @title Solution to 2.1
-held = []
+def interval(values):
+    """The two ends of mean ± 2 standard errors. values: N numbers."""
+    error = values.std() / math.sqrt(len(values))
+    return values.mean() - 2 * error, values.mean() + 2 * error
+
+
+held = 0
 for _ in range(1000):
-    estimate = sample_mean(normal(MEAN, VARIANCE).sample(100, generator)[:, 0] ** 2)
-    held.append(abs(estimate.value - exact) < 2 * estimate.standard_error)
-print(f"{sum(held) / 10:.1f} % of 1,000 intervals hold the expectation")
-assert 0.92 < sum(held) / 1000 < 0.98
+    low, high = interval(normal(MEAN, VARIANCE).sample(100, generator)[:, 0] ** 2)
+    held += bool(low < exact < high)
+print(f"{held / 10:.1f} % of 1,000 intervals hold the expectation")
+
+# %% tags=["check"]
+check.exercise_2_1(interval)
 
 # %% [markdown]
-# ### Exercise 2.2
+# ### Exercise 2.2: a mean that never settles
 #
 # The law of large numbers asks for an expectation to exist. The Cauchy distribution has none. Draw from it (the ratio
-# of two standard normal numbers) and measure how the spread of the sample mean depends on $N$: use the distance between
-# the quartiles, since a standard deviation does not exist either.
+# of two standard normal numbers) and measure how the spread of the sample mean depends on $N$. Take the distance
+# between the quartiles of many means, since a standard deviation does not exist either. What do you expect?
 
-# %%
-# Your turn
+
+# %% tags=["stub"]
+def spread(n, repetitions, generator):
+    """The distance between the quartiles of `repetitions` means, each of n Cauchy numbers."""
+    return check.TODO
+
+
+# %% [markdown] tags=["hint"]
+# Draw `repetitions` × `n` numbers at once and take the mean over one axis. `torch.quantile` takes the shares 0.25 and
+# 0.75 as a tensor of the same dtype.
+
 
 # %% cellView="form" jupyter={"source_hidden": true} tags=["solution"]
 # @title Solution to 2.2
+def spread(n, repetitions, generator):
+    """The distance between the quartiles of `repetitions` means, each of n Cauchy numbers."""
+    a, b = torch.randn(2, repetitions, n, dtype=torch.float64, generator=generator)
+    low, high = torch.quantile((a / b).mean(dim=1), torch.tensor([0.25, 0.75], dtype=torch.float64))
+    return (high - low).item()
+
+
 for size in (10, 100, 1000):
-    a, b = torch.randn(2, 2000, size, dtype=torch.float64, generator=generator)
-    low, high = torch.quantile((a / b).mean(dim=1), torch.tensor([0.25, 0.75], dtype=torch.float64)).tolist()
-    print(f"N = {size:4d}: half of the means lie within {high - low:.2f}")
-    assert abs(high - low - 2) < 0.35
+    print(f"N = {size:4d}: half of the means lie within {spread(size, 2000, generator):.2f}")
 print("The mean of N Cauchy numbers is distributed as one of them: averaging does not help.")
 
+# %% tags=["check"]
+check.exercise_2_2(spread)
+
 # %% [markdown]
-# ### Exercise 2.3
+# ### Exercise 2.3: an estimate that is never negative
 #
 # The text found $D(q\,\|\,p)$ to be the mean of $(r-1) - \log r$ over $x \sim q$, with $r = p/q$. That is another Monte
-# Carlo estimate, one that is never negative. Compare its standard error with that of the plain one for the small
-# divergence above, using `log_gap`.
+# Carlo estimate. Write it, with its standard error. Then compare it with the plain one.
 
-# %%
-# Your turn
+
+# %% tags=["stub"]
+def estimate(log_q, log_p):
+    """D(q‖p) as the mean of (r − 1) − log r, and its standard error. Both get N numbers, at draws x_n of q."""
+    return check.TODO, check.TODO
+
+
+# %% [markdown] tags=["hint"]
+# $\log r$ is a difference of what you get. The error is that of any sample mean.
+
 
 # %% cellView="form" jupyter={"source_hidden": true} tags=["solution"]
 # @title Solution to 2.3
 # Mind: where p has much heavier tails than q, r has a large variance or none, and the plain mean is the better one.
+def estimate(log_q, log_p):
+    """D(q‖p) as the mean of (r − 1) − log r, and its standard error. Both get N numbers, at draws x_n of q."""
+    found = sample_mean(log_gap((log_p - log_q).exp()))
+    return found.value, found.standard_error
+
+
 q, p = normal(0.0, 1.0), normal(0.3, 0.81)
 plain, gaps = [], []
 for m in sizes:
     drawn = q.sample(m, generator)
-    plain.append(kl_monte_carlo(drawn, q.log_prob, p.log_prob))
-    gaps.append(sample_mean(log_gap((p.log_prob(drawn) - q.log_prob(drawn)).exp())))
-named = {"mean of log q/p": plain, "mean of (r − 1) − log r": gaps}
+    ordinary = kl_monte_carlo(drawn, q.log_prob, p.log_prob)
+    plain.append((ordinary.value, ordinary.standard_error))
+    gaps.append(estimate(q.log_prob(drawn), p.log_prob(drawn)))
 show(
     figures.estimates(
         sizes,
-        {name: ([e.value for e in found], [e.standard_error for e in found]) for name, found in named.items()},
+        {
+            name: tuple(zip(*found, strict=True))
+            for name, found in {"mean of log q/p": plain, "mean of (r − 1) − log r": gaps}.items()
+        },
         kl(q, p),
         "D(q‖p) (nats)",
     ),
     "Two estimates from the same samples. The gap is never negative, and here its error is far smaller: r − 1 has mean "
     "zero and cancels most of what log r varies by.",
+    alt="Two rows of estimates with error bars around one horizontal line; the bars of the second are much shorter.",
 )
-print(
-    f"m = 10,000: {plain[-1].value:.4f} ± {plain[-1].standard_error:.4f}, {gaps[-1].value:.4f} ± {gaps[-1].standard_error:.4f}"
-)
-assert min(e.value for e in gaps) >= 0
-assert abs(gaps[-1].value - kl(q, p)) < 4 * gaps[-1].standard_error
-assert gaps[-1].standard_error < plain[-1].standard_error
+
+# %% tags=["check"]
+check.exercise_2_3(estimate)
 
 # %% [markdown]
-# ### Exercise 2.4
+# ### Exercise 2.4: two Gaussians of one variance
 #
-# Show that $D(\mathcal N(\mu_q, \sigma^2 I)\,\|\,\mathcal N(\mu_p, \sigma^2 I)) = \|\mu_q - \mu_p\|^2 / 2\sigma^2$ in
-# any number of dimensions, and check it. This is the step from (33) to (36): a diffusion model's steps have equal
-# variances, so their divergence is a squared distance of means. (The chapter drops the $1/2\sigma_q^2$ in (36): fault 1
-# again.)
+# Derive $D(\mathcal N(\mu_q, \sigma^2 I)\,\|\,\mathcal N(\mu_p, \sigma^2 I))$ in $n$ dimensions on paper, and write it.
+# This is the step from (33) to (36): a diffusion model's steps have equal variances, so their divergence is a squared
+# distance of means.
 
-# %%
-# Your turn
+
+# %% tags=["stub"]
+def divergence_of_means(mean_q, mean_p, variance):
+    """D in nats. mean_q, mean_p: n numbers; variance: the σ² of both."""
+    return check.TODO
+
+
+# %% [markdown] tags=["hint"]
+# Write $\log q(x) - \log p(x)$: the constants cancel. Then take its mean over $x = \mu_q + \sigma\varepsilon$.
+
 
 # %% cellView="form" jupyter={"source_hidden": true} tags=["solution"]
 # @title Solution to 2.4
-# log q − log p = (‖x − μ_p‖² − ‖x − μ_q‖²)/2σ², whose mean over q is (nσ² + ‖μ_q − μ_p‖² − nσ²)/2σ².
-for dimension in (1, 3, 50):
-    one, other = torch.randn(2, dimension, dtype=torch.float64, generator=generator)
-    closed = (one - other).square().sum().item() / (2 * 0.3)
-    print(f"n = {dimension:2d}: {kl(Gaussian.white(one, 0.3), Gaussian.white(other, 0.3)):.6f} = {closed:.6f}")
-    assert abs(kl(Gaussian.white(one, 0.3), Gaussian.white(other, 0.3)) - closed) < 1e-9 * closed
+def divergence_of_means(mean_q, mean_p, variance):
+    """D in nats. mean_q, mean_p: n numbers; variance: the σ² of both."""
+    return (mean_q - mean_p).square().sum().item() / (2 * variance)
+
+
+# %% tags=["check"]
+check.exercise_2_4(divergence_of_means)
+
+# %% [markdown] tags=["solution"]
+# ### Solution to 2.4, on paper
+#
+# $\log q - \log p = (\|x-\mu_p\|^2 - \|x-\mu_q\|^2)/2\sigma^2$. Over $x \sim q$ the first square has mean
+# $n\sigma^2 + \|\mu_q-\mu_p\|^2$ and the second $n\sigma^2$. What is left is $\|\mu_q-\mu_p\|^2/2\sigma^2$. (The chapter
+# drops the $1/2\sigma_q^2$ in (36): its fault 1 again.)
+
+# %% [markdown]
+# ## References
+#
+# - D. J. C. MacKay, *Information Theory, Inference, and Learning Algorithms*, 2003, chapters 2 and 33: the divergence,
+#   and its two directions.
+# - T. M. Cover and J. A. Thomas, *Elements of Information Theory*, 2nd edition 2006, chapter 2: (12)–(16).
+# - T. Hastie, R. Tibshirani and J. Friedman, *The Elements of Statistical Learning*, 2nd edition 2009, chapter 7: the two
+#   risks, and why the first is too low.
+# - J. Schulman, *Approximating KL Divergence*, 2020: the estimate of exercise 2.3.

@@ -25,7 +25,7 @@
 # - score a model of images in bits per dimension, on images that it has not seen;
 # - say exactly what a Gaussian can learn from data, and why that is not enough for digits.
 #
-# Equations (22), (23) and task 2 of the chapter. Notebook 4 goes on with diffusion, which is built from many Gaussian
+# Equations (22), (23) and task 2. Notebook 4 goes on with diffusion, which is built from many Gaussian
 # steps and not limited by any of them.
 
 # %% tags=["setup"]
@@ -50,6 +50,7 @@ from fromnoise.data.pixels import normalise, quantise
 from fromnoise.data.sources import load
 from fromnoise.faces import figures
 from fromnoise.faces.notebook import setting, show
+from fromnoise.lab import check
 from fromnoise.plane.distance import floor, transport_distance
 from fromnoise.plane.sets import SETS
 from fromnoise.probability import normal_model
@@ -72,8 +73,7 @@ generator = torch.Generator().manual_seed(3)
 #
 # $$\mu^* = \text{arg}\,\min_\mu \frac{1}{2N}\sum_{n=1}^N\|x_n-\mu\|^2. \tag{23}$$
 #
-# Its gradient is $\mu - \bar x$, so the minimum is the sample mean. The data of task 2 are $m = 1000$ samples of
-# $\mathcal N((1, 2), I)$.
+# The data of task 2 are $m = 1000$ samples of $\mathcal N((1, 2), I)$.
 
 # %%
 truth = Gaussian.white(torch.tensor([1.0, 2.0]))
@@ -83,6 +83,61 @@ print("true mean   1, 2")
 print("fitted mean", ", ".join(f"{value:.4f}" for value in model.mean.tolist()))
 
 # %% [markdown]
+# ### Task 2: fit it, and draw from it
+#
+# Find the mean that minimises (23) twice: in closed form, and by gradient descent on all data at once. Then draw new
+# samples.
+
+
+# %% tags=["stub"]
+def fit_mean(x):
+    """The mean that minimises (23), n numbers. x: N×n samples."""
+    return check.TODO
+
+
+def descend(x, rate, steps):
+    """The mean after that many steps of gradient descent on (23) from 0, n numbers."""
+    return check.TODO
+
+
+def draw_new(mean, m, generator):
+    """m new samples of N(mean, I), m×n."""
+    return check.TODO
+
+
+# %% [markdown] tags=["hint"]
+# Set the gradient of (23) with respect to $\mu$ to zero. The factor $1/2N$ makes it simple. `descend` may use the
+# gradient that you found, or `torch.autograd`.
+
+
+# %% cellView="form" jupyter={"source_hidden": true} tags=["solution"]
+# @title Solution to task 2
+def fit_mean(x):
+    """The mean that minimises (23), n numbers. x: N×n samples."""
+    return x.mean(dim=0)  # where the gradient μ − x̄ is zero
+
+
+def descend(x, rate, steps):
+    """The mean after that many steps of gradient descent on (23) from 0, n numbers."""
+    mean = torch.zeros(x.shape[1], dtype=x.dtype)
+    for _ in range(steps):
+        gradient = (mean - x).mean(dim=0)
+        mean = mean - rate * gradient
+    return mean
+
+
+def draw_new(mean, m, generator):
+    """m new samples of N(mean, I), m×n."""
+    return mean + torch.randn(m, len(mean), dtype=mean.dtype, generator=generator)
+
+
+print("closed form ", fit_mean(x).tolist())
+print("500 steps   ", descend(x, 0.1, 500).tolist())
+
+# %% tags=["check"]
+check.task2(fit_mean, descend, draw_new)
+
+# %% [markdown]
 # ## Gradient descent
 #
 # No one needs gradient descent for a mean. But here it can be watched where the answer is known. With the learning rate
@@ -90,8 +145,12 @@ print("fitted mean", ", ".join(f"{value:.4f}" for value in model.mean.tolist()))
 # $|1-\eta|$ each time: descent converges for $0 < \eta < 2$, at once for $\eta = 1$, and from both sides in turn beyond
 # that.
 #
-# *Fault 1 of the original, at (23):* it prints a minus sign before the sum. Minimising that drives $\mu$ away from the
-# data for ever, each step by a factor $1 + \eta$.
+# <details><summary>Fault 1 of the original, at (23)</summary>
+#
+# The chapter prints a minus sign before the sum. Minimising that drives $\mu$ away from the data for ever, each step by a
+# factor $1 + \eta$. The figure shows it.
+#
+# </details>
 
 # %%
 STEPS = 400
@@ -109,6 +168,8 @@ show(
     "Gradient descent from μ = 0. Left: the first coordinate over its first steps; the line is the sample mean. Right: the "
     "distance to the minimum, a straight line on a logarithmic axis until the 16 digits of the arithmetic are used up. As "
     "printed, (23) runs away.",
+    alt="Left: lines that settle on one level, one of them jumping around it, and one that falls away. Right: "
+    "straight falling lines on a logarithmic axis, and one that rises.",
 )
 for rate in (0.1, 0.5, 1.7):
     measured = (errors[f"rate {rate}"][10] / errors[f"rate {rate}"][0]).item()
@@ -117,7 +178,7 @@ found = normal_model.fit_by_gradient_descent(x, rate=0.1, steps=500).mean
 print(f"500 steps of rate 0.1, as in the chapter, end {(found - model.mean).abs().max():.1e} from the closed form")
 
 # %% [markdown]
-# ## Task 2: new samples
+# ## New samples
 #
 # A model that is fitted can be drawn from. These samples were never in the data.
 
@@ -129,6 +190,7 @@ show(
         points, {"new samples, true density": truth.log_prob(points).exp()}, {"new samples, true density": new}
     ),
     "1,000 new samples of the fitted model over the true density. The eye finds no difference.",
+    alt="A round cloud of points centred at (1, 2) over a density that is bright there.",
 )
 
 # %% [markdown]
@@ -136,7 +198,11 @@ show(
 # of the sample mean has variance $1/N$, its expectation is $n/2N$: for $n = 2$, $N = 1000$ one thousandth of a nat.
 # That is the excess risk of notebook 2 under another name.
 #
-# *Fault 7 of the original, in part:* the task asks for $N = 1000$, its code draws 2000. The divergence below halves.
+# <details><summary>Fault 7 of the original, in part</summary>
+#
+# The task asks for $N = 1000$, and the chapter's code draws 2,000. The divergence below halves.
+#
+# </details>
 
 # %%
 REPETITIONS = 200 if QUICK else 2000
@@ -154,6 +220,7 @@ show(
     figures.falling(sizes, divergences, "mean of D(q‖p) (nats)", "N, number of samples"),
     f"How far the fitted model is from the truth, over {REPETITIONS} repetitions, on n/2N (lines). More dimensions are more to "
     "learn, more samples are more to learn from.",
+    alt="Two rows of markers on two parallel falling lines; twenty dimensions lie ten times above two.",
 )
 two = divergences["n = 2 dimensions"][0]
 print(f"N = 1000: {two[4].item():.5f} nats; N = 2000: {two[5].item():.5f}; theory 0.00100 and 0.00050")
@@ -174,6 +241,8 @@ show(
     ),
     "400 of 1,000 coloured samples over the densities of two models that were fitted to them. The white one has the right "
     "centre and cannot have the right shape.",
+    alt="Two panels with the same tilted cloud of points: over a round density on the left, over a tilted ellipse "
+    "on the right.",
 )
 test = coloured.sample(100_000, generator)
 for name, fit in fits.items():
@@ -204,6 +273,8 @@ show(
     figures.real_and_drawn(pairs),
     "Above: data. Below: samples of the Gaussian fitted to them, mean and covariance and all. Four different worlds, nearly "
     "one model: it fills the holes and joins what is apart.",
+    alt="Above, four shapes made of points, among them rings and a spiral. Below, four elliptic clouds that look "
+    "alike.",
 )
 
 # %% [markdown]
@@ -273,6 +344,8 @@ show(
     ),
     "Real digits; samples of N(μ, I), the mean digit under noise; samples of N(μ, C), clouds of ink with strokes of the "
     "right width and no digit in them; and the real digits mirrored at the mean, 2μ − x.",
+    alt="Four rows of eight small pictures: clear digits; grey noise with a pale blob; stroke-like clouds; digits "
+    "in dark on a bright blob.",
 )
 for name, group in (("held out", real), ("mirrored", mirrored)):
     print(f"{name:9s} {bits(full, group):.6f} bits per dimension")
@@ -290,89 +363,126 @@ assert abs(bits(full, real) - bits(full, mirrored)) < 1e-6
 #
 # ## Exercises
 #
-# ### Exercise 3.1
+# ### Exercise 3.1: the variance too
 #
-# Let the family be $\mathcal N(\mu, \sigma^2 I)$ with both parameters free. Find the $\sigma^2$ of greatest likelihood
-# in closed form and check that it is greatest. Is it right on average? Measure it for $n = 1$ and $N = 5$.
+# Let the family be $\mathcal N(\mu, \sigma^2 I)$ with both parameters free. Find the $\sigma^2$ of greatest likelihood in
+# closed form. Is it right on average? Predict it for $n = 1$ and $N = 5$ before you run the solution.
 
-# %%
-# Your turn
+
+# %% tags=["stub"]
+def likeliest_variance(x):
+    """The σ² of greatest likelihood, one number. x: N×n samples."""
+    return check.TODO
+
+
+# %% [markdown] tags=["hint"]
+# Set the derivative of $-\tfrac{nN}2\log\sigma^2 - \sum\|x_n-\mu\|^2/2\sigma^2$ with respect to $\sigma^2$ to zero.
+
 
 # %% cellView="form" jupyter={"source_hidden": true} tags=["solution"]
 # @title Solution to 3.1
-# The derivative of −(nN/2) log σ² − Σ‖x_n − μ‖²/2σ² is zero at σ² = Σ‖x_n − x̄‖²/nN.
-x = Gaussian.white(torch.tensor([1.0, 2.0]), 0.5).sample(200, generator)
-best = (x - x.mean(dim=0)).square().mean().item()
-likelihoods = {s: Gaussian.white(x.mean(dim=0), s).log_prob(x).mean().item() for s in (best * 0.98, best, best * 1.02)}
-assert max(likelihoods, key=likelihoods.get) == best
-small = torch.randn(20_000, 5, dtype=torch.float64, generator=generator)
-average = small.var(dim=1, correction=0).mean().item()
+def likeliest_variance(x):
+    """The σ² of greatest likelihood, one number. x: N×n samples."""
+    return (x - x.mean(dim=0)).square().mean().item()  # Σ‖x_n − x̄‖²/nN
+
+
+small = torch.randn(20_000, 5, 1, dtype=torch.float64, generator=generator)
+average = torch.tensor([likeliest_variance(x) for x in small[:5000]]).mean()
 print(f"n = 1, N = 5: σ² is {average:.3f} on average where it should be 1: too small by 1 − 1/N = {1 - 1 / 5}")
-assert abs(average - 0.8) < 0.02
+
+# %% tags=["check"]
+check.exercise_3_1(likeliest_variance)
 
 # %% [markdown]
-# ### Exercise 3.2
+# ### Exercise 3.2: less certain is better
 #
-# The whole covariance overfits. Add $\tau I$ to it, choose $\tau$ on the validation digits (`val`), and report the bits
-# per dimension on the held-out ones. Hint: with $C = V\Lambda V^T$ one decomposition serves every $\tau$. Why not
-# choose on the training digits, or on the held-out ones?
+# The whole covariance overfits. Add $\tau I$ to it. Write the bits per dimension that $\mathcal N(\mu, C + \tau I)$ needs
+# for dequantised images $x$, as `bits` above does. The solution then chooses $\tau$ on the validation digits and reports
+# it on the held-out ones. Why not choose on the training digits, or on the held-out ones?
 
-# %%
-# Your turn
+
+# %% tags=["stub"]
+def bits_with(tau, mean, covariance, x):
+    """Bits per dimension of x (N×n, in [−1, 1)) under N(mean, covariance + tau·I): a grey level is 1/128 wide."""
+    return check.TODO
+
+
+# %% [markdown] tags=["hint"]
+# `Gaussian(mean, covariance + tau * I).log_prob(x)` will do, slowly. With $C = V\Lambda V^T$ one decomposition serves every
+# $\tau$: the covariance in the axes of $V$ is $\Lambda + \tau I$.
+
 
 # %% cellView="form" jupyter={"source_hidden": true} tags=["solution"]
 # @title Solution to 3.2
-eigenvalues, vectors = torch.linalg.eigh(full.covariance)
-
-
-squares = {
-    part: ((x - full.mean) @ vectors).square().mean(dim=0)
-    for part, x in (("train", train), ("val", val), ("heldout", heldout))
-}
-
-
-def bits_with(tau, part):
-    """Bits per dimension under N(μ, C + τI)."""
+def bits_with(tau, mean, covariance, x, axes=None):
+    """Bits per dimension of x (N×n, in [−1, 1)) under N(mean, covariance + tau·I): a grey level is 1/128 wide."""
+    eigenvalues, vectors = axes or torch.linalg.eigh(covariance)
     variances = eigenvalues + tau
-    log_prob = -0.5 * (squares[part] / variances + (2 * math.pi * variances).log()).sum().item()
-    return (math.log(128) - log_prob / DIMENSIONS) / math.log(2)
+    squares = ((x - mean) @ vectors).square().mean(dim=0)
+    log_prob = -0.5 * (squares / variances + (2 * math.pi * variances).log()).sum().item()
+    return (math.log(128) - log_prob / len(mean)) / math.log(2)
 
 
-taus = [0.0, 1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 1e-1]
-by_tau = {tau: (bits_with(tau, "train"), bits_with(tau, "val")) for tau in taus}
-for tau, (seen, unseen) in by_tau.items():
-    print(f"τ = {tau:7.0e}: {seen:.3f} on training digits, {unseen:.3f} on validation digits")
-chosen_tau = min(taus, key=lambda tau: by_tau[tau][1])
-print(f"chosen τ = {chosen_tau:g}: {bits_with(chosen_tau, 'heldout'):.3f} on held-out digits")
-assert abs(bits_with(0.0, "heldout") - bits(full, heldout)) < 1e-6
-assert bits_with(chosen_tau, "heldout") < bits(full, heldout)
+axes = torch.linalg.eigh(full.covariance)
+by_tau = {}
+for tau in (0.0, 1e-6, 1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 1e-1):
+    seen, by_tau[tau] = (bits_with(tau, full.mean, full.covariance, part, axes) for part in (train, val))
+    print(f"τ = {tau:7.0e}: {seen:.3f} on training digits, {by_tau[tau]:.3f} on validation digits")
+best = min(by_tau, key=by_tau.get)
+last = bits_with(best, full.mean, full.covariance, heldout, axes)
+print(f"chosen τ = {best:g}: {last:.3f} on held-out digits, where τ = 0 has {bits(full, heldout):.3f}")
 print("Training digits always ask for τ = 0. What chose τ no longer measures it: hence three parts.")
 
-# %% [markdown]
-# ### Exercise 3.3
-#
-# One Gaussian for each digit class: fit ten, make them one `Mixture`, and compare its bits per dimension with those of
-# a single Gaussian, on held-out digits. Use 8×8 images; with 300 images a class, why can it not be 32×32? Draw some
-# samples.
+# %% tags=["check"]
+check.exercise_3_2(bits_with)
 
-# %%
-# Your turn
+# %% [markdown]
+# ### Exercise 3.3: one hill for each class
+#
+# Fit one Gaussian to each digit class, and make them one `Mixture`. The solution compares its bits per dimension with
+# those of a single Gaussian, on held-out digits of 8×8 pixels, and draws from it. With 300 images a class, why can it not
+# be 32×32?
+
+
+# %% tags=["stub"]
+def fit_classes(x, labels):
+    """Weights (k numbers), means (k×n) and covariances (k×n×n) of the classes 0 … k−1. x: N×n; labels: N numbers."""
+    return check.TODO, check.TODO, check.TODO
+
+
+# %% [markdown] tags=["hint"]
+# `x[labels == k]` are the images of class $k$. A class's weight is its share of the images.
+
 
 # %% cellView="form" jupyter={"source_hidden": true} tags=["solution"]
 # @title Solution to 3.3
+def fit_classes(x, labels):
+    """Weights (k numbers), means (k×n) and covariances (k×n×n) of the classes 0 … k−1. x: N×n; labels: N numbers."""
+    counts = labels.bincount()
+    classes = [normal_model.fit_covariance(x[labels == k]) for k in range(len(counts))]
+    return counts / len(x), torch.stack([g.mean for g in classes]), torch.stack([g.covariance for g in classes])
+
+
 small = {part: load(f"digits:{part}", (8, 8)) for part in ("train", "heldout")}
 x, new = continuous(small["train"].images), continuous(small["heldout"].images)
-one = normal_model.fit_covariance(x)
-classes = [normal_model.fit_covariance(x[small["train"].labels == label]) for label in range(10)]
-ten = Mixture(
-    torch.full((10,), 0.1), torch.stack([g.mean for g in classes]), torch.stack([g.covariance for g in classes])
-)
-drawn = torch.stack([g.sample(6, generator) for g in classes], dim=1).view(-1, 1, 8, 8)
+one, ten = normal_model.fit_covariance(x), Mixture(*fit_classes(x, small["train"].labels))
+drawn = torch.stack([Gaussian(*of).sample(6, generator) for of in zip(ten.means, ten.covariances, strict=True)], dim=1)
 show(
-    figures.picture_grid(quantise(drawn.float()), columns=10),
+    figures.picture_grid(quantise(drawn.view(-1, 1, 8, 8).float()), columns=10),
     "Samples of ten Gaussians, one for each class, at 8×8. Most columns can be read: one hill for each class is a better "
     "model than one for all.",
+    alt="Six rows of ten coarse digits, a column for each class from 0 to 9, blurred but mostly legible.",
 )
 print(f"held-out digits: one Gaussian {bits(one, new):.2f} bits per dimension, ten {bits(ten, new):.2f}")
-assert bits(ten, new) < bits(one, new)
 print("300 images span at most 299 directions: a covariance of 1,024 would be singular, of 64 it is not.")
+
+# %% tags=["check"]
+check.exercise_3_3(fit_classes)
+
+# %% [markdown]
+# ## References
+#
+# - C. M. Bishop, *Pattern Recognition and Machine Learning*, 2006, sections 2.3 and 9.2: maximum likelihood, mixtures.
+# - L. Theis, A. van den Oord and M. Bethge, *A note on the evaluation of generative models*, ICLR 2016: dequantisation,
+#   bits per dimension, and what likelihood does not tell.
+# - G. Peyré and M. Cuturi, *Computational Optimal Transport*, 2019: the transport distance.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec
 
+import numpy as np
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection, QuadMesh
@@ -108,9 +109,9 @@ def log_scale(axis: Axes) -> None:
 
 def is_of_pixels(figure: Figure) -> bool:
     """Whether a figure is better kept as pixels: it holds an image, or very many marks."""
-    if figure.findobj(AxesImage) or figure.findobj(QuadMesh):
-        return True
-    return sum(len(marks.get_offsets()) for marks in figure.findobj(PathCollection)) > MANY
+    artists = figure.findobj()
+    marks = sum(np.shape(artist.get_offsets())[0] for artist in artists if isinstance(artist, PathCollection))
+    return marks > MANY or any(isinstance(artist, AxesImage | QuadMesh) for artist in artists)
 
 
 def png(figure: Figure, dpi: int = DPI) -> bytes:
