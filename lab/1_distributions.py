@@ -43,6 +43,7 @@ if importlib.util.find_spec("fromnoise") is None:
 
 # %%
 import math
+import os  # noqa: F401 - for the switch below
 from itertools import pairwise
 
 import fromnoise  # noqa: F401 - before torch, for it says how PyTorch's threads wait
@@ -57,6 +58,7 @@ from fromnoise.generation.pretrained import packaged
 from fromnoise.lab import check
 from fromnoise.probability.gaussian import Gaussian
 
+# os.environ["FROMNOISE_LAB"] = "full"  # the switch: without the first # this notebook computes more
 QUICK = setting() == "quick"
 
 # %% [markdown] tags=["note"]

@@ -42,6 +42,7 @@ if importlib.util.find_spec("fromnoise") is None:
 
 # %%
 import math
+import os  # noqa: F401 - for the switch below
 
 import fromnoise  # noqa: F401 - before torch, for it says how PyTorch's threads wait
 import torch
@@ -58,6 +59,7 @@ from fromnoise.probability.divergence import kl
 from fromnoise.probability.gaussian import Gaussian
 from fromnoise.probability.mixture import Mixture
 
+# os.environ["FROMNOISE_LAB"] = "full"  # the switch: without the first # this notebook computes more
 QUICK = setting() == "quick"
 generator = torch.Generator().manual_seed(3)
 

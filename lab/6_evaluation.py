@@ -66,6 +66,7 @@ from fromnoise.generation.sampling import SampleRequest, sample
 from fromnoise.lab import check
 from fromnoise.probability.gaussian import Gaussian
 
+# os.environ["FROMNOISE_LAB"] = "full"  # the switch: without the first # this notebook computes more
 QUICK = setting() == "quick"
 device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
