@@ -17,9 +17,9 @@ from rich.console import Console
 from torch import Tensor
 
 from fromnoise.data import sources
+from fromnoise.evaluation.design import disjoint
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
-from fromnoise.evaluation.intervals import disjoint
 from fromnoise.faces.cli import script
 
 SIDE = (32, 32)

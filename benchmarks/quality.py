@@ -34,9 +34,9 @@ from benchmarks import results
 from benchmarks.peers import PEERS
 from fromnoise.data import sources
 from fromnoise.errors import UserError
+from fromnoise.evaluation.design import disjoint
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
-from fromnoise.evaluation.intervals import disjoint
 from fromnoise.experiment import system
 from fromnoise.faces.cli import script
 from fromnoise.faces.console import Bar

@@ -31,10 +31,10 @@ from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
 from fromnoise.diffusion.settings import SamplerName, SamplerSettings, Spacing
 from fromnoise.errors import UserError
+from fromnoise.evaluation.design import disjoint
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
-from fromnoise.evaluation.intervals import disjoint
 from fromnoise.experiment import system
 from fromnoise.experiment.find import find_model
 from fromnoise.faces.cli import script

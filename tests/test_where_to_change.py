@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 SCHEDULES = 'SCHEDULES: Mapping[str, Callable[[int], Float64[Tensor, " T"]]] = {'
 SAMPLERS = "SAMPLERS: Mapping[str, type[steps.Sampler]] = {"
 NETWORKS = "NETWORKS: Mapping[str, type[Network]] = {"
+METRICS = "METRICS: Mapping[str, Metric] = {"
 SOURCES = "SOURCES: Mapping[str, Source] = {"
 EULER = '''
 
@@ -51,6 +52,15 @@ class Plain(Network):
     def build(cls, settings, images, size, classes, change):
         return cls(images)
 '''
+BRIGHTNESS = '''"""How bright the images are, beside real ones."""
+
+from fromnoise.evaluation.featured import Featured, Number
+
+
+def brightness(ours: Featured, real: Featured, seed: int) -> Number:
+    """The mean feature over the reference's."""
+    return Number(float(ours.features.mean() / real.features.mean()))
+'''
 STRIPES = '''
 
 def stripes(part: str) -> ImageSet:
@@ -77,6 +87,13 @@ ADDED = {
             (NETWORKS, '"plain": Plain, '),
         ],
         "networks/settings.py": [('network: Literal["unet"', ', "plain"')],
+    },
+    "a metric": {
+        "evaluation/brightness.py": [("", BRIGHTNESS)],
+        "evaluation/metrics.py": [
+            ("from fromnoise.evaluation import ", "brightness, "),
+            (METRICS, '"brightness": Metric("brightness", "of the mean", brightness.brightness), '),
+        ],
     },
     "a data source": {
         "data/sources.py": [
@@ -129,4 +146,7 @@ def test_they_are_all_that_it_takes(source, tmp_path):
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["protocol"]["reference"]["name"] == "stripes:heldout"
     assert report["run"]["sampling"]["sampler"]["sampler"] == "euler"
+    assert report["metrics"]["brightness"]["floor"]["value"] > 0
+    assert "of the mean" in (tmp_path / "out" / "report.html").read_text()
+    assert "brightness" in done.stdout
     assert report["run"]["training"]["parameters"] == 3 * 3 + 1

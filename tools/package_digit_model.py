@@ -52,9 +52,9 @@ def main(arguments: Arguments) -> None:
     first, half = (sample(each, SampleRequest(64)).int() for each in (model, Model.load(target)))
     moved = (first - half).abs()
     print(f"pixels of 64 images move by {moved.max()} grey levels at most, {moved.float().mean():.3f} on average")
-    fid = report["metrics"]["fid"]
+    fid, over = report["metrics"]["fid"], report["excess"]
     closer = {kind: report["copies"][kind]["closer"]["p"] for kind in ("pixels", "features")}
-    print(f"{target}: {target.stat().st_size:,} bytes; FID {fid['value']:.3f}, {fid['ratio']:.1f} × the floor")
+    print(f"{target}: {target.stat().st_size:,} bytes; FID {fid['value']:.3f}, {over['value']:.3f} over the floor")
     print(f"{verdict} (p = {closer['pixels']:.2g} in pixels, {closer['features']:.2g} in features)")
 
 

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 from fromnoise.evaluation import report
+from fromnoise.evaluation.metrics import METRICS
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "report.md"
 FIRST, LAST = "<!-- fields -->", "<!-- /fields -->"
@@ -23,11 +24,20 @@ def filled(document: str) -> str:
 
 
 def tables() -> str:
-    """A table for each type: the report first, then in the order of the module."""
+    """A table for each type: the report first, then in the order of the module; last the metrics."""
     source = inspect.getsource(report)
     found = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
     names = [ROOT, *(name for name in found if name != ROOT)]
-    return "\n\n".join(_table(found[name], found, source.splitlines()) for name in names)
+    metrics = [
+        "### Metrics",
+        "",
+        "What `metrics` holds beside `fid`, by name.",
+        "",
+        "| name | title | meaning |",
+        "|---|---|---|",
+    ]
+    metrics += [f"| `{name}` | {metric.title} | {metric.meaning} |" for name, metric in METRICS.items()]
+    return "\n\n".join([*(_table(found[name], found, source.splitlines()) for name in names), "\n".join(metrics)])
 
 
 def _table(node: ast.ClassDef, classes: dict[str, ast.ClassDef], source: list[str]) -> str:

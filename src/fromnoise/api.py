@@ -6,7 +6,7 @@
     images = run.sample(64, seed=0)                          # uint8 array N×H×W×C, with images.labels
     images.save("photos.png")
     card = run.evaluate()
-    print(card.fid.value, card.copies.verdict)
+    print(card.excess.value, card.copies.verdict)
 
     digits = fromnoise.load("digits")                        # the packaged model
     card = fromnoise.evaluate(digits.sample(1000), "mnist:test")
@@ -108,7 +108,7 @@ class Run:
     def report(self) -> Report | None:
         """What `fromnoise run` wrote into the run folder, if it did."""
         file = None if self.folder is None else RunFolder(self.folder).report_file
-        return Report.of(read_report(file)) if file is not None and file.is_file() else None
+        return Report.of(read_report(file), str(file)) if file is not None and file.is_file() else None
 
     @apart()
     def sample(

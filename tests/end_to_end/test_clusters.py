@@ -37,11 +37,12 @@ def test_a_run_learns_clusters_and_scores_images_without_classes(unlabelled):
     with np.load(run / "samples" / "images.npz") as generated:
         assert generated.files == ["arr_0"]
     report = json.loads((run / "report.json").read_text())
-    assert report["metrics"]["classes"] is None
+    assert report["classes"] is None
     assert (report["run"]["training"]["conditioned_on"], report["run"]["sampling"]["guidance"]) == (
         "3 clusters",
         BY_CLUSTER,
     )
+    assert report["protocol"]["design"] == "random"
     assert "conditioned on 3 clusters" in (run / "report.html").read_text()
     assert any("have no labels" in note for note in report["notes"])
 

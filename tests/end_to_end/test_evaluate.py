@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fromnoise.evaluation.score import SCHEMA
+from fromnoise.evaluation.report import SCHEMA
 from fromnoise.experiment.contest import contest
 from fromnoise.training import probe
 
@@ -14,7 +14,9 @@ def test_a_run_is_scored_as_it_scored_itself(finished, fromnoise, tmp_path):
     done = fromnoise("evaluate", *words, cwd=tmp_path)
     ours = json.loads(done.stdout)
     theirs = json.loads((finished / "run" / "report.json").read_text())
+    assert ours["excess"] == theirs["excess"]
     assert ours["metrics"] == theirs["metrics"]
+    assert ours["protocol"]["line"] == theirs["protocol"]["line"]
     assert ours["copies"] == theirs["copies"]
     assert ours["protocol"] | {"generated": None} == theirs["protocol"] | {"generated": None}
     assert ours["protocol"]["generated"]["sha256"] == theirs["protocol"]["generated"]["sha256"]
@@ -24,25 +26,30 @@ def test_a_run_is_scored_as_it_scored_itself(finished, fromnoise, tmp_path):
 def test_every_metric_is_in_a_runs_report_and_in_its_table(finished, fromnoise):
     report = json.loads((finished / "run" / "report.json").read_text())
     assert report["schema"] == SCHEMA
-    assert set(report) == {"schema", "metrics", "copies", "protocol", "notes", "likelihood", "run"}
+    assert set(report) == {
+        "schema", "excess", "metrics", "noise", "classes", "copies", "protocol", "notes", "likelihood", "run",
+    }  # fmt: skip
     metrics = report["metrics"]
     for name in ("kid", "precision", "recall", "density", "coverage"):
         entry = metrics[name]
         assert (entry["n"], entry["floor"]["n"], entry["copycat"]["n"]) == (100, 100, 100)
-        assert entry["floor"]["draws"] == 5
+        assert (entry["floor"]["draws"], entry["copycat"]["draws"]) == (10, 2)
     assert metrics["kid"]["value"] > 10 * metrics["kid"]["copycat"]["value"]
     assert metrics["coverage"]["value"] < metrics["coverage"]["floor"]["value"]
-    assert metrics["two_sample"]["accuracy"] > 0.9 > metrics["two_sample"]["floor"]["value"]
-    assert metrics["fid_infinity"] is None
+    assert "fid_infinity" not in metrics
     assert any(note.startswith("no FID∞: 100 images") for note in report["notes"])
-    assert metrics["fid"]["noise"]["value"] > 20 * metrics["fid"]["floor"]["value"]  # the tiny model is no better
-    assert metrics["classes"]["learned"]["accuracy"] < metrics["classes"]["learned"]["real_accuracy"]
-    assert sum(metrics["classes"]["balance"]["counts"]) == 100
+    assert report["noise"]["value"] > 20 * metrics["fid"]["floor"]["value"]  # the tiny model is no better
+    assert report["excess"]["low"] > 0
+    assert (report["excess"]["design"], report["excess"]["n"]) == ("stratified", 100)
+    assert report["classes"]["learned"]["accuracy"] < report["classes"]["learned"]["real_accuracy"]
+    assert sum(report["classes"]["balance"]["counts"]) == 100
     assert (report["copies"]["by_class"], report["copies"]["n"]["held_out"] > 900) == (True, True)
     shown = fromnoise("run", "--preset", "tiny", "--out", "run", cwd=finished).stdout
-    for word in ("noise", "KID", "precision", "recall", "density", "coverage", "two-sample test", "classes:"):
+    for word in ("noise", "KID", "precision", "recall", "density", "coverage", "excess", "classes:"):
         assert word in shown
     assert f"copies: {report['copies']['verdict']}\n" in shown
+    assert shown.index("close to real images:") < shown.index("FID in digits features")
+    assert f"protocol: {report['protocol']['line']}" in shown
 
 
 def test_images_are_scored_in_pixels(fromnoise, tmp_path):
@@ -53,7 +60,10 @@ def test_images_are_scored_in_pixels(fromnoise, tmp_path):
         arrays.save(tmp_path / name, images.images[:, :, 8:20:2, 8:20:2].contiguous(), images.labels)
     words = ("--generated", "mine.npz", "--reference", "real.npz", "--features", "pixels", "--json", "-")
     report = json.loads(fromnoise("evaluate", *words, cwd=tmp_path).stdout)
-    assert set(report) == {"schema", "metrics", "copies", "protocol", "notes", "command", "system"}
+    assert set(report) == {
+        "schema", "excess", "metrics", "noise", "classes", "copies", "protocol", "notes", "command", "system",
+    }  # fmt: skip
+    assert report["excess"] is None
     assert report["protocol"]["features"] == {
         "name": "pixels", "dimension": 36, "sha256": "", "colour": "as it is", "known": True,
     }  # fmt: skip
@@ -72,22 +82,21 @@ def test_a_part_of_the_images_has_the_classes_shares_of_all(tmp_path):
 
 
 def test_images_from_anywhere_are_scored(fromnoise, tmp_path):
-    fromnoise("data", "export", "digits:val", "real", "--n", "60", cwd=tmp_path)
+    fromnoise("data", "export", "digits:val", "real", "--n", "60", "--by-class", cwd=tmp_path)
     words = ("--generated", "real", "--reference", "digits:heldout", "--train", "digits", "--json", "score.json")
     shown = fromnoise("evaluate", *words, cwd=tmp_path).stdout
     for word in (
         "generated",
         "floor",
         "copycat",
-        "ratio",
+        "excess",
         "note: 60 images are too few",
         "KID",
         "coverage",
-        "two-sample test",
     ):
         assert word in shown
-    fid = json.loads((tmp_path / "score.json").read_text())["metrics"]["fid"]
-    assert 0.3 < fid["ratio"] < 3
+    excess = json.loads((tmp_path / "score.json").read_text())["excess"]
+    assert excess["low"] < 0 < excess["high"]
     assert "copies: no sign of copying" in shown
     refused = fromnoise("evaluate", *words, cwd=tmp_path, code=2)
     assert "score.json already exists" in refused.stderr
@@ -101,14 +110,14 @@ def test_folders_of_some_classes_are_scored_as_those_and_of_others_without(fromn
     folder.save(tmp_path / "some", some.images, some.labels.tolist())
     words = ("evaluate", "--reference", "digits:heldout", "--features", "pixels", "--json", "-", "--generated")
     report = json.loads(fromnoise(*words, "some", cwd=tmp_path).stdout)
-    assert report["metrics"]["classes"]["balance"]["counts"] == [0, 0, 0, 100, 0, 0, 0, 0, 100, 0]
+    assert report["classes"]["balance"]["counts"] == [0, 0, 0, 100, 0, 0, 0, 0, 100, 0]
     for name in ("cat", "dog"):
         folder.save(tmp_path / "ours" / name, some.images[:30])
         folder.save(tmp_path / "theirs" / name.replace("cat", "ape"), some.images[:30])
     words = ("evaluate", "--reference", "theirs", "--features", "pixels", "--json", "-", "--generated", "ours")
     report = json.loads(fromnoise(*words, cwd=tmp_path).stdout)
     assert any("have other names than the reference's" in note for note in report["notes"])
-    assert report["metrics"]["classes"] is None
+    assert report["classes"] is None
 
 
 def test_a_run_whose_images_are_gone_is_scored_without_copycat(fromnoise, tmp_path):

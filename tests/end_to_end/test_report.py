@@ -16,7 +16,7 @@ def report_of(finished):
 def test_a_run_ends_with_its_page_and_film(finished, page_of):
     told = report_of(finished)
     page = page_of((finished / "run" / "report.html").read_text())
-    assert f"{told['metrics']['fid']['value']:.3f} FID" in page.text
+    assert f"± {told['excess']['error']:.3f} FID over that of as many real images" in page.text
     assert told["likelihood"]["verdict"].partition(":")[0] in page.text.lower()
     assert {
         "images on their way from noise to data",
@@ -110,8 +110,8 @@ def test_runs_are_compared_in_a_table_as_json_and_on_a_page(finished, fromnoise,
     told = json.loads(fromnoise("compare", "run", tmp_path / "other", "--json", cwd=finished).stdout)
     assert told["warnings"] == []
     assert told["settings"] == {"steps": {"run": "30", str(tmp_path / "other"): "10"}}
-    fid = report_of(finished)["metrics"]["fid"]
-    assert told["runs"]["run"]["FID"] == f"{fid['value']:.3f}"
+    excess = report_of(finished)["excess"]
+    assert told["runs"]["run"]["excess"] == f"{excess['value']:.3f} ± {excess['error']:.3f}"
 
 
 def test_what_cannot_be_compared_is_one_line(finished, fromnoise):

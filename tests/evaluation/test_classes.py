@@ -4,8 +4,11 @@ import torch
 from scipy.stats import chi2
 
 from fromnoise import rng
-from fromnoise.evaluation.classes import balance, class_fids, train_on_generated
+from fromnoise.evaluation import classes
+from fromnoise.evaluation.classes import balance, by_class, class_fids, matched, matched_fid, train_on_generated
+from fromnoise.evaluation.featured import Featured, UnavailableError
 from fromnoise.evaluation.frechet import Moments, distance
+from fromnoise.evaluation.report import Balance, Learned
 
 CLASSES = 3
 CENTRES = 4 * torch.eye(CLASSES, 5, dtype=torch.float64)
@@ -153,3 +156,70 @@ def test_what_does_not_fit_is_refused(change, said):
     y = torch.arange(CLASSES).repeat(10)
     with pytest.raises(ValueError, match=said):
         change(features(y, 21), y)
+
+
+def clusters(n, seed=0, shift=0):
+    """Labelled rows around ten points far apart; `shift` gives each the label of another."""
+    y = torch.arange(n) % 10
+    rows = torch.from_numpy(rng.generator(seed, "rows").standard_normal((n, 10))) + 20 * torch.eye(10).double()[y]
+    return Featured(rows, (y + shift) % 10, "stratified")
+
+
+def test_what_labels_add_is_told_together():
+    found, notes = by_class(clusters(200), clusters(200, 1), clusters(300, 2), 3000, 0)
+    assert found.learned == Learned(1.0, 200, 1.0, 200)
+    assert found.balance == Balance(10 * (20,), 10 * (20.0,), 0.0, 1.0)
+    assert all(row.value < 50 for row in found.fid)
+    assert notes == []
+    wrong, _ = by_class(clusters(200, shift=1), clusters(200, 1), None, 3000, 0)
+    assert wrong.learned == Learned(0.0, 200, None, None)
+    assert all(row.value > 700 for row in wrong.fid)  # the centres are at 2·20² = 800
+
+
+def test_without_labels_or_with_one_class_nothing_is_said_of_classes(monkeypatch):
+    ours, real = clusters(100), clusters(100, 1)
+    for one, other in ((Featured(ours.features), real), (ours, Featured(real.features))):
+        found, (note,) = by_class(one, other, None, 3000, 0)
+        assert found is None
+        assert "have no labels" in note
+    alike = Featured(ours.features, torch.zeros(100, dtype=torch.int64))
+    assert by_class(alike, alike, None, 3000, 0) == (None, ["no metrics by class: there is only one class"])
+    found, notes = by_class(alike, real, None, 3000, 0)
+    assert found.learned is None
+    assert any("no classifier trained on generated" in note for note in notes)
+    monkeypatch.setattr(classes, "CLASSIFIED", 3)
+    assert by_class(ours, real, None, 3000, 0)[0].learned is None
+
+
+def test_small_classes_have_no_fid_and_training_images_without_labels_teach_nothing():
+    found, notes = by_class(clusters(100), clusters(200, 1), Featured(clusters(100, 2).features), 3000, 0)
+    assert {row.value for row in found.fid} == {None}
+    assert [(row.class_, row.n, row.m) for row in found.fid] == [(k, 10, 20) for k in range(10)]
+    assert "no FID of classes with 10 images or fewer: too few for 10 features" in notes
+    assert (found.learned.real_accuracy, found.learned.real_n) == (None, None)
+
+
+def test_matched_classes_take_their_shares_out_of_the_fid():
+    shares = torch.tensor([0, 0, 0, 1, 1, 2]).repeat(200)
+    ours, even = features(shares, 1), torch.arange(1200) % CLASSES
+    real = features(even, 2)
+    assert distance(Moments.of(ours), Moments.of(real)) > 0.5
+    assert matched_fid(ours, shares, real, even) < 0.1
+    assert matched_fid(real, even, real, even) < 1e-6
+
+
+def test_one_class_is_matched_by_the_same_of_the_reference():
+    ours, real = clusters(400), clusters(400, 1)
+    three, threes = ours.features[ours.labels == 3], real.features[real.labels == 3]
+    found = matched_fid(three, torch.full((40,), 3), real.features, real.labels)
+    assert found == pytest.approx(distance(Moments.of(three), Moments.of(threes)), rel=1e-9)
+
+
+def test_a_class_that_the_reference_lacks_is_not_matched():
+    ours, real = clusters(100), clusters(100, 1)
+    lacking = Featured(real.features, real.labels.clamp(max=8))
+    with pytest.raises(UnavailableError, match="lacks a class"):
+        matched(ours, lacking, 0)
+    assert matched(lacking, ours, 0).value > 0
+    with pytest.raises(UnavailableError, match="no labels"):
+        matched(Featured(ours.features), real, 0)

@@ -1,15 +1,18 @@
 """The typed report against real reports, and docs/report.md against the types that it is made from."""
 
+import json
+import math
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from fromnoise.data import digits
 from fromnoise.errors import UserError
 from fromnoise.evaluation import report as types_of_report
 from fromnoise.evaluation.extractor import Features
-from fromnoise.evaluation.report import Report
-from fromnoise.evaluation.score import SCHEMA, Contest, score
+from fromnoise.evaluation.report import SCHEMA, Report
+from fromnoise.evaluation.score import Contest, score
 from tools import report_fields
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "report.md"
@@ -36,7 +39,7 @@ def test_a_report_is_read_by_names(reports):
     assert full.fid.value == full.plain()["metrics"]["fid"]["value"]
     assert full.fid.floor.n == full.fid.n == 150
     assert full.copies.verdict.startswith("copying") or full.copies.verdict.startswith("no sign")
-    assert full.metrics.classes.fid[3].class_ == 3
+    assert full.classes.fid[3].class_ == 3
     assert full.protocol.reference.shape == (1, 28, 28)
     assert bare.copies is None
     assert bare.fid.floor is None
@@ -45,10 +48,35 @@ def test_a_report_is_read_by_names(reports):
 def test_a_field_that_is_missing_is_named(reports):
     damaged = reports[0].plain()
     del damaged["metrics"]["kid"]["error"]
-    with pytest.raises(UserError, match=r"missing required field `error` - at `\$\.metrics\.kid`"):
-        Report.of(damaged)
+    with pytest.raises(
+        UserError, match=r"x.json is no whole report: .* missing required field `error` - at `\$\.metrics"
+    ):
+        Report.of(damaged, "x.json")
     with pytest.raises(UserError, match="no whole report: Expected `object`"):
         Report.of([])
+
+
+def test_reports_of_other_versions_are_refused(reports):
+    with pytest.raises(UserError, match=rf"this is a report of another version \(schema 3, not {SCHEMA}\)"):
+        Report.of({**reports[0].plain(), "schema": 3})
+
+
+def test_numbers_that_are_not_finite_can_be_read_back(reports):
+    full, _ = reports
+    damaged = replace(
+        full,
+        noise=replace(full.noise, value=math.inf),
+        excess=replace(full.excess, low=-math.inf, ratio=None),
+        metrics={**full.metrics, "kid": replace(full.metrics["kid"], value=math.nan)},
+        classes=replace(full.classes, balance=replace(full.classes.balance, expected=(1.0, math.inf), p=math.nan)),
+    )
+    found = Report.of(json.loads(json.dumps(damaged.plain(), allow_nan=False)))
+    assert math.isnan(found.noise.value)
+    assert math.isnan(found.excess.low)
+    assert found.excess.ratio is None
+    assert math.isnan(found.metrics["kid"].value)
+    assert math.isnan(found.classes.balance.expected[1])
+    assert found.copies == full.copies
 
 
 def test_fields_of_other_versions_are_left_out(reports):
@@ -72,11 +100,10 @@ def is_own(item):
 
 
 def test_the_numbers_that_the_types_name_are_those_of_the_code():
-    from fromnoise.evaluation import card, copies
+    from fromnoise.evaluation import classes, copies
     from fromnoise.evaluation import score as scoring
 
     text = DOCUMENT.read_text()
-    for number in (card.EXTRAPOLATED, card.CLASSIFIED):
-        assert f"bove {number:,} features" in text
+    assert f"bove {classes.CLASSIFIED:,} features" in text
     assert f"more than {scoring.MOST_TRAINED:,} training images" in text
     assert f"fewer than {copies.FEWEST} images" in text

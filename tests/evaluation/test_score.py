@@ -12,7 +12,7 @@ from fromnoise.evaluation import score as score_module
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
-from fromnoise.evaluation.report import CopySizes, Report, UsedFeatures
+from fromnoise.evaluation.report import SCHEMA, CopySizes, Report, UsedFeatures
 from fromnoise.evaluation.score import Contest, score
 
 
@@ -40,54 +40,104 @@ def projection(name="projection", d=8, known=True):
     return extractor
 
 
+def random_digits(n, seed=0):
+    """Real digits that are neither held out nor in the floor's source, drawn at random."""
+    train = digits.load("train")
+    return train.take(np.sort(np.random.default_rng(seed).permutation(len(train))[:n]))
+
+
 def test_fid_is_the_distance_of_the_features(extract, parts):
     generated, reference = parts["train"].subset(200, 0), parts["heldout"].subset(300, 0)
     report = score(Contest(generated, reference), extract)
     expected = distance(Moments.of(extract(generated.images)), Moments.of(extract(reference.images)))
-    assert report.metrics.fid.value == expected
-    assert report.metrics.fid.floor is None
+    assert report.fid.value == pytest.approx(expected, rel=1e-9)
+    assert (report.fid.floor, report.excess) == (None, None)
     assert any(note.startswith("no floor") for note in report.notes)
 
 
 def test_floor_and_copycat_stand_beside_it_at_the_same_size(parts):
-    noise = ImageSet("noise", torch.randint(0, 256, (200, 1, 28, 28), dtype=torch.uint8))
-    contest = Contest(noise, parts["heldout"], parts["val"], parts["train"].subset(500, 0))
-    fid = score(contest, projection()).metrics.fid
-    assert (fid.n, fid.floor.n, fid.copycat.n) == (200, 200, 200)
-    assert fid.floor.draws == 5
+    noise = ImageSet("noise", torch.randint(0, 256, (150, 1, 28, 28), dtype=torch.uint8))
+    contest = Contest(noise, parts["heldout"], parts["val"], parts["train"].subset(800, 0))
+    report = score(contest, projection())
+    fid = report.fid
+    assert (fid.n, fid.floor.n, fid.copycat.n) == (150, 150, 150)
+    assert (fid.floor.draws, fid.copycat.draws) == (5, 4)  # of 1,000 and 800, with the class shares of chance
     assert fid.floor.deviation > 0
     assert fid.value > 20 * fid.floor.value
-    assert fid.ratio == fid.value / fid.floor.value
+    excess = report.excess
+    assert excess.value == pytest.approx(fid.value - fid.floor.value)
+    assert (excess.fid, excess.floor) == (pytest.approx(fid.value), pytest.approx(fid.floor.value))
+    assert excess.ratio == excess.fid / excess.floor
+    assert excess.low < excess.value < excess.high
     assert fid.copycat.value == pytest.approx(fid.floor.value, rel=0.6)
 
 
-def test_the_error_of_the_fid_is_how_far_other_images_move_it():
-    """Darker images against real ones, 40 times anew: the mean of the errors is the deviation of the FIDs."""
-    reports = []
-    for k in range(40):
-        random = torch.Generator().manual_seed(k)
-        sets = [torch.randint(0, most, (200, 1, 8, 8), dtype=torch.uint8, generator=random) for most in (200, 256)]
-        reports.append(score(Contest(*(ImageSet("made up", images) for images in sets)), projection(d=4)))
-    fids = [report.metrics.fid for report in reports]
-    deviation = torch.tensor([fid.value for fid in fids], dtype=torch.float64).std().item()
-    assert sum(fid.error for fid in fids) / len(fids) == pytest.approx(deviation, rel=0.3)
+def test_labels_that_lie_beside_random_images_change_nothing(extract, parts):
+    """The ratio to the floor was 2.50 with labels and 1.18 without."""
+    labelled = random_digits(1000)
+    contests = [
+        Contest(generated, parts["heldout"], parts["val"]) for generated in (labelled, replace(labelled, labels=None))
+    ]
+    one, other = (score(contest, extract) for contest in contests)
+    assert one.excess == other.excess
+    assert one.protocol.design == other.protocol.design == "random"
+    assert one.fid == other.fid
+    assert {name: one.metrics[name] for name in other.metrics} == dict(other.metrics)
+    assert one.excess.low < 0 < one.excess.high
+    assert one.excess.n < 1000, "a random draw of the floor's thousand, a hundred of each class, has fewer"
 
 
-def test_floors_of_labelled_images_are_drawn_by_class(extract, parts):
-    """At random the floor of 300 digits is 0.36 ± 0.10, by class 0.147 ± 0.015: the ratio would look too good."""
+def test_images_drawn_by_class_are_compared_with_floors_drawn_by_class(extract, parts):
     labelled = parts["train"].subset(300, 0)
-    fids = [
-        score(Contest(generated, parts["heldout"], parts["val"], parts["train"]), extract).metrics.fid
+    found = [
+        score(Contest(generated, parts["heldout"], parts["val"], parts["train"]), extract)
         for generated in (labelled, replace(labelled, labels=None))
     ]
-    assert fids[0].floor.value < 0.2 < fids[1].floor.value
-    assert fids[0].copycat.value < 0.2 < fids[1].copycat.value
+    assert [report.excess.design for report in found] == ["stratified", "random"]
+    assert found[0].fid.floor.value < 0.2 < found[1].fid.floor.value
+    assert found[0].fid.copycat.value < 0.2 < found[1].fid.copycat.value
+    assert found[0].excess.error < found[1].excess.error
+
+
+def test_the_excess_is_that_of_the_mean_over_subsets_where_the_floor_is_smaller(parts):
+    contest = Contest(parts["train"].subset(1000, 0), parts["heldout"], parts["val"].subset(250, 0))
+    report = score(contest, projection())
+    assert (report.fid.n, report.excess.n, report.metrics["recall"].n) == (1000, 250, 250)
+    assert report.excess.fid > report.fid.value
+    assert abs(report.excess.value) < 3 * report.excess.error
+
+
+def test_the_score_in_other_features_stands_beside(parts):
+    contest = Contest(parts["train"].subset(100, 0), parts["heldout"], parts["val"])
+    other = projection("other", 5)
+    (also,) = score(contest, projection(), also=other).also
+    alone = score(contest, other)
+    assert (also.features.name, also.features.dimension) == ("other", 5)
+    assert (also.fid, also.excess) == (alone.fid, alone.excess)
+
+
+def test_the_protocol_is_a_line_to_cite(parts):
+    contest = Contest(parts["train"].subset(100, 0), parts["heldout"], parts["val"])
+    protocol = score(contest, projection()).protocol
+    assert protocol.line == (
+        f"projection; n = 100 stratified; resizing none; reference digits:heldout@{parts['heldout'].fingerprint[:8]} "
+        f"of 1000; floor digits:val@{parts['val'].fingerprint[:8]}; seed 0; "
+        f"fromnoise {protocol.version}, schema {SCHEMA}"
+    )
+    assert score(contest, projection(), seed=1).protocol.line != protocol.line
 
 
 def test_a_floor_of_fewer_images_is_said(parts):
     report = score(Contest(parts["train"].subset(300, 0), parts["heldout"], parts["val"].subset(100, 0)), projection())
-    assert report.metrics.fid.floor.n == 100
+    assert report.fid.floor.n == 100
     assert any("floor has 100 images, fewer than the 300" in note for note in report.notes)
+
+
+def test_a_floor_without_labels_is_said(parts):
+    bare = replace(parts["val"], labels=None)
+    report = score(Contest(parts["train"].subset(300, 0), parts["heldout"], bare), projection())
+    assert report.excess.ratio is None
+    assert any("has no labels: the floor is drawn at random" in note for note in report.notes)
 
 
 def test_fewer_images_than_features_is_said(extract, parts):
@@ -95,12 +145,6 @@ def test_fewer_images_than_features_is_said(extract, parts):
         notes = score(Contest(parts["train"].subset(n, 0), parts["val"].subset(100, 0)), extract).notes
         told = f"{n} images are too few for 64 features: the FID is far too high"
         assert (told in notes) == said
-
-
-def test_the_fid_has_an_error_from_twice_as_many_images_as_features_on(extract, parts):
-    for n, known in ((127, False), (128, True)):
-        for sets in ((parts["train"].subset(n, 0), parts["val"]), (parts["val"], parts["train"].subset(n, 0))):
-            assert (score(Contest(*sets), extract).metrics.fid.error is not None) == known
 
 
 def test_classes_in_other_shares_than_the_references_are_said(extract, parts):
@@ -128,8 +172,8 @@ def test_the_same_seed_gives_the_same_numbers_and_they_are_json(parts):
     contest = Contest(parts["train"].subset(100, 0), parts["heldout"], parts["val"], parts["train"].subset(500, 0))
     one, again, other = (score(contest, extract, seed) for seed in (0, 0, 1))
     assert one == again
-    assert one.metrics.fid.floor != other.metrics.fid.floor
-    assert one.metrics.fid.value == other.metrics.fid.value
+    assert one.fid.floor != other.fid.floor
+    assert one.fid.value == other.fid.value
     assert Report.of(json.loads(json.dumps(one.plain()))) == one
     assert one.protocol.reference.sha256 == parts["heldout"].fingerprint
 
@@ -137,8 +181,7 @@ def test_the_same_seed_gives_the_same_numbers_and_they_are_json(parts):
 def test_no_image_is_mapped_twice(parts):
     extract = projection()
     score(Contest(parts["val"].subset(60, 0), parts["heldout"], parts["val"], parts["train"]), extract)
-    drawn_for_the_floor = 5 * 60
-    assert extract.seen <= 60 + 1000 + drawn_for_the_floor + 3000 + 60  # generated, reference, floor, train, noise
+    assert extract.seen <= 60 + 1000 + 1000 + 3000 + 60  # generated, reference, floor, train, noise
     extract = projection()
     everything = ImageSet("all", torch.cat([parts["heldout"].images, parts["val"].images]))
     score(Contest(everything, parts["heldout"]), extract)
@@ -148,7 +191,7 @@ def test_no_image_is_mapped_twice(parts):
 def test_noise_is_uniform_bytes(parts):
     mean = Features("mean", 1, "", lambda images: images.flatten(1).double().mean(dim=1, keepdim=True))
     reference = parts["heldout"]
-    noise = score(Contest(parts["val"].subset(300, 0), reference), mean).metrics.fid.noise
+    noise = score(Contest(parts["val"].subset(300, 0), reference), mean).noise
     values = reference.images.flatten(1).double().mean(dim=1)
     deviation = ((256**2 - 1) / 12 / 28**2) ** 0.5  # of the mean of 28² independent uniform bytes
     expected = (127.5 - values.mean()) ** 2 + (deviation - values.std()) ** 2
@@ -159,8 +202,8 @@ def test_noise_is_uniform_bytes(parts):
 def test_noise_is_of_as_many_images_as_were_generated_however_many(parts):
     mean = Features("mean", 1, "", lambda images: images.double().mean((1, 2, 3))[:, None])
     many = ImageSet("many", parts["train"].images.repeat(2, 1, 1, 1)[:3500])
-    fid = score(Contest(many, parts["heldout"]), mean).metrics.fid
-    assert fid.n == fid.noise.n == 3500
+    report = score(Contest(many, parts["heldout"]), mean)
+    assert report.fid.n == report.noise.n == 3500
 
 
 def test_copies_and_fresh_images_are_told_apart_in_the_verdicts_own_words(parts):
@@ -203,10 +246,10 @@ def test_what_is_infinite_is_null_and_a_note(parts):
     generated = parts["val"].subset(100, 0)
     stranger = replace(generated, labels=torch.where(generated.labels == 3, 10, generated.labels))
     report = score(Contest(stranger, parts["heldout"]), projection())
-    balance = report.metrics.classes.balance
+    balance = report.classes.balance
     assert (balance.chi2, balance.p) == (None, 0.0)
     assert (balance.counts[10], balance.expected[10]) == (10, 0.0)
-    assert any(note.startswith("metrics.classes.balance.chi2 is infinite") for note in report.notes)
+    assert any(note.startswith("classes.balance.chi2 is infinite") for note in report.notes)
     json.dumps(report.plain(), allow_nan=False)
 
 
@@ -226,4 +269,4 @@ def test_pixels_are_features_of_a_length_that_shows_only_then(parts):
     report = score(Contest(*small), features("pixels"))
     assert report.protocol.features.dimension == 16
     assert report.protocol.resizing == "none"
-    assert report.metrics.fid.noise.value > report.metrics.fid.value
+    assert report.noise.value > report.fid.value

@@ -1,12 +1,13 @@
-import copy
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from fromnoise.data import digits
 from fromnoise.errors import UserError
 from fromnoise.evaluation.extractor import Features
-from fromnoise.evaluation.score import SCHEMA, Contest, score
+from fromnoise.evaluation.report import SCHEMA, Report
+from fromnoise.evaluation.score import Contest, score
 from fromnoise.faces import compare
 from fromnoise.faces.compare import Scored
 
@@ -15,17 +16,17 @@ from fromnoise.faces.compare import Scored
 def told():
     halves = Features("halves", 2, "", lambda images: images.double().mean(3).reshape(len(images), 2, -1).mean(2))
     train, val, heldout = (digits.load(part) for part in ("train", "val", "heldout"))
-    return score(Contest(val.subset(60, 0), heldout, val, train), halves).plain()
+    return score(Contest(val.subset(60, 0), heldout, val, train), halves)
 
 
 def changed(report, path, value):
-    report = copy.deepcopy(report)
+    plain = report.plain()
     *parts, last = path.split(".")
-    inner = report
+    inner = plain
     for part in parts:
         inner = inner[part]
     inner[last] = value
-    return report
+    return Report.of(plain)
 
 
 def run_of(report, batch, hardware):
@@ -36,15 +37,14 @@ def run_of(report, batch, hardware):
         "sampling": {"n": 60, "seconds": 2.0},
         "system": {"hardware": hardware},
     }
-    return report | {"run": run}
+    return replace(report, run=run)
 
 
 def test_a_row_tells_what_the_report_says(told):
     row = Scored("a", run_of(told, 64, "abacus")).cells
-    fid = told["metrics"]["fid"]
-    assert row["FID"] == f"{fid['value']:.3f} ± {fid['error']:.3f}"
-    assert row["ratio"] == f"{fid['ratio']:.1f}"
-    assert row["KID"].startswith(f"{told['metrics']['kid']['value']:.3f} ±")
+    assert row["excess"] == f"{told.excess.value:.3f} ± {told.excess.error:.3f}"
+    assert row["FID"] == f"{told.fid.value:.3f} ± {told.fid.error:.3f}"
+    assert row["KID"].startswith(f"{told.metrics['kid'].value:.3f} ±")
     assert row["copies"] == "no sign of copying"
     assert (row["parameters"], row["steps"], row["training"]) == ("4,100,000", "1,200", "1:05")
     assert row["bits, held out"] == ""
@@ -56,6 +56,9 @@ def test_a_row_tells_what_the_report_says(told):
     ("protocol.generated.n", 61, "number of images"),
     ("protocol.generated.shape", [3, 32, 32], "size"),
     ("protocol.floor", None, "floor"),
+    ("protocol.design", "random", "design"),
+    ("protocol.version", "0.0", "version"),
+    ("excess.n", 50, "number of images"),
 ])  # fmt: skip
 def test_scores_that_were_not_taken_alike_are_warned_of(told, path, value, said):
     one, other = Scored("a", told), Scored("b", changed(told, path, value))
@@ -81,7 +84,7 @@ def test_the_page_tells_the_table_and_fetches_nothing(told, page_of):
     scored = [Scored("a <b>", run_of(told, 32, "abacus")), Scored("c", changed(told, "protocol.generated.n", 61))]
     page = page_of(compare.page(scored, "fromnoise compare a c"))
     assert "Warning: c and a <b> were not scored alike (number of images)" in page.text
-    assert "a <b>: no sign of copying" in page.text
+    assert "copies: no sign of copying" in page.text
     assert "1,200" in page.text
     assert "bits, held out" not in page.text  # nobody has it
     assert len(page.pictures()) == 1  # the scores on their axis; there are no folders with grids and logs
@@ -102,8 +105,8 @@ def test_what_is_no_report_is_refused(tmp_path, content, message):
 
 def test_reports_of_another_schema_are_refused(tmp_path, told):
     file = tmp_path / "report.json"
-    file.write_text(json.dumps(told | {"schema": SCHEMA - 1}))
+    file.write_text(json.dumps(told.plain() | {"schema": SCHEMA - 1}))
     with pytest.raises(UserError, match=r"another version .*: score it again with fromnoise evaluate"):
         Scored.of(file)
-    file.write_text(json.dumps(told))
+    file.write_text(json.dumps(told.plain()))
     assert Scored.of(file).report == told

@@ -3,12 +3,14 @@ from itertools import pairwise
 
 import pytest
 import torch
+from msgspec.structs import replace
 from PIL import Image
 
 from fromnoise.config import TINY, to_json
 from fromnoise.data import digits, pictures
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.extractor import Features
+from fromnoise.evaluation.report import Balance, Bits, Classes, Gap, LikelihoodGap
 from fromnoise.evaluation.score import Contest, score
 from fromnoise.faces import report
 from fromnoise.training.settings import Budget
@@ -38,8 +40,8 @@ def scored(halves):
     fresh = val.subset(80, 0)
     images = torch.cat([train.images[7:8], fresh.images[1:]])
     generated = ImageSet("theirs & <ours>", images, fresh.labels)
-    told = score(Contest(generated, heldout, val, train, ["a note of <b>weight</b>"]), halves).plain()
-    return told | {"command": "fromnoise evaluate ...", "system": SYSTEM}, generated, train
+    told = score(Contest(generated, heldout, val, train, ["a note of <b>weight</b>"]), halves)
+    return replace(told, command="fromnoise evaluate ...", system=SYSTEM), generated, train
 
 
 def lines(n):
@@ -55,10 +57,11 @@ def watched(step, kid):
 def test_it_tells_the_score_and_fetches_nothing(scored, page_of):
     told, generated, train = scored
     page = page_of(report.page(told, report.Shown(generated, train), "theirs"))
-    fid = told["metrics"]["fid"]
-    assert f"{fid['value']:.3f} FID of 80 images in halves features against 1,000 of digits:heldout" in page.text
-    assert f"{fid['ratio']:.1f} × the floor" in page.text
-    assert told["copies"]["verdict"] in page.text
+    assert f"{told.fid.value:.3f} FID of 80 images in halves features against 1,000 of digits:heldout" in page.text
+    assert f"{told.excess.value:.3f} ± {told.excess.error:.3f} FID over that of as many real images" in page.text
+    assert "no farther from the reference than real images" in page.text
+    assert told.copies.verdict in page.text
+    assert told.protocol.line in page.text
     assert "an abacus, 2 cores, 2 threads; AVX2" in page.text
     assert f"SHA-256 {train.fingerprint[:16]}…" in page.text
     assert "fromnoise evaluate ..." in page.text
@@ -84,9 +87,9 @@ def test_the_closest_pairs_are_shown_nearest_first_and_byte_for_byte(scored, pag
     ]
     copied = train.images[7].numpy().tobytes()
     assert pairs[:2] == [copied, copied]
-    closest = told["copies"]["pixels"]["closest"]
-    assert pairs[2] == generated.images[closest[1]["generated"]].numpy().tobytes()
-    assert pairs[3] == train.images[closest[1]["train"]].numpy().tobytes()
+    closest = told.copies.pixels.closest
+    assert pairs[2] == generated.images[closest[1].generated].numpy().tobytes()
+    assert pairs[3] == train.images[closest[1].train].numpy().tobytes()
     assert len(pairs) == 2 * 2 * report.PAIRS  # in pixels and in features
 
 
@@ -110,10 +113,9 @@ def test_curves_are_there_once_there_is_something_to_draw(scored, page_of):
         "likelihood": {"seconds": 1.0},
         "system": SYSTEM,
     }
-    bits = {"bits": 2.5, "standard_error": 0.01, "n": 200, "prior": 0.0, "steps": 2.0, "decoder": 0.5}
-    gap = {"value": 0.02, "standard_error": 0.014, "p": 0.08}
-    likelihood = {"verdict": "no sign of overfitting", "gap": gap, "train": bits, "held_out": bits, "levels": 16}
-    told = told | {"run": run, "likelihood": likelihood}
+    bits = Bits(2.5, 0.01, 200, 0.0, 2.0, 0.5)
+    likelihood = LikelihoodGap("no sign of overfitting", False, Gap(0.02, 0.014, 0.08), bits, bits, 16, 0)
+    told = replace(told, run=run, likelihood=likelihood)
     none = page_of(report.page(told, report.Shown(generated, train, log=lines(1)), "run"))
     assert not any(said.startswith("loss") for said in none.alternatives)
     evaluations = [watched(20, 0.5), watched(40, 0.2)]
@@ -127,9 +129,7 @@ def test_curves_are_there_once_there_is_something_to_draw(scored, page_of):
 
 def test_a_class_that_the_reference_lacks_is_told(scored, page_of):
     told, generated, train = scored
-    balance = {"counts": [79, 1], "expected": [80.0, 0.0], "chi2": None, "p": 0.0}
-    classes = {"balance": balance, "fid": [], "learned": None}
-    told = told | {"metrics": told["metrics"] | {"classes": classes}}
+    told = replace(told, classes=Classes(Balance((79, 1), (80.0, 0.0), None, 0.0), (), None))
     page = page_of(report.page(told, report.Shown(generated, train), "theirs"))
     assert "χ² = ∞, p = 0." in page.text
 
@@ -144,13 +144,13 @@ def test_the_commands_repeat_what_is_not_usual(scored, page_of):
     seconds = {"seconds": 1.0}
     command = "fromnoise run --preset tiny --steps +20"
     run = {"command": command, "config": config, "training": training, "sampling": SAMPLING | {"seed": 3}}
-    told = told | {"run": run | {"scoring": seconds, "likelihood": seconds, "system": SYSTEM}, "likelihood": None}
+    told = replace(told, run=run | {"scoring": seconds, "likelihood": seconds, "system": SYSTEM})
     page = page_of(report.page(told, report.Shown(generated, train), "theirs"))
     assert f"{command} # goes on from a run of 30 steps" in page.text
-    assert "! 10 minutes were only 50 steps." in page.text
+    assert "10 minutes were only 50 steps." in page.text
     assert "--reference digits:heldout --seed 3" in page.text
-    told["run"]["inception_weights"] = "mine.pt"
-    told["run"]["config"]["evaluation"]["features"] = "inception"
+    told.run["inception_weights"] = "mine.pt"
+    told.run["config"]["evaluation"]["features"] = "inception"
     page = page_of(report.page(told, report.Shown(generated, train), "theirs"))
     assert "--reference digits:heldout --features inception --inception-weights mine.pt --seed 3" in page.text
 
@@ -164,7 +164,7 @@ def test_the_style_sheet_is_not_escaped(scored):
 def test_without_training_images_and_labels_it_says_less(halves, page_of):
     heldout = digits.load("heldout")
     bare = ImageSet("bare", digits.load("val").subset(60, 0).images)
-    told = score(Contest(bare, heldout), halves).plain() | {"command": "fromnoise evaluate ...", "system": SYSTEM}
+    told = replace(score(Contest(bare, heldout), halves), command="fromnoise evaluate ...", system=SYSTEM)
     page = page_of(report.page(told, report.Shown(bare), "bare"))
     assert "No copy test" in page.text
     assert "no copy test: the training images are not known (--train)" in page.text

@@ -1,6 +1,21 @@
 import pytest
+from msgspec.structs import replace
 
-from fromnoise.faces.tables import METRICS, print_score
+from fromnoise.evaluation.report import (
+    SCHEMA,
+    Balance,
+    Beside,
+    Classes,
+    Excess,
+    Learned,
+    Measured,
+    OtherFeatures,
+    Protocol,
+    Report,
+    SetOfImages,
+    UsedFeatures,
+)
+from fromnoise.faces.tables import print_score
 
 
 @pytest.fixture
@@ -13,57 +28,68 @@ def shown(capsys):
 
 
 def summary(value, deviation=None):
-    return {"value": value, "deviation": deviation, "draws": 2 if deviation else 1, "n": 1000}
+    return Beside(value, deviation, 2 if deviation else 1, 1000)
+
+
+def excess(low, high):
+    return Excess((low + high) / 2, (high - low) / 4, low, high, 1000, "stratified", 1.3264, 0.07, 18.95)
 
 
 def report():
-    fid = {"value": 1.3264, "error": None, "n": 1000, "floor": summary(0.07, 0.01), "copycat": None, "ratio": 18.95}
-    fid["noise"] = summary(180.0)
-    return {
-        "metrics": {"fid": fid, "classes": None} | dict.fromkeys(METRICS),
-        "protocol": {"features": {"name": "digits"}, "reference": {"name": "digits:heldout", "n": 1000}},
-        "notes": ["a [note]"],
-    }
+    digits = UsedFeatures("digits", 64, "ab" * 32, "luminance", True)
+    reference = SetOfImages("digits:heldout", 1000, (1, 28, 28), "cd" * 32)
+    protocol = Protocol("a line", "0.1", digits, "none", 0, "stratified", {}, reference, reference, None, None)
+    fid = Measured(1.3264, None, 1000, summary(0.07, 0.01))
+    return Report(SCHEMA, excess(1.2, 1.3), {"fid": fid}, summary(180.0), None, None, protocol, ("a [note]",))
 
 
-def test_the_fid_stands_beside_floor_copycat_and_noise(shown):
+def test_the_verdict_comes_first_and_the_fid_stands_beside_floor_copycat_and_noise(shown):
     lines = shown(report())
-    assert lines[0] == "FID in digits features against 1,000 of digits:heldout"
+    assert lines[0].startswith(
+        "! close to real images: farther from the reference than real images are; FID over that of"
+    )
+    assert "1.250 ± 0.025, 95 % interval 1.200 to 1.300" in " ".join(lines[:3])
+    assert "FID in digits features against 1,000 of digits:heldout" in lines
+    assert "excess 1.250 ± 0.025 1,000 generated less floor: 0 is as close as real images" in lines
     assert "generated 1.326 1,000 this model's images" in lines
     assert "floor 0.070 ± 0.010 1,000 real images that the model never saw" in lines
     assert "copycat unknown the training images: a model that only memorised" in lines
-    assert "ratio 18.9 generated over floor" in lines
-    assert lines[-1] == "note: a [note]"
+    assert lines[-2:] == ["note: a [note]", "protocol: a line"]
     assert "noise 180.000 1,000 random bytes" in lines
-    assert not any(line.startswith(("classes", "copies", "likelihood")) for line in lines)
+    assert not any(line.startswith(("ratio", "classes", "copies", "likelihood")) for line in lines)
+
+
+@pytest.mark.parametrize(("low", "high", "said"), [
+    (-0.1, 0.2, "✓ close to real images: no farther from the reference than real images, as far as 1,000 images can"),
+    (-0.3, -0.1, "? close to real images: closer to the reference than real images are: look for images of the"),
+])  # fmt: skip
+def test_verdicts_follow_the_interval(shown, low, high, said):
+    assert shown(replace(report(), excess=excess(low, high)))[0].startswith(said)
+
+
+def test_without_a_floor_the_fid_stands_alone(shown):
+    lines = shown(replace(report(), excess=None))
+    assert lines[0].startswith("? close to real images: real images that the model never saw are not known (--floor)")
+    assert "excess unknown generated less floor: 0 is as close as real images" in lines
 
 
 def test_inceptions_weights_are_named(shown):
     scored = report()
-    scored["protocol"]["features"] = {"name": "inception", "sha256": "0123456789abcdef" * 4}
-    assert "(weights SHA-256 0123456789abcdef…)" in " ".join(shown(scored)[:3])
+    inception = replace(scored.protocol.features, name="inception", sha256="0123456789abcdef" * 4)
+    lines = shown(replace(scored, protocol=replace(scored.protocol, features=inception)))
+    assert "(weights SHA-256 0123456789abcdef…)" in " ".join(lines)
 
 
-def test_the_other_metrics_classes_and_the_verdict_follow(shown):
+def test_the_other_metrics_features_and_classes_follow(shown):
     whole = report()
-    whole["metrics"] |= {
-        "kid": {"value": 0.5, "error": 0.02, "n": 1000, "floor": summary(0.0014, 0.0005), "copycat": None},
-        "fid_infinity": None,
-        "two_sample": {"accuracy": 0.91, "p": 1e-9, "n": 1000, "floor": summary(0.5), "copycat": summary(0.52)},
-        "classes": {
-            "balance": {"counts": [1, 2], "expected": [1.5, 1.5], "chi2": 0.333, "p": 0.5637},
-            "fid": [],
-            "learned": {"accuracy": 0.9, "n": 1000, "real_accuracy": 0.99, "real_n": 800},
-        },
-    }
-    whole["copies"] = {"verdict": "no sign of copying"}
-    lines = shown(whole)
+    kid = Measured(0.5, 0.02, 1000, summary(0.0014, 0.0005))
+    classes = Classes(Balance((1, 2), (1.5, 1.5), 0.333, 0.5637), (), Learned(0.9, 1000, 0.99, 800))
+    general = OtherFeatures(UsedFeatures("general", 512, "", "", True), Measured(7.0, 0.5, 1000), excess(2, 3))
+    lines = shown(replace(whole, metrics={**whole.metrics, "kid": kid}, classes=classes, also=(general,)))
     assert "KID 0.500 ± 0.020 0.001 ± 0.001 unknown kernel distance, unbiased" in lines
-    assert any(line.startswith("two-sample test 0.910 0.500 0.520") for line in lines)
     assert not any("FID∞" in line for line in lines)
+    assert "excess in general features 2.500 ± 0.250 1,000 the same in other features" in lines
+    assert "generated in general features 7.000 ± 0.500 1,000 of 512 numbers" in lines
     assert "classes: χ² test of their shares against the reference's, p = 0.564" in lines
     learnt = "a classifier trained on 1,000 generated images is right on 0.900 of the reference"
     assert f"{learnt} (0.990 when trained on 800 training images)" in lines
-    assert "copies: no sign of copying" in lines
-    whole["metrics"]["classes"] = whole["copies"] = None
-    assert not any(line.startswith(("classes", "copies")) for line in shown(whole))

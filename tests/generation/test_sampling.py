@@ -63,6 +63,17 @@ def test_classes_follow_the_training_shares_evenly(tiny_model):
     assert torch.equal(labels_for(model, SampleRequest(15, first=25)), whole[25:])
 
 
+def test_clusters_are_drawn_at_random_each_images_on_its_own(tiny_model):
+    info = dataclasses.replace(tiny_model.info, class_shares=(0.5, 0.25, 0.25), clustered=True)
+    model = dataclasses.replace(tiny_model, info=info)
+    counts = torch.stack([labels_for(model, SampleRequest(100, seed)).bincount(minlength=3) for seed in range(60)])
+    assert counts.double().mean(dim=0).tolist() == pytest.approx([50, 25, 25], abs=3)
+    assert counts[:, 0].double().std() == pytest.approx(5, rel=0.4)  # binomial
+    whole = labels_for(model, SampleRequest(40))
+    assert torch.equal(labels_for(model, SampleRequest(15, first=25)), whole[25:])
+    assert not torch.equal(whole, labels_for(model, SampleRequest(40, seed=1)))
+
+
 def test_a_label_gives_that_class_only_and_changes_the_image(tiny_model):
     assert labels_for(tiny_model, SampleRequest(3, label=2)).tolist() == [2, 2, 2]
     assert apart(sample(tiny_model, SampleRequest(1, label=0)), sample(tiny_model, SampleRequest(1, label=1))) > 0

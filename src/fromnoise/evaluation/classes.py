@@ -5,13 +5,64 @@ import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
 from scipy import stats
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from fromnoise.evaluation.design import disjoint
+from fromnoise.evaluation.featured import Featured, Number, UnavailableError
 from fromnoise.evaluation.frechet import Moments, distance
-from fromnoise.evaluation.intervals import disjoint
 from fromnoise.evaluation.pairs import labelled, pair, rows
-from fromnoise.evaluation.report import Balance, ClassFid, Learned
-from fromnoise.evaluation.two_sample import classifier
+from fromnoise.evaluation.report import Balance, Classes, ClassFid, Learned
+
+CLASSIFIED = 2048
+"""Features at most for a classifier."""
+
+
+def matched(ours: Featured, real: Featured, _: int) -> Number:
+    """The FID of a set of images with the reference's classes matched to its own."""
+    if ours.labels is None or real.labels is None:
+        raise UnavailableError("the images or the reference have no labels")
+    value = matched_fid(ours.features, ours.labels, real.features, real.labels)
+    if value is None:
+        raise UnavailableError("the reference lacks a class that was generated")
+    return Number(value)
+
+
+def by_class(
+    generated: Featured, reference: Featured, train: Featured | None, rows: int, seed: int
+) -> tuple[Classes | None, list[str]]:
+    """What labels add, and why something is missing; a classifier is trained on `rows` images at most."""
+    ours, theirs = generated.labels, reference.labels
+    if ours is None or theirs is None:
+        return None, ["no metrics by class: the generated images or the reference have no labels"]
+    if len(set(ours.tolist()) | set(theirs.tolist())) < 2:
+        return None, ["no metrics by class: there is only one class"]
+    notes = []
+    shares = balance(ours, theirs, sampled=reference.design == "random")
+    if shares.chi2 is None:
+        notes.append("classes.balance.chi2 is infinite: the reference lacks a class that was generated")
+    d = generated.features.shape[1]
+    fids = class_fids(generated.features, ours, reference.features, theirs)
+    if any(fid.value is None for fid in fids):
+        notes.append(f"no FID of classes with {d} images or fewer: too few for {d} features")
+    learned, few = None, generated.parts(rows, 1, seed)[0]
+    if d > CLASSIFIED or few.labels is None or len(few.labels.unique()) < 2:
+        notes.append("no classifier trained on generated images: only one class, or too many features")
+    else:
+        taught = train is not None and train.labels is not None and len(train.labels.unique()) > 1
+        real = train.parts(rows, 1, seed)[0] if train is not None and taught else None
+        learned = train_on_generated(
+            few.features,
+            few.labels,
+            reference.features,
+            theirs,
+            train=None if real is None else real.features,
+            train_labels=None if real is None else real.labels,
+            seed=seed,
+        )
+    return Classes(shares, fids, learned), notes
 
 
 def balance(generated: Int[Tensor, " n"], reference: Int[Tensor, " m"], *, sampled: bool = False) -> Balance:
@@ -124,4 +175,5 @@ def _accuracy(
 ) -> float:
     if len(np.unique(labels)) < 2:
         raise ValueError("a classifier needs at least 2 classes to train on")
-    return float((classifier().fit(x, labels).predict(test) == truth).mean())
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
+    return float((classifier.fit(x, labels).predict(test) == truth).mean())

@@ -11,13 +11,14 @@ from jaxtyping import Float, Int
 from scipy.stats import linregress
 from torch import Tensor
 
-from fromnoise.evaluation.frechet import Moments, distance
-from fromnoise.evaluation.intervals import Rows, deal, jackknife
+from fromnoise.evaluation.design import Rows, deal
+from fromnoise.evaluation.featured import Featured, Number, UnavailableError
+from fromnoise.evaluation.frechet import Moments, derived, distance
 from fromnoise.evaluation.pairs import labelled, pair
 
 LEVELS = 5
-BLOCKS = 10
-"""Of each set that the jackknife leaves out in turn, for the error."""
+EXTRAPOLATED = 128
+"""Features at most in a report: it takes 30 eigen-decompositions for each set."""
 
 
 class Extrapolated(NamedTuple):
@@ -46,9 +47,9 @@ def infinite_fid(
     Give the labels of a set that has so many rows of each class by design: its parts then have the same shares. Random
     ones would not, so that their FID would hold chance that the whole set's does not, and the line would end too low.
 
-    The error is made of the line's own (from its residuals) and the FID's for other rows (a jackknife over blocks of
-    each set that was divided), by their squares. The line's alone says nothing of the choice of images.
-    All this costs a Fréchet distance for each of the 1 + 2 + … parts and each block.
+    The error is made of the line's own (from its residuals) and the FID's for other rows of each set that was divided
+    (`frechet.Gradient`), by their squares. The line's alone says nothing of the choice of images.
+    All this costs a Fréchet distance for each of the 1 + 2 + … parts.
 
     Raises ValueError for parts of the last level that cannot fill the covariance (d rows or fewer: there the bias is
     no longer a line), sets that cannot be compared or labels that do not fit.
@@ -69,9 +70,14 @@ def infinite_fid(
         fids.append(float(np.mean([distance(x, y) for x, y in zip(ours, theirs, strict=True)])))
     line = linregress([1 / size for size in sizes], fids)
 
-    errors = [line.intercept_stderr, sampling_error(generated, ours_by, whole, seed)]
+    one, other = (
+        Featured(features, labels, "random" if labels is None else "stratified")
+        for features, labels in ((generated, generated_labels), (reference, reference_labels))
+    )
+    _, by_ours, by_theirs = derived(one.moments, other.moments)
+    errors = [line.intercept_stderr, one.error(by_ours.influence(generated))]
     if both:
-        errors.append(sampling_error(reference, theirs_by, Moments.of(generated), seed))
+        errors.append(other.error(by_theirs.influence(reference)))
     points = tuple(zip(sizes, fids, strict=True))
     return Extrapolated(float(line.intercept), float(np.linalg.norm(errors)), float(line.slope), points)
 
@@ -81,6 +87,14 @@ def _parts(features: Tensor, labels: Rows | None, k: int, seed: int, name: str) 
     return [Moments.of(features, rows) for rows in parts]
 
 
-def sampling_error(features: Tensor, labels: Rows | None, fixed: Moments, seed: int) -> float:
-    """How far other rows of one set would move its Fréchet distance to a `fixed` one: the jackknife over blocks."""
-    return jackknife(lambda rows: distance(Moments.of(features, rows), fixed), len(features), BLOCKS, seed, labels)
+def measure(ours: Featured, real: Featured, seed: int) -> Number:
+    """FID∞ of a set of images; raises UnavailableError for too many features, or for too few images."""
+    n, d = min(len(ours), len(real)), ours.features.shape[1]
+    if d > EXTRAPOLATED:
+        raise UnavailableError(f"it is computed for at most {EXTRAPOLATED} features, not for {d}")
+    if n // LEVELS <= d:
+        raise UnavailableError(f"{n} images in {LEVELS} parts cannot fill the covariance of {d} features")
+    found = infinite_fid(
+        ours.features, real.features, generated_labels=ours.strata, reference_labels=real.strata, seed=seed
+    )
+    return Number(found.value, found.error)

@@ -1,6 +1,8 @@
 """The Fréchet distance between two sets of features, in float64 by symmetric eigen-decomposition."""
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -8,6 +10,9 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from fromnoise.data import blocks
+
+RANK = 1e-6
+"""Roots of eigenvalues below this share of the largest count as 0."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,23 @@ class Moments:
             sums.add(part, None if weights is None else weights[done : done + len(part)])
             done += len(part)
         return sums.moments()
+
+    @cached_property
+    def root(self) -> Float64[Tensor, "d d"]:
+        """C^½."""
+        roots, vectors = self._roots
+        return vectors * roots @ vectors.T
+
+    @property
+    def inverse_root(self) -> Float64[Tensor, "d d"]:
+        """C^−½ within the rank of C."""
+        roots, vectors = self._roots
+        return vectors * _inverse(roots) @ vectors.T
+
+    @cached_property
+    def _roots(self) -> tuple[Tensor, Tensor]:
+        values, vectors = torch.linalg.eigh(self.covariance)
+        return values.clamp(min=0).sqrt(), vectors
 
 
 class Sums:
@@ -85,9 +107,57 @@ def distance(one: Moments, other: Moments) -> float:
     (Dowson & Landau 1982; Heusel et al. 2017 for the FID.) The trace of the root is the sum of the roots of the
     eigenvalues of C_1^½ C_2 C_1^½, which is symmetric: exact for covariances of any rank, never complex.
     """
-    values, vectors = torch.linalg.eigh(one.covariance)
-    root = vectors * values.clamp(min=0).sqrt() @ vectors.T
-    product = root @ other.covariance @ root
-    cross = torch.linalg.eigvalsh((product + product.T) / 2).clamp(min=0).sqrt().sum()
+    product = _between(other.covariance, one.root)
+    return _distance(one, other, torch.linalg.eigvalsh(product).clamp(min=0).sqrt().sum())
+
+
+class Gradient(NamedTuple):
+    """How a distance answers to one set's moments: its derivatives by them, about the mean where they hold."""
+
+    centre: Float64[Tensor, " d"]
+    mean: Float64[Tensor, " d"]
+    covariance: Float64[Tensor, "d d"]
+
+    def influence(self, features: Float[Tensor, "n d"]) -> Float64[Tensor, " n"]:
+        """How strongly each row of the set pulls at the distance, up to a constant.
+
+        To first order the distance is the mean of these (the infinitesimal jackknife, Jaeckel 1972), so that their
+        standard error is its own.
+        """
+        found = []
+        for part in blocks.parts(features):
+            apart = part.double() - self.centre
+            found.append(apart @ self.mean + (apart @ self.covariance * apart).sum(dim=1))
+        return torch.cat(found)
+
+
+def derived(one: Moments, other: Moments) -> tuple[float, Gradient, Gradient]:
+    """The distance, and its gradients by the moments of either set.
+
+    By C_1 it is 1 − T, where T = C_2^½(C_2^½ C_1 C_2^½)^−½ C_2^½ is the optimal map from N(0, C_1) to N(0, C_2); by
+    C_2 the same with the map back, T^−1. Both are taken within the ranks of the covariances, where their sets move.
+    """
+    values, vectors = torch.linalg.eigh(_between(one.covariance, other.root))
+    roots = values.clamp(min=0).sqrt()
+    forth = other.root @ (vectors * _inverse(roots) @ vectors.T) @ other.root
+    inverse = other.inverse_root
+    back = inverse @ (vectors * roots @ vectors.T) @ inverse
+    means, identity = 2 * (one.mean - other.mean), torch.eye(len(roots), dtype=torch.float64)
+    ours, theirs = Gradient(one.mean, means, identity - forth), Gradient(other.mean, -means, identity - back)
+    return _distance(one, other, roots.sum()), ours, theirs
+
+
+def _distance(one: Moments, other: Moments, cross: Tensor) -> float:
     traces = one.covariance.trace() + other.covariance.trace()
     return max(0.0, float((one.mean - other.mean).square().sum() + traces - 2 * cross))
+
+
+def _between(covariance: Tensor, root: Tensor) -> Float64[Tensor, "d d"]:
+    product = root @ covariance @ root
+    return (product + product.T) / 2
+
+
+def _inverse(roots: Tensor) -> Tensor:
+    """1/x for roots of eigenvalues, 0 for those that are 0 but for rounding."""
+    known = roots > RANK * roots.max()
+    return torch.where(known, 1 / torch.where(known, roots, 1.0), 0.0)

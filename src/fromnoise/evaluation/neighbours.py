@@ -11,10 +11,11 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
+from fromnoise.evaluation.featured import NEIGHBOURS, Featured, Number
 from fromnoise.evaluation.nearest import nearest
 from fromnoise.evaluation.pairs import pair
 
-PRECISION_K, DENSITY_K = 3, 5  # the neighbour that the radius reaches to
+PRECISION_K, DENSITY_K = 3, NEIGHBOURS  # the neighbour that the radius reaches to
 BLOCK = 256
 # Balls are closed: a row at the very edge is inside, as copies of the rows that made the radius are. Rounding moves
 # |x|² + |y|² − 2x·y by about 1e-15 of |x|² + |y|², so that much and some more must not decide.
@@ -44,7 +45,7 @@ def precision_recall(
     within some ball of the generated. Raises ValueError unless both sets have more than k rows and can be compared.
     """
     x, y = _centred(generated, reference, k)
-    precision, recall = _inside(x, y, k).any, _inside(y, x, k).any
+    precision, recall = _inside(x, y, _radii(y, k)).any, _inside(y, x, _radii(x, k)).any
     return PrecisionRecall(float(precision.double().mean()), float(recall.double().mean()))
 
 
@@ -58,8 +59,37 @@ def density_coverage(
     more than k rows and can be compared.
     """
     x, y = _centred(generated, reference, k)
-    found = _inside(x, y, k)
+    found = _inside(x, y, _radii(y, k))
     return DensityCoverage(float(found.balls.double().mean() / k), float(found.holds.double().mean()))
+
+
+def precision(ours: Featured, real: Featured, _: int) -> Number:
+    """The share of images within some ball of the reference."""
+    return Number(float(_in_balls(ours, real, PRECISION_K).any.double().mean()))
+
+
+def recall(ours: Featured, real: Featured, _: int) -> Number:
+    """The share of the reference within some ball of the images."""
+    return Number(float(_in_balls(real, ours, PRECISION_K).any.double().mean()))
+
+
+def density(ours: Featured, real: Featured, _: int) -> Number:
+    """The mean number of the reference's balls that an image lies in, by k."""
+    return Number(float(_in_balls(ours, real, DENSITY_K).balls.mean() / DENSITY_K))
+
+
+def coverage(ours: Featured, real: Featured, _: int) -> Number:
+    """The share of the reference's balls that hold an image."""
+    return Number(float(_in_balls(ours, real, DENSITY_K).holds.double().mean()))
+
+
+def _in_balls(x: Featured, centres: Featured, k: int) -> "_Inside":
+    rows, balls = _centred(x.features, centres.features, k)
+    return _inside(rows, balls, centres.apart[:, k - 1])
+
+
+def _radii(centres: Tensor, k: int) -> Float64[Tensor, " m"]:
+    return nearest(centres, centres, k, exclude_self=True)[0][:, -1]
 
 
 def _centred(generated: Tensor, reference: Tensor, k: int) -> tuple[Float64[Tensor, "n d"], Float64[Tensor, "m d"]]:
@@ -79,9 +109,9 @@ class _Inside(NamedTuple):
     holds: Bool[Tensor, " m"]
 
 
-def _inside(x: Float64[Tensor, "n d"], centres: Float64[Tensor, "m d"], k: int) -> _Inside:
-    """Rows of `x` in the balls of `centres`, each out to the k-th nearest other one."""
-    squared_radii = nearest(centres, centres, k, exclude_self=True)[0][:, -1].square()
+def _inside(x: Float64[Tensor, "n d"], centres: Float64[Tensor, "m d"], radii: Float64[Tensor, " m"]) -> _Inside:
+    """Rows of `x` in the balls of these radii about `centres`."""
+    squared_radii = radii.square()
     norms = centres.square().sum(dim=1)
     counts, holds = [], torch.zeros(len(centres), dtype=torch.bool)
     for part in x.split(BLOCK):

@@ -4,58 +4,52 @@ docs/report.md is made from this module: what stands behind or above a field is 
 """
 
 import json
+import math
 from collections.abc import Mapping
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 import msgspec
 
 from fromnoise.errors import UserError
 
+SCHEMA = 4
+"""The version of the report's form."""
+
 
 class Beside(msgspec.Struct, frozen=True):
     """What other images score, held beside the generated ones'."""
 
-    value: float  # The mean over the subsets; of the two-sample test, the accuracy.
-    deviation: float | None  # The standard deviation between subsets; null for a single one.
-    draws: int  # How many disjoint subsets.
+    value: float  # The mean over the draws.
+    deviation: float | None  # The standard deviation between draws; null for a single one.
+    draws: int  # How many disjoint draws: all that there are, up to the numbers of images in `protocol.settings`.
     n: int  # Images in each.
 
 
-class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """Something measured on the generated images, and on others for comparison."""
+class Measured(msgspec.Struct, frozen=True):
+    """A metric of the generated images, and of others for comparison."""
 
+    value: float  # The number.
+    error: float | None  # Its standard error: how far other images would move it. Null where it is not known.
     n: int  # Images that it was measured on.
     # The same of real images that the model never saw, against the same reference; null if none are known.
     floor: Beside | None = None
-    # The same of training images, in one subset: what a model would score that only memorised. Null if not known.
+    # The same of training images: what a model would score that only memorised. Null if they are not known.
     copycat: Beside | None = None
 
 
-class Metric(Measured, frozen=True):
-    """One number."""
+class Excess(msgspec.Struct, frozen=True):
+    """The headline: how much farther from the reference the generated images are than real ones. 0: no farther."""
 
-    value: float  # The number.
-
-
-class Estimate(Metric, frozen=True):
-    """A number with its standard error."""
-
-    error: float | None  # How far other images would move the value.
-
-
-class Fid(Estimate, frozen=True):
-    """The Fréchet distance between Gaussians fitted to the features. Its error is a jackknife over ten blocks of each
-    set: null above 256 features, and for fewer than twice as many images as features."""
-
-    ratio: float | None  # The value over the floor's.
-    noise: Beside  # The far end of the scale: the same of random bytes, in one subset.
-
-
-class TwoSample(Measured, frozen=True):
-    """How well a linear classifier tells generated features from real ones, n of each."""
-
-    accuracy: float  # Its held-out accuracy; 0.5: it cannot.
-    p: float  # The chance of so high an accuracy if the two were alike.
+    value: float  # The FID less the floor, both of `n` images by the same design.
+    error: float  # Its standard error: how far other images would move it.
+    low: float  # The 95 % interval, from …
+    high: float  # … to.
+    n: int  # Images of each: all generated ones, or as many as the floor's source has for one draw.
+    design: str  # How the generated images and the floor were drawn: "stratified" or "random".
+    fid: float  # The FID of `n` generated images: the mean over all disjoint subsets of so many.
+    floor: float  # The FID of `n` real images: the mean over the draws.
+    ratio: float | None  # `fid` over `floor`: it moves with `n`. Null where the floor was drawn by another design.
 
 
 class Balance(msgspec.Struct, frozen=True):
@@ -95,25 +89,6 @@ class Classes(msgspec.Struct, frozen=True):
     fid: tuple[ClassFid, ...]  # The FID of each class.
     # Trained on generated images, tested on real ones; null above 2,048 features, or for a single class.
     learned: Learned | None
-
-
-class Metrics(msgspec.Struct, frozen=True):
-    """All metrics, each with its floor and copycat. Null: could not be computed; `notes` says why."""
-
-    fid: Fid  # The Fréchet distance: smaller is better.
-    # The FID with the reference weighted to the images' shares of classes (floor and copycat: to their own): how good
-    # the images of each class are, not how many. Null without labels, or for a class that the reference lacks.
-    fid_matched: Metric | None
-    # FID∞, of infinitely many images. Null above 256 features, and below five times as many images as features.
-    fid_infinity: Estimate | None
-    # The kernel distance, without bias; of at most `protocol.settings.rows` images. Its error is a jackknife's.
-    kid: Estimate
-    precision: Metric  # The share of generated images inside the reference's balls (to the 3rd nearest neighbour).
-    recall: Metric  # The share of reference images inside the generated images' balls.
-    density: Metric  # In how many of the reference's balls (to the 5th neighbour) an image lies, by 5; 1: alike.
-    coverage: Metric  # The share of the reference's balls that hold a generated image.
-    two_sample: TwoSample | None  # A classifier's attempt to tell generated from real; null above 2,048 features.
-    classes: Classes | None  # Null unless both sets have labels, of two classes at least.
 
 
 class Closer(msgspec.Struct, frozen=True):
@@ -196,6 +171,14 @@ class UsedFeatures(msgspec.Struct, frozen=True):
     known: bool  # Whether the weights are the published ones that the name stands for.
 
 
+class OtherFeatures(msgspec.Struct, frozen=True):
+    """The FID in other features, such as those that chose the model."""
+
+    features: UsedFeatures  # The features.
+    fid: Measured  # The FID.
+    excess: Excess | None  # Its excess over the floor; null where there is no floor.
+
+
 class SetOfImages(msgspec.Struct, frozen=True):
     """A set that took part."""
 
@@ -206,14 +189,19 @@ class SetOfImages(msgspec.Struct, frozen=True):
 
 
 class Protocol(msgspec.Struct, frozen=True):
-    """What the numbers depend on. Compare reports only where it is the same."""
+    """What the numbers depend on."""
 
+    line: str  # All of it in one line to cite. Scores may be compared where it is the same, and only there.
+    version: str  # Of fromnoise.
     features: UsedFeatures  # The features.
     resizing: str  # How images of another size are resized for them.
     seed: int  # Of all random subsets.
-    # `rows`: images of each set, at most, for KID, neighbours and classifiers. `floor_images`: of all floor subsets
-    # together, except for the FID. `precision_k`, `density_k`: the neighbour that makes the balls. `folds` of the
-    # two-sample test, `levels` of FID∞, `blocks` of the FID's error.
+    # How the generated images were drawn: "stratified" where their classes are of even size, or have the shares of the
+    # reference or of the training images, to within two images; otherwise "random".
+    design: str
+    # `rows`: images of each set, at most, for KID, neighbours and classifiers. `draws`: images of all draws of the
+    # floor or copycat, at most, for the FID; `metrics_draws` for the other metrics. `precision_k`, `density_k`: the
+    # neighbour that makes the balls. `levels` of FID∞.
     settings: Mapping[str, int]
     generated: SetOfImages  # The images scored.
     reference: SetOfImages  # The real images that they are compared with.
@@ -256,11 +244,18 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     """A score, with everything needed to judge it."""
 
     schema: int  # The version of this form.
-    metrics: Metrics  # The numbers.
+    excess: Excess | None  # The headline: the FID over that of real images. Null without a floor.
+    # By name: `fid`, the Fréchet distance, and those listed below. One that could not be had is left out, and `notes`
+    # says why.
+    metrics: Mapping[str, Measured]
+    # The far end of the FID's scale: random bytes, in one draw. Null for features of published statistics.
+    noise: Beside | None
+    classes: Classes | None  # What labels add; null unless both sets have labels, of two classes at least.
     # Whether images are copies of training images; null if these are not known, or differ in shape.
     copies: Copies | None
     protocol: Protocol  # What the numbers depend on.
     notes: tuple[str, ...]  # What a reader of the score must know, in sentences.
+    also: tuple[OtherFeatures, ...] = ()  # The FID in further features.
     # By `run`, and from Python by `Run.evaluate`: whether the model has overfitted. Null without held-out images.
     likelihood: LikelihoodGap | None = None
     # By `run` only: command, configuration, training, sampling, guidance, evaluations, system.
@@ -269,19 +264,43 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     system: Mapping[str, Any] | None = None  # By `evaluate` only: hardware and versions.
 
     @property
-    def fid(self) -> Fid:
-        """`metrics.fid`."""
-        return self.metrics.fid
+    def fid(self) -> Measured:
+        """The Fréchet distance, `metrics["fid"]`."""
+        return self.metrics["fid"]
 
     @classmethod
-    def of(cls, value: Mapping[str, Any]) -> "Report":
-        """The report in plain JSON values; raises UserError for a field that is missing."""
+    def of(cls, value: Mapping[str, Any], name: str = "this") -> "Report":
+        """The report in plain JSON values, NaN for a number that is null; `name` is for messages.
+
+        Raises UserError for a report of another version, and for a field that is missing.
+        """
+        schema = value.get("schema", SCHEMA) if isinstance(value, Mapping) else SCHEMA
+        if schema != SCHEMA:
+            raise UserError(f"{name} is a report of another version (schema {schema}, not {SCHEMA}): score again")
         try:
-            return msgspec.convert(value, cls)
+            return msgspec.convert(_with_nan(value, cls), cls)
         except msgspec.ValidationError as error:
-            raise UserError(f"this is no whole report: {error}") from error
+            raise UserError(f"{name} is no whole report: {error}") from error
 
     def plain(self) -> dict[str, Any]:
         """The report as plain JSON values, null for numbers that are not finite."""
         plain: dict[str, Any] = json.loads(msgspec.json.encode(self))
         return plain
+
+
+def _with_nan(value: Any, kind: Any) -> Any:
+    """`value` with NaN for null where the type `kind` is of numbers that cannot be null."""
+    arguments = get_args(kind)
+    if get_origin(kind) in (Union, UnionType):
+        inner = [each for each in arguments if each is not type(None)]
+        return value if value is None else _with_nan(value, inner[0])
+    if value is None and kind is float:
+        return math.nan
+    if isinstance(value, list | tuple) and get_origin(kind) is tuple:
+        return [_with_nan(each, arguments[0]) for each in value]
+    if isinstance(value, Mapping) and get_origin(kind) is Mapping:
+        return {name: _with_nan(each, arguments[1]) for name, each in value.items()}
+    if isinstance(value, Mapping) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        types = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+        return {name: _with_nan(each, types.get(name)) for name, each in value.items()}
+    return value

@@ -1,44 +1,64 @@
 """The score: FID and the other metrics with their protocol, each beside its floor and its copycat, all at one size.
 
 FID(A, B; features) is biased by the sizes of A and B, and means little alone. So beside it stand the **floor**,
-what real images that the model never saw score at the same size, and the **copycat**, what a model that only
-memorised its training images would score; and, for scale, **noise**. The other metrics are `card`'s. Whether the
-images are copies no distance between sets can tell: `copies` does.
+what real images that the model never saw score at the same size, drawn by the same design, and the **copycat**, what a
+model that only memorised its training images would score; and, for scale, **noise**. The **excess**, FID − floor, is
+the headline. Whether the images are copies no distance between sets can tell: `copies` does.
 """
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypedDict
 
-import numpy as np
 import torch
+from msgspec.structs import replace
 from torch import Tensor
 
 from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
-from fromnoise.evaluation.card import EXTRAPOLATED, SETTINGS, Featured, beside, card
+from fromnoise.evaluation import design, extrapolation, neighbours
+from fromnoise.evaluation.classes import by_class
 from fromnoise.evaluation.copies import copy_test
+from fromnoise.evaluation.excess import beside, distances, excess, fid
 from fromnoise.evaluation.extractor import BATCH, Features
-from fromnoise.evaluation.extrapolation import BLOCKS, sampling_error
+from fromnoise.evaluation.featured import Featured
 from fromnoise.evaluation.frechet import Moments, Sums, distance
-from fromnoise.evaluation.intervals import disjoint
-from fromnoise.evaluation.report import Copies, Fid, Metrics, Protocol, Report, SetOfImages, UsedFeatures
+from fromnoise.evaluation.metrics import DRAWN, MOST, measured
+from fromnoise.evaluation.report import (
+    SCHEMA,
+    Copies,
+    Excess,
+    Measured,
+    OtherFeatures,
+    Protocol,
+    Report,
+    SetOfImages,
+    UsedFeatures,
+)
 from fromnoise.files import read_json
 
-SCHEMA = 3  # of the report: docs/report.md
 KIND = "a report of fromnoise"
 FEWEST = 50
-MOST_SUBSETS = 5
-EVEN = 5
-"""Classes whose sizes differ by no more were made even: the FID's error has no part for chance in their shares."""
+FID_DRAWN = 10_000
+"""Images of all draws of the floor, or of the copycat, for the FID at most, for each needs its features. One draw at
+least."""
 OTHER_SHARES = 0.001
 """p-value of χ² below which the classes' shares are not the reference's."""
 MOST_TRAINED = 20_000
 """Training images up to which copies are looked for in features as well as in pixels: each needs its features."""
+SETTINGS = {
+    "rows": MOST,
+    "draws": FID_DRAWN,
+    "metrics_draws": DRAWN,
+    "precision_k": neighbours.PRECISION_K,
+    "density_k": neighbours.DENSITY_K,
+    "levels": extrapolation.LEVELS,
+}
+"""What the numbers depend on, for the report's protocol."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -70,71 +90,153 @@ def read_report(path: Path) -> dict[str, Any]:
     return read_json(path, AnyReport, KIND, "remove it and score again")
 
 
-def score(contest: Contest, features: Features, seed: int = 0, progress: Progress = lambda *_: None) -> Report:
+@dataclass(frozen=True)
+class Drawn:
+    """Images drawn for comparison: the generated ones' subsets and the floor's draws of one size, and the copycat's."""
+
+    how: design.Design
+    floor: list[ImageSet]
+    copycat: list[ImageSet]
+
+    @classmethod
+    def of(cls, contest: Contest, seed: int) -> "Drawn":
+        """All disjoint draws by the generated images' design that there are, up to `FID_DRAWN` images."""
+        real = [None if images is None else images.labels for images in (contest.reference, contest.train)]
+        how = design.design_of(contest.generated.labels, *real)
+        floor = _draws(contest.floor, len(contest.generated), how, real, seed)
+        n = len(floor[0]) if floor else len(contest.generated)
+        return cls(how, floor, _draws(contest.train, n, how, real, seed))
+
+
+def score(
+    contest: Contest,
+    features: Features,
+    seed: int = 0,
+    progress: Progress = lambda *_: None,
+    also: Features | None = None,
+) -> Report:
     """The score of a contest (docs/report.md); `progress` receives (role, done, all).
 
-    The floor's mean and deviation are over disjoint subsets, at most five. Raises UserError for sets too small.
+    The FID and its excess are measured in the features `also` too. Raises UserError for sets too small.
     """
     for role, images in (("generated", contest.generated), ("reference", contest.reference)):
         if len(images) < FEWEST:
             raise UserError(f"{role} {images.name} has {len(images)} images; a score needs at least {FEWEST}")
-
-    def featured(images: ImageSet, role: str) -> Featured:
-        return Featured(features.cached(images.images, partial(progress, role)), images.labels)
-
-    n, notes = len(contest.generated), list(contest.notes)
-    reference, generated = featured(contest.reference, "reference"), featured(contest.generated, "generated")
-    by_class = contest.generated.labels is not None
-    floors = [featured(images, "floor") for images in _subsets(contest.floor, n, MOST_SUBSETS, seed, by_class)]
-    copycats = [featured(images, "copycat") for images in _subsets(contest.train, n, 1, seed, by_class)]
-    noise = distance(_noise(contest.generated.shape, n, features, seed), Moments.of(reference.features))
-    fid = _fid(generated, reference, floors, copycats, noise, seed)
-    notes += _notes(contest, features, fid)
-    copycat = copycats[0] if copycats else None
-    others, missing = card(generated, reference, floors, copycat, seed, partial(progress, "metrics"))
-    metrics = Metrics(fid=fid, **others)
-    notes += missing
-    if metrics.classes and metrics.classes.balance.p < OTHER_SHARES:
+    drawn = Drawn.of(contest, seed)
+    sets = _Featured.of(contest, drawn, features, progress)
+    value, over = sets.fid(), sets.excess(seed)
+    noise = distance(sets.reference.moments, _noise(contest.generated.shape, len(contest.generated), features, seed))
+    others, missing = measured(
+        sets.generated, sets.reference, sets.floor, sets.copycat, seed, partial(progress, "metrics")
+    )
+    copycat = sets.copycat[0] if sets.copycat else None
+    classes, unknown = by_class(sets.generated, sets.reference, copycat, MOST, seed)
+    notes = [*contest.notes, *_notes(contest, features, drawn, sets), *missing, *unknown]
+    if classes and classes.balance.p < OTHER_SHARES:
         notes.append(
-            "the images' class shares differ from the reference's, which raises the FID and its ratio too: "
+            "the images' class shares differ from the reference's, which raises the FID and its excess too: "
             "floor and copycat keep the shares of their own images"
         )
     progress("copies", 0, 1)
-    copies = _copies(contest, features, notes)
-    protocol = Protocol(
-        UsedFeatures(features.name, features.dimension, features.sha256, features.colour, features.known),
-        features.resizing,
-        seed,
-        {**SETTINGS, "blocks": BLOCKS},
-        _about(contest.generated),
-        _about(contest.reference),
-        None if contest.floor is None else _about(contest.floor),
-        None if contest.train is None else _about(contest.train),
+    return Report(
+        SCHEMA,
+        over,
+        {"fid": value, **others},
+        beside([noise], len(contest.generated)),
+        classes,
+        _copies(contest, features, notes),
+        _protocol(contest, features, drawn, over, seed),
+        tuple(notes),
+        () if also is None else (_also(contest, drawn, also, seed, progress),),
     )
-    return Report(SCHEMA, metrics, copies, protocol, tuple(notes))
 
 
-def _fid(
-    generated: Featured, reference: Featured, floors: list[Featured], copycats: list[Featured], noise: float, seed: int
-) -> Fid:
-    ours, real = Moments.of(generated.features), Moments.of(reference.features)
-    value = distance(ours, real)
-    floor, copycat = (
-        beside([distance(Moments.of(each.features), real) for each in sets], len(sets[0])) if sets else None
-        for sets in (floors, copycats)
+@dataclass(frozen=True)
+class _Featured:
+    """All sets of a score in one set of features."""
+
+    generated: Featured
+    reference: Featured
+    floor: list[Featured]
+    copycat: list[Featured]
+
+    @classmethod
+    def of(cls, contest: Contest, drawn: Drawn, features: Features, progress: Progress) -> "_Featured":
+        def featured(images: ImageSet, role: str, how: design.Design) -> Featured:
+            return Featured(features.cached(images.images, partial(progress, role)), images.labels, how)
+
+        real = design.design_of(contest.reference.labels, None if contest.floor is None else contest.floor.labels)
+        reference = featured(contest.reference, "reference", real)
+        generated = featured(contest.generated, "generated", drawn.how)
+        floor, copycat = (
+            [featured(images, role, drawn.how if images.labels is not None else "random") for images in sets]
+            for role, sets in (("floor", drawn.floor), ("copycat", drawn.copycat))
+        )
+        return cls(generated, reference, floor, copycat)
+
+    def fid(self) -> Measured:
+        """The FID of all generated images, beside those of the draws."""
+        found = fid(self.generated, self.reference)
+        floor, copycat = (distances(draws, self.reference) for draws in (self.floor, self.copycat))
+        return replace(found, floor=floor, copycat=copycat)
+
+    def excess(self, seed: int) -> Excess | None:
+        """The excess over the floor; None without one."""
+        if not self.floor:
+            return None
+        n = len(self.floor[0])
+        return excess(self.generated.parts(n, len(self.generated), seed), self.floor, self.reference)
+
+
+def _also(contest: Contest, drawn: Drawn, features: Features, seed: int, progress: Progress) -> OtherFeatures:
+    sets = _Featured.of(contest, drawn, features, progress)
+    return OtherFeatures(_used(features), sets.fid(), sets.excess(seed))
+
+
+def _draws(images: ImageSet | None, n: int, how: design.Design, real: list[Tensor | None], seed: int) -> list[ImageSet]:
+    """All disjoint draws of n images, fewer where there are not so many, up to `FID_DRAWN` images; none of few."""
+    if images is None:
+        return []
+    labels = None if images.labels is None else images.labels.cpu().numpy()
+    stratified = design.design_of(images.labels, *real) == "stratified"
+    at_random = labels is not None and how == "random" and stratified
+    n = min(n, design.most_at_random(len(images), labels) if at_random else len(images))
+    if n < FEWEST:
+        return []
+    most = max(1, FID_DRAWN // n)
+    if at_random and labels is not None:
+        rows = design.at_random(labels, n, most, seed)
+    else:
+        rows = design.disjoint(len(images), n, most, seed, labels if how == "stratified" else None)
+    return [images.take(chosen) for chosen in rows]
+
+
+def _protocol(contest: Contest, features: Features, drawn: Drawn, over: Excess | None, seed: int) -> Protocol:
+    generated, reference, number = _about(contest.generated), _about(contest.reference), version("fromnoise")
+    floor, train = (None if images is None else _about(images) for images in (contest.floor, contest.train))
+    n = generated.n if over is None else over.n
+    parts = [
+        _cited(features.name, features.sha256),
+        f"n = {n} {drawn.how}",
+        f"resizing {features.resizing}",
+        f"reference {_cited(reference.name, reference.sha256)} of {reference.n}",
+        f"floor {'unknown' if floor is None else _cited(floor.name, floor.sha256)}",
+        f"seed {seed}",
+        f"fromnoise {number}, schema {SCHEMA}",
+    ]
+    line = "; ".join(parts)
+    used = _used(features)
+    return Protocol(
+        line, number, used, features.resizing, seed, drawn.how, SETTINGS, generated, reference, floor, train
     )
-    error = None
-    if len(real.mean) <= EXTRAPOLATED and min(len(generated), len(reference)) >= 2 * len(real.mean):
-        error = math.hypot(_error(generated, real, seed), _error(reference, ours, seed))
-    n, ratio = len(generated), value / floor.value if floor and floor.value > 0 else None
-    return Fid(value, error, ratio, beside([noise], n), n=n, floor=floor, copycat=copycat)
 
 
-def _error(images: Featured, fixed: Moments, seed: int) -> float:
-    labels = None if images.labels is None else images.labels.numpy()
-    sizes = [] if labels is None else np.unique(labels, return_counts=True)[1].tolist()
-    by_class = bool(sizes) and max(sizes) - min(sizes) <= EVEN
-    return sampling_error(images.features, labels if by_class else None, fixed, seed)
+def _cited(name: str, sha256: str) -> str:
+    return f"{name}@{sha256[:8]}" if sha256 else name
+
+
+def _used(features: Features) -> UsedFeatures:
+    return UsedFeatures(features.name, features.dimension, features.sha256, features.colour, features.known)
 
 
 def _noise(shape: tuple[int, int, int], n: int, features: Features, seed: int) -> Moments:
@@ -151,7 +253,7 @@ def _noise(shape: tuple[int, int, int], n: int, features: Features, seed: int) -
     return sums.moments()
 
 
-def _notes(contest: Contest, features: Features, fid: Fid) -> list[str]:
+def _notes(contest: Contest, features: Features, drawn: Drawn, sets: _Featured) -> list[str]:
     notes, n = [], len(contest.generated)
     if features.name == "digits" and not _digits(contest.reference):
         notes.append("digit features say little about images other than digits: compare only scores on the same data")
@@ -159,11 +261,18 @@ def _notes(contest: Contest, features: Features, fid: Fid) -> list[str]:
         notes.append("these are not Inception's published weights: do not compare with published scores")
     if contest.floor is not None and contest.train is None:
         notes.append("the training images are not known (--train): the floor may contain some of them")
-    for name, others in (("floor", fid.floor), ("copycat", fid.copycat)):
-        if others is None:
-            notes.append(f"no {name}: its images are not known, or fewer than {FEWEST}")
-        elif others.n < n:
-            notes.append(f"the {name} has {others.n} images, fewer than the {n} generated: it is biased upwards")
+    for name, source, draws in (("floor", contest.floor, sets.floor), ("copycat", contest.train, sets.copycat)):
+        if source is None or not draws:
+            notes.append(f"no {name}: its images are not known, or too few for a draw of {FEWEST}")
+            continue
+        if draws[0].design != drawn.how:
+            notes.append(
+                f"{source.name} has no labels: the {name} is drawn at random, the generated images are not, and score "
+                "better for it"
+            )
+        if len(draws[0]) < n:
+            words = "its FID is biased upwards" if name == "copycat" else "the excess is taken at that number"
+            notes.append(f"the {name} has {len(draws[0]):,} images, fewer than the {n:,} generated: {words}")
     if n <= features.dimension:
         notes.append(f"{n} images are too few for {features.dimension} features: the FID is far too high")
     return notes
@@ -197,14 +306,6 @@ def compares_features(features: Features, train: ImageSet) -> bool:
 
 def _digits(images: ImageSet) -> bool:
     return images.name.split(":")[0].split(" ")[-1] in ("digits", "mnist")
-
-
-def _subsets(images: ImageSet | None, n: int, most: int, seed: int, by_class: bool) -> list[ImageSet]:
-    """Disjoint random subsets of n images; `by_class`, as labelled ones are, with all images' shares of the classes."""
-    if images is None or len(images) < FEWEST:
-        return []
-    labels = None if images.labels is None or not by_class else images.labels.cpu().numpy()
-    return [images.take(rows) for rows in disjoint(len(images), n, most, seed, labels)]
 
 
 def _about(images: ImageSet) -> SetOfImages:

@@ -7,12 +7,15 @@ from typing import Any
 
 from fromnoise.config import flat
 from fromnoise.errors import UserError
-from fromnoise.evaluation.score import KIND, SCHEMA, read_report
+from fromnoise.evaluation.metrics import METRICS
+from fromnoise.evaluation.report import SCHEMA, Report
+from fromnoise.evaluation.score import KIND, read_report
 from fromnoise.experiment.find import is_run
 from fromnoise.experiment.progress import duration
 from fromnoise.faces import figures, html
 from fromnoise.faces.report import thinned
-from fromnoise.faces.tables import METRICS, spread, value_and_error
+from fromnoise.faces.tables import spread, value_and_error
+from fromnoise.faces.verdicts import verdicts
 from fromnoise.files import lost, reading
 from fromnoise.training.run_folder import RunFolder
 
@@ -24,7 +27,7 @@ class Scored:
     """A report and, for a run, the folder it is in."""
 
     name: str
-    report: dict[str, Any]
+    report: Report
     folder: RunFolder | None = None
 
     @classmethod
@@ -41,25 +44,25 @@ class Scored:
             version = f"schema {found.get('schema')}, not {SCHEMA}"
             again = "with the run's own command" if folder else "with fromnoise evaluate"
             raise UserError(f"{file} was written by another version ({version}): score it again {again}")
-        scored = cls(str(path), found, folder)
         with reading(file, KIND):
+            scored = cls(str(path), Report.of(found, str(file)), folder)
             scored.cells, warnings([scored, scored]), settings([scored])
         return scored
 
     @property
     def cells(self) -> dict[str, str]:
         """What of the score and the run stands in the table, by row; empty where it is not known."""
-        metrics, copies, gap = self.report["metrics"], self.report["copies"], self.report.get("likelihood")
-        fid, run = metrics["fid"], self.report.get("run")
-        beside = {name: metrics[metric] for metric, (name, _) in METRICS.items() if metric != "two_sample"}
+        report, run = self.report, self.report.run
+        gap = report.likelihood
+        beside = {metric.title: report.metrics.get(name) for name, metric in METRICS.items()}
         cells = {
-            "FID": value_and_error(fid),
-            "floor": fid["floor"] and value_and_error(fid["floor"]),
-            "ratio": fid["ratio"] and f"{fid['ratio']:.1f}",
+            "excess": report.excess and value_and_error(report.excess),
+            "FID": value_and_error(report.fid),
+            "floor": report.fid.floor and value_and_error(report.fid.floor),
             **{name: entry and value_and_error(entry) for name, entry in beside.items()},
-            "copies": copies and copies["verdict"].partition(": ")[0],
-            "bits, held out": gap and spread(gap["held_out"]["bits"], gap["held_out"]["standard_error"]),
-            "overfitting gap": gap and spread(gap["gap"]["value"], gap["gap"]["standard_error"]),
+            "copies": report.copies and report.copies.verdict.partition(": ")[0],
+            "bits, held out": gap and spread(gap.held_out.bits, gap.held_out.standard_error),
+            "overfitting gap": gap and spread(gap.gap.value, gap.gap.standard_error),
             "parameters": run and f"{run['training']['parameters']:,}",
             "steps": run and f"{run['training']['steps']:,}",
             "training": run and duration(run["training"]["seconds"]),
@@ -85,24 +88,24 @@ def warnings(scored: Sequence[Scored]) -> list[str]:
     return found
 
 
-def _conditions(report: dict[str, Any]) -> dict[str, Any]:
-    """What has to be equal for two scores to compare."""
-    protocol, floor = report["protocol"], report["metrics"]["fid"]["floor"]
-    source = protocol["floor"]
-    # A subset of the floor's images is taken by class where there are classes.
-    by_class = floor and source and floor["n"] < source["n"] and report["metrics"]["classes"] is not None
+def _conditions(report: Report) -> dict[str, Any]:
+    """What has to be equal for two scores to compare: what `protocol.line` says, but for the seed."""
+    protocol, excess = report.protocol, report.excess
     return {
-        "reference": protocol["reference"]["sha256"],
-        "features": (protocol["features"]["name"], protocol["features"]["sha256"]),
-        "number of images": protocol["generated"]["n"],
-        "size": protocol["generated"]["shape"],
-        "floor": (source and source["sha256"], by_class),
+        "reference": protocol.reference.sha256,
+        "features": (protocol.features.name, protocol.features.sha256),
+        "number of images": (protocol.generated.n, excess and excess.n),
+        "design": protocol.design,
+        "size": protocol.generated.shape,
+        "resizing": protocol.resizing,
+        "floor": protocol.floor and protocol.floor.sha256,
+        "version": protocol.version,
     }
 
 
 def settings(scored: Sequence[Scored]) -> list[tuple[str, list[str]]]:
     """The settings, and hardware, in which the runs differ: name, and each one's."""
-    runs = [of.report.get("run") for of in scored]
+    runs = [of.report.run for of in scored]
     configs = [{} if run is None else flat(run["config"]) | {"hardware": run["system"]["hardware"]} for run in runs]
     names = list(dict.fromkeys(name for config in configs for name in config))
     values = {name: [str(config.get(name, "")) for config in configs] for name in names}
@@ -122,18 +125,15 @@ def page(scored: Sequence[Scored], command: str) -> str:
             grid = of.folder.samples / "grid.png"
             if grid.is_file():
                 grids.append((of.name, html.uri(grid.read_bytes(), "image/png")))
-    fids = [of.report["metrics"]["fid"] for of in scored]
-    rows = [(label, fid["value"], fid["error"]) for label, fid in zip(labels, fids, strict=True)]
-    floors = [(fid["floor"]["value"], fid["floor"]["deviation"]) for fid in fids if fid["floor"] is not None]
-    if floors:
-        rows.append(("floor", *min(floors, key=lambda floor: floor[0])))
+    over = [(label, of.report.excess) for label, of in zip(labels, scored, strict=True)]
+    rows = [(label, excess.value, excess.low, excess.high) for label, excess in over if excess is not None]
     return html.render(
         "compare.html",
         names=names,
-        scores=html.svg(figures.scores(rows)) if all(value > 0 for _, value, _ in rows) else None,
+        scores=html.svg(figures.excesses(rows)) if rows else None,
         rows=[(name, row) for name, row in table(scored) if any(row)],
         warnings=warnings(scored),
-        verdicts=[(of.name, of.report["copies"]["verdict"]) for of in scored if of.report["copies"] is not None],
+        verdicts=[(of.name, verdicts(of.report)) for of in scored],
         settings=settings(scored),
         grids=grids,
         losses=html.svg(figures.losses(curves)) if curves else None,

@@ -13,9 +13,11 @@ from fromnoise.config import Config, from_json
 from fromnoise.data import pictures
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.sources import reference_for
+from fromnoise.evaluation.report import Classes, Report
 from fromnoise.experiment.progress import duration
 from fromnoise.faces import figures, html
 from fromnoise.faces.tables import metric_rows, score_rows
+from fromnoise.faces.verdicts import interval, verdicts
 from fromnoise.files import check_writable
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.settings import Budget
@@ -44,7 +46,7 @@ class Shown:
     evaluations: list[dict[str, Any]] = field(default_factory=list)
 
 
-def write(folder: RunFolder, report: dict[str, Any], generated: ImageSet, train: ImageSet) -> None:
+def write(folder: RunFolder, report: Report, generated: ImageSet, train: ImageSet) -> None:
     """Write a run's report.html: its report, the images that were scored, its training images, its film and logs."""
     check_writable(folder.page_file)
     film = folder.samples / "film.png"
@@ -53,15 +55,16 @@ def write(folder: RunFolder, report: dict[str, Any], generated: ImageSet, train:
     html.save(folder.page_file, page(report, shown, folder.path.resolve().name))
 
 
-def page(report: dict[str, Any], shown: Shown, title: str) -> str:
+def page(report: Report, shown: Shown, title: str) -> str:
     """The page of a report (docs/report.md)."""
     return html.render(
         "report.html",
         title=title,
         report=report,
-        run=report.get("run"),
-        likelihood=report.get("likelihood"),
-        scores=_scores(report["metrics"]["fid"]),
+        run=report.run,
+        excess=report.excess and interval(report.excess),
+        verdicts=verdicts(report),
+        scores=_scores(report),
         rows=score_rows(report),
         metrics=metric_rows(report),
         grid=html.picture(pictures.grid(shown.generated.images[:GRID])),
@@ -73,7 +76,7 @@ def page(report: dict[str, Any], shown: Shown, title: str) -> str:
         generated=shown.generated,
         train=shown.train,
         small=_small,
-        classes=_classes(report["metrics"]["classes"]),
+        classes=_classes(report.classes),
         commands=_commands(report),
         duration=duration,
     )
@@ -85,11 +88,12 @@ def thinned(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return records[::-1][::every][::-1]
 
 
-def _scores(fid: dict[str, Any]) -> str | None:
+def _scores(report: Report) -> str | None:
     """The FID of the images, the floor, the copycat and noise on one axis."""
-    beside = {name: fid[name] for name in ("floor", "copycat", "noise") if fid[name] is not None}
-    rows = [("generated", fid["value"], fid["error"])]
-    rows += [(name, entry["value"], entry["deviation"]) for name, entry in beside.items()]
+    fid = report.fid
+    beside = {"floor": fid.floor, "copycat": fid.copycat, "noise": report.noise}
+    rows = [("generated", fid.value, fid.error)]
+    rows += [(name, entry.value, entry.deviation) for name, entry in beside.items() if entry is not None]
     positive = [row for row in rows if row[1] > 0]
     return html.svg(figures.scores(positive)) if positive else None
 
@@ -115,24 +119,24 @@ def _small(image: UInt8[Tensor, "c h w"]) -> str:
     return html.picture(pictures.grid(image[None], columns=1, gap=0, zoom=1))
 
 
-def _classes(found: dict[str, Any] | None) -> str | None:
+def _classes(found: Classes | None) -> str | None:
     if found is None:
         return None
-    balance, fids = found["balance"], {row["class"]: row["value"] for row in found["fid"]}
-    names = [str(k) for k in range(len(balance["counts"]))]
+    balance, fids = found.balance, {row.class_: row.value for row in found.fid}
+    names = [str(k) for k in range(len(balance.counts))]
     shown = [fids.get(k) for k in range(len(names))]
-    return html.svg(figures.class_balance(balance["counts"], balance["expected"], shown, names))
+    return html.svg(figures.class_balance(balance.counts, balance.expected, shown, names))
 
 
-def _commands(report: dict[str, Any]) -> list[str]:
+def _commands(report: Report) -> list[str]:
     """What to type to have the numbers again."""
-    run = report.get("run")
+    run = report.run
     if run is None:
-        return [report["command"]]
+        return [report.command] if report.command else []
     config = from_json(Config, run["config"])
     *before, _ = (str(Budget(**budget)) for budget in run["training"]["budgets"])
     again = run["command"] + (f"  # goes on from a run of {' and '.join(before)}" if before else "")
-    words = ["fromnoise", "evaluate", "--generated", report["protocol"]["generated"]["name"]]
+    words = ["fromnoise", "evaluate", "--generated", report.protocol.generated.name]
     words += ["--reference", config.evaluation.reference or reference_for(config.data.data)]
     given = {
         "features": (config.evaluation.features, "digits"),

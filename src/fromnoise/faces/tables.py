@@ -1,87 +1,78 @@
 """Tables of results for the terminal."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
+from fromnoise.evaluation.metrics import METRICS
+from fromnoise.evaluation.report import Beside, Excess, Measured, Report
 from fromnoise.faces.console import results
+from fromnoise.faces.verdicts import verdicts
 from fromnoise.training.profile import Profile
 
-# Of the metrics beside the FID: name and meaning.
-METRICS = {
-    "fid_matched": ("matched FID", "FID against the reference reweighted to the images' class shares"),
-    "fid_infinity": ("FID∞", "FID without its bias from the number of images"),
-    "kid": ("KID", "kernel distance, unbiased"),
-    "precision": ("precision", "share of images that look real"),
-    "recall": ("recall", "share of real images that the model reaches"),
-    "density": ("density", "precision that outliers cannot raise"),
-    "coverage": ("coverage", "recall that outliers cannot raise"),
-    "two_sample": ("two-sample test", "accuracy of a classifier, generated or real; 0.5: indistinguishable"),
-}
 
-
-def print_score(report: dict[str, Any]) -> None:
-    """The whole score: FID, the other metrics, classes, the verdict on copies, notes."""
-    reference, features = report["protocol"]["reference"], report["protocol"]["features"]
-    weights = f" (weights SHA-256 {features['sha256'][:16]}…)" if features["name"] == "inception" else ""
-    title = f"FID in {features['name']} features{weights} against {reference['n']:,} of {reference['name']}"
+def print_score(report: Report) -> None:
+    """The whole score: verdicts, FID, the other metrics, classes, notes, and the protocol to cite."""
+    protocol = report.protocol
+    for verdict in verdicts(report):
+        print(f"{verdict.mark} {verdict.question}: {verdict.words}")
+    weights = f" (weights SHA-256 {protocol.features.sha256[:16]}…)" if protocol.features.name == "inception" else ""
+    against = f"against {protocol.reference.n:,} of {protocol.reference.name}"
+    title = f"FID in {protocol.features.name} features{weights} {against}"
     results.print(_table(title, ("", "FID", "images", "what it is"), score_rows(report)))
-    rows = [(name, *values, meaning) for name, values, meaning in metric_rows(report)]
-    columns = ("", "generated", "floor", "copycat", "what it is")
-    results.print(_table("Other metrics, same features and reference", columns, rows))
-    classes = report["metrics"]["classes"]
-    if classes is not None:
-        p, learned = classes["balance"]["p"], classes["learned"]
-        chance = "undefined" if p is None else f"{p:.3g}"
-        print(f"classes: χ² test of their shares against the reference's, p = {chance}")
+    if rows := [(name, *values, meaning) for name, values, meaning in metric_rows(report)]:
+        columns = ("", "generated", "floor", "copycat", "what it is")
+        results.print(_table("Other metrics, same features and reference", columns, rows))
+    if report.classes is not None:
+        learned = report.classes.learned
+        print(f"classes: χ² test of their shares against the reference's, p = {report.classes.balance.p:.3g}")
         if learned is not None:
-            real = learned["real_accuracy"]
-            beside = "" if real is None else f" ({real:.3f} when trained on {learned['real_n']:,} training images)"
-            learner = f"a classifier trained on {learned['n']:,} generated images"
-            print(f"{learner} is right on {learned['accuracy']:.3f} of the reference{beside}")
-    for name in ("copies", "likelihood"):
-        if report.get(name) is not None:
-            print(f"{name}: {report[name]['verdict']}")
-    for note in report["notes"]:
+            real = learned.real_accuracy
+            beside = "" if real is None else f" ({real:.3f} when trained on {learned.real_n:,} training images)"
+            learner = f"a classifier trained on {learned.n:,} generated images"
+            print(f"{learner} is right on {learned.accuracy:.3f} of the reference{beside}")
+    for note in report.notes:
         print(f"note: {note}")
+    print(f"protocol: {protocol.line}")
 
 
-def score_rows(report: dict[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Name, FID, number of images and meaning of the generated images, floor, copycat and noise; then the ratio."""
-    fid = report["metrics"]["fid"]
+def score_rows(report: Report) -> list[tuple[str, str, str, str]]:
+    """Name, FID, number of images, meaning: the excess, the generated images, floor, copycat, noise; other features."""
+    fid = report.fid
     entries = [
+        ("excess", report.excess, "generated less floor: 0 is as close as real images"),
         ("generated", fid, "this model's images"),
-        ("floor", fid["floor"], "real images that the model never saw"),
-        ("copycat", fid["copycat"], "the training images: a model that only memorised"),
-        ("noise", fid["noise"], "random bytes"),
+        ("floor", fid.floor, "real images that the model never saw"),
+        ("copycat", fid.copycat, "the training images: a model that only memorised"),
+        ("noise", report.noise, "random bytes"),
     ]
-    rows = [(name, value_and_error(of), "" if of is None else f"{of['n']:,}", meaning) for name, of, meaning in entries]
-    if fid["ratio"] is not None:
-        rows.append(("ratio", f"{fid['ratio']:.1f}", "", "generated over floor"))
-    return rows
-
-
-def metric_rows(report: dict[str, Any]) -> list[tuple[str, list[str], str]]:
-    """The metrics beside the FID: name; of the generated images, the floor and the copycat; meaning."""
-    found = {name: report["metrics"][name] for name in METRICS if report["metrics"][name] is not None}
+    for other in report.also:
+        name = other.features.name
+        if other.excess is not None:
+            entries.append((f"excess in {name} features", other.excess, "the same in other features"))
+        entries.append((f"generated in {name} features", other.fid, f"of {other.features.dimension} numbers"))
     return [
-        (
-            METRICS[name][0],
-            [value_and_error(of), value_and_error(of["floor"]), value_and_error(of["copycat"])],
-            METRICS[name][1],
-        )
-        for name, of in found.items()
+        (name, value_and_error(of), "" if of is None else f"{of.n:,}", meaning)
+        for name, of, meaning in entries
+        if of is not None or name != "noise"
     ]
 
 
-def value_and_error(entry: dict[str, Any] | None) -> str:
+def metric_rows(report: Report) -> list[tuple[str, list[str], str]]:
+    """The metrics beside the FID: name; of the generated images, the floor and the copycat; meaning."""
+    return [
+        (metric.title, [value_and_error(of) for of in (found, found.floor, found.copycat)], metric.meaning)
+        for name, metric in METRICS.items()
+        if (found := report.metrics.get(name)) is not None
+    ]
+
+
+def value_and_error(entry: Measured | Beside | Excess | None) -> str:
     """A number of the report, with ± its error or deviation where it has one."""
     if entry is None:
         return "unknown"
-    error = entry.get("error", entry.get("deviation"))
-    return spread(entry["accuracy" if "accuracy" in entry else "value"], error)
+    return spread(entry.value, entry.deviation if isinstance(entry, Beside) else entry.error)
 
 
 def spread(value: float, error: float | None) -> str:

@@ -65,7 +65,9 @@ def labels_for(model: Model, request: SampleRequest) -> Int64[Tensor, " n"] | No
     """The class, or cluster, of each image, or None for a model without.
 
     Raises UserError for a label or guidance that the model cannot follow. Classes follow the training data's
-    shares evenly: image k takes the class at quantile frac((k + ½)·golden ratio), a low-discrepancy sequence.
+    shares evenly: image k takes the class at quantile frac((k + ½)·golden ratio), a low-discrepancy sequence. Clusters,
+    of which nobody but the network knows, are drawn at random by these shares, each image's on its own: images without
+    labels count as a random draw (`evaluation.design`), and so they are one.
     """
     info = model.info
     if not info.classes:
@@ -78,7 +80,11 @@ def labels_for(model: Model, request: SampleRequest) -> Int64[Tensor, " n"] | No
         if not info.class_shares[request.label]:
             raise UserError(f"--label {request.label}: no training image had this class")
         return torch.full((request.n,), request.label)
-    quantiles = (np.arange(request.first, request.first + request.n) + 0.5) * GOLDEN % 1.0
+    numbers = np.arange(request.first, request.first + request.n)
+    if info.clustered:
+        quantiles = np.array([rng.generator(request.seed, "cluster", int(k)).random() for k in numbers])
+    else:
+        quantiles = (numbers + 0.5) * GOLDEN % 1.0
     edges = np.cumsum(info.class_shares)
     return torch.from_numpy(np.searchsorted(edges / edges[-1], quantiles, side="right"))
 

@@ -22,7 +22,7 @@ class EvaluateArguments:
     fromnoise evaluate --generated runs/digits --reference digits:heldout
     fromnoise evaluate --generated out/ --reference mnist:test --train digits --json score.json
     fromnoise evaluate --generated out/ --reference mnist:test --train digits --html score.html
-    fromnoise evaluate --generated out.npz --reference photos:heldout --json - | jq .metrics.fid.value
+    fromnoise evaluate --generated out.npz --reference photos:heldout --json - | jq .excess.value
     """
 
     generated: Annotated[str, Spec]
@@ -87,9 +87,9 @@ def main(words: Sequence[str]) -> None:
     )
     with Bar("scoring") as bar:
         found = score(sets, extractor, arguments.seed, lambda role, done, total: bar.show(done, total, role))
-    report = replace(found, command=system.command(), system=system.about(device)).plain()
+    report = replace(found, command=system.command(), system=system.about(device))
     if file is not None:
-        write_json(file, report)
+        write_json(file, report.plain())
     if arguments.html is not None:
         from fromnoise.faces import html  # imports Matplotlib
         from fromnoise.faces import report as pages
@@ -97,6 +97,6 @@ def main(words: Sequence[str]) -> None:
         shown = pages.Shown(sets.generated, sets.train)
         html.save(arguments.html, pages.page(report, shown, sets.generated.name))
     if arguments.json == "-":
-        print(json.dumps(report, indent=2))
+        print(json.dumps(report.plain(), indent=2))
     else:
         print_score(report)

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fromnoise.faces.arguments import TrainingArguments, parse_training
 from fromnoise.faces.commands.train import print_configuration
 
 if TYPE_CHECKING:
+    from fromnoise.evaluation.report import Report
     from fromnoise.training.run_folder import RunFolder
 
 
@@ -28,7 +29,8 @@ def main(words: Sequence[str]) -> None:
         print_configuration(arguments.config)
         return
     from fromnoise.data import arrays
-    from fromnoise.evaluation.score import KIND, SCHEMA, read_report
+    from fromnoise.evaluation.report import SCHEMA, Report
+    from fromnoise.evaluation.score import KIND, read_report
     from fromnoise.experiment.score import reference_of, sample_and_score
     from fromnoise.experiment.train import trained, without_unscored_extension
     from fromnoise.faces.console import say
@@ -48,10 +50,9 @@ def main(words: Sequence[str]) -> None:
         # What is wrong with a report that was just made is a bug; an old one may be damaged.
         with reading(folder.report_file, KIND, "remove it and score again") if scored else nullcontext():
             if scored:
-                report, generated = read_report(folder.report_file), None
+                report, generated = Report.of(read_report(folder.report_file), str(folder.report_file)), None
             else:
-                new, generated = sample_and_score(experiment, outcome, reference, n)
-                report = new.plain()
+                report, generated = sample_and_score(experiment, outcome, reference, n)
             if scored and folder.page_file.exists():
                 say(f"{arguments.out} is finished: nothing to do")
             else:
@@ -62,12 +63,13 @@ def main(words: Sequence[str]) -> None:
             _summary(folder, report, outcome.steps)
 
 
-def _summary(folder: "RunFolder", report: dict[str, Any], steps: int) -> None:
+def _summary(folder: "RunFolder", report: "Report", steps: int) -> None:
     from fromnoise.experiment.find import better_before
     from fromnoise.experiment.progress import duration
     from fromnoise.faces.tables import print_score
 
-    trained, sampling, system = (report["run"][name] for name in ("training", "sampling", "system"))
+    assert report.run is not None, "the report of a run"
+    trained, sampling, system = (report.run[name] for name in ("training", "sampling", "system"))
     print_score(report)
     print(
         f"trained {trained['steps']:,} steps in {duration(trained['seconds'])}, "

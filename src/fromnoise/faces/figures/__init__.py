@@ -25,6 +25,7 @@ from fromnoise.faces.figures.evaluation import (
     class_balance,
     damage,
     density_pairs,
+    excesses,
     feature_plane,
     fid_by_size,
     losses,

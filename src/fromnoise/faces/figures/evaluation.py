@@ -66,6 +66,25 @@ def scores(rows: Sequence[tuple[str, float, float | None]]) -> Figure:
 
 
 @styled
+def excesses(rows: Sequence[tuple[str, float, float, float]]) -> Figure:
+    """Excesses over the floor side by side: name, value, and the interval's two ends."""
+    figure, (axis,) = panels(1, 1, (7.4, 0.9 + 0.55 * len(rows)))
+    places = range(len(rows) - 1, -1, -1)
+    axis.axvline(0, color=QUIET, linestyle=":", linewidth=1.5)
+    for k, (place, (_, value, low, high)) in enumerate(zip(places, rows, strict=True)):
+        colour = COLOURS[k % len(COLOURS)]
+        axis.hlines(place, low, high, color=colour, linewidth=2)
+        axis.plot([value], [place], marker=MARKERS[k % 4], color=colour, markersize=9)
+        axis.annotate(f"{value:.3f}", (value, place), (0, 9), textcoords="offset points", ha="center")
+    axis.set_yticks(places, [name for name, *_ in rows])
+    axis.set(
+        ylim=(-0.6, len(rows) - 0.2), xlabel="FID over the floor, with its 95 % interval (0: as close as real images)"
+    )
+    axis.tick_params(axis="y", length=0)
+    return figure
+
+
+@styled
 def fid_by_size(sizes: Sequence[int], fids: Sequence[float], line: tuple[float, float] | None = None) -> Figure:
     """FID against one by the number of images, and the line (value at 1/n = 0, slope) through it."""
     figure, (axis,) = panels(1, 1, (6.8, 3.8))

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+import torch
 
 from fromnoise import rng
-from fromnoise.evaluation.intervals import deal, disjoint, jackknife
+from fromnoise.evaluation.design import at_random, deal, design_of, disjoint, most_at_random
 
 
 def test_draws_are_disjoint_sorted_and_of_the_size_asked_for():
@@ -77,54 +78,50 @@ def test_labels_that_are_not_as_many_as_rows_are_refused():
         deal(10, 2, 0, labels=np.zeros(9, dtype=np.int64))
 
 
-def test_the_error_of_a_set_balanced_by_design_leaves_out_the_chance_in_its_shares():
-    """100 rows about 0 and 100 about 10: the mean of all moves as the rows do about their own centre."""
-    labels = np.repeat([0, 1], 100)
-    known, unknown = [], []
-    for k in range(60):
-        x = rng.generator(k, "rows").standard_normal(200) + 10 * labels
-        known.append(jackknife(lambda rows, x=x: x[rows].mean(), 200, 20, k, labels) ** 2)
-        unknown.append(jackknife(lambda rows, x=x: x[rows].mean(), 200, 20, k) ** 2)
-    assert np.sqrt(np.mean(known)) == pytest.approx(1 / np.sqrt(200), rel=0.1)
-    assert np.sqrt(np.mean(unknown)) == pytest.approx(np.sqrt(26 / 200), rel=0.1)
-
-
-def test_leaving_out_single_rows_of_a_mean_gives_its_textbook_error():
-    x = np.random.default_rng(0).standard_normal(200)
-    found = jackknife(lambda rows: x[rows].mean(), 200, blocks=200)
-    assert found == pytest.approx(x.std(ddof=1) / np.sqrt(200), rel=1e-12)
-
-
-@pytest.mark.parametrize(("statistic", "true"), [
-    (np.mean, 1 / np.sqrt(1000)),  # of unit normals
-    (np.var, np.sqrt(2 / 1000)),
-    (lambda x: np.exp(x.mean()), 1 / np.sqrt(1000)),
+@pytest.mark.parametrize(("counts", "others", "design"), [
+    ([100] * 10, [], "stratified"),
+    ([100, 100, 98, 101, 99, 100, 102, 100, 100, 100], [], "stratified"),
+    ([100, 100, 97, 103, 100, 100, 100, 100, 100, 100], [], "random"),
+    ([0, 50, 0, 50], [], "stratified"),  # of the classes that there are
+    ([60, 40, 100], [[600, 400, 1000]], "stratified"),
+    ([60, 40, 100], [None, [300, 200, 501]], "stratified"),
+    ([60, 40, 100], [[1000, 400, 600]], "random"),
+    ([60, 40], [[600, 400, 1000]], "random"),
+    ([3] * 10, [], "random"),
+    ([500], [], "random"),
 ])  # fmt: skip
-def test_blocks_give_the_true_error_on_average(statistic, true):
-    variances = []
-    for k in range(100):
-        x = rng.generator(k, "rows").standard_normal(1000)
-        variances.append(jackknife(lambda rows, x=x: statistic(x[rows]), 1000, blocks=20, seed=k) ** 2)
-    assert np.sqrt(np.mean(variances)) == pytest.approx(true, rel=0.08)
+def test_the_design_shows_in_the_classes_sizes(counts, others, design):
+    labels, *real = (
+        each and torch.arange(len(each)).repeat_interleave(torch.tensor(each)) for each in (counts, *others)
+    )
+    assert design_of(labels, *real) == design
 
 
-def test_blocks_that_do_not_divide_the_rows_leave_each_out_once():
-    seen = []
-    jackknife(lambda rows: seen.append(rows) or 0.0, 23, blocks=5)
-    left_out = [np.setdiff1d(np.arange(23), rows) for rows in seen]
-    assert sorted(len(block) for block in left_out) == [4, 4, 5, 5, 5]
-    assert np.array_equal(np.sort(np.concatenate(left_out)), np.arange(23))
+def test_without_labels_a_set_counts_as_random():
+    assert design_of(None, torch.arange(2).repeat(50)) == "random"
 
 
-def test_the_error_follows_the_seed_and_is_zero_for_a_constant():
-    x = np.random.default_rng(1).standard_normal(100)
-    one, again, other = (jackknife(lambda rows: np.median(x[rows]), 100, 10, seed) for seed in (0, 0, 1))
-    assert one == again
-    assert one != other
-    assert jackknife(lambda rows: 3.0, 100, 10) == 0
+@pytest.mark.parametrize("classes", [4, 10])
+def test_random_draws_hardly_ever_pass_for_stratified(classes):
+    found = [design_of(torch.from_numpy(rng.generator(k, "draw").integers(0, classes, 1000))) for k in range(200)]
+    assert found.count("stratified") <= 2
 
 
-@pytest.mark.parametrize("blocks", [0, 1, 11])
-def test_blocks_that_cannot_be_left_out_are_refused(blocks):
-    with pytest.raises(ValueError, match="10 rows cannot be left out"):
-        jackknife(lambda rows: 0.0, 10, blocks)
+def test_random_draws_from_a_stratified_pool_have_the_shares_of_chance():
+    pool = np.arange(10).repeat(100)
+    n = most_at_random(1000, pool)
+    assert 700 < n < 800
+    assert most_at_random(1000, None) == 1000
+    counts = np.array([np.bincount(pool[at_random(pool, n, 1, seed)[0]], minlength=10) for seed in range(300)])
+    assert counts.std() == pytest.approx(np.sqrt(n * 0.1 * 0.9), rel=0.1)
+    with pytest.raises(ValueError, match="no random draw"):
+        at_random(pool, n + 1, 1)
+
+
+def test_random_draws_are_disjoint_and_as_many_as_the_classes_allow():
+    pool = np.arange(10).repeat(300)
+    draws = at_random(pool, 500, 100)
+    assert 3 <= len(draws) <= 5
+    together = np.concatenate(draws)
+    assert len(np.unique(together)) == len(together) == 500 * len(draws)
+    assert len(at_random(pool, 500, 2)) == 2

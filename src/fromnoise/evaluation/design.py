@@ -1,0 +1,127 @@
+"""How a set of images was drawn, at random or so many of each class, and disjoint subsets drawn in the same way.
+
+A class-conditional model that is asked for a hundred images of each class leaves nothing to chance in the classes'
+shares, and its FID is lower for it. So floors and copycats are drawn as the generated images were: a **stratified**
+draw has the classes' shares to within an image or two, a **random** one has shares that chance moves.
+"""
+
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fromnoise import rng
+
+Design = Literal["stratified", "random"]
+Rows = NDArray[np.int64]
+
+TOLERANCE = 2
+"""Images by which the classes of a stratified set may miss their shares."""
+LEAST = 4
+"""Images of each class that a stratified set has at least: unbiased estimates within classes need them."""
+MARGIN = 3
+"""Standard deviations by which a class may exceed its share in a random draw from a stratified pool."""
+
+
+def design_of(labels: Int[Tensor, " n"] | None, *others: Int[Tensor, " m"] | None) -> Design:
+    """The design of a set with these labels, beside sets of real images with labels of their own.
+
+    "stratified" where its classes are of even size, or have the shares of one of `others`, to within `TOLERANCE`
+    images; "random" otherwise, and without labels. Random draws of several classes are hardly ever so even. If one is,
+    a stratified draw is still the right comparison: given its counts, it is one.
+    """
+    if labels is None:
+        return "random"
+    counts = np.bincount(labels.cpu().numpy())
+    present = counts[counts > 0]
+    if len(present) < 2 or present.min() < LEAST:
+        return "random"
+    if np.abs(present - present.mean()).max() <= TOLERANCE:
+        return "stratified"
+    for other in others:
+        if other is not None:
+            real = np.bincount(other.cpu().numpy(), minlength=len(counts))
+            expected = real * (counts.sum() / real.sum())
+            padded = np.pad(counts, (0, len(real) - len(counts)))
+            if np.abs(padded - expected).max() <= TOLERANCE:
+                return "stratified"
+    return "random"
+
+
+def most_at_random(n: int, strata: Rows | None) -> int:
+    """How many of n rows one random draw can take: all, or fewer where they are stratified by the labels `strata`.
+
+    A random draw has more than its share of some class, and a stratified pool must have that many: `MARGIN` standard
+    deviations above the share of its smallest class.
+    """
+    if strata is None:
+        return n
+    sizes = np.bincount(strata)
+    spread = MARGIN / np.sqrt(sizes[sizes > 0].min())
+    return int(n * ((np.sqrt(spread**2 + 4) - spread) / 2) ** 2)
+
+
+def at_random(strata: Rows, n: int, most: int, seed: int = 0) -> list[Rows]:
+    """At most `most` disjoint subsets of n rows of a stratified pool, each as a random draw would be, sorted.
+
+    How many rows of each class a subset has is multinomial; there are as many subsets as the classes allow, one at
+    least. Raises ValueError for n above `most_at_random`.
+    """
+    if not 1 <= n <= most_at_random(len(strata), strata):
+        raise ValueError(f"{n} of {len(strata)} stratified rows are no random draw")
+    random = rng.generator(seed, "at random", len(strata))
+    order = random.permutation(len(strata))
+    by_class = [order[strata[order] == label] for label in range(strata.max() + 1)]
+    sizes = np.array([len(rows) for rows in by_class])
+    taken = np.zeros_like(sizes)
+    found: list[Rows] = []
+    while len(found) < most:
+        wanted = random.multinomial(n, sizes / sizes.sum())
+        if (taken + wanted <= sizes).all():
+            parts = [rows[done : done + some] for rows, done, some in zip(by_class, taken, wanted, strict=True)]
+            found.append(np.sort(np.concatenate(parts)))
+            taken += wanted
+        elif found:
+            break
+    return found
+
+
+def disjoint(n_total: int, n: int, most: int, seed: int = 0, labels: Rows | None = None) -> list[Rows]:
+    """At most `most` disjoint random subsets of n of `n_total` rows, each sorted; one of all rows if there are fewer.
+
+    With `labels` each subset has all rows' shares of the classes, to within a row or two.
+    Raises ValueError if a number is less than 1, or for labels that are not `n_total`.
+    """
+    if min(n_total, n, most) < 1:
+        raise ValueError(f"cannot take {most} subsets of {n} rows of {n_total}")
+    order = rng.generator(seed, "disjoint", n_total).permutation(n_total)
+    if labels is not None:
+        order = _even(order, labels)
+    count = max(1, min(most, n_total // n))
+    return [np.sort(order[k * n : (k + 1) * n]) for k in range(count)]
+
+
+def deal(n: int, parts: int, seed: int, *path: int | str, labels: Rows | None = None) -> list[Rows]:
+    """n rows in disjoint random parts of near equal size, each sorted; with `labels`, of near equal classes as well.
+
+    Raises ValueError for labels that are not n.
+    """
+    order = rng.generator(seed, *path).permutation(n)
+    if labels is not None:
+        if len(labels) != n:
+            raise ValueError(f"{len(labels)} labels for {n} rows")
+        order = order[np.argsort(labels[order], kind="stable")]
+    return [np.sort(order[k::parts]) for k in range(parts)]
+
+
+def _even(order: Rows, labels: Rows) -> Rows:
+    """`order` rearranged so that every stretch of it has the classes' shares; a class's rows keep their order."""
+    if len(labels) != len(order):
+        raise ValueError(f"{len(labels)} labels for {len(order)} rows")
+    place = np.empty(len(order))  # of a row within its class, from 0 to 1
+    for label in np.unique(labels):
+        members = labels[order] == label
+        place[members] = (np.arange(members.sum()) + 0.5) / members.sum()
+    return order[np.argsort(place, kind="stable")]

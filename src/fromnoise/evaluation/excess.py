@@ -1,0 +1,70 @@
+"""The headline: how much farther from the reference the generated images are than real ones, FID − floor.
+
+The FID is biased upwards by a number that falls with the number of images, about as much for generated images as for
+real ones. So the difference hardly moves with that number, which only decides how sure it is; the ratio of the two does
+move, for it is (distance + bias)/bias. Both are taken at the same number of images and by the same design.
+"""
+
+import statistics
+from collections.abc import Sequence
+
+import torch
+
+from fromnoise.evaluation.featured import Featured
+from fromnoise.evaluation.frechet import Gradient, derived, distance
+from fromnoise.evaluation.report import Beside, Excess, Measured
+
+NORMAL = 1.959964
+"""Standard errors to either side of a 95 % interval."""
+
+
+def beside(values: Sequence[float], n: int) -> Beside:
+    """A metric over subsets of n images each: the mean and, for several, the deviation."""
+    deviation = statistics.stdev(values) if len(values) > 1 else None
+    return Beside(statistics.fmean(values), deviation, len(values), n)
+
+
+def fid(generated: Featured, reference: Featured) -> Measured:
+    """The Fréchet distance, with its standard error: how far other images of either set would move it."""
+    value, ours, theirs = derived(generated.moments, reference.moments)
+    errors = [of.error(gradient.influence(of.features)) for of, gradient in ((generated, ours), (reference, theirs))]
+    return Measured(value, float(torch.tensor(errors).norm()), n=len(generated))
+
+
+def distances(draws: Sequence[Featured], reference: Featured) -> Beside | None:
+    """The FIDs of several sets of one size; None without any."""
+    values = [distance(reference.moments, draw.moments) for draw in draws]
+    return beside(values, len(draws[0])) if values else None
+
+
+def excess(generated: Sequence[Featured], floor: Sequence[Featured], reference: Featured) -> Excess:
+    """The mean FID of subsets of the generated images over that of floor draws, all of one size and design.
+
+    The variance has a part for every subset, and one for the reference, which both have in common: only the difference
+    of its pulls counts. All are first-order (`Gradient.influence`).
+    """
+    values, variance = [], 0.0
+    pulls = [torch.zeros_like(reference.moments.mean), torch.zeros_like(reference.moments.covariance)]
+    for sets, sign in ((generated, 1), (floor, -1)):
+        found = []
+        for images in sets:
+            value, ours, theirs = derived(images.moments, reference.moments)
+            found.append(value)
+            variance += (images.error(ours.influence(images.features)) / len(sets)) ** 2
+            pulls = [pull + sign * part / len(sets) for pull, part in zip(pulls, theirs[1:], strict=True)]
+        values.append(statistics.fmean(found))
+    both = Gradient(reference.moments.mean, *pulls)
+    error = (variance + reference.error(both.influence(reference.features)) ** 2) ** 0.5
+    value = values[0] - values[1]
+    alike = generated[0].design == floor[0].design and values[1] > 0
+    return Excess(
+        value,
+        error,
+        value - NORMAL * error,
+        value + NORMAL * error,
+        n=len(generated[0]),
+        design=generated[0].design,
+        fid=values[0],
+        floor=values[1],
+        ratio=values[0] / values[1] if alike else None,
+    )

@@ -1,0 +1,83 @@
+"""METRICS: every metric beside the FID, by its name in the report. A new one is a module with its measure, and a line.
+
+Each is measured on the generated images, and on floor and copycat draws for comparison.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from fromnoise.evaluation import classes, extrapolation, kernel, neighbours
+from fromnoise.evaluation.excess import beside
+from fromnoise.evaluation.featured import Featured, Measure, UnavailableError
+from fromnoise.evaluation.report import Beside, Measured
+
+MOST = 3000
+"""Images of each set at most, in metrics whose time grows with n·m."""
+DRAWN = 6000
+"""Images of all draws of the floor, or of the copycat, at most: one draw at least."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a metric is called, what it means, and how it is measured.
+
+    `whole`: on all generated images; otherwise on as many as the floor's draws have, at most `MOST`.
+    """
+
+    title: str
+    meaning: str
+    measure: Measure
+    whole: bool = False
+
+
+METRICS: Mapping[str, Metric] = {
+    "fid_matched": Metric(
+        "matched FID", "FID against the reference reweighted to the images' class shares", classes.matched, whole=True
+    ),
+    "fid_infinity": Metric("FID∞", "FID without its bias from the number of images", extrapolation.measure, whole=True),
+    "kid": Metric("KID", "kernel distance, unbiased", kernel.measure),
+    "precision": Metric("precision", "share of images that look real", neighbours.precision),
+    "recall": Metric("recall", "share of real images that the model reaches", neighbours.recall),
+    "density": Metric("density", "precision that outliers cannot raise", neighbours.density),
+    "coverage": Metric("coverage", "recall that outliers cannot raise", neighbours.coverage),
+}
+
+
+def measured(
+    generated: Featured,
+    reference: Featured,
+    floor: Sequence[Featured],
+    copycat: Sequence[Featured],
+    seed: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[dict[str, Measured], list[str]]:
+    """The metrics that can be had, each beside its floor and copycat, and why the others cannot."""
+    found, notes = {}, []
+    few = _few([generated], len(floor[0]) if floor else len(generated), seed)[0]
+    real = _few([reference], MOST, seed)[0]
+    beside_it = [(draws, _few(draws, len(few), seed)) for draws in (floor, copycat)]
+    for done, (name, metric) in enumerate(METRICS.items()):
+        progress(done, len(METRICS))
+        ours, theirs = (generated, reference) if metric.whole else (few, real)
+        try:
+            value, error = metric.measure(ours, theirs, seed)
+        except UnavailableError as reason:
+            notes.append(f"no {metric.title}: {reason}")
+            continue
+        others = [_beside(metric, whole if metric.whole else some, theirs, seed) for whole, some in beside_it]
+        found[name] = Measured(value, error, len(ours), *others)
+    progress(len(METRICS), len(METRICS))
+    return found, notes
+
+
+def _few(sets: Sequence[Featured], n: int, seed: int) -> list[Featured]:
+    """Subsets of n images of each, `MOST` at most, each by its own design."""
+    return [images.parts(min(n, MOST), 1, seed)[0] for images in sets]
+
+
+def _beside(metric: Metric, draws: Sequence[Featured], reference: Featured, seed: int) -> Beside | None:
+    draws = draws[: max(1, DRAWN // len(draws[0]))] if draws else draws
+    try:
+        return beside([metric.measure(draw, reference, seed).value for draw in draws], len(draws[0])) if draws else None
+    except UnavailableError:
+        return None

@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+import torch
+
+from fromnoise import rng
+from fromnoise.evaluation.design import disjoint
+from fromnoise.evaluation.excess import beside, excess, fid
+from fromnoise.evaluation.featured import Featured
+from fromnoise.evaluation.frechet import Moments, derived, distance
+from fromnoise.evaluation.report import Beside
+
+D = 8
+
+
+def normal(n, seed, shift=0.0, d=D):
+    return torch.from_numpy(rng.generator(seed, "rows").standard_normal((n, d))) + shift
+
+
+def clustered(n, seed, shift=0.0, stratified=True):
+    labels = np.arange(n) % 4 if stratified else rng.generator(seed, "labels").integers(0, 4, n)
+    rows = normal(n, seed, shift) + 4 * torch.eye(4, D, dtype=torch.float64)[labels]
+    return Featured(rows, torch.from_numpy(labels), "stratified" if stratified else "random")
+
+
+def weighted(rows, weights):
+    weights = weights / weights.sum()
+    mean = weights @ rows
+    return Moments(mean, (weights[:, None] * (rows - mean)).T @ (rows - mean), len(rows))
+
+
+def test_the_gradients_are_those_of_the_distance():
+    """Against the distance with one row counted a little more, of either set."""
+    x, y = normal(40, 0, 0.3), normal(50, 1)
+    whole = [weighted(rows, torch.ones(len(rows), dtype=torch.float64)) for rows in (x, y)]
+    value, *gradients = derived(*whole)
+    assert value == pytest.approx(distance(*whole), rel=1e-12)
+    for k, (rows, gradient) in enumerate(zip((x, y), gradients, strict=True)):
+        found = gradient.influence(rows)
+        for row in (0, 7, 31):
+            ends = []
+            for step in (-1e-5, 1e-5):
+                weights = torch.full((len(rows),), 1 / len(rows), dtype=torch.float64)
+                weights[row] += step
+                moved = weighted(rows, weights)
+                ends.append(distance(moved, whole[1]) if k == 0 else distance(whole[0], moved))
+            assert float(found[row] - found.mean()) == pytest.approx((ends[1] - ends[0]) / 2e-5, rel=1e-3)
+
+
+@pytest.mark.parametrize("stratified", [True, False])
+def test_the_error_of_the_fid_is_its_deviation_over_other_images(stratified):
+    found = [fid(clustered(300, 2 * k, 0.3, stratified), clustered(400, 2 * k + 1, 0, stratified)) for k in range(100)]
+    values, errors = np.array([(each.value, each.error) for each in found]).T
+    assert 0.8 < np.sqrt(np.square(errors).mean()) / values.std(ddof=1) < 1.35
+
+
+@pytest.mark.parametrize("stratified", [True, False])
+@pytest.mark.parametrize("shift", [0.0, 0.3])
+def test_the_error_of_the_excess_is_its_deviation_over_other_images(shift, stratified):
+    found = []
+    for k in range(100):
+        ours, floor, reference = (
+            clustered(n, 3 * k + j, shift * (j == 0), stratified) for j, n in enumerate((600, 600, 400))
+        )
+        found.append(excess(ours.parts(300, 9, k), floor.parts(300, 9, k), reference))
+    values, errors = np.array([(each.value, each.error) for each in found]).T
+    ratio = np.sqrt(np.square(errors).mean()) / values.std(ddof=1)
+    assert 0.8 < ratio < (1.25 if shift else 1.7)  # on the careful side where the sets do not differ
+    inside = [each.low <= D * shift**2 <= each.high for each in found]
+    assert np.mean(inside) >= 0.9
+
+
+def test_the_excess_does_not_move_with_the_number_of_images():
+    """One imperfect set at 300, 1,000 and 3,000 images: the ratio to the floor rises, the excess stays."""
+    reference, pool = Featured(normal(3000, 0)), Featured(normal(12_000, 1))
+    drawn, found = Featured(normal(3000, 2, 0.1)), []
+    for n in (300, 1000, 3000):
+        ours = drawn.take(disjoint(3000, n, 1)[0])
+        found.append(excess([ours], pool.parts(n, 99, 0), reference))
+    assert found[-1].ratio > 2 * found[0].ratio
+    assert all(of.low <= D * 0.1**2 <= of.high for of in found)
+    assert all(of.low <= other.value <= of.high for of in found for other in found[1:] if other.n > of.n)
+    assert found[0].error > found[1].error > found[2].error
+
+
+def test_a_ratio_of_unequal_designs_is_not_made():
+    labelled, bare = clustered(200, 0), Featured(clustered(200, 1).features)
+    assert excess([labelled], [labelled], labelled).ratio == 1
+    assert excess([labelled], [bare], labelled).ratio is None
+
+
+def test_subsets_share_a_sets_design():
+    sets = clustered(400, 0)
+    for part in sets.parts(100, 9, 0):
+        assert part.design == "stratified"
+        assert part.labels.bincount().tolist() == [25] * 4
+    assert sets.parts(400, 9, 0) == [sets]
+
+
+def test_one_value_has_no_deviation():
+    assert beside([2.0], 7) == Beside(2.0, None, 1, 7)
+    assert beside([1.0, 3.0], 7).deviation == pytest.approx(2**0.5)
