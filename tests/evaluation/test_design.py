@@ -81,7 +81,7 @@ def test_labels_that_are_not_as_many_as_rows_are_refused():
 @pytest.mark.parametrize(("counts", "others", "design"), [
     ([100] * 10, [], "stratified"),
     ([100, 100, 98, 101, 99, 100, 102, 100, 100, 100], [], "stratified"),
-    ([100, 100, 97, 103, 100, 100, 100, 100, 100, 100], [], "random"),
+    ([100, 100, 96, 104, 100, 100, 100, 100, 100, 100], [], "random"),
     ([0, 50, 0, 50], [], "stratified"),  # of the classes that there are
     ([60, 40, 100], [[600, 400, 1000]], "stratified"),
     ([60, 40, 100], [None, [300, 200, 501]], "stratified"),
@@ -104,7 +104,7 @@ def test_without_labels_a_set_counts_as_random():
 @pytest.mark.parametrize("classes", [4, 10])
 def test_random_draws_hardly_ever_pass_for_stratified(classes):
     found = [design_of(torch.from_numpy(rng.generator(k, "draw").integers(0, classes, 1000))) for k in range(200)]
-    assert found.count("stratified") <= 2
+    assert found.count("stratified") <= 6
 
 
 def test_random_draws_from_a_stratified_pool_have_the_shares_of_chance():

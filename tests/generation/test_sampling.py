@@ -147,3 +147,14 @@ def test_progress_counts_network_calls_and_the_callback_sees_each_step(tiny_mode
     assert told == [(k, 10) for k in range(1, 11)]
     assert [visit.k for visit in seen] == list(range(5))
     assert seen[0].x.shape == (8, 1, 16, 16)
+
+
+@pytest.mark.parametrize("shares", [(0.1,) * 10, (0.02,) * 50, (0.0987, 0.1124, 0.0993, 0.1022, 0.0974, 0.5)])
+def test_classes_in_the_training_shares_pass_for_stratified(tiny_model, shares):
+    from fromnoise.evaluation.design import design_of
+
+    info = dataclasses.replace(tiny_model.info, classes=len(shares), class_shares=shares)
+    model = dataclasses.replace(tiny_model, info=info)
+    train = torch.arange(len(shares)).repeat_interleave(torch.tensor([round(10_000 * share) for share in shares]))
+    for n in range(500, 10_001, 500):
+        assert design_of(labels_for(model, SampleRequest(n)), train) == "stratified"

@@ -197,7 +197,7 @@ class Protocol(msgspec.Struct, frozen=True):
     resizing: str  # How images of another size are resized for them.
     seed: int  # Of all random subsets.
     # How the generated images were drawn: "stratified" where their classes are of even size, or have the shares of the
-    # reference or of the training images, to within two images; otherwise "random".
+    # reference or of the training images, to within three images; otherwise "random".
     design: str
     # `rows`: images of each set, at most, for KID, neighbours and classifiers. `draws`: images of all draws of the
     # floor or copycat, at most, for the FID; `metrics_draws` for the other metrics. `precision_k`, `density_k`: the
