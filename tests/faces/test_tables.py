@@ -86,7 +86,7 @@ def test_the_other_metrics_features_and_classes_follow(shown):
     classes = Classes(Balance((1, 2), (1.5, 1.5), 0.333, 0.5637), (), Learned(0.9, 1000, 0.99, 800))
     general = OtherFeatures(UsedFeatures("general", 512, "", "", True), Measured(7.0, 0.5, 1000), excess(2, 3))
     lines = shown(replace(whole, metrics={**whole.metrics, "kid": kid}, classes=classes, also=(general,)))
-    assert "KID 0.500 ± 0.020 0.001 ± 0.001 unknown kernel distance, unbiased" in lines
+    assert "KID 0.500 ± 0.020 0.00140 ± 0.00050 unknown kernel distance, unbiased" in lines
     assert not any("FID∞" in line for line in lines)
     assert "excess in general features 2.500 ± 0.250 1,000 the same in other features" in lines
     assert "generated in general features 7.000 ± 0.500 1,000 of 512 numbers" in lines

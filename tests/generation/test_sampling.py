@@ -153,7 +153,7 @@ def test_progress_counts_network_calls_and_the_callback_sees_each_step(tiny_mode
 def test_classes_in_the_training_shares_pass_for_stratified(tiny_model, shares):
     from fromnoise.evaluation.design import design_of
 
-    info = dataclasses.replace(tiny_model.info, classes=len(shares), class_shares=shares)
+    info = dataclasses.replace(tiny_model.info, class_shares=shares)
     model = dataclasses.replace(tiny_model, info=info)
     train = torch.arange(len(shares)).repeat_interleave(torch.tensor([round(10_000 * share) for share in shares]))
     for n in range(500, 10_001, 500):

@@ -1,5 +1,6 @@
 """Tables of results for the terminal."""
 
+import math
 from collections.abc import Sequence
 
 from rich.markup import escape
@@ -76,8 +77,11 @@ def value_and_error(entry: Measured | Beside | Excess | None) -> str:
 
 
 def spread(value: float, error: float | None) -> str:
-    """A number, with ± its error where there is one."""
-    return f"{value:.3f}" if error is None else f"{value:.3f} ± {error:.3f}"
+    """A number, with ± its error where there is one: three decimals, or as many as show two digits of the error."""
+    if not error or not math.isfinite(error):
+        return f"{value:.3f}"
+    places = min(max(3, 1 - math.floor(math.log10(error))), 6)
+    return f"{value:.{places}f} ± {error:.{places}f}"
 
 
 def print_side_by_side(title: str, names: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> None:
