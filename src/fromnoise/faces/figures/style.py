@@ -125,7 +125,7 @@ def png(figure: Figure, dpi: int = DPI) -> bytes:
 def svg(figure: Figure, *, transparent: bool = True, title: str | None = None) -> bytes:
     """The figure as the bytes of an SVG file, letters as outlines; `transparent`: the page's ground shows through."""
     buffer = io.BytesIO()
-    about = {"Date": None, "Creator": None, "Title": title}
+    about = {"Date": None, "Creator": None} | ({} if title is None else {"Title": title})
     with context(["default", STYLE, {"svg.hashsalt": "fromnoise"}]):  # the same figure, the same bytes
         figure.savefig(buffer, format="svg", transparent=transparent, metadata=about)
     return buffer.getvalue()
