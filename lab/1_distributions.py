@@ -26,7 +26,7 @@
 # - say why in many dimensions no sample looks like the most likely point.
 #
 # Equations (1)–(6) and task 1. The numbers of equations, tasks and faults are those of the chapter that this lab
-# follows ([the map](README.md) says what is where). Notebook 2 goes on with averages over distributions and with
+# follows (its README says what is where). Notebook 2 goes on with averages over distributions and with
 # distances between them.
 
 # %% tags=["setup"]
@@ -51,7 +51,7 @@ import torch
 
 from fromnoise.data.sources import load
 from fromnoise.faces import figures
-from fromnoise.faces.notebook import setting, show
+from fromnoise.faces.notebook import follow, setting, show
 from fromnoise.generation.likelihood import bound_bits
 from fromnoise.generation.model import Model
 from fromnoise.generation.pretrained import packaged
@@ -228,6 +228,27 @@ for name, g in coloured.items():
     eigenvalues = ", ".join(f"{value:.0f}" for value in torch.linalg.eigvalsh(g.covariance).tolist())
     across, up = g.sample(10_000, generator).std(dim=0).tolist()
     print(f"{name}: eigenvalues {eigenvalues}; deviation of 10,000 samples {across:.2f} across, {up:.2f} up")
+
+
+# %%
+def tilted_by(sigma12, points=points):
+    """The plane with σ₁₁² = σ₂₂² = 20 and the covariance `sigma12`."""
+    gaussian = Gaussian(torch.zeros(2), torch.tensor([[20.0, sigma12], [sigma12, 20.0]]))
+    name = f"σ₁₂ = {sigma12}"
+    return figures.planes(
+        points, {name: gaussian.log_prob(points).exp()}, {name: gaussian.sample(200, torch.Generator().manual_seed(4))}
+    )
+
+
+follow(
+    tilted_by,
+    "σ₁₂",
+    (-19, -16, -8, 0, 8, 16, 19),
+    "Equal spreads along both axes, and what the third number does.",
+    alt="A cloud of points and elliptic lines. They are round for 0, long and falling for a negative number, long and "
+    "rising for a positive one.",
+    at=-16,
+)
 
 # %% [markdown]
 # ## Sampling from a Gaussian

@@ -115,7 +115,7 @@ def test_what_a_student_has_not_done_is_not_used(book):
 def test_every_figure_says_what_is_seen(book):
     for cell in book.cells:
         for node in () if cell.words else ast.walk(ast.parse(cell.source)):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "show":
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("show", "follow"):
                 assert len(node.args) == 3 or "alt" in {keyword.arg for keyword in node.keywords}, ast.unparse(node)
 
 

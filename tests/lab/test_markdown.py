@@ -16,6 +16,12 @@ def test_formulas_are_mathml_and_the_rest_is_markdown():
     assert "$" not in page
 
 
+def test_the_number_of_a_formula_stands_beside_it():
+    page = to_html("$$x = 1 .\\tag{3, 4}$$")
+    assert page.startswith('<p><span class="tag">(3, 4)</span><math')
+    assert "tag{" not in page
+
+
 def test_underscores_and_stars_in_a_formula_are_no_emphasis():
     page = to_html("$w^*_1 =\nw^*_2$ and $c_{ij}$")
     assert "<em>" not in page

@@ -5,6 +5,7 @@ import json
 import re
 
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from fromnoise.errors import UserError
@@ -191,11 +192,29 @@ def test_an_unknown_setting_is_refused(monkeypatch):
         notebook.setting()
 
 
+def test_a_figure_with_a_slider_is_shown_at_one_value_where_there_is_none():
+    seen = []
+    with notebook.showing_to(seen.append):
+        notebook.follow(lambda k: Figure((k, 1)), "k", (1, 2, 3), "It grows.", "nothing")
+        notebook.follow(lambda k: Figure((k, 1)), "k", (1, 2, 3), "It grows.", "nothing", at=3)
+    assert [shown.width for shown in seen] == [2 * 96, 3 * 96]
+    assert seen[0].caption.startswith("It grows. Here k = 2;")
+
+
+@pytest.mark.slow  # of an extra
+def test_a_slider_draws_the_figure_anew(monkeypatch):
+    widgets = pytest.importorskip("ipywidgets")
+    drawn, shown = [], []
+    monkeypatch.setattr("IPython.display.display", lambda *items, **how: shown.extend(items))
+    notebook.follow(lambda k: drawn.append(k) or Figure((k, 1)), "k", (1, 2, 3), "It grows.", "nothing")
+    (slider,) = (item for item in shown if isinstance(item, widgets.SelectionSlider))
+    slider.value = 3
+    assert drawn == [2, 3]
+
+
 @pytest.mark.slow  # of an extra
 def test_without_a_recorder_a_figure_is_displayed_by_ipython(monkeypatch):
     display = pytest.importorskip("IPython.display")
-    from matplotlib.figure import Figure
-
     seen = []
     monkeypatch.setattr(display, "display", lambda item, **how: seen.append((item, how)))
     notebook.show(Figure(), "words", "what is seen")

@@ -5,13 +5,14 @@ A notebook shows a figure with `show(figure, caption, alt)`. In Jupyter and Cola
 """
 
 import base64
+import importlib.util
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from matplotlib.figure import Figure
 
@@ -20,6 +21,7 @@ from fromnoise.lookup import lookup
 
 SETTING = "FROMNOISE_LAB"  # environment variable: quick or full
 RUN = "FROMNOISE_LAB_RUN"  # environment variable: the run to use, or to train
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,25 @@ def show(figure: Figure, caption: str, alt: str = "") -> None:
     data, metadata = shown.bundle()
     display(data, metadata=metadata, raw=True)
     display(Markdown(f"*{caption}*"))
+
+
+def follow(
+    draw: Callable[[Value], Figure], name: str, values: Sequence[Value], caption: str, alt: str, at: Value | None = None
+) -> None:
+    """Show draw(value), a figure that follows a slider over `values` where Jupyter has ipywidgets.
+
+    Elsewhere it is the figure `at` one of them, the middle one by default.
+    """
+    at = values[len(values) // 2] if at is None else at
+    if _showing or importlib.util.find_spec("ipywidgets") is None:
+        show(draw(at), f"{caption} Here {name} = {at}; in Jupyter with ipywidgets there is a slider.", alt)
+        return
+    from IPython.display import display
+    from ipywidgets import SelectionSlider, interactive_output
+
+    slider = SelectionSlider(options=values, value=at, description=name, continuous_update=False)
+    shown = interactive_output(lambda value: show(draw(value), caption, alt), {"value": slider})
+    display(slider, shown)
 
 
 @contextmanager

@@ -73,6 +73,8 @@ def _block(ran: Ran, items: tuple[Item, ...], first: bool) -> Block:
         fold, whole = "Hint", True
     elif cell.has("setup"):
         fold, whole = "Installation", True
+    elif re.match(r"(import|from) ", cell.source):
+        fold, whole = "Imports", True
     else:
         fold, whole = "Code of the figure" if ran.figures else "", False
     if cell.words:
