@@ -61,7 +61,7 @@ from fromnoise.faces.digit_model import trained
 from fromnoise.faces.notebook import run_folder, setting, show
 from fromnoise.generation.model import Model
 from fromnoise.generation.pretrained import packaged
-from fromnoise.generation.sampling import SampleRequest, sample
+from fromnoise.generation.sampling import SampleRequest, labels_for, sample
 from fromnoise.lab import check
 from fromnoise.probability.gaussian import Gaussian
 
@@ -223,18 +223,22 @@ f_real = extract(real.images)
 reference = Moments.of(f_real)
 
 
-def scored(f):
-    """The FID of features to the reference, and its standard error."""
-    tenth = torch.arange(len(f)) % 10
-    without = torch.tensor([distance(Moments.of(f[tenth != k]), reference) for k in range(10)])
-    return distance(Moments.of(f), reference), float((0.9 * (without - without.mean()).square().sum()).sqrt())
+def scored(images, labels):
+    """The FID of images to the reference, and its standard error by the jackknife over tenths of each class."""
+    f = extract(images)
+    part = torch.empty(len(f), dtype=torch.int64)
+    part[labels.argsort(stable=True)] = torch.arange(len(f)) % 10
+    without = torch.tensor([distance(Moments.of(f[part != k]), reference) for k in range(10)])
+    error = (0.9 * (without - without.mean()).square().sum()).sqrt().item()
+    return distance(Moments.of(f), reference), error
 
 
 m = min(n, len(fresh))  # of the floor
-f_sets = {name: extract(images)[:m] for name, images in generated.items()}
-f_sets["copycat"] = extract(train.subset(m, seed=0).images)
-f_sets["floor"] = extract(fresh.subset(m, seed=0).images)
-found = {name: scored(f) for name, f in f_sets.items()}
+labels = {name: labels_for(model, SampleRequest(n)) for name, model in models.items()}
+labels = {name: torch.zeros(n) if known is None else known for name, known in labels.items()}  # a model without classes
+found = {name: scored(images[:m], labels[name][:m]) for name, images in generated.items()}
+for name, some in (("copycat", train.subset(m, seed=0)), ("floor", fresh.subset(m, seed=0))):
+    found[name] = scored(some.images, some.labels)
 show(
     figures.scores([(name, *score) for name, score in found.items()]),
     f"FID of {m:,} images against {len(real):,} real digits ({real.name}), in the digit network's features, ± the standard "
@@ -246,7 +250,7 @@ for name in models:
     excess, error = found[name][0] - found["floor"][0], math.hypot(found[name][1], found["floor"][1])
     print(f"{name}: excess over the floor {excess:.3f} ± {error:.3f} at n = {m:,}")
     if n > m:
-        value, error = scored(extract(generated[name]))
+        value, error = scored(generated[name], labels[name])
         print(f"{name}: FID {value:.3f} ± {error:.3f} at n = {n:,}, where there are too few real digits for a floor")
 
 # %% [markdown]
