@@ -243,8 +243,8 @@ show(
     figures.scores([(name, *score) for name, score in found.items()]),
     f"FID of {m:,} images against {len(real):,} real digits ({real.name}), in the digit network's features, ± the standard "
     "error: two models, training digits (copycat) and real digits that no model saw (floor).",
-    alt="Four points with their numbers on a logarithmic axis, one below the other: two models at the right, copycat and "
-    "floor close together at the left.",
+    alt="Four points with their numbers on a logarithmic axis, one below the other: the packaged model, copycat and floor "
+    "close together at the left, notebook 5's model far to the right.",
 )
 for name in models:
     excess, error = found[name][0] - found["floor"][0], math.hypot(found[name][1], found["floor"][1])
