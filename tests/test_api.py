@@ -127,6 +127,7 @@ def test_a_run_is_evaluated_as_by_the_command_line(run, capsys):
     assert main(["run", *WORDS, "--out", str(run.folder)]) == 0
     assert run.report.metrics == card.metrics
     assert run.report.copies == card.copies
+    assert run.report.overfitting == card.overfitting
     assert run.report.likelihood == card.likelihood
 
 

@@ -38,7 +38,7 @@ from fromnoise.evaluation.score import read_report, score
 from fromnoise.experiment import find
 from fromnoise.experiment.contest import Named, contest
 from fromnoise.experiment.progress import SILENT, Reporter, once
-from fromnoise.experiment.score import reference_of, score_of, with_likelihood
+from fromnoise.experiment.score import reference_of, score_of, with_overfitting
 from fromnoise.experiment.train import Experiment, trained
 from fromnoise.faces.console import Terminal
 from fromnoise.generation.model import Model
@@ -169,7 +169,7 @@ class Run:
         against, number = reference_of(config, parts, say)
         generated = _as_set(self.sample(number, seed=config.seed), str(self.folder or "generated"))
         report = score_of(config, parts, generated, against, extractor, reporter)
-        return with_likelihood(report, self.model, parts, against, device, reporter)
+        return with_overfitting(report, self.model, parts, against, device, reporter)
 
 
 @apart()

@@ -27,7 +27,8 @@ def test_every_metric_is_in_a_runs_report_and_in_its_table(finished, fromnoise):
     report = json.loads((finished / "run" / "report.json").read_text())
     assert report["schema"] == SCHEMA
     assert set(report) == {
-        "schema", "excess", "metrics", "noise", "classes", "copies", "protocol", "notes", "likelihood", "run",
+        "schema", "excess", "metrics", "noise", "classes", "copies", "protocol", "notes", "overfitting", "likelihood",
+        "run",
     }  # fmt: skip
     metrics = report["metrics"]
     for name in ("kid", "precision", "recall", "density", "coverage"):

@@ -17,12 +17,12 @@ def test_a_run_ends_with_its_page_and_film(finished, page_of):
     told = report_of(finished)
     page = page_of((finished / "run" / "report.html").read_text())
     assert f"± {told['excess']['error']:.3f} FID over that of as many real images" in page.text
-    assert told["likelihood"]["verdict"].partition(":")[0] in page.text.lower()
+    assert told["overfitting"]["verdict"].partition(":")[0] in page.text.lower()
     assert {
         "images on their way from noise to data",
         "loss against epoch, of all noise levels and of each quarter of them",
     } <= set(page.alternatives)
-    assert told["likelihood"]["train"]["n"] == 200
+    assert told["overfitting"]["n"] == 200
     assert (finished / "run" / "samples" / "film.png").is_file()
 
 
@@ -82,7 +82,7 @@ def test_few_images_of_another_shape_than_the_reference_are_scored_without_a_gap
     words = ("--preset", "tiny", "--m", "None", "--data", "few.npz", "--reference", "digits:heldout", "--steps", "3")
     fromnoise("run", *words, "--n", "60", "--out", "run", cwd=tmp_path)
     report = json.loads((tmp_path / "run" / "report.json").read_text())
-    assert "likelihood" not in report
+    assert "overfitting" not in report
     assert any(note.startswith("no test for overfitting") for note in report["notes"])
     assert (tmp_path / "run" / "report.html").is_file()
 

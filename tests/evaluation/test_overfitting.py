@@ -1,91 +1,155 @@
 import json
+from types import SimpleNamespace
 
 import msgspec
+import numpy as np
 import pytest
 import torch
 from scipy import stats
 
+from fromnoise.data import digits
 from fromnoise.data.image_set import ImageSet
-from fromnoise.diffusion.bound import Bound
+from fromnoise.diffusion import ideal, level
+from fromnoise.diffusion.denoiser import ByStep
+from fromnoise.diffusion.schedule import schedule
 from fromnoise.errors import UserError
-from fromnoise.evaluation import overfitting
-from fromnoise.evaluation.overfitting import LEVELS, likelihood_gap
-from fromnoise.evaluation.report import LikelihoodGap
-from fromnoise.generation.likelihood import Likelihood, bound_bits
+from fromnoise.evaluation import overfitting as module
+from fromnoise.evaluation.overfitting import LEVELS, denoising_errors, levels_of, overfitting
+from fromnoise.evaluation.report import Overfitting
+from fromnoise.generation import pretrained
+from fromnoise.generation.model import Model
+from fromnoise.networks.chapter import ChapterUNet
 
 
-def test_it_is_the_difference_of_the_bounds_and_plain_json(tiny_model, blobs_of):
-    train, held_out = blobs_of(40), blobs_of(60, seed=1)
-    found = likelihood_gap(tiny_model, train, held_out, seed=3)
-    ours, theirs = (bound_bits(tiny_model, of.images, LEVELS, seed=3) for of in (train, held_out))
-    assert found.train.bits == pytest.approx(float(ours.bits.mean()), rel=1e-12)
-    assert found.gap.value == pytest.approx(float(theirs.bits.mean() - ours.bits.mean()), rel=1e-9)
-    welch = stats.ttest_ind(theirs.bits.numpy(), ours.bits.numpy(), equal_var=False, alternative="greater")
-    assert found.gap.p == pytest.approx(float(welch.pvalue))
-    for of in (found.train, found.held_out):
-        assert of.prior + of.steps + of.decoder == pytest.approx(of.bits, rel=1e-9)
-    assert (found.train.n, found.held_out.n) == (40, 60)
-    assert msgspec.convert(json.loads(msgspec.json.encode(found)), LikelihoodGap) == found
+@pytest.fixture
+def denoiser(monkeypatch):
+    """Gives every model this denoiser instead of its network's."""
+
+    def give(denoise):
+        monkeypatch.setattr(module, "labelled", lambda *_, **__: denoise)
+
+    return give
 
 
-@pytest.mark.parametrize(("more", "words"), [(0.5, "overfitting"), (0.0, "no sign of overfitting")])
-def test_a_gap_is_named_only_where_it_is_significant(tiny_model, blobs_of, monkeypatch, more, words):
-    """Bits that are normal with deviation 0.3: a gap of 0.5 is 12 standard errors of 100 images beside 100."""
-    train, held_out = blobs_of(100), blobs_of(100, seed=1)
-
-    def bits(model, images, levels, *, seed, device, progress):
-        generator = torch.Generator().manual_seed(int(images.sum()))
-        fresh = torch.equal(images, held_out.images)
-        values = 2 + 0.3 * torch.randn(len(images), generator=generator, dtype=torch.float64) + more * fresh
-        return Likelihood(values, values, values, values, values)
-
-    monkeypatch.setattr(overfitting, "bound_bits", bits)
-    found = likelihood_gap(tiny_model, train, held_out)
-    assert found.verdict.startswith(f"{words}: held-out images cost 0.")
-    assert found.overfitted == (more > 0)
+def shrinking(x, logsnr):
+    """The best linear denoiser of independent pixels of unit scale: it knows nothing of any image."""
+    x0 = level.expand(level.signal(logsnr), x) * x
+    return x0, (x - level.expand(level.signal(logsnr), x) * x0) / level.expand(level.noise_scale(logsnr), x)
 
 
-def test_a_schedule_with_few_steps_gives_the_bound_over_all_of_them(tiny_model, blobs_of, monkeypatch):
-    short, asked = Bound(torch.linspace(8, -8, 12, dtype=torch.float64)), []
+def patterns(n, seed):
+    """Images that have nothing in common."""
+    generator = torch.Generator().manual_seed(seed)
+    return ImageSet("patterns", torch.randint(0, 256, (n, 1, 16, 16), dtype=torch.uint8, generator=generator))
 
-    def bits(model, images, levels, **others):
-        asked.append(levels)
-        return bound_bits(model, images, levels, judge=short, **others)
 
-    monkeypatch.setattr(overfitting, "bound_of", lambda model: short)
-    monkeypatch.setattr(overfitting, "bound_bits", bits)
-    found = likelihood_gap(tiny_model, blobs_of(10), blobs_of(10, seed=1))
-    assert found.levels == 11
-    assert asked == [None, None]
+def test_memory_at_middle_levels_is_found(tiny_model, denoiser):
+    """A denoiser that leans on its training images a little, and not where little noise is left."""
+    train, held_out = (patterns(60, seed) for seed in (0, 1))
+    by_heart = ideal.of_points(tiny_model.info.encode(train.images))
+
+    def leaning(x, logsnr):
+        share = level.expand(0.06 * (logsnr < 4), x)
+        return tuple(torch.lerp(a, b, share) for a, b in zip(shrinking(x, logsnr), by_heart(x, logsnr), strict=True))
+
+    denoiser(leaning)
+    found = overfitting(tiny_model, train, held_out)
+    assert found.overfitted
+    assert found.verdict.startswith("overfitting: held-out images are denoised ")
+    assert 0.03 < found.gap < 0.3
+
+
+@pytest.mark.slow
+def test_the_packaged_model_is_judged_by_images_that_it_did_not_learn():
+    model = Model.load(pretrained.packaged("digits"))
+    seen, unseen = digits.load("train"), digits.load("val")
+    assert overfitting(model, seen, unseen).overfitted
+    halves = [unseen.take(np.arange(k, len(unseen), 2)) for k in (0, 1)]
+    assert not overfitting(model, *halves).overfitted
+
+
+def test_fresh_images_are_denoised_as_well_as_training_images(tiny_model, blobs_of, denoiser):
+    denoiser(shrinking)
+    found = [overfitting(tiny_model, blobs_of(60, seed=k), blobs_of(60, seed=99 + k), seed=k) for k in range(20)]
+    p = np.array([each.p for each in found])
+    assert not any(each.overfitted for each in found)
+    assert stats.kstest(p, "uniform").pvalue > 0.001
+    covered = [low <= 0 <= high for low, high in (each.interval for each in found)]
+    assert sum(covered) >= 16
+    assert found[0].verdict.startswith("no sign of overfitting: held-out images are denoised ")
+
+
+def test_the_gap_is_the_ratio_of_errors_in_which_each_level_counts_the_same(tiny_model, blobs_of, monkeypatch):
+    train, held_out = blobs_of(40), blobs_of(40, seed=1)
+    random = np.random.default_rng(0)
+    noise = random.uniform(0.9, 1.1, (2, 40, 3)) * [100.0, 1.0, 0.01]
+
+    def errors(model, images, **_):
+        return noise[1] * 1.2 if torch.equal(images, held_out.images) else noise[0]
+
+    monkeypatch.setattr(module, "denoising_errors", errors)
+    found = overfitting(tiny_model, train, held_out)
+    assert found.gap == pytest.approx(0.2, abs=0.02)
+    low, high = found.interval
+    assert low < found.gap < high
+    assert found.detectable == pytest.approx((found.gap - low) / stats.t.isf(0.025, 39) * (3.31 + 1.28), rel=0.01)
+    assert [of.held_out / of.train for of in found.levels] == pytest.approx([1.2] * 3, abs=0.05)
+    assert msgspec.convert(json.loads(msgspec.json.encode(found)), Overfitting) == found
+
+
+def test_errors_are_of_clean_images_in_units_of_their_mean_square(tiny_model, blobs_of, denoiser):
+    images = blobs_of(70)
+    x0 = tiny_model.info.encode(images.images)
+    denoiser(lambda x, logsnr: (torch.zeros_like(x), x))
+    errors = denoising_errors(tiny_model, images.images)
+    assert errors.shape == (70, len(LEVELS))
+    np.testing.assert_allclose(errors, x0.square().flatten(1).mean(dim=1)[:, None].repeat(1, 3), rtol=1e-6)
+    assert errors.mean() == pytest.approx(1, rel=0.2)
+
+
+def test_both_sets_are_given_the_same_noise_and_levels_other_noise(tiny_model, blobs_of, denoiser):
+    denoiser(lambda x, logsnr: (x, x))
+    black = torch.zeros(70, 1, 16, 16, dtype=torch.uint8)
+    first = denoising_errors(tiny_model, black)
+    np.testing.assert_array_equal(denoising_errors(tiny_model, black), first)
+    np.testing.assert_array_equal(denoising_errors(tiny_model, black[:66]), first[:66])
+    assert len(np.unique(first)) == first.size
+    assert (denoising_errors(tiny_model, black, seed=1) != first).all()
+
+
+def test_a_network_of_steps_is_judged_at_the_steps_nearest_to_the_levels():
+    model = SimpleNamespace(kind=ChapterUNet, table=schedule("linear", 500))
+    found = levels_of(model)
+    assert found.tolist() == pytest.approx(list(LEVELS), abs=0.05)
+    ByStep(model.table)(found)  # refuses levels that are not its schedule's
 
 
 def test_classes_that_one_set_is_short_of_make_no_gap(tiny_model, monkeypatch):
-    """Every image of a class has that class's bits; the shares are the same, and only the number differs."""
-    monkeypatch.setattr(overfitting, "MOST", 100)
+    """Every image of a class has that class's error; the shares are the same, and only the number differs."""
+    monkeypatch.setattr(module, "MOST", 100)
     images = torch.zeros(1000, 1, 16, 16, dtype=torch.uint8)
     images[:800] += 255
     sets = [ImageSet("uneven", part, (part[:, 0, 0, 0] > 0).long()) for part in (images, images[::10])]
 
-    def bits(model, images, levels, **others):
-        values = 2 + (images[:, 0, 0, 0] > 0).double()
-        return Likelihood(values, values, values, values, values)
+    def errors(model, images, **_):
+        return 2.0 + (images[:, 0, 0, 0] > 0).double().numpy()[:, None].repeat(3, axis=1)
 
-    monkeypatch.setattr(overfitting, "bound_bits", bits)
-    gaps = [likelihood_gap(tiny_model, *sets, seed=seed).gap.value for seed in range(20)]
-    assert abs(sum(gaps) / 20) < 0.04  # by class it would be 0.3
+    monkeypatch.setattr(module, "denoising_errors", errors)
+    gaps = [overfitting(tiny_model, *sets, seed=seed).gap for seed in range(20)]
+    assert abs(sum(gaps) / 20) < 0.03  # by class it would be 0.1
 
 
 def test_large_sets_are_drawn_from_and_progress_counts_both(tiny_model, blobs_of, monkeypatch):
-    monkeypatch.setattr(overfitting, "MOST", 20)
+    monkeypatch.setattr(module, "MOST", 20)
     seen = []
-    found = likelihood_gap(tiny_model, blobs_of(64), blobs_of(30), progress=lambda *told: seen.append(told))
-    assert (found.train.n, found.held_out.n) == (20, 20)
+    found = overfitting(tiny_model, blobs_of(64), blobs_of(30), progress=lambda *told: seen.append(told))
+    assert found.n == 20
     assert seen[-1] == (40, 40)
 
 
 def test_images_of_another_shape_are_refused(tiny_model, blobs_of):
     with pytest.raises(UserError, match="the model is for images of 1×16×16"):
-        likelihood_gap(tiny_model, blobs_of(20, size=24), blobs_of(20))
+        overfitting(tiny_model, blobs_of(20, size=24), blobs_of(20))
     one = ImageSet("one", blobs_of(1).images)
     with pytest.raises(ValueError, match="at least 2"):
-        likelihood_gap(tiny_model, one, blobs_of(20))
+        overfitting(tiny_model, one, blobs_of(20))

@@ -10,7 +10,7 @@ from fromnoise.config import TINY, to_json
 from fromnoise.data import digits, pictures
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.extractor import Features
-from fromnoise.evaluation.report import Balance, Bits, Classes, Gap, LikelihoodGap
+from fromnoise.evaluation.report import Balance, Bits, Classes, DenoisingError, Overfitting
 from fromnoise.evaluation.score import Contest, score
 from fromnoise.faces import report
 from fromnoise.training.settings import Budget
@@ -110,12 +110,13 @@ def test_curves_are_there_once_there_is_something_to_draw(scored, page_of):
         },
         "sampling": SAMPLING | {"seed": 0},
         "scoring": {"seconds": 2.0},
-        "likelihood": {"seconds": 1.0},
+        "overfitting": {"seconds": 1.0},
         "system": SYSTEM,
     }
     bits = Bits(2.5, 0.01, 200, 0.0, 2.0, 0.5)
-    likelihood = LikelihoodGap("no sign of overfitting", False, Gap(0.02, 0.014, 0.08), bits, bits, 16, 0)
-    told = replace(told, run=run, likelihood=likelihood)
+    levels = tuple(DenoisingError(level, 0.0168, 0.0204) for level in (1.0, 0.0))
+    gap = Overfitting("no sign of overfitting", False, 0.21, (-0.1, 0.4), 0.08, 0.031, levels, 200, 0)
+    told = replace(told, run=run, overfitting=gap, likelihood=bits)
     none = page_of(report.page(told, report.Shown(generated, train, log=lines(1)), "run"))
     assert not any(said.startswith("loss") for said in none.alternatives)
     evaluations = [watched(20, 0.5), watched(40, 0.2)]
@@ -123,7 +124,9 @@ def test_curves_are_there_once_there_is_something_to_draw(scored, page_of):
     assert any(said.startswith("loss against epoch") for said in page.alternatives)
     assert "validation took 5 s" in page.text
     assert "40 steps in 1:01 on 3,000 images; 290,692 parameters, conditioned on 10 classes; eager" in page.text
-    assert "No sign of overfitting (p = 0.08)" in page.text
+    assert "No sign of overfitting; p = 0.08, 200 images of each set. A gap of 3.1 % would have been found" in page.text
+    assert "error on held-out images 0.0204 0.0204" in page.text
+    assert "2.500 ± 0.010 bits per dimension" in page.text
     assert "fromnoise evaluate --generated 'theirs & <ours>' --reference digits:heldout" in page.text
 
 
@@ -144,7 +147,7 @@ def test_the_commands_repeat_what_is_not_usual(scored, page_of):
     seconds = {"seconds": 1.0}
     command = "fromnoise run --preset tiny --steps +20"
     run = {"command": command, "config": config, "training": training, "sampling": SAMPLING | {"seed": 3}}
-    told = replace(told, run=run | {"scoring": seconds, "likelihood": seconds, "system": SYSTEM})
+    told = replace(told, run=run | {"scoring": seconds, "overfitting": seconds, "system": SYSTEM})
     page = page_of(report.page(told, report.Shown(generated, train), "theirs"))
     assert f"{command} # goes on from a run of 30 steps" in page.text
     assert "10 minutes were only 50 steps." in page.text

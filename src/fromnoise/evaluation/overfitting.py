@@ -1,25 +1,40 @@
-"""The likelihood gap: a model that finds its training images likelier than fresh ones has overfitted them."""
+"""Overfitting: how much better a model denoises its training images than images it never saw.
 
+A network that has learnt single images by heart removes noise from them better than from others of their kind. It shows
+at middle noise levels, where an image can still be recognised and much of it has to be made up: at low levels any
+network copies what it is given, at high ones none can know the image. The variational bound weights the low levels most
+(Kingma et al. 2021, equation 15), so that its gap says little of overfitting.
+"""
+
+from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, UInt8
 from scipy import stats
 from torch import Tensor
 
+from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
-from fromnoise.evaluation.report import Bits, Gap, LikelihoodGap
-from fromnoise.generation.likelihood import Likelihood, Progress, bound_bits, bound_of
+from fromnoise.diffusion import forward
+from fromnoise.evaluation.report import DenoisingError, Overfitting
+from fromnoise.generation.likelihood import MICRO_BATCH, Progress, check, labelled
 from fromnoise.generation.model import Model
 from fromnoise.hardware import CPU
+from fromnoise.threads import following
 
-MOST = 256  # images of each set
-LEVELS = 16  # random noise levels an image
-LEVEL = 0.01
+MOST = 1000
+"""Pairs of images."""
+LEVELS = (1.0, 0.0, -1.0)
+"""Noise levels λ of data of unit scale."""
+LEVEL = 0.001
 """Chance of calling a gap that is none."""
+POWER = 0.9
+"""Chance of finding a gap of the size that is reported as detectable."""
 
 
-def likelihood_gap(
+def overfitting(
     model: Model,
     train: ImageSet,
     held_out: ImageSet,
@@ -27,46 +42,77 @@ def likelihood_gap(
     seed: int = 0,
     device: torch.device = CPU,
     progress: Progress | None = None,
-) -> LikelihoodGap:
-    """Bits per dimension of training and of held-out images, a random subset of each.
+) -> Overfitting:
+    """The denoising error of training and of held-out images: of as many as both have, or of `MOST` at random.
 
-    `gap` is what held-out images cost more, with its standard error and Welch's one-sided p-value; `verdict` names it
-    "overfitting" from p < 0.01 on. Both means are of the variational bound (`bound_bits`), whose slack they share.
+    An image's error is its mean square error in x̂_0 at each level over the mean of all images there, so that every
+    level counts the same; the k-th images of both sets are given the same noise. `gap` is by how much the held-out
+    images' error is larger, as a share of the training images'. Its interval and one-sided p-value are the paired
+    t-test's; `verdict` says "overfitting" from p < 0.001 on. Models of classes denoise without being told the class.
     Raises UserError for images of another shape than the model's, ValueError for fewer than two of either.
     """
-    # Not by class: where one set is short of a class, its mix of classes would be another than the other's.
-    sets = [replace(images, labels=None).subset(min(MOST, len(images)), seed) for images in (train, held_out)]
-    if min(map(len, sets)) < 2:
+    n = min(MOST, len(train), len(held_out))
+    if n < 2:
         raise ValueError("a gap needs at least 2 images of each set")
-    levels = LEVELS if bound_of(model).T > LEVELS else None  # a short schedule has no more: all of them
-    total = sum(map(len, sets))
-    found: list[Likelihood] = []
-    for before, images in zip((0, len(sets[0])), sets, strict=True):
-        show = None if progress is None else (lambda done, _, before=before: progress(before + done, total))
-        found.append(bound_bits(model, images.images, levels, seed=seed, device=device, progress=show))
-    ours, theirs = (_bits(likelihood) for likelihood in found)
-    welch = stats.ttest_ind(found[0].bits.numpy(), found[1].bits.numpy(), equal_var=False, alternative="less")
-    gap, error = theirs.bits - ours.bits, float((ours.standard_error**2 + theirs.standard_error**2) ** 0.5)
-    overfitted = bool(welch.pvalue < LEVEL)
-    start = "overfitting" if overfitted else "no sign of overfitting"
-    beside = f"{abs(gap):.3f} ± {error:.3f} bits per dimension {'more' if gap >= 0 else 'less'} than training images"
-    return LikelihoodGap(
-        f"{start}: held-out images cost {beside}",
-        overfitted,
-        Gap(gap, error, float(welch.pvalue)),
-        ours,
-        theirs,
-        levels or bound_of(model).T - 1,
+    # Not by class: where one set is short of a class, its mix of classes would be another than the other's.
+    sets = [replace(images, labels=None).subset(n, seed) for images in (train, held_out)]
+    errors = []
+    for done, images in zip((0, n), sets, strict=True):
+        show = None if progress is None else (lambda k, done=done: progress(done + k, 2 * n))
+        errors.append(denoising_errors(model, images.images, seed=seed, device=device, progress=show))
+    means = [each.mean(axis=0) for each in errors]
+    ours, theirs = ((each / np.mean(means, axis=0)).mean(axis=1) for each in errors)
+    ratio = theirs.mean() / ours.mean()
+    error = float((theirs - ratio * ours).std(ddof=1) / (n**0.5 * ours.mean()))  # of a ratio of means
+    gap, p = float(ratio - 1), float(stats.ttest_rel(theirs, ours, alternative="greater").pvalue)
+    low, high = (gap + float(side) * error for side in stats.t.interval(0.95, n - 1))
+    return Overfitting(
+        f"{'overfitting' if p < LEVEL else 'no sign of overfitting'}: held-out images are denoised "
+        f"{100 * abs(gap):.1f} % {'worse' if gap >= 0 else 'better'} than training images "
+        f"(95 % interval {100 * low:.1f} to {100 * high:.1f} %)",
+        bool(p < LEVEL),
+        gap,
+        (low, high),
+        p,
+        error * float(stats.t.isf(LEVEL, n - 1) + stats.norm.isf(1 - POWER)),
+        tuple(DenoisingError(*map(float, row)) for row in zip(levels_of(model), *means, strict=True)),
+        n,
         seed,
     )
 
 
-def _bits(found: Likelihood) -> Bits:
-    n = len(found.bits)
-    prior, steps, decoder = (_mean(part) for part in (found.prior, found.steps, found.decoder))
-    return Bits(_mean(found.bits), float(found.bits.std()) / n**0.5, n, prior, steps, decoder)
+def levels_of(model: Model) -> Float64[Tensor, " k"]:
+    """`LEVELS`; for a network that works only at its schedule's steps the nearest of these."""
+    wanted = torch.tensor(LEVELS, dtype=torch.float64)
+    if not model.kind.BY_STEP:
+        return wanted
+    known = model.table.logsnr[1:]
+    return known[(known[None] - wanted[:, None]).abs().argmin(dim=1)]
 
 
-def _mean(values: Float64[Tensor, " n"] | None) -> float:
-    assert values is not None, "the bound has all its parts"
-    return float(values.mean())
+def denoising_errors(
+    model: Model,
+    images: UInt8[Tensor, "n c h w"],
+    *,
+    seed: int = 0,
+    device: torch.device = CPU,
+    progress: Callable[[int], None] | None = None,
+) -> Float64[np.ndarray, "n k"]:
+    """The mean square error in x̂_0 of each image at each level, in units of the data's mean square.
+
+    Image k's noise depends on the seed and k alone. Raises UserError for images of another shape than the model's.
+    """
+    check(model, images)
+    denoise, levels, found = labelled(model, device=device), levels_of(model), []
+    with following(model.network), torch.inference_mode():
+        for start in range(0, len(images), MICRO_BATCH):
+            x0 = model.info.encode(images[start : start + MICRO_BATCH]).to(device)
+            of = []
+            for k in range(len(levels)):
+                noise = rng.normal((MICRO_BATCH, *x0.shape[1:]), seed, "denoising", start, k)[: len(x0)].to(device)
+                x0_hat = denoise(forward.jump(x0, noise, levels[k : k + 1]), levels[k : k + 1])[0]
+                of.append((x0_hat - x0).square().flatten(1).mean(dim=1).double().cpu())
+            found.append(torch.stack(of, dim=1))
+            if progress:
+                progress(start + len(x0))
+    return torch.cat(found).numpy()

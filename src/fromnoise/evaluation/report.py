@@ -209,12 +209,28 @@ class Protocol(msgspec.Struct, frozen=True):
     train: SetOfImages | None  # The training images; null if not known.
 
 
-class Gap(msgspec.Struct, frozen=True):
-    """What held-out images cost more than training images."""
+class DenoisingError(msgspec.Struct, frozen=True):
+    """How well a model removes noise of one level from images: the mean square error in the clean image."""
 
-    value: float  # Bits per dimension.
-    standard_error: float  # Its standard error.
-    p: float  # Welch's one-sided p-value.
+    level: float  # The level λ, the logarithm of the signal-to-noise ratio.
+    train: float  # The error of training images; 1 is the mean square of the data.
+    held_out: float  # The error of held-out images.
+
+
+class Overfitting(msgspec.Struct, frozen=True):
+    """Whether the model denoises its training images better than held-out ones."""
+
+    verdict: str  # "overfitting: …" where p < 0.001, else "no sign of overfitting: …".
+    overfitted: bool  # The verdict.
+    # By how much the error of held-out images is larger than that of training images, as a share of it; each level
+    # counts the same.
+    gap: float
+    interval: tuple[float, ...]  # Its 95 % interval, from and to.
+    p: float  # The paired t-test's one-sided p-value.
+    detectable: float  # The gap that would have been found with a chance of 90 %.
+    levels: tuple[DenoisingError, ...]  # What the gap was computed from.
+    n: int  # Images of each set, chosen at random; 1,000 at most.
+    seed: int  # Of images and noise.
 
 
 class Bits(msgspec.Struct, frozen=True):
@@ -226,18 +242,6 @@ class Bits(msgspec.Struct, frozen=True):
     prior: float  # The part of pure noise.
     steps: float  # The part of the backward steps.
     decoder: float  # The part of the last step, to pixels.
-
-
-class LikelihoodGap(msgspec.Struct, frozen=True):
-    """Whether the model finds its training images likelier than held-out ones."""
-
-    verdict: str  # "overfitting: …" where p < 0.01, else "no sign of overfitting: …".
-    overfitted: bool  # The verdict.
-    gap: Gap  # What decides.
-    train: Bits  # Of training images.
-    held_out: Bits  # Of held-out images.
-    levels: int  # Random noise levels an image.
-    seed: int  # Of images, levels and noise.
 
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -257,7 +261,8 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     notes: tuple[str, ...]  # What a reader of the score must know, in sentences.
     also: tuple[OtherFeatures, ...] = ()  # The FID in further features.
     # By `run`, and from Python by `Run.evaluate`: whether the model has overfitted. Null without held-out images.
-    likelihood: LikelihoodGap | None = None
+    overfitting: Overfitting | None = None
+    likelihood: Bits | None = None  # By the same: how likely held-out images are to the model.
     # By `run` only: command, configuration, training, sampling, guidance, evaluations, system.
     run: Mapping[str, Any] | None = None
     command: str | None = None  # By `evaluate` only: the command.

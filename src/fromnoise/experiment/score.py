@@ -15,13 +15,14 @@ from fromnoise.data.sources import Parts
 from fromnoise.diffusion.steps import Visit
 from fromnoise.errors import UserError
 from fromnoise.evaluation.extractor import Features
-from fromnoise.evaluation.overfitting import likelihood_gap
-from fromnoise.evaluation.report import Report
+from fromnoise.evaluation.overfitting import overfitting
+from fromnoise.evaluation.report import Bits, Report
 from fromnoise.evaluation.score import FEWEST, Contest, score
 from fromnoise.experiment import system
-from fromnoise.experiment.progress import Reporter
+from fromnoise.experiment.progress import Bar, Reporter
 from fromnoise.experiment.train import Experiment
 from fromnoise.files import check_writable, write_json
+from fromnoise.generation.likelihood import bound_bits, bound_of
 from fromnoise.generation.model import Model
 from fromnoise.generation.sampling import (
     SampleRequest,
@@ -36,6 +37,7 @@ from fromnoise.training.trainer import Outcome
 MOST = 3000  # images scored when nobody says how many
 GRID = 64
 FILM_IMAGES, FILM_STEPS = 4, 8
+LIKELIHOODS, LEVELS = 256, 16  # images, and random noise levels for each, of the likelihood
 
 
 def reference_of(config: Config, parts: Parts, tell: Say = silent) -> tuple[ImageSet, int]:
@@ -98,7 +100,7 @@ def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageS
     sampled = time.perf_counter()
     report = score_of(config, parts, generated, reference, experiment.features, experiment.reporter)
     scored = time.perf_counter()
-    report = with_likelihood(report, model, parts, reference, outcome.device, experiment.reporter)
+    report = with_overfitting(report, model, parts, reference, outcome.device, experiment.reporter)
     run = {
         "command": system.command(),
         "config": to_json(config),
@@ -122,7 +124,7 @@ def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageS
             "seed": config.seed,
         },
         "scoring": {"seconds": scored - sampled},
-        "likelihood": {"seconds": time.perf_counter() - scored},
+        "overfitting": {"seconds": time.perf_counter() - scored},
         "system": system.about(outcome.device),
         **noted,
     }
@@ -132,20 +134,30 @@ def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageS
     return report, generated
 
 
-def with_likelihood(
+def with_overfitting(
     report: Report, model: Model, parts: Parts, reference: ImageSet, device: torch.device, reporter: Reporter
 ) -> Report:
-    """`report` with the likelihood gap of its model, or with a note where there is none to be had."""
+    """`report` with the test for overfitting of its model and the likelihood of held-out images, or with a note where
+    there are none."""
     train, heldout = parts.train, parts.heldout
     heldout = sources.less(reference, train) if heldout is None or len(heldout) < FEWEST else heldout
     if heldout is None or min(len(heldout), len(train)) < 2 or heldout.shape != train.shape:
         note = "no test for overfitting: fewer than two held-out images have the training images' shape"
-    else:
-        with reporter.bar("likelihood") as bar:
-            seed = report.protocol.seed
-            gap = likelihood_gap(model, train, heldout, seed=seed, device=device, progress=bar.show)
-        return replace(report, likelihood=gap)
-    return replace(report, notes=(*report.notes, note))
+        return replace(report, notes=(*report.notes, note))
+    seed = report.protocol.seed
+    with reporter.bar("overfitting") as bar:
+        found = overfitting(model, train, heldout, seed=seed, device=device, progress=bar.show)
+    with reporter.bar("likelihood") as bar:
+        bits = _likelihood(model, heldout, seed, device, bar)
+    return replace(report, overfitting=found, likelihood=bits)
+
+
+def _likelihood(model: Model, images: ImageSet, seed: int, device: torch.device, bar: Bar) -> Bits:
+    few = dataclasses.replace(images, labels=None).subset(min(LIKELIHOODS, len(images)), seed)
+    levels = LEVELS if bound_of(model).T > LEVELS else None  # a short schedule has no more: all of them
+    found = bound_bits(model, few.images, levels, seed=seed, device=device, progress=bar.show)
+    parts = [float(part.mean()) for part in (found.prior, found.steps, found.decoder) if part is not None]
+    return Bits(float(found.bits.mean()), float(found.bits.std()) / len(few) ** 0.5, len(few), *parts)
 
 
 def _sample(experiment: Experiment, outcome: Outcome, n: int) -> ImageSet:

@@ -53,7 +53,7 @@ class Scored:
     def cells(self) -> dict[str, str]:
         """What of the score and the run stands in the table, by row; empty where it is not known."""
         report, run = self.report, self.report.run
-        gap = report.likelihood
+        bits, overfitting = report.likelihood, report.overfitting
         beside = {metric.title: report.metrics.get(name) for name, metric in METRICS.items()}
         cells = {
             "excess": report.excess and value_and_error(report.excess),
@@ -61,8 +61,8 @@ class Scored:
             "floor": report.fid.floor and value_and_error(report.fid.floor),
             **{name: entry and value_and_error(entry) for name, entry in beside.items()},
             "copies": report.copies and report.copies.verdict.partition(": ")[0],
-            "bits, held out": gap and spread(gap.held_out.bits, gap.held_out.standard_error),
-            "overfitting gap": gap and spread(gap.gap.value, gap.gap.standard_error),
+            "bits, held out": bits and spread(bits.bits, bits.standard_error),
+            "overfitting gap": overfitting and f"{100 * overfitting.gap:.1f} %",
             "parameters": run and f"{run['training']['parameters']:,}",
             "steps": run and f"{run['training']['steps']:,}",
             "training": run and duration(run["training"]["seconds"]),

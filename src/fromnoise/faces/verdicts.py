@@ -21,8 +21,8 @@ def verdicts(report: Report) -> list[Verdict]:
     if report.copies is not None:
         said = report.copies.verdict
         found.append(Verdict("copies", _mark(said, "no sign", "copying:"), said))
-    if report.likelihood is not None:
-        said = report.likelihood.verdict
+    if report.overfitting is not None:
+        said = report.overfitting.verdict
         found.append(Verdict("overfitting", _mark(said, "no sign", "overfitting"), said))
     return found
 
