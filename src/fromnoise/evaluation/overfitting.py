@@ -6,23 +6,18 @@ network copies what it is given, at high ones none can know the image. The varia
 (Kingma et al. 2021, equation 15), so that its gap says little of overfitting.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Float64, UInt8
 from scipy import stats
-from torch import Tensor
 
-from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
-from fromnoise.diffusion import forward
 from fromnoise.evaluation.report import DenoisingError, Overfitting
-from fromnoise.generation.likelihood import MICRO_BATCH, Progress, check, labelled
+from fromnoise.generation.denoising import denoising_errors, known_levels
+from fromnoise.generation.likelihood import Progress
 from fromnoise.generation.model import Model
 from fromnoise.hardware import CPU
-from fromnoise.threads import following
 
 MOST = 1000
 """Pairs of images."""
@@ -56,10 +51,10 @@ def overfitting(
         raise ValueError("a gap needs at least 2 images of each set")
     # Not by class: where one set is short of a class, its mix of classes would be another than the other's.
     sets = [replace(images, labels=None).subset(n, seed) for images in (train, held_out)]
-    errors = []
+    levels, errors = known_levels(model, LEVELS), []
     for done, images in zip((0, n), sets, strict=True):
         show = None if progress is None else (lambda k, done=done: progress(done + k, 2 * n))
-        errors.append(denoising_errors(model, images.images, seed=seed, device=device, progress=show))
+        errors.append(denoising_errors(model, images.images, levels, seed=seed, device=device, progress=show))
     means = [each.mean(axis=0) for each in errors]
     ours, theirs = ((each / np.mean(means, axis=0)).mean(axis=1) for each in errors)
     ratio = theirs.mean() / ours.mean()
@@ -75,44 +70,7 @@ def overfitting(
         (low, high),
         p,
         error * float(stats.t.isf(LEVEL, n - 1) + stats.norm.isf(1 - POWER)),
-        tuple(DenoisingError(*map(float, row)) for row in zip(levels_of(model), *means, strict=True)),
+        tuple(DenoisingError(*map(float, row)) for row in zip(levels, *means, strict=True)),
         n,
         seed,
     )
-
-
-def levels_of(model: Model) -> Float64[Tensor, " k"]:
-    """`LEVELS`; for a network that works only at its schedule's steps the nearest of these."""
-    wanted = torch.tensor(LEVELS, dtype=torch.float64)
-    if not model.kind.BY_STEP:
-        return wanted
-    known = model.table.logsnr[1:]
-    return known[(known[None] - wanted[:, None]).abs().argmin(dim=1)]
-
-
-def denoising_errors(
-    model: Model,
-    images: UInt8[Tensor, "n c h w"],
-    *,
-    seed: int = 0,
-    device: torch.device = CPU,
-    progress: Callable[[int], None] | None = None,
-) -> Float64[np.ndarray, "n k"]:
-    """The mean square error in x̂_0 of each image at each level, in units of the data's mean square.
-
-    Image k's noise depends on the seed and k alone. Raises UserError for images of another shape than the model's.
-    """
-    check(model, images)
-    denoise, levels, found = labelled(model, device=device), levels_of(model), []
-    with following(model.network), torch.inference_mode():
-        for start in range(0, len(images), MICRO_BATCH):
-            x0 = model.info.encode(images[start : start + MICRO_BATCH]).to(device)
-            of = []
-            for k in range(len(levels)):
-                noise = rng.normal((MICRO_BATCH, *x0.shape[1:]), seed, "denoising", start, k)[: len(x0)].to(device)
-                x0_hat = denoise(forward.jump(x0, noise, levels[k : k + 1]), levels[k : k + 1])[0]
-                of.append((x0_hat - x0).square().flatten(1).mean(dim=1).double().cpu())
-            found.append(torch.stack(of, dim=1))
-            if progress:
-                progress(start + len(x0))
-    return torch.cat(found).numpy()

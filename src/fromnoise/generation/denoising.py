@@ -1,0 +1,54 @@
+"""How well a model removes noise from images: the error in the clean image, level by level."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float64, UInt8
+from torch import Tensor
+
+from fromnoise import rng
+from fromnoise.diffusion import forward
+from fromnoise.generation.likelihood import MICRO_BATCH, check, labelled
+from fromnoise.generation.model import Model
+from fromnoise.hardware import CPU
+from fromnoise.threads import following
+
+
+def known_levels(model: Model, levels: Sequence[float]) -> Float64[Tensor, " k"]:
+    """The noise levels λ; for a network that works only at its schedule's steps the nearest of these."""
+    wanted = torch.tensor(levels, dtype=torch.float64)
+    if not model.kind.BY_STEP:
+        return wanted
+    known = model.table.logsnr[1:]
+    return known[(known[None] - wanted[:, None]).abs().argmin(dim=1)]
+
+
+def denoising_errors(
+    model: Model,
+    images: UInt8[Tensor, "n c h w"],
+    levels: Float64[Tensor, " k"],
+    *,
+    seed: int = 0,
+    device: torch.device = CPU,
+    progress: Callable[[int], None] | None = None,
+) -> Float64[np.ndarray, "n k"]:
+    """The mean square error in x̂_0 of each image at each level, in units of the data's mean square.
+
+    The noise of the i-th image depends on the seed and i alone. A model of classes is not told the class. `progress`
+    receives how many images are done. Raises UserError for images of another shape than the model's.
+    """
+    check(model, images)
+    denoise, found = labelled(model, device=device), []
+    with following(model.network), torch.inference_mode():
+        for start in range(0, len(images), MICRO_BATCH):
+            x0 = model.info.encode(images[start : start + MICRO_BATCH]).to(device)
+            errors = []
+            for k in range(len(levels)):
+                noise = rng.normal((MICRO_BATCH, *x0.shape[1:]), seed, "denoising", start, k)[: len(x0)].to(device)
+                guess = denoise(forward.jump(x0, noise, levels[k : k + 1]), levels[k : k + 1])[0]
+                errors.append((guess - x0).square().flatten(1).mean(dim=1).double().cpu())
+            found.append(torch.stack(errors, dim=1))
+            if progress:
+                progress(start + len(x0))
+    return torch.cat(found).numpy()
