@@ -56,14 +56,6 @@ def test_a_floor_of_several_draws_has_their_mean_and_deviation():
     assert (both.draws, both.n) == (2, 100)
 
 
-def test_many_large_draws_are_not_all_measured(monkeypatch):
-    draws = [Featured(normal(100, seed=seed)) for seed in range(2, 5)]
-    for images, count in ((300, 3), (299, 2), (10, 1)):
-        monkeypatch.setattr(metrics, "DRAWN", images)
-        found, _ = measured(Featured(normal(100)), Featured(normal(100, seed=1)), draws, draws)
-        assert (found["kid"].floor.draws, found["kid"].copycat.draws) == (count, count)
-
-
 def test_images_are_as_many_as_the_floors_or_fewer_and_the_number_is_said(monkeypatch):
     ours, real, floor = (Featured(normal(n, seed=n)) for n in (120, 200, 90))
     found, _ = measured(ours, real, [floor], [])

@@ -72,6 +72,14 @@ def test_floor_and_copycat_stand_beside_it_at_the_same_size(parts):
     assert fid.copycat.value == pytest.approx(fid.floor.value, rel=0.6)
 
 
+def test_draws_are_as_many_as_there_are_up_to_a_number_of_images(parts, monkeypatch):
+    contest = Contest(parts["train"].subset(100, 0), parts["heldout"], parts["val"], parts["train"])
+    for images, draws in ((6000, (10, 30)), (1500, (10, 15)), (10, (1, 1))):
+        monkeypatch.setattr(score_module, "DRAWN", images)
+        fid = score(contest, projection()).fid
+        assert (fid.floor.draws, fid.copycat.draws) == draws
+
+
 def test_labels_that_lie_beside_random_images_change_nothing(extract, parts):
     """The ratio to the floor was 2.50 with labels and 1.18 without."""
     labelled = random_digits(1000)

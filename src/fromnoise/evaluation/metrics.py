@@ -13,8 +13,6 @@ from fromnoise.evaluation.report import Beside, Measured
 
 MOST = 3000
 """Images of each set at most, in metrics whose time grows with n·m."""
-DRAWN = 6000
-"""Images of all draws of the floor, or of the copycat, at most: one draw at least."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,6 @@ def _few(sets: Sequence[Featured], n: int, seed: int) -> list[Featured]:
 
 
 def _beside(metric: Metric, draws: Sequence[Featured], reference: Featured, seed: int) -> Beside | None:
-    draws = draws[: max(1, DRAWN // len(draws[0]))] if draws else draws
     try:
         return beside([metric.measure(draw, reference, seed).value for draw in draws], len(draws[0])) if draws else None
     except UnavailableError:

@@ -200,8 +200,7 @@ class Protocol(msgspec.Struct, frozen=True):
     # reference or of the training images, to within three images; otherwise "random".
     design: str
     # `rows`: images of each set, at most, for KID, neighbours and classifiers. `draws`: images of all draws of the
-    # floor or copycat, at most, for the FID; `metrics_draws` for the other metrics. `precision_k`, `density_k`: the
-    # neighbour that makes the balls. `levels` of FID∞.
+    # floor or copycat, at most. `precision_k`, `density_k`: the neighbour that makes the balls. `levels` of FID∞.
     settings: Mapping[str, int]
     generated: SetOfImages  # The images scored.
     reference: SetOfImages  # The real images that they are compared with.

@@ -27,7 +27,7 @@ from fromnoise.evaluation.excess import beside, distances, excess, fid
 from fromnoise.evaluation.extractor import BATCH, Features
 from fromnoise.evaluation.featured import Featured
 from fromnoise.evaluation.frechet import Moments, Sums, distance
-from fromnoise.evaluation.metrics import DRAWN, MOST, measured
+from fromnoise.evaluation.metrics import MOST, measured
 from fromnoise.evaluation.report import (
     SCHEMA,
     Copies,
@@ -43,17 +43,15 @@ from fromnoise.files import read_json
 
 KIND = "a report of fromnoise"
 FEWEST = 50
-FID_DRAWN = 10_000
-"""Images of all draws of the floor, or of the copycat, for the FID at most, for each needs its features. One draw at
-least."""
+DRAWN = 6_000
+"""Images of all draws of the floor, or of the copycat, at most, for each needs its features; but one draw at least."""
 OTHER_SHARES = 0.001
 """p-value of χ² below which the classes' shares are not the reference's."""
 MOST_TRAINED = 20_000
 """Training images up to which copies are looked for in features as well as in pixels: each needs its features."""
 SETTINGS = {
     "rows": MOST,
-    "draws": FID_DRAWN,
-    "metrics_draws": DRAWN,
+    "draws": DRAWN,
     "precision_k": neighbours.PRECISION_K,
     "density_k": neighbours.DENSITY_K,
     "levels": extrapolation.LEVELS,
@@ -100,7 +98,7 @@ class Drawn:
 
     @classmethod
     def of(cls, contest: Contest, seed: int) -> "Drawn":
-        """All disjoint draws by the generated images' design that there are, up to `FID_DRAWN` images."""
+        """All disjoint draws by the generated images' design that there are, up to `DRAWN` images."""
         real = [None if images is None else images.labels for images in (contest.reference, contest.train)]
         how = design.design_of(contest.generated.labels, *real)
         floor = _draws(contest.floor, len(contest.generated), how, real, seed)
@@ -194,7 +192,7 @@ def _also(contest: Contest, drawn: Drawn, features: Features, seed: int, progres
 
 
 def _draws(images: ImageSet | None, n: int, how: design.Design, real: list[Tensor | None], seed: int) -> list[ImageSet]:
-    """All disjoint draws of n images, fewer where there are not so many, up to `FID_DRAWN` images; none of few."""
+    """All disjoint draws of n images, fewer where there are not so many, up to `DRAWN` images; none of few."""
     if images is None:
         return []
     labels = None if images.labels is None else images.labels.cpu().numpy()
@@ -203,7 +201,7 @@ def _draws(images: ImageSet | None, n: int, how: design.Design, real: list[Tenso
     n = min(n, design.most_at_random(len(images), labels) if at_random else len(images))
     if n < FEWEST:
         return []
-    most = max(1, FID_DRAWN // n)
+    most = max(1, DRAWN // n)
     if at_random and labels is not None:
         rows = design.at_random(labels, n, most, seed)
     else:
