@@ -45,6 +45,8 @@ KIND = "a report of fromnoise"
 FEWEST = 50
 DRAWN = 6_000
 """Images of all draws of the floor, or of the copycat, at most, for each needs its features; but one draw at least."""
+NOISE = 1000
+"""Images of noise at most: the far end of the scale need not be exact."""
 OTHER_SHARES = 0.001
 """p-value of χ² below which the classes' shares are not the reference's."""
 MOST_TRAINED = 20_000
@@ -123,7 +125,7 @@ def score(
     drawn = Drawn.of(contest, seed)
     sets = _Featured.of(contest, drawn, features, progress)
     value, over = sets.fid(), sets.excess(seed)
-    noise = distance(sets.reference.moments, _noise(contest.generated.shape, len(contest.generated), features, seed))
+    noise = _noise(contest.generated.shape, min(NOISE, len(contest.generated)), features, seed)
     others, missing = measured(
         sets.generated, sets.reference, sets.floor, sets.copycat, seed, partial(progress, "metrics")
     )
@@ -140,7 +142,7 @@ def score(
         SCHEMA,
         over,
         {"fid": value, **others},
-        beside([noise], len(contest.generated)),
+        beside([distance(sets.reference.moments, noise)], noise.n),
         classes,
         _copies(contest, features, notes),
         _protocol(contest, features, drawn, over, seed),
