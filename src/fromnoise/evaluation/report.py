@@ -52,6 +52,21 @@ class Excess(msgspec.Struct, frozen=True):
     ratio: float | None  # `fid` over `floor`: it moves with `n`. Null where the floor was drawn by another design.
 
 
+class ToldApart(msgspec.Struct, frozen=True):
+    """Whether a network tells generated images from real ones that it has not seen, by their pixels."""
+
+    verdict: str  # "told apart: …" where p < 0.001, else "not told apart: …".
+    told: bool  # The verdict.
+    auc: float  # The chance that it finds a generated image more suspicious than a real one; 0.5: it guesses.
+    error: float  # The AUC's standard error.
+    accuracy: float  # The share of the images that it is right about, of both sets alike.
+    p: float  # The chance of so high an AUC if the two were alike.
+    detectable: float  # The AUC that would have been told with a chance of 90 %.
+    n: int  # Generated images that it judged, each before it learnt from it; those that it only learnt from come atop.
+    m: int  # Real images that it judged.
+    surest: tuple[int, ...]  # Positions of the generated images that it is surest about, the surest first.
+
+
 class Balance(msgspec.Struct, frozen=True):
     """How the generated images fall into classes."""
 

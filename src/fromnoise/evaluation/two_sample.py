@@ -1,0 +1,247 @@
+"""The classifier two-sample test: can a network tell generated images from real ones that it has not seen?
+
+Lopez-Paz & Oquab 2017, on pixels: a network may see what no features hold. The images are dealt into `PARTS` parts. A
+small convolutional network learns from the first ones and judges the next part, learns from that too and judges the
+one after it, and so on (Dawid 1984 calls it prequential). Given all that came before, the AUC on a part has a known
+distribution if the two sets are alike, whatever the network has learnt. So the parts' z-scores are independent and
+simply add up. Those of cross-validation are not: its folds learn from each other's images.
+
+Near-duplicates go to the same part, so that no picture is known by heart, and in the AUC's error they count as one.
+Noise is laid over all images, lest the network go by what nobody sees: samplers leave a ground of 1 or 2 where real
+images have 0, and by that alone nearly every generated image is found.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Float64, Int64, UInt8
+from scipy.stats import norm, rankdata
+from torch import Tensor, nn
+
+from fromnoise import rng
+from fromnoise.data.image_set import ImageSet, digests
+from fromnoise.data.pixels import normalise
+from fromnoise.evaluation.design import deal
+from fromnoise.evaluation.extractor import luminance
+from fromnoise.evaluation.report import ToldApart
+from fromnoise.hardware import channels_last
+
+PARTS, LEARNT = 5, 2
+"""Parts of the images, and how many of them are learnt from before the first is judged."""
+FEWEST, MOST = 50, 3000
+"""Images of each set."""
+BATCH, PASSES, STEPS = 64, 40, 300
+"""Images in a batch; passes over what is known before the first part is judged, and batches at most. Before each of the
+other parts half of that."""
+RATE, DECAY, DROPOUT = 3e-3, 0.05, 0.2
+GRAIN = 16
+"""Standard deviation of the noise that is laid over images, in grey levels: rounding is not to be seen through it."""
+LOOKS = 4
+"""How often an image is judged, each time under other noise."""
+SHIFT = 2
+"""Pixels by which a batch is shifted at most."""
+SIDE = 32
+"""Pixels of the largest images whose every pixel the first convolution visits: others it reduces to that size."""
+WIDTHS = 16, 32, 32
+SUREST = 32
+LEVEL = 0.001
+"""Chance of telling apart two sets that are alike."""
+POWER = 0.9
+"""Chance of telling apart sets of the AUC that is reported as detectable."""
+
+
+class Judge(nn.Module):
+    """Images in [−1, 1], n×c×h×w, to n logits of being generated: what is seen anywhere, on average and at most."""
+
+    def __init__(self, channels: int, side: int) -> None:
+        super().__init__()
+        stride = -(-side // SIDE)
+        layers: list[nn.Module] = []
+        for k, width in enumerate(WIDTHS):
+            kernel, step = (3, 1) if k else (stride + 2, stride)
+            layers += [nn.MaxPool2d(2, ceil_mode=True)] * bool(k)
+            layers += [
+                nn.Conv2d(channels, width, kernel, step, padding=1, bias=False),
+                nn.BatchNorm2d(width),
+                nn.ReLU(),
+            ]
+            channels = width
+        self.body = nn.Sequential(*layers)
+        self.head = nn.Sequential(nn.Dropout(DROPOUT), nn.Linear(2 * channels, 1))
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+        """The logits."""
+        seen = self.body(x).flatten(2)
+        return self.head(torch.cat([seen.mean(dim=2), seen.amax(dim=2)], dim=1)).flatten()
+
+
+class Auc(NamedTuple):
+    """The area under the ROC curve of scores.
+
+    value   the chance that a generated image's score is above a real one's; ties count half
+    error   its standard error
+    null    the same if the sets are alike: no less than the Mann-Whitney test's
+    beaten  of each image the share of the other set's scores that are below (generated) or above (real) its own
+    """
+
+    value: float
+    error: float
+    null: float
+    beaten: Float64[np.ndarray, " n"]
+
+
+def told_apart(
+    generated: ImageSet, reference: ImageSet, seed: int = 0, progress: Callable[[int, int], None] | None = None
+) -> ToldApart:
+    """How well a network tells generated images from real ones, of `MOST` of each set at most.
+
+    Grey beside colour is compared in grey. Whatever differs counts: where one set was saved as JPEG and the other was
+    not, the network will see that. `progress` receives (batches learnt, all of them). One thread computes, so that the
+    numbers do not depend on how many there are.
+    Raises ValueError for images of different sizes, fewer than `FEWEST` in a set, or too few different ones.
+    """
+    both = generated, reference
+    rows = [replace(each, labels=None).rows(min(MOST, len(each)), seed) for each in both]
+    sets = [each.images[taken].cpu() for each, taken in zip(both, rows, strict=True)]
+    if sets[0].shape[2:] != sets[1].shape[2:] or min(map(len, sets)) < FEWEST:
+        about = " and ".join(f"{len(each)} of {'×'.join(map(str, each.shape))}" for each in both)
+        raise ValueError(f"a network needs images of one size, at least {FEWEST} in each set, not {about}")
+    images = torch.cat(sets if generated.shape == reference.shape else [*map(luminance, sets)])
+    real, group = np.arange(len(images)) >= len(sets[0]), groups(images).numpy()
+    parts = _parts(real, group, seed)
+    plan = [_steps(sum(map(len, parts[:k])), k == LEARNT) for k in range(LEARNT, PARTS)]
+    scores, beaten, found, done = np.zeros(len(images)), np.zeros(len(images)), [], 0
+    with _reproducible(rng.integer(seed, "judge")):
+        judge = channels_last(Judge(images.shape[1], max(images.shape[2:])))
+        for k, steps in enumerate(plan, LEARNT):
+            known, part = np.concatenate(parts[:k]), parts[k]
+            for _ in learning(judge, images[known], real[known], steps, rng.generator(seed, "batches", k)):
+                done += 1
+                if progress:
+                    progress(done, sum(plan))
+            scores[part] = judged(judge, images[part])
+            found.append(auc(scores[part], real[part], group[part]))
+            beaten[part] = found[-1].beaten
+    values, errors, nulls = (np.array(column) for column in list(zip(*found, strict=True))[:3])
+    value, null = float(values.mean()), float(np.linalg.norm(nulls)) / len(found)
+    p = float(norm.sf(((values - 0.5) / nulls).sum() / len(found) ** 0.5))
+    detectable = min(0.5 + null * float(norm.isf(LEVEL) + norm.isf(1 - POWER)), 1.0)
+    judging = np.concatenate(parts[LEARNT:])
+    ours, theirs = judging[~real[judging]], judging[real[judging]]
+    surest = ours[np.lexsort((scores[ours], beaten[ours]))[::-1][:SUREST]]
+    told = p < LEVEL
+    return ToldApart(
+        f"{'told apart' if told else 'not told apart'}: shown a generated and a real image, a network picks the "
+        f"generated one in {100 * value:.1f} % of cases (50 % is guessing"
+        f"{'' if told else f'; {100 * detectable:.0f} % would have been found'})",
+        told,
+        value,
+        float(np.linalg.norm(errors)) / len(found),
+        float(np.mean([(scores[ours] > 0).mean(), (scores[theirs] <= 0).mean()])),
+        p,
+        detectable,
+        len(ours),
+        len(theirs),
+        tuple(rows[0][surest].tolist()),
+    )
+
+
+def _parts(real: Bool[np.ndarray, " n"], group: Int64[np.ndarray, " n"], seed: int) -> list[Int64[np.ndarray, " _"]]:
+    """The positions in each part: groups are dealt whole, and those that hold no real image apart from the others."""
+    holds_real = (np.bincount(group, real) > 0).astype(np.int64)
+    dealt = deal(len(holds_real), PARTS, seed, "parts", labels=holds_real)
+    parts = [np.flatnonzero(np.isin(group, some)) for some in dealt]
+    if not all(0 < real[part].sum() < len(part) for part in parts):
+        raise ValueError("a network needs more different images in both sets")
+    return parts
+
+
+def _steps(known: int, first: bool) -> int:
+    """How many batches to learn from so many images before a part is judged."""
+    return max(min(PASSES * known // BATCH, STEPS) // (1 if first else 2), 1)
+
+
+def learning(
+    judge: Judge,
+    images: UInt8[Tensor, "n c h w"],
+    real: Bool[np.ndarray, " n"],
+    steps: int,
+    random: np.random.Generator,
+) -> Iterator[None]:
+    """So many steps of training, each on a batch that is half generated; yields after each."""
+    optimizer = torch.optim.AdamW(judge.parameters(), RATE, weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps + 1)
+    orders = [_endless(np.flatnonzero(side), random) for side in (~real, real)]
+    wanted = torch.tensor([1.0, 0.0]).repeat_interleave(BATCH // 2)
+    height, width = images.shape[2:]
+    judge.train()
+    for _ in range(steps):
+        batch = _grainy(images[[next(order) for order in orders for _ in range(BATCH // 2)]])
+        down, right = random.integers(2 * SHIFT + 1, size=2)
+        shifted = F.pad(batch, (SHIFT,) * 4, mode="replicate")[..., down : down + height, right : right + width]
+        loss = F.binary_cross_entropy_with_logits(judge(_channels_last(shifted)), wanted)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        yield
+
+
+def _endless(rows: Int64[np.ndarray, " n"], random: np.random.Generator) -> Iterator[int]:
+    """The rows in a random order, again and again in another."""
+    while True:
+        yield from random.permutation(rows)
+
+
+@torch.inference_mode()
+def judged(judge: Judge, images: UInt8[Tensor, "n c h w"]) -> Float64[np.ndarray, " n"]:
+    """Each image's logit of being generated."""
+    judge.eval()
+    looks = ([judge(_channels_last(_grainy(part))) for _ in range(LOOKS)] for part in images.split(256))
+    return torch.cat([torch.stack(logits).mean(dim=0) for logits in looks]).double().numpy()
+
+
+def auc(scores: Float64[np.ndarray, " n"], real: Bool[np.ndarray, " n"], group: Int64[np.ndarray, " n"]) -> Auc:
+    """The AUC, with DeLong's error (1988) of groups: what their images add to the AUC is summed (Obuchowski 1997)."""
+    ours, theirs = scores[~real], scores[real]
+    m, n = len(ours), len(theirs)
+    ranks, beaten = rankdata(scores), np.empty(len(scores))
+    beaten[~real] = (ranks[~real] - rankdata(ours)) / n
+    beaten[real] = 1 - (ranks[real] - rankdata(theirs)) / m
+    value = float(beaten[~real].mean())
+    by_group = np.bincount(group, (beaten - value) / np.where(real, n, m))
+    count = len(np.unique(group))
+    error = float(np.sqrt(np.square(by_group).sum() * count / (count - 1)))
+    return Auc(value, error, max(error, ((m + n + 1) / (12 * m * n)) ** 0.5), beaten)
+
+
+def _grainy(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    x = normalise(images)
+    return x + GRAIN / 127.5 * torch.randn_like(x)
+
+
+def _channels_last(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+@contextmanager
+def _reproducible(seed: int) -> Iterator[None]:
+    """Within it one thread computes, and PyTorch's own random numbers are of `seed`."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def groups(images: UInt8[Tensor, "n c h w"]) -> Int64[Tensor, " n"]:
+    """The number of each image's group of equal ones."""
+    return torch.from_numpy(np.unique(digests(images), return_inverse=True)[1])

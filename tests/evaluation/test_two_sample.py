@@ -1,0 +1,150 @@
+import numpy as np
+import pytest
+import torch
+from scipy.stats import kstest, mannwhitneyu
+from sklearn.metrics import roc_auc_score
+
+from fromnoise.data import digits
+from fromnoise.data.image_set import ImageSet
+from fromnoise.data.resize import resized
+from fromnoise.evaluation import two_sample as module
+from fromnoise.evaluation.two_sample import auc, told_apart
+
+
+@pytest.fixture
+def brief(monkeypatch):
+    """A short training, where nothing is to be found."""
+    monkeypatch.setattr(module, "PASSES", 8)
+
+
+def colours(n, seed, side=16):
+    """Squares of some colour on a ground of another."""
+    random = np.random.default_rng(seed)
+    images = np.repeat(random.integers(0, 256, (n, 3, 1, 1)), side, axis=2).repeat(side, axis=3)
+    for image in images:
+        top, left = random.integers(0, side // 2, 2)
+        image[:, top : top + side // 2, left : left + side // 2] = random.integers(0, 256, (3, 1, 1))
+    noise = random.integers(-6, 7, images.shape)
+    return ImageSet("colours", torch.from_numpy((images + noise).clip(0, 255).astype(np.uint8)))
+
+
+def test_colours_that_are_lost_are_found_by_pixels_though_luminance_is_the_same():
+    real, grey = colours(70, 0), colours(70, 1)
+    grey = ImageSet("grey", module.luminance(grey.images).expand(-1, 3, -1, -1).contiguous())
+    found = told_apart(grey, real)
+    assert found.told
+    assert found.verdict.startswith("told apart: shown a generated and a real image, a network picks the generated one")
+    assert found.auc > 0.9
+    assert found.accuracy > 0.8
+    assert found.p < 1e-6
+    assert not told_apart(ImageSet("one channel", grey.images[:, :1]), real).told, (
+        "grey beside colour is compared in grey"
+    )
+
+
+def test_what_nobody_sees_is_not_told(brief):
+    """A ground of one grey level more or less, such as samplers leave."""
+    real, drawn = colours(80, 0), colours(80, 1)
+    odd = ImageSet("odd", drawn.images | 1)
+    assert not told_apart(odd, real).told
+
+
+def test_it_points_at_the_images_that_are_wrong():
+    real, drawn = colours(120, 2), colours(120, 3)
+    wrong = np.random.default_rng(0).choice(120, 60, replace=False)
+    drawn.images[wrong] = drawn.images[wrong].float().mean(dim=(2, 3), keepdim=True).byte()
+    found = told_apart(drawn, real)
+    assert found.told
+    assert np.isin(found.surest[:16], wrong).mean() > 0.9
+    assert len(set(found.surest)) == len(found.surest) == module.SUREST
+
+
+def test_images_of_one_kind_are_not_told_apart(brief):
+    found = [told_apart(colours(60, 2 * k), colours(60, 2 * k + 1), seed=k) for k in range(3)]
+    assert not any(each.told for each in found)
+    assert np.mean([each.auc for each in found]) == pytest.approx(0.5, abs=0.08)
+    assert "% would have been found" in found[0].verdict
+    assert all(0.5 < each.detectable <= 1 for each in found)
+
+
+@pytest.mark.slow
+def test_the_p_values_of_real_digits_are_those_of_chance():
+    pool, p = resized(digits.load("train"), (14, 14)).images, []
+    for seed in range(100):
+        order = np.random.default_rng(seed).permutation(len(pool))
+        sets = [ImageSet("some", pool[order[k:120:2]]) for k in (0, 1)]
+        p.append(told_apart(*sets, seed=seed).p)
+    assert min(p) > 0.0005
+    assert kstest(p, "uniform").pvalue > 0.01
+
+
+def test_pictures_that_are_there_in_many_versions_are_not_known_by_heart():
+    """Six of each, all in one set, and no picture in both."""
+
+    def versions(n, seed):
+        return ImageSet("versions", colours(n, seed).images.repeat(6, 1, 1, 1))
+
+    assert not told_apart(versions(15, 0), versions(15, 1)).told
+
+
+def test_the_auc_is_that_of_scikit_learn_and_its_error_counts_a_group_once():
+    random = np.random.default_rng(0)
+    real = np.repeat([False, True], [40, 60])
+    scores = random.normal(size=100).round(1) + 0.5 * ~real
+    alone = auc(scores, real, np.arange(100))
+    assert alone.value == pytest.approx(roc_auc_score(~real, scores))
+    below = scores[~real][:, None] - scores[real]
+    placed = np.where(below > 0, 1.0, np.where(below == 0, 0.5, 0.0))
+    wanted = placed.mean(axis=1).var(ddof=1) / 40 + placed.mean(axis=0).var(ddof=1) / 60
+    assert alone.error == pytest.approx(wanted**0.5, rel=0.02)
+    np.testing.assert_allclose(alone.beaten, np.r_[placed.mean(axis=1), placed.mean(axis=0)])
+    twice = auc(np.tile(scores, 3), np.tile(real, 3), np.tile(np.arange(100), 3))
+    assert twice.value == pytest.approx(alone.value)
+    assert twice.error == pytest.approx(alone.error)
+    perfect = auc(np.arange(100.0)[::-1], real, np.arange(100))
+    assert (perfect.value, perfect.error) == (1.0, 0.0)
+    p = mannwhitneyu(np.arange(60, 100), np.arange(60), alternative="greater", use_continuity=False).pvalue
+    assert module.norm.sf(0.5 / perfect.null) == pytest.approx(p)
+
+
+def test_groups_are_dealt_whole_and_evenly():
+    random = np.random.default_rng(0)
+    group = np.r_[np.arange(100), 100 + random.integers(0, 30, 90), np.arange(10)]
+    real = np.repeat([False, True], [100, 100])
+    parts = module._parts(real, group, seed=0)
+    np.testing.assert_array_equal(np.sort(np.concatenate(parts)), np.arange(200))
+    assert sum(len(np.unique(group[part])) for part in parts) == len(np.unique(group))
+    assert all(16 <= (~real[part]).sum() <= 24 for part in parts)
+    assert {tuple(part) for part in module._parts(real, group, seed=1)} != {tuple(part) for part in parts}
+
+
+def test_the_seed_decides_and_the_number_of_threads_does_not(brief):
+    sets = colours(60, 0), colours(80, 1)
+    torch.set_num_threads(2)
+    state = torch.get_rng_state()
+    one = told_apart(*sets)
+    assert torch.get_num_threads() == 2
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.set_num_threads(1)
+    assert told_apart(*sets) == one
+    assert told_apart(*sets, seed=1).auc != one.auc
+
+
+def test_large_sets_are_drawn_from_and_large_images_reduced(brief, monkeypatch):
+    monkeypatch.setattr(module, "MOST", 50)
+    shown = []
+    found = told_apart(colours(90, 0, side=70), colours(60, 1, side=70), progress=lambda *told: shown.append(told))
+    assert 25 < found.n < 35
+    assert max(found.surest) > 50, "positions are those of the whole set"
+    done, total = zip(*shown, strict=True)
+    assert done == tuple(range(1, total[0] + 1))
+
+
+@pytest.mark.parametrize(("generated", "reference", "said"), [
+    (colours(49, 0), colours(60, 1), r"at least 50 in each set, not 49 of 3×16×16 and 60 of 3×16×16"),
+    (colours(60, 0, side=20), colours(60, 1), r"of one size, .* 60 of 3×20×20 and"),
+    (ImageSet("one", colours(1, 0).images.repeat(60, 1, 1, 1)), colours(60, 1), "more different images"),
+])  # fmt: skip
+def test_what_cannot_be_told_is_refused(generated, reference, said):
+    with pytest.raises(ValueError, match=said):
+        told_apart(generated, reference)
