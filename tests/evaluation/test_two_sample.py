@@ -29,7 +29,7 @@ def colours(n, seed, side=16):
 
 
 def test_colours_that_are_lost_are_found_by_pixels_though_luminance_is_the_same():
-    real, grey = colours(70, 0), colours(70, 1)
+    real, grey = colours(100, 0), colours(100, 1)
     grey = ImageSet("grey", module.luminance(grey.images).expand(-1, 3, -1, -1).contiguous())
     found = told_apart(grey, real)
     assert found.told
@@ -50,8 +50,8 @@ def test_what_nobody_sees_is_not_told(brief):
 
 
 def test_it_points_at_the_images_that_are_wrong():
-    real, drawn = colours(120, 2), colours(120, 3)
-    wrong = np.random.default_rng(0).choice(120, 60, replace=False)
+    real, drawn = colours(150, 2), colours(150, 3)
+    wrong = np.random.default_rng(0).choice(150, 75, replace=False)
     drawn.images[wrong] = drawn.images[wrong].float().mean(dim=(2, 3), keepdim=True).byte()
     found = told_apart(drawn, real)
     assert found.told
