@@ -62,7 +62,7 @@ def test_it_points_at_the_images_that_are_wrong():
 def test_images_of_one_kind_are_not_told_apart(brief):
     found = [told_apart(colours(60, 2 * k), colours(60, 2 * k + 1), seed=k) for k in range(3)]
     assert not any(each.told for each in found)
-    assert np.mean([each.auc for each in found]) == pytest.approx(0.5, abs=0.08)
+    assert np.mean([each.auc for each in found]) == pytest.approx(0.5, abs=0.13)  # three deviations
     assert "% would have been found" in found[0].verdict
     assert all(0.5 < each.detectable <= 1 for each in found)
 
