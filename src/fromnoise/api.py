@@ -264,11 +264,5 @@ def _named(images: Source, role: str) -> Named:
 
 def _as_set(images: ArrayLike, name: str) -> ImageSet:
     """An array of images as the set called `name`; raises UserError for one of another form."""
-    pixels = np.asarray(images)
-    if pixels.ndim == 3:
-        pixels = pixels[..., None]
-    if pixels.dtype != np.uint8 or pixels.ndim != 4:
-        raise UserError(f"{name}: images are uint8, N×H×W×C or N×H×W, not {pixels.dtype} {pixels.shape}")
     labels = getattr(images, "labels", None)
-    tensor = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
-    return ImageSet(name, tensor, None if labels is None else torch.from_numpy(labels))
+    return arrays.from_array(name, np.asarray(images), None if labels is None else torch.from_numpy(labels))

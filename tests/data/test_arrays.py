@@ -151,11 +151,85 @@ def test_a_foreign_file_is_refused(path, content):
         arrays.load(path)
 
 
-def test_one_bare_array_is_refused(path):
+def test_one_bare_array_under_the_other_name_is_refused(path):
     with path.open("wb") as file:
         np.save(file, grey())
     with pytest.raises(UserError, match="not a readable"):
         arrays.load(path)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_an_npy_file_is_one_array_of_images(tmp_path, order):
+    images = np.random.default_rng(0).integers(0, 256, (4, 6, 5, 3), np.uint8)
+    np.save(tmp_path / "images.npy", np.asarray(images, order=order))
+    back = arrays.load(tmp_path / "images.npy")
+    assert np.array_equal(back.images.permute(0, 2, 3, 1).numpy(), images)
+    assert back.labels is None
+
+
+def test_a_cut_or_pickled_npy_file_is_refused_and_never_loaded(tmp_path):
+    path = tmp_path / "images.npy"
+    np.save(path, np.array([Trap(tmp_path / "sprung")] * 4, dtype=object), allow_pickle=True)
+    with pytest.raises(UserError, match="pickled"):
+        arrays.load(path)
+    assert not (tmp_path / "sprung").exists()
+    np.save(path, grey())
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(UserError, match="not a readable"):
+        arrays.load(path)
+
+
+def test_guided_diffusions_labels_are_read_and_other_second_arrays_are_said(path):
+    labels, said = np.array([3, 0, 1, 3]), []
+    np.savez(path, grey(), labels)
+    assert arrays.load(path).labels.tolist() == labels.tolist()
+    np.savez(path, grey(), grey())
+    assert arrays.load(path, say=said.append).labels is None
+    assert said[0].endswith("arrays not read: arr_1")
+    np.savez(path, grey(), labels - 1)
+    with pytest.raises(UserError, match="'arr_1' must be one whole number from 0"):
+        arrays.load(path)
+
+
+@pytest.mark.parametrize(
+    ("values", "advice"),
+    [
+        (grey() / 255, "values from 0 to 1 become bytes by (255 * images).round().clip(0, 255).astype('uint8')"),
+        (grey() / 127.5 - 1, "values from -1 to 1 become bytes by (127.5 * (images + 1)).round().clip(0, 255)"),
+        (grey() * 1.0, "values from 0 to 255 become bytes by images.round().clip(0, 255).astype('uint8')"),
+        (grey().astype(int), "values from 0 to 255 become bytes by images.astype('uint8')"),
+        (grey() * 50.0, "bring them to 0 … 255 first"),
+        (grey().transpose(0, 3, 1, 2), "this looks like N×C×H×W: images.transpose(0, 2, 3, 1)"),
+        (grey().repeat(4, axis=-1), "leave transparency out: images[..., :3]"),
+    ],
+)
+def test_a_refusal_says_what_to_do(path, values, advice):
+    np.savez(path, values)
+    for read in (lambda: arrays.load(path), lambda: arrays.from_array("mine", values)):
+        with pytest.raises(UserError, match=re.escape(advice)):
+            read()
+
+
+def test_what_the_refusal_advises_is_accepted():
+    for images, formula in ((grey() / 255, arrays.FLOATS[0][2]), (grey() / 127.5 - 1, arrays.FLOATS[1][2])):
+        done = eval(f"{formula}.round().clip(0, 255).astype('uint8')", {"images": images})
+        assert np.array_equal(arrays.from_array("mine", done).images.permute(0, 2, 3, 1).numpy(), grey())
+
+
+def test_numbers_are_read_only_where_there_are_no_images(path):
+    mean, covariance = np.arange(3, dtype=np.float32), np.asfortranarray(np.arange(9).reshape(3, 3))
+    np.savez(path, mu=mean, sigma=covariance)
+    found = arrays.numbers(path, ("mu", "sigma"))
+    assert np.array_equal(found[0], mean)
+    assert np.array_equal(found[1], covariance)
+    with pytest.raises(UserError, match="statistics can be the reference, and nothing else"):
+        arrays.load(path)
+    assert arrays.numbers(path, ("mu", "cov")) is None
+    np.savez(path, grey(), mu=mean, sigma=covariance)  # guided-diffusion's reference batches
+    assert arrays.numbers(path, ("mu", "sigma")) is None
+    np.savez(path, mu=np.array(["a"]), sigma=covariance)
+    with pytest.raises(UserError, match="'mu' holds no numbers"):
+        arrays.numbers(path, ("mu", "sigma"))
 
 
 def test_a_missing_file_is_refused(path):

@@ -178,7 +178,8 @@ def test_the_mnist_test_set_is_exported_whole(fromnoise, mnist_root, tmp_path):
     (("--generated", "digits:val", "--reference", "empty"), "holds no images"),
     (("--generated", "digits:val", "--reference", "digits:heldout", "--train", "bad"), "cannot be read as an image"),
     (("--generated", "digits:val", "--reference", "digits:heldout", "--floor", "deep"), "16 or more bits a channel"),
-    (("--generated", "colour.npz", "--reference", "digits:heldout", "--features", "pixels"), "must be of one size"),
+    (("--generated", "mine.pt", "--reference", "digits:heldout"), "mine.pt is a pickle"),
+    (("--generated", "digits:val", "--reference", "mine.pkl"), "**pickle.load(open('mine.pkl', 'rb'))"),
     (("--generated", "digits:test", "--reference", "digits:heldout"), "there is no part 'test'"),
     (("--generated", "digits:val", "--reference", "digits:heldout", "--n", "49"), "needs at least 50"),
     (("--generated", "digits:val", "--reference", "digits:heldout", "--n", "4000"), "cannot take 4000"),
@@ -195,7 +196,8 @@ def test_nonsense_is_one_line_exit_code_2_and_writes_nothing(fromnoise, tmp_path
         Image.fromarray(np.zeros((8 + k, 8), dtype=np.uint8)).save(tmp_path / "mixed" / f"{k}.png")
     Image.fromarray(np.zeros((8, 8), dtype=np.uint16)).save(tmp_path / "deep" / "x.png")
     np.savez(tmp_path / "floats.npz", np.zeros((60, 8, 8)))
-    np.savez(tmp_path / "colour.npz", np.zeros((60, 8, 8, 3), dtype=np.uint8))
+    for name in ("mine.pt", "mine.pkl"):
+        (tmp_path / name).write_bytes(b"whatever")
     offline = {"FROMNOISE_DATA": "empty", "http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
     refused = fromnoise("evaluate", *words, "--json", "out.json", cwd=tmp_path, code=2, environment=offline)
     assert message in refused.stderr
@@ -220,11 +222,12 @@ def test_images_of_another_size_and_colour_are_scored_and_the_report_tells_how(f
     np.savez(tmp_path / "mine.npz", random.integers(0, 255, (60, 16, 20, 3), dtype=np.uint8))
     words = ("--generated", "mine.npz", "--reference", "digits:heldout", "--train", "digits", "--json", "-")
     report = json.loads(fromnoise("evaluate", *words, cwd=tmp_path).stdout)
-    assert report["copies"] is None
-    assert "no copy test: generated, training and reference images differ in shape" in report["notes"]
+    assert report["copies"]["verdict"] == "no sign of copying"
+    told = "the generated images are coloured and the reference is grey: compared by luminance"
+    assert told in report["notes"]
     protocol = report["protocol"]
-    assert protocol["generated"]["shape"] == [3, 16, 20]
-    assert protocol["reference"]["shape"] == protocol["floor"]["shape"] == [1, 16, 20]
+    for role in ("generated", "reference", "floor", "train"):
+        assert protocol[role]["shape"] == [1, 16, 20]
     assert protocol["features"]["colour"] == "luminance"
     assert protocol["resizing"].startswith("bilinear, antialiased")
 

@@ -3,7 +3,6 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from fromnoise.data import digits, idx
 from fromnoise.data.image_set import ImageSet
@@ -11,7 +10,7 @@ from fromnoise.data.pixels import normalise
 from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
 from fromnoise.evaluation import digit_network
-from fromnoise.evaluation.extractor import Features, luminance
+from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.features import features
 
 
@@ -118,14 +117,6 @@ def test_what_a_report_says_of_the_digit_features():
         "luminance",
         True,
     )
-
-
-def test_luminance_is_pillows():
-    """To a grey level: Pillow's weights are in 16 bits and it rounds at another place."""
-    colour = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
-    theirs = torch.from_numpy(np.array(Image.fromarray(colour).convert("L"))).int()
-    ours = luminance(torch.from_numpy(colour).permute(2, 0, 1)[None])[0, 0].int()
-    assert (ours - theirs).abs().max() <= 1
 
 
 def test_pixels_are_the_values_themselves():

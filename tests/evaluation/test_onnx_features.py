@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from fromnoise.data.colour import luminance
 from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
-from fromnoise.evaluation.features import features, luminance
+from fromnoise.evaluation.features import features
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

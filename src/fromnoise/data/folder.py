@@ -62,6 +62,7 @@ def load(
         torch.tensor([label[name.partition("/")[0]] for name in kept]) if label else None,
         class_names=() if _are_numbers(label) else tuple(label),
         files=tuple(str(folder / name) for name in kept),
+        was="" if set(was) == {stack.images.shape[2:]} else inventory.sizes(was),
     )
     say(inventory.line(images, was, _notes(found, kept, broken, changes)))
     return images

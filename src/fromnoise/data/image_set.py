@@ -21,7 +21,7 @@ class ImageSet:
     `images` is uint8 N×C×H×W with C = 1 (grey) or 3 (RGB); `labels` is int64 N, classes counted from 0, or None;
     they are clusters of ours, not classes, where `clustered`.
     `class_names` are the classes' names in that order where they have any but numbers; `files` each image's file where
-    it came from one of its own.
+    it came from one of its own. `was` are the sizes, in words, that the images had before they were resized.
     """
 
     name: str
@@ -30,6 +30,7 @@ class ImageSet:
     clustered: bool = False
     class_names: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    was: str = ""
 
     def __post_init__(self) -> None:
         shape = tuple(self.images.shape)

@@ -1,7 +1,7 @@
 """What a reading found, and what it changed or left out, in one line."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 import numpy as np
 
@@ -22,7 +22,7 @@ def line(images: ImageSet, was: Iterable[tuple[int, int]], notes: Iterable[str])
     kinds = 0 if images.labels is None else len(images.labels.unique())
     classes = f"{kinds:,} classes" if kinds > 1 else "no classes"
     colour = "RGB" if images.shape[0] == 3 else "grey"
-    what = [f"{some(len(images), 'image')}, {classes}, {colour}, {_sizes(set(was), images.shape[1:])}"]
+    what = [f"{some(len(images), 'image')}, {classes}, {colour}, {_resizing(set(was), images.shape[1:])}"]
     if n := duplicates(images):
         what.append(f"{some(n, 'duplicate')}, {len(images) - n:,} distinct")
     return f"{images.name}: " + "; ".join([*what, *notes])
@@ -38,7 +38,11 @@ def duplicates(images: ImageSet) -> int:
     return len(images) - len(np.unique(digests(images.images)))
 
 
-def _sizes(was: set[tuple[int, int]], now: tuple[int, int]) -> str:
+def sizes(was: Collection[tuple[int, int]]) -> str:
+    """28×28; or 3 sizes from 8×8 to 20×10."""
     least, largest = (f"{h}×{w}" for h, w in (min(was, key=math.prod), max(was, key=math.prod)))
-    before = least if len(was) == 1 else f"{len(was):,} sizes from {least} to {largest}"
-    return before if was == {now} else f"{before} → {now[0]}×{now[1]}"
+    return least if len(was) == 1 else f"{len(was):,} sizes from {least} to {largest}"
+
+
+def _resizing(was: set[tuple[int, int]], now: tuple[int, int]) -> str:
+    return sizes(was) if was == {now} else f"{sizes(was)} → {now[0]}×{now[1]}"

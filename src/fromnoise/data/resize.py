@@ -24,4 +24,5 @@ def resized(images: ImageSet, size: tuple[int, int]) -> ImageSet:
     if images.shape[1:] == size:
         return images
     parts = (resize(part, size) for part in blocks.parts(images.images))
-    return replace(images, images=blocks.join(parts, len(images)))
+    height, width = images.shape[1:]
+    return replace(images, images=blocks.join(parts, len(images)), was=images.was or f"{height}×{width}")

@@ -21,6 +21,7 @@ from fromnoise.errors import UserError
 from fromnoise.files import lost
 
 PARTS = ("train", "val", "heldout", "test")
+PICKLES = (".pt", ".pth", ".pkl", ".pickle")  # in which torch-fidelity and others keep statistics
 SPLIT_SEED = 0  # of a user's own images: fixed, so that `PATH:heldout` means the same images everywhere
 SHARE = 10  # one image in ten of a user's own images, or of a whole IDX set, for each of `val` and `heldout`
 
@@ -132,10 +133,27 @@ def _check(spec: str, part: str, known: tuple[str, ...]) -> str:
 def _load_path(path: Path, size: tuple[int, int] | None, skip_broken: bool, say: Say) -> ImageSet:
     if path.is_dir():
         return folder.load(path, size, skip_broken=skip_broken, say=say)
-    if path.suffix.lower() == ".npz" and path.is_file():
+    suffix = path.suffix.lower()
+    if suffix in arrays.SUFFIXES and path.is_file():
         return arrays.load(path, size, say=say)
+    if suffix in PICKLES and path.is_file():
+        raise UserError(_how_to_convert(path))
     known = ", ".join(NAMED)
-    raise UserError(f"'{path}' is neither a data set ({known}), a folder of images nor an .npz file{lost(path)}")
+    raise UserError(
+        f"'{path}' is neither a data set ({known}), a folder of images nor an .npz or .npy file{lost(path)}"
+    )
+
+
+def _how_to_convert(path: Path) -> str:
+    """What to say of a pickle."""
+    if path.suffix.lower() in (".pt", ".pth"):
+        opened = f"torch.load('{path}', weights_only=False)"
+    else:
+        opened = f"pickle.load(open('{path}', 'rb'))"
+    return (
+        f"{path} is a pickle: opening it may run any program, so fromnoise never does. To convert statistics that you "
+        f"trust: python -c \"import numpy, pickle, torch; numpy.savez('{path.with_suffix('.npz')}', **{opened})\""
+    )
 
 
 def _without_val(source: Source, m: int | None, seed: int) -> Parts:

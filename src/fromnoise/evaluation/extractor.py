@@ -100,14 +100,6 @@ class Features:
             yield features
 
 
-def luminance(images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n 1 h w"]:
-    """RGB as grey, by ITU-R 601's weights, rounded; grey as it is."""
-    if images.shape[1] == 1:
-        return images
-    weights = torch.tensor([0.299, 0.587, 0.114], device=images.device).view(1, 3, 1, 1)
-    return (images.float() * weights).sum(dim=1, keepdim=True).round().to(torch.uint8)
-
-
 def _batches(parts: Iterable[Tensor], size: int) -> Iterator[Tensor]:
     """The same images in the same order, `size` at a time, the last batch what is left."""
     held: list[Tensor] = []

@@ -7,11 +7,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from fromnoise.data.colour import luminance
 from fromnoise.data.pixels import normalise
 from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
 from fromnoise.evaluation import digit_network
-from fromnoise.evaluation.extractor import BILINEAR, Features, Say, luminance
+from fromnoise.evaluation.extractor import BILINEAR, Features, Say
 from fromnoise.hardware import channels_last
 from fromnoise.lookup import lookup
 

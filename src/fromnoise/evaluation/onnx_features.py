@@ -7,9 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fromnoise.data.colour import luminance
 from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
-from fromnoise.evaluation.extractor import BILINEAR, Features, luminance
+from fromnoise.evaluation.extractor import BILINEAR, Features
 from fromnoise.extras import extra
 from fromnoise.files import read_bytes, reading, reason
 

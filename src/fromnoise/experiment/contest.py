@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fromnoise.data import sources
+from fromnoise.data.colour import plain, with_channels
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.inventory import Say, silent
 from fromnoise.data.resize import resized
@@ -11,7 +12,7 @@ from fromnoise.evaluation.score import Contest
 from fromnoise.experiment.find import find_images, is_run, trained_on
 
 Named = str | ImageSet
-"""A data set's name, a folder, an .npz file (and, for generated images, a run folder); or the images themselves."""
+"""A data set's name, a folder, an .npz or .npy file (for generated images, a run folder too); or the images."""
 
 
 def contest(
@@ -25,11 +26,11 @@ def contest(
     skip_broken: bool = False,
     say: Say = silent,
 ) -> Contest:
-    """The sets of a score, all of the generated images' size; raises UserError for what cannot be found.
+    """The sets of a score, of the generated images' size; raises UserError for what cannot be found.
 
     A run knows its training images, and a named reference the real images that its floor is taken from, where `train`
     and `floor` do not say. `n`: a random subset of so many of the generated images. `skip_broken` and `say` are those
-    of `sources.load`.
+    of `sources.load`. Channels are as in `in_one_colour`.
     """
     notes: list[str] = []
 
@@ -47,15 +48,47 @@ def contest(
                 notes.append("no copycat: the run's training images are missing or have changed")
     else:
         images = load(generated)
-    real = load(reference, images.shape[1:])
+    size = images.shape[1:]
+    real = load(reference, size)
     if images.class_names and real.class_names and images.class_names != real.class_names:
         images = replace(images, labels=None, class_names=())
         notes.append("labels were ignored: the generated images' classes have other names than the reference's")
     if n is not None:
         images = images.subset(n, seed, balanced=False)
     if train is not None:
-        trained = load(train, images.shape[1:])
+        trained = load(train, size)
     if floor is None and isinstance(reference, str):
         floor = sources.floor_for(reference)
-    beside = None if floor is None else sources.less(sources.unseen(load(floor, images.shape[1:]), trained), real)
-    return Contest(images, real, beside, trained, notes)
+    found = in_one_colour(Contest(images, real, None if floor is None else load(floor, size), trained, notes))
+    beside = found.floor and sources.less(sources.unseen(found.floor, found.train), found.reference)
+    return replace(found, floor=beside, notes=found.notes + _resizing(found))
+
+
+def in_one_colour(contest: Contest) -> Contest:
+    """The sets with the reference's channels, so that the file format decides nothing.
+
+    RGB without colour is grey. Against a grey reference all sets are compared by their luminance, and against a
+    coloured one grey images stay grey; where that hides a difference from the reference, a note says so.
+    """
+    reference, notes = plain(contest.reference), list(contest.notes)
+    channels = reference.shape[0]
+
+    def like(images: ImageSet, role: str) -> ImageSet:
+        images = plain(images)
+        if images.shape[0] > channels:
+            notes.append(f"the {role} images are coloured and the reference is grey: compared by luminance")
+        if images.shape[0] < channels and role == "generated":
+            notes.append("the generated images are grey and the reference is coloured")
+        return with_channels(images, channels)
+
+    floor = contest.floor and like(contest.floor, "floor's")
+    train = contest.train and like(contest.train, "training")
+    return Contest(like(contest.generated, "generated"), reference, floor, train, notes)
+
+
+def _resizing(contest: Contest) -> list[str]:
+    """A note on the sets that were brought to the generated images' size, if any were."""
+    sets = {"reference": contest.reference, "floor": contest.floor, "training images": contest.train}
+    was = [f"{role} (from {images.was})" for role, images in sets.items() if images is not None and images.was]
+    height, width = contest.generated.shape[1:]
+    return [f"resized to the generated images' {height}×{width}: {', '.join(was)}"] if was else []

@@ -19,6 +19,7 @@ from fromnoise.evaluation.overfitting import overfitting
 from fromnoise.evaluation.report import Bits, Report
 from fromnoise.evaluation.score import FEWEST, Contest, score
 from fromnoise.experiment import system
+from fromnoise.experiment.contest import in_one_colour
 from fromnoise.experiment.progress import Bar, Reporter
 from fromnoise.experiment.train import Experiment
 from fromnoise.files import check_writable, write_json
@@ -66,7 +67,7 @@ def score_of(
 ) -> Report:
     """The score of images of a model that was trained on `parts`."""
     spec = config.evaluation.reference or sources.reference_for(config.data.data)
-    contest = Contest(generated, reference, floor_images(spec, parts, config), parts.train)
+    contest = in_one_colour(Contest(generated, reference, floor_images(spec, parts, config), parts.train))
     with reporter.bar("scoring") as bar:
         return score(contest, features, config.seed, lambda role, done, total: bar.show(done, total, role))
 
