@@ -7,6 +7,8 @@ The real command line runs in a process of its own, and its memory is read from 
 files too, of programs and libraries, which the system may drop at any time.
 Seconds are the CPU's (user and system), so that what else runs beside it counts little.
 
+"2,048 features" are a random projection in ONNX format (the extra `export`), as long as Inception's and far cheaper.
+
 Sets to be scored are digits drawn with replacement, moved by up to two pixels and made noisy: no two are alike.
 In colour they are enlarged to 64×64 and tinted. `sample` draws from a tiny model, by one network call an image.
 """
@@ -49,6 +51,8 @@ class Settings:
     """Numbers of grey 28×28 images, scored as .npz and as a folder."""
     colour: tuple[int, ...] = (1000, 4000, 16000)
     """Numbers of colour 64×64 images, scored as .npz."""
+    wide: tuple[int, ...] = (1000, 10000, 50000)
+    """Numbers of grey 28×28 images, scored in 2,048 features."""
     drawn: tuple[int, ...] = (1000, 10000, 50000)
     """Numbers of images that `sample` draws into an .npz file."""
     before: Path | None = None
@@ -147,6 +151,33 @@ def colour(settings: Settings, place: Path) -> Iterator[Peak]:
             yield peak("colour .npz", n, place, *words)
 
 
+def wide(settings: Settings, place: Path) -> Iterator[Peak]:
+    """Sets of grey images in as many features as Inception has."""
+    projection(place / "projection.onnx", 28 * 28, 2048)
+    against = ("--reference", "digits:heldout", "--train", "digits", "--features", "onnx:projection.onnx")
+    for n in settings.wide:
+        arrays.save(place / f"{n}.npz", *images(n, False, 0))
+        yield peak("2,048 features", n, place, "evaluate", "--generated", f"{n}.npz", *against)
+
+
+def projection(path: Path, pixels: int, features: int) -> None:
+    """An ONNX model that projects images at random, and takes what is above 0."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    weights = rng.generator(0, "projection").standard_normal((pixels, features), np.float32) / pixels
+    nodes = [
+        helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["floats"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["projected"]),
+        helper.make_node("Relu", ["projected"], ["features"]),
+    ]
+    given = helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", "c", "h", "w"])
+    found = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["n", features])
+    graph = helper.make_graph(nodes, "projection", [given], [found], [numpy_helper.from_array(weights, "weights")])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
 def sampled(settings: Settings, place: Path) -> Iterator[Peak]:
     """Images drawn from a tiny model."""
     peak("training a tiny model", 1, place, "train", "--preset", "tiny", "--out", "run")
@@ -183,7 +214,7 @@ def main(settings: Settings) -> None:
     """Measure all, write memory.json and memory.png, print a table."""
     torch.set_num_threads(1)
     peaks: list[Peak] = []
-    for series in (grey, colour, sampled):
+    for series in (grey, colour, wide, sampled):
         with tempfile.TemporaryDirectory() as place:
             peaks += series(settings, Path(place))
     about = {"processor": system.processor(), "threads": os.environ.get("OMP_NUM_THREADS", "all")}

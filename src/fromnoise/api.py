@@ -34,9 +34,11 @@ from fromnoise.diffusion.settings import SamplerName
 from fromnoise.errors import UserError
 from fromnoise.evaluation.features import features as extractor_of
 from fromnoise.evaluation.report import Report
-from fromnoise.evaluation.score import read_report, score
+from fromnoise.evaluation.score import read_report
 from fromnoise.experiment import find
-from fromnoise.experiment.contest import Named, contest
+from fromnoise.experiment.contest import Named
+from fromnoise.experiment.evaluate import Asked
+from fromnoise.experiment.evaluate import evaluate as scored
 from fromnoise.experiment.progress import SILENT, Reporter, once
 from fromnoise.experiment.score import reference_of, score_of, with_overfitting
 from fromnoise.experiment.train import Experiment, trained
@@ -226,8 +228,8 @@ def evaluate(
 ) -> Report:
     """Score images, whoever made them, against real ones; see docs/guides/evaluation.md.
 
-    Each set is a uint8 array, N×H×W×C or N×H×W, or is named as on the command line: a folder, an `.npz`, a run
-    folder, "digits:heldout", "mnist:test".
+    Each set is a uint8 array, N×H×W×C or N×H×W, or is named as on the command line: a folder, an `.npz` or `.npy`, a
+    run folder, "digits:heldout", "mnist:test". The reference may be an `.npz` of statistics too (`mu`, `sigma`).
 
     - `train`: what the model was trained on, for copycat and copy test; a run folder knows it
     - `floor`: other real images, for the floor; known for named references
@@ -236,20 +238,18 @@ def evaluate(
 
     Raises UserError for sets that are too small or cannot be read.
     """
-    reporter = _reporter(quiet)
-    extractor = extractor_of(features, alone(device).device, inception_weights=inception_weights, say=reporter.say)
-    sets = contest(
+    asked = Asked(
         _named(generated, "generated"),
         _named(reference, "reference"),
         None if train is None else _named(train, "train"),
         None if floor is None else _named(floor, "floor"),
-        n=n,
-        seed=seed,
-        skip_broken=skip_broken,
-        say=once(reporter.say),
+        features,
+        inception_weights,
+        n,
+        seed,
+        skip_broken,
     )
-    with reporter.bar("scoring") as bar:
-        return score(sets, extractor, seed, lambda role, done, total: bar.show(done, total, role))
+    return scored(asked, alone(device).device, _reporter(quiet)).report
 
 
 def _reporter(quiet: bool) -> Reporter:

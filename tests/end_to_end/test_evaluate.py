@@ -187,6 +187,8 @@ def test_the_mnist_test_set_is_exported_whole(fromnoise, mnist_root, tmp_path):
     (("--generated", "digits:val", "--reference", "digits:heldout", "--inception-weights", "x"), "not digits"),
     (("--generated", "a", "--reference", "b", "--features", "inception", "--inception-weights", "x"), "x cannot be"),
     (("--generated", "digits:val", "--reference", "mnist:test"), "put its four IDX files"),
+    (("--generated", "digits:val"), "name the images to compare, --generated and --reference, or a report, --again"),
+    (("--again", "nowhere.json"), "nowhere.json cannot be read"),
 ])  # fmt: skip
 def test_nonsense_is_one_line_exit_code_2_and_writes_nothing(fromnoise, tmp_path, words, message):
     for name in ("empty", "bad", "mixed", "deep"):
@@ -237,3 +239,57 @@ def test_the_doctor_looks(fromnoise, tmp_path, monkeypatch):
     shown = fromnoise("doctor", "--device", "cpu", cwd=tmp_path).stdout
     for word in ("device", "compiler", "digits", "mnist", "precision", "images/s", "TFLOP/s"):
         assert word in shown
+
+
+def test_programs_get_exit_code_3_and_the_report_all_the_same(fromnoise, tmp_path):
+    from fromnoise.data import arrays, digits
+    from fromnoise.data.resize import resize
+
+    for part in ("train", "val"):
+        arrays.save(tmp_path / f"{part}.npz", resize(digits.load(part).images[:60], (8, 8)))
+    words = ("evaluate", "--reference", "digits:heldout", "--train", "digits", "--features", "pixels")
+    copied = (*words, "--generated", "train.npz", "--json", "score.json")
+    failed = fromnoise(*copied, "--fail-on", "copying", cwd=tmp_path, code=3)
+    assert failed.stderr.splitlines()[-1].startswith("fromnoise: copying: ")
+    assert json.loads((tmp_path / "score.json").read_text())["copies"]["verdict"].startswith("copying")
+    fresh = (*words, "--generated", "val.npz", "--fail-on", "copying")
+    assert fromnoise(*fresh, cwd=tmp_path).returncode == 0
+    refused = fromnoise(*words, "--generated", "val.npz", "--fail-on", "copies", cwd=tmp_path, code=2)
+    assert "unknown verdict 'copies'" in refused.stderr
+
+
+def test_a_score_is_made_again_from_its_report(fromnoise, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (60, 6, 6), np.uint8)
+    np.save(tmp_path / "mine.npy", images)
+    words = ("--generated", "mine.npy", "--reference", "digits:heldout", "--features", "pixels")
+    fromnoise("evaluate", *words, "--json", "score.json", cwd=tmp_path)
+    done = fromnoise("evaluate", "--again", "score.json", "--json", "-", cwd=tmp_path)
+    assert "values are equal" in done.stderr
+    report = json.loads((tmp_path / "score.json").read_text())
+    assert json.loads(done.stdout)["metrics"] == report["metrics"]
+    report["metrics"]["fid"]["value"] *= 2
+    (tmp_path / "score.json").write_text(json.dumps(report))
+    differs = fromnoise("evaluate", "--again", "score.json", cwd=tmp_path, code=3)
+    assert "values differ: metrics.fid.value" in differs.stderr
+    changed = fromnoise("evaluate", "--again", "score.json", "--reference", "digits:val", cwd=tmp_path, code=2)
+    assert "digits:val has changed" in changed.stderr
+
+
+def test_a_runs_score_is_made_again_from_its_folder(finished, fromnoise):
+    done = fromnoise("evaluate", "--again", "run/report.json", cwd=finished)
+    assert "values are equal" in done.stderr
+
+
+def test_published_statistics_are_enough_for_an_fid(fromnoise, tmp_path):
+    from fromnoise.data import digits
+
+    pixels = digits.load("heldout").images[:, 0, 8:20:2, 8:20:2].flatten(1).double()
+    np.savez(tmp_path / "stats.npz", mu=pixels.mean(0).numpy(), sigma=pixels.T.cov().numpy())
+    np.save(tmp_path / "mine.npy", digits.load("val").images[:90, 0, 8:20:2, 8:20:2].numpy())
+    words = ("--generated", "mine.npy", "--reference", "stats.npz", "--features", "pixels")
+    shown = fromnoise("evaluate", *words, "--html", "page.html", "--json", "score.json", cwd=tmp_path).stdout
+    assert "an FID and nothing else" in shown
+    assert (tmp_path / "page.html").stat().st_size > 1000
+    report = json.loads((tmp_path / "score.json").read_text())
+    assert list(report["metrics"]) == ["fid"]
+    assert fromnoise("evaluate", "--again", "score.json", cwd=tmp_path).returncode == 0

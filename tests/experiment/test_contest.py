@@ -39,13 +39,13 @@ def test_byte_copies_saved_as_colour_are_copies(tmp_path, how):
         path.mkdir()
         for k, image in enumerate(copies.images.permute(0, 2, 3, 1).numpy()):
             Image.fromarray(image).save(path / f"{k}.jpg", quality=100, subsampling=0)
-    report = fromnoise.evaluate(path, some("heldout", 200), train=train, features="pixels", quiet=True)
+    report = fromnoise.evaluate(path, some("heldout", 200), train=train, features="digits", quiet=True)
     assert report.copies.verdict.startswith("copying: ")
 
 
 def test_colour_is_laid_aside_with_a_word_where_the_reference_is_grey():
     copies, train = tinted(some("train", 60)), some("train", 200)
-    report = fromnoise.evaluate(copies, some("heldout", 200), train=train, features="pixels", quiet=True)
+    report = fromnoise.evaluate(copies, some("heldout", 200), train=train, features="digits", quiet=True)
     assert report.copies.verdict.startswith("copying: ")
     told = "the generated images are coloured and the reference is grey: compared by luminance"
     assert told in report.notes

@@ -198,8 +198,8 @@ class SetOfImages(msgspec.Struct, frozen=True):
     """A set that took part."""
 
     name: str  # Its name.
-    n: int  # Images in it.
-    shape: tuple[int, ...]  # Channels, height, width.
+    n: int  # Images in it; 0 for statistics, which do not say.
+    shape: tuple[int, ...]  # Channels, height, width; empty for statistics.
     sha256: str  # Over pixels and labels.
 
 
@@ -258,6 +258,19 @@ class Bits(msgspec.Struct, frozen=True):
     decoder: float  # The part of the last step, to pixels.
 
 
+class Request(msgspec.Struct, frozen=True):
+    """What `evaluate` was asked to compare, as its flags name it."""
+
+    generated: str | None  # The images to score; null for images in memory, here and below.
+    reference: str | None  # Real images, or a file of statistics.
+    train: str | None  # Training images; null where they were not named.
+    floor: str | None  # Real images for the floor; null where they were not named.
+    features: str  # The features.
+    weights: str | None  # The file of their weights; null where it was not named.
+    n: int | None  # How many of the generated images; null for all.
+    skip_broken: bool  # Whether files that cannot be read were left out.
+
+
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     """A score, with everything needed to judge it."""
 
@@ -279,6 +292,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     likelihood: Bits | None = None  # By the same: how likely held-out images are to the model.
     # By `run` only: command, configuration, training, sampling, guidance, evaluations, system.
     run: Mapping[str, Any] | None = None
+    request: Request | None = None  # By `evaluate` only: what was asked for, so that `--again` can ask the same.
     command: str | None = None  # By `evaluate` only: the command.
     system: Mapping[str, Any] | None = None  # By `evaluate` only: hardware and versions.
 

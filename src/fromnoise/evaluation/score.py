@@ -125,7 +125,6 @@ def score(
     drawn = Drawn.of(contest, seed)
     sets = _Featured.of(contest, drawn, features, progress)
     value, over = sets.fid(), sets.excess(seed)
-    noise = _noise(contest.generated.shape, min(NOISE, len(contest.generated)), features, seed)
     others, missing = measured(
         sets.generated, sets.reference, sets.floor, sets.copycat, seed, partial(progress, "metrics")
     )
@@ -142,7 +141,7 @@ def score(
         SCHEMA,
         over,
         {"fid": value, **others},
-        beside([distance(sets.reference.moments, noise)], noise.n),
+        noise(contest.generated.shape, len(contest.generated), features, sets.reference.moments, seed),
         classes,
         _copies(contest, features, notes),
         _protocol(contest, features, drawn, over, seed),
@@ -190,7 +189,7 @@ class _Featured:
 
 def _also(contest: Contest, drawn: Drawn, features: Features, seed: int, progress: Progress) -> OtherFeatures:
     sets = _Featured.of(contest, drawn, features, progress)
-    return OtherFeatures(_used(features), sets.fid(), sets.excess(seed))
+    return OtherFeatures(used(features), sets.fid(), sets.excess(seed))
 
 
 def _draws(images: ImageSet | None, n: int, how: design.Design, real: list[Tensor | None], seed: int) -> list[ImageSet]:
@@ -212,35 +211,46 @@ def _draws(images: ImageSet | None, n: int, how: design.Design, real: list[Tenso
 
 
 def _protocol(contest: Contest, features: Features, drawn: Drawn, over: Excess | None, seed: int) -> Protocol:
-    generated, reference, number = _about(contest.generated), _about(contest.reference), version("fromnoise")
-    floor, train = (None if images is None else _about(images) for images in (contest.floor, contest.train))
+    generated, reference, number = about(contest.generated), about(contest.reference), version("fromnoise")
+    floor, train = (None if images is None else about(images) for images in (contest.floor, contest.train))
     n = generated.n if over is None else over.n
     parts = [
-        _cited(features.name, features.sha256),
+        cited(features.name, features.sha256),
         f"n = {n} {drawn.how}",
         f"resizing {features.resizing}",
-        f"reference {_cited(reference.name, reference.sha256)} of {reference.n}",
-        f"floor {'unknown' if floor is None else _cited(floor.name, floor.sha256)}",
+        f"reference {cited(reference.name, reference.sha256)} of {reference.n}",
+        f"floor {'unknown' if floor is None else cited(floor.name, floor.sha256)}",
         f"seed {seed}",
         f"fromnoise {number}, schema {SCHEMA}",
     ]
-    line = "; ".join(parts)
-    used = _used(features)
     return Protocol(
-        line, number, used, features.resizing, seed, drawn.how, SETTINGS, generated, reference, floor, train
+        "; ".join(parts),
+        number,
+        used(features),
+        features.resizing,
+        seed,
+        drawn.how,
+        SETTINGS,
+        generated,
+        reference,
+        floor,
+        train,
     )
 
 
-def _cited(name: str, sha256: str) -> str:
+def cited(name: str, sha256: str) -> str:
+    """A name with the beginning of its hash."""
     return f"{name}@{sha256[:8]}" if sha256 else name
 
 
-def _used(features: Features) -> UsedFeatures:
+def used(features: Features) -> UsedFeatures:
+    """What the report says of its features."""
     return UsedFeatures(features.name, features.dimension, features.sha256, features.colour, features.known)
 
 
-def _noise(shape: tuple[int, int, int], n: int, features: Features, seed: int) -> Moments:
-    """The moments of n images of independent, uniformly distributed bytes; never all in memory."""
+def noise(shape: tuple[int, int, int], n: int, features: Features, reference: Moments, seed: int) -> Beside:
+    """The FID of n images of independent, uniformly distributed bytes, `NOISE` at most; never all in memory."""
+    n = min(n, NOISE)
 
     def images() -> Iterator[Tensor]:
         for start in range(0, n, BATCH):
@@ -250,7 +260,7 @@ def _noise(shape: tuple[int, int, int], n: int, features: Features, seed: int) -
     sums = Sums(features.dimension)  # known by now, whatever the extractor
     for part in features.stream(images()):
         sums.add(part)
-    return sums.moments()
+    return beside([distance(reference, sums.moments())], n)
 
 
 def _notes(contest: Contest, features: Features, drawn: Drawn, sets: _Featured) -> list[str]:
@@ -273,9 +283,12 @@ def _notes(contest: Contest, features: Features, drawn: Drawn, sets: _Featured) 
         if len(draws[0]) < n:
             words = "its FID is biased upwards" if name == "copycat" else "the excess is taken at that number"
             notes.append(f"the {name} has {len(draws[0]):,} images, fewer than the {n:,} generated: {words}")
-    if n <= features.dimension:
-        notes.append(f"{n} images are too few for {features.dimension} features: the FID is far too high")
-    return notes
+    return notes + too_few(n, features.dimension)
+
+
+def too_few(n: int, dimension: int) -> list[str]:
+    """A note where n images cannot fill the covariance of so many features."""
+    return [f"{n} images are too few for {dimension} features: the FID is far too high"] if n <= dimension else []
 
 
 def _copies(contest: Contest, features: Features, notes: list[str]) -> Copies | None:
@@ -308,5 +321,6 @@ def _digits(images: ImageSet) -> bool:
     return images.name.split(":")[0].split(" ")[-1] in ("digits", "mnist")
 
 
-def _about(images: ImageSet) -> SetOfImages:
+def about(images: ImageSet) -> SetOfImages:
+    """What the report says of a set."""
     return SetOfImages(images.name, len(images), images.shape, images.fingerprint)

@@ -41,6 +41,14 @@ Threads = Annotated[
 SkipBroken = Annotated[
     bool, FlagCreatePairsOff, arg(help="Skip images that cannot be read, and say how many there were.")
 ]
+FailOn = Annotated[
+    str | None,
+    arg(
+        metavar="VERDICTS",
+        help="Exit with code 3, everything being written, on these verdicts: copying, overfitting (a comma list). "
+        "What could not be tested counts as failed.",
+    ),
+]
 Overwrite = Annotated[bool, arg(help="Replace existing files.")]
 
 

@@ -1,6 +1,7 @@
 """`fromnoise COMMAND ...`: finds the command, and turns errors into sentences and exit codes.
 
-0 done, 1 a bug (with its traceback), 2 something the user can put right, 130 stopped by Ctrl-C.
+0 done, 1 a bug (with its traceback), 2 something the user can put right, 3 a verdict of --fail-on, 130 stopped by
+Ctrl-C.
 """
 
 import errno
@@ -88,7 +89,7 @@ def _guarded(work: Callable[[], int]) -> int:
             sys.stdout.flush()  # here a reader that has gone is noticed, and not at Python's end
     except UserError as error:
         print(f"{name}: {error}", file=sys.stderr)
-        return 2
+        return error.code
     except BrokenPipeError:  # `fromnoise ... | head` is no error
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

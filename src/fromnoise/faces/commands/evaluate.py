@@ -3,13 +3,18 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from fromnoise.errors import UserError
-from fromnoise.faces.arguments import Device, File, Overwrite, SkipBroken, Threads, parse, refuse_existing
+from fromnoise.errors import Failed, UserError
+from fromnoise.faces.arguments import Device, FailOn, File, Overwrite, SkipBroken, Threads, parse, refuse_existing
+
+if TYPE_CHECKING:
+    from fromnoise.evaluation.report import Report
+    from fromnoise.experiment.evaluate import Asked
 
 Spec = tyro.conf.arg(metavar="SPEC")
 
@@ -23,12 +28,15 @@ class EvaluateArguments:
     fromnoise evaluate --generated out/ --reference mnist:test --train digits --json score.json
     fromnoise evaluate --generated out/ --reference mnist:test --train digits --html score.html
     fromnoise evaluate --generated out.npz --reference photos:heldout --json - | jq .excess.value
+    fromnoise evaluate --generated out/ --reference mnist:test --train digits --fail-on copying
+    fromnoise evaluate --again score.json
     """
 
-    generated: Annotated[str, Spec]
-    """A folder of images, an .npz file, a run folder, or a data set."""
-    reference: Annotated[str, Spec]
-    """Real images: digits:heldout, mnist:test, PATH, PATH:heldout ..."""
+    generated: Annotated[str | None, Spec] = None
+    """A folder of images, an .npz or .npy file, a run folder, or a data set."""
+    reference: Annotated[str | None, Spec] = None
+    """Real images: digits:heldout, mnist:test, PATH, PATH:heldout ... Or an .npz file of published statistics (mu,
+    sigma), against which there is an FID and nothing else."""
     train: Annotated[str | None, Spec] = None
     """Training images, for the copycat and the copy test, and kept out of the floor; known for run folders."""
     floor: Annotated[str | None, Spec] = None
@@ -42,6 +50,10 @@ class EvaluateArguments:
     seed: int = 0
     """Seed of all subsets."""
     skip_broken: SkipBroken = False
+    again: File = None
+    """Make the score in this report.json again, and say whether its numbers are the same (exit code 3: they are not).
+    --generated, --reference, --train and --floor say where its images lie now, if they were moved."""
+    fail_on: FailOn = None
     json: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
     """Write the score as JSON; - prints it instead of the table."""
     html: File = None
@@ -63,40 +75,51 @@ def main(words: Sequence[str]) -> None:
 
     from msgspec.structs import replace
 
-    from fromnoise.evaluation.features import features
-    from fromnoise.evaluation.score import score
-    from fromnoise.experiment import system
-    from fromnoise.experiment.contest import contest
-    from fromnoise.experiment.progress import once
-    from fromnoise.faces.console import Bar, say
+    from fromnoise.experiment import again, system, verdicts
+    from fromnoise.experiment.evaluate import evaluate
+    from fromnoise.faces.console import Terminal, say
     from fromnoise.faces.tables import print_score
     from fromnoise.files import write_json
     from fromnoise.training.device import alone
 
+    failing = verdicts.named(arguments.fail_on)
+    asked, before = _asked(arguments)
     device = alone(arguments.device, arguments.threads).device
-    extractor = features(arguments.features, device, inception_weights=arguments.inception_weights, say=say)
-    sets = contest(
-        arguments.generated,
-        arguments.reference,
-        arguments.train,
-        arguments.floor,
-        n=arguments.n,
-        seed=arguments.seed,
-        skip_broken=arguments.skip_broken,
-        say=once(say),
-    )
-    with Bar("scoring") as bar:
-        found = score(sets, extractor, arguments.seed, lambda role, done, total: bar.show(done, total, role))
-    report = replace(found, command=system.command(), system=system.about(device))
+    done = evaluate(asked, device, Terminal(), before and partial(again.check, before))
+    report = replace(done.report, command=system.command(), system=system.about(device))
     if file is not None:
         write_json(file, report.plain())
     if arguments.html is not None:
         from fromnoise.faces import html  # imports Matplotlib
         from fromnoise.faces import report as pages
 
-        shown = pages.Shown(sets.generated, sets.train)
-        html.save(arguments.html, pages.page(report, shown, sets.generated.name))
+        shown = pages.Shown(done.generated, done.train)
+        html.save(arguments.html, pages.page(report, shown, done.generated.name))
     if arguments.json == "-":
         print(json.dumps(report.plain(), indent=2))
     else:
         print_score(report)
+    if before is not None:
+        repeated = again.compare(before, report)
+        if repeated.differences:
+            raise Failed(str(repeated))
+        say(str(repeated))
+    verdicts.check(report, failing)
+
+
+def _asked(arguments: EvaluateArguments) -> tuple["Asked", "Report | None"]:
+    """What the flags ask for, and the report that is to be repeated, if one is."""
+    from fromnoise.evaluation.report import Report
+    from fromnoise.evaluation.score import read_report
+    from fromnoise.experiment import again
+    from fromnoise.experiment.evaluate import Asked
+
+    sets = {role: getattr(arguments, role) for role in ("generated", "reference", "train", "floor")}
+    if arguments.again is not None:
+        before = Report.of(read_report(arguments.again), str(arguments.again))
+        return again.asked(arguments.again, before, sets), before
+    for role in ("generated", "reference"):
+        if sets[role] is None:
+            raise UserError("name the images to compare, --generated and --reference, or a report, --again")
+    how = (arguments.features, arguments.inception_weights, arguments.n, arguments.seed, arguments.skip_broken)
+    return Asked(*sets.values(), *how), None

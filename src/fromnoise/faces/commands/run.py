@@ -5,7 +5,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fromnoise.faces.arguments import TrainingArguments, parse_training
+from fromnoise.faces.arguments import FailOn, TrainingArguments, parse_training
 from fromnoise.faces.commands.train import print_configuration
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ class RunArguments(TrainingArguments):
     fromnoise run --data photos/ --size 32 --out runs/photos
     """
 
+    fail_on: FailOn = None
+
 
 def main(words: Sequence[str]) -> None:
     """Run."""
@@ -31,11 +33,13 @@ def main(words: Sequence[str]) -> None:
     from fromnoise.data import arrays
     from fromnoise.evaluation.report import SCHEMA, Report
     from fromnoise.evaluation.score import KIND, read_report
+    from fromnoise.experiment import verdicts
     from fromnoise.experiment.score import reference_of, sample_and_score
     from fromnoise.experiment.train import trained, without_unscored_extension
     from fromnoise.faces.console import say
     from fromnoise.files import reading
 
+    failing = verdicts.named(arguments.fail_on)
     experiment = without_unscored_extension(arguments.experiment())
     _ = experiment.features  # found, or refused, before training
     reference, n = reference_of(experiment.config, experiment.parts, experiment.tell)
@@ -61,6 +65,7 @@ def main(words: Sequence[str]) -> None:
                 generated = generated or arrays.load(folder.samples / "images.npz")
                 pages.write(folder, report, generated, experiment.parts.train)
             _summary(folder, report, outcome.steps)
+    verdicts.check(report, failing)
 
 
 def _summary(folder: "RunFolder", report: "Report", steps: int) -> None:

@@ -1,0 +1,120 @@
+"""A score against published statistics: the mean and covariance of features, without the images that they are of.
+
+An .npz file with `mu` and `sigma`, as pytorch-fid, clean-fid and guided-diffusion write it. It suffices for the FID and
+for nothing else: floors, copies and all other metrics need images.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from fromnoise.data import arrays
+from fromnoise.data.image_set import ImageSet
+from fromnoise.errors import UserError
+from fromnoise.evaluation.design import design_of
+from fromnoise.evaluation.extractor import Features
+from fromnoise.evaluation.frechet import Moments, distance
+from fromnoise.evaluation.report import SCHEMA, Measured, Protocol, Report, SetOfImages
+from fromnoise.evaluation.score import FEWEST, SETTINGS, Progress, about, cited, noise, too_few, used
+
+KEYS = ("mu", "sigma")
+ASYMMETRY = 1e-3  # of a covariance, in shares of its largest entry: more than any rounding
+INCEPTION = 2048  # features of Inception, which nearly all published statistics are of
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """The moments in a file (of how many images is not known), and the SHA-256 of both arrays."""
+
+    name: str
+    moments: Moments
+    fingerprint: str
+
+    @property
+    def dimension(self) -> int:
+        """The number of features."""
+        return len(self.moments.mean)
+
+
+def load(path: Path) -> Statistics | None:
+    """The statistics in a file; None for a file that holds none, or images as well.
+
+    Raises UserError where they cannot be a mean and a covariance.
+    """
+    if path.suffix.lower() != ".npz" or not path.is_file():
+        return None
+    found = arrays.numbers(path, KEYS)
+    if found is None:
+        return None
+    mean, covariance = found
+    d = len(mean) if mean.ndim == 1 else 0
+    if not d or covariance.shape != (d, d):
+        raise UserError(f"{path}: mu must be d numbers and sigma d×d, not {mean.shape} and {covariance.shape}")
+    if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
+        raise UserError(f"{path}: mu and sigma must be finite")
+    if np.abs(covariance - covariance.T).max() > ASYMMETRY * np.abs(covariance).max():
+        raise UserError(f"{path}: sigma is not symmetric, and so no covariance")
+    fingerprint = hashlib.sha256(mean.tobytes() + covariance.tobytes()).hexdigest()
+    return Statistics(str(path), Moments(torch.from_numpy(mean), torch.from_numpy(covariance), 0), fingerprint)
+
+
+def score(
+    generated: ImageSet, published: Statistics, features: Features, seed: int = 0, progress: Progress = lambda *_: None
+) -> Report:
+    """The FID of images against published statistics, and that of noise; `progress` receives (role, done, all).
+
+    Raises UserError for too few images, and for statistics of another number of features.
+    """
+    if len(generated) < FEWEST:
+        raise UserError(f"generated {generated.name} has {len(generated)} images; a score needs at least {FEWEST}")
+    found = features.cached(generated.images, partial(progress, "generated"))
+    n, d = found.shape
+    if d != published.dimension:
+        raise UserError(
+            f"{published.name} holds statistics of {published.dimension} features, and {features.name} has {d}"
+            + (": they are probably Inception's (--features inception)" if published.dimension == INCEPTION else "")
+        )
+    return Report(
+        SCHEMA,
+        None,
+        {"fid": Measured(distance(published.moments, Moments.of(found)), None, n)},
+        noise(generated.shape, n, features, published.moments, seed),
+        None,
+        None,
+        _protocol(generated, published, features, seed),
+        (
+            "against statistics there is an FID and nothing else: floor, copy test and other metrics need real images",
+            "how the images behind the statistics were chosen and resized is not known here",
+            *too_few(n, d),
+        ),
+    )
+
+
+def _protocol(generated: ImageSet, published: Statistics, features: Features, seed: int) -> Protocol:
+    number, n = version("fromnoise"), len(generated)
+    parts = [
+        cited(features.name, features.sha256),
+        f"n = {n}",
+        f"resizing {features.resizing}",
+        f"statistics {cited(published.name, published.fingerprint)}",
+        f"fromnoise {number}, schema {SCHEMA}",
+    ]
+    reference = SetOfImages(published.name, 0, (), published.fingerprint)
+    return Protocol(
+        "; ".join(parts),
+        number,
+        used(features),
+        features.resizing,
+        seed,
+        design_of(generated.labels),
+        SETTINGS,
+        about(generated),
+        reference,
+        None,
+        None,
+    )

@@ -1,0 +1,137 @@
+"""Scoring again from a report: whether its sets and features are still the same, and whether the numbers are."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fromnoise.config import Config, from_json
+from fromnoise.data import sources
+from fromnoise.errors import UserError
+from fromnoise.evaluation.extractor import Features
+from fromnoise.evaluation.report import Report, Request
+from fromnoise.experiment.evaluate import Asked, Sets
+from fromnoise.experiment.find import is_run
+
+ROLES = ("generated", "reference", "floor", "train")
+ELSEWHERE = ("schema", "protocol", "notes", "run", "request", "command", "system")
+"""Parts of a report that are no results."""
+ROUNDING = 1e-6
+"""Relative difference of numbers up to which hardware and libraries that round otherwise may be the cause."""
+
+
+def asked(file: Path, report: Report, moved: Mapping[str, str | None]) -> Asked:
+    """What the report in `file` was asked for; that of a run is a score of its folder.
+
+    `moved` names sets that lie elsewhere now. Raises UserError where the report does not say what it is of.
+    """
+    if report.request is not None:
+        request = report.request
+    elif report.run is not None and is_run(file.parent):
+        config = from_json(Config, report.run["config"])
+        reference = config.evaluation.reference or sources.reference_for(config.data.data)
+        weights, skip = report.run.get("inception_weights"), config.data.skip_broken
+        request = Request(str(file.parent), reference, None, None, config.evaluation.features, weights, None, skip)
+    else:
+        raise UserError(f"{file} does not say which images it is of")
+    sets = {role: moved.get(role) or getattr(request, role) for role in ROLES}
+    for role in ("generated", "reference"):
+        if sets[role] is None:
+            raise UserError(f"{file} is of images in memory: name them with --{role}")
+    weights = None if request.weights is None else Path(request.weights)
+    return Asked(
+        **sets,
+        features=request.features,
+        weights=weights,
+        n=request.n,
+        seed=report.protocol.seed,
+        skip_broken=request.skip_broken,
+    )
+
+
+def check(before: Report, sets: Sets, features: Features) -> None:
+    """Raise UserError unless the sets and the features are those of the report."""
+    for role in ROLES:
+        was, now = getattr(before.protocol, role), sets.get(role)
+        if was is None and now is not None:
+            raise UserError(f"the report knew no images for --{role}, and now there are: {now.name}")
+        if was is not None and now is None:
+            raise UserError(f"the report's {role} images, {was.name}, are not known now: name them with --{role}")
+        if was is not None and now is not None and was.sha256 != now.fingerprint:
+            raise UserError(
+                f"{now.name} has changed: its SHA-256 is {now.fingerprint[:16]}…, in the report {was.sha256[:16]}… "
+                f"(--{role} names where else the same images lie)"
+            )
+    used = before.protocol.features
+    if (used.name, used.sha256) != (features.name, features.sha256):
+        raise UserError(
+            f"the report's features are {used.name} {used.sha256[:16]}, here they are {features.name} "
+            f"{features.sha256[:16]}: they cannot be compared"
+        )
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """How a score compares with the report that it repeats.
+
+    values       how many there are in both
+    differences  path, value before and value now, of those that differ by more than rounding
+    largest      the largest relative difference of numbers that rounding explains
+    missing      parts of the report that were not made again, such as tests that need the model
+    """
+
+    values: int
+    differences: tuple[tuple[str, Any, Any], ...]
+    largest: float
+    missing: tuple[str, ...]
+
+    def __str__(self) -> str:
+        left = f"; not made again: {', '.join(self.missing)}" if self.missing else ""
+        if self.differences:
+            some = [f"{path} {was} → {now}" for path, was, now in self.differences[:3]]
+            more = ", …" if self.differences[3:] else ""
+            return f"{len(self.differences):,} of {self.values:,} values differ: {', '.join(some)}{more}{left}"
+        but = f" but for rounding (at most {self.largest:.0e} of a number)" if self.largest else ""
+        return f"scored again: all {self.values:,} values are equal{but}{left}"
+
+
+def compare(before: Report, now: Report) -> Repeated:
+    """The results of two reports, value by value."""
+    one, other = (dict(_values(_results(report))) for report in (before, now))
+    missing = tuple(sorted(_results(before).keys() - _results(now).keys()))
+    paths = [path for path in one if path.split(".")[0] not in missing]
+    differences, largest = [], 0.0
+    for path in paths:
+        was, is_now = one[path], other.get(path)
+        difference = _relative(was, is_now)
+        if difference > ROUNDING:
+            differences.append((path, was, is_now))
+        else:
+            largest = max(largest, difference)
+    return Repeated(len(paths), tuple(differences), largest, missing)
+
+
+def _results(report: Report) -> dict[str, Any]:
+    return {name: value for name, value in report.plain().items() if name not in ELSEWHERE}
+
+
+def _values(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Path and value of everything that holds nothing else."""
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            yield from _values(part, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for k, part in enumerate(value):
+            yield from _values(part, f"{path}[{k}]")
+    else:
+        yield path, value
+
+
+def _relative(was: Any, now: Any) -> float:
+    """The difference of two numbers relative to the larger one; of anything else 0 or ∞."""
+    if was == now:
+        return 0.0
+    if not all(isinstance(value, float | int) and not isinstance(value, bool) for value in (was, now)):
+        return math.inf
+    return float(abs(was - now) / max(abs(was), abs(now)))

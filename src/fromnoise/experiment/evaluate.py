@@ -1,0 +1,97 @@
+"""From what is asked for to a report: what `fromnoise evaluate` and `fromnoise.evaluate` do."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from msgspec.structs import replace
+
+from fromnoise.data import sources
+from fromnoise.data.image_set import ImageSet
+from fromnoise.data.inventory import Say
+from fromnoise.evaluation import statistics
+from fromnoise.evaluation.extractor import Features
+from fromnoise.evaluation.features import features
+from fromnoise.evaluation.report import Report, Request
+from fromnoise.evaluation.score import score
+from fromnoise.experiment.contest import Named, contest
+from fromnoise.experiment.find import find_images, is_run
+from fromnoise.experiment.progress import Reporter, once
+
+Sets = Mapping[str, ImageSet | statistics.Statistics | None]
+"""What takes part, by the names that the report's protocol has for it."""
+Check = Callable[[Sets, Features], None]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to compare with what, and how: the sets are those of `contest`; the reference may be a statistics file."""
+
+    generated: Named
+    reference: Named
+    train: Named | None = None
+    floor: Named | None = None
+    features: str = "digits"
+    weights: Path | None = None
+    n: int | None = None
+    seed: int = 0
+    skip_broken: bool = False
+
+    def request(self) -> Request:
+        """The same in words; images in memory have none."""
+        sets = (self.generated, self.reference, self.train, self.floor)
+        names = [named if isinstance(named, str) else None for named in sets]
+        return Request(*names, self.features, self.weights and str(self.weights), self.n, self.skip_broken)
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A report, and the images that its page shows."""
+
+    report: Report
+    generated: ImageSet
+    train: ImageSet | None
+
+
+def evaluate(asked: Asked, device: torch.device, reporter: Reporter, check: Check | None = None) -> Evaluated:
+    """The score of what is asked for; raises UserError for sets that are too small or cannot be read.
+
+    `check` sees the sets and features before anything is scored, and may raise too.
+    """
+    say = once(reporter.say)
+    published = statistics.load(Path(asked.reference)) if isinstance(asked.reference, str) else None
+    extractor = features(asked.features, device, inception_weights=asked.weights, say=reporter.say)
+    if published is not None:
+        images, train = _generated(asked, say), None
+        sets: Sets = {"generated": images, "reference": published}
+        scored = partial(statistics.score, images, published, extractor, asked.seed)
+    else:
+        found = contest(
+            asked.generated,
+            asked.reference,
+            asked.train,
+            asked.floor,
+            n=asked.n,
+            seed=asked.seed,
+            skip_broken=asked.skip_broken,
+            say=say,
+        )
+        images, train = found.generated, found.train
+        sets = {"generated": images, "reference": found.reference, "floor": found.floor, "train": train}
+        scored = partial(score, found, extractor, asked.seed)
+    if check is not None:
+        check(sets, extractor)
+    with reporter.bar("scoring") as bar:
+        report = scored(lambda role, done, total: bar.show(done, total, role))
+    return Evaluated(replace(report, request=asked.request()), images, train)
+
+
+def _generated(asked: Asked, say: Say) -> ImageSet:
+    """The images to score, where there is nothing else to load."""
+    named = asked.generated
+    if isinstance(named, str):
+        spec = str(find_images(Path(named))) if is_run(Path(named)) else named
+        named = sources.load(spec, skip_broken=asked.skip_broken, say=say)
+    return named if asked.n is None else named.subset(asked.n, asked.seed, balanced=False)

@@ -1,0 +1,42 @@
+"""Verdicts of a report that a program may fail on: `--fail-on copying,overlap`.
+
+What could not be judged fails too: a check that was not made must not pass for one.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from fromnoise.errors import Failed
+from fromnoise.evaluation.report import Report
+from fromnoise.lookup import lookup
+
+
+def _copying(report: Report) -> str | None:
+    if report.copies is None:
+        return "not tested, for the training images are not known (--train)"
+    return report.copies.verdict if report.copies.verdict.startswith("copying") else None
+
+
+def _overfitting(report: Report) -> str | None:
+    gap = report.likelihood
+    if gap is None:
+        return "not tested: `fromnoise run` tests the model, `fromnoise evaluate` sees images only"
+    return gap.verdict if gap.overfitted else None
+
+
+VERDICTS: Mapping[str, Callable[[Report], str | None]] = {"copying": _copying, "overfitting": _overfitting}
+"""By name: what is wrong with a report, in words; None where nothing is."""
+
+
+def named(text: str | None) -> tuple[str, ...]:
+    """The names in a comma list; raises UserError for one that is not known."""
+    names = [] if text is None else [name.strip() for name in text.split(",")]
+    for name in names:
+        lookup("verdict", name, VERDICTS)
+    return tuple(names)
+
+
+def check(report: Report, names: Iterable[str]) -> None:
+    """Raise Failed, saying what is wrong, for a report that fails one of the verdicts."""
+    wrong = {name: VERDICTS[name](report) for name in names}
+    if any(wrong.values()):
+        raise Failed("; ".join(f"{name}: {said}" for name, said in wrong.items() if said))

@@ -1,0 +1,91 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from msgspec.structs import replace
+
+from fromnoise.data import arrays, digits
+from fromnoise.data.resize import resized
+from fromnoise.errors import UserError
+from fromnoise.evaluation.report import Report
+from fromnoise.experiment import again
+from fromnoise.experiment.evaluate import Asked, evaluate
+from fromnoise.experiment.progress import SILENT
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def scored(tmp_path):
+    """What was asked, the images' file and the report in a file."""
+    images = resized(digits.load("val").subset(60, 0), (6, 6))
+    arrays.save(tmp_path / "mine.npz", images.images, images.labels)
+    asked = Asked(str(tmp_path / "mine.npz"), "digits:heldout", "digits", None, "pixels", n=55, seed=3)
+    report = evaluate(asked, CPU, SILENT).report
+    file = tmp_path / "score.json"
+    file.write_text(json.dumps(report.plain()))
+    return asked, file, Report.of(json.loads(file.read_text()))
+
+
+def test_a_report_asks_for_the_same_and_gets_the_same(scored):
+    asked, file, report = scored
+    assert again.asked(file, report, {}) == asked
+    now = evaluate(asked, CPU, SILENT, lambda sets, features: again.check(report, sets, features)).report
+    repeated = again.compare(report, now)
+    assert (repeated.differences, repeated.largest, repeated.missing) == ((), 0.0, ())
+    assert str(repeated) == f"scored again: all {repeated.values} values are equal"
+    assert repeated.values > 50
+
+
+def test_images_that_were_moved_are_named_and_others_are_refused(scored, tmp_path):
+    _, file, report = scored
+    (tmp_path / "mine.npz").rename(tmp_path / "moved.npz")
+    moved = again.asked(file, report, {"generated": str(tmp_path / "moved.npz"), "train": None})
+    assert (moved.generated, moved.train) == (str(tmp_path / "moved.npz"), "digits")
+
+    def check(sets, features):
+        again.check(report, sets, features)
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        evaluate(moved, CPU, SILENT, check)
+    images = arrays.load(tmp_path / "moved.npz")
+    images.images[0, 0, 0, 0] ^= 1
+    for changes, told in (
+        ({"generated": images}, "has changed: its SHA-256"),
+        ({"reference": "digits:val"}, "digits:val has changed"),
+        ({"train": None}, "training images|train images, digits.*not known now"),
+        ({"features": "digits"}, "they cannot be compared"),
+    ):
+        given = {name: getattr(moved, name) for name in ("generated", "reference", "train", "features")} | changes
+        with pytest.raises(UserError, match=told):
+            evaluate(Asked(**given, n=55, seed=3), CPU, SILENT, check)
+
+
+def test_images_in_memory_have_to_be_named(tmp_path):
+    asked = Asked(resized(digits.load("val").subset(60, 0), (6, 6)), "digits:heldout", features="pixels")
+    report = evaluate(asked, CPU, SILENT).report
+    with pytest.raises(UserError, match=r"score\.json is of images in memory: name them with --generated"):
+        again.asked(tmp_path / "score.json", report, {})
+    assert again.asked(tmp_path / "score.json", report, {"generated": "x"}).reference == "digits:heldout"
+    with pytest.raises(UserError, match="does not say which images"):
+        again.asked(tmp_path / "score.json", replace(report, request=None), {})
+
+
+def test_numbers_that_differ_are_shown_and_rounding_is_not(scored):
+    _, _, report = scored
+    fid = report.metrics["fid"]
+
+    def with_fid(value):
+        return replace(report, metrics={**report.metrics, "fid": replace(fid, value=value)})
+
+    rounded = again.compare(report, with_fid(fid.value * (1 + 1e-9)))
+    assert "equal but for rounding (at most 1e-09 of a number)" in str(rounded)
+    assert not rounded.differences
+    other = again.compare(report, with_fid(2 * fid.value))
+    assert other.differences == (("metrics.fid.value", fid.value, 2 * fid.value),)
+    assert f"1 of {other.values} values differ: metrics.fid.value {fid.value} → {2 * fid.value}" in str(other)
+    gone = again.compare(report, replace(report, metrics={"fid": fid}))
+    assert any(path.startswith("metrics.kid") and now is None for path, _, now in gone.differences)
+    assert np.isclose(gone.largest, 0)
