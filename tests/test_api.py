@@ -11,6 +11,7 @@ from PIL import Image
 import fromnoise
 from fromnoise import threads
 from fromnoise.data import arrays, digits
+from fromnoise.evaluation.features import pixels
 from fromnoise.faces.cli import main
 from fromnoise.generation.sampling import sample
 
@@ -129,6 +130,15 @@ def test_a_run_is_evaluated_as_by_the_command_line(run, capsys):
     assert run.report.copies == card.copies
     assert run.report.overfitting == card.overfitting
     assert run.report.likelihood == card.likelihood
+
+
+def test_a_run_keeps_its_extractor(run, monkeypatch):
+    made = []
+    again = fromnoise.load(run.folder, device="cpu", quiet=True)
+    monkeypatch.setattr("fromnoise.api.extractor_of", lambda *args, **how: made.append(args) or pixels())
+    reports = [again.evaluate(n=50, features="pixels") for _ in range(2)]
+    assert len(made) == 1
+    assert reports[0] == reports[1]
 
 
 def test_training_and_evaluation_say_what_they_read(tmp_path, capsys):

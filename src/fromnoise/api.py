@@ -17,7 +17,7 @@ called again with the same settings, and `fromnoise run` may go on with what Pyt
 nowhere if `quiet`; nothing is printed to stdout. What you can put right is raised as `fromnoise.UserError`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -32,6 +32,7 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.data.pictures import save_grid
 from fromnoise.diffusion.settings import SamplerName
 from fromnoise.errors import UserError
+from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.features import features as extractor_of
 from fromnoise.evaluation.report import Report
 from fromnoise.evaluation.score import read_report
@@ -100,6 +101,7 @@ class Run:
     folder: Path | None = None
     device: DeviceName = "auto"
     reporter: Reporter = SILENT
+    _extractors: dict[Any, Features] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def config(self) -> Config:
@@ -162,7 +164,11 @@ class Run:
         config = with_settings(self.config, {name: value for name, value in given.items() if value is not None})
         device, reporter = alone(self.device).device, self.reporter
         name = config.evaluation.features
-        extractor = extractor_of(name, device, inception_weights=inception_weights, say=reporter.say)
+        made = self._extractors  # they remember the features of the real images
+        if (name, inception_weights) not in made:
+            found = extractor_of(name, device, inception_weights=inception_weights, say=reporter.say)
+            made[name, inception_weights] = found
+        extractor = made[name, inception_weights]
         say = once(reporter.say)
         if self.folder is None:
             parts = sources.prepare(config.data, self.config.seed, say=say)

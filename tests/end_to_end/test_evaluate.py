@@ -62,7 +62,8 @@ def test_images_are_scored_in_pixels(fromnoise, tmp_path):
     words = ("--generated", "mine.npz", "--reference", "real.npz", "--features", "pixels", "--json", "-")
     report = json.loads(fromnoise("evaluate", *words, cwd=tmp_path).stdout)
     assert set(report) == {
-        "schema", "excess", "metrics", "noise", "classes", "copies", "protocol", "notes", "command", "system",
+        "schema", "excess", "metrics", "noise", "classes", "copies", "protocol", "notes",
+        "request", "command", "system",
     }  # fmt: skip
     assert report["excess"] is None
     assert report["protocol"]["features"] == {

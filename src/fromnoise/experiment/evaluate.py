@@ -41,9 +41,12 @@ class Asked:
 
     def request(self) -> Request:
         """The same in words; images in memory have none."""
-        sets = (self.generated, self.reference, self.train, self.floor)
-        names = [named if isinstance(named, str) else None for named in sets]
-        return Request(*names, self.features, self.weights and str(self.weights), self.n, self.skip_broken)
+        generated, reference, train, floor = (
+            named if isinstance(named, str) else None
+            for named in (self.generated, self.reference, self.train, self.floor)
+        )
+        weights = None if self.weights is None else str(self.weights)
+        return Request(generated, reference, train, floor, self.features, weights, self.n, self.skip_broken)
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,8 @@ def main(words: Sequence[str]) -> None:
     failing = verdicts.named(arguments.fail_on)
     asked, before = _asked(arguments)
     device = alone(arguments.device, arguments.threads).device
-    done = evaluate(asked, device, Terminal(), before and partial(again.check, before))
+    check = None if before is None else partial(again.check, before)
+    done = evaluate(asked, device, Terminal(), check)
     report = replace(done.report, command=system.command(), system=system.about(device))
     if file is not None:
         write_json(file, report.plain())
@@ -122,4 +123,4 @@ def _asked(arguments: EvaluateArguments) -> tuple["Asked", "Report | None"]:
         if sets[role] is None:
             raise UserError("name the images to compare, --generated and --reference, or a report, --again")
     how = (arguments.features, arguments.inception_weights, arguments.n, arguments.seed, arguments.skip_broken)
-    return Asked(*sets.values(), *how), None
+    return Asked(sets["generated"], sets["reference"], sets["train"], sets["floor"], *how), None
