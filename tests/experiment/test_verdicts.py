@@ -7,7 +7,7 @@ from fromnoise.experiment import verdicts
 
 
 def report(**found):
-    return SimpleNamespace(**({"copies": None, "likelihood": None} | found))
+    return SimpleNamespace(**({"copies": None, "overfitting": None} | found))
 
 
 def test_names_are_a_comma_list_of_known_ones():
@@ -21,7 +21,7 @@ def test_names_are_a_comma_list_of_known_ones():
 def test_only_what_was_asked_for_fails_and_all_of_it_is_said():
     bad = report(
         copies=SimpleNamespace(verdict="copying: 9 %"),
-        likelihood=SimpleNamespace(verdict="overfitting: +21 %", overfitted=True),
+        overfitting=SimpleNamespace(verdict="overfitting: +21 %", overfitted=True),
     )
     verdicts.check(bad, ())
     with pytest.raises(Failed, match=r"^copying: copying: 9 %; overfitting: overfitting: .21 %$") as failed:

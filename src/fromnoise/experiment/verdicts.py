@@ -17,10 +17,10 @@ def _copying(report: Report) -> str | None:
 
 
 def _overfitting(report: Report) -> str | None:
-    gap = report.likelihood
-    if gap is None:
+    found = report.overfitting
+    if found is None:
         return "not tested: `fromnoise run` tests the model, `fromnoise evaluate` sees images only"
-    return gap.verdict if gap.overfitted else None
+    return found.verdict if found.overfitted else None
 
 
 VERDICTS: Mapping[str, Callable[[Report], str | None]] = {"copying": _copying, "overfitting": _overfitting}
