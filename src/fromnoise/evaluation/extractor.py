@@ -43,8 +43,8 @@ class Features:
     colour: str = "as it is"
     known: bool = True
     batch: int = BATCH
-    _digests: np.ndarray = field(default_factory=lambda: np.empty(0, "S16"), init=False, repr=False)
-    _rows: Tensor | None = field(default=None, init=False, repr=False)  # the features of the images with these digests
+    # Digests of images, and their features: a pair for each set that had new ones.
+    _seen: list[tuple[np.ndarray, Tensor]] = field(default_factory=list, init=False, repr=False)
 
     def __call__(self, images: UInt8[Tensor, "n c h w"], progress: Progress | None = None) -> Float[Tensor, "n d"]:
         """The features of images of any number, on the CPU; `progress` receives (done, all).
@@ -68,15 +68,26 @@ class Features:
         `progress` counts the images that are new.
         """
         wanted = digests(images)
+        known = np.concatenate([np.empty(0, "S16"), *(seen for seen, _ in self._seen)])
         _, first = np.unique(wanted, return_index=True)
-        new = np.sort(first[~np.isin(wanted[first], self._digests)])
+        new = np.sort(first[~np.isin(wanted[first], known)])
         if len(new):
             found = self(images if len(new) == len(images) else images[new], progress)
-            self._digests = np.concatenate([self._digests, wanted[new]])
-            self._rows = found if self._rows is None else torch.cat([self._rows, found])
-        assert self._rows is not None, "there is at least one image"
-        order = np.argsort(self._digests)
-        return self._rows[order[np.searchsorted(self._digests, wanted, sorter=order)]]
+            self._seen.append((wanted[new], found))
+        return self._rows(wanted)
+
+    def _rows(self, wanted: np.ndarray) -> Float[Tensor, "n d"]:
+        """The features of images with these digests. Those of a whole set are not copied: they may be gigabytes."""
+        for seen, rows in self._seen:
+            if np.array_equal(seen, wanted):
+                return rows
+        found = self._seen[0][1].new_empty(len(wanted), self.dimension)
+        for seen, rows in self._seen:
+            order = np.argsort(seen)
+            place = order[np.minimum(np.searchsorted(seen, wanted, sorter=order), len(seen) - 1)]
+            here = seen[place] == wanted
+            found[torch.from_numpy(here)] = rows[torch.from_numpy(place[here])]
+        return found
 
     def stream(self, parts: Iterable[UInt8[Tensor, "_ c h w"]]) -> Iterator[Float[Tensor, "_ d"]]:
         """The same numbers a batch at a time, for images that come in parts of any length: constant memory.
