@@ -30,6 +30,7 @@ from fromnoise.evaluation.frechet import Moments, Sums, distance
 from fromnoise.evaluation.metrics import MOST, measured
 from fromnoise.evaluation.report import (
     SCHEMA,
+    Beside,
     Copies,
     Excess,
     Measured,
