@@ -43,12 +43,29 @@ def test_path_and_jump_share_their_bins():
     assert areas == pytest.approx(1)
 
 
-def test_normals_peak_at_their_means_with_unit_area():
-    (axis,) = figures.normals({"q": (1.0, 0.25)}, {"clean": 0.5}).axes
-    x, density = curve(axis, "q")
+def test_a_histogram_stands_under_its_normal_density():
+    (axis,) = figures.histogram_under_normal(points()[:, 0], 1.0, 0.25, "x").axes
+    x, density = curve(axis, "normal density")
     assert x[density.argmax()] == pytest.approx(1, abs=0.01)
     assert np.trapezoid(density, x) == pytest.approx(1, abs=1e-3)
-    assert curve(axis, "clean")[0].tolist() == [0.5]
+    assert axis.get_legend().get_texts()[0].get_text() == "20 walks"
+
+
+def test_lines_carry_their_values():
+    x = torch.arange(3)
+    for log in (False, True):
+        (axis,) = figures.lines(x, {"one": x + 1.0, "two": x + 2.0}, "t", "y", log=log).axes
+        assert curve(axis, "two")[1].tolist() == [2, 3, 4]
+        assert axis.get_yscale() == ("log" if log else "linear")
+
+
+def test_trajectories_lead_from_data_to_noise():
+    paths = torch.stack([points(3, seed) for seed in range(4)])
+    (axis,) = figures.trajectories({"flow": paths}, points()).axes
+    *ways, data, noise = axis.lines
+    np.testing.assert_allclose([way.get_xdata() for way in ways], paths[..., 0].T)
+    np.testing.assert_allclose(data.get_xydata(), paths[0])
+    np.testing.assert_allclose(noise.get_xydata(), paths[-1])
 
 
 def test_clouds_stand_where_their_points_are():
@@ -69,16 +86,12 @@ def test_fields_are_drawn_to_one_scale():
 
 def test_curves_over_counts_carry_their_values_and_ticks():
     steps = [4, 8, 16]
-    for figure, label in (
-        (figures.convergence(steps, {"ddim": [0.4, 0.2, 0.1]}, "error"), "ddim"),
-        (figures.distance_to_floor(steps, [0.4, 0.2, 0.1], (0.05, 0.01)), "learnt"),
-    ):
-        (axis,) = figure.axes
-        x, y = curve(axis, label)
-        assert x.tolist() == steps
-        assert y.tolist() == [0.4, 0.2, 0.1]
-        assert [text.get_text() for text in axis.get_xticklabels()] == ["4", "8", "16"]
-        assert axis.get_xscale() == axis.get_yscale() == "log"
+    (axis,) = figures.convergence(steps, {"ddim": [0.4, 0.2, 0.1]}, "error").axes
+    x, y = curve(axis, "ddim")
+    assert x.tolist() == steps
+    assert y.tolist() == [0.4, 0.2, 0.1]
+    assert [text.get_text() for text in axis.get_xticklabels()] == ["4", "8", "16"]
+    assert axis.get_xscale() == axis.get_yscale() == "log"
 
 
 def test_counts_too_near_to_each_other_have_one_tick():

@@ -4,14 +4,15 @@
 
 from fromnoise.faces.figures.diffusion import (
     convergence,
-    distance_to_floor,
     fields,
     films,
-    normals,
+    histogram_under_normal,
+    lines,
     path_against_jump,
     paths,
     real_and_drawn,
     schedules,
+    trajectories,
 )
 from fromnoise.faces.figures.divergence import (
     descents,

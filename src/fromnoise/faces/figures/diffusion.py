@@ -57,17 +57,28 @@ def path_against_jump(path: Float[Tensor, " n"], jump: Float[Tensor, " n"], name
 
 
 @styled
-def normals(curves: Mapping[str, tuple[float, float]], marks: Mapping[str, float]) -> Figure:
-    """Normal densities by (mean, variance), with points on the axis marked."""
+def histogram_under_normal(values: Float[Tensor, " n"], mean: float, variance: float, name: str) -> Figure:
+    """How `values` of the quantity `name` spread, and a normal density over them."""
+    figure, (axis,) = panels(1, 1, (6.0, 3.4))
+    deviation = math.sqrt(variance)
+    x = np.linspace(mean - 4 * deviation, mean + 4 * deviation, 300)
+    axis.hist(values.numpy(), x[::10].tolist(), density=True, color=COLOURS[4], label=f"{len(values):,} walks")
+    density = np.exp(-((x - mean) ** 2) / (2 * variance)) / (deviation * math.sqrt(2 * math.pi))
+    axis.plot(x, density, color="black", label="normal density")
+    axis.set(xlabel=name, ylabel="density")
+    axis.legend()
+    return figure
+
+
+@styled
+def lines(
+    x: Float[Tensor, " n"], curves: Mapping[str, Float[Tensor, " n"]], xlabel: str, ylabel: str, *, log: bool = False
+) -> Figure:
+    """Curves over one axis; `log` makes the vertical one logarithmic."""
     figure, (axis,) = panels(1, 1, (6.4, 3.6))
-    ends = [mean + sign * 4 * math.sqrt(variance) for mean, variance in curves.values() for sign in (-1, 1)]
-    x = np.linspace(min(*ends, *marks.values()), max(*ends, *marks.values()), 500)
-    for name, (mean, variance) in curves.items():
-        density = np.exp(-((x - mean) ** 2) / (2 * variance)) / math.sqrt(2 * math.pi * variance)
-        axis.plot(x, density, label=name)
-    for k, (name, value) in enumerate(marks.items()):
-        axis.plot([value], [0], "ov^"[k % 3], markersize=9, color="black", clip_on=False, label=name)
-    axis.set(ylim=(0, None), ylabel="density")
+    for name, values in curves.items():
+        axis.plot(x, values, label=name)
+    axis.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear")
     axis.legend()
     return figure
 
@@ -136,26 +147,21 @@ def convergence(
     return figure
 
 
-@styled
-def distance_to_floor(
-    steps: Sequence[int], distances: Sequence[float], floor: tuple[float, float], ideal: float | None = None
-) -> Figure:
-    """A model's distance to real points as its training goes on, above the floor (mean, deviation) of real ones."""
-    figure, (axis,) = panels(1, 1, (6.4, 3.6))
-    axis.loglog(steps, distances, marker="o", label="learnt")
-    mean, deviation = floor
-    axis.axhspan(mean - deviation, mean + deviation, color=QUIET, alpha=0.25, linewidth=0)
-    axis.axhline(mean, color=QUIET, linestyle="--", label="floor: real points")
-    if ideal is not None:
-        axis.axhline(ideal, color=VERMILION, linestyle=":", label="exact denoiser, same sampler")
-    counts(axis, steps)
-    axis.set(xlabel="training steps", ylabel="distance to real points")
-    axis.legend()
-    return figure
-
-
 def scatter(axis: Axes, cloud: Float[Tensor, "n 2"], colour: str = BLUE) -> None:
     """A cloud of points on a bare square of the plane."""
     axis.scatter(cloud[:, 0], cloud[:, 1], s=3, color=colour, alpha=0.55, linewidths=0)
     axis.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH))
     bare(axis)
+
+
+@styled
+def trajectories(paths: Mapping[str, Float[Tensor, "k n 2"]], cloud: Float[Tensor, "m 2"]) -> Figure:
+    """Paths in the plane over a cloud of points, a panel for each kind; from data (circles) to noise (squares)."""
+    figure, axes = panels(len(paths), 1, (4.2, 4.3), square=True)
+    for axis, (name, places) in zip(axes, paths.items(), strict=True):
+        scatter(axis, cloud, COLOURS[4])
+        axis.plot(places[..., 0], places[..., 1], color="black", linestyle="-", linewidth=1.2)
+        axis.plot(*places[0].T, "o", color=BLUE, markersize=6, zorder=3)
+        axis.plot(*places[-1].T, "s", color=VERMILION, markersize=5, zorder=3)
+        axis.set_title(name, loc="center")
+    return figure
