@@ -61,14 +61,13 @@ from fromnoise.diffusion.forward import noisy as library_noisy
 from fromnoise.diffusion.schedule import schedule
 from fromnoise.faces import figures
 from fromnoise.faces.digit_model import trained
-from fromnoise.faces.notebook import run_folder, setting, show
+from fromnoise.faces.notebook import follow, run_folder, setting, show
 from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.model import Model
 from fromnoise.generation.pretrained import packaged
 from fromnoise.generation.sampling import SampleRequest, guidance_of, sample_batches
 from fromnoise.generation.sampling import sample as library_sample
 from fromnoise.lab import check
-from fromnoise.lab.interactive import explore
 from fromnoise.networks.chapter import ChapterUNet
 from fromnoise.networks.unet import UNet
 
@@ -235,19 +234,26 @@ print(
 )
 
 # %% [markdown]
-# Slide along the levels (in Jupyter, with ipywidgets):
+# Where does the four disappear for you? Slide along $t$.
 
 
 # %%
 def at_time(t):
-    """The four at time t, its noise, and what comes back when just that noise is taken away."""
+    """The four, the four at time t, and its noise."""
     xt, noise = library_noisy(normalise(one), torch.tensor([t]), text, generator(0))
     return figures.picture_rows(
         [("", torch.cat([one, quantise(xt), quantise(noise / 3)]))], ["x₀", f"x at t = {t}", "ε"], side=1.6
     )
 
 
-explore(at_time, t=list(range(0, 501, 20)))
+follow(
+    at_time,
+    "t",
+    list(range(0, 501, 50)),
+    "A digit, its noisy version, and the noise in it.",
+    alt="Three pictures: a four, the four under noise, and the noise alone.",
+    at=200,
+)
 
 # %% [markdown]
 # Is 0.28 much? To the eye both last pictures are noise. But look for the training digit whose clean image, times
@@ -857,12 +863,14 @@ def classes(guidance, model=package, noises=3):
 
 
 guidance = guidance_of(package, package.config.sampling)
-show(
-    classes(guidance),
-    f"One noise for each row, one class for each column: the packaged model with its guidance of {guidance:g}.",
+follow(
+    classes,
+    "guidance",
+    sorted({1.0, guidance, 2.0, 3.0, 5.0, 8.0}),
+    "One noise for each row, one class for each column: the packaged model. 1 is the model as it was trained.",
     alt="Three rows of the digits 0 to 9. Within a row they share slant and weight.",
+    at=guidance,
 )
-explore(classes, guidance=[0.0, 1.0, 1.5, 2.0, 3.0, 5.0, 8.0])
 
 # %% [markdown]
 # ## Exercises

@@ -49,9 +49,8 @@ import torch
 from torch import nn
 
 from fromnoise.faces import figures
-from fromnoise.faces.notebook import setting, show
+from fromnoise.faces.notebook import follow, setting, show
 from fromnoise.lab import check
-from fromnoise.lab.interactive import explore
 from fromnoise.plane.distance import floor, transport_distance
 
 # os.environ["FROMNOISE_LAB"] = "full"  # the switch: without the first # this notebook computes more, for some minutes
@@ -429,29 +428,25 @@ print(
 # %% [markdown]
 # If all learned paths were straight, one Euler step would be exact. They are not: at $s = 1$ the point is pure noise, the best guess of
 # the data is its mean, and all first steps point near the middle. Rectified flow trains again on the pairs that the flow itself
-# makes, which do not cross, and straightens it. Choose a start and see where it goes:
+# makes, which do not cross, and straightens it. Choose a direction and see where it leads:
 
 
 # %%
-def from_start(x, y):
-    """The learned path from the noise (x, y)."""
-    return figures.trajectories({f"from ({x:g}, {y:g})": path(torch.tensor([[x, y]])).flip(0)}, real)
+def from_angle(angle):
+    """The learned paths from three noises in one direction from the middle."""
+    direction = torch.tensor([math.cos(math.radians(angle)), math.sin(math.radians(angle))])
+    starts = torch.tensor([[0.7], [1.4], [2.1]]) * direction
+    return figures.trajectories({f"from {angle}°": path(starts).flip(0)}, real)
 
 
-side = [-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0]
-show(
-    figures.trajectories(
-        {
-            "nine starts": path(
-                torch.cartesian_prod(torch.tensor([-1.5, 0.0, 1.5]), torch.tensor([-1.5, 0.0, 1.5]))
-            ).flip(0)
-        },
-        real,
-    ),
-    "Nine chosen starts and their paths. In Jupyter with ipywidgets two sliders below move one start.",
-    alt="Nine curves from a square grid of noises to the arms of the spiral.",
+follow(
+    from_angle,
+    "angle",
+    list(range(0, 360, 15)),
+    "Three noises in one direction (squares), and where the flow takes them (circles).",
+    alt="Three hooked curves from squares on a ray to circles on the arms of the spiral.",
+    at=60,
 )
-explore(from_start, x=side, y=side)
 
 # %% [markdown]
 # ## The packaged digits are a flow
