@@ -24,10 +24,10 @@ from scipy.stats import norm, rankdata
 from torch import Tensor, nn
 
 from fromnoise import rng
+from fromnoise.data.colour import luminance
 from fromnoise.data.image_set import ImageSet, digests
 from fromnoise.data.pixels import normalise
 from fromnoise.evaluation.design import deal
-from fromnoise.evaluation.extractor import luminance
 from fromnoise.evaluation.report import ToldApart
 from fromnoise.hardware import channels_last
 
