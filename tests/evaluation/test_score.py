@@ -115,6 +115,17 @@ def test_the_excess_is_that_of_the_mean_over_subsets_where_the_floor_is_smaller(
     assert abs(report.excess.value) < 3 * report.excess.error
 
 
+def test_a_network_is_asked_whether_it_tells_the_images_apart(parts):
+    few = parts["val"].subset(60, 0)
+    report = score(Contest(few, parts["heldout"]), projection())
+    assert 0 < report.told_apart.auc < 1
+    large = ImageSet("large", few.images.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3))
+    mean = Features("mean", 1, "", lambda images: images.double().mean((1, 2, 3))[:, None])
+    unasked = score(Contest(large, parts["heldout"]), mean)
+    assert unasked.told_apart is None
+    assert any(note.startswith("not asked whether a network") for note in unasked.notes)
+
+
 def test_the_score_in_other_features_stands_beside(parts):
     contest = Contest(parts["train"].subset(100, 0), parts["heldout"], parts["val"])
     other = projection("other", 5)

@@ -188,6 +188,17 @@ def test_long_curves_are_thinned_evenly_to_their_end(n, kept):
     assert len({b - a for a, b in pairwise(steps)}) == 1
 
 
+def test_the_images_that_give_themselves_away_are_shown(scored, page_of):
+    told, generated, train = scored
+    judged = replace(told.told_apart, told=True, verdict="told apart: at a glance", surest=(3, 1))
+    page = page_of(report.page(replace(told, told_apart=judged), report.Shown(generated, train), "theirs"))
+    assert "! Told from real ones told apart: at a glance" in page.text
+    assert "the generated images that the network is surest about" in page.alternatives
+    unsure = replace(told, told_apart=replace(judged, told=False))
+    page = page_of(report.page(unsure, report.Shown(generated, train), "theirs"))
+    assert "the generated images that the network is surest about" not in page.alternatives
+
+
 def test_a_picture_alone_is_the_image_itself():
     image = digits.load("val").images[:1]
     assert pictures.grid(image, columns=1, gap=0, zoom=1).tobytes() == image.numpy().tobytes()

@@ -287,6 +287,8 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     protocol: Protocol  # What the numbers depend on.
     notes: tuple[str, ...]  # What a reader of the score must know, in sentences.
     also: tuple[OtherFeatures, ...] = ()  # The FID in further features.
+    # Whether a network tells the images from real ones by their pixels; null where `notes` says why not.
+    told_apart: ToldApart | None = None
     # By `run`, and from Python by `Run.evaluate`: whether the model has overfitted. Null without held-out images.
     overfitting: Overfitting | None = None
     likelihood: Bits | None = None  # By the same: how likely held-out images are to the model.

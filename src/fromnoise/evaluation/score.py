@@ -38,8 +38,10 @@ from fromnoise.evaluation.report import (
     Protocol,
     Report,
     SetOfImages,
+    ToldApart,
     UsedFeatures,
 )
+from fromnoise.evaluation.two_sample import told_apart
 from fromnoise.files import read_json
 
 KIND = "a report of fromnoise"
@@ -138,16 +140,18 @@ def score(
             "floor and copycat keep the shares of their own images"
         )
     progress("copies", 0, 1)
+    copies, told = _copies(contest, features, notes), _told_apart(contest, seed, progress, notes)
     return Report(
         SCHEMA,
         over,
         {"fid": value, **others},
         noise(contest.generated.shape, len(contest.generated), features, sets.reference.moments, seed),
         classes,
-        _copies(contest, features, notes),
+        copies,
         _protocol(contest, features, drawn, over, seed),
         tuple(notes),
         () if also is None else (_also(contest, drawn, also, seed, progress),),
+        told,
     )
 
 
@@ -311,6 +315,15 @@ def _copies(contest: Contest, features: Features, notes: list[str]) -> Copies | 
             f"with equal shares fewer than {FEWEST} would be left. What it finds may come from that"
         )
     return found
+
+
+def _told_apart(contest: Contest, seed: int, progress: Progress, notes: list[str]) -> ToldApart | None:
+    """Whether a network tells generated images from the reference; None, and a note, where it cannot be asked."""
+    try:
+        return told_apart(contest.generated, contest.reference, seed, partial(progress, "telling apart"))
+    except ValueError as reason:
+        notes.append(f"not asked whether a network tells the images apart: {reason}")
+        return None
 
 
 def compares_features(features: Features, train: ImageSet) -> bool:

@@ -60,6 +60,7 @@ class Scored:
             "FID": value_and_error(report.fid),
             "floor": report.fid.floor and value_and_error(report.fid.floor),
             **{name: entry and value_and_error(entry) for name, entry in beside.items()},
+            "told apart (AUC)": report.told_apart and spread(report.told_apart.auc, report.told_apart.error),
             "copies": report.copies and report.copies.verdict.partition(": ")[0],
             "bits, held out": bits and spread(bits.bits, bits.standard_error),
             "overfitting gap": overfitting and f"{100 * overfitting.gap:.1f} %",

@@ -68,6 +68,7 @@ def page(report: Report, shown: Shown, title: str) -> str:
         rows=score_rows(report),
         metrics=metric_rows(report),
         grid=html.picture(pictures.grid(shown.generated.images[:GRID])),
+        surest=_surest(report, shown.generated),
         film=shown.film and html.uri(shown.film.read_bytes(), "image/png"),
         losses=_losses(shown.log),
         time=_over_time(shown.evaluations),
@@ -96,6 +97,13 @@ def _scores(report: Report) -> str | None:
     rows += [(name, entry.value, entry.deviation) for name, entry in beside.items() if entry is not None]
     positive = [row for row in rows if row[1] > 0]
     return html.svg(figures.scores(positive)) if positive else None
+
+
+def _surest(report: Report, generated: ImageSet) -> str | None:
+    told = report.told_apart
+    if told is None or not told.told or not told.surest:
+        return None
+    return html.picture(pictures.grid(generated.images[list(told.surest)]))
 
 
 def _losses(log: list[dict[str, Any]]) -> str | None:

@@ -18,6 +18,9 @@ class Verdict(NamedTuple):
 def verdicts(report: Report) -> list[Verdict]:
     """A report's verdicts; questions that nobody asked are left out."""
     found = [Verdict("close to real images", *_close(report.excess))]
+    if report.told_apart is not None:
+        told = report.told_apart
+        found.append(Verdict("told from real ones", "!" if told.told else "✓", told.verdict))
     if report.copies is not None:
         said = report.copies.verdict
         found.append(Verdict("copies", _mark(said, "no sign", "copying:"), said))
