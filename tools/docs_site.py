@@ -11,7 +11,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("CONTRIBUTING.md", "CHANGELOG.md", "lab/README.md")
+PAGES = ("CONTRIBUTING.md", "CHANGELOG.md", "lab/README.md", "lab/teaching.md")
 FOLDERS = ("benchmarks",)  # their .md pages, and the pictures that these show
 LINK = re.compile(r"(?P<picture>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)#:\s]+)(?P<anchor>#[^)]*)?\)")
 

@@ -24,7 +24,7 @@ def test_a_students_notebook_runs_top_to_bottom_in_jupyter(place, book, monkeypa
     nbformat, nbclient = pytest.importorskip("nbformat"), pytest.importorskip("nbclient")
     for name, value in {"FROMNOISE_LAB": "quick", "FROMNOISE_LAB_RUN": str(place / "run"), **OFFLINE}.items():
         monkeypatch.setenv(name, value)
-    student = nbformat.from_dict(handouts.student(book))
+    student = nbformat.reads(json.dumps(handouts.student(book)), as_version=4)
     nbformat.validate(student)
     nbclient.NotebookClient(student, timeout=600, resources={"metadata": {"path": str(place)}}).execute()
     for cell in student.cells:
