@@ -15,7 +15,6 @@ ROOT = Path(__file__).parents[2]
 REAL = sorted((ROOT / "lab").glob("[0-9]_*.py"))
 BOOKS = [cells.read(path) for path in REAL]
 NAMES = [path.stem for path in REAL]
-FORMED = [book for book in BOOKS if any(cell.has("stub") for cell in book.cells)]
 SCRIPT = """# ---
 # jupyter: of no interest
 # ---
@@ -78,7 +77,7 @@ def test_they_are_numbered_from_one():
     assert [book.number for book in BOOKS] == list(range(1, len(BOOKS) + 1))
 
 
-@pytest.mark.parametrize("book", FORMED, ids=lambda book: book.name)
+@pytest.mark.parametrize("book", BOOKS, ids=lambda book: book.name)
 def test_each_notebook_keeps_to_the_form(book):
     """Opens with what will be learnt, installs itself, is plain Python; exercises go stub, hint, solution, check."""
     for cell in book.cells:
@@ -112,7 +111,7 @@ def test_what_a_student_has_not_done_is_not_used(book):
                     assert not used & names, cell.source
 
 
-@pytest.mark.parametrize("book", FORMED, ids=lambda book: book.name)
+@pytest.mark.parametrize("book", BOOKS, ids=lambda book: book.name)
 def test_every_figure_says_what_is_seen(book):
     for cell in book.cells:
         for node in () if cell.words else ast.walk(ast.parse(cell.source)):
@@ -136,3 +135,27 @@ def test_the_maps_links_and_names_are_true():
     names = sorted(set(re.findall(r"`([a-z_]+(?:\.[A-Za-z_0-9]+)+)`", text)))
     assert len(names) > 20
     assert not [name for name in names if pydoc.locate(f"fromnoise.{name}") is None]
+
+
+def test_the_map_has_every_equation_task_and_fault_and_its_cells_are_there():
+    """No cell of a row is empty, and each NOTEBOOK: HEADING begins a heading of that notebook."""
+    text = (ROOT / "lab" / "README.md").read_text()
+    rows = [
+        [part.strip() for part in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("| ")
+    ]
+    rows = [row for row in rows if re.match(r"\(\d+\)|figure|task|fault", row[0])]
+    assert [row[0] for row in rows if row[0].startswith("(")] == [f"({k})" for k in range(1, 41)]
+    for kind, most in (("task", 7), ("fault", 9)):
+        assert [row[0] for row in rows if row[0].startswith(kind)] == [f"{kind} {k}" for k in range(1, most + 1)]
+    headings = {
+        f"{book.number}: {heading}"
+        for book in BOOKS
+        for cell in book.cells
+        if cell.words
+        for heading in re.findall(r"^#+ (.*)", cell.source, re.MULTILINE)
+    }
+    for row in rows:
+        assert len(row) == 5
+        assert all(row), row
+        for name in re.findall(r"\d: [^;|]+", " ; ".join(row[1:4])):
+            assert any(heading.startswith(name.strip()) for heading in headings), name
