@@ -334,7 +334,7 @@ assert abs(kept.std() / variance.sqrt() - 1) < 0.05
 #    - \mathbb E\log p(x_0|x_1). $$
 #
 # The first term has nothing to learn in it, and the last is one step of 500. Notebook 7 computes all three. Here we
-# minimise the middle: in every step the model should match the true backward step,
+# minimise the middle over the network's parameters $w$: in every step the model should match the true backward step,
 #
 # $$ \min_w\ \mathbb E_{x_0}\sum_{t=2}^T \mathbb E_{x_t}\,D\big(q(x_{t-1}|x_t,x_0)\,\|\,p(x_{t-1}|x_t)\big). \tag{33} $$
 #
@@ -353,7 +353,8 @@ assert abs(kept.std() / variance.sqrt() - 1) < 0.05
 #
 # $$ \mu_p(x_t) = \frac{1}{\sqrt{\alpha_t}}\left[x_t - \frac{1-\alpha_t}{\sqrt{1-\bar\alpha_t}}\,\hat\varepsilon(x_t,t)\right]. \tag{37} $$
 #
-# In the difference $\mu_p - \mu_q$ the $x_t$ cancels. Each term of (36) is $w_t\,\|\hat\varepsilon - \varepsilon\|^2$ with
+# In the difference $\mu_p - \mu_q$ the $x_t$ cancels. Each term of (36) is $w_t\,\|\hat\varepsilon - \varepsilon\|^2$ with the
+# weight (a number for each $t$, not to be mixed up with the parameters $w$)
 #
 # $$ w_t = \frac{(1-\alpha_t)^2}{2\,\sigma_q^2(t)\,\alpha_t\,(1-\bar\alpha_t)}. $$
 #
@@ -461,36 +462,36 @@ def sample(network, x, variance, seed=0):
 #
 # $$ \mathbb E[\varepsilon|x_t] = b_t\,x_t. $$
 #
-# So our "network" is one weight for each $t$, and we know what it should learn.
+# So our "network" is one coefficient $k_t$ for each $t$, and we know what it should learn: $k_t = b_t$.
 
 
 # %%
-class Weights(nn.Module):
-    """ε̂ = w_t·x: the best there is for Gaussian data."""
+class Coefficients(nn.Module):
+    """ε̂ = k_t·x: the best there is for Gaussian data."""
 
     def __init__(self):
         super().__init__()
-        self.w = nn.Parameter(torch.zeros(T + 1, dtype=torch.float64))
+        self.k = nn.Parameter(torch.zeros(T + 1, dtype=torch.float64))
 
     def forward(self, x, t):
-        return self.w[t, None] * x
+        return self.k[t, None] * x
 
 
 numbers = torch.randn(100_000, 1, generator=generator(6), dtype=torch.float64)
-linear = Weights()
+linear = Coefficients()
 losses = train(linear, numbers, steps=400 if QUICK else 2000, rate=0.05, batch=5000)
 show(
     figures.lines(
         torch.arange(1, T + 1),
-        {"learned $w_t$": linear.w.detach()[1:], "exact: $b_t$": b[1:]},
+        {"learned $k_t$": linear.k.detach()[1:], "exact: $b_t$": b[1:]},
         "step t",
-        "weight",
+        "coefficient",
     ),
-    "The weights that the loop learned from 100,000 numbers, and the exact ones.",
+    "The coefficients that the loop learned from 100,000 numbers, and the exact ones.",
     alt="A slightly jagged curve follows a smooth one that rises from 0 to 1.",
 )
-off = (linear.w.detach()[1:] - b[1:]).abs()
-print(f"a learned weight is off by {off.mean():.3f} on average")
+off = (linear.k.detach()[1:] - b[1:]).abs()
+print(f"a learned coefficient is off by {off.mean():.3f} on average")
 print(
     f"loss at the end {sum(losses[-50:]) / 50:.4f}; the least possible, E(ε − b·x)² = 1 − b², averages {(1 - b[1:] ** 2).mean():.4f}"
 )
@@ -499,8 +500,8 @@ assert off.mean() < 0.03
 # %% [markdown]
 # The loss does not go to zero, and should not. Given $x_t$ the noise is still uncertain, and no network can know it.
 #
-# Now sample. Data of variance 1 should come out with variance 1. With the exact weights every step is
-# $x \leftarrow c_t x + \sigma_t z$, so the variance can be followed to the last digit:
+# Now sample. Data of variance 1 should come out with variance 1. With the exact coefficients every step is
+# $x \leftarrow \sqrt{\alpha_t}\,x + \sigma_t z$, so the variance can be followed to the last digit:
 
 
 # %%
@@ -508,19 +509,20 @@ def final_variance(variance):
     """Variance of what the sampling loop makes of N(0, 1) with the exact ε̂ = b_t·x."""
     total = 1.0
     for t in range(T, 0, -1):
-        shrink = (1 - (1 - alphas[t])) / alphas[t].sqrt()  # of (37) with ε̂ = b_t·x
-        total = float(shrink**2 * total + variance[t])
+        total = float(alphas[t] * total + variance[t])  # (37) is (x − (1 − α_t)·x)/√α_t = √α_t·x
     return total
 
 
-exact, start = Weights(), torch.randn(100_000, 1, generator=generator(7), dtype=torch.float64)
-exact.w.data = b
+exact, start = Coefficients(), torch.randn(100_000, 1, generator=generator(7), dtype=torch.float64)
+exact.k.data = b
 forward_variance = torch.cat([torch.zeros(2), 1 - alphas[2:]])  # what the chapter's code takes, without noise at t = 1
 for name, choice in (("posterior, σ_q²", posterior_variance), ("forward, 1 − α ", forward_variance)):
+    drawn = sample(exact, start, choice)
+    error = drawn.var() * math.sqrt(2 / len(drawn))
     print(
-        f"{name}: followed exactly {final_variance(choice):.4f}; 100,000 samples of the loop {sample(exact, start, choice).var():.4f}"
+        f"{name}: followed exactly {final_variance(choice):.4f}; the loop's 100,000 samples {drawn.var():.4f} ± {error:.4f}"
     )
-print(f"with the learned weights and σ_q²: {sample(linear, start, posterior_variance).var():.4f}")
+print(f"with the learned coefficients and σ_q²: {sample(linear, start, posterior_variance).var():.4f}")
 assert abs(final_variance(posterior_variance) - 0.9875) < 5e-5
 assert abs(final_variance(forward_variance) - 0.9999) < 5e-5
 
@@ -605,7 +607,8 @@ show(
 # $$ x_s = a_s\,x_0 + \sqrt{b_s^2 - \sigma^2}\;\varepsilon + \sigma z. $$
 #
 # The variance of the noise is $(b_s^2 - \sigma^2) + \sigma^2 = b_s^2$ for **every** $\sigma$, so $x_s$ has the distribution of the jump.
-# With $\sigma^2 = \sigma_q^2$ and $s = t - 1$ the mean is (31), and this is the sampler that we have. With $\sigma = 0$ nothing is random:
+# With $\sigma^2 = \sigma_q^2$ and $s = t - 1$ it is the sampler that we have: by (30) $b_s^2 - \sigma_q^2 = \alpha_t b_s^4/b_t^2$, and with
+# $\varepsilon = (x_t - a_t x_0)/b_t$ the mean becomes (31). With $\sigma = 0$ nothing is random:
 #
 # $$ x_s = a_s\,\hat x_0 + b_s\,\hat\varepsilon, \qquad \hat x_0 = \frac{x_t - b_t\,\hat\varepsilon}{a_t}. $$
 

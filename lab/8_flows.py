@@ -428,24 +428,24 @@ print(
 # %% [markdown]
 # If all learned paths were straight, one Euler step would be exact. They are not: at $s = 1$ the point is pure noise, the best guess of
 # the data is its mean, and all first steps point near the middle. Rectified flow trains again on the pairs that the flow itself
-# makes, which do not cross, and straightens it. Choose a direction and see where it leads:
+# makes, which do not cross, and straightens it. Turn a line of
+# starts and see where they go:
 
 
 # %%
-def from_angle(angle):
-    """The learned paths from three noises in one direction from the middle."""
+def from_line(angle):
+    """The learned paths from nine noises on a line through the middle."""
     direction = torch.tensor([math.cos(math.radians(angle)), math.sin(math.radians(angle))])
-    starts = torch.tensor([[0.7], [1.4], [2.1]]) * direction
-    return figures.trajectories({f"from {angle}°": path(starts).flip(0)}, real)
+    return figures.trajectories({f"{angle}°": path(torch.linspace(-2.2, 2.2, 9)[:, None] * direction).flip(0)}, real)
 
 
 follow(
-    from_angle,
+    from_line,
     "angle",
-    list(range(0, 360, 15)),
-    "Three noises in one direction (squares), and where the flow takes them (circles).",
-    alt="Three hooked curves from squares on a ray to circles on the arms of the spiral.",
-    at=60,
+    list(range(0, 180, 15)),
+    "Nine noises on a line through the middle (squares), and where the flow takes them (circles).",
+    alt="Nine hooked curves from squares on a straight line to circles on the arms of the spiral.",
+    at=30,
 )
 
 # %% [markdown]
