@@ -1,6 +1,7 @@
 """Nothing of a user's images is changed or left out without a word."""
 
 import os
+import re
 
 import numpy as np
 import pytest
@@ -275,18 +276,19 @@ def test_an_npz_tells_what_it_holds_and_which_arrays_are_left(tmp_path, make_ima
 
 def test_duplicates_are_blamed_where_they_leave_too_few_to_hold_out(tmp_path, make_images):
     path = tmp_path / "few.npz"
-    np.savez(path, arr_0=make_images(60, (8, 8)).repeat(10, 1, 1).numpy())
+    np.savez(path, arr_0=make_images(9, (8, 8)).repeat(10, 1, 1).numpy())
     parts = sources.prepare(DataSettings(str(path), size="8"), seed=0)
-    assert parts.duplicates == 540
-    assert "540 are duplicates" in parts.why_few
-    with pytest.raises(UserError, match=r"too few images \(600\) for a part 'heldout' \(540 are duplicates"):
+    assert (parts.groups, parts.val, parts.heldout) == (9, None, None)
+    told = "(they are 9 groups, none of which is divided)"
+    assert told in parts.why_few
+    with pytest.raises(UserError, match=rf"too few images \(90\) for a part 'heldout' {re.escape(told)}"):
         sources.load(f"{path}:heldout")
 
 
 def test_no_duplicates_are_blamed_where_there_are_none(tmp_path, make_images):
     np.savez(tmp_path / "few.npz", arr_0=make_images(60, (8, 8)).numpy())
     parts = sources.prepare(DataSettings(str(tmp_path / "few.npz"), size="8"), seed=0)
-    assert (parts.duplicates, parts.why_few) == (0, "")
+    assert (parts.groups, parts.why_few) == (60, "")
 
 
 def test_named_sets_have_nothing_to_tell():

@@ -108,14 +108,15 @@ def test_an_export_says_what_it_took_on_stderr_alone(fromnoise, photos):
 def test_too_few_images_are_blamed_on_their_duplicates(fromnoise, tmp_path):
     (tmp_path / "few").mkdir()
     random = np.random.default_rng(0)
-    for k in range(60):
+    for k in range(40):
         image = Image.fromarray(random.integers(0, 256, (16, 16), np.uint8))
         for copy in range(10):
             image.save(tmp_path / "few" / f"{k}-{copy}.png")
     refused = fromnoise("run", "--preset", "tiny", "--data", "few", "--out", "run", cwd=tmp_path, code=2)
-    found, error = refused.stderr.splitlines()
-    assert found == "few: 600 images, no classes, grey, 16×16; 540 duplicates, 60 distinct"
-    assert "few has too few images to hold out 50 for the score (540 are duplicates, which are never held" in error
+    found, split, error = refused.stderr.splitlines()
+    assert found == "few: 400 images, no classes, grey, 16×16; 360 duplicates, 40 distinct"
+    assert split == "few: 400 of 400 images are near-duplicates of others; kept together in a part"
+    assert "few has too few images to hold out 50 for the score (they are 40 groups, none of which is divided)" in error
 
 
 def test_rejecting_copies_leaves_stdout_to_the_images(fromnoise, photos):

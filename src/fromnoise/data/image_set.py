@@ -82,8 +82,11 @@ class ImageSet:
         return replace(self, images=self.images.to(device), labels=labels)
 
     def without(self, other: "ImageSet") -> "ImageSet":
-        """The images that are not, byte for byte, in `other`; raises UserError when none is left."""
-        keep = np.flatnonzero(~np.isin(digests(self.images), digests(other.images)))
+        """The images that are not, byte for byte, in `other`; raises UserError when none is left.
+
+        Grey images saved as RGB are the same as grey ones.
+        """
+        keep = np.flatnonzero(~np.isin(digests(self.images, grey=True), digests(other.images, grey=True)))
         if not len(keep):
             raise UserError(f"{self.name}: every image is also in {other.name}")
         if len(keep) == len(self):
@@ -125,12 +128,16 @@ class ImageSet:
         return np.sort(order[:m])
 
 
-def digests(images: UInt8[Tensor, "n c h w"]) -> np.ndarray:
-    """n strings of 16 bytes, the BLAKE2 hash of each image's shape and bytes: equal for equal images only."""
-    shape = str(tuple(images.shape[1:])).encode()
-    found = (
-        hashlib.blake2b(shape + image.tobytes(), digest_size=16).digest()
-        for part in blocks.parts(images)
-        for image in part.cpu().numpy()
-    )
+def digests(images: UInt8[Tensor, "n c h w"], *, grey: bool = False) -> np.ndarray:
+    """n strings of 16 bytes, the BLAKE2 hash of each image's shape and bytes: equal for equal images only.
+
+    `grey`: an RGB image of three equal channels has the hash of the grey image that it shows.
+    """
+
+    def digest(image: np.ndarray) -> bytes:
+        if grey and len(image) > 1 and (image == image[:1]).all():
+            image = image[:1]
+        return hashlib.blake2b(str(image.shape).encode() + image.tobytes(), digest_size=16).digest()
+
+    found = (digest(image) for part in blocks.parts(images) for image in part.cpu().numpy())
     return np.fromiter(found, dtype="S16", count=len(images))

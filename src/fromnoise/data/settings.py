@@ -28,6 +28,9 @@ class DataSettings:
     """Height and width in pixels, "32" or "24x40", at most 1024; images of another size are resized (antialiased)."""
     skip_broken: bool = False
     """Skip images that cannot be read, and say how many there were."""
+    group_by: str | None = None
+    """Keep images of one group in one part: "folder", or a regular expression for file names whose first group (...)
+    names it, such as "(patient\\d+)_"; default: near-duplicates are found and kept together."""
 
 
 def parse_size(text: str) -> tuple[int, int]:

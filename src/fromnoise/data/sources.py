@@ -13,8 +13,9 @@ import numpy as np
 
 from fromnoise import rng
 from fromnoise.data import arrays, digits, folder, idx
+from fromnoise.data.groups import by_name, groups
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.inventory import Say, duplicates, silent
+from fromnoise.data.inventory import Say, silent
 from fromnoise.data.resize import resized
 from fromnoise.data.settings import NAMED, DataSettings, parse_size
 from fromnoise.errors import UserError
@@ -23,7 +24,7 @@ from fromnoise.files import lost
 PARTS = ("train", "val", "heldout", "test")
 PICKLES = (".pt", ".pth", ".pkl", ".pickle")  # in which torch-fidelity and others keep statistics
 SPLIT_SEED = 0  # of a user's own images: fixed, so that `PATH:heldout` means the same images everywhere
-SHARE = 10  # one image in ten of a user's own images, or of a whole IDX set, for each of `val` and `heldout`
+SHARE = 10  # one in ten of a user's own images (groups of images), or of a whole IDX set, for `val` and for `heldout`
 
 
 @dataclass(frozen=True)
@@ -49,27 +50,36 @@ SOURCES: Mapping[str, Source] = {
 class Parts:
     """The three parts of a source, all of one size; `val` and `heldout` are None when there is too little.
 
-    `duplicates` counts the images of a user's own that are like others, where that made the other parts smaller.
+    `groups` counts the groups that a user's own images were split by, one for each image that is like no other.
     """
 
     train: ImageSet
     val: ImageSet | None
     heldout: ImageSet | None
-    duplicates: int = 0
+    groups: int | None = None
 
     @property
     def why_few(self) -> str:
-        """In brackets, behind "too few images": duplicates, if they made them few."""
-        return f" ({self.duplicates:,} are duplicates, which are never held out)" if self.duplicates else ""
+        """In brackets, behind "too few images": the groups that are never divided, if they made them few."""
+        n = sum(len(part) for part in (self.train, self.val, self.heldout) if part is not None)
+        split = self.groups is not None and self.groups < n
+        return f" (they are {self.groups:,} groups, none of which is divided)" if split else ""
 
 
-def load(spec: str, size: tuple[int, int] | None = None, *, skip_broken: bool = False, say: Say = silent) -> ImageSet:
+def load(
+    spec: str,
+    size: tuple[int, int] | None = None,
+    *,
+    skip_broken: bool = False,
+    group_by: str | None = None,
+    say: Say = silent,
+) -> ImageSet:
     """The images that `spec` names, at `size` (height, width) if given.
 
     `NAME` or `NAME:PART` for the named sets (digits:train|val|heldout, mnist:train|test, fashion_mnist:train|test;
     train when not said); `PATH` for all images of a folder or .npz file, `PATH:PART` for a part of them.
-    Of a folder or file `say` gets one line: what was read, and what was left out; for `skip_broken` see `folder.load`.
-    Raises UserError for what does not exist.
+    Of a folder or file `say` gets one line: what was read, and what was left out; for `skip_broken` see `folder.load`,
+    for `group_by` `DataSettings`. Raises UserError for what does not exist.
     """
     name, part = _parse(spec)
     if name in SOURCES:
@@ -77,7 +87,7 @@ def load(spec: str, size: tuple[int, int] | None = None, *, skip_broken: bool = 
     else:
         images = _load_path(Path(name), size, skip_broken, say)
         if part:
-            parts = _split(images)
+            parts = _split(images, group_by, say)
             chosen = getattr(parts, _check(spec, part, PARTS[:3]))
             if chosen is None:
                 raise UserError(f"{name} has too few images ({len(images)}) for a part '{part}'{parts.why_few}")
@@ -92,6 +102,8 @@ def prepare(settings: DataSettings, seed: int, *, say: Say = silent) -> Parts:
     """
     size = parse_size(settings.size)
     name, part = _parse(settings.data)
+    if settings.group_by is not None and name in SOURCES:
+        raise UserError(f"--group-by is for images of your own: {name} has parts already")
     if part:
         raise UserError(f"--data {settings.data}: name the whole source, '{name}'; fromnoise splits it itself")
     if name in SOURCES and "test" in SOURCES[name].parts:
@@ -100,7 +112,7 @@ def prepare(settings: DataSettings, seed: int, *, say: Say = silent) -> Parts:
         train, val, heldout = map(SOURCES[name].load, PARTS[:3])
         parts = Parts(train, val, heldout)
     else:
-        parts = _split(_load_path(Path(name), size, settings.skip_broken, say))
+        parts = _split(_load_path(Path(name), size, settings.skip_broken, say), settings.group_by, say)
     if settings.m is not None:
         parts = replace(parts, train=parts.train.subset(settings.m, seed))
     return _resized(parts, size)
@@ -117,6 +129,11 @@ def floor_for(reference: str) -> str | None:
     if part == "test" and name in SOURCES:
         return f"{name}:train"
     return f"{name}:val" if part == "heldout" else None
+
+
+def group_by_of(spec: str, trained: DataSettings) -> str | None:
+    """The rule by which `spec` was split for a training on the data `trained`; None where it is of other data."""
+    return trained.group_by if _parse(spec)[0].rstrip("/") == trained.data else None
 
 
 def _parse(spec: str) -> tuple[str, str | None]:
@@ -163,26 +180,32 @@ def _without_val(source: Source, m: int | None, seed: int) -> Parts:
     return Parts(train, None if rest is None else _with_shares_of(whole, rest), source.load("test"))
 
 
-def _split(images: ImageSet) -> Parts:
-    """Eight images in ten to train, one for each of the other parts; of each class alike, however rare.
+def _split(images: ImageSet, group_by: str | None, say: Say) -> Parts:
+    """Eight groups in ten to train, one for each of the other parts; of each class alike, however rare.
 
-    An image that is there twice is in one part only: first of all in train, then in heldout.
+    The groups are those of near-duplicates, or what `group_by` makes of the files' names; none is divided. A group has
+    the class of its first image.
     """
+    group = groups(images.images).numpy() if group_by is None else by_name(images, group_by)
+    first = np.unique(group, return_index=True)[1]
+    if group_by is None and (alike := len(group) - int((np.bincount(group) == 1).sum())):
+        say(
+            f"{images.name}: {alike:,} of {len(images):,} images are near-duplicates of others; kept together in a part"
+        )
+    if len(first) < SHARE:
+        return Parts(images, None, None, len(first))
     order = rng.generator(SPLIT_SEED, "parts", len(images)).permutation(len(images))
+    order = order[np.isin(order, first)]
     if images.labels is not None:
         order = order[np.argsort(images.labels.cpu().numpy()[order], kind="stable")]
-    place = np.arange(len(order)) % SHARE
+    place = np.empty(len(first), dtype=np.int64)
+    place[group[order]] = np.arange(len(order)) % SHARE
 
     def part(name: str, chosen: np.ndarray) -> ImageSet:
-        return images.take(np.sort(order[chosen]), f"{images.name}:{name}")
+        return images.take(np.flatnonzero(chosen[group]), f"{images.name}:{name}")
 
-    if len(images) < SHARE:
-        return Parts(images, None, None)
-    train = part("train", (place != SHARE // 2) & (place != SHARE - 1))
-    heldout = less(part("heldout", place == SHARE - 1), train)
-    val = less(less(part("val", place == SHARE // 2), train), heldout)
-    whole = len(train) + sum(0 if rest is None else len(rest) for rest in (val, heldout)) == len(images)
-    return Parts(train, val, heldout, 0 if whole else duplicates(images))
+    val, heldout = place == SHARE // 2, place == SHARE - 1
+    return Parts(part("train", ~(val | heldout)), part("val", val), part("heldout", heldout), len(first))
 
 
 def less(images: ImageSet | None, other: ImageSet | None) -> ImageSet | None:

@@ -271,6 +271,15 @@ class Request(msgspec.Struct, frozen=True):
     skip_broken: bool  # Whether files that cannot be read were left out.
 
 
+class Overlap(msgspec.Struct, frozen=True):
+    """How many images of one set are in another."""
+
+    identical: int  # Images that are in the other set to the byte; grey saved as RGB counts as grey.
+    near: int  # Further images of which the other set holds a near-duplicate.
+    n: int  # Images of the one set.
+    verdict: str  # Both in a sentence.
+
+
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     """A score, with everything needed to judge it."""
 

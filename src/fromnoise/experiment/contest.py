@@ -10,6 +10,7 @@ from fromnoise.data.inventory import Say, silent
 from fromnoise.data.resize import resized
 from fromnoise.evaluation.score import Contest
 from fromnoise.experiment.find import find_images, is_run, trained_on
+from fromnoise.training.run_folder import RunFolder
 
 Named = str | ImageSet
 """A data set's name, a folder, an .npz or .npy file (for generated images, a run folder too); or the images."""
@@ -33,17 +34,20 @@ def contest(
     of `sources.load`. Channels are as in `in_one_colour`.
     """
     notes: list[str] = []
+    run = Path(generated) if isinstance(generated, str) and is_run(Path(generated)) else None
+    learnt = None if run is None else RunFolder(run).about().config.data
 
     def load(named: Named, size: tuple[int, int] | None = None) -> ImageSet:
         if isinstance(named, ImageSet):
             return resized(named, size) if size else named
-        return sources.load(named, size, skip_broken=skip_broken, say=say)
+        group_by = None if learnt is None else sources.group_by_of(named, learnt)
+        return sources.load(named, size, skip_broken=skip_broken, group_by=group_by, say=say)
 
     trained: ImageSet | None = None
-    if isinstance(generated, str) and is_run(Path(generated)):
-        images = load(str(find_images(Path(generated))))
+    if run is not None:
+        images = load(str(find_images(run)))
         if train is None:
-            trained = trained_on(Path(generated), say)
+            trained = trained_on(run, say)
             if trained is None:
                 notes.append("no copycat: the run's training images are missing or have changed")
     else:

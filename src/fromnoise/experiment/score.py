@@ -83,8 +83,9 @@ def floor_images(spec: str, parts: Parts, config: Config) -> ImageSet | None:
 
 
 def _load(spec: str, parts: Parts, config: Config, tell: Say = silent) -> ImageSet:
-    data = config.data
-    return sources.load(spec, parts.train.shape[1:], skip_broken=data.skip_broken, say=tell)
+    data, size = config.data, parts.train.shape[1:]
+    group_by = sources.group_by_of(spec, data)
+    return sources.load(spec, size, skip_broken=data.skip_broken, group_by=group_by, say=tell)
 
 
 def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageSet, n: int) -> tuple[Report, ImageSet]:

@@ -101,7 +101,10 @@ class RunFolder:
         self.check_settings(config)
         about = self.about() if self.config_file.is_file() else None
         if about and about.data.fingerprint != train.fingerprint:
-            raise UserError(f"{self.path} was trained on other images than {train.name} has now: choose another --out")
+            raise UserError(
+                f"{self.path} was trained on other images than {train.name} has now: the files have changed, or "
+                "fromnoise splits them in another way than it did then; choose another --out"
+            )
         if about and initial and about.init != _origin(initial):
             raise UserError(f"{self.path} began from other weights than {initial.file} has now: choose another --out")
 

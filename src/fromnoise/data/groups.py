@@ -1,0 +1,264 @@
+"""Groups of near-duplicates: images that a person would call the same picture, or the same picture recoloured.
+
+Two images are alike if their **structure** is: in windows of 3×3 pixels the correlation of their colours, averaged over
+the windows in which there is something to see, at the best of the nine shifts by at most a pixel. It is the square root
+of the RV coefficient (Robert & Escoufier 1976, "A unifying tool for linear multivariate statistical methods: the RV-
+coefficient"); of grey images the absolute value of the structure term of SSIM (Wang et al. 2004, "Image quality
+assessment: from error visibility to structural similarity"). Brightness, contrast, a little noise and the colours of
+whole regions do not count; a stroke, a mouth or a hand elsewhere does. Images are reduced to 32×32 pixels at most.
+
+Only pairs of neighbours are looked at: those that lie closest in histograms of oriented gradients (Dalal & Triggs
+2005, "Histograms of oriented gradients for human detection"), which the same changes hardly move.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import partial
+from pathlib import PurePath
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Float64, Int64, UInt8
+from torch import Tensor
+
+from fromnoise.data import blocks
+from fromnoise.data.image_set import ImageSet, digests
+from fromnoise.data.resize import resize
+from fromnoise.errors import UserError
+
+SIDE = 8, 32
+"""Pixels of an image's sides, at least and at most, when it is compared."""
+WINDOW = 3
+ALIKE = 0.97
+"""Structure from which on two images are alike."""
+HARDLY = 0.85
+"""Structure of their luminance below which colours are not looked at."""
+BLANK = 64.0
+"""Variance in a window (of values from 0 to 255) that noise alone may have: there is nothing to see."""
+NOISE = 25.0
+"""Variance that is added to what windows have in common: of noise that does not count."""
+CELLS, ORIENTATIONS = 8, 4
+FAINT = 8.0
+"""Gradient (luminance a pixel) that noise alone may have: it counts as none."""
+NEIGHBOURS = 12
+FAR = 1.8
+"""Distance of histograms beyond which images are not looked at."""
+PAIRS = 512
+"""Pairs that are looked at together."""
+SHIFTS = sorted(((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)), key=lambda shift: abs(shift[0]) + abs(shift[1]))
+
+
+def groups(images: UInt8[Tensor, "n c h w"]) -> Int64[Tensor, " n"]:
+    """The group of near-duplicates that each image belongs to, numbered by first appearance.
+
+    An image joins the first group whose first image it is alike to, so groups do not grow by chains.
+    """
+    same = digests(images, grey=True)
+    _, first, leader = np.unique(same, return_index=True, return_inverse=True)
+    leader = first[leader]
+    looks = _Looks.of(images, _size(images), np.sort(first))
+    place = np.arange(len(first))  # of each distinct image's first one, among the distinct images
+    seen = np.empty(0, dtype=np.int64)
+    while True:
+        firsts = np.unique(place)
+        pairs = _pairs(looks.at(firsts), looks.at(firsts), itself=True)
+        pairs = firsts[np.sort(pairs, axis=1)]
+        keys = np.unique(pairs[:, 0] * len(place) + pairs[:, 1])
+        keys = keys[~np.isin(keys, seen)]
+        seen = np.concatenate([seen, keys])
+        pairs = np.stack([keys // len(place), keys % len(place)], axis=1)
+        pairs = pairs[_alike(looks, looks, pairs)]
+        joined = _join(place, pairs, looks)
+        if not joined:
+            break
+    ordered = np.sort(first)
+    whose = ordered[place][np.searchsorted(ordered, leader)]
+    return torch.from_numpy(np.unique(whose, return_inverse=True)[1]).long()
+
+
+def nearly_in(images: UInt8[Tensor, "n c h w"], others: UInt8[Tensor, "m c h w"]) -> Bool[Tensor, " n"]:
+    """Which images are near-duplicates of one of the others, or the same."""
+    size = min(_size(images), _size(others))
+    ours, theirs = _Looks.of(images, size), _Looks.of(others, size)
+    pairs = _pairs(ours, theirs)
+    found = torch.zeros(len(images), dtype=torch.bool)
+    found[pairs[_alike(ours, theirs, pairs), 0]] = True
+    return found
+
+
+def by_name(images: ImageSet, rule: str) -> Int64[np.ndarray, " n"]:
+    """The group of each image by its file's name, numbered by first appearance.
+
+    `rule` is "folder", or a regular expression for the path within the images' folder whose first group names theirs;
+    a file that it does not fit is a group of its own. Raises UserError for a rule that is no such thing or fits no
+    file, and for images that are not of files.
+    """
+    if not images.files:
+        raise UserError(f"--group-by is for a folder of images: those of {images.name} have no names")
+    names = [PurePath(file).relative_to(images.name).as_posix() for file in images.files]
+    if rule == "folder":
+        keys = [(name.rpartition("/")[0], "") for name in names]
+    else:
+        found = [_pattern(rule).search(name) for name in names]
+        if not any(found):
+            raise UserError(f"--group-by {rule!r} fits no file of {images.name}, such as {names[0]}")
+        keys = [(match[1], "") if match else ("", name) for name, match in zip(names, found, strict=True)]
+    number: dict[tuple[str, str], int] = {}
+    return np.array([number.setdefault(key, len(number)) for key in keys])
+
+
+def _pattern(rule: str) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(rule)
+    except re.error as error:
+        raise UserError(f"--group-by {rule!r} is no regular expression: {error}") from error
+    if not pattern.groups:
+        raise UserError(f"--group-by {rule!r} has no group in it that names the images' group: put one in brackets")
+    return pattern
+
+
+@dataclass(frozen=True)
+class _Looks:
+    """What is compared of images: they themselves at one size, their luminance and histograms of its gradients."""
+
+    images: UInt8[Tensor, "n c h w"]
+    luminance: UInt8[Tensor, "n 1 h w"]
+    histograms: Float[np.ndarray, "n d"]
+
+    @classmethod
+    def of(
+        cls, images: UInt8[Tensor, "n c h w"], size: tuple[int, int], rows: Int64[np.ndarray, " k"] | None = None
+    ) -> "_Looks":
+        """The looks of the images, or of those at the positions `rows`, at one size."""
+        n = len(images) if rows is None else len(rows)
+        sized = blocks.join((resize(part.cpu(), size) for part in blocks.parts(images, rows)), n)
+        luminance = blocks.join((grey(part) for part in blocks.parts(sized)), n)
+        histograms = blocks.join((_histograms(part.float()) for part in luminance.split(PAIRS)), n)
+        return cls(sized, luminance, histograms.numpy())
+
+    def at(self, rows: Int64[np.ndarray, " k"]) -> "_Looks":
+        """Those of the images at the positions `rows`."""
+        return _Looks(self.images[rows], self.luminance[rows], self.histograms[rows])
+
+
+def grey(images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n 1 h w"]:
+    """Luminance by ITU-R 601's weights, in whole numbers: the same on every machine, and of grey as RGB the grey."""
+    if images.shape[1] == 1:
+        return images
+    weights = torch.tensor([299, 587, 114], dtype=torch.int32).view(1, 3, 1, 1)
+    return ((images.int() * weights).sum(dim=1, keepdim=True) + 500).div(1000, rounding_mode="floor").to(torch.uint8)
+
+
+def _size(images: Tensor) -> tuple[int, int]:
+    least, most = SIDE
+    height, width = (min(max(side, least), most) for side in images.shape[2:])
+    return height, width
+
+
+def _histograms(x: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n d"]:
+    """Of unsigned gradients, in overlapping cells, by the mean of the gradients around."""
+    padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    across = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
+    down = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
+    steep = (across.square() + down.square()).sqrt()
+    twice = torch.atan2(down, across) * 2  # so that opposite directions are one
+    angles = torch.arange(ORIENTATIONS).view(1, -1, 1, 1) * (2 * torch.pi / ORIENTATIONS)
+    steep = (steep - FAINT).clamp_min(0)
+    shares = F.avg_pool2d(steep * (1 + torch.cos(twice - angles)) / 2, 5, 1, 2)
+    cells = F.adaptive_avg_pool2d(shares, CELLS)
+    around = F.avg_pool2d(cells.sum(dim=1, keepdim=True), 3, 1, 1, count_include_pad=False)
+    return (cells / (around + 1)).flatten(1)
+
+
+def _pairs(ours: _Looks, theirs: _Looks, itself: bool = False) -> Int64[np.ndarray, "p 2"]:
+    """Each image with its nearest neighbours by histograms, none farther than `FAR`."""
+    from sklearn.neighbors import NearestNeighbors  # takes a second to import
+
+    k = min(NEIGHBOURS, len(theirs.histograms) - itself)
+    if k < 1:
+        return np.empty((0, 2), dtype=np.int64)
+    search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(theirs.histograms)
+    distances, found = search.kneighbors(None if itself else ours.histograms)
+    row, column = np.nonzero(distances <= FAR)
+    return np.stack([row, found[row, column]], axis=1)
+
+
+def _alike(ours: _Looks, theirs: _Looks, pairs: Int64[np.ndarray, "p 2"]) -> Bool[np.ndarray, " p"]:
+    """Which pairs (positions in both) are alike, in luminance or in colour."""
+    alike = np.zeros(len(pairs), dtype=bool)
+    coloured = max(ours.images.shape[1], theirs.images.shape[1]) > 1
+    for at in range(0, len(pairs), PAIRS):
+        a, b = pairs[at : at + PAIRS].T
+        shift = _best_shift(ours.luminance[a], theirs.luminance[b])
+        found = _structure(ours.luminance[a], theirs.luminance[b], shift)
+        open_still = np.flatnonzero((found >= HARDLY) & (found < ALIKE))
+        if coloured and len(open_still):
+            one, other = ours.images[a[open_still]], theirs.images[b[open_still]]
+            found[open_still] = _structure(one.expand(-1, 3, -1, -1), other.expand(-1, 3, -1, -1), shift[open_still])
+        alike[at : at + PAIRS] = found >= ALIKE
+    return alike
+
+
+def _join(place: Int64[np.ndarray, " n"], pairs: Int64[np.ndarray, "p 2"], looks: _Looks) -> bool:
+    """Join groups by pairs of their first images that are alike, in place; whether any were.
+
+    All of a group must be alike to the other group's first image.
+    """
+    pairs = pairs[(place[pairs[:, 0]] == pairs[:, 0]) & (place[pairs[:, 1]] == pairs[:, 1])]
+    joined = False
+    for one, other in pairs:
+        if place[one] != one or place[other] != other:
+            continue
+        members = np.flatnonzero(place == other)
+        others = members[members != other]
+        if not len(others) or _alike(looks, looks, np.stack([np.full(len(others), one), others], axis=1)).all():
+            place[members] = one
+            joined = True
+    return joined
+
+
+def _structure(
+    a: UInt8[Tensor, "p c h w"], b: UInt8[Tensor, "p c h w"], shift: Int64[Tensor, " p"]
+) -> Float64[np.ndarray, " p"]:
+    """How alike the structure of each pair of images is, from 0 to 1, at a shift each (its position in `SHIFTS`)."""
+    height, width = a.shape[2:]
+    still, moved = a[:, :, 1:-1, 1:-1].float(), torch.empty(*a.shape[:2], height - 2, width - 2)
+    for k, (y, x) in enumerate(SHIFTS):
+        chosen = shift == k
+        moved[chosen] = b[chosen, :, 1 + y : height - 1 + y, 1 + x : width - 1 + x].float()
+    shared, ours, theirs = _shared(still, moved), _shared(still, still), _shared(moved, moved)
+    alike = (shared + NOISE) / ((ours * theirs).sqrt() + NOISE)
+    weight = (torch.maximum(ours, theirs) - BLANK).clamp_min(0).sqrt()
+    weighted, weights = (alike * weight).flatten(1).sum(dim=1), weight.flatten(1).sum(dim=1)
+    return torch.where(weights > 0, weighted / weights.clamp_min(1e-9), 1.0).numpy()
+
+
+def _shared(a: Float[Tensor, "p c h w"], b: Float[Tensor, "p c h w"]) -> Float64[Tensor, "p h w"]:
+    """The size of the matrix of covariances of both images' channels in each window; of grey ones |covariance|."""
+    sums = partial(F.avg_pool2d, kernel_size=WINDOW, stride=1, divisor_override=1)  # of whole numbers: exact
+    n, sum_a, sum_b = WINDOW * WINDOW, sums(a), sums(b)
+    squares = torch.zeros(len(a), *sum_a.shape[2:], dtype=torch.float64)
+    for i, j in np.ndindex(a.shape[1], b.shape[1]):
+        squares += (n * sums(a[:, i] * b[:, j]) - sum_a[:, i] * sum_b[:, j]).double().square()
+    return squares.sqrt() / (n**2 * a.shape[1])
+
+
+def _best_shift(a: UInt8[Tensor, "p 1 h w"], b: UInt8[Tensor, "p 1 h w"]) -> Int64[Tensor, " p"]:
+    """The position in `SHIFTS` of the shift at which the edges of both images correlate most."""
+    height, width = a.shape[2:]
+    edges_a, edges_b = _edges(a.float()), _edges(b.float())
+    still = edges_a[:, 1:-1, 1:-1]
+    fits = []
+    for y, x in SHIFTS:
+        moved = edges_b[:, 1 + y : height - 1 + y, 1 + x : width - 1 + x]
+        norm = moved.square().sum(dim=(1, 2)).sqrt()
+        fits.append((still * moved).sum(dim=(1, 2)) / (norm + 1))
+    return torch.stack(fits).argmax(dim=0)
+
+
+def _edges(x: Float[Tensor, "p 1 h w"]) -> Float64[Tensor, "p h w"]:
+    padded = F.pad(x, (0, 1, 0, 1), mode="replicate")[:, 0]
+    return (
+        (padded[:, 1:, :-1] - padded[:, :-1, :-1]).abs() + (padded[:, :-1, 1:] - padded[:, :-1, :-1]).abs()
+    ).double()

@@ -1,0 +1,25 @@
+"""Do two sets of images share some? A reference that holds training images makes any model that memorises look good."""
+
+import numpy as np
+
+from fromnoise.data.groups import nearly_in
+from fromnoise.data.image_set import ImageSet, digests
+from fromnoise.evaluation.report import Overlap
+
+
+def overlap(a: ImageSet, b: ImageSet) -> Overlap:
+    """How many images of `a` are in `b`: to the byte, grey saved as RGB as grey, and as near-duplicates (`groups`).
+
+    Images of different sizes are compared at the smaller size, where none is the same to the byte.
+    """
+    same = np.isin(digests(a.images, grey=True), digests(b.images, grey=True))
+    near = nearly_in(a.images, b.images).numpy() & ~same
+    identical, alike, n = int(same.sum()), int(near.sum()), len(a)
+    return Overlap(identical, alike, n, _verdict(identical, alike, n, a.name, b.name))
+
+
+def _verdict(identical: int, near: int, n: int, a: str, b: str) -> str:
+    if not identical + near:
+        return f"none of the {n:,} images of {a} is in {b}"
+    how = [f"{identical:,} to the byte"] * bool(identical) + [f"{near:,} as near-duplicates"] * bool(near)
+    return f"{identical + near:,} of the {n:,} images of {a} are in {b} too: {' and '.join(how)}"

@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+
+from fromnoise.data import digits
+from fromnoise.data.groups import groups, nearly_in
+
+SKINS = ((255, 204, 34), (250, 220, 188), (224, 187, 149), (191, 143, 104), (155, 100, 61), (89, 69, 57))
+
+
+def noise(shape):
+    return np.random.default_rng(0).normal(0, 6, shape)
+
+
+CHANGES = {
+    "the same bytes": lambda images: images,
+    "noise": lambda images: images + noise(images.shape),
+    "darker": lambda images: images * 0.6,
+    "brighter": lambda images: images + 40,
+    "less contrast": lambda images: 127 + (images - 127) * 0.7,
+    "a pixel to the right": lambda images: np.roll(images, 1, 3),
+    "a pixel up and left": lambda images: np.roll(images, (-1, -1), (2, 3)),
+    "all at once": lambda images: np.roll(images, 1, 2) * 0.8 + 10 + noise(images.shape),
+}
+
+
+def changed(images, change):
+    return torch.from_numpy(CHANGES[change](images.numpy().astype(float)).round().clip(0, 255).astype(np.uint8))
+
+
+def face(skin, hair=(70, 50, 40), shirt=(60, 120, 220), mouth=20):
+    """A person in a few flat colours, 32×32, drawn large and reduced."""
+    image = Image.new("RGB", (256, 256))
+    draw = ImageDraw.Draw(image)
+    draw.rounded_rectangle((40, 190, 216, 300), 40, shirt)
+    draw.ellipse((50, 20, 206, 210), hair)
+    draw.ellipse((66, 50, 190, 210), skin)
+    for x in (98, 158):
+        draw.ellipse((x - 9, 110, x + 9, 128), (40, 40, 40))
+    draw.chord((98, 150 - mouth, 158, 150 + mouth), 0, 180, (120, 40, 40))
+    return torch.from_numpy(np.array(image.resize((32, 32), Image.Resampling.BOX))).permute(2, 0, 1)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_a_person_would_not_count_as_a_difference_joins(change):
+    images = digits.load("val").images[:200]
+    found = groups(torch.cat([images, changed(images, change)])).numpy()
+    assert (found[:200] == found[200:]).mean() >= 0.99
+    assert nearly_in(changed(images, change), images).float().mean() >= 0.99
+
+
+def test_different_digits_do_not_join():
+    images = digits.load("val").images
+    assert np.bincount(groups(images).numpy()).max() == 1
+    assert not nearly_in(images[:500], images[500:]).any()
+
+
+def test_one_person_in_several_skin_tones_is_one_group_and_another_is_none_of_it():
+    skins = torch.stack([face(skin) for skin in SKINS])
+    other = torch.stack([face(SKINS[0], mouth=45), face(SKINS[3], mouth=45)])
+    assert groups(torch.cat([skins, other])).tolist() == [0] * 6 + [1] * 2
+
+
+def test_groups_are_numbered_by_first_appearance():
+    one, other = digits.load("val").images[:2]
+    assert groups(torch.stack([other, one, other, one, one])).tolist() == [0, 1, 0, 1, 1]
+
+
+def test_grey_saved_as_rgb_is_grey(make_images):
+    grey = make_images(5, (1, 16, 16))
+    assert nearly_in(grey.expand(-1, 3, -1, -1), grey).all()
+    assert nearly_in(grey, grey.expand(-1, 3, -1, -1)).all()
+
+
+def test_many_copies_of_few_images_are_few_groups():
+    images = digits.load("val").images[:6]
+    many = images.repeat(60, 1, 1, 1)
+    noisy = (many.float() + torch.from_numpy(noise(many.shape))).round().clamp(0, 255).to(torch.uint8)
+    assert groups(noisy).tolist() == list(range(6)) * 60
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 1), (1, 4, 4), (3, 8, 24), (3, 70, 40)])
+def test_images_of_any_size_are_compared(make_images, shape):
+    images = make_images(12, shape)
+    assert groups(torch.cat([images, images])).tolist()[12:] == groups(images).tolist()
+    if min(shape[1:]) > 4:
+        assert len(set(groups(images).tolist())) == 12
+
+
+def test_one_image_is_one_group(make_images):
+    assert groups(make_images(1)).tolist() == [0]
+
+
+def test_blank_images_are_one_group():
+    assert groups(torch.arange(0, 8, dtype=torch.uint8).view(8, 1, 1, 1).expand(8, 1, 8, 8)).tolist() == [0] * 8

@@ -1,0 +1,39 @@
+import numpy as np
+import torch
+
+from fromnoise.data import digits
+from fromnoise.data.image_set import ImageSet
+from fromnoise.evaluation.overlap import overlap
+
+
+def test_training_digits_in_the_reference_are_found_and_said():
+    """600 of them among 1,000 held-out ones bring the FID of a model that only memorises far below the floor."""
+    train, held_out = digits.load("train"), digits.load("heldout")
+    found = overlap(ImageSet("reference", torch.cat([held_out.images, train.images[:600]])), train)
+    assert (found.identical, found.n) == (600, 1600)
+    assert found.near <= 5  # of 1,000 held-out digits, plain ones
+    said = f"{600 + found.near} of the 1,600 images of reference are in digits:train too: 600 to the byte"
+    assert found.verdict.startswith(said)
+
+
+def test_noisy_and_brighter_training_digits_are_found_as_near():
+    train = digits.load("train")
+    noisy = train.images[:50] + torch.from_numpy(np.random.default_rng(0).normal(0, 6, (50, 1, 28, 28)))
+    bright = train.images[50:60] * 0.7 + 20
+    changed = torch.cat([noisy, bright, train.images[60:61]]).round().clamp(0, 255).to(torch.uint8)
+    found = overlap(ImageSet("reference", changed), train)
+    assert (found.identical, found.near, found.n) == (1, 60, 61)
+    assert found.verdict.endswith(
+        "61 of the 61 images of reference are in digits:train too: 1 to the byte and 60 as near-duplicates"
+    )
+
+
+def test_grey_saved_as_rgb_is_found_to_the_byte():
+    train = digits.load("train")
+    assert overlap(ImageSet("rgb", train.images[:20].expand(-1, 3, -1, -1)), train).identical == 20
+
+
+def test_real_digits_that_nobody_trained_on_do_not_overlap():
+    found = overlap(digits.load("val"), digits.load("train"))
+    assert found.identical == 0
+    assert found.near <= 2
