@@ -1,8 +1,15 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from fromnoise import rng
 from fromnoise.data import arrays, folder, sources
+from fromnoise.data.groups import groups
+from fromnoise.data.image_set import ImageSet
+from fromnoise.data.inventory import repeats
 from fromnoise.data.resize import resize
 from fromnoise.data.settings import NAMED, DataSettings, parse_size
 from fromnoise.errors import UserError
@@ -292,3 +299,101 @@ def test_an_image_that_is_there_twice_is_in_no_other_part_than_train(tmp_path, m
     learnt = {image.numpy().tobytes() for image in parts.train.images}
     for part in (parts.val, parts.heldout):
         assert part is None or not learnt & {image.numpy().tobytes() for image in part.images}
+
+
+@pytest.fixture
+def scans(tmp_path, make_images):
+    """A folder of 120 images of 40 patients, three each."""
+    (tmp_path / "scans").mkdir()
+    for k, image in enumerate(make_images(120).numpy()):
+        Image.fromarray(image[0]).save(tmp_path / "scans" / f"patient{k // 3}_{k % 3}.png")
+    return tmp_path / "scans"
+
+
+def patients(images):
+    return {Path(file).name.partition("_")[0] for file in images.files}
+
+
+def test_near_duplicates_are_in_one_part_and_a_line_says_so(tmp_path, make_images):
+    images = make_images(60)
+    noisy = (images.float() + torch.randn(images.shape, generator=torch.Generator().manual_seed(0)) * 3).clamp(0, 255)
+    path = tmp_path / "near.npz"
+    arrays.save(path, torch.cat([images, noisy.to(torch.uint8), make_images(30, seed=1)]))
+    said = []
+    parts = sources.prepare(DataSettings(str(path), size="8"), seed=0, say=said.append)
+    assert said[1] == f"{path}: 120 of 150 images are near-duplicates of others; kept together in a part"
+    found = groups(torch.cat([parts.train.images, parts.val.images, parts.heldout.images])).tolist()
+    sizes = [len(part) for part in (parts.train, parts.val, parts.heldout)]
+    assert sum(sizes) == 150
+    assert parts.groups == 90
+    each = [set(part.tolist()) for part in torch.tensor(found).split(sizes)]
+    assert [len(part) for part in each] == [72, 9, 9]
+    assert len(set.union(*each)) == 90
+
+
+def test_parts_without_near_duplicates_are_as_they_always_were(npz):
+    order = rng.generator(sources.SPLIT_SEED, "parts", 40).permutation(40)
+    whole = sources.load(str(npz)).images
+    assert torch.equal(sources.load(f"{npz}:heldout").images, whole[np.sort(order[9::10])])
+    assert torch.equal(sources.load(f"{npz}:val").images, whole[np.sort(order[5::10])])
+
+
+def test_groups_by_file_name_are_not_divided(scans):
+    rule = r"(patient\d+)_"
+    parts = sources.prepare(DataSettings(str(scans), group_by=rule, size="8"), seed=0)
+    assert [len(part) for part in (parts.train, parts.val, parts.heldout)] == [96, 12, 12]
+    assert parts.groups == 40
+    assert len(patients(parts.train) | patients(parts.val) | patients(parts.heldout)) == 40
+    assert [len(patients(part)) for part in (parts.train, parts.val, parts.heldout)] == [32, 4, 4]
+    loaded = sources.load(f"{scans}:heldout", (8, 8), group_by=rule)
+    assert loaded.fingerprint == parts.heldout.fingerprint != sources.load(f"{scans}:heldout").fingerprint
+
+
+def test_groups_may_be_folders(tmp_path, make_images):
+    images = make_images(60).numpy()
+    for k, image in enumerate(images):
+        place = tmp_path / "films" / f"film{k // 5}"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[0]).save(place / f"{k}.png")
+    heldout = sources.load(f"{tmp_path / 'films'}:heldout", group_by="folder")
+    assert len(heldout) == 5
+    assert len({Path(file).parent for file in heldout.files}) == 1
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ("(patient", "no regular expression"),
+        (r"patient\d+", "put one in brackets"),
+        (r"(dog\d+)", "fits no file of .*such as patient0_0.png"),
+    ],
+)
+def test_a_rule_that_names_no_groups_is_refused(scans, rule, told):
+    with pytest.raises(UserError, match=told):
+        sources.prepare(DataSettings(str(scans), group_by=rule), seed=0)
+
+
+@pytest.mark.parametrize(("data", "told"), [("digits", "digits has parts already"), ("{npz}", "have no names")])
+def test_there_are_no_groups_by_name_without_names(npz, data, told):
+    with pytest.raises(UserError, match=told):
+        sources.prepare(DataSettings(data.format(npz=npz), group_by="folder"), seed=0)
+
+
+def test_a_runs_rule_is_for_its_own_data_alone():
+    settings = DataSettings("scans", group_by="folder")
+    assert sources.group_by_of("scans:heldout", settings) == sources.group_by_of("scans/:val", settings) == "folder"
+    assert sources.group_by_of("others:heldout", settings) is None
+
+
+def test_repeated_images_are_counted_within_and_across_parts(make_images):
+    train, val = ImageSet("a", make_images(6, (1, 16, 16))), make_images(4, (1, 16, 16), seed=1)
+    brighter = (train.images[:2].float() * 0.8 + 20).round().to(torch.uint8)
+    val = ImageSet("b", torch.cat([val, val[:1], train.images[3:4], brighter]))
+    assert repeats([train, val]) == [("a", 6, 0, 0, 1, 3), ("b", 8, 2, 2, 1, 3)]
+
+
+def test_inspecting_shows_every_part(npz, root):
+    assert [each.name for each in sources.inspected(DataSettings("mnist"))] == ["mnist:train", "mnist:test"]
+    found = sources.inspected(DataSettings(str(npz), size="8"))
+    assert found == [(f"{npz}:{part}", n, 0, 0, 0, 0) for part, n in (("train", 32), ("val", 4), ("heldout", 4))]
+    assert sources.inspected(DataSettings(f"{npz}:val", size="8")) == [(f"{npz}:val", 4, 0, 0, 0, 0)]

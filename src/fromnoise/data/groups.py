@@ -23,6 +23,7 @@ from jaxtyping import Bool, Float, Float64, Int64, UInt8
 from torch import Tensor
 
 from fromnoise.data import blocks
+from fromnoise.data.colour import luminance
 from fromnoise.data.image_set import ImageSet, digests
 from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
@@ -32,8 +33,8 @@ SIDE = 8, 32
 WINDOW = 3
 ALIKE = 0.97
 """Structure from which on two images are alike."""
-HARDLY = 0.85
-"""Structure of their luminance below which colours are not looked at."""
+RESEMBLES = 0.8
+"""Structure that all images of a group share with its first at least; below it colours are not looked at."""
 BLANK = 64.0
 """Variance in a window (of values from 0 to 255) that noise alone may have: there is nothing to see."""
 NOISE = 25.0
@@ -41,9 +42,10 @@ NOISE = 25.0
 CELLS, ORIENTATIONS = 8, 4
 FAINT = 8.0
 """Gradient (luminance a pixel) that noise alone may have: it counts as none."""
-NEIGHBOURS = 12
-FAR = 1.8
-"""Distance of histograms beyond which images are not looked at."""
+NEIGHBOURS, FAR = 8, 1.5
+"""How many neighbours of an image are looked at, and the distance of histograms beyond which none is."""
+FITTED, DIMENSIONS = 5_000, 48
+"""Images beyond which neighbours are sought in principal components (found from about so many), and how many."""
 PAIRS = 512
 """Pairs that are looked at together."""
 SHIFTS = sorted(((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)), key=lambda shift: abs(shift[0]) + abs(shift[1]))
@@ -52,38 +54,26 @@ SHIFTS = sorted(((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)), key=lambda shi
 def groups(images: UInt8[Tensor, "n c h w"]) -> Int64[Tensor, " n"]:
     """The group of near-duplicates that each image belongs to, numbered by first appearance.
 
-    An image joins the first group whose first image it is alike to, so groups do not grow by chains.
+    Images are in one group if pairs of alike ones lead from one to the other, as long as all resemble the group's first
+    image: a film, whose every picture is alike to the next, falls into several groups.
     """
-    same = digests(images, grey=True)
-    _, first, leader = np.unique(same, return_index=True, return_inverse=True)
-    leader = first[leader]
-    looks = _Looks.of(images, _size(images), np.sort(first))
-    place = np.arange(len(first))  # of each distinct image's first one, among the distinct images
-    seen = np.empty(0, dtype=np.int64)
-    while True:
-        firsts = np.unique(place)
-        pairs = _pairs(looks.at(firsts), looks.at(firsts), itself=True)
-        pairs = firsts[np.sort(pairs, axis=1)]
-        keys = np.unique(pairs[:, 0] * len(place) + pairs[:, 1])
-        keys = keys[~np.isin(keys, seen)]
-        seen = np.concatenate([seen, keys])
-        pairs = np.stack([keys // len(place), keys % len(place)], axis=1)
-        pairs = pairs[_alike(looks, looks, pairs)]
-        joined = _join(place, pairs, looks)
-        if not joined:
-            break
-    ordered = np.sort(first)
-    whose = ordered[place][np.searchsorted(ordered, leader)]
-    return torch.from_numpy(np.unique(whose, return_inverse=True)[1]).long()
+    _, first, whose = np.unique(digests(images, grey=True), return_index=True, return_inverse=True)
+    distinct = np.sort(first)
+    looks = _Looks.of(images, _size(images), distinct)
+    pairs = np.unique(np.sort(_pairs(looks, looks, itself=True), axis=1), axis=0)
+    group = _linked(looks, pairs[_structures(looks, looks, pairs) >= ALIKE])
+    found = group[np.searchsorted(distinct, first[whose])]
+    return torch.from_numpy(np.unique(found, return_inverse=True)[1]).long()
 
 
 def nearly_in(images: UInt8[Tensor, "n c h w"], others: UInt8[Tensor, "m c h w"]) -> Bool[Tensor, " n"]:
     """Which images are near-duplicates of one of the others, or the same."""
-    size = min(_size(images), _size(others))
+    (height, width), (theirs_high, theirs_wide) = _size(images), _size(others)
+    size = min(height, theirs_high), min(width, theirs_wide)
     ours, theirs = _Looks.of(images, size), _Looks.of(others, size)
     pairs = _pairs(ours, theirs)
     found = torch.zeros(len(images), dtype=torch.bool)
-    found[pairs[_alike(ours, theirs, pairs), 0]] = True
+    found[pairs[_structures(ours, theirs, pairs) >= ALIKE, 0]] = True
     return found
 
 
@@ -133,21 +123,13 @@ class _Looks:
         """The looks of the images, or of those at the positions `rows`, at one size."""
         n = len(images) if rows is None else len(rows)
         sized = blocks.join((resize(part.cpu(), size) for part in blocks.parts(images, rows)), n)
-        luminance = blocks.join((grey(part) for part in blocks.parts(sized)), n)
-        histograms = blocks.join((_histograms(part.float()) for part in luminance.split(PAIRS)), n)
-        return cls(sized, luminance, histograms.numpy())
+        grey = blocks.join((luminance(part) for part in blocks.parts(sized)), n)
+        histograms = blocks.join((_histograms(part.float()) for part in grey.split(PAIRS)), n)
+        return cls(sized, grey, histograms.numpy())
 
     def at(self, rows: Int64[np.ndarray, " k"]) -> "_Looks":
         """Those of the images at the positions `rows`."""
         return _Looks(self.images[rows], self.luminance[rows], self.histograms[rows])
-
-
-def grey(images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n 1 h w"]:
-    """Luminance by ITU-R 601's weights, in whole numbers: the same on every machine, and of grey as RGB the grey."""
-    if images.shape[1] == 1:
-        return images
-    weights = torch.tensor([299, 587, 114], dtype=torch.int32).view(1, 3, 1, 1)
-    return ((images.int() * weights).sum(dim=1, keepdim=True) + 500).div(1000, rounding_mode="floor").to(torch.uint8)
 
 
 def _size(images: Tensor) -> tuple[int, int]:
@@ -173,49 +155,55 @@ def _histograms(x: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n d"]:
 
 def _pairs(ours: _Looks, theirs: _Looks, itself: bool = False) -> Int64[np.ndarray, "p 2"]:
     """Each image with its nearest neighbours by histograms, none farther than `FAR`."""
-    from sklearn.neighbors import NearestNeighbors  # takes a second to import
+    from sklearn.decomposition import PCA  # takes a second to import
+    from sklearn.neighbors import NearestNeighbors
 
-    k = min(NEIGHBOURS, len(theirs.histograms) - itself)
+    near, bank = ours.histograms, theirs.histograms
+    k = min(NEIGHBOURS, len(bank) - itself)
     if k < 1:
         return np.empty((0, 2), dtype=np.int64)
-    search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(theirs.histograms)
-    distances, found = search.kneighbors(None if itself else ours.histograms)
+    if len(bank) > FITTED:  # distances in fewer dimensions are only smaller
+        reduce = PCA(DIMENSIONS, svd_solver="full").fit(bank[:: len(bank) // FITTED])
+        near, bank = reduce.transform(near), reduce.transform(bank)
+    search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(bank)
+    distances, found = search.kneighbors(None if itself else near)
     row, column = np.nonzero(distances <= FAR)
     return np.stack([row, found[row, column]], axis=1)
 
 
-def _alike(ours: _Looks, theirs: _Looks, pairs: Int64[np.ndarray, "p 2"]) -> Bool[np.ndarray, " p"]:
-    """Which pairs (positions in both) are alike, in luminance or in colour."""
-    alike = np.zeros(len(pairs), dtype=bool)
+def _linked(looks: _Looks, pairs: Int64[np.ndarray, "p 2"]) -> Int64[np.ndarray, " n"]:
+    """The first image of each one's group, as `pairs` of alike images link them."""
+    from scipy.sparse import coo_array  # as above
+    from scipy.sparse.csgraph import connected_components
+
+    n = len(looks.images)
+    group = np.arange(n)
+    while len(pairs):
+        links = coo_array((np.ones(len(pairs)), pairs.T), shape=(n, n))
+        _, first, whose = np.unique(connected_components(links)[1], return_index=True, return_inverse=True)
+        linked = np.unique(pairs)
+        ends = np.stack([first[whose[linked]], linked], axis=1)
+        resembles = (ends[:, 0] == ends[:, 1]) | (_structures(looks, looks, ends) >= RESEMBLES)
+        group[linked[resembles]] = ends[resembles, 0]
+        pairs = pairs[~np.isin(pairs, linked[resembles]).any(axis=1)]
+    return group
+
+
+def _structures(ours: _Looks, theirs: _Looks, pairs: Int64[np.ndarray, "p 2"]) -> Float64[np.ndarray, " p"]:
+    """How alike the structure of each pair (positions in both) is, in luminance or in colour."""
+    found = np.zeros(len(pairs))
     coloured = max(ours.images.shape[1], theirs.images.shape[1]) > 1
     for at in range(0, len(pairs), PAIRS):
         a, b = pairs[at : at + PAIRS].T
         shift = _best_shift(ours.luminance[a], theirs.luminance[b])
-        found = _structure(ours.luminance[a], theirs.luminance[b], shift)
-        open_still = np.flatnonzero((found >= HARDLY) & (found < ALIKE))
-        if coloured and len(open_still):
-            one, other = ours.images[a[open_still]], theirs.images[b[open_still]]
-            found[open_still] = _structure(one.expand(-1, 3, -1, -1), other.expand(-1, 3, -1, -1), shift[open_still])
-        alike[at : at + PAIRS] = found >= ALIKE
-    return alike
-
-
-def _join(place: Int64[np.ndarray, " n"], pairs: Int64[np.ndarray, "p 2"], looks: _Looks) -> bool:
-    """Join groups by pairs of their first images that are alike, in place; whether any were.
-
-    All of a group must be alike to the other group's first image.
-    """
-    pairs = pairs[(place[pairs[:, 0]] == pairs[:, 0]) & (place[pairs[:, 1]] == pairs[:, 1])]
-    joined = False
-    for one, other in pairs:
-        if place[one] != one or place[other] != other:
-            continue
-        members = np.flatnonzero(place == other)
-        others = members[members != other]
-        if not len(others) or _alike(looks, looks, np.stack([np.full(len(others), one), others], axis=1)).all():
-            place[members] = one
-            joined = True
-    return joined
+        part = _structure(ours.luminance[a], theirs.luminance[b], shift)
+        unsure = np.flatnonzero((part >= RESEMBLES) & (part < ALIKE))
+        if coloured and len(unsure):
+            one, other = ours.images[a[unsure]], theirs.images[b[unsure]]
+            colours = _structure(one.expand(-1, 3, -1, -1), other.expand(-1, 3, -1, -1), shift[unsure])
+            part[unsure] = np.maximum(part[unsure], colours)
+        found[at : at + PAIRS] = part
+    return found
 
 
 def _structure(

@@ -1,10 +1,13 @@
 """What a reading found, and what it changed or left out, in one line."""
 
 import math
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
+import torch
 
+from fromnoise.data.groups import groups
 from fromnoise.data.image_set import ImageSet, digests
 
 Say = Callable[[str], None]
@@ -35,7 +38,42 @@ def some(n: int, what: str) -> str:
 
 def duplicates(images: ImageSet) -> int:
     """How many images are, byte for byte, like one before them."""
-    return len(images) - len(np.unique(digests(images.images)))
+    return len(images) - len(np.unique(digests(images.images, grey=True)))
+
+
+class Repeats(NamedTuple):
+    """How many of n images are there more than once: the same to the byte, or as near-duplicates (`groups`).
+
+    `within` the part, `elsewhere` in other parts of the same data; near-duplicates include equal images.
+    """
+
+    name: str
+    n: int
+    same_within: int
+    near_within: int
+    same_elsewhere: int
+    near_elsewhere: int
+
+
+def repeats(parts: Sequence[ImageSet]) -> list[Repeats]:
+    """The images of each part of some data that are like others, in it or in other parts; all are of one shape."""
+    images = torch.cat([part.images for part in parts])
+    part = np.repeat(np.arange(len(parts)), [len(each) for each in parts])
+    same = np.unique(digests(images, grey=True), return_inverse=True)[1]
+    counts = [counted for kind in (same, groups(images).numpy()) for counted in _like(kind, part)]
+    rows = np.stack([np.bincount(part[count], minlength=len(parts)) for count in counts], axis=1).tolist()
+    return [
+        Repeats(each.name, len(each), same_within, near_within, same_elsewhere, near_elsewhere)
+        for each, (same_within, same_elsewhere, near_within, near_elsewhere) in zip(parts, rows, strict=True)
+    ]
+
+
+def _like(kind: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which images have another of their kind in their part, and which have one in another part."""
+    together = np.zeros((kind.max() + 1, part.max() + 1), dtype=np.int64)
+    np.add.at(together, (kind, part), 1)
+    own = together[kind, part]
+    return own > 1, together.sum(axis=1)[kind] > own
 
 
 def sizes(was: Collection[tuple[int, int]]) -> str:

@@ -15,7 +15,7 @@ from fromnoise import rng
 from fromnoise.data import arrays, digits, folder, idx
 from fromnoise.data.groups import by_name, groups
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.inventory import Say, silent
+from fromnoise.data.inventory import Repeats, Say, repeats, silent
 from fromnoise.data.resize import resized
 from fromnoise.data.settings import NAMED, DataSettings, parse_size
 from fromnoise.errors import UserError
@@ -116,6 +116,18 @@ def prepare(settings: DataSettings, seed: int, *, say: Say = silent) -> Parts:
     if settings.m is not None:
         parts = replace(parts, train=parts.train.subset(settings.m, seed))
     return _resized(parts, size)
+
+
+def inspected(settings: DataSettings, *, say: Say = silent) -> list[Repeats]:
+    """What `settings.data` repeats, in each part that it has; raises UserError for what cannot be had."""
+    name, part = _parse(settings.data)
+    if part is not None:
+        load_it = partial(load, skip_broken=settings.skip_broken, group_by=settings.group_by, say=say)
+        return repeats([load_it(settings.data, parse_size(settings.size))])
+    if name in SOURCES:
+        return repeats([SOURCES[name].load(each) for each in SOURCES[name].parts])
+    parts = prepare(settings, 0, say=say)
+    return repeats([each for each in (parts.train, parts.val, parts.heldout) if each is not None])
 
 
 def reference_for(data: str) -> str:

@@ -1,4 +1,4 @@
-"""`fromnoise data export`."""
+"""`fromnoise data export` and `fromnoise data inspect`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from fromnoise.data.settings import DataSettings, parse_size
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import SkipBroken, folder_is_new, parse
 
@@ -31,22 +32,71 @@ class ExportArguments:
     """One sub-folder per class, which `fromnoise train --data DIR` reads back."""
     seed: int = 0
     """Seed of the subset."""
+    group_by: str | None = None
+    """How your own images are split into parts, as training does it."""
     skip_broken: SkipBroken = False
 
 
+@dataclass(frozen=True)
+class InspectArguments:
+    """Count images that are there more than once, to the byte and nearly, within the parts of a data set and across.
+
+    fromnoise data inspect photos/ --size 32
+    fromnoise data inspect mnist
+
+    Near-duplicates are the same picture to a person: with a little noise, brighter, moved by a pixel or recoloured.
+    """
+
+    source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SPEC")]
+    """digits, mnist, fashion_mnist, a folder, or an .npz file; or one of their parts, as in digits:train."""
+    size: str = DataSettings.size
+    """Resize your own images to "32" or "24x40", as training does."""
+    group_by: str | None = None
+    """How your own images are split into parts, as training does it."""
+    skip_broken: SkipBroken = False
+
+
+HEADS = ("part", "images", "equal", "near", "equal elsewhere", "near elsewhere")
+
+
 def main(words: Sequence[str]) -> None:
-    """Export."""
-    if words[:1] != ["export"] and not {"-h", "--help"} & set(words):
-        raise UserError("write `fromnoise data export SPEC DIR` (fromnoise data export --help)")
-    arguments = parse(ExportArguments, words[words[:1] == ["export"] :], "data export")
+    """Export or inspect."""
+    commands = {"export": _export, "inspect": _inspect}
+    if words and words[0] in commands:
+        return commands[words[0]](words[1:])
+    if {"-h", "--help"} & set(words):
+        return _export(["--help"])
+    raise UserError("write `fromnoise data export SPEC DIR` or `fromnoise data inspect SPEC` (each has --help)")
+
+
+def _inspect(words: Sequence[str]) -> None:
+    arguments = parse(InspectArguments, words, "data inspect")
+
+    from fromnoise.data import sources
+    from fromnoise.faces.console import say
+
+    given = DataSettings(
+        arguments.source, size=arguments.size, group_by=arguments.group_by, skip_broken=arguments.skip_broken
+    )
+    found = sources.inspected(given, say=say)
+    width = max(len(each.name) for each in found)
+    print(f"{HEADS[0]:<{width}}", *(f"{head:>{max(8, len(head))}}" for head in HEADS[1:]))
+    for name, *counts in found:
+        numbers = (f"{n:>{max(8, len(head))},}" for n, head in zip(counts, HEADS[1:], strict=True))
+        print(f"{name:<{width}}", *numbers)
+
+
+def _export(words: Sequence[str]) -> None:
+    arguments = parse(ExportArguments, words, "data export")
     folder_is_new(arguments.out)
 
     from fromnoise.data import folder, sources
-    from fromnoise.data.settings import parse_size
     from fromnoise.faces.console import say
 
     size = None if arguments.size is None else parse_size(arguments.size)
-    images = sources.load(arguments.source, size, skip_broken=arguments.skip_broken, say=say)
+    images = sources.load(
+        arguments.source, size, skip_broken=arguments.skip_broken, group_by=arguments.group_by, say=say
+    )
     if arguments.n is not None and arguments.n != len(images):
         images = images.subset(arguments.n, arguments.seed)
     if arguments.by_class and images.labels is None:
