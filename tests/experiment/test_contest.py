@@ -9,8 +9,10 @@ import fromnoise
 from fromnoise.data import arrays, digits, folder
 from fromnoise.data.colour import with_channels
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.sources import prepare
 from fromnoise.evaluation.score import Contest
 from fromnoise.experiment.contest import contest, in_one_colour
+from fromnoise.training.run_folder import RunFolder
 
 
 def some(part, n):
@@ -88,3 +90,18 @@ def test_what_was_resized_is_said(tmp_path):
     said = "reference (from 28×28), floor (from 28×28), training images (from 2 sizes from 20×24 to 21×24)"
     assert sets.notes == [f"resized to the generated images' 16×16: {said}"]
     assert contest(some("val", 60), "digits:heldout").notes == []
+
+
+def test_a_score_of_a_run_splits_its_data_by_the_runs_rule(tmp_path, config_of):
+    """Photographs of one person in training and in the reference would flatter a model that knows them by heart."""
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (120, 1, 16, 16), np.uint8))
+    folder.save(tmp_path / "scans", images, [k // 3 for k in range(120)])
+    config = config_of(data={"data": str(tmp_path / "scans"), "m": None, "group_by": "folder"})
+    parts = prepare(config.data, 0)
+    run = RunFolder(tmp_path / "run")
+    with run.open(config, parts.train):
+        arrays.save(run.samples / "images.npz", images[:50])
+    sets = contest(str(run.path), f"{tmp_path / 'scans'}:heldout")
+    found = (sets.train, sets.floor, sets.reference)
+    assert [one.fingerprint for one in found] == [part.fingerprint for part in (parts.train, parts.val, parts.heldout)]
+    assert [len(np.unique(one.labels)) for one in found] == [32, 4, 4]
