@@ -23,7 +23,17 @@ def _overfitting(report: Report) -> str | None:
     return found.verdict if found.overfitted else None
 
 
-VERDICTS: Mapping[str, Callable[[Report], str | None]] = {"copying": _copying, "overfitting": _overfitting}
+def _told_apart(report: Report) -> str | None:
+    if report.told_apart is None:
+        return "not tested: the report's notes say why"
+    return report.told_apart.verdict if report.told_apart.told else None
+
+
+VERDICTS: Mapping[str, Callable[[Report], str | None]] = {
+    "copying": _copying,
+    "told-apart": _told_apart,
+    "overfitting": _overfitting,
+}
 """By name: what is wrong with a report, in words; None where nothing is."""
 
 
