@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -18,10 +19,12 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def scored(tmp_path):
-    """What was asked, the images' file and the report in a file."""
-    images = resized(digits.load("val").subset(60, 0), (6, 6))
-    arrays.save(tmp_path / "mine.npz", images.images, images.labels)
-    asked = Asked(str(tmp_path / "mine.npz"), "digits:heldout", "digits", None, "pixels", n=55, seed=3)
+    """What was asked, a report of it, and the file that it is in."""
+    for name, part in (("mine", "val"), ("real", "heldout"), ("train", "train")):
+        images = resized(digits.load(part).subset(80, 0), (6, 6))
+        arrays.save(tmp_path / f"{name}.npz", images.images, images.labels)
+    names = [str(tmp_path / f"{name}.npz") for name in ("mine", "real", "train")]
+    asked = Asked(*names, None, "pixels", n=60, seed=3)
     report = evaluate(asked, CPU, SILENT).report
     file = tmp_path / "score.json"
     file.write_text(json.dumps(report.plain()))
@@ -42,7 +45,7 @@ def test_images_that_were_moved_are_named_and_others_are_refused(scored, tmp_pat
     _, file, report = scored
     (tmp_path / "mine.npz").rename(tmp_path / "moved.npz")
     moved = again.asked(file, report, {"generated": str(tmp_path / "moved.npz"), "train": None})
-    assert (moved.generated, moved.train) == (str(tmp_path / "moved.npz"), "digits")
+    assert (moved.generated, moved.train) == (str(tmp_path / "moved.npz"), str(tmp_path / "train.npz"))
 
     def check(sets, features):
         again.check(report, sets, features)
@@ -54,23 +57,25 @@ def test_images_that_were_moved_are_named_and_others_are_refused(scored, tmp_pat
     images.images[0, 0, 0, 0] ^= 1
     for changes, told in (
         ({"generated": images}, "has changed: its SHA-256"),
-        ({"reference": "digits:val"}, "digits:val has changed"),
-        ({"train": None}, "training images|train images, digits.*not known now"),
+        ({"reference": moved.train}, r"train\.npz has changed"),
+        ({"train": None}, r"train images, .*train\.npz, are not known now"),
         ({"features": "digits"}, "they cannot be compared"),
     ):
         given = {name: getattr(moved, name) for name in ("generated", "reference", "train", "features")} | changes
         with pytest.raises(UserError, match=told):
-            evaluate(Asked(**given, n=55, seed=3), CPU, SILENT, check)
+            evaluate(Asked(**given, n=60, seed=3), CPU, SILENT, check)
 
 
-def test_images_in_memory_have_to_be_named(tmp_path):
-    asked = Asked(resized(digits.load("val").subset(60, 0), (6, 6)), "digits:heldout", features="pixels")
-    report = evaluate(asked, CPU, SILENT).report
+def test_images_in_memory_have_to_be_named(scored):
+    asked, file, report = scored
+    unnamed = replace(
+        report, request=dataclasses.replace(asked, generated=arrays.load(file.parent / "mine.npz")).request()
+    )
     with pytest.raises(UserError, match=r"score\.json is of images in memory: name them with --generated"):
-        again.asked(tmp_path / "score.json", report, {})
-    assert again.asked(tmp_path / "score.json", report, {"generated": "x"}).reference == "digits:heldout"
+        again.asked(file, unnamed, {})
+    assert again.asked(file, unnamed, {"generated": "x"}).reference == asked.reference
     with pytest.raises(UserError, match="does not say which images"):
-        again.asked(tmp_path / "score.json", replace(report, request=None), {})
+        again.asked(file, replace(report, request=None), {})
 
 
 def test_numbers_that_differ_are_shown_and_rounding_is_not(scored):
