@@ -6,7 +6,7 @@ move, for it is (distance + bias)/bias. Both are taken at the same number of ima
 """
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 
@@ -37,34 +37,42 @@ def distances(draws: Sequence[Featured], reference: Featured) -> Beside | None:
     return beside(values, len(draws[0])) if values else None
 
 
-def excess(generated: Sequence[Featured], floor: Sequence[Featured], reference: Featured) -> Excess:
+def excess(generated: Iterable[Featured], floor: Sequence[Featured], reference: Featured) -> Excess:
     """The mean FID of subsets of the generated images over that of floor draws, all of one size and design.
+
+    The subsets may come from a generator: one at a time is in memory.
 
     The variance has a part for every subset, and one for the reference, which both have in common: only the difference
     of its pulls counts. All are first-order (`Gradient.influence`).
     """
-    values, variance = [], 0.0
+    values, variance, designs = [], 0.0, set()
     pulls = [torch.zeros_like(reference.moments.mean), torch.zeros_like(reference.moments.covariance)]
-    for sets, sign in ((generated, 1), (floor, -1)):
-        found = []
+    for sets, sign in ((floor, -1), (generated, 1)):
+        found, squares = [], 0.0
+        pull = [torch.zeros_like(each) for each in pulls]
         for images in sets:
             value, ours, theirs = derived(images.moments, reference.moments)
             found.append(value)
-            variance += (images.error(ours.influence(images.features)) / len(sets)) ** 2
-            pulls = [pull + sign * part / len(sets) for pull, part in zip(pulls, theirs[1:], strict=True)]
+            squares += images.error(ours.influence(images.features)) ** 2
+            pull = [one + another for one, another in zip(pull, theirs[1:], strict=True)]
+        k = len(found)
         values.append(statistics.fmean(found))
+        variance += squares / k**2
+        pulls = [one + sign * another / k for one, another in zip(pulls, pull, strict=True)]
+        n, design = len(images), images.design
+        designs.add(design)
     both = Gradient(reference.moments.mean, *pulls)
     error = (variance + reference.error(both.influence(reference.features)) ** 2) ** 0.5
-    value = values[0] - values[1]
-    alike = generated[0].design == floor[0].design and values[1] > 0
+    value = values[1] - values[0]
+    alike = len(designs) == 1 and values[0] > 0
     return Excess(
         value,
         error,
         value - NORMAL * error,
         value + NORMAL * error,
-        n=len(generated[0]),
-        design=generated[0].design,
-        fid=values[0],
-        floor=values[1],
-        ratio=values[0] / values[1] if alike else None,
+        n=n,
+        design=design,
+        fid=values[1],
+        floor=values[0],
+        ratio=values[1] / values[0] if alike else None,
     )

@@ -1,6 +1,6 @@
 """A set of images as their features, with what its metrics share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -63,10 +63,12 @@ class Featured:
 
     def parts(self, n: int, most: int, seed: int) -> list["Featured"]:
         """At most `most` disjoint subsets of n rows, drawn by the set's own design; itself where that is all rows."""
-        if n >= len(self):
-            return [self]
+        return list(self.one_by_one(n, most, seed))
+
+    def one_by_one(self, n: int, most: int, seed: int) -> Iterator["Featured"]:
+        """The same as `parts`, for subsets that need not be in memory together."""
         strata = None if self.strata is None else self.strata.numpy()
-        return [self.take(rows) for rows in disjoint(len(self), n, most, seed, strata)]
+        yield from [self] if n >= len(self) else map(self.take, disjoint(len(self), n, most, seed, strata))
 
     def error(self, influence: Float64[Tensor, " n"]) -> float:
         """The standard error of the mean of a number for each row: of a stratified set, from within its classes."""
