@@ -153,7 +153,7 @@ class Run:
         reference: str | None = None,
         features: str | None = None,
         seed: int | None = None,
-        inception_weights: Path | None = None,
+        weights: Path | None = None,
     ) -> Report:
         """Sample n images and score them as `fromnoise run` does; writes nothing.
 
@@ -163,20 +163,17 @@ class Run:
         given = {"n": n, "reference": reference, "features": features, "seed": seed}
         config = with_settings(self.config, {name: value for name, value in given.items() if value is not None})
         device, reporter = alone(self.device).device, self.reporter
-        name = config.evaluation.features
-        made = self._extractors  # they remember the features of the real images
-        if (name, inception_weights) not in made:
-            found = extractor_of(name, device, inception_weights=inception_weights, say=reporter.say)
-            made[name, inception_weights] = found
-        extractor = made[name, inception_weights]
         say = once(reporter.say)
         if self.folder is None:
             parts = sources.prepare(config.data, self.config.seed, say=say)
         else:
             parts = find.parts_of(self.folder, say)
+        name, made = config.evaluation.features, self._extractors  # they remember the features of the real images
+        if (name, weights) not in made:
+            made[name, weights] = extractor_of(name, device, images=parts.train, weights=weights, say=reporter.say)
         against, number = reference_of(config, parts, say)
         generated = _as_set(self.sample(number, seed=config.seed), str(self.folder or "generated"))
-        report = score_of(config, parts, generated, against, extractor, reporter)
+        report = score_of(config, parts, generated, against, made[name, weights], reporter)
         return with_overfitting(report, self.model, parts, against, device, reporter)
 
 
@@ -224,10 +221,10 @@ def evaluate(
     *,
     train: Source | None = None,
     floor: Source | None = None,
-    features: str = "digits",
+    features: str = "auto",
     n: int | None = None,
     seed: int = 0,
-    inception_weights: Path | None = None,
+    weights: Path | None = None,
     skip_broken: bool = False,
     device: DeviceName = "auto",
     quiet: bool = False,
@@ -250,7 +247,7 @@ def evaluate(
         None if train is None else _named(train, "train"),
         None if floor is None else _named(floor, "floor"),
         features,
-        inception_weights,
+        weights,
         n,
         seed,
         skip_broken,

@@ -102,7 +102,7 @@ def test_inceptions_weights_may_lie_anywhere_and_are_loaded_once(tmp_path, fromn
 
     monkeypatch.setattr(inception, "load", load)
     words = ("--preset", "tiny", "--steps", "2", "--n", "50", "--features", "inception", "--out", "run")
-    fromnoise("run", *words, "--inception-weights", "mine.pt", "--evaluate-every", "2", cwd=tmp_path)
+    fromnoise("run", *words, "--weights", "mine.pt", "--evaluate-every", "2", cwd=tmp_path)
     assert asked == [Path("mine.pt")]  # for validation and score
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert report["protocol"]["features"]["name"] == "inception"
@@ -126,9 +126,9 @@ def test_too_few_images_to_score_are_refused_before_training(tmp_path, fromnoise
     (("--guidance-interval", "-4", "inf"), "--guidance-interval must be finite"),
     (("--m", "3001"), "cannot take 3001"),
     (("--n", "49"), "needs at least 50"),
-    (("--features", "clip"), "choose one of: digits"),
-    (("--features", "inception", "--inception-weights", "file"), "file is not Inception"),
-    (("--inception-weights", "file"), "not digits"),
+    (("--features", "clip"), "choose one of: auto"),
+    (("--features", "inception", "--weights", "file"), "file is not Inception"),
+    (("--weights", "file"), "not auto"),
     (("--preset", "slow"), "fast, chapter, tiny"),
     (("--steps", "3", "--minutes", "1"), "give one budget"),
     (("--channels", "12", "16"), "multiple of 8"),

@@ -102,12 +102,13 @@ def test_progress_is_told():
 def test_unknown_features_are_refused_with_the_known_ones(name):
     with pytest.raises(UserError) as refused:
         features(name)
-    assert str(refused.value) == (f"unknown features '{name}'; choose one of: digits, inception, pixels, onnx:PATH")
+    known = "auto, digits, general, inception, dinov2, pixels, onnx:PATH"
+    assert str(refused.value) == f"unknown features '{name}'; choose one of: {known}"
 
 
 def test_weights_for_features_that_have_none_are_refused(tmp_path):
-    with pytest.raises(UserError, match="--inception-weights is for --features inception, not digits"):
-        features("digits", inception_weights=tmp_path / "weights.pt")
+    with pytest.raises(UserError, match="--weights is for --features inception and dinov2, not digits"):
+        features("digits", weights=tmp_path / "weights.pt")
 
 
 def test_what_a_report_says_of_the_digit_features():

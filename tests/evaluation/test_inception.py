@@ -124,27 +124,27 @@ def test_features_are_those_of_clean_fid_on_png_files(shape, weights, tmp_path, 
     theirs = cleanfid.fid.get_folder_features(
         str(tmp_path / "png"), model, num_workers=0, batch_size=8, device=cpu, mode="clean", verbose=False
     )
-    ours = features("inception", inception_weights=weights)(images)
+    ours = features("inception", weights=weights)(images)
     assert ours.shape == (21, 2048)
     assert np.abs(theirs).max() > 1
     np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-5, atol=1e-5)
 
 
 def test_features_do_not_depend_on_the_batch(weights):
-    extract = features("inception", inception_weights=weights)
+    extract = features("inception", weights=weights)
     images = pictures(13, 1, 28, 28)
     by_five = dataclasses.replace(extract, batch=5)(images)
     torch.testing.assert_close(by_five, extract(images), rtol=1e-5, atol=1e-5)
 
 
 def test_grey_is_read_as_rgb_of_three_equal_channels(weights):
-    extract = features("inception", inception_weights=weights)
+    extract = features("inception", weights=weights)
     grey = pictures(4, 1, 28, 28)
     assert torch.equal(extract(grey), extract(grey.expand(-1, 3, -1, -1)))
 
 
 def test_a_report_tells_which_weights_these_are(weights):
-    extract = features("inception", inception_weights=weights)
+    extract = features("inception", weights=weights)
     assert extract.name == "inception"
     assert extract.dimension == 2048
     assert extract.sha256 == hashlib.sha256(weights.read_bytes()).hexdigest()
@@ -156,7 +156,7 @@ def test_a_report_tells_which_weights_these_are(weights):
 
 @pytest.mark.slow
 def test_a_score_in_2048_features_is_json_and_says_what_it_lacks(weights):
-    extract = features("inception", inception_weights=weights)
+    extract = features("inception", weights=weights)
     generated, reference = (ImageSet(f"set {seed}", pictures(50, 1, 28, 28, seed)) for seed in (1, 2))
     report = score(Contest(generated, reference), extract).plain()
     assert report["metrics"]["fid"]["value"] > 0
@@ -165,7 +165,7 @@ def test_a_score_in_2048_features_is_json_and_says_what_it_lacks(weights):
 
 
 def test_the_published_weights_are_known(weights, published):
-    assert features("inception", inception_weights=weights).known
+    assert features("inception", weights=weights).known
 
 
 def test_the_place_is_clean_fids(monkeypatch):
@@ -189,14 +189,14 @@ def test_clean_fids_own_copy_is_used(weights, published):
     images = pictures(2, 1, 28, 28)
     extract = features("inception")
     assert extract.known
-    assert torch.equal(extract(images), features("inception", inception_weights=weights)(images))
+    assert torch.equal(extract(images), features("inception", weights=weights)(images))
 
 
 def test_a_foreign_file_in_the_shared_place_is_not_run(published):
     """Anybody may write to /tmp: what is there and is not the published file must be named to be loaded."""
     published.parent.mkdir()
     save(StandIn(2000), published)
-    with pytest.raises(UserError, match=r"is damaged, or not the file .* pass it as --inception-weights"):
+    with pytest.raises(UserError, match=r"is damaged, or not the file .* pass it as --weights"):
         features("inception")
 
 
@@ -275,7 +275,7 @@ def test_without_a_network_one_line_says_where_to_get_the_weights(published, mon
     assert one_line(refused) == (
         f"Inception's weights are not at {published} and could not be downloaded (Name or service not known): download "
         "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt and pass "
-        "it as --inception-weights FILE"
+        "it as --weights FILE"
     )
 
 
@@ -305,11 +305,11 @@ def test_files_that_are_not_inception_are_refused_in_one_line(tmp_path):
     save(NoLayers(), tmp_path / "other.pt")
     for name in ("text.pt", "empty.pt", "short.pt", "other.pt"):
         with pytest.raises(UserError, match="is not Inception as clean-fid has it") as refused:
-            features("inception", inception_weights=tmp_path / name)
+            features("inception", weights=tmp_path / name)
         assert str(tmp_path / name) in one_line(refused)
 
 
 @pytest.mark.parametrize("name", ["missing.pt", "."])
 def test_a_file_that_is_not_there_is_said(tmp_path, name):
     with pytest.raises(UserError, match=r"cannot be read .* Inception's weights are at https://nvlabs"):
-        features("inception", inception_weights=tmp_path / name)
+        features("inception", weights=tmp_path / name)

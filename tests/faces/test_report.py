@@ -152,10 +152,10 @@ def test_the_commands_repeat_what_is_not_usual(scored, page_of):
     assert f"{command} # goes on from a run of 30 steps" in page.text
     assert "10 minutes were only 50 steps." in page.text
     assert "--reference digits:heldout --seed 3" in page.text
-    told.run["inception_weights"] = "mine.pt"
+    told.run["weights"] = "mine.pt"
     told.run["config"]["evaluation"]["features"] = "inception"
     page = page_of(report.page(told, report.Shown(generated, train), "theirs"))
-    assert "--reference digits:heldout --features inception --inception-weights mine.pt --seed 3" in page.text
+    assert "--reference digits:heldout --features inception --weights mine.pt --seed 3" in page.text
 
 
 def test_the_style_sheet_is_not_escaped(scored):

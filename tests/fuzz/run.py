@@ -87,8 +87,7 @@ KINDS = (
          ("run/report.html",)),
     Kind("best", 3, ("run/checkpoints/best/best.json",), JSON, (WATCHED,), ("run",)),
     Kind("inception", 8, ("inception.pt",), (*m.ANY, m.zip_inside, m.zip_inside, m.zip_structure),
-         (("evaluate", "--generated", "nowhere", "--reference", "nowhere", "--features", "inception",
-           "--inception-weights", "inception.pt"),)),
+         (("evaluate", *PAIR, "--features", "inception", "--weights", "inception.pt"),), ("images.npz",)),
     Kind("onnx", 8, ("model.onnx",), (*m.ANY, m.onnx_edit, m.onnx_edit, m.onnx_edit),
          (("evaluate", *PAIR, "--features", "onnx:model.onnx", "--json", "-"),), ("images.npz",)),
 )  # fmt: skip

@@ -8,35 +8,52 @@ import torch
 from torch import Tensor
 
 from fromnoise.data.colour import luminance
+from fromnoise.data.image_set import ImageSet
 from fromnoise.data.pixels import normalise
 from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
-from fromnoise.evaluation import digit_network
+from fromnoise.evaluation import digit_network, general
 from fromnoise.evaluation.extractor import BILINEAR, Features, Say
 from fromnoise.hardware import channels_last
 from fromnoise.lookup import lookup
 
+WEIGHED = ("inception", "dinov2")
+"""Features whose weights are a file of their own."""
+
 
 def features(
-    name: str, device: torch.device | None = None, *, inception_weights: Path | None = None, say: Say | None = None
+    name: str,
+    device: torch.device | None = None,
+    *,
+    images: ImageSet | None = None,
+    weights: Path | None = None,
+    say: Say | None = None,
 ) -> Features:
-    """The extractor called `name`: digits, inception, pixels or onnx:PATH, computing on `device` (the CPU).
+    """The extractor called `name`, on `device` (the CPU): auto, digits, general, inception, dinov2, pixels, onnx:PATH.
 
-    `inception_weights` is the file with Inception's weights, where they are not to be looked for or downloaded;
-    `say` receives a sentence before a download begins. Raises UserError for a name that is not known and for
-    weights that are missing or wrong.
+    `auto` is what `automatic` says of `images`, real ones that the others are compared with; `weights` the file with
+    Inception's or DINOv2's weights, where they are not to be looked for or downloaded; `say` receives a sentence before
+    a download begins. Raises UserError for a name that is not known and for weights that are missing or wrong.
     """
-    if inception_weights is not None and name != "inception":
-        raise UserError(f"--inception-weights is for --features inception, not {name}")
+    if weights is not None and name not in WEIGHED:
+        raise UserError(f"--weights is for --features {' and '.join(WEIGHED)}, not {name}")
     where = device or torch.device("cpu")
     kind, _, path = name.partition(":")
     makers: dict[str, Callable[[], Features]] = {
+        "auto": lambda: features(automatic(_needed(images)), where),
         "digits": lambda: digits(where),
-        "inception": lambda: _inception(where, inception_weights, say),
+        "general": lambda: general.load(where),
+        "inception": lambda: _inception(where, weights, say),
+        "dinov2": lambda: _dinov2(where, weights, say),
         "pixels": pixels,
         "onnx:PATH": lambda: _onnx(Path(path)),
     }
     return lookup("features", "onnx:PATH" if kind == "onnx" and path else name, makers)()
+
+
+def automatic(images: ImageSet) -> str:
+    """What `auto` stands for: "digits" for images of handwritten digits, "general" for all others."""
+    return "digits" if digit_network.are_digits(images.images) else "general"
 
 
 def digits(device: torch.device) -> Features:
@@ -64,7 +81,19 @@ def _inception(device: torch.device, weights: Path | None, say: Say | None) -> F
     return inception.load(device, weights, say)
 
 
+def _dinov2(device: torch.device, weights: Path | None, say: Say | None) -> Features:
+    from fromnoise.evaluation import dinov2  # needs the extra `dinov2`
+
+    return dinov2.load(device, weights, say)
+
+
 def _onnx(path: Path) -> Features:
     from fromnoise.evaluation import onnx_features  # needs the extra `export`
 
     return onnx_features.load(path)
+
+
+def _needed(images: ImageSet | None) -> ImageSet:
+    if images is None:
+        raise ValueError("auto goes by the images: name them, or the features")
+    return images

@@ -80,8 +80,7 @@ def _published(path: Path, say: Say | None) -> bytes:
     data = _read(path)
     if hashlib.sha256(data).hexdigest() != SHA256:
         raise UserError(
-            f"{path} is damaged, or not the file at {URL}: "
-            "delete it, or pass it as --inception-weights to use it anyway"
+            f"{path} is damaged, or not the file at {URL}: delete it, or pass it as --weights to use it anyway"
         )
     return data
 
@@ -99,7 +98,7 @@ def _download(path: Path, say: Say | None) -> None:
     except (OSError, HTTPException, RuntimeError) as error:  # RuntimeError: another hash
         raise UserError(
             f"Inception's weights are not at {path} and could not be downloaded ({reason(error)}): "
-            f"download {URL} and pass it as --inception-weights FILE"
+            f"download {URL} and pass it as --weights FILE"
         ) from error
     finally:
         socket.setdefaulttimeout(usual)

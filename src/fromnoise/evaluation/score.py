@@ -26,6 +26,7 @@ from fromnoise.evaluation.copies import copy_test
 from fromnoise.evaluation.excess import beside, distances, excess, fid
 from fromnoise.evaluation.extractor import BATCH, Features
 from fromnoise.evaluation.featured import Featured
+from fromnoise.evaluation.features import automatic
 from fromnoise.evaluation.frechet import Moments, Sums, distance
 from fromnoise.evaluation.metrics import MOST, measured
 from fromnoise.evaluation.report import (
@@ -270,7 +271,7 @@ def noise(shape: tuple[int, int, int], n: int, features: Features, reference: Mo
 
 def _notes(contest: Contest, features: Features, drawn: Drawn, sets: _Featured) -> list[str]:
     notes, n = [], len(contest.generated)
-    if features.name == "digits" and not _digits(contest.reference):
+    if features.name == "digits" and automatic(contest.reference) != "digits":
         notes.append("digit features say little about images other than digits: compare only scores on the same data")
     if features.name == "inception" and not features.known:
         notes.append("these are not Inception's published weights: do not compare with published scores")
@@ -329,10 +330,6 @@ def _told_apart(contest: Contest, seed: int, progress: Progress, notes: list[str
 def compares_features(features: Features, train: ImageSet) -> bool:
     """Whether copies are looked for in features as well as in pixels."""
     return features.name != "pixels" and len(train) <= MOST_TRAINED
-
-
-def _digits(images: ImageSet) -> bool:
-    return images.name.split(":")[0].split(" ")[-1] in ("digits", "mnist")
 
 
 def about(images: ImageSet) -> SetOfImages:

@@ -11,8 +11,9 @@ class EvaluationSettings:
     """Number of images to sample and score; default: as many as the reference has, at most 3,000."""
     reference: str | None = None
     """Real images to score against: digits:heldout, mnist:test, a PATH; default: the data's held-out part."""
-    features: str = "digits"
-    """Features in which images are compared: digits, inception, pixels, onnx:PATH."""
+    features: str = "auto"
+    """Features in which images are compared: auto, digits, general, inception, dinov2, pixels, onnx:PATH.
+    auto: digits where the training images are of handwritten digits, else general."""
     evaluate_every: int | None = None
     """Validate every so many steps, by KID and copy test against validation images (evaluations.jsonl). Default: never.
     The best model is kept in checkpoints/best. Validation does not count as training time."""

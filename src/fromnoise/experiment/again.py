@@ -31,7 +31,7 @@ def asked(file: Path, report: Report, moved: Mapping[str, str | None]) -> Asked:
     elif report.run is not None and is_run(file.parent):
         config = from_json(Config, report.run["config"])
         reference = config.evaluation.reference or sources.reference_for(config.data.data)
-        weights, skip = report.run.get("inception_weights"), config.data.skip_broken
+        weights, skip = report.run.get("weights"), config.data.skip_broken
         request = Request(str(file.parent), reference, None, None, config.evaluation.features, weights, None, skip)
     else:
         raise UserError(f"{file} does not say which images it is of")
@@ -42,7 +42,7 @@ def asked(file: Path, report: Report, moved: Mapping[str, str | None]) -> Asked:
     weights = None if request.weights is None else Path(request.weights)
     return Asked(
         **sets,
-        features=request.features,
+        features=report.protocol.features.name,  # what auto stood for
         weights=weights,
         n=request.n,
         seed=report.protocol.seed,

@@ -33,7 +33,7 @@ class Asked:
     reference: Named
     train: Named | None = None
     floor: Named | None = None
-    features: str = "digits"
+    features: str = "auto"
     weights: Path | None = None
     n: int | None = None
     seed: int = 0
@@ -65,9 +65,13 @@ def evaluate(asked: Asked, device: torch.device, reporter: Reporter, check: Chec
     """
     say = once(reporter.say)
     published = statistics.load(Path(asked.reference)) if isinstance(asked.reference, str) else None
-    extractor = features(asked.features, device, inception_weights=asked.weights, say=reporter.say)
+
+    def extractor_for(real: ImageSet) -> Features:
+        return features(asked.features, device, images=real, weights=asked.weights, say=reporter.say)
+
     if published is not None:
         images, train = _generated(asked, say), None
+        extractor = extractor_for(images)  # real images there are none
         sets: Sets = {"generated": images, "reference": published}
         scored = partial(statistics.score, images, published, extractor, asked.seed)
     else:
@@ -82,6 +86,7 @@ def evaluate(asked: Asked, device: torch.device, reporter: Reporter, check: Chec
             say=say,
         )
         images, train = found.generated, found.train
+        extractor = extractor_for(found.reference)
         sets = {"generated": images, "reference": found.reference, "floor": found.floor, "train": train}
         scored = partial(score, found, extractor, asked.seed)
     if check is not None:

@@ -116,7 +116,7 @@ def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageS
             "parameters": sum(p.numel() for p in model.network.parameters()),
             "conditioned_on": model.info.conditioned_on,
         },
-        "inception_weights": None if experiment.inception_weights is None else str(experiment.inception_weights),
+        "weights": None if experiment.weights is None else str(experiment.weights),
         "sampling": {
             "n": n,
             "seconds": sampled - start,

@@ -46,7 +46,7 @@ class Experiment:
 
     device             auto, cpu, cuda or mps
     threads            of the CPU; None for as many as help
-    inception_weights  the file of Inception's, as `features` takes it
+    weights            those of the features, as `features` takes them
     extension          the budget by which a finished training goes on
     reporter           hears in the first process how the work goes
     """
@@ -55,7 +55,7 @@ class Experiment:
     out: Path
     device: str = "auto"
     threads: int | None = None
-    inception_weights: Path | None = None
+    weights: Path | None = None
     extension: Budget | None = None
     reporter: Reporter = SILENT
 
@@ -100,8 +100,8 @@ class Experiment:
         """The one extractor of validation, guidance and score; raises UserError where it cannot be had."""
         from fromnoise.evaluation.features import features
 
-        name, device = self.config.evaluation.features, self.accelerator.device
-        return features(name, device, inception_weights=self.inception_weights, say=self.reporter.say)
+        name, device, images = self.config.evaluation.features, self.accelerator.device, self.parts.train
+        return features(name, device, images=images, weights=self.weights, say=self.reporter.say)
 
 
 @contextmanager

@@ -94,8 +94,8 @@ class TrainingArguments:
     """The run folder, created or resumed; default: runs/DATA-PRESET."""
     device: Device = "auto"
     threads: Threads = None
-    inception_weights: File = None
-    """Inception's weights, for --features inception; default: clean-fid's copy, downloaded if missing."""
+    weights: File = None
+    """Weights of --features inception or dinov2; default: the published ones, downloaded if missing."""
     dry_run: Flag = False
     """Print the whole configuration as JSON and exit."""
     config: Config = dataclasses.field(default_factory=Config)
@@ -108,9 +108,7 @@ class TrainingArguments:
         from fromnoise.faces.console import Terminal
 
         assert self.out is not None
-        return Experiment(
-            self.config, self.out, self.device, self.threads, self.inception_weights, self.extension, Terminal()
-        )
+        return Experiment(self.config, self.out, self.device, self.threads, self.weights, self.extension, Terminal())
 
 
 TrainingKind = TypeVar("TrainingKind", bound=TrainingArguments)

@@ -147,8 +147,8 @@ def _commands(report: Report) -> list[str]:
     words = ["fromnoise", "evaluate", "--generated", report.protocol.generated.name]
     words += ["--reference", config.evaluation.reference or reference_for(config.data.data)]
     given = {
-        "features": (config.evaluation.features, "digits"),
-        "inception-weights": (run.get("inception_weights"), None),
+        "features": (config.evaluation.features, "auto"),
+        "weights": (run.get("weights"), None),
         "seed": (config.seed, 0),
     }
     words += [word for name, (value, usual) in given.items() if value != usual for word in (f"--{name}", str(value))]

@@ -41,10 +41,11 @@ class EvaluateArguments:
     """Training images, for the copycat and the copy test, and kept out of the floor; known for run folders."""
     floor: Annotated[str | None, Spec] = None
     """Real images outside the reference, for the floor; known for named sets and PATH:heldout."""
-    features: str = "digits"
-    """Features in which images are compared: digits, inception, pixels, onnx:PATH."""
-    inception_weights: File = None
-    """Inception's weights; default: clean-fid's copy, downloaded if missing."""
+    features: str = "auto"
+    """Features in which images are compared: auto, digits, general, inception, dinov2, pixels, onnx:PATH.
+    auto: digits where the reference is of handwritten digits, else general."""
+    weights: File = None
+    """Weights of --features inception or dinov2; default: the published ones, downloaded if missing."""
     n: int | None = None
     """Score a random subset of this many of the generated images; default: all."""
     seed: int = 0
@@ -122,5 +123,5 @@ def _asked(arguments: EvaluateArguments) -> tuple["Asked", "Report | None"]:
     for role in ("generated", "reference"):
         if sets[role] is None:
             raise UserError("name the images to compare, --generated and --reference, or a report, --again")
-    how = (arguments.features, arguments.inception_weights, arguments.n, arguments.seed, arguments.skip_broken)
+    how = (arguments.features, arguments.weights, arguments.n, arguments.seed, arguments.skip_broken)
     return Asked(sets["generated"], sets["reference"], sets["train"], sets["floor"], *how), None

@@ -1,0 +1,102 @@
+"""General features see what the digits' cannot, and are the same for everybody."""
+
+import dataclasses
+import hashlib
+
+import pytest
+import torch
+
+from benchmarks.damages import DAMAGES
+from fromnoise.data import digits
+from fromnoise.data.image_set import ImageSet
+from fromnoise.evaluation import general
+from fromnoise.evaluation.features import automatic, features
+from fromnoise.evaluation.frechet import Moments, distance
+
+
+def coloured(images):
+    """Digits in ink from red to yellow on paper from blue to green."""
+    random = torch.Generator().manual_seed(0)
+    ink, paper = torch.rand(2, len(images), 3, 1, 1, generator=random)
+    ink, paper = ink * torch.tensor([55, 200, 40]).view(3, 1, 1) + 200 * torch.eye(3)[0].view(3, 1, 1), paper * 120
+    paper[:, 0] = 0
+    cover = images.float() / 255
+    return (cover * ink + (1 - cover) * paper).to(torch.uint8)
+
+
+@pytest.fixture(scope="module")
+def colours():
+    """1,200 coloured digits."""
+    return coloured(digits.load("train").images[:1200])
+
+
+def ratio_in(name, colours):
+    """From a damaged set to its FID over that of real images, as many."""
+    extract = features(name, images=ImageSet("coloured", colours))
+    reference = Moments.of(extract(colours[:600]))
+    floor = distance(Moments.of(extract(colours[600:])), reference)
+    return lambda damaged: distance(Moments.of(extract(damaged)), reference) / floor
+
+
+@pytest.fixture(scope="module")
+def ratio(colours):
+    return ratio_in("auto", colours)
+
+
+def test_grey_images_do_not_pass_for_coloured_ones(colours, ratio):
+    """In digit features, on luminance, they do."""
+    grey = DAMAGES["grey"](colours[600:], 1)
+    assert ratio(grey) > 2
+    assert ratio_in("digits", colours)(grey) < 1.1
+
+
+@pytest.mark.parametrize("name", [name for name, damage in DAMAGES.items() if damage.seen])
+def test_what_a_person_sees_costs(name, colours, ratio):
+    mild, middle, strong = (ratio(DAMAGES[name](colours[600:], strength)) for strength in DAMAGES[name].strengths)
+    assert 2 < middle < strong
+    assert mild < strong
+
+
+def test_what_nobody_sees_costs_little(colours, ratio):
+    unseen = DAMAGES["noise nobody sees"]
+    assert ratio(unseen(colours[600:], unseen.strengths[1])) < 1.5
+
+
+def test_features_are_of_the_file_whose_hash_they_tell():
+    extract = features("general")
+    assert extract.sha256 == hashlib.sha256(general.packaged_file().read_bytes()).hexdigest()
+    assert (extract.name, extract.known) == ("general", True)
+    assert general.packaged_file().stat().st_size < 1e6
+
+
+def test_features_do_not_depend_on_the_batch(colours):
+    extract = features("general")
+    whole = extract(colours[:50])
+    assert whole.shape == (50, extract.dimension)
+    torch.testing.assert_close(dataclasses.replace(extract, batch=9)(colours[:50]), whole, rtol=1e-4, atol=1e-4)
+
+
+def test_grey_is_read_as_rgb_of_three_equal_channels():
+    grey = digits.load("val").images[:20]
+    extract = features("general")
+    assert torch.equal(extract(grey), extract(grey.expand(-1, 3, -1, -1)))
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (28, 28), (32, 48), (100, 70)])
+def test_images_of_any_size_have_features(shape):
+    images = torch.randint(0, 256, (3, 3, *shape), dtype=torch.uint8)
+    extract = features("general")
+    assert extract(images).shape == (3, extract.dimension)
+    assert "32×32" in extract.resizing
+
+
+def test_auto_knows_digits_by_their_looks(colours):
+    assert automatic(digits.load("val")) == "digits"
+    assert automatic(ImageSet("somebody's", digits.load("val").images[:60])) == "digits"
+    assert automatic(ImageSet("digits", colours)) == "general"
+    assert features("auto", images=digits.load("val")).name == "digits"
+
+
+def test_auto_needs_images():
+    with pytest.raises(ValueError, match="auto goes by the images"):
+        features("auto")
