@@ -26,7 +26,7 @@ DARK, PAPER = 64, (0.6, 0.95)
 """Digits are light strokes on dark: pixels below `DARK` are between these shares of all, 0.84 in MNIST."""
 SURE, SHARE = 0.99, 0.8
 """Of a set of digits the network is so sure of a digit in so many: in 97 % of MNIST's, 89 % at 16×16 pixels;
-of no other set that was tried in more than 64 % (benchmarks/features.md)."""
+of no other set that was tried in more than 64 % (by trial)."""
 
 
 class DigitNetwork(nn.Module):

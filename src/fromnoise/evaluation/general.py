@@ -2,7 +2,7 @@
 
 The dictionary is of whitened patches with a soft code (Coates, Lee & Ng 2011). It was learnt from random shapes that
 hide each other, "dead leaves" (Lee, Mumford & Huang 2001): they have the edges, corners and flat places of all images,
-and are nobody's. tools/make_general_features.py makes it again; benchmarks/features.md says what else was tried.
+and are nobody's. tools/make_general_features.py makes it again.
 """
 
 import hashlib
