@@ -122,7 +122,7 @@ def test_a_run_is_evaluated_as_by_the_command_line(run, capsys):
     assert run.report is None
     assert card.fid.n == 60
     assert card.fid.value > card.fid.floor.value
-    assert card.copies.verdict == "no sign of copying"
+    assert card.copies.copying is not True
     assert card.protocol.reference.name == "digits:heldout"
     assert capsys.readouterr().out == ""
     assert main(["run", *WORDS, "--out", str(run.folder)]) == 0
@@ -154,7 +154,7 @@ def test_anybodys_images_are_evaluated():
     copies = train.images[:80].permute(0, 2, 3, 1).numpy()
     card = fromnoise.evaluate(copies, heldout, train=train, quiet=True)
     assert card.copies.verdict.startswith("copying")
-    assert card.copies.pixels.identical == 80
+    assert card.copies.identical == 80
     assert card.protocol.generated.shape == (1, 28, 28)
     grey = heldout.images[:60, 0].numpy()
     bare = fromnoise.evaluate(grey, heldout, n=55, quiet=True)

@@ -35,16 +35,13 @@ def test_a_model_that_memorised_a_hundred_digits_is_caught(fromnoise, copies, tm
     assert (found["n"]["generated"], found["n"]["train"]) == (300, 100)
     assert 900 < found["n"]["held_out"] <= 1000  # in the generated shares of the classes
     assert found["verdict"].startswith("copying: ")
-    assert found["pixels"]["closer"]["share"] > 0.3  # measured 0.63 and 0.66
-    assert found["pixels"]["closer"]["p"] < 1e-10
+    assert min(closer["p"] for closer in found["closer"]) < 1e-10
 
 
 def test_the_same_network_trained_on_three_thousand_digits_is_no_copyist(fromnoise, copies, tmp_path):
     trained_and_drawn(fromnoise, tmp_path, "--steps", "400")
     found = copies(tmp_path, "drawn.npz", "digits")
-    assert found["verdict"] == "no sign of copying"
-    assert found["pixels"]["closer"]["p"] > 0.01
-    assert found["features"]["closer"]["p"] > 0.01
+    assert found["copying"] is False
 
 
 @pytest.mark.usefixtures("mnist_root")
@@ -52,8 +49,8 @@ def test_the_same_network_trained_on_three_thousand_digits_is_no_copyist(fromnoi
 def test_fresh_real_digits_are_no_copies(fromnoise, copies, tmp_path, seed):
     fromnoise("data", "export", "mnist:test", "fresh", "--n", "500", "--seed", seed, cwd=tmp_path)
     found = copies(tmp_path, "fresh", "digits")
-    assert found["verdict"] == "no sign of copying"
-    assert found["pixels"]["identical"] == 0
+    assert found["copying"] is False
+    assert found["identical"] == 0
 
 
 def test_training_digits_under_slight_noise_are_caught(copies, tmp_path):
@@ -63,5 +60,5 @@ def test_training_digits_under_slight_noise_are_caught(copies, tmp_path):
     np.savez(tmp_path / "noisy.npz", noisy.transpose(0, 2, 3, 1))
     found = copies(tmp_path, "noisy.npz", "digits")
     assert found["verdict"].startswith("copying: ")
-    assert found["pixels"]["closer"]["share"] > 0.9
-    assert found["pixels"]["closer"]["p"] < 1e-100
+    assert max(closer["share"] for closer in found["closer"]) > 0.9
+    assert min(closer["p"] for closer in found["closer"]) < 1e-100

@@ -4,13 +4,13 @@ import torch
 from fromnoise.data import digits
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
-from fromnoise.evaluation.copies import CopyGuard, copy_test
+from fromnoise.evaluation.copy_guard import CopyGuard
 
 
 @pytest.fixture(scope="module")
 def parts():
     """Digits to train on, held-out ones, and fresh ones that nobody has seen."""
-    return digits.load("train"), digits.load("heldout"), digits.load("val").images
+    return digits.load("train").subset(1000, 0), digits.load("heldout"), digits.load("val").images[:500]
 
 
 def of(images, name="images"):
@@ -30,24 +30,17 @@ def noisy(images, deviation=8.0):
 def test_the_guard_takes_copies_and_one_fresh_image_in_a_hundred(parts, with_held_out):
     train, held_out, fresh = parts
     guard = CopyGuard.of(train, held_out if with_held_out else None)
-    assert guard.is_copy(train.images[:200]).all()
-    assert guard.is_copy(noisy(train.images[:200])).float().mean() > 0.99
+    some = train.images[:100]
+    for copies in (some, noisy(some), some.flip(3), torch.roll(some, 1, 2), (0.6 * some).to(torch.uint8)):
+        assert guard.is_copy(copies).float().mean() > 0.98
     taken = guard.is_copy(fresh)
     assert taken.dtype == torch.bool
     assert 0 < taken.float().mean() < 0.025
     assert torch.equal(guard.is_copy(fresh[:3]), taken[:3])
 
 
-def test_the_guards_threshold_is_the_tests(parts):
-    train, held_out, fresh = parts
-    taken = CopyGuard.of(train, of(torch.cat([held_out.images, train.images[:50]]))).is_copy(fresh)
-    assert copy_test(of(fresh), train, held_out).pixels.closer.share == taken.double().mean()
-
-
 def test_what_a_guard_cannot_tell_is_refused():
-    with pytest.raises(UserError, match="49 images are too few"):
+    with pytest.raises(UserError, match="49 distinct images are too few"):
         CopyGuard.of(of(some(49)))
-    with pytest.raises(UserError, match="all the same"):
+    with pytest.raises(UserError, match="1 distinct images are too few"):
         CopyGuard.of(of(some(1).repeat(60, 1, 1, 1)))
-    with pytest.raises(ValueError, match="do not fit training images"):
-        CopyGuard.of(of(some(60))).is_copy(some(3, (1, 5, 6)))

@@ -101,9 +101,7 @@ def is_own(item):
 
 def test_the_numbers_that_the_types_name_are_those_of_the_code():
     from fromnoise.evaluation import classes, copies
-    from fromnoise.evaluation import score as scoring
 
     text = DOCUMENT.read_text()
     assert f"bove {classes.CLASSIFIED:,} features" in text
-    assert f"more than {scoring.MOST_TRAINED:,} training images" in text
     assert f"fewer than {copies.FEWEST} images" in text

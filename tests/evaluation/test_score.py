@@ -226,38 +226,26 @@ def test_noise_is_of_a_thousand_images_at_most(parts):
 
 def test_copies_and_fresh_images_are_told_apart_in_the_verdicts_own_words(parts):
     extract = projection()
-    train, heldout = parts["train"], parts["heldout"]
+    train, heldout = parts["train"].subset(600, 0), parts["heldout"].subset(300, 0)
     copied = score(Contest(train.subset(200, 0), heldout, None, train), extract).copies
-    assert copied.verdict == (
-        "copying: 100 % of the images lie closer to the training set than 99 % of held-out images do; "
-        "200 are training images to the byte"
-    )
-    assert copied.pixels.identical == copied.features.identical == 200
+    assert copied.verdict.startswith("copying: 100 % of the images lie closer to the training set than 99.7 % of held")
+    assert copied.verdict.endswith("; 200 are training images to the byte")
+    assert copied.identical == 200
     fresh = score(Contest(parts["val"].subset(200, 0), heldout, None, train), extract).copies
-    assert fresh.verdict == "no sign of copying"
-    assert fresh.n == CopySizes(200, 3000, 1000)
+    assert fresh.verdict.startswith("no sign of copying: at most ")
+    assert fresh.n == CopySizes(200, 600, fresh.n.distinct, 300)
     unjudged = score(Contest(parts["val"].subset(200, 0), train.subset(300, 1), None, train), extract).copies
     assert unjudged.verdict == "copying cannot be judged: 0 held-out images; at least 50 are needed"
 
 
-def test_where_copies_are_not_looked_for_a_note_says_so(parts, monkeypatch):
+def test_where_copies_are_not_looked_for_a_note_says_so(parts):
     generated, heldout, train = parts["val"].subset(60, 0), parts["heldout"], parts["train"].subset(100, 0)
     unknown = score(Contest(generated, heldout), projection())
     assert unknown.copies is None
     assert any(note.startswith("no copy test: the training images are not known") for note in unknown.notes)
     colour = ImageSet("colour", train.images.expand(-1, 3, -1, -1))
     mean = Features("mean", 1, "", lambda images: images.flatten(1).double().mean(dim=1, keepdim=True))
-    differing = score(Contest(generated, heldout, None, colour), mean)
-    assert differing.copies is None
-    assert any("differ in shape" in note for note in differing.notes)
-    monkeypatch.setattr(score_module, "MOST_TRAINED", 99)
-    many = score(Contest(generated, heldout, None, train), projection())
-    assert many.copies.features is None
-    assert many.copies.pixels.copying is False
-    assert any("in pixels only: more than 99 training images" in note for note in many.notes)
-    monkeypatch.undo()
-    pixels = score(Contest(generated, heldout, None, train), projection("pixels"))
-    assert pixels.copies.features is None
+    assert score(Contest(generated, heldout, None, colour), mean).copies.copying is False
 
 
 def test_what_is_infinite_is_null_and_a_note(parts):

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int
+from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from fromnoise.evaluation.design import LEAST, Design, Rows, disjoint
 from fromnoise.evaluation.frechet import Moments
-from fromnoise.evaluation.nearest import nearest
 
 NEIGHBOURS = 5
 
@@ -55,7 +55,7 @@ class Featured:
     @cached_property
     def apart(self) -> Float64[Tensor, "n k"]:
         """The distances to the `NEIGHBOURS` nearest other rows, ascending."""
-        return nearest(self.features, self.features, NEIGHBOURS, exclude_self=True)[0]
+        return apart(self.features, NEIGHBOURS)
 
     def take(self, rows: Rows) -> "Featured":
         """The rows at these positions."""
@@ -80,6 +80,13 @@ class Featured:
         means = classes.bincount(influence) / sizes
         squares = classes.bincount((influence - means[classes]).square())
         return float((squares * sizes / (sizes - 1)).sum()) ** 0.5 / len(self)
+
+
+def apart(rows: Float[Tensor, "n d"], k: int) -> Float64[Tensor, "n k"]:
+    """The distances of each row to the k nearest others, ascending."""
+    rows = rows.double() - rows.mean(dim=0, dtype=torch.float64)  # near the origin, rounding is least
+    search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(rows.numpy())
+    return torch.from_numpy(search.kneighbors()[0])
 
 
 Measure = Callable[[Featured, Featured, int], Number]

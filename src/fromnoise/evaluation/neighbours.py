@@ -11,8 +11,7 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
-from fromnoise.evaluation.featured import NEIGHBOURS, Featured, Number
-from fromnoise.evaluation.nearest import nearest
+from fromnoise.evaluation.featured import NEIGHBOURS, Featured, Number, apart
 from fromnoise.evaluation.pairs import pair
 
 PRECISION_K, DENSITY_K = 3, NEIGHBOURS  # the neighbour that the radius reaches to
@@ -89,7 +88,7 @@ def _in_balls(x: Featured, centres: Featured, k: int) -> "_Inside":
 
 
 def _radii(centres: Tensor, k: int) -> Float64[Tensor, " m"]:
-    return nearest(centres, centres, k, exclude_self=True)[0][:, -1]
+    return apart(centres, k)[:, -1]
 
 
 def _centred(generated: Tensor, reference: Tensor, k: int) -> tuple[Float64[Tensor, "n d"], Float64[Tensor, "m d"]]:

@@ -107,51 +107,35 @@ class Classes(msgspec.Struct, frozen=True):
 
 
 class Closer(msgspec.Struct, frozen=True):
-    """How many images lie closer to the training set than held-out images do."""
+    """How many images lie closer to the training set than held-out images do, by one scale and up to one threshold."""
 
-    # Share whose relative distance (d_1/d_5, of nearest and fifth nearest training image) is below the threshold.
-    share: float
+    # What the distance to the nearest training image is relative to: that to the fifth nearest of another group of
+    # near-duplicates ("among"), or that to the nearest held-out image ("beside").
+    scale: str
+    mirrored: bool  # Whether the lesser of the image's and its mirror image's was taken.
+    share: float  # Share of the generated images below the threshold.
     expected: float  # The share expected of fresh images.
     p: float  # The exact p-value.
     least: float | None  # The least share that would be called copying; null: none would.
-    threshold: float  # The relative distance below which 1 % of held-out images lie.
+    threshold: float  # The relative distance below which about `expected` of held-out images lie.
+    found: float  # Share of planted copies below the threshold.
 
 
-class Both(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One number of generated and of held-out images."""
+class CopyBound(msgspec.Struct, frozen=True):
+    """What the copy test can exclude: of copies that are like the planted ones, training images darkened, moved by a
+    pixel and noisy."""
 
-    generated: float  # Of the generated images.
-    held_out: float | None  # Of the held-out images; null where there are too few.
-    p: float | None = None  # Of `memorised`: the p-value that the generated images have more.
-
-
-class Effect(msgspec.Struct, frozen=True):
-    """The one-sided Mann–Whitney test on relative distances; it decides nothing."""
-
-    superiority: float  # The chance that a generated image is relatively closer than a held-out one; 0.5: alike.
-    rank_biserial: float  # The same from −1 to 1.
-    p: float | None  # The p-value; null where all distances are alike.
+    share: float  # The upper 95 % confidence bound of the share of copies.
+    least: float | None  # The least share of copies that would have been called copying; null: none would.
+    mirrored: bool  # Whether mirror images of training images count as copies.
 
 
 class Pair(msgspec.Struct, frozen=True):
-    """A generated image and the training image nearest to it."""
+    """A generated image and the training image most alike to it."""
 
     generated: int  # Position among the generated images.
     train: int  # Position among the training images.
-    relative: float  # The relative distance.
-
-
-class Space(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The copy test by one kind of distance."""
-
-    copying: bool | None = None  # Whether these distances say that images are copies; null where it cannot be judged.
-    closer: Closer | None = None  # How many lie closer than held-out images; null where it cannot be judged.
-    memorised: Both  # The share with d_1/d_2 below a third.
-    effect: Effect | None = None  # How much closer they lie altogether; null where it cannot be judged.
-    distance: Both  # The median distance to the nearest training image.
-    relative: Both  # The median relative distance.
-    identical: int  # Generated images at distance 0.
-    closest: tuple[Pair, ...]  # The pairs of least relative distance.
+    relative: float  # The distance, relative to the fifth nearest training image's.
 
 
 class CopySizes(msgspec.Struct, frozen=True):
@@ -159,21 +143,26 @@ class CopySizes(msgspec.Struct, frozen=True):
 
     generated: int  # Generated images.
     train: int  # Training images.
+    distinct: int  # Groups of near-duplicates among those.
     held_out: int  # Images of the reference that are not, byte for byte, training images.
 
 
 class Copies(msgspec.Struct, frozen=True):
-    """Whether generated images are copies of training images."""
+    """Whether generated images are copies of training images: of whatever brightness, contrast and colour, moved by up
+    to two pixels, mirrored, a little noisy or blurred."""
 
-    # "no sign of copying"; "copying: …"; or "copying cannot be judged: …", for fewer than 50 images of a kind.
+    # "no sign of copying: …", with the bound; "copying: …"; or "copying cannot be judged: …", for fewer than 50 images
+    # of a kind, or where planted copies are not found.
     verdict: str
+    copying: bool | None  # Whether images are copies; null where it cannot be judged.
     n: CopySizes  # What was compared.
     # Whether held-out images were left out so that the classes have the generated images' shares. Null without labels;
     # false where fewer than 50 would be left, and then all are taken and `notes` says so.
     by_class: bool | None
-    pixels: Space | None  # By distances between pixels, 0 to 255; null for fewer than five training images.
-    # By distances between features; null if the features are pixels, or for more than 20,000 training images.
-    features: Space | None
+    identical: int  # Generated images that are training images to the byte.
+    bound: CopyBound | None  # How many copies there may be; null where planted copies are not found.
+    closer: tuple[Closer, ...]  # All comparisons; empty for too few images.
+    closest: tuple[Pair, ...]  # The pairs of least relative distance.
 
 
 class UsedFeatures(msgspec.Struct, frozen=True):

@@ -53,8 +53,6 @@ NOISE = 1000
 """Images of noise at most: the far end of the scale need not be exact."""
 OTHER_SHARES = 0.001
 """p-value of χ² below which the classes' shares are not the reference's."""
-MOST_TRAINED = 20_000
-"""Training images up to which copies are looked for in features as well as in pixels: each needs its features."""
 SETTINGS = {
     "rows": MOST,
     "draws": DRAWN,
@@ -141,7 +139,7 @@ def score(
             "floor and copycat keep the shares of their own images"
         )
     progress("copies", 0, 1)
-    copies, told = _copies(contest, features, notes), _told_apart(contest, seed, progress, notes)
+    copies, told = _copies(contest, notes), _told_apart(contest, seed, progress, notes)
     return Report(
         SCHEMA,
         over,
@@ -297,19 +295,12 @@ def too_few(n: int, dimension: int) -> list[str]:
     return [f"{n} images are too few for {dimension} features: the FID is far too high"] if n <= dimension else []
 
 
-def _copies(contest: Contest, features: Features, notes: list[str]) -> Copies | None:
+def _copies(contest: Contest, notes: list[str]) -> Copies | None:
     """The copy test with the reference as held-out images; None, and a note, where it cannot be made."""
-    train, reference = contest.train, contest.reference
-    if train is None:
+    if contest.train is None:
         notes.append("no copy test: the training images are not known (--train)")
         return None
-    if len({contest.generated.shape, train.shape, reference.shape}) > 1:
-        notes.append("no copy test: generated, training and reference images differ in shape")
-        return None
-    vectors = features.cached if compares_features(features, train) else None
-    if features.name != "pixels" and vectors is None:
-        notes.append(f"copy test in pixels only: more than {MOST_TRAINED:,} training images")
-    found = copy_test(contest.generated, train, reference, vectors)
+    found = copy_test(contest.generated, contest.train, contest.reference)
     if found.by_class is False:
         notes.append(
             "the copy test takes all held-out images, whose class shares differ from the generated images': "
@@ -325,11 +316,6 @@ def _told_apart(contest: Contest, seed: int, progress: Progress, notes: list[str
     except ValueError as reason:
         notes.append(f"not asked whether a network tells the images apart: {reason}")
         return None
-
-
-def compares_features(features: Features, train: ImageSet) -> bool:
-    """Whether copies are looked for in features as well as in pixels."""
-    return features.name != "pixels" and len(train) <= MOST_TRAINED
 
 
 def about(images: ImageSet) -> SetOfImages:

@@ -11,7 +11,7 @@ from torch import Tensor
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.inventory import Say, silent
 from fromnoise.errors import UserError
-from fromnoise.evaluation.copies import CopyGuard
+from fromnoise.evaluation.copy_guard import CopyGuard
 from fromnoise.experiment.find import is_run, parts_of
 from fromnoise.generation.sampling import SampleRequest
 
@@ -26,7 +26,7 @@ Judge = Callable[[UInt8[Tensor, "n c h w"]], Bool[Tensor, " n"]]
 
 
 def guard_of(run: Path, tell: Say = silent) -> CopyGuard:
-    """The guard of a run's training images, in pixels, calibrated on real images of its data that it never saw.
+    """The guard of a run's training images, calibrated on real images of its data that it never saw.
 
     `tell` is the `say` of `sources.load`.
 

@@ -9,17 +9,15 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from fromnoise import rng
 from fromnoise.config import Config
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.sources import Parts
 from fromnoise.errors import UserError
-from fromnoise.evaluation.copies import FEWEST, copy_test
+from fromnoise.evaluation.copies import FEWEST, copy_test, gallery
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.kernel import mmd2
-from fromnoise.evaluation.score import compares_features
 from fromnoise.experiment.find import said
 from fromnoise.generation.model import Model
 from fromnoise.generation.sampling import SampleRequest, sample
@@ -42,15 +40,15 @@ class Validator:
             n = 0 if parts.val is None else len(parts.val)
             raise UserError(f"--evaluate-every needs {FEWEST} validation images, but {config.data.data} has {n}")
         self.config, self.train, self.folder, self.device, self.features = config, parts.train, folder, device, features
+        self.trained = gallery(parts.train)
         self.real = replace(parts.val, labels=None).subset(min(MOST_REAL, len(parts.val)), config.seed)
 
     def validate(self, step: int, model: Model) -> tuple[dict[str, Any], str]:
         """The KID and the copy test of `IMAGES` images of the model, which is kept if it is the best so far."""
         request = SampleRequest(IMAGES, rng.integer(self.config.seed, "watch"), precision=model.precision)
         images = ImageSet(f"step {step}", sample(model, request, self.device))
-        drawn = self.features(images.images)
-        kid = mmd2(drawn, self.features.cached(self.real.images))._asdict()
-        copies = self._copies(images, drawn)
+        kid = mmd2(self.features(images.images), self.features.cached(self.real.images))._asdict()
+        copies = self._copies(images)
         best = self.folder.about_best()
         better = best is None or kid["value"] < best["kid"]["value"]
         if better:
@@ -58,20 +56,13 @@ class Validator:
         words = f"KID {said(kid)}{', the best so far' if better else ''}; {copies['verdict']}"
         return {"images": IMAGES, "kid": kid, "copies": copies}, words
 
-    def _copies(self, images: ImageSet, drawn: Tensor) -> dict[str, Any]:
-        """The copy test in short: of pixels and features (`drawn`, of the images), what says most."""
-
-        def vectors(some: Tensor) -> Tensor:
-            return drawn if some is images.images else self.features.cached(some)  # drawn ones are not seen again
-
-        report = copy_test(
-            images, self.train, self.real, vectors if compares_features(self.features, self.train) else None
-        )
-        judged = [space for space in (report.pixels, report.features) if space and space.closer]
-        most = min((space.closer for space in judged if space.closer), key=lambda closer: closer.p, default=None)
+    def _copies(self, images: ImageSet) -> dict[str, Any]:
+        """The copy test in short: of all comparisons, what says most."""
+        report = copy_test(images, self.train, self.real, self.trained)
+        most = min(report.closer, key=lambda closer: closer.p, default=None)
         return {
             "verdict": report.verdict,
-            "copying": any(space.copying for space in judged) if judged else None,
+            "copying": report.copying,
             "share": most and most.share,
             "p": most and most.p,
         }

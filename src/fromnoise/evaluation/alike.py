@@ -1,0 +1,140 @@
+"""How alike two images are to a person, and which images of a set are the most alike.
+
+A person calls it the same picture though it is darker or paler, moved by a pixel or two, a little noisy or blurred, or
+without its colour. So images are compared by luminance, at most `SIDE` pixels a side, with noise smoothed away and
+brightness and contrast taken out; their distance is the root mean square difference of what both show, the least over
+shifts of up to `SHIFT` pixels: 0 for one picture, about √2 for two that have nothing in common.
+
+To compare all pairs in this way would take too long. The distance is computed to those images alone that come first at
+some shift by the means over a grid of `GRID` × `GRID` cells.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Float64, Int64, UInt8
+from torch import Tensor
+
+from fromnoise.data import blocks
+from fromnoise.data.colour import luminance
+from fromnoise.data.resize import resize
+
+SIDE, SHIFT, GRID = 32, 2, 6
+UNMOVED = 16
+"""Images, nearest by their grids, to which the distance is computed beside the nearest at each shift."""
+FLAT = 0.03 * 255
+"""Grey levels of contrast below which an image counts as flat: the constant of SSIM (Wang et al. 2004)."""
+NUMBERS, BLOCK = 1 << 23, 256  # the most in a block: numbers, images
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The k most alike of a gallery to each of n images, nearest first, each of another group of near-duplicates."""
+
+    distances: Float64[np.ndarray, "n k"]
+    indices: Int64[np.ndarray, "n k"]
+
+    @property
+    def relative(self) -> Float64[np.ndarray, " n"]:
+        """d_1/d_k, in [0, 1]."""
+        return self.distances[:, 0] / np.maximum(self.distances[:, -1], 1e-6)
+
+
+class Gallery:
+    """Images to find the most alike ones in, of any size and number of channels.
+
+    `groups` are their groups of near-duplicates, numbered from 0; by default each is a group of its own.
+    """
+
+    def __init__(self, images: UInt8[Tensor, "n c h w"], groups: Int64[Tensor, " n"] | None = None) -> None:
+        height, width = images.shape[2:]
+        scale = min(1.0, SIDE / max(height, width))
+        self.size = max(1, round(scale * height)), max(1, round(scale * width))
+        self.groups = torch.arange(len(images)) if groups is None else groups
+        self._first = torch.from_numpy(np.unique(self.groups.numpy(), return_index=True)[1])
+        shown = (_unmoved(self._windows(part)).half() for part in self._shrunk(images).split(BLOCK))
+        self._shown = blocks.join(shown, len(images))
+        self._squares = torch.cat([part.float().square().sum(dim=(1, 2)) for part in self._shown.split(BLOCK)])
+        self._grids = blocks.join((_grid(part.float()) for part in self._shown.split(BLOCK)), len(images))
+
+    @property
+    def distinct(self) -> int:
+        """The number of groups of near-duplicates."""
+        return len(self._first)
+
+    def nearest(self, images: UInt8[Tensor, "n c h w"], k: int, own: Int64[Tensor, " n"] | None = None) -> Neighbours:
+        """The k most alike to each image; `own`: the group of each image, which is left out.
+
+        Images of another size are resized. Raises ValueError for fewer than k groups.
+        """
+        if k > self.distinct - (own is not None):
+            raise ValueError(f"no {k} of {self.distinct} distinct images")
+        small = self._shrunk(images)
+        length = max(1, NUMBERS // max(len(self._shown), (2 * SHIFT + 1) ** 2 * self.size[0] * self.size[1]))
+        found = [
+            self._nearest(small[rows], k, None if own is None else own[rows])
+            for rows in torch.arange(len(small)).split(length)
+        ]
+        distances, indices = (torch.cat(each).numpy() for each in zip(*found, strict=True))
+        return Neighbours(distances, indices)
+
+    def _nearest(
+        self, small: UInt8[Tensor, "n 1 h w"], k: int, own: Int64[Tensor, " n"] | None
+    ) -> tuple[Float64[Tensor, "n k"], Int64[Tensor, "n k"]]:
+        windows = self._windows(small)
+        candidates = self._candidates(windows)
+        ours = windows.flatten(2).transpose(1, 2)
+        theirs = self._shown[candidates].flatten(2).float()
+        squares = (theirs @ ours).mul_(-2) + self._squares[candidates][:, :, None] + ours.square().sum(dim=1)[:, None]
+        distances, order = (squares.amin(dim=2) / ours.shape[1]).clamp(min=0).double().sqrt().sort(dim=1, stable=True)
+        candidates = candidates.gather(1, order)
+        group = self.groups[candidates]
+        out = (group[:, :, None] == group[:, None, :]).tril(-1).any(dim=2)  # all but the nearest of each group
+        if own is not None:
+            out |= group == own[:, None]
+        distances, order = distances.masked_fill(out, torch.inf).sort(dim=1, stable=True)
+        return distances[:, :k], candidates.gather(1, order)[:, :k]
+
+    def _candidates(self, windows: Float[Tensor, "n s h w"]) -> Int64[Tensor, "n c"]:
+        """The images nearest by their grids, some more than once."""
+        squares, found = self._grids.square().sum(dim=1), []
+        for k, window in enumerate(windows.unbind(dim=1)):
+            alike = torch.addmm(squares, _grid(window), self._grids.T, beta=-1, alpha=2)
+            found.append(alike.argmax(dim=1, keepdim=True))
+            if k == windows.shape[1] // 2:  # those of different groups
+                unmoved = alike[:, self._first].topk(min(UNMOVED, self.distinct), dim=1).indices
+                found.append(self._first[unmoved])
+        return torch.cat(found, dim=1)
+
+    def _shrunk(self, images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n 1 h w"]:
+        return blocks.join((resize(luminance(part.cpu()), self.size) for part in blocks.parts(images)), len(images))
+
+    def _windows(self, small: UInt8[Tensor, "n 1 h w"]) -> Float[Tensor, "n s h w"]:
+        """What each image shows at every shift, standardised, without the margins that a shift may hide."""
+        down, right = (min(SHIFT, side // 8) for side in self.size)
+        smooth = _smooth(small)
+        windows = smooth.unfold(1, smooth.shape[1] - 2 * down, 1).unfold(2, smooth.shape[2] - 2 * right, 1)
+        return _standardised(windows.flatten(1, 2))
+
+
+def _unmoved(windows: Float[Tensor, "n s h w"]) -> Float[Tensor, "n h w"]:
+    return windows[:, windows.shape[1] // 2]
+
+
+def _smooth(images: UInt8[Tensor, "n 1 h w"]) -> Float[Tensor, "n h w"]:
+    """Each pixel's neighbourhood averaged with the binomial weights 1, 2, 1 in both directions."""
+    padded = F.pad(images.float(), (1, 1, 1, 1), mode="replicate")
+    down = padded[:, 0, :-2] + 2 * padded[:, 0, 1:-1] + padded[:, 0, 2:]
+    return (down[:, :, :-2] + 2 * down[:, :, 1:-1] + down[:, :, 2:]) / 16
+
+
+def _standardised(images: Float[Tensor, "... h w"]) -> Float[Tensor, "... h w"]:
+    centred = images - images.mean(dim=(-2, -1), keepdim=True)
+    return centred * (centred.square().mean(dim=(-2, -1), keepdim=True) + FLAT**2).rsqrt()
+
+
+def _grid(images: Float[Tensor, "n h w"]) -> Float[Tensor, "n d"]:
+    cells = min(GRID, images.shape[1]), min(GRID, images.shape[2])
+    return F.adaptive_avg_pool2d(images[:, None], cells).flatten(1)
