@@ -32,6 +32,7 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.data.pictures import save_grid
 from fromnoise.diffusion.settings import SamplerName
 from fromnoise.errors import UserError
+from fromnoise.evaluation.choosing import choosing_features
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.features import features as extractor_of
 from fromnoise.evaluation.report import Report
@@ -173,7 +174,7 @@ class Run:
             made[name, weights] = extractor_of(name, device, images=parts.train, weights=weights, say=reporter.say)
         against, number = reference_of(config, parts, say)
         generated = _as_set(self.sample(number, seed=config.seed), str(self.folder or "generated"))
-        report = score_of(config, parts, generated, against, made[name, weights], reporter)
+        report = score_of(config, parts, generated, against, made[name, weights], choosing_features(device), reporter)
         return with_overfitting(report, self.model, parts, against, device, reporter)
 
 

@@ -7,13 +7,12 @@ import pytest
 import torch
 
 from fromnoise import rng
-from fromnoise.errors import UserError
 from fromnoise.evaluation.features import features as extractor
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.experiment import guidance as module
 from fromnoise.experiment.guidance import FACTOR, FEWEST_REAL, FEWEST_STEPS, LAST, Chooser, lowest
 from fromnoise.experiment.progress import SILENT
-from fromnoise.experiment.train import Experiment, _choice
+from fromnoise.experiment.train import Experiment, _choice, _validation
 from fromnoise.generation import sampling
 from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.model import Model
@@ -159,13 +158,6 @@ def test_only_some_of_many_training_images_are_looked_at(chooser_of, images, mon
     assert chooser_of(train=uneven).real.labels.bincount().tolist() == [35, 5], "as many of each class as are generated"
 
 
-def test_features_that_cannot_be_had_are_refused_before_training(config_of, images, tmp_path):
-    config = config_of(training={"steps": FEWEST_STEPS}, evaluation={"features": "onnx:none.onnx"})
-    model = Model.build(config, DataInfo.of(images, config))
-    with pytest.raises(UserError, match=r"none\.onnx|this needs onnx"):  # the extra may be missing
-        _choice(Experiment(config, tmp_path / "run", "cpu"), model, images, QUIET)
-
-
 @pytest.mark.parametrize(
     ("rooms", "chosen"),
     [
@@ -184,6 +176,15 @@ def test_it_chooses_for_models_that_can_be_guided_where_nobody_says_how_much(
     model = Model.build(config, DataInfo.of(images, config))
     found = _choice(Experiment(config, tmp_path / "run", "cpu"), model, images, QUIET)
     assert (found is not None) == chosen
+
+
+def test_guidance_and_the_best_model_are_chosen_in_other_features_than_the_scores(config_of, images, tmp_path):
+    config = config_of(training={"steps": FEWEST_STEPS}, evaluation={"evaluate_every": 9, "features": "digits"})
+    model = Model.build(config, DataInfo.of(images, config))
+    experiment = Experiment(config, tmp_path / "run", "cpu")
+    choosers = _choice(experiment, model, images, QUIET).choose.__self__, _validation(experiment).validate.__self__
+    assert experiment.features.name == "digits"
+    assert {chooser.features.name for chooser in choosers} == {experiment.choosing.name} != {"digits"}
 
 
 def test_a_short_run_that_was_extended_may_still_have_to_choose(config_of, images, tmp_path):

@@ -12,6 +12,7 @@ from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.inventory import Say
 from fromnoise.evaluation import statistics
+from fromnoise.evaluation.choosing import choosing_features
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.report import Report, Request
@@ -88,7 +89,9 @@ def evaluate(asked: Asked, device: torch.device, reporter: Reporter, check: Chec
         images, train = found.generated, found.train
         extractor = extractor_for(found.reference)
         sets = {"generated": images, "reference": found.reference, "floor": found.floor, "train": train}
-        scored = partial(score, found, extractor, asked.seed)
+        of_run = isinstance(asked.generated, str) and is_run(Path(asked.generated))
+        also = choosing_features(device) if of_run else None  # as a run scores itself
+        scored = partial(score, found, extractor, asked.seed, also=also)
     if check is not None:
         check(sets, extractor)
     with reporter.bar("scoring") as bar:

@@ -2,8 +2,9 @@
 
 Guidance (Ho & Salimans 2022) makes up for what a short training has not learnt, and costs a long one variety: no
 constant is right. So a few hundred images are sampled at each of a few values, from the same noise, which is no later
-sample's, and compared with the training images by FID. (Validation images are often too few to choose by, and a single
-number learns little of the training images by heart; KID has more chance in it.) What is held out chooses nothing.
+sample's, and compared with the training images by FID, in features that score nothing (`choosing`).
+(Validation images are often too few to choose by, and a single number learns little of the training images by heart;
+KID has more chance in it.) What is held out chooses nothing.
 """
 
 import dataclasses
@@ -82,7 +83,8 @@ class Chooser:
         write_json(self.folder.guidance_file, {"step": step, "guidance": guidance, **about})
         fids = ", ".join(f"{each['fid']:.3g} at {each['guidance']:g}" for each in distances)
         self.say(
-            f"guidance {guidance:g}, by the FID of {n:,} images against {len(self.real):,} training images ({fids})"
+            f"guidance {guidance:g}, by the FID of {n:,} images against {len(self.real):,} training images in "
+            f"{self.features.name} features ({fids})"
         )
         return guidance
 

@@ -63,13 +63,19 @@ def reference_of(config: Config, parts: Parts, tell: Say = silent) -> tuple[Imag
 
 
 def score_of(
-    config: Config, parts: Parts, generated: ImageSet, reference: ImageSet, features: Features, reporter: Reporter
+    config: Config,
+    parts: Parts,
+    generated: ImageSet,
+    reference: ImageSet,
+    features: Features,
+    also: Features,
+    reporter: Reporter,
 ) -> Report:
-    """The score of images of a model that was trained on `parts`."""
+    """The score of images of a model that was trained on `parts`, and the FID in the features `also` that chose it."""
     spec = config.evaluation.reference or sources.reference_for(config.data.data)
     contest = in_one_colour(Contest(generated, reference, floor_images(spec, parts, config), parts.train))
     with reporter.bar("scoring") as bar:
-        return score(contest, features, config.seed, lambda role, done, total: bar.show(done, total, role))
+        return score(contest, features, config.seed, lambda role, done, total: bar.show(done, total, role), also)
 
 
 def floor_images(spec: str, parts: Parts, config: Config) -> ImageSet | None:
@@ -100,7 +106,8 @@ def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageS
     start = time.perf_counter()
     generated = _sample(experiment, outcome, n)
     sampled = time.perf_counter()
-    report = score_of(config, parts, generated, reference, experiment.features, experiment.reporter)
+    features, also = experiment.features, experiment.choosing
+    report = score_of(config, parts, generated, reference, features, also, experiment.reporter)
     scored = time.perf_counter()
     report = with_overfitting(report, model, parts, reference, outcome.device, experiment.reporter)
     run = {

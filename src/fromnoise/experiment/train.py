@@ -97,11 +97,18 @@ class Experiment:
 
     @cached_property
     def features(self) -> Features:
-        """The one extractor of validation, guidance and score; raises UserError where it cannot be had."""
+        """The extractor of the score; raises UserError where it cannot be had."""
         from fromnoise.evaluation.features import features
 
         name, device, images = self.config.evaluation.features, self.accelerator.device, self.parts.train
         return features(name, device, images=images, weights=self.weights, say=self.reporter.say)
+
+    @cached_property
+    def choosing(self) -> Features:
+        """The extractor by which validation and the choice of guidance go: another than the score's."""
+        from fromnoise.evaluation.choosing import choosing_features
+
+        return choosing_features(self.accelerator.device)
 
 
 @contextmanager
@@ -200,13 +207,12 @@ def _validation(experiment: Experiment) -> Validation | None:
     from fromnoise.experiment.validate import Validator  # imports the metrics, which other trainings need not wait for
 
     device = experiment.accelerator.device
-    validator = Validator(experiment.config, experiment.parts, experiment.folder, device, experiment.features)
+    validator = Validator(experiment.config, experiment.parts, experiment.folder, device, experiment.choosing)
     return Validation(every, validator.validate)
 
 
 def _choice(experiment: Experiment, model: Model, train: ImageSet, bar: Bar) -> GuidanceChoice | None:
-    """The choice of guidance, for a model that can be guided where no flag says how much; raises UserError for features
-    that cannot be had."""
+    """The choice of guidance, for a model that can be guided where no flag says how much."""
     if experiment.config.sampling.guidance is not None or not model.info.classes:
         return None
     from fromnoise.experiment.guidance import FEWEST_STEPS, Chooser  # imports the metrics, as above
@@ -216,7 +222,7 @@ def _choice(experiment: Experiment, model: Model, train: ImageSet, bar: Bar) -> 
     if not experiment.extension and not folder.steps() and steps and steps < FEWEST_STEPS:
         return None
     device, say = experiment.accelerator.device, experiment.reporter.say
-    chooser = Chooser(model, train, folder, device, experiment.features, bar, say)
+    chooser = Chooser(model, train, folder, device, experiment.choosing, bar, say)
     return GuidanceChoice(chooser.cost, chooser.choose)
 
 

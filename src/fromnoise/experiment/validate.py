@@ -2,7 +2,7 @@
 
 Everything is measured against validation images, so that what is held out never chooses. Images are sampled from
 the same noise every time, so that only the model differs; and from other noise than any later images, so that those
-sampled from the best model are not those that chose it.
+sampled from the best model are not those that chose it. Nor do the features that score choose (`choosing`).
 """
 
 from dataclasses import replace

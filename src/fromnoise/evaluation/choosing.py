@@ -1,0 +1,33 @@
+"""The features by which a model is chosen, its guidance and its best checkpoint: random convolutions.
+
+Never those of the score, which the choice would flatter. Random filters find edges, spots and colours (Jarrett et al.
+2009, "What is the best multi-stage architecture for object recognition?"), of any images and without a download.
+"""
+
+import hashlib
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fromnoise import rng
+from fromnoise.data.pixels import normalise
+from fromnoise.data.resize import resize
+from fromnoise.evaluation.extractor import BILINEAR, Features
+
+SIDE, SCALES = 32, (1, 2, 4)
+FILTERS, WIDTH = 32, 5
+
+
+def choosing_features(device: torch.device) -> Features:
+    """The mean and deviation of each filter's rectified response over the image, at three scales: 192 numbers."""
+    filters = rng.normal((FILTERS, 3, WIDTH, WIDTH), 0, "random convolutions") / (3 * WIDTH * WIDTH) ** 0.5
+    there = filters.to(device)
+
+    def extract(images: Tensor) -> Tensor:
+        x = normalise(resize(images.to(device).expand(-1, 3, -1, -1), (SIDE, SIDE)))
+        seen = [F.conv2d(F.avg_pool2d(x, scale), there).relu().flatten(2) for scale in SCALES]
+        return torch.cat([of for each in seen for of in (each.mean(dim=2), each.std(dim=2))], dim=1)
+
+    sha256 = hashlib.sha256(filters.numpy().tobytes()).hexdigest()
+    return Features("random convolutions", 2 * FILTERS * len(SCALES), sha256, extract, BILINEAR, "grey repeated")
