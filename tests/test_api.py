@@ -144,9 +144,9 @@ def test_a_run_keeps_its_extractor(run, monkeypatch):
 def test_training_and_evaluation_say_what_they_read(tmp_path, capsys):
     arrays.save(tmp_path / "some.npz", digits.load("train").images[:600])
     run = fromnoise.train(tmp_path / "some.npz", preset="tiny", steps=1, out=tmp_path / "run", device="cpu")
-    assert capsys.readouterr().err.count("600 images") == 1
+    assert capsys.readouterr().err.count("600 images, no classes") == 1
     run.evaluate(n=50)
-    assert capsys.readouterr().err.count("600 images") == 1
+    assert capsys.readouterr().err.count("600 images, no classes") == 1
 
 
 def test_anybodys_images_are_evaluated():
