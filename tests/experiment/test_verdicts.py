@@ -3,11 +3,12 @@ from types import SimpleNamespace
 import pytest
 
 from fromnoise.errors import Failed, UserError
+from fromnoise.evaluation.report import Overlap, Overlaps
 from fromnoise.experiment import verdicts
 
 
 def report(**found):
-    return SimpleNamespace(**({"copies": None, "told_apart": None, "overfitting": None} | found))
+    return SimpleNamespace(**({"copies": None, "overfitting": None, "overlaps": None, "told_apart": None} | found))
 
 
 def test_names_are_a_comma_list_of_known_ones():
@@ -28,10 +29,23 @@ def test_only_what_was_asked_for_fails_and_all_of_it_is_said():
     with pytest.raises(Failed, match=r"^copying: copying: 9 %; overfitting: overfitting: .21 %$") as failed:
         verdicts.check(bad, ("copying", "overfitting"))
     assert failed.value.code == 3
-    with pytest.raises(Failed, match=r"^told-apart: told apart: AUC 0.7$"):
-        verdicts.check(bad, ("told-apart",))
-    good = report(copies=SimpleNamespace(verdict="no sign of copying"), told_apart=SimpleNamespace(told=False))
-    verdicts.check(good, ("copying", "told-apart"))
+    good = report(
+        copies=SimpleNamespace(verdict="no sign of copying"),
+        told_apart=SimpleNamespace(told=False, verdict="not told apart: 51 %"),
+        overlaps=Overlaps(Overlap(0, 0, 100, "none"), Overlap(0, 1, 100, "1 as near-duplicates"), None),
+    )
+    verdicts.check(good, ("copying", "told-apart", "overlap"))
+
+
+def test_images_that_sets_share_and_images_that_give_themselves_away_fail():
+    bad = report(
+        told_apart=SimpleNamespace(told=True, verdict="told apart: 93 %"),
+        overlaps=Overlaps(
+            Overlap(0, 0, 100, "none"), Overlap(1, 0, 100, "1 to the byte"), Overlap(0, 11, 100, "11 near")
+        ),
+    )
+    with pytest.raises(Failed, match=r"^overlap: 1 to the byte; 11 near; told-apart: told apart: 93 %$"):
+        verdicts.check(bad, ("overlap", "told-apart"))
 
 
 @pytest.mark.parametrize("name", verdicts.VERDICTS)

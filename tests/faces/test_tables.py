@@ -10,6 +10,8 @@ from fromnoise.evaluation.report import (
     Learned,
     Measured,
     OtherFeatures,
+    Overlap,
+    Overlaps,
     Protocol,
     Report,
     SetOfImages,
@@ -71,6 +73,14 @@ def test_without_a_floor_the_fid_stands_alone(shown):
     lines = shown(replace(report(), excess=None))
     assert lines[0].startswith("? close to real images: real images that the model never saw are not known (--floor)")
     assert "excess unknown generated less floor: 0 is as close as real images" in lines
+
+
+@pytest.mark.parametrize(("identical", "near", "said"), [
+    (1, 0, "! overlap: some"), (0, 11, "! overlap: some"), (0, 2, "? overlap: some"), (0, 1, "✓ overlap: "),
+])  # fmt: skip
+def test_images_that_sets_share_are_a_verdict(shown, identical, near, said):
+    overlaps = Overlaps(Overlap(0, 0, 100, "none"), Overlap(identical, near, 100, "some"), None)
+    assert any(line.startswith(said) for line in shown(replace(report(), overlaps=overlaps)))
 
 
 def test_inceptions_weights_are_named(shown):

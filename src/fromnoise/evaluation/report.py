@@ -269,6 +269,28 @@ class Overlap(msgspec.Struct, frozen=True):
     verdict: str  # Both in a sentence.
 
 
+class Overlaps(msgspec.Struct, frozen=True):
+    """Images that two sets share and should not; null where a set is not known."""
+
+    generated_in_reference: Overlap  # Generated images that are reference images: the score is worth nothing then.
+    reference_in_train: Overlap | None  # Reference images that the model has learnt.
+    floor_in_train: Overlap | None  # Images of the floor's source that the model has learnt.
+
+    @property
+    def known(self) -> list[Overlap]:
+        """Those that are not null."""
+        every = (self.generated_in_reference, self.reference_in_train, self.floor_in_train)
+        return [each for each in every if each is not None]
+
+    @property
+    def found(self) -> list[Overlap]:
+        """The overlaps that spoil a score: by any image to the byte, or by more than a tenth of near-duplicates.
+
+        Some real images are near-duplicates of others by nature, as thin ones among digits are.
+        """
+        return [each for each in self.known if each.identical or each.near > each.n / 10]
+
+
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     """A score, with everything needed to judge it."""
 
@@ -287,6 +309,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     also: tuple[OtherFeatures, ...] = ()  # The FID in further features.
     # Whether a network tells the images from real ones by their pixels; null where `notes` says why not.
     told_apart: ToldApart | None = None
+    overlaps: Overlaps | None = None  # Images that sets share and should not.
     # By `run`, and from Python by `Run.evaluate`: whether the model has overfitted. Null without held-out images.
     overfitting: Overfitting | None = None
     likelihood: Bits | None = None  # By the same: how likely held-out images are to the model.

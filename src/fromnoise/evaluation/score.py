@@ -6,6 +6,7 @@ model that only memorised its training images would score; and, for scale, **noi
 the headline. Whether the images are copies no distance between sets can tell: `copies` does.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,6 +30,7 @@ from fromnoise.evaluation.featured import Featured
 from fromnoise.evaluation.features import automatic
 from fromnoise.evaluation.frechet import Moments, Sums, distance
 from fromnoise.evaluation.metrics import MOST, measured
+from fromnoise.evaluation.overlap import overlap
 from fromnoise.evaluation.report import (
     SCHEMA,
     Beside,
@@ -36,6 +38,7 @@ from fromnoise.evaluation.report import (
     Excess,
     Measured,
     OtherFeatures,
+    Overlaps,
     Protocol,
     Report,
     SetOfImages,
@@ -151,6 +154,7 @@ def score(
         tuple(notes),
         () if also is None else (_also(contest, drawn, also, seed, progress),),
         told,
+        _overlaps(contest),
     )
 
 
@@ -316,6 +320,22 @@ def _told_apart(contest: Contest, seed: int, progress: Progress, notes: list[str
     except ValueError as reason:
         notes.append(f"not asked whether a network tells the images apart: {reason}")
         return None
+
+
+def _overlaps(contest: Contest) -> Overlaps:
+    generated, reference, floor, train = (
+        None if images is None else dataclasses.replace(images, name=role)
+        for role, images in (
+            ("the generated images", contest.generated),
+            ("the reference", contest.reference),
+            ("the floor's source", contest.floor),
+            ("the training images", contest.train),
+        )
+    )
+    assert generated is not None, "asked for"
+    assert reference is not None, "asked for"
+    learnt = [None if real is None or train is None else overlap(real, train) for real in (reference, floor)]
+    return Overlaps(overlap(generated, reference), *learnt)
 
 
 def about(images: ImageSet) -> SetOfImages:

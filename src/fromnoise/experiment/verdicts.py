@@ -29,10 +29,17 @@ def _told_apart(report: Report) -> str | None:
     return report.told_apart.verdict if report.told_apart.told else None
 
 
+def _overlap(report: Report) -> str | None:
+    if report.overlaps is None:
+        return "not tested: the reference is statistics, not images"
+    return "; ".join(each.verdict for each in report.overlaps.found) or None
+
+
 VERDICTS: Mapping[str, Callable[[Report], str | None]] = {
     "copying": _copying,
-    "told-apart": _told_apart,
+    "overlap": _overlap,
     "overfitting": _overfitting,
+    "told-apart": _told_apart,
 }
 """By name: what is wrong with a report, in words; None where nothing is."""
 

@@ -45,8 +45,9 @@ FailOn = Annotated[
     str | None,
     arg(
         metavar="VERDICTS",
-        help="Exit with code 3, everything being written, on these verdicts (a comma list): copying, told-apart, "
-        "overfitting. What could not be tested counts as failed.",
+        help="Exit with code 3, everything being written, on these verdicts: "
+        "copying, overlap, told-apart, overfitting (a comma list). "
+        "What could not be tested counts as failed.",
     ),
 ]
 Overwrite = Annotated[bool, arg(help="Replace existing files.")]

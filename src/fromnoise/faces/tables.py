@@ -78,10 +78,9 @@ def value_and_error(entry: Measured | Beside | Excess | None) -> str:
 
 def spread(value: float, error: float | None) -> str:
     """A number, with ± its error where there is one: three decimals, or as many as show two digits of the error."""
-    if not error or not math.isfinite(error):
-        return f"{value:.3f}"
-    places = min(max(3, 1 - math.floor(math.log10(error))), 6)
-    return f"{value:.{places}f} ± {error:.{places}f}"
+    shown = abs(error or value)
+    places = min(max(3, 1 - math.floor(math.log10(shown))), 6) if 0 < shown < math.inf else 3
+    return f"{value:.{places}f}" + (f" ± {error:.{places}f}" if error is not None else "")
 
 
 def print_side_by_side(title: str, names: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> None:

@@ -27,6 +27,18 @@ def verdicts(report: Report) -> list[Verdict]:
     if report.overfitting is not None:
         said = report.overfitting.verdict
         found.append(Verdict("overfitting", _mark(said, "no sign", "overfitting"), said))
+    if report.overlaps is not None:
+        spoilt = report.overlaps.found
+        shared = [each for each in report.overlaps.known if each in spoilt or each.near > each.n / 100]
+        found += [Verdict("overlap", "!" if each in spoilt else "?", each.verdict) for each in shared]
+        if not shared:
+            found.append(
+                Verdict(
+                    "overlap",
+                    "✓",
+                    "the reference holds no generated image and, as far as they are known, no training image",
+                )
+            )
     return found
 
 
