@@ -3,12 +3,15 @@
 import dataclasses
 import hashlib
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks.damages import DAMAGES
 from fromnoise.data import digits
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.resize import resize
 from fromnoise.evaluation import general
 from fromnoise.evaluation.features import automatic, features
 from fromnoise.evaluation.frechet import Moments, distance
@@ -94,6 +97,33 @@ def test_auto_knows_digits_by_their_looks(colours):
     assert automatic(ImageSet("somebody's", digits.load("val").images[:60])) == "digits"
     assert automatic(ImageSet("digits", colours)) == "general"
     assert features("auto", images=digits.load("val")).name == "digits"
+
+
+def letters():
+    """200 printed letters, light on dark as MNIST's digits are."""
+    font = ImageFont.load_default(24)
+    images = np.zeros((200, 1, 28, 28), np.uint8)
+    for k, image in enumerate(images):
+        picture = Image.new("L", (28, 28))
+        ImageDraw.Draw(picture).text((14, 14), "ABCDEFGHKMNPRTUVWXYZ"[k % 20], font=font, fill=255, anchor="mm")
+        image[0] = picture.rotate(k % 21 - 10)
+    return torch.from_numpy(images)
+
+
+@pytest.mark.parametrize("images", [
+    letters(),
+    255 - digits.load("val").images[:200],
+    torch.randint(0, 256, (200, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)),
+    torch.zeros(200, 1, 28, 28, dtype=torch.uint8),
+], ids=["letters", "dark on light", "noise", "nothing"])  # fmt: skip
+def test_auto_takes_nothing_else_for_digits(images):
+    assert automatic(ImageSet("somebody's", images)) == "general"
+
+
+@pytest.mark.parametrize("side", [16, 20, 32, 64])
+def test_auto_knows_digits_of_other_sizes(side):
+    small = resize(digits.load("val").images[:300], (side, side))
+    assert automatic(ImageSet("somebody's", small.expand(-1, 3, -1, -1))) == "digits"
 
 
 def test_auto_needs_images():
