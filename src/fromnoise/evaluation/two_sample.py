@@ -25,7 +25,8 @@ from torch import Tensor, nn
 
 from fromnoise import rng
 from fromnoise.data.colour import luminance
-from fromnoise.data.image_set import ImageSet, digests
+from fromnoise.data.groups import groups
+from fromnoise.data.image_set import ImageSet
 from fromnoise.data.pixels import normalise
 from fromnoise.evaluation.design import deal
 from fromnoise.evaluation.report import ToldApart
@@ -35,10 +36,10 @@ PARTS, LEARNT = 5, 2
 """Parts of the images, and how many of them are learnt from before the first is judged."""
 FEWEST, MOST = 50, 3000
 """Images of each set."""
-BATCH, PASSES, STEPS = 64, 40, 300
+BATCH, PASSES, STEPS = 32, 40, 600
 """Images in a batch; passes over what is known before the first part is judged, and batches at most. Before each of the
 other parts half of that."""
-RATE, DECAY, DROPOUT = 3e-3, 0.05, 0.2
+RATE, DECAY, DROPOUT = 6e-3, 0.05, 0.2
 GRAIN = 16
 """Standard deviation of the noise that is laid over images, in grey levels: rounding is not to be seen through it."""
 LOOKS = 4
@@ -240,8 +241,3 @@ def _reproducible(seed: int) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(threads)
-
-
-def groups(images: UInt8[Tensor, "n c h w"]) -> Int64[Tensor, " n"]:
-    """The number of each image's group of equal ones."""
-    return torch.from_numpy(np.unique(digests(images), return_inverse=True)[1])
