@@ -1,0 +1,204 @@
+"""Can the score be fooled? Manipulations that somebody might try to get past it, and what the report says of each.
+
+    python -m benchmarks.battery                    (all: docs/battery.md; about an hour on two CPU cores)
+    python -m benchmarks.battery --only copies      (the cases whose kind or name has the word in it)
+
+Real images are the packaged digits, and shapes in colour (benchmarks/shapes.py), of which there are as many as one
+likes. battery.json keeps what was found: cases in it are not made again, and the table is written after each.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from benchmarks.battery_cases import SAME, SORTS, Case, World, cases, world
+from benchmarks.results import put
+from benchmarks.shapes import shapes
+from fromnoise.evaluation.classes import balance
+from fromnoise.evaluation.copies import copy_test
+from fromnoise.evaluation.extractor import Features
+from fromnoise.evaluation.features import features
+from fromnoise.evaluation.overlap import overlap
+from fromnoise.evaluation.report import Excess
+from fromnoise.evaluation.score import OTHER_SHARES, Contest, Drawn, _Featured
+from fromnoise.evaluation.two_sample import told_apart
+from fromnoise.faces.cli import script
+from fromnoise.files import write_json
+
+HERE = Path(__file__).parent
+SEED = 0
+
+Numbers = dict[str, Any]
+Finding = Callable[[Contest, Features], tuple[bool, Numbers]]
+"""Whether a part of the score says something against the images, and its numbers."""
+
+
+def _overlap(sets: Contest, _: Features) -> tuple[bool, Numbers]:
+    assert sets.train is not None, "every world has training images"
+    found = [overlap(sets.reference, sets.train), overlap(sets.generated, sets.reference)]
+    shared = sum(each.identical + each.near for each in found)
+    return shared > 0, {"shared": shared}
+
+
+def _class_shares(sets: Contest, _: Features) -> tuple[bool, Numbers]:
+    ours, theirs = sets.generated.labels, sets.reference.labels
+    if ours is None or theirs is None:
+        return False, {}
+    sizes = theirs.bincount()
+    return balance(ours, theirs, sampled=bool(sizes.max() - sizes.min() > 1)).p < OTHER_SHARES, {}
+
+
+def _colour(sets: Contest, _: Features) -> tuple[bool, Numbers]:
+    return any("coloured and the reference is grey" in note for note in sets.notes), {}
+
+
+def _worse(sets: Contest, extract: Features) -> tuple[bool, Numbers]:
+    found = excess_of(sets, extract)
+    return found.low > 0, {"excess": [found.value, found.error]}
+
+
+def _copying(sets: Contest, _: Features) -> tuple[bool, Numbers]:
+    assert sets.train is not None, "every world has training images"
+    found = copy_test(sets.generated, sets.train, sets.reference)
+    return bool(found.copying), {} if found.bound is None else {"copied share below": found.bound.share}
+
+
+def _told_apart(sets: Contest, _: Features) -> tuple[bool, Numbers]:
+    found = told_apart(sets.generated, sets.reference, SEED)
+    return found.told, {"AUC": found.auc}
+
+
+FINDINGS: Mapping[str, Finding] = {
+    "overlap": _overlap,
+    "class shares": _class_shares,
+    "colour": _colour,
+    "worse": _worse,
+    "copying": _copying,
+    "told apart": _told_apart,
+}
+"""What may be found, the cheapest first. Worse: the interval of the excess lies above 0."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found in a case. All is asked of real images, of others only until something expected is found."""
+
+    kind: str
+    sort: str
+    name: str
+    expected: list[str]
+    found: list[str]
+    numbers: Numbers = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def right(self) -> bool:
+        """Whether one of the expected findings is there; or, where none is expected, none."""
+        return bool(set(self.expected) & set(self.found)) if self.expected else not self.found
+
+
+@cache
+def extractor(sort: str) -> Features:
+    """One for all cases: it remembers the features of the real images."""
+    return features("digits" if sort == "digits" else "general")
+
+
+def excess_of(sets: Contest, extract: Features) -> Excess:
+    """The headline of the score."""
+    found = _Featured.of(sets, Drawn.of(sets, SEED), extract, lambda *_: None).excess(SEED)
+    assert found is not None, "every world has a floor"
+    return found
+
+
+def judge(case: Case) -> Found:
+    """Ask of the case what is expected."""
+    start, extract = time.perf_counter(), extractor(case.sort)
+    sets = case.make(world(case.sort))
+    found: list[str] = []
+    numbers: Numbers = {}
+    for name, ask in FINDINGS.items():
+        if (case.expected and name not in case.expected) or set(found) & set(case.expected):
+            continue
+        there, more = ask(sets, extract)
+        found += [name] * there
+        numbers |= more
+    if case.twin is not None:
+        one, other = excess_of(sets, extract), excess_of(case.twin(world(case.sort)), extract)
+        numbers |= {"excess": [one.value, one.error], "twin": [other.value, other.error]}
+        if abs(one.value - other.value) <= 1.96 * (one.error**2 + other.error**2) ** 0.5:
+            found.append(SAME)
+    seconds = time.perf_counter() - start
+    return Found(case.kind, case.sort, case.name, list(case.expected), found, numbers, seconds)
+
+
+def draw(sort: str, k: int, n: int = 300) -> Case:
+    """The k-th draw of real images that nobody trained on."""
+
+    def make(w: World) -> Contest:
+        return w.against(shapes(n, 100 + k) if sort == "shapes" else w.fresh.subset(n, k))
+
+    return Case("draw", str(k), sort, make)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Try to fool the score."""
+
+    only: str = ""
+    """A word in the kind, sort or name of the cases to judge; default: all."""
+    draws: int = 100
+    """Draws of fresh real images of each sort, to count false accusations."""
+    again: bool = False
+    """Judge cases that battery.json has already."""
+    out: Path = HERE / "battery.json"
+    """Where results are kept."""
+    table: Path = HERE.parent / "docs" / "battery.md"
+    """The document that holds the tables."""
+
+
+def main(settings: Settings) -> None:
+    """Judge the cases, keep what was found, write the table."""
+    kept: dict[str, Any] = json.loads(settings.out.read_text()) if settings.out.exists() else {}
+    draws = [draw(sort, k) for sort in SORTS for k in range(settings.draws)]
+    work = {f"{case.kind}, {case.sort}: {case.name}": case for case in [*cases(), *draws]}
+    for name, case in work.items():
+        if settings.only not in name or (name in kept and not settings.again):
+            continue
+        found = judge(case)
+        kept[name] = asdict(found) | {"right": found.right}
+        mark = "✓" if found.right else "✗"
+        print(f"{mark} {name}: {', '.join(found.found) or 'nothing'} ({found.seconds:.0f} s)", flush=True)
+        write_json(settings.out, kept)
+        put(settings.table, "battery", table([kept[each] for each in work if each in kept]))
+
+
+def table(found: Sequence[Mapping[str, Any]]) -> str:
+    """The cases in a table, and false accusations below it."""
+    judged, draws = ([each for each in found if (each["kind"] == "draw") == drawn] for drawn in (False, True))
+    head = ("kind", "images", "manipulation", "expected", "found", "excess", "copied share", "AUC")
+    lines = [f"{sum(each['right'] for each in judged)} of {len(judged)} cases are as expected.", ""]
+    lines += [_row(head), _row(["---"] * len(head)), *(_row(_cells(each)) for each in judged)]
+    lines += ["", f"What was found in {len(draws)} draws of 300 fresh real images:", "", _row(["finding", "draws"])]
+    lines += ["|---|---|", *(_row([name, str(sum(name in each["found"] for each in draws))]) for name in FINDINGS)]
+    return "\n".join(lines)
+
+
+def _cells(of: Mapping[str, Any]) -> list[str]:
+    numbers, mark = of["numbers"], "" if of["right"] else " **✗**"
+    excess = "{:.3g} ± {:.2g}".format(*numbers["excess"]) if "excess" in numbers else ""
+    bound = f"< {numbers['copied share below']:.1%}" if "copied share below" in numbers else ""
+    auc = f"{numbers['AUC']:.2f}" if "AUC" in numbers else ""
+    wanted, got = " or ".join(of["expected"]) or "nothing", ", ".join(of["found"]) or "nothing"
+    return [of["kind"], of["sort"], of["name"], wanted, got + mark, excess, bound, auc]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    script(main, Settings, __doc__)

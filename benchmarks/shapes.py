@@ -1,0 +1,65 @@
+"""Colour images that anybody can make as many of as he likes: a large shape and four small ones on a striped ground.
+
+They stand for a user's own images where a test needs fresh real ones, and no download is wanted.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from fromnoise import rng
+from fromnoise.data import blocks
+from fromnoise.data.image_set import ImageSet
+
+SIDE = 32
+BATCH = 500
+
+
+def _disc(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.hypot(x, y) - 1
+
+
+def _square(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.maximum(np.abs(x), np.abs(y)) - 0.85
+
+
+def _triangle(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.maximum(np.abs(x) * 3**0.5 / 2 + y / 2, -y) - 0.6
+
+
+def _ring(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    return np.abs(np.hypot(x, y) - 0.75) - 0.25
+
+
+KINDS: tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], ...] = (_disc, _square, _triangle, _ring)
+"""From places, in units of the shape's radius, to the distance outside of it: negative within."""
+
+
+def shapes(n: int, seed: int) -> ImageSet:
+    """n images, 3×32×32; the label is the large shape's kind. Image k of a seed is the same whatever n is."""
+    parts = [_batch(seed, start, min(BATCH, n - start)) for start in range(0, n, BATCH)]
+    images = blocks.join((torch.from_numpy(images) for images, _ in parts), n)
+    return ImageSet(f"shapes {seed}", images, torch.from_numpy(np.concatenate([labels for _, labels in parts])))
+
+
+def _batch(seed: int, start: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    random = rng.generator(seed, "shapes", start)
+    labels = random.integers(0, len(KINDS), BATCH)
+    rows, columns = np.mgrid[:SIDE, :SIDE].astype(np.float32)
+    angle = random.uniform(0, 2 * np.pi, (BATCH, 1, 1))
+    along = np.cos(angle) * columns + np.sin(angle) * rows
+    waves, phase = random.uniform(0.5, 3, (BATCH, 1, 1)), random.uniform(0, 2 * np.pi, (BATCH, 1, 1))
+    stripes = 0.5 + 0.5 * np.sin(2 * np.pi * waves * along / SIDE + phase)
+    ends = random.uniform(20, 200, (2, BATCH, 3, 1, 1))
+    images = ends[0] + (ends[1] - ends[0]) * stripes[:, None]
+    for layer, (least, most, reach) in enumerate([(6, 10, 5), *[(2, 5, 13)] * 4]):
+        kinds = labels if layer == 0 else random.integers(0, len(KINDS), BATCH)
+        radius, angle = random.uniform(least, most, (BATCH, 1, 1)), random.uniform(0, 2 * np.pi, (BATCH, 1, 1))
+        down, right = SIDE / 2 + random.uniform(-reach, reach, (2, BATCH, 1, 1))
+        x, y = (columns - right) / radius, (rows - down) / radius
+        x, y = np.cos(angle) * x - np.sin(angle) * y, np.sin(angle) * x + np.cos(angle) * y
+        outside = np.choose(kinds[:, None, None], [kind(x, y) for kind in KINDS]) * radius
+        cover = np.clip(0.5 - outside, 0, 1)[:, None]
+        images = images * (1 - cover) + random.uniform(0, 255, (BATCH, 3, 1, 1)) * cover
+    return images.round().astype(np.uint8)[:n], labels[:n].astype(np.int64)
