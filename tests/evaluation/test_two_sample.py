@@ -50,9 +50,9 @@ def test_what_nobody_sees_is_not_told(brief):
 
 
 def test_it_points_at_the_images_that_are_wrong():
-    real, drawn = colours(150, 2), colours(150, 3)
-    wrong = np.random.default_rng(0).choice(150, 75, replace=False)
-    drawn.images[wrong] = drawn.images[wrong].float().mean(dim=(2, 3), keepdim=True).byte()
+    real, drawn = colours(200, 2), colours(200, 3)
+    wrong = np.random.default_rng(0).choice(200, 100, replace=False)
+    drawn.images[wrong] = colours(100, 4).images.flip(1).bitwise_and(31)
     found = told_apart(drawn, real)
     assert found.told
     assert np.isin(found.surest[:16], wrong).mean() > 0.9
