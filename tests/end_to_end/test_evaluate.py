@@ -221,7 +221,7 @@ def test_images_of_another_size_and_colour_are_scored_and_the_report_tells_how(f
     np.savez(tmp_path / "mine.npz", random.integers(0, 255, (60, 16, 20, 3), dtype=np.uint8))
     words = ("--generated", "mine.npz", "--reference", "digits:heldout", "--train", "digits", "--json", "-")
     report = json.loads(fromnoise("evaluate", *words, cwd=tmp_path).stdout)
-    assert report["copies"]["verdict"] == "no sign of copying"
+    assert report["copies"]["verdict"].startswith("no sign of copying: at most ")
     told = "the generated images are coloured and the reference is grey: compared by luminance"
     assert told in report["notes"]
     protocol = report["protocol"]
@@ -240,11 +240,10 @@ def test_the_doctor_looks(fromnoise, tmp_path, monkeypatch):
 
 def test_programs_get_exit_code_3_and_the_report_all_the_same(fromnoise, tmp_path):
     from fromnoise.data import arrays, digits
-    from fromnoise.data.resize import resize
 
     for part in ("train", "val"):
-        arrays.save(tmp_path / f"{part}.npz", resize(digits.load(part).images[:60], (8, 8)))
-    words = ("evaluate", "--reference", "digits:heldout", "--train", "digits", "--features", "pixels")
+        arrays.save(tmp_path / f"{part}.npz", digits.load(part).images[:60])
+    words = ("evaluate", "--reference", "digits:heldout", "--train", "digits")
     copied = (*words, "--generated", "train.npz", "--json", "score.json")
     failed = fromnoise(*copied, "--fail-on", "copying", cwd=tmp_path, code=3)
     assert failed.stderr.splitlines()[-1].startswith("fromnoise: copying: ")
