@@ -41,6 +41,30 @@ def quick_judge():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def known_groups():
+    """Near-duplicates among the same images are looked for once in all the tests of a worker."""
+    from fromnoise.data import sources
+    from fromnoise.data.image_set import digests
+    from fromnoise.evaluation import copies, overlap, two_sample
+
+    known = {}
+
+    def remembered(function):
+        def call(*sets):
+            key = function.__name__, *(digests(images).tobytes() for images in sets)
+            if key not in known:
+                known[key] = function(*sets)
+            return known[key].clone()
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module, name in ((copies, "groups"), (two_sample, "groups"), (sources, "groups"), (overlap, "nearly_in")):
+            patch.setattr(module, name, remembered(getattr(module, name)))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def one_thread():
     """Back to one thread where a test takes more."""

@@ -114,6 +114,12 @@ def told_apart(
         raise ValueError(f"a network needs images of one size, at least {FEWEST} in each set, not {about}")
     images = torch.cat(sets if generated.shape == reference.shape else [*map(luminance, sets)])
     real, group = np.arange(len(images)) >= len(sets[0]), groups(images).numpy()
+    different = [len(np.unique(group[which])) for which in (~real, real)]
+    if min(different) < FEWEST:
+        counts = " and ".join(f"{number} of {len(each)}" for number, each in zip(different, sets, strict=True))
+        raise ValueError(
+            f"a network needs {FEWEST} different images in each set; here are {counts} (near-duplicates are one)"
+        )
     parts = _parts(real, group, seed)
     plan = [_steps(sum(map(len, parts[:k])), k == LEARNT) for k in range(LEARNT, PARTS)]
     scores, beaten, found, done = np.zeros(len(images)), np.zeros(len(images)), [], 0
@@ -158,7 +164,7 @@ def _parts(real: Bool[np.ndarray, " n"], group: Int64[np.ndarray, " n"], seed: i
     dealt = deal(len(holds_real), PARTS, seed, "parts", labels=holds_real)
     parts = [np.flatnonzero(np.isin(group, some)) for some in dealt]
     if not all(0 < real[part].sum() < len(part) for part in parts):
-        raise ValueError("a network needs more different images in both sets")
+        raise ValueError("a network needs more images in each set that are not near-duplicates of the other's")
     return parts
 
 
