@@ -112,10 +112,13 @@ def _copies(sort: str) -> Iterator[Rest]:
     def copies(name: str, make: Make, *also: str) -> Rest:
         return name, sort, make, ("copying", *also), None
 
-    for name, change in (DISGUISES | (IN_COLOUR if sort == "shapes" else {})).items():
-        yield copies(name, lambda w, change=change: w.against(w.copies(change)))
+    def disguised(change: Change | None) -> Make:
+        return lambda w: w.against(w.copies(change))
+
+    for name, change in {**DISGUISES, **(IN_COLOUR if sort == "shapes" else {})}.items():
+        yield copies(name, disguised(change))
     for name, change in BEYOND.items():
-        yield copies(name, lambda w, change=change: w.against(w.copies(change)), *DAMAGED)
+        yield copies(name, disguised(change), *DAMAGED)
     yield copies("half of the images", lambda w: w.against(joined(w.copies(n=250), w.some(250))))
     noisy = damage("noise", 40)
     if sort == "digits":
@@ -164,8 +167,8 @@ def _variety(sort: str) -> Iterator[Rest]:
     yield of("250 images twice each", lambda w: again(w.some(), 2))
     yield of("the brighter half", lambda w: bright(w.some(1000)))
     if sort == "shapes":
-        for k in (100, 20):
-            yield of(f"{k} of 1,000 are digits in colour", lambda w, k=k: joined(w.some(1000 - k), strange(k)))
+        yield of("100 of 1,000 are digits in colour", lambda w: joined(w.some(900), strange(100)))
+        yield of("20 of 1,000 are digits in colour", lambda w: joined(w.some(980), strange(20)))
 
 
 def _overlaps(sort: str) -> Iterator[Rest]:
