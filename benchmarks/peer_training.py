@@ -31,7 +31,7 @@ class Settings:
     minutes: tuple[float, ...]
     """Budgets; drawing does not count."""
     out: Path
-    """The folder for MINUTES.npz and training.json."""
+    """The folder for MINUTES-GUIDANCE.npz and training.json."""
     started: float | None = None
     """When the clock started (Unix time), for whoever starts this process; now, when not given."""
     seed: int = 0
@@ -40,17 +40,26 @@ class Settings:
     """Images drawn at the end of every budget."""
     calls: int = 20
     """Network calls an image."""
+    labels: bool = False
+    """Train and draw with the digits' labels."""
+    rate: float = 1e-4
+    """The learning rate."""
+    guidances: tuple[float, ...] = ()
+    """Scales of guidance to draw labelled images with, for a peer that has such; its first, when not given."""
 
 
 def main(settings: Settings) -> None:
     """Train to the longest budget."""
     started = settings.started or time.time()
-    images = resized(digits.load("train"), (32, 32)).images
+    data = resized(digits.load("train"), (32, 32))
+    images, labels = data.images, data.labels if settings.labels else None
     longest = max(settings.minutes) * 60
 
     def build(steps: int) -> Peer:
         precision = precisions(torch.device("cpu"))[-1]  # the faster of both, as in speed.json
-        return PEERS[settings.peer](images, precision, total_steps=steps, seed=settings.seed)
+        return PEERS[settings.peer](
+            images, precision, total_steps=steps, seed=settings.seed, labels=labels, rate=settings.rate
+        )
 
     peer = build(MEASURED)
     if peer.falls:
@@ -66,13 +75,15 @@ def main(settings: Settings) -> None:
                 peer.train_step()
                 step += 1
                 bar.show(round(elapsed), round(longest), f"step {step:,}")
-            paused, file = time.time(), f"{minutes:g}.npz"
-            state = torch.get_rng_state()
-            torch.manual_seed(settings.seed)
-            arrays.save(settings.out / file, peer.sample(settings.n, settings.calls), None)
+            paused, state = time.time(), torch.get_rng_state()
+            for guidance in settings.guidances or (peer.guidance,):
+                file, peer.guidance = f"{minutes:g}-{guidance}.npz", guidance
+                torch.manual_seed(settings.seed)
+                arrays.save(settings.out / file, peer.sample(settings.n, settings.calls), peer.drawn(settings.n))
+                about = {"minutes": minutes, "seconds": elapsed, "steps": step, "images": file}
+                told.append(about | {"rate": settings.rate, "guidance": guidance})
             torch.set_rng_state(state)
             drawing += time.time() - paused
-            told.append({"minutes": minutes, "seconds": elapsed, "steps": step, "images": file})
     (settings.out / "training.json").write_text(json.dumps(told))
 
 

@@ -5,10 +5,11 @@
 
 The clock runs from the start of a process to the end of its training: importing, measuring and compiling included.
 Each trains anew for every budget where its learning rate falls toward the end; where it is constant, one training
-gives the models of all budgets. fromnoise trains as it plans to by itself, the peers eager, in bf16 where the CPU has
-it. Every model draws n images (fromnoise by its default; the peers by DDIM in --peer-calls calls), which `fromnoise
-evaluate` scores in digit features against the reference, beside the copy test. The ratio is that FID over the floor:
-real images, as many and with all real images' shares of the classes, that no model was trained on.
+gives the models of all budgets. fromnoise trains as it plans to by itself. The peers train eager, in bf16 where the CPU
+has it, with labels, and with the rate and guidance that `benchmarks.peer_rates` chose, which comes first. Every model
+draws n images (fromnoise by its default; the peers by DDIM in --peer-calls calls), which `fromnoise evaluate` scores in
+digit features against the reference, beside the copy test. The ratio is that FID over the floor: real images, as many
+and with all real images' shares of the classes, that no model was trained on.
 
 Cells that quality.json holds already are not made again. Nothing else should run beside it.
 """
@@ -30,7 +31,7 @@ import torch
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from benchmarks import results
+from benchmarks import peer_rates, real, results
 from benchmarks.peers import PEERS
 from fromnoise.data import sources
 from fromnoise.errors import UserError
@@ -53,6 +54,7 @@ EARLIER = {  # as the preset was before
     "fromnoise before, no labels": (*BEFORE, "--guidance", "2", "--no-labels"),
 }
 WAYS = OURS | EARLIER
+LABELLED = {f"{name}, labels": name for name in PEERS}
 STARTING = 6.0  # seconds that our process takes beside its training: importing, and writing the model
 DRAWS = 5  # of the floor
 LETTERS = string.ascii_uppercase  # for CPUs
@@ -62,12 +64,12 @@ LETTERS = string.ascii_uppercase  # for CPUs
 class Settings:
     """Train, draw and score for every budget."""
 
-    contenders: tuple[str, ...] = (*OURS, *PEERS)
+    contenders: tuple[str, ...] = (*OURS, *LABELLED)
     """Who trains; "fromnoise before" is the preset as it was, with and without labels."""
     minutes: tuple[float, ...] = (2, 5, 10, 20)
     """Budgets from the start of the process."""
     seeds: tuple[int, ...] = (0, 1, 2)
-    """Seeds of training for ours; the peers train with the first only."""
+    """Seeds of training."""
     n: int = 3000
     """Images drawn and scored."""
     reference: str = "mnist:test"
@@ -97,6 +99,8 @@ class Cell:
     verdict: str
     p: tuple[float, ...]
     system: str
+    rate: float | None = None
+    guidance: float | None = None
 
     @property
     def ratio(self) -> float:
@@ -130,12 +134,10 @@ def ours(contender: str, minutes: float, seed: int, settings: Settings, place: P
 
 def peers(contender: str, budgets: Sequence[float], seed: int, settings: Settings, place: Path) -> list[Cell]:
     """One training of a peer, its models at every budget drawn from and scored."""
-    command(
-        "benchmarks.peer_training",
-        *("--peer", contender, "--minutes", *budgets, "--seed", seed, "--started", time.time()),
-        *("--n", settings.n, "--calls", settings.peer_calls, "--out", place),
+    peer, (rate, guidance) = LABELLED[contender], peer_rates.best(LABELLED[contender], settings.out)
+    told = peer_rates.train(
+        peer, budgets, rate, (guidance,), seed=seed, n=settings.n, calls=settings.peer_calls, out=place
     )
-    told = json.loads((place / "training.json").read_text())
     return [
         scored(place / each.pop("images"), settings, place, contender=contender, seed=seed, **each) for each in told
     ]
@@ -264,8 +266,10 @@ Seconds are those that the process took.
 fromnoise samples with its default sampler, the peers by DDIM in {settings.peer_calls} network calls. Without labels,
 fromnoise conditions on clusters of similar images. "Before" is the preset as it was, wider and slower:
 `{" ".join(BEFORE)}` in 8 groups (a setting taken out since), and a guidance of 1.5, without labels of 2.
-The peers, of as many operations as that one, are unconditional. Their recipes are made for hours: learning
-rates of 1e-4, which in diffusers' example rise over the first 500 steps.
+The peers have as many operations as that one. "Labels": a peer that is told the classes, with the learning rate and
+guidance that `python -m benchmarks.peer_rates` chose by {real.NAME}, and with a warm-up in
+proportion. Without that word a peer is unconditional, trained by its example's recipe as it stands, made for hours:
+learning rates of 1e-4, which in diffusers' example rise over the first 500 steps.
 
 {table(shown)}
 
@@ -291,9 +295,9 @@ def known_cells(settings: Settings) -> list[Cell]:
 
 def main(settings: Settings) -> None:
     """Make the cells that are missing."""
-    unknown = set(settings.contenders) - {*WAYS, *PEERS}
+    unknown = set(settings.contenders) - {*WAYS, *LABELLED}
     if unknown:
-        raise UserError(f"no such contender: {', '.join(sorted(unknown))}; choose of {', '.join([*WAYS, *PEERS])}")
+        raise UserError(f"no such contender: {', '.join(sorted(unknown))}; choose of {', '.join([*WAYS, *LABELLED])}")
     check_writable(settings.out / "quality.json")
     cells = known_cells(settings)
     done = {(cell.contender, cell.minutes, cell.seed) for cell in cells if alike(cell, settings)}
@@ -301,13 +305,14 @@ def main(settings: Settings) -> None:
     for seed in settings.seeds:
         for who in settings.contenders:
             missing = tuple(each for each in sorted(settings.minutes) if (who, each, seed) not in done)
-            if who in WAYS or PEERS[who].falls:
+            if who in WAYS or PEERS[LABELLED[who]].falls:
                 wanted += [(who, (minutes,), seed) for minutes in missing]
             elif missing:
                 wanted.append((who, missing, seed))
-    wanted = [each for each in wanted if each[0] in WAYS or each[2] == settings.seeds[0]]
     if wanted:
         floor(settings)  # had, or refused, before anything is trained
+    for who in {who for who, _, _ in wanted} & set(LABELLED):
+        peer_rates.best(LABELLED[who], settings.out)
     with Bar("trainings") as bar:
         for k, (who, budgets, seed) in enumerate(wanted):
             with tempfile.TemporaryDirectory() as folder:

@@ -2,9 +2,10 @@ import dataclasses
 
 import pytest
 
-from benchmarks import quality
+from benchmarks import peer_rates, quality
 from benchmarks.quality import Cell
 from fromnoise.errors import UserError
+from fromnoise.files import write_json
 
 CELL = Cell(
     "fromnoise",
@@ -74,3 +75,23 @@ def test_a_section_and_a_plot_are_written_and_cells_come_back(tmp_path):
 def test_an_unknown_contender_is_refused(tmp_path):
     with pytest.raises(UserError, match="no such contender: nobody"):
         quality.main(quality.Settings(contenders=("nobody",), out=tmp_path))
+
+
+def test_peers_train_with_what_was_best(tmp_path):
+    with pytest.raises(UserError, match=r"python -m benchmarks.peer_rates --peers diffusers"):
+        peer_rates.best("diffusers", tmp_path)
+    tried = [
+        {"peer": "diffusers", "minutes": 5.0, "rate": 1e-4, "guidance": None, "fid": 9.0},
+        {"peer": "diffusers", "minutes": 5.0, "rate": 3e-4, "guidance": None, "fid": 2.0},
+        {"peer": "ddpm-pytorch", "minutes": 5.0, "rate": 1e-3, "guidance": 2.0, "fid": 1.0},
+    ]
+    write_json(tmp_path / peer_rates.FILE, {"tried": tried})
+    assert peer_rates.best("diffusers", tmp_path) == (3e-4, None)
+    assert peer_rates.best("ddpm-pytorch", tmp_path) == (1e-3, 2.0)
+    settings = peer_rates.Settings(peers=("diffusers",), rates=(1e-4, 3e-4), out=tmp_path)
+    peer_rates.main(settings)  # trains nothing again
+
+
+def test_peers_of_quality_have_labels_and_as_many_seeds(tmp_path):
+    with pytest.raises(UserError, match=r"no such contender: diffusers; choose of .*diffusers, labels"):
+        quality.main(quality.Settings(contenders=("diffusers",), out=tmp_path))

@@ -52,6 +52,28 @@ def test_a_peer_learns_and_draws(name, peer_of):
     assert peer.default(2, 1).shape == (2, 1, 32, 32)
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_a_peer_takes_labels(name, peer_of):
+    peer = peer_of(name, labels=torch.arange(4) % 3, rate=1e-3)
+    assert 0 < peer.train_step() < 10
+    assert peer.drawn(5).tolist() == [0, 1, 2, 0, 1]
+    assert peer.drawn(2, 4).tolist() == [1, 2]
+    asked = []
+    hook = peer._next_labels
+    peer._next_labels = lambda n: asked.append(hook(n)) or asked[-1]
+    assert peer.sample(3, calls=4).shape == (3, 1, 32, 32)
+    assert torch.cat(asked).tolist() == [0, 1, 2]
+
+
+def test_warming_up_takes_a_share_of_a_short_training(peer_of):
+    """500 steps of warm-up were more than diffusers' example took in the first two minutes."""
+    for total, warm_up in ((100, 5), (100_000, 500)):
+        peer = peer_of("diffusers", total_steps=total, rate=1e-3)
+        for _ in range(warm_up):
+            peer._rate.step()
+        assert peer._rate.get_last_lr() == [pytest.approx(1e-3)]
+
+
 def test_too_few_images_for_a_batch_are_refused():
     with pytest.raises(ValueError, match="less than a batch"):
         PEERS["diffusers"](torch.zeros(3, 1, 32, 32, dtype=torch.uint8), batch=4)
