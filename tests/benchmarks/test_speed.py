@@ -70,6 +70,7 @@ def test_warming_up_takes_a_share_of_a_short_training(peer_of):
     for total, warm_up in ((100, 5), (100_000, 500)):
         peer = peer_of("diffusers", total_steps=total, rate=1e-3)
         for _ in range(warm_up):
+            peer._optimizer.step()
             peer._rate.step()
         assert peer._rate.get_last_lr() == [pytest.approx(1e-3)]
 
