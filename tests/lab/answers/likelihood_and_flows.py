@@ -3,7 +3,6 @@
 import math
 from itertools import pairwise
 
-import pytest
 import torch
 
 from fromnoise.lab import check
@@ -118,17 +117,3 @@ WRONG = [
     ("mean of both", check.exercise_8_2, lambda *answer: heun(*answer, again=lambda y, h, u, v: y + h * v)),
     ("should become ½", check.exercise_8_2, lambda *answer: heun(*answer, again=lambda y, h, u, v: y + h * (u + v))),
 ]  # fmt: skip
-
-
-@pytest.mark.parametrize("answers", RIGHT)
-def test_right(passes, answers):
-    passes(*answers)
-
-
-@pytest.mark.parametrize("answers", WRONG)
-def test_wrong(fails, answers):
-    fails(*answers)
-
-
-def test_enough(enough):
-    enough(RIGHT, WRONG)

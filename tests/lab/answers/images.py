@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import pytest
 import torch
 import torch.nn.functional as F
 
@@ -332,17 +331,3 @@ WRONG = [
     ("levels is", check.exercise_5_7, recipe(**CHAPTER | {"levels": "lognormal"})),
     ("seed", check.exercise_5_7, another_seed),
 ]  # fmt: skip
-
-
-@pytest.mark.parametrize("answers", RIGHT)
-def test_right(passes, answers):
-    passes(*answers)
-
-
-@pytest.mark.parametrize("answers", WRONG)
-def test_wrong(fails, answers):
-    fails(*answers)
-
-
-def test_enough(enough):
-    enough(RIGHT, WRONG)
