@@ -1,21 +1,6 @@
 """The pages in a real browser, its network off: nothing is asked for, nothing complains, nothing sticks out."""
 
-import shutil
-
 import pytest
-
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api", reason="needs the extra `browser`")
-    if BROWSER is None:
-        pytest.skip("needs Chromium or Chrome on the path")
-    with api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -46,31 +31,4 @@ def test_a_page_is_whole_without_a_network(browser, pages, name, scheme, width):
     page.emulate_media(media="print")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.evaluate("getComputedStyle(document.querySelector('img.adapts')).filter") == "none"
-    context.close()
-
-
-@pytest.fixture(scope="module")
-def lab_page(fromnoise, tmp_path_factory):
-    place = tmp_path_factory.mktemp("lab")
-    fromnoise("lab", "--quick", "--only", "1", "--out", "page", cwd=place)
-    return place / "page"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("width", [1100, 360])
-def test_the_labs_page_is_a_book_that_fetches_nothing_else(browser, lab_page, width):
-    context = browser.new_context(viewport={"width": width, "height": 800}, offline=True)
-    page = context.new_page()
-    complaints, requests = [], []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("request", lambda request: requests.append(request.url))
-    page.goto((lab_page / "index.html").as_uri())
-    page.evaluate("document.querySelectorAll('img').forEach(image => { image.loading = 'eager' })")
-    page.evaluate("document.querySelectorAll('details').forEach(fold => { fold.open = true })")
-    page.wait_for_load_state("networkidle")
-    assert complaints == []
-    assert all(url.startswith(("data:", lab_page.as_uri())) for url in requests)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0 && image.alt)")
-    assert page.evaluate("document.querySelector('math').getBoundingClientRect().height") > 5
     context.close()

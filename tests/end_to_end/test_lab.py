@@ -35,13 +35,18 @@ def test_a_students_notebook_runs_top_to_bottom_in_jupyter(place, book, monkeypa
     assert sum(any(kind.startswith("image/") for kind in out["data"]) for out in pictures) >= 3
 
 
-@pytest.mark.slow
-def test_the_page_without_jupyter_with_every_solution(process, place):
+@pytest.fixture(scope="module")
+def lab_page(process, place):
     run = ("--run", "run") if (place / "run").is_dir() else ()
     done = process("lab", "--quick", *run, "--out", "page", cwd=place, environment=OFFLINE)
     assert done.stdout == f"page{os.sep}index.html\n"
-    page = (place / "page" / "index.html").read_text()
-    figures = sorted((place / "page" / "figures").iterdir())
+    return place / "page"
+
+
+@pytest.mark.slow
+def test_the_page_without_jupyter_with_every_solution(process, place, lab_page):
+    page = (lab_page / "index.html").read_text()
+    figures = sorted((lab_page / "figures").iterdir())
     assert page.count("<img ") == len(figures) >= 3 * len(BOOKS)
     assert all(f'src="figures/{figure.name}"' in page for figure in figures)
     assert not re.search(r"<(script|link|img)[^>]*(src|href)=\"https?:", page)  # it fetches nothing
@@ -52,6 +57,26 @@ def test_the_page_without_jupyter_with_every_solution(process, place):
     assert "✗" not in page
     again = process("lab", "--quick", "--only", "1", "--out", "page", cwd=place, code=2)
     assert "already exists" in again.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1100, 360])
+def test_the_page_is_a_book_that_fetches_nothing_else(browser, lab_page, width):
+    context = browser.new_context(viewport={"width": width, "height": 800}, offline=True)
+    page = context.new_page()
+    complaints, requests = [], []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto((lab_page / "index.html").as_uri())
+    page.evaluate("document.querySelectorAll('img').forEach(image => { image.loading = 'eager' })")
+    page.evaluate("document.querySelectorAll('details').forEach(fold => { fold.open = true })")
+    page.wait_for_load_state("networkidle")
+    assert complaints == []
+    assert all(url.startswith(("data:", lab_page.as_uri())) for url in requests)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0 && image.alt)")
+    assert page.evaluate("[...document.querySelectorAll('math')].every(m => m.getBoundingClientRect().height > 5)")
+    context.close()
 
 
 def test_handouts(fromnoise, tmp_path):

@@ -301,8 +301,8 @@ def test_the_verdict_says_what_was_looked_at_and_what_would_have_been_found():
         "no sign of copying, but 1 is a training image to the byte: at most"
     )
     assert copies._verdict([closer(0.31)], (closer(0.31),), bound, 8) == (
-        f"copying: 31 % of the images lie closer to the training set than 99.7 % of held-out images do; {none}; "
-        "8 are training images to the byte"
+        "copying: 31 % of the images lie closer to the training set than 99.7 % of held-out images do, where 0.3 % "
+        f"would by chance; {none}; 8 are training images to the byte"
     )
     assert copies._verdict([], (closer(found=0.12), closer(found=0.3)), None, 0) == (
         "copying cannot be judged: of training images planted as copies the test finds only 30 %"

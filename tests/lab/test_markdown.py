@@ -22,6 +22,14 @@ def test_the_number_of_a_formula_stands_beside_it():
     assert "tag{" not in page
 
 
+def test_punctuation_stays_in_the_line_of_its_formula():
+    page = to_html("It is $b_t$. Then $c$ again, ($d$).")
+    assert page.count('<span class="whole"><math') == 2
+    assert "</math>.</span> Then <math" in page
+    assert "</math> again" in page
+    assert "</math>).</span>" in page
+
+
 def test_underscores_and_stars_in_a_formula_are_no_emphasis():
     page = to_html("$w^*_1 =\nw^*_2$ and $c_{ij}$")
     assert "<em>" not in page

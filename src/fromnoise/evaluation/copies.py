@@ -21,6 +21,7 @@ Clopper & Pearson 1934.
 
 import math
 from bisect import bisect_left
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -107,8 +108,8 @@ def copy_test(
         _scales(views(trained, held_out.images, RANK), views(unseen, held_out.images, 1, unseen.groups)),
         _scales(views(trained, planted, RANK), views(unseen, planted, 1)),
     )
-    bound = _bound(closer, sizes.generated, len(planted))
     accusing = [each for each in closer if each.least is not None and each.share >= each.least]
+    bound = _bound(accusing or closer, sizes.generated, len(planted))
     copying = True if accusing else None if bound is None else False
     return replace(
         plain, verdict=_verdict(accusing, closer, bound, plain.identical), copying=copying, bound=bound, closer=closer
@@ -209,8 +210,8 @@ def _closer(
     )
 
 
-def _bound(closer: tuple[Closer, ...], n: int, planted: int) -> CopyBound | None:
-    """By the comparison that promises the lowest bound before the generated images are looked at.
+def _bound(closer: Sequence[Closer], n: int, planted: int) -> CopyBound | None:
+    """By the comparison, of those that accuse or else of all, that promises the lowest bound before any is looked at.
 
     One that sees mirror images goes before one that does not. None where all are blind.
     """
@@ -239,7 +240,7 @@ def _verdict(accusing: list[Closer], closer: tuple[Closer, ...], bound: CopyBoun
         worst = max(accusing, key=lambda each: each.share - each.expected)
         found = (
             f"copying: {_percent(worst.share)} of the images lie closer to the training set than "
-            f"{_percent(1 - worst.expected)} of held-out images do"
+            f"{_percent(1 - worst.expected)} of held-out images do, where {_percent(worst.expected)} would by chance"
         )
         return "; ".join([found, *([most] if bound else []), *([plain] if identical else [])])
     if bound is None:

@@ -89,9 +89,7 @@ def evaluate(asked: Asked, device: torch.device, reporter: Reporter, check: Chec
         images, train = found.generated, found.train
         extractor = extractor_for(found.reference)
         sets = {"generated": images, "reference": found.reference, "floor": found.floor, "train": train}
-        of_run = isinstance(asked.generated, str) and is_run(Path(asked.generated))
-        also = choosing_features(device) if of_run else None  # as a run scores itself
-        scored = partial(score, found, extractor, asked.seed, also=also)
+        scored = partial(score, found, extractor, asked.seed, also=choosing_features(device))
     if check is not None:
         check(sets, extractor)
     with reporter.bar("scoring") as bar:

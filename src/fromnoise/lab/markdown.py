@@ -8,12 +8,14 @@ from markdown_it import MarkdownIt
 FORMULA = re.compile(r"\$\$(.+?)\$\$|\$((?:[^$\n]|\n(?!\n))+?)\$", re.DOTALL)  # inline ones may go on in the next line
 TAG = re.compile(r"\s*\\tag\{([^}]*)\}")
 PLACE = "formula{}elumrof"  # a word that no text has
+PUT_ASIDE = re.compile(PLACE.format(r"(\d+)") + "([.,;:)]*)")
 
 
 def to_html(text: str) -> str:
     """`text`, one of the lab's own, as HTML: CommonMark with tables, its HTML kept, its $…$ and $$…$$ as MathML.
 
-    The number of a formula, \\tag{1}, stands before it in a span of class `tag`.
+    The number of a formula, \\tag{1}, stands before it in a span of class `tag`; punctuation behind a formula stays in
+    its line, in a span of class `whole`.
     """
     formulas: list[str] = []
 
@@ -24,7 +26,9 @@ def to_html(text: str) -> str:
         formulas.append(f'<span class="tag">({number[1]})</span>{formula}' if number else formula)
         return PLACE.format(len(formulas) - 1)
 
+    def put_back(match: re.Match[str]) -> str:
+        formula, punctuation = formulas[int(match[1])], match[2]
+        return f'<span class="whole">{formula}{punctuation}</span>' if punctuation else formula
+
     page = MarkdownIt("commonmark", {"html": True}).enable("table").render(FORMULA.sub(put_aside, text))
-    for k, formula in enumerate(formulas):
-        page = page.replace(PLACE.format(k), formula)
-    return page
+    return PUT_ASIDE.sub(put_back, page)
