@@ -61,7 +61,8 @@ Source = str | Path | ImageSet | ArrayLike
 class Images(np.ndarray[Any, np.dtype[np.uint8]]):
     """Sampled images: a uint8 array, N×H×W×C, with their classes in `labels`.
 
-    `labels` is int64, N, or None for a model without classes, and for anything computed from the array.
+    Four channels are straight RGBA. `labels` is int64, N, or None for a model without classes, and for anything
+    computed from the array.
     """
 
     labels: NDArray[np.int64] | None
@@ -144,7 +145,7 @@ class Run:
         with self.reporter.bar("sampling") as bar:
             images = sample(self.model, request, device, bar.show)
         labels = None if self.model.info.clustered else labels_for(self.model, request)
-        return Images(images.permute(0, 2, 3, 1).numpy(), None if labels is None else labels.numpy())
+        return Images(arrays.to_array(images), None if labels is None else labels.numpy())
 
     @apart()
     def evaluate(
@@ -232,8 +233,8 @@ def evaluate(
 ) -> Report:
     """Score images, whoever made them, against real ones; see docs/guides/evaluation.md.
 
-    Each set is a uint8 array, N×H×W×C or N×H×W, or is named as on the command line: a folder, an `.npz` or `.npy`, a
-    run folder, "digits:heldout", "mnist:test". The reference may be an `.npz` of statistics too (`mu`, `sigma`).
+    Each set is an array, N×H×W×C, N×C×H×W or N×H×W, or is named as on the command line: a folder, an `.npz` or `.npy`,
+    a run folder, "digits:heldout", "mnist:test". The reference may be an `.npz` of statistics too (`mu`, `sigma`).
 
     - `train`: what the model was trained on, for copycat and copy test; a run folder knows it
     - `floor`: other real images, for the floor; known for named references

@@ -80,19 +80,16 @@ def test_the_array_may_be_called_images_but_arr_0_goes_first(path):
 @pytest.mark.parametrize(
     "images",
     [
-        pytest.param(grey() / np.float32(255), id="float"),
-        pytest.param(grey().astype(np.int64), id="int64"),
-        pytest.param(grey().astype(np.uint16), id="uint16"),
-        pytest.param(grey().repeat(2, axis=-1), id="two channels"),
-        pytest.param(grey().repeat(4, axis=-1), id="four channels"),
+        pytest.param(grey() > 127, id="truths"),
+        pytest.param(grey() * 1j, id="complex"),
+        pytest.param(grey(1).repeat(9, axis=3).repeat(2, axis=1), id="nine channels"),
         pytest.param(grey()[:, 0, :, 0], id="two axes"),
         pytest.param(grey()[None], id="five axes"),
-        pytest.param(grey().transpose(0, 3, 1, 2), id="channels first"),
     ],
 )
 def test_an_array_that_is_not_images_is_refused(path, images):
     np.savez(path, arr_0=images)
-    told = f"{path}: 'arr_0' is {images.dtype} {images.shape}; images must be uint8, N×H×W×C"
+    told = f"{path}: 'arr_0' is {images.dtype} {images.shape}; images must be numbers, N×H×W, N×H×W×C or N×C×H×W"
     with pytest.raises(UserError, match=re.escape(told)):
         arrays.load(path)
 
@@ -189,31 +186,6 @@ def test_guided_diffusions_labels_are_read_and_other_second_arrays_are_said(path
     np.savez(path, grey(), labels - 1)
     with pytest.raises(UserError, match="'arr_1' must be one whole number from 0"):
         arrays.load(path)
-
-
-@pytest.mark.parametrize(
-    ("values", "advice"),
-    [
-        (grey() / 255, "values from 0 to 1 become bytes by (255 * images).round().clip(0, 255).astype('uint8')"),
-        (grey() / 127.5 - 1, "values from -1 to 1 become bytes by (127.5 * (images + 1)).round().clip(0, 255)"),
-        (grey() * 1.0, "values from 0 to 255 become bytes by images.round().clip(0, 255).astype('uint8')"),
-        (grey().astype(int), "values from 0 to 255 become bytes by images.astype('uint8')"),
-        (grey() * 50.0, "bring them to 0 … 255 first"),
-        (grey().transpose(0, 3, 1, 2), "this looks like N×C×H×W: images.transpose(0, 2, 3, 1)"),
-        (grey().repeat(4, axis=-1), "leave transparency out: images[..., :3]"),
-    ],
-)
-def test_a_refusal_says_what_to_do(path, values, advice):
-    np.savez(path, values)
-    for read in (lambda: arrays.load(path), lambda: arrays.from_array("mine", values)):
-        with pytest.raises(UserError, match=re.escape(advice)):
-            read()
-
-
-def test_what_the_refusal_advises_is_accepted():
-    for images, formula in ((grey() / 255, arrays.FLOATS[0][2]), (grey() / 127.5 - 1, arrays.FLOATS[1][2])):
-        done = eval(f"{formula}.round().clip(0, 255).astype('uint8')", {"images": images})
-        assert np.array_equal(arrays.from_array("mine", done).images.permute(0, 2, 3, 1).numpy(), grey())
 
 
 def test_numbers_are_read_only_where_there_are_no_images(path):

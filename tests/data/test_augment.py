@@ -128,3 +128,11 @@ def test_about_the_share_asked_for_is_changed_by_numbers_of_unit_size():
 def test_changes_are_a_function_of_the_step():
     assert torch.equal(draw(8, 1.0, 3), draw(8, 1.0, 3))
     assert not torch.equal(draw(8, 1.0, 3), draw(8, 1.0, 4))
+
+
+def test_beyond_the_border_may_be_transparent(images):
+    x = images(2, 4, 16, 16)
+    got = augment.warp(x, change(2, RIGHT=3 / 16), beyond=-1.5)
+    torch.testing.assert_close(got[..., :3], torch.full((2, 4, 16, 3), -1.5), rtol=0, atol=1e-5)
+    torch.testing.assert_close(got[..., 3:], x[..., :-3], rtol=0, atol=1e-5)
+    torch.testing.assert_close(augment.warp(x, change(2), beyond=-1.5), x, rtol=0, atol=1e-5)

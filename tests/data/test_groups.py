@@ -94,3 +94,30 @@ def test_one_image_is_one_group(make_images):
 
 def test_blank_images_are_one_group():
     assert groups(torch.arange(0, 8, dtype=torch.uint8).view(8, 1, 1, 1).expand(8, 1, 8, 8)).tolist() == [0] * 8
+
+
+def clear(images, shape):
+    """RGB images, each seen through a shape drawn by Pillow; premultiplied."""
+    drawn = Image.new("L", (32, 32))
+    getattr(ImageDraw.Draw(drawn), shape)((6, 6, 25, 25), fill=255)
+    alpha = torch.from_numpy(np.array(drawn))
+    seen = torch.where(alpha == 255, images, 0).to(torch.uint8)
+    return torch.cat([seen, alpha.expand(len(images), 1, 32, 32)], dim=1)
+
+
+def test_transparent_images_are_alike_by_what_is_seen_and_by_their_shape():
+    plain = torch.full((1, 3, 32, 32), 128, dtype=torch.uint8)  # as the grey behind them
+    skins = torch.stack([face(skin) for skin in SKINS])
+    several = torch.cat([clear(plain, "ellipse"), clear(plain, "rectangle"), clear(skins, "ellipse")])
+    assert groups(several).tolist() == [0, 1] + [2] * 6
+    assert nearly_in(several[:1], several[1:2]).tolist() == [False]
+    assert nearly_in(several[2:3], several[3:]).tolist() == [True]
+
+
+@pytest.mark.parametrize("channels", [2, 5])
+def test_channels_without_colours_are_compared_all(channels):
+    images = digits.load("val").images[: 40 * channels].view(40, channels, 28, 28)
+    assert len(groups(torch.cat([images, changed(images, "noise")])).unique()) == 40
+    other = images.clone()
+    other[:, -1] = images.roll(1, 0)[:, -1]
+    assert not nearly_in(other, images).any()

@@ -15,10 +15,10 @@ def counts(images):
     [
         torch.zeros(2, 1, 4, 4),
         torch.zeros(2, 4, 4, dtype=torch.uint8),
-        torch.zeros(2, 2, 4, 4, dtype=torch.uint8),
+        torch.zeros(2, 9, 4, 4, dtype=torch.uint8),
         torch.zeros(0, 1, 4, 4, dtype=torch.uint8),
     ],
-    ids=["float", "three axes", "two channels", "none"],
+    ids=["float", "three axes", "nine channels", "none"],
 )
 def test_images_that_do_not_fit_are_refused(images):
     with pytest.raises(UserError, match=r"^toy: "):

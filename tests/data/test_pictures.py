@@ -26,3 +26,20 @@ def test_colour_stays_colour(tmp_path):
     picture = np.asarray(grid(images))
     assert tuple(picture[5, 5]) == (255, 0, 0)
     assert (tmp_path / "red.png").stat().st_size > 0
+
+
+def test_transparent_images_lie_on_a_light_chequerboard():
+    images = torch.zeros(1, 4, 8, 8, dtype=torch.uint8)
+    images[..., 4:, 4:] = torch.tensor([10, 20, 30, 255], dtype=torch.uint8)[:, None, None]
+    picture = np.asarray(grid(images, gap=0, zoom=1))
+    assert picture.shape == (8, 8, 3)
+    assert (picture[:4, :4] == 255).all()
+    assert (picture[:4, 4:] == 225).all()
+    assert (picture[4:, :4] == 225).all()
+    assert (picture[4:, 4:] == [10, 20, 30]).all()
+
+
+def test_of_channels_without_colours_the_first_are_shown():
+    images = (torch.arange(5, dtype=torch.uint8) * 10).view(1, 5, 1, 1).expand(1, 5, 8, 8)
+    assert np.asarray(grid(images, gap=0))[0, 0].tolist() == [0, 10, 20]
+    assert np.asarray(grid(images[:, 3:], gap=0))[0, 0] == 30

@@ -150,7 +150,7 @@ def test_files_are_in_natural_order(put, read):
 def test_transparency_is_said_where_there_is_any(put, read):
     for name, alpha in (("a.png", 0), ("b.png", 254), ("c.png", 255)):
         put(name, np.dstack([noise(8, 8, 3), np.full((8, 8), alpha, np.uint8)]))
-    assert read()[1] == "3 images, no classes, RGB, 8×8; transparency laid on black (2 images)"
+    assert read()[1] == "3 images, no classes, RGBA, 8×8; with transparency (2 images)"
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".png", ".tiff"])

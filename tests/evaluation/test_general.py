@@ -13,6 +13,7 @@ from fromnoise.data import digits
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.resize import resize
 from fromnoise.evaluation import general
+from fromnoise.evaluation.choosing import choosing_features
 from fromnoise.evaluation.features import automatic, features
 from fromnoise.evaluation.frechet import Moments, distance
 
@@ -129,3 +130,28 @@ def test_auto_knows_digits_of_other_sizes(side):
 def test_auto_needs_images():
     with pytest.raises(ValueError, match="auto goes by the images"):
         features("auto")
+
+
+def test_transparent_images_are_seen_on_mid_grey(colours):
+    alpha = torch.randint(0, 256, (20, 1, *colours.shape[2:]), dtype=torch.uint8)
+    seen = torch.minimum(colours[:20], alpha)
+    by_hand = (seen.float() + (255 - alpha.float()) / 2).round().to(torch.uint8)
+    for name in ("general", "digits"):
+        extract = features(name)
+        torch.testing.assert_close(extract(torch.cat([seen, alpha], 1)), extract(by_hand), rtol=0.02, atol=0.02)
+    assert "RGBA on mid-grey" in features("general").colour
+
+
+def test_channels_without_colours_are_seen_one_by_one(colours):
+    five = torch.cat([colours[:20], colours[20:40, :2]], dim=1)
+    extract = features("auto", images=ImageSet("five", five))
+    assert extract.name == "general"
+    each = torch.stack([extract(five[:, c : c + 1]) for c in range(5)]).mean(dim=0)
+    torch.testing.assert_close(extract(five), each, rtol=1e-4, atol=1e-4)
+    assert "of other channels each as grey" in extract.colour
+    assert choosing_features(torch.device("cpu"))(five).shape == (20, 192)
+
+
+def test_white_on_transparent_is_no_digit():
+    white = digits.load("val").images[:200]
+    assert automatic(ImageSet("clear", white.repeat(1, 4, 1, 1))) == "general"

@@ -10,6 +10,7 @@ from fromnoise.data import arrays, digits, folder
 from fromnoise.data.colour import with_channels
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.sources import prepare
+from fromnoise.errors import UserError
 from fromnoise.evaluation.score import Contest
 from fromnoise.experiment.contest import contest, in_one_colour
 from fromnoise.training.run_folder import RunFolder
@@ -105,3 +106,62 @@ def test_a_score_of_a_run_splits_its_data_by_the_runs_rule(tmp_path, config_of):
     found = (sets.train, sets.floor, sets.reference)
     assert [one.fingerprint for one in found] == [part.fingerprint for part in (parts.train, parts.val, parts.heldout)]
     assert [len(np.unique(one.labels)) for one in found] == [32, 4, 4]
+
+
+def clear(images, level=255):
+    """The same in RGBA, transparent where it is dark."""
+    shown = with_channels(images, 4)
+    alpha = (images.images > 64).to(torch.uint8) * level
+    return replace(shown, images=torch.cat([torch.minimum(shown.images[:, :3], alpha), alpha], dim=1))
+
+
+def test_transparency_on_one_side_alone_is_said():
+    opaque, transparent = some("heldout", 60), clear(some("val", 60))
+    sets = in_one_colour(Contest(transparent, opaque))
+    assert sets.generated.shape == sets.reference.shape == (1, 28, 28)
+    assert sets.notes == ["the generated images are transparent and the reference is not: compared on mid-grey"]
+    assert sets.generated.images[0, 0, 0, 0] == 128
+    sets = in_one_colour(Contest(opaque, transparent, train=transparent))
+    assert sets.generated.shape == sets.train.shape == sets.reference.shape == (4, 28, 28)
+    assert sets.notes == ["the generated images are opaque and the reference is transparent"]
+    assert in_one_colour(Contest(transparent, transparent)).notes == []
+    assert in_one_colour(Contest(with_channels(opaque, 4), opaque)).notes == []
+
+
+def test_transparent_copies_are_copies():
+    train, reference = clear(some("train", 200)), clear(some("heldout", 200))
+    report = fromnoise.evaluate(clear(some("train", 60)), reference, train=train, quiet=True)
+    assert report.copies.verdict.startswith("copying: ")
+    assert report.copies.identical == 60
+    assert "RGBA on mid-grey" in report.protocol.features.colour
+    fresh = fromnoise.evaluate(clear(some("val", 200)), reference, train=train, quiet=True)
+    assert not fresh.copies.verdict.startswith("copying: ")
+
+
+def test_values_of_another_range_are_said():
+    reference = replace(some("heldout", 60), range=(0.0, 4.0))
+    sets = in_one_colour(Contest(some("val", 60), reference, train=replace(some("train", 60), range=(0.0, 3.0))))
+    told = "the training images' values were mapped to 8 bits by another range than the reference's"
+    assert sets.notes == [told]
+
+
+def test_channels_without_colours_are_not_compared_with_colours():
+    five = ImageSet("five", torch.randint(0, 256, (60, 5, 28, 28), dtype=torch.uint8))
+    with pytest.raises(UserError, match="five is of 5 channels, and not of grey"):
+        in_one_colour(Contest(five, some("heldout", 60)))
+    assert in_one_colour(Contest(five, five)).generated is five
+
+
+def test_a_score_of_a_run_reads_its_data_as_its_training_did(tmp_path, config_of):
+    pixels = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (120, 4, 16, 24), np.uint8))
+    folder.save(tmp_path / "icons", arrays.from_array("", pixels.permute(0, 2, 3, 1).numpy()).images)
+    data = {"data": str(tmp_path / "icons"), "m": None, "fit": "crop", "alpha": "white"}
+    config = config_of(data=data)
+    parts = prepare(config.data, 0)
+    run = RunFolder(tmp_path / "run")
+    with run.open(config, parts.train):
+        arrays.save(run.samples / "images.npz", parts.train.images[:50])
+    sets = contest(str(run.path), f"{tmp_path / 'icons'}:heldout")
+    found = (sets.train, sets.floor, sets.reference)
+    assert [one.fingerprint for one in found] == [part.fingerprint for part in (parts.train, parts.val, parts.heldout)]
+    assert sets.reference.shape == (3, 16, 16)

@@ -12,6 +12,7 @@ from fromnoise.data.pixels import normalise
 from fromnoise.diffusion import forward
 from fromnoise.errors import UserError
 from fromnoise.generation.data_info import DataInfo
+from fromnoise.generation.model import Model
 
 SOURCE = Path(__file__).parents[2] / "src" / "fromnoise"
 
@@ -82,3 +83,27 @@ def test_constant_images_are_refused(config_of, images):
     images.images.fill_(7)
     with pytest.raises(UserError, match="nothing to learn"):
         DataInfo.of(images, config_of())
+
+
+def test_no_decoded_colour_is_above_its_alpha(config_of, blobs_of):
+    info = DataInfo.of(blobs_of(channels=4), config_of())
+    images = info.decode(torch.randn(8, 4, 16, 16, generator=torch.Generator().manual_seed(0)))
+    assert (images[:, :3] <= images[:, 3:]).all()
+    assert (images[:, :3] == images[:, 3:]).any()
+    assert images[:, 3].float().std() > 50
+    transparent = torch.zeros(1, 4, 16, 16, dtype=torch.uint8)
+    assert torch.equal(info.encode(transparent).unique(), torch.tensor([info.encoded_black]))
+
+
+def test_the_range_that_became_bytes_is_known_and_saved(config_of, images, tmp_path):
+    deep = dataclasses.replace(images, range=(12.5, 4000.0))
+    info = DataInfo.of(deep, config_of())
+    Model.build(config_of(), info).save(tmp_path / "model.safetensors")
+    assert Model.load(tmp_path / "model.safetensors").info.range == (12.5, 4000.0)
+    assert DataInfo.of(images, config_of()).range is None
+
+
+@pytest.mark.parametrize("channels", [0, 9])
+def test_other_channels_are_no_images(config_of, channels):
+    with pytest.raises(UserError, match="not 1 to 8 of both"):
+        DataInfo(channels, 16, 16, 1.0, (0.0,) * channels).check(config_of())

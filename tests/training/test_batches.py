@@ -87,3 +87,14 @@ def test_processes_change_the_rows_of_one_batch_alike(batches):
         assert half.change.any()
         assert torch.equal(half.change, whole.change[rank::2])
         torch.testing.assert_close(half.x0, whole.x0[rank::2], rtol=0, atol=1e-5)
+
+
+def test_what_a_change_brings_into_a_transparent_image_is_transparent(blobs_of, config_of):
+    images = blobs_of(channels=4)
+    images.images.fill_(200)
+    images.images[0] = 0  # else all are of one value
+    config = config_of(training={"batch": 64, "augment": 1.0})
+    info = DataInfo.of(images, config)
+    shown = Batches(Model.build(config, info), images)(0).x0
+    assert shown.min().item() == pytest.approx(info.encoded_black)
+    assert (shown[:, :, 0] < 0.9 * shown.amax()).any(dim=(1, 2)).float().mean() > 0.5

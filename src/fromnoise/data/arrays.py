@@ -1,4 +1,7 @@
-"""Arrays of images in and out of files: .npz (`arr_0` or `images`) and .npy; uint8, N×H×W×C or N×H×W."""
+"""Arrays of images in and out of files: .npz (`arr_0` or `images`) and .npy; N×H×W, N×H×W×C or N×C×H×W.
+
+C is from 1 to 8, and 4 is straight RGBA. Numbers other than bytes are mapped to them by their range.
+"""
 
 import io
 import math
@@ -15,8 +18,10 @@ from numpy.lib import format as npy
 from torch import Tensor
 
 from fromnoise.data import blocks
-from fromnoise.data.image_set import ImageSet
+from fromnoise.data.colour import premultiplied, straight, without_needless_alpha
+from fromnoise.data.image_set import MOST_CHANNELS, ImageSet
 from fromnoise.data.inventory import Say, line, silent
+from fromnoise.data.pixels import as_bytes
 from fromnoise.data.resize import resized
 from fromnoise.errors import UserError
 from fromnoise.files import check_deflated, reading, whole
@@ -28,13 +33,6 @@ HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 MOST_HEADER = 1 << 16  # bytes; NumPy itself takes 10,000
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what NumPy writes; the others may ask for any memory
 MOST_CLASSES = 10_000
-# From what range of floats to bytes.
-FLOATS = (
-    (0, 1, "(255 * images)"),
-    (-1, 1, "(127.5 * (images + 1))"),
-    (0, 255, "images"),
-)
-SLACK = 0.1  # of a range, which a sampler that does not clip may overstep
 
 
 def load(path: Path, size: tuple[int, int] | None = None, *, say: Say = silent) -> ImageSet:
@@ -46,7 +44,7 @@ def load(path: Path, size: tuple[int, int] | None = None, *, say: Say = silent) 
     labels, others = None, set[str]()
     if path.suffix.lower() == ".npy":
         with reading(path, "a readable .npy file"):
-            images = _images(path, _header(path.name, lambda: path.open("rb"), path.stat().st_size))
+            images, values = _images(path, _header(path.name, lambda: path.open("rb"), path.stat().st_size))
     else:
         with reading(path, "a readable .npz file"), zipfile.ZipFile(path) as file:
             names = _names(file)
@@ -54,14 +52,14 @@ def load(path: Path, size: tuple[int, int] | None = None, *, say: Say = silent) 
             if key is None:
                 hint = "; statistics can be the reference, and nothing else" if "mu" in names else ""
                 raise UserError(f"{path} has no array 'arr_0' or 'images'; it has: {', '.join(names)[:200]}{hint}")
-            images = _images(path, _entry(file, key))
+            images, values = _images(path, _entry(file, key))
             for name in LABELS:
                 if name in names and labels is None:
                     labels = _labels(path, _entry(file, name), len(images))
                     key = key if labels is None else f"{key} {name}"
             others = set(names) - set(key.split())
     was = images.shape[2:]
-    found = ImageSet(str(path), images, labels)
+    found = without_needless_alpha(ImageSet(str(path), images, labels, range=values))
     found = resized(found, size) if size else found
     say(line(found, [(was[0], was[1])], [f"arrays not read: {', '.join(sorted(others))[:200]}"] if others else []))
     return found
@@ -81,10 +79,18 @@ def numbers(path: Path, keys: Sequence[str]) -> list[np.ndarray] | None:
 
 def from_array(name: str, array: np.ndarray, labels: Tensor | None = None) -> ImageSet:
     """An array in memory as a set of images; raises UserError for one that is not of images."""
-    shape = array.shape
-    _check(name, array.dtype, shape, lambda: array.reshape(-1)[:MOST_HEADER])
-    pixels = array[..., None] if array.ndim == 3 else array
-    return ImageSet(name, torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))), labels)
+    last = _channels_last(name, array.dtype, array.shape)
+    try:
+        pixels, values = as_bytes(array)
+    except ValueError as error:
+        raise UserError(f"{name}: {error}") from error
+    return without_needless_alpha(ImageSet(name, _channels_first(torch.from_numpy(pixels), last), labels, range=values))
+
+
+def to_array(images: UInt8[Tensor, "n c h w"]) -> UInt8[np.ndarray, "n h w c"]:
+    """Images as an array in memory, as `from_array` takes it."""
+    return straight(images.cpu().permute(0, 2, 3, 1).numpy())
+
 
 
 def save(path: Path, images: UInt8[Tensor, "n c h w"], labels: Tensor | None = None) -> None:
@@ -94,7 +100,7 @@ def save(path: Path, images: UInt8[Tensor, "n c h w"], labels: Tensor | None = N
         with file.open("arr_0.npy", "w", force_zip64=True) as member:
             npy.write_array_header_1_0(member, {"descr": "|u1", "fortran_order": False, "shape": (n, h, w, c)})
             for part in blocks.parts(images):
-                member.write(part.cpu().permute(0, 2, 3, 1).contiguous().numpy().data)
+                member.write(np.ascontiguousarray(to_array(part)).data)
         if labels is not None:
             with file.open("labels.npy", "w", force_zip64=True) as member:
                 npy.write_array(member, labels.cpu().numpy(), allow_pickle=False)
@@ -168,20 +174,16 @@ def _labels(path: Path, entry: _Entry, n: int) -> Tensor | None:
     return torch.from_numpy(labels.astype(np.int64))
 
 
-def _images(path: Path, entry: _Entry) -> UInt8[Tensor, "n c h w"]:
-    """The array, read from its compressed form as it goes into the tensor, a block at a time.
+def _images(path: Path, entry: _Entry) -> tuple[UInt8[Tensor, "n c h w"], tuple[float, float] | None]:
+    """The images in an array, and their range where they are no bytes; raises UserError for an array of others.
 
-    Raises UserError for an array that is not of images.
+    Bytes are read from their compressed form as they go into the tensor, a block at a time.
     """
     shape = entry.shape
-
-    def first() -> np.ndarray:
-        with entry.open() as stream:
-            stream.read(entry.start)
-            found = stream.read(MOST_HEADER)
-        return np.frombuffer(found[: len(found) // entry.dtype.itemsize * entry.dtype.itemsize], entry.dtype)
-
-    _check(f"{path}: '{entry.key}'", entry.dtype, shape, first)
+    last = _channels_last(f"{path}: '{entry.key}'", entry.dtype, shape)
+    if entry.dtype != np.uint8:
+        pixels, values = as_bytes(_read(entry))
+        return _channels_first(torch.from_numpy(pixels), last), values
     raw = torch.empty(shape[::-1] if entry.reverse else shape, dtype=torch.uint8)
     with entry.open() as stream:
         stream.read(entry.start)
@@ -190,35 +192,31 @@ def _images(path: Path, entry: _Entry) -> UInt8[Tensor, "n c h w"]:
         stream.read(1)  # there is none: now zipfile has seen the end, and checks all that was read
     if entry.reverse:  # the first index runs fastest ("Fortran order")
         raw = raw.permute(*reversed(range(raw.ndim)))
-    images = (raw[..., None] if raw.ndim == 3 else raw).permute(0, 3, 1, 2)
+    return _channels_first(raw, last), None
+
+
+def _channels_last(name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> bool:
+    """Whether images of this shape are N×H×W×C or N×H×W, not N×C×H×W; raises UserError unless it is of images.
+
+    The channels are the shorter of the two ends, and the last where both are as long.
+    """
+    if len(shape) in (3, 4) and 0 in shape:
+        raise UserError(f"{name} has no images")
+    ends = (shape[-1], shape[1]) if len(shape) == 4 else (1, 1)
+    if dtype.kind not in "iuf" or len(shape) not in (3, 4) or not 1 <= min(ends) <= MOST_CHANNELS:
+        wanted = f"numbers, N×H×W, N×H×W×C or N×C×H×W with C from 1 to {MOST_CHANNELS}"
+        raise UserError(f"{name} is {dtype} {shape}; images must be {wanted}")
+    return ends[0] <= ends[1]
+
+
+def _channels_first(images: UInt8[Tensor, "n *s"], last: bool) -> UInt8[Tensor, "n c h w"]:
+    """An array of images as fromnoise has them."""
+    images = images[..., None] if images.ndim == 3 else images
+    images = images.permute(0, 3, 1, 2) if last else images
+    if images.shape[1] == 4:
+        for part in blocks.parts(images):
+            pixels = part.permute(0, 2, 3, 1).numpy()
+            pixels[:] = premultiplied(pixels)
     if images.is_contiguous():  # grey; the strides of its one channel would have PyTorch convolve channels last
         return images.flatten().view(images.shape)
     return images.contiguous()
-
-
-def _check(name: str, dtype: np.dtype[Any], shape: tuple[int, ...], first: Callable[[], np.ndarray]) -> None:
-    """Raise UserError, with what to do, unless this is an array of images; `first` gives some of its values."""
-    channels = shape[-1] if len(shape) == 4 else 1
-    if dtype == np.uint8 and len(shape) in (3, 4) and channels in (1, 3):
-        return
-    told = f"{name} is {dtype} {shape}; images must be uint8, N×H×W×C with C = 1 or 3"
-    advice = []
-    if len(shape) == 4 and channels not in (1, 3):
-        if shape[1] in (1, 3):
-            advice.append("this looks like N×C×H×W: images.transpose(0, 2, 3, 1)")
-        elif channels == 4:
-            advice.append("leave transparency out: images[..., :3]")
-    if dtype.kind in "iuf" and dtype != np.uint8 and 0 not in shape:
-        advice.append(_as_bytes(first()))
-    raise UserError("; ".join([told, *advice]))
-
-
-def _as_bytes(values: np.ndarray) -> str:
-    """How to make bytes of images with such values."""
-    low, high = float(values.min()), float(values.max())
-    for least, most, formula in FLOATS:
-        slack = SLACK * (most - least)
-        if least - slack <= low and high <= most + slack:
-            done = formula if values.dtype.kind in "iu" else f"{formula}.round().clip(0, 255)"
-            return f"values from {least} to {most} become bytes by {done}.astype('uint8')"
-    return f"values are from {low:.4g} to {high:.4g}: bring them to 0 … 255 first"

@@ -28,17 +28,24 @@ def random_changes(n: int, share: float, random: np.random.Generator) -> Float[T
     return torch.from_numpy(numbers.astype(np.float32))
 
 
-def apply(images: Float[Tensor, "n c h w"], change: Float[Tensor, "n 6"]) -> Float[Tensor, "n c h w"]:
-    """The images, each changed by its numbers (on the CPU); those whose numbers are all zero come back as they are."""
+def apply(
+    images: Float[Tensor, "n c h w"], change: Float[Tensor, "n 6"], beyond: float | None = None
+) -> Float[Tensor, "n c h w"]:
+    """The images, each changed by its numbers (on the CPU); those whose numbers are all zero come back as they are.
+
+    `beyond` is that of `warp`.
+    """
     rows = change.any(dim=1).nonzero().flatten()
     if not len(rows):  # which `affine_grid` does not take
         return images
     at = to_device(rows, images.device)
-    return images.index_copy(0, at, warp(images[at], change[rows]))
+    return images.index_copy(0, at, warp(images[at], change[rows], beyond))
 
 
-def warp(images: Float[Tensor, "n c h w"], change: Float[Tensor, "n 6"]) -> Float[Tensor, "n c h w"]:
-    """Every image resampled, bilinearly, beyond its border as on it.
+def warp(
+    images: Float[Tensor, "n c h w"], change: Float[Tensor, "n 6"], beyond: float | None = None
+) -> Float[Tensor, "n c h w"]:
+    """Every image resampled, bilinearly; what lies beyond its border has the value `beyond`, or is as on the border.
 
     Rotation, size and stretches are the matrix exp [[s + p, q − θ], [q + θ, s − p]] about the middle, then comes the
     shift; of images that are not square, too, the angles are right.
@@ -54,6 +61,9 @@ def warp(images: Float[Tensor, "n c h w"], change: Float[Tensor, "n 6"]) -> Floa
     offset = -back @ (2 * torch.stack(shift, dim=1))[:, :, None]
     affine = torch.cat([back, offset], dim=2).to(images.dtype)
     grid = F.affine_grid(to_device(affine, images.device), list(images.shape), align_corners=False)
+    if beyond is not None:
+        found = F.grid_sample(images - beyond, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+        return found + beyond
     edge = to_device((1 - 0.5 / half).to(affine.dtype), images.device)  # the middle of the outermost pixels
     # Not by padding_mode="border", which Apple's GPUs lack before PyTorch 2.13.
     return F.grid_sample(images, grid.clamp(-edge, edge), mode="bilinear", padding_mode="zeros", align_corners=False)

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Num, UInt8
 from PIL import Image
 from torch import Tensor
 
 from fromnoise.data import blocks, inventory, picture
+from fromnoise.data.colour import KINDS, kind, straight
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.listing import Listing, classes, listing, outside
+from fromnoise.data.pixels import as_bytes
 from fromnoise.errors import UserError
 from fromnoise.files import whole_folder
 
@@ -29,10 +31,11 @@ def load(
 ) -> ImageSet:
     """The images below a folder, resized to `size` (height, width) where they have another.
 
-    All grey gives one channel, otherwise three; what else `picture.read` changes, and what is not read, `say` gets in
-    one line. For the classes see `listing.classes`.
+    All grey gives one channel, any colour three, any transparency four (`data.colour`). Grey of more than 8 bits is
+    mapped to 8: the least value of all images becomes 0, the largest 255. What else `picture.read` changes, and what is
+    not read, `say` gets in one line. For the classes see `listing.classes`.
     Raises UserError, naming them all, for images that cannot be read, unless `skip_broken` leaves them out; and,
-    without `size`, for an image of another size than the first.
+    without `size`, for an image of another size than the first; and for some images of 8 bits and some of more.
     """
     found = listing(folder)
     if not found.images:
@@ -49,39 +52,51 @@ def load(
         if size is None and was and read.was not in was:
             (h, w), (hh, ww) = next(iter(was)), read.was
             raise UserError(f"{folder / name} is {hh}×{ww} where {Path(kept[0]).name} is {h}×{w}; make them one size")
+        if kept and read.pixels.dtype != stack.dtype:
+            raise UserError(
+                f"{folder / name} and {folder / kept[0]} are not of the same depth: make all of 8 bits, or of more"
+            )
         stack.add(read.pixels)
         was[read.was] += 1
         changes.update(read.changes)
         kept.append(name)
     if broken and not (skip_broken and kept):
         raise UserError(_complaint(folder, broken, len(found.images)))
-    label = classes(kept)
+    label, (pixels, values) = classes(kept), stack.bytes()
     images = ImageSet(
         str(folder),
-        stack.images[: len(kept)],
+        pixels,
         torch.tensor([label[name.partition("/")[0]] for name in kept]) if label else None,
         class_names=() if _are_numbers(label) else tuple(label),
         files=tuple(str(folder / name) for name in kept),
         was="" if set(was) == {stack.images.shape[2:]} else inventory.sizes(was),
+        range=values,
     )
     say(inventory.line(images, was, _notes(found, kept, broken, changes)))
     return images
 
 
 def load_file(path: Path, size: tuple[int, int] | None = None) -> ImageSet:
-    """One image file as a set of one, resized to `size` if given; raises UserError where it cannot be read."""
+    """One image file as a set of one, resized to `size` if given.
+
+    Raises UserError where it cannot be read, and for more than 8 bits.
+    """
     try:
         pixels = picture.read(path, size).pixels
     except picture.Unreadable as reason:
         raise UserError(f"{path} cannot be read as an image ({reason})") from reason
+    if pixels.dtype != np.uint8:
+        raise UserError(f"{path} is of more than 8 bits, and one image does not tell their range: convert it to 8 bits")
     return ImageSet(str(path), torch.from_numpy(pixels.transpose(2, 0, 1)[None].copy()))
 
 
 def save(folder: Path, images: UInt8[Tensor, "n c h w"], labels: Sequence[int] | None = None, first: int = 0) -> None:
     """Write `images` as 000000.png, 000001.png ... into a new folder, true to the byte, counted from `first`.
 
-    With `labels` the files go into one sub-folder a class. Raises UserError when the folder has anything in it.
+    With `labels` the files go into one sub-folder a class. Raises UserError when the folder has anything in it, and for
+    images that are neither grey, RGB nor RGBA.
     """
+    check_channels(folder, images.shape[1])
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} already exists; name a new folder or remove it")
     if folder.exists():
@@ -91,25 +106,47 @@ def save(folder: Path, images: UInt8[Tensor, "n c h w"], labels: Sequence[int] |
         for k, image in enumerate(each):
             place = temporary if labels is None else temporary / str(int(labels[k]))
             place.mkdir(exist_ok=True)
-            Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(place / f"{first + k:06d}.png")
+            pixels = straight(image)
+            written = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
+            written.save(place / f"{first + k:06d}.png")
+
+
+def check_channels(folder: Path, channels: int) -> None:
+    """Raise UserError for images of so many channels that cannot be written as PNG files."""
+    if channels not in KINDS:
+        raise UserError(f"{folder}: PNG files hold grey, RGB or RGBA, and not {kind(channels)}: write an .npz file")
 
 
 class _Stack:
-    """At most n images of one size, one after another in one tensor: grey until the first in colour."""
+    """At most n images of one size and depth, one after another in one tensor of as many channels as any has."""
 
     def __init__(self, n: int) -> None:
-        self.n, self.done = n, 0
-        self.images: UInt8[Tensor, "n c h w"] = torch.empty(0, 0, 0, 0, dtype=torch.uint8)
+        self.n, self.done, self.dtype = n, 0, np.dtype(np.uint8)
+        self.images: Num[Tensor, "n c h w"] = torch.empty(0, 0, 0, 0)
 
-    def add(self, pixels: UInt8[np.ndarray, "h w c"]) -> None:
-        height, width, channels = pixels.shape
-        if channels > self.images.shape[1]:
-            before = self.images[: self.done]
-            self.images = torch.empty((self.n, channels, height, width), dtype=torch.uint8)
+    def add(self, pixels: Num[np.ndarray, "h w c"]) -> None:
+        image = torch.from_numpy(pixels.transpose(2, 0, 1)[None].copy())
+        channels = self.images.shape[1]
+        if image.shape[1] > channels:
+            before, self.dtype = self.images[: self.done], pixels.dtype
+            self.images = torch.empty((self.n, *image.shape[1:]), dtype=image.dtype)
             if self.done:
-                self.images[: self.done] = before
-        self.images[self.done] = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+                self._put(0, before)
+        self._put(self.done, image)
         self.done += 1
+
+    def _put(self, at: int, images: Num[Tensor, "m c h w"]) -> None:
+        rows = self.images[at : at + len(images)]
+        rows[:, :3] = images[:, :3]
+        rows[:, 3:] = images[:, 3:] if images.shape[1] == 4 else 255
+
+    def bytes(self) -> tuple[UInt8[Tensor, "n c h w"], tuple[float, float] | None]:
+        """The images, and their range where they are of more than 8 bits."""
+        images = self.images[: self.done]
+        if images.dtype == torch.uint8:
+            return images, None
+        pixels, values = as_bytes(images.numpy())
+        return torch.from_numpy(pixels), values
 
 
 def _complaint(folder: Path, broken: list[tuple[str, str]], n: int) -> str:

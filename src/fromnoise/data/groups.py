@@ -5,7 +5,8 @@ the windows in which there is something to see, at the best of the nine shifts b
 of the RV coefficient (Robert & Escoufier 1976, "A unifying tool for linear multivariate statistical methods: the RV-
 coefficient"); of grey images the absolute value of the structure term of SSIM (Wang et al. 2004, "Image quality
 assessment: from error visibility to structural similarity"). Brightness, contrast, a little noise and the colours of
-whole regions do not count; a stroke, a mouth or a hand elsewhere does. Images are reduced to 32×32 pixels at most.
+whole regions do not count; a stroke, a mouth or a hand elsewhere does. Transparent images are seen on mid-grey, and
+their alpha has to be alike too. Images are reduced to 32×32 pixels at most.
 
 Only pairs of neighbours are looked at: those that lie closest in histograms of oriented gradients (Dalal & Triggs
 2005, "Histograms of oriented gradients for human detection"), which the same changes hardly move.
@@ -23,7 +24,7 @@ from jaxtyping import Bool, Float, Float64, Int64, UInt8
 from torch import Tensor
 
 from fromnoise.data import blocks
-from fromnoise.data.colour import luminance
+from fromnoise.data.colour import luminance, on_grey
 from fromnoise.data.image_set import ImageSet, digests
 from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
@@ -193,15 +194,19 @@ def _structures(ours: _Looks, theirs: _Looks, pairs: Int64[np.ndarray, "p 2"]) -
     """How alike the structure of each pair (positions in both) is, in luminance or in colour."""
     found = np.zeros(len(pairs))
     coloured = max(ours.images.shape[1], theirs.images.shape[1]) > 1
+    transparent = ours.images.shape[1] == theirs.images.shape[1] == 4
     for at in range(0, len(pairs), PAIRS):
         a, b = pairs[at : at + PAIRS].T
         shift = _best_shift(ours.luminance[a], theirs.luminance[b])
         part = _structure(ours.luminance[a], theirs.luminance[b], shift)
         unsure = np.flatnonzero((part >= RESEMBLES) & (part < ALIKE))
         if coloured and len(unsure):
-            one, other = ours.images[a[unsure]], theirs.images[b[unsure]]
-            colours = _structure(one.expand(-1, 3, -1, -1), other.expand(-1, 3, -1, -1), shift[unsure])
-            part[unsure] = np.maximum(part[unsure], colours)
+            seen = [on_grey(of.images[rows[unsure]]) for of, rows in ((ours, a), (theirs, b))]
+            widest = max(each.shape[1] for each in seen)
+            one, other = (each.expand(-1, widest, -1, -1) for each in seen)
+            part[unsure] = np.maximum(part[unsure], _structure(one, other, shift[unsure]))
+        if transparent:  # shapes of mid-grey would be all alike
+            part = np.minimum(part, _structure(ours.images[a, 3:], theirs.images[b, 3:], shift))
         found[at : at + PAIRS] = part
     return found
 

@@ -13,15 +13,18 @@ from fromnoise import rng
 from fromnoise.data import blocks
 from fromnoise.errors import UserError
 
+MOST_CHANNELS = 8
+
 
 @dataclass(frozen=True)
 class ImageSet:
     """Images, with labels where there are any.
 
-    `images` is uint8 N×C×H×W with C = 1 (grey) or 3 (RGB); `labels` is int64 N, classes counted from 0, or None;
-    they are clusters of ours, not classes, where `clustered`.
+    `images` is uint8 N×C×H×W with C from 1 to 8, whose meaning `data.colour` tells; `labels` is int64 N, classes
+    counted from 0, or None; they are clusters of ours, not classes, where `clustered`.
     `class_names` are the classes' names in that order where they have any but numbers; `files` each image's file where
-    it came from one of its own. `was` are the sizes, in words, that the images had before they were resized.
+    it came from one of its own. `was` are the sizes, in words, that the images had before they were resized; `range`
+    the values that became the bytes 0 and 255, of images that were not of bytes.
     """
 
     name: str
@@ -31,11 +34,12 @@ class ImageSet:
     class_names: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     was: str = ""
+    range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         shape = tuple(self.images.shape)
-        if self.images.dtype != torch.uint8 or len(shape) != 4 or shape[1] not in (1, 3):
-            raise UserError(f"{self.name}: images must be uint8 N×C×H×W with 1 or 3 channels, not {shape}")
+        if self.images.dtype != torch.uint8 or len(shape) != 4 or not 1 <= shape[1] <= MOST_CHANNELS:
+            raise UserError(f"{self.name}: images must be uint8 N×C×H×W with C from 1 to {MOST_CHANNELS}, not {shape}")
         if self.labels is not None and len(self.labels) != len(self.images):
             raise UserError(f"{self.name}: {len(self.labels)} labels for {len(self.images)} images")
         if not self.images.numel():
@@ -131,11 +135,13 @@ class ImageSet:
 def digests(images: UInt8[Tensor, "n c h w"], *, grey: bool = False) -> np.ndarray:
     """n strings of 16 bytes, the BLAKE2 hash of each image's shape and bytes: equal for equal images only.
 
-    `grey`: an RGB image of three equal channels has the hash of the grey image that it shows.
+    `grey`: RGBA without transparency has the hash of RGB, and RGB of three equal channels that of grey.
     """
 
     def digest(image: np.ndarray) -> bytes:
-        if grey and len(image) > 1 and (image == image[:1]).all():
+        if grey and len(image) == 4 and (image[3] == 255).all():
+            image = image[:3]
+        if grey and len(image) == 3 and (image == image[:1]).all():
             image = image[:1]
         return hashlib.blake2b(str(image.shape).encode() + image.tobytes(), digest_size=16).digest()
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from fromnoise.data.colour import kind
 from fromnoise.data.groups import groups
 from fromnoise.data.image_set import ImageSet, digests
 
@@ -24,10 +25,12 @@ def line(images: ImageSet, was: Iterable[tuple[int, int]], notes: Iterable[str])
     """
     kinds = 0 if images.labels is None else len(images.labels.unique())
     classes = f"{kinds:,} classes" if kinds > 1 else "no classes"
-    colour = "RGB" if images.shape[0] == 3 else "grey"
-    what = [f"{some(len(images), 'image')}, {classes}, {colour}, {_resizing(set(was), images.shape[1:])}"]
+    size = _resizing(set(was), images.shape[1:])
+    what = [f"{some(len(images), 'image')}, {classes}, {kind(images.shape[0])}, {size}"]
     if n := duplicates(images):
         what.append(f"{some(n, 'duplicate')}, {len(images) - n:,} distinct")
+    if images.range is not None:
+        what.append(f"values from {images.range[0]:g} to {images.range[1]:g} mapped to 8 bits")
     return f"{images.name}: " + "; ".join([*what, *notes])
 
 

@@ -1,4 +1,4 @@
-"""One image file as 8-bit pixels."""
+"""One image file as pixels."""
 
 import warnings
 from dataclasses import dataclass
@@ -7,16 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from fromnoise.data.colour import premultiplied
+from fromnoise.data.resize import resize
 from fromnoise.files import reason
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO")
 """Still images that Pillow knows by their first bytes and reads by itself (not by Ghostscript, as EPS)."""
 GREY, COLOUR, CONVERTED = {"1", "L", "LA"}, {"RGB", "RGBA", "RGBX", "P", "PA"}, {"CMYK", "YCbCr", "LAB", "HSV"}
-# What is said of images that are not taken as they are.
-TRANSPARENT = "transparency laid on black"
+DEEP = {"I", "I;16", "I;16L", "I;16B", "I;16N", "F"}  # grey, of 16 or 32 bits or in floating point
+# What is said of images that are not grey or RGB as they are.
+TRANSPARENT = "with transparency"
 ANIMATED = "first frame only"
 PRINT = "colour spaces such as CMYK converted to RGB"
 
@@ -27,9 +30,14 @@ class Unreadable(Exception):  # noqa: N818 - a state of a file
 
 @dataclass(frozen=True)
 class Picture:
-    """An image as it was read: C = 1 (grey) or 3 (RGB), the height and width of its file, what was changed in it."""
+    """An image as it was read.
 
-    pixels: UInt8[np.ndarray, "h w c"]
+    pixels   bytes with C = 1 (grey), 3 (RGB) or 4 (premultiplied RGBA); of deep grey images float32
+    was      the height and width of its file
+    changes  what was changed in it
+    """
+
+    pixels: UInt8[np.ndarray, "h w c"] | Float[np.ndarray, "h w 1"]
     was: tuple[int, int]
     changes: tuple[str, ...]
 
@@ -45,11 +53,10 @@ def suffixes() -> frozenset[str]:
 def read(path: Path, size: tuple[int, int] | None = None) -> Picture:
     """The image in a file, upright (EXIF), resized to `size` (height, width) if given.
 
-    Transparency is laid on black; of an animation the first frame is taken; CMYK, YCbCr and LAB become RGB.
-    Raises Unreadable for a damaged file, for more than 8 bits a channel and for more pixels than Pillow allows.
+    Images without a transparent pixel have no alpha; grey ones with transparency are RGBA. Of an animation the first
+    frame is taken; CMYK, YCbCr and LAB become RGB. Grey of 16 bits or more keeps its values.
+    Raises Unreadable for a damaged file, for colour of more than 8 bits and for more pixels than Pillow allows.
     """
-    from fromnoise.data.resize import resize
-
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged EXIF and the like, which leave the pixels whole
@@ -69,22 +76,25 @@ def read(path: Path, size: tuple[int, int] | None = None) -> Picture:
     return Picture(pixels, was, changes)
 
 
-def _pixels(path: Path) -> tuple[UInt8[np.ndarray, "h w c"], tuple[str, ...]]:
+def _pixels(path: Path) -> tuple[UInt8[np.ndarray, "h w c"] | Float[np.ndarray, "h w 1"], tuple[str, ...]]:
     with Image.open(path, formats=FORMATS) as image:
         mode = image.mode
-        if any(";16" in str(tile[3]) for tile in image.tile) or mode.startswith("I"):  # Pillow would cut them to 8
-            raise Unreadable("16 or more bits a channel: convert it to 8")
-        if mode not in GREY | COLOUR | CONVERTED:
+        if mode not in DEEP and any(";16" in str(tile[3]) for tile in image.tile):  # Pillow would cut them to 8
+            raise Unreadable("16 bits a channel in colour or with transparency: convert it to 8")
+        if mode not in GREY | COLOUR | CONVERTED | DEEP:
             raise Unreadable(f"pixel format {mode}: convert it to 8-bit grey or RGB")
         changes = [PRINT] if mode in CONVERTED else []
         if image.format != "MPO" and getattr(image, "is_animated", False):  # MPO: a photograph with its preview
             changes.append(ANIMATED)
         ImageOps.exif_transpose(image, in_place=True)
-        flat: Image.Image = image
-        if flat.has_transparency_data:
-            rgba = flat.convert("RGBA")
-            if rgba.getchannel("A").getextrema() != (255, 255):
-                changes.append(TRANSPARENT)
-            flat = Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba)
-        pixels = np.asarray(flat.convert("L" if mode in GREY else "RGB"))
+        if mode in DEEP:
+            deep = np.asarray(image).astype(np.float32)
+            if not np.isfinite(deep).all():
+                raise Unreadable("some values are not finite")
+            return deep[..., None], tuple(changes)
+        if image.has_transparency_data:
+            rgba = np.asarray(image.convert("RGBA"))
+            if (rgba[..., 3] < 255).any():
+                return premultiplied(rgba), (*changes, TRANSPARENT)
+        pixels = np.asarray(image.convert("L" if mode in GREY else "RGB"))
     return (pixels[..., None] if pixels.ndim == 2 else pixels), tuple(changes)

@@ -8,6 +8,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
+from fromnoise.data.colour import on_board
 from fromnoise.files import whole
 
 GAP = 2  # pixels between images
@@ -17,7 +18,12 @@ ZOOM = 2
 def grid(
     images: UInt8[Tensor, "n c h w"], columns: int | None = None, *, gap: int = GAP, zoom: int = ZOOM
 ) -> Image.Image:
-    """The images side by side, as near to a square as fits, each pixel doubled, on a mid-grey ground."""
+    """The images side by side, as near to a square as fits, each pixel doubled, on a mid-grey ground.
+
+    Transparent ones lie on a light chequerboard. Of channels without colours the first three are shown, as RGB, or the
+    first of two.
+    """
+    images = on_board(images) if images.shape[1] == 4 else images[:, :3] if images.shape[1] > 2 else images[:, :1]
     n, c, h, w = images.shape
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)

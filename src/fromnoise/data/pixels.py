@@ -1,7 +1,8 @@
-"""Between 8-bit pixels and the numbers that networks see."""
+"""Between 8-bit pixels and other numbers: those that networks see, and those that deeper images hold."""
 
+import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int64, Num, UInt8
 from torch import Tensor
 
 from fromnoise.data import blocks
@@ -23,3 +24,22 @@ def histogram(images: UInt8[Tensor, "n c h w"]) -> Int64[Tensor, "c 256"]:
 def quantise(x: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
     """The nearest 8-bit image; what lies outside [−1, 1] is clipped."""
     return ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def as_bytes(values: Num[np.ndarray, "n *s"]) -> tuple[UInt8[np.ndarray, "n *s"], tuple[float, float] | None]:
+    """Numbers of any range as bytes, and the range where they are no bytes already.
+
+    The least becomes 0, the largest 255, and what lies between is mapped linearly and rounded. Whole numbers from 0 to
+    255 stay as they are. Raises ValueError for values that are not finite.
+    """
+    if not values.size:
+        return values.astype(np.uint8), None
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite([low, high]).all():
+        raise ValueError("some values are not finite")
+    if values.dtype.kind in "iu" and low >= 0 and high <= 255:
+        return values.astype(np.uint8), None
+    found, unit = np.empty(values.shape, np.uint8), 255 / (high - low) if high > low else 0.0
+    for k, row in enumerate(values):  # one by one: in float64 all at once would take many times their memory
+        found[k] = ((row.astype(np.float64) - low) * unit).round()
+    return found, (low, high)

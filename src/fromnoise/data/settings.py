@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from fromnoise.errors import UserError
 
@@ -10,6 +11,9 @@ NAMED = ("digits", "mnist", "fashion_mnist")
 
 LONGEST = 1024
 """Pixels of an image's side."""
+
+Fit = Literal["stretch", "crop", "pad"]
+Alpha = Literal["keep", "white", "black"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,12 @@ class DataSettings:
     Found by k-means on pixels; at most one cluster per 50 images. 0: unconditional."""
     size: str = "32"
     """Height and width in pixels, "32" or "24x40", at most 1024; images of another size are resized (antialiased)."""
+    fit: Fit = "stretch"
+    """How images of other proportions come to that size: stretch, crop to the middle, or pad with background.
+    Background is transparent, or the median colour of the image's edge."""
+    alpha: Alpha = "keep"
+    """Images with transparency: keep it as a fourth channel, or lay them on white or black.
+    Images without any stay grey or RGB."""
     skip_broken: bool = False
     """Skip images that cannot be read, and say how many there were."""
     group_by: str | None = None
@@ -33,7 +43,19 @@ class DataSettings:
     names it, such as "(patient\\d+)_"; default: near-duplicates are found and kept together."""
 
 
-def parse_size(text: str) -> tuple[int, int]:
+class Size(tuple[int, int]):
+    """Height and width in pixels, and how images of other proportions come to them."""
+
+    fit: Fit
+
+    def __new__(cls, height: int, width: int, fit: Fit = "stretch") -> "Size":
+        """A pair that is equal to (height, width)."""
+        size = super().__new__(cls, (height, width))
+        size.fit = fit
+        return size
+
+
+def parse_size(text: str, fit: Fit = "stretch") -> Size:
     """Height and width from "32" or "24x40"; raises UserError for anything else, or a side above `LONGEST`."""
     found = re.fullmatch(r"(\d{1,9})(?:x(\d{1,9}))?", text.lower(), re.ASCII)
     height, width = (int(found[1]), int(found[2] or found[1])) if found else (0, 0)
@@ -41,4 +63,4 @@ def parse_size(text: str) -> tuple[int, int]:
         raise UserError(f"--size {text!r} is not a size; write 32 or 24x40 (height x width)")
     if max(height, width) > LONGEST:
         raise UserError(f"--size {text} is too large: fromnoise is for images of at most {LONGEST} pixels a side")
-    return height, width
+    return Size(height, width, fit)

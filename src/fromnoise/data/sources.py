@@ -13,6 +13,7 @@ import numpy as np
 
 from fromnoise import rng
 from fromnoise.data import arrays, digits, folder, idx
+from fromnoise.data.colour import laid
 from fromnoise.data.groups import by_name, groups
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.inventory import Repeats, Say, repeats, silent
@@ -100,7 +101,7 @@ def prepare(settings: DataSettings, seed: int, *, say: Say = silent) -> Parts:
 
     Raises UserError for what cannot be had.
     """
-    size = parse_size(settings.size)
+    size = parse_size(settings.size, settings.fit)
     name, part = _parse(settings.data)
     if settings.group_by is not None and name in SOURCES:
         raise UserError(f"--group-by is for images of your own: {name} has parts already")
@@ -115,7 +116,9 @@ def prepare(settings: DataSettings, seed: int, *, say: Say = silent) -> Parts:
         parts = _split(_load_path(Path(name), size, settings.skip_broken, say), settings.group_by, say)
     if settings.m is not None:
         parts = replace(parts, train=parts.train.subset(settings.m, seed))
-    return _resized(parts, size)
+    parts = _resized(parts, size)
+    val, heldout = (each and laid(each, settings.alpha) for each in (parts.val, parts.heldout))
+    return replace(parts, train=laid(parts.train, settings.alpha), val=val, heldout=heldout)
 
 
 def inspected(settings: DataSettings, *, say: Say = silent) -> list[Repeats]:

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fromnoise import rng
+from fromnoise.data.colour import AVERAGED, by_colour
 from fromnoise.data.pixels import normalise
 from fromnoise.data.resize import resize
 from fromnoise.evaluation.extractor import BILINEAR, Features
@@ -24,10 +25,13 @@ def choosing_features(device: torch.device) -> Features:
     filters = rng.normal((FILTERS, 3, WIDTH, WIDTH), 0, "random convolutions") / (3 * WIDTH * WIDTH) ** 0.5
     there = filters.to(device)
 
+    def seen(rgb: Tensor) -> Tensor:
+        x = normalise(resize(rgb, (SIDE, SIDE)))
+        responses = [F.conv2d(F.avg_pool2d(x, scale), there).relu().flatten(2) for scale in SCALES]
+        return torch.cat([of for each in responses for of in (each.mean(dim=2), each.std(dim=2))], dim=1)
+
     def extract(images: Tensor) -> Tensor:
-        x = normalise(resize(images.to(device).expand(-1, 3, -1, -1), (SIDE, SIDE)))
-        seen = [F.conv2d(F.avg_pool2d(x, scale), there).relu().flatten(2) for scale in SCALES]
-        return torch.cat([of for each in seen for of in (each.mean(dim=2), each.std(dim=2))], dim=1)
+        return by_colour(images.to(device), seen)
 
     sha256 = hashlib.sha256(filters.numpy().tobytes()).hexdigest()
-    return Features("random convolutions", 2 * FILTERS * len(SCALES), sha256, extract, BILINEAR, "grey repeated")
+    return Features("random convolutions", 2 * FILTERS * len(SCALES), sha256, extract, BILINEAR, AVERAGED)

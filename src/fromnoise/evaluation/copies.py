@@ -31,6 +31,7 @@ from scipy import stats
 from torch import Tensor
 
 from fromnoise import rng
+from fromnoise.data.colour import on_grey
 from fromnoise.data.groups import groups
 from fromnoise.data.image_set import ImageSet, digests
 from fromnoise.data.sources import less
@@ -117,9 +118,9 @@ def copy_test(
 
 
 def plant(train: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "_ c h w"]:
-    """`PLANTED` training images at most, darkened, moved by a pixel in both directions, and noisy."""
+    """`PLANTED` training images at most, darkened, moved by a pixel in both directions, and noisy; RGBA on mid-grey."""
     rows = np.sort(rng.generator(0, "planted", len(train)).permutation(len(train))[:PLANTED])
-    moved = DARKENED * torch.roll(train[rows].float().cpu(), (1, 1), (2, 3))
+    moved = DARKENED * torch.roll(on_grey(train[rows].cpu()).float(), (1, 1), (2, 3))
     return (moved + NOISE * rng.normal(tuple(moved.shape), 0, "planted noise")).round().clamp(0, 255).to(torch.uint8)
 
 

@@ -73,6 +73,8 @@ def packaged() -> DigitNetwork:
 @torch.no_grad()
 def are_digits(images: UInt8[Tensor, "n c h w"]) -> bool:
     """Whether these are handwritten digits as MNIST has them: grey, light on dark, and read with confidence."""
+    if images.shape[1] not in (1, 3):
+        return False
     some = images[torch.linspace(0, len(images) - 1, min(len(images), LOOKED_AT)).long()].cpu()
     paper = float((some < DARK).float().mean())
     if not torch.equal(some, some[:, :1].expand_as(some)) or not PAPER[0] < paper < PAPER[1]:

@@ -12,6 +12,7 @@ from jaxtyping import Float, UInt8
 from safetensors.torch import load as read_tensors
 from torch import Tensor, nn
 
+from fromnoise.data.colour import SEEN, rgb
 from fromnoise.errors import UserError
 from fromnoise.evaluation.extractor import Features, Say
 from fromnoise.extras import extra
@@ -49,7 +50,7 @@ def load(device: torch.device, weights: Path | None = None, say: Say | None = No
         hashlib.sha256(data).hexdigest(),
         lambda images: network(prepare(images.to(device))).pooler_output,
         resizing=f"bicubic, antialiased, to {SIZE}×{SIZE} in floating point, not rounded",
-        colour="RGB; grey repeated",
+        colour=SEEN,
         known=weights is None,
         batch=BATCH,
     )
@@ -57,8 +58,9 @@ def load(device: torch.device, weights: Path | None = None, say: Say | None = No
 
 def prepare(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n 3 224 224"]:
     """Images as the network is shown them: RGB, 224×224, normalised."""
-    rgb = images.expand(-1, 3, -1, -1).float()
-    sized = F.interpolate(rgb, (SIZE, SIZE), mode="bicubic", antialias=True, align_corners=False).clamp(0, 255) / 255
+    coloured = rgb(images).float()
+    sized = F.interpolate(coloured, (SIZE, SIZE), mode="bicubic", antialias=True, align_corners=False)
+    sized = sized.clamp(0, 255) / 255
     mean, deviation = (torch.tensor(each, device=images.device).view(3, 1, 1) for each in (MEAN, DEVIATION))
     return (sized - mean) / deviation
 

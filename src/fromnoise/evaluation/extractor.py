@@ -106,7 +106,7 @@ class Features:
                 size = "×".join(str(length) for length in batch.shape[1:])
                 raise UserError(
                     f"{self.name}: images of {size} give {features.shape[1]} features, not {self.dimension}: "
-                    "all must be of one size, and all grey or all in colour"
+                    "all must be of one size and have as many channels"
                 )
             yield features
 

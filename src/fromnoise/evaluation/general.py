@@ -12,10 +12,11 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor
 
 from fromnoise import tensors
+from fromnoise.data.colour import AVERAGED, by_colour
 from fromnoise.data.resize import resize
 from fromnoise.evaluation.extractor import BILINEAR, Features
 
@@ -69,16 +70,11 @@ def load(device: torch.device) -> Features:
         "general",
         len(dictionary.centres),
         sha256,
-        lambda images: dictionary(prepare(images.to(device))),
+        lambda images: by_colour(resize(images.to(device), (SIDE, SIDE)), lambda rgb: dictionary(rgb.float())),
         f"{BILINEAR}, to {SIDE}×{SIDE}",
-        "RGB; grey repeated",
+        AVERAGED,
         batch=BATCH,
     )
-
-
-def prepare(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n 3 32 32"]:
-    """RGB from 0 to 255 at 32×32."""
-    return resize(images, (SIDE, SIDE)).expand(-1, 3, -1, -1).float()
 
 
 def packaged_file() -> Path:

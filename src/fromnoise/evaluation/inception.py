@@ -23,6 +23,7 @@ from cleanfid.resize import build_resizer
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from fromnoise.data.colour import SEEN, rgb
 from fromnoise.errors import UserError
 from fromnoise.evaluation.extractor import Features, Say
 from fromnoise.files import check_deflated, check_writable, read_bytes, reading, reason
@@ -54,7 +55,7 @@ def load(device: torch.device, weights: Path | None = None, say: Say | None = No
         sha256,
         lambda images: network(prepare(images).to(device)),
         resizing=f"bicubic, antialiased, to {SIZE}×{SIZE} in floating point, not rounded (clean-fid's clean)",
-        colour="RGB; grey repeated",
+        colour=SEEN,
         known=sha256 == SHA256,
         batch=BATCH,
     )
@@ -63,8 +64,8 @@ def load(device: torch.device, weights: Path | None = None, say: Say | None = No
 def prepare(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n 3 299 299"]:
     """Images as clean-fid shows them to the network: RGB, 299×299, float32 from 0 to 255, on the CPU."""
     resize = build_resizer("clean")
-    rgb = images.cpu().expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy()
-    resized = torch.from_numpy(np.stack([resize(image) for image in rgb]))
+    coloured = rgb(images.cpu()).permute(0, 2, 3, 1).numpy()
+    resized = torch.from_numpy(np.stack([resize(image) for image in coloured]))
     return resized.permute(0, 3, 1, 2).contiguous()
 
 

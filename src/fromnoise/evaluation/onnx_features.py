@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fromnoise.data.colour import luminance
+from fromnoise.data.colour import SEEN, luminance, rgb
 from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
 from fromnoise.evaluation.extractor import BILINEAR, Features
@@ -16,7 +16,7 @@ from fromnoise.files import read_bytes, reading, reason
 
 FLOATS = ("tensor(float)", "tensor(double)", "tensor(float16)")
 MOST = 2 << 30  # bytes: what protobuf takes
-COLOUR = {1: "luminance", 3: "RGB; grey repeated"}
+COLOUR = {1: "luminance", 3: SEEN}
 
 
 def load(path: Path) -> Features:
@@ -92,7 +92,7 @@ def _dimension(path: Path, session: Any) -> int:
 def _coloured(images: Tensor, channels: int) -> Tensor:
     if channels == 1:
         return luminance(images)
-    return images.expand(-1, 3, -1, -1) if channels == 3 else images
+    return rgb(images) if channels == 3 else images
 
 
 def _about(values: Any) -> str:

@@ -4,10 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from fromnoise.data import sources
-from fromnoise.data.colour import plain, with_channels
+from fromnoise.data.colour import laid, plain, with_channels
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.inventory import Say, silent
 from fromnoise.data.resize import resized
+from fromnoise.data.settings import DataSettings, Size
 from fromnoise.evaluation.score import Contest
 from fromnoise.experiment.find import find_images, is_run, trained_on
 from fromnoise.training.run_folder import RunFolder
@@ -31,17 +32,19 @@ def contest(
 
     A run knows its training images, and a named reference the real images that its floor is taken from, where `train`
     and `floor` do not say. `n`: a random subset of so many of the generated images. `skip_broken` and `say` are those
-    of `sources.load`. Channels are as in `in_one_colour`.
+    of `sources.load`. Channels are as in `in_one_colour`; the sets of a run's score
+    come to its size, and keep or lose their transparency, as its training images did.
     """
     notes: list[str] = []
     run = Path(generated) if isinstance(generated, str) and is_run(Path(generated)) else None
     learnt = None if run is None else RunFolder(run).about().config.data
+    way = learnt or DataSettings()
 
     def load(named: Named, size: tuple[int, int] | None = None) -> ImageSet:
         if isinstance(named, ImageSet):
             return resized(named, size) if size else named
         group_by = None if learnt is None else sources.group_by_of(named, learnt)
-        return sources.load(named, size, skip_broken=skip_broken, group_by=group_by, say=say)
+        return laid(sources.load(named, size, skip_broken=skip_broken, group_by=group_by, say=say), way.alpha)
 
     trained: ImageSet | None = None
     if run is not None:
@@ -52,7 +55,7 @@ def contest(
                 notes.append("no copycat: the run's training images are missing or have changed")
     else:
         images = load(generated)
-    size = images.shape[1:]
+    size = Size(*images.shape[1:], way.fit)
     real = load(reference, size)
     if images.class_names and real.class_names and images.class_names != real.class_names:
         images = replace(images, labels=None, class_names=())
@@ -71,18 +74,26 @@ def contest(
 def in_one_colour(contest: Contest) -> Contest:
     """The sets with the reference's channels, so that the file format decides nothing.
 
-    RGB without colour is grey. Against a grey reference all sets are compared by their luminance, and against a
-    coloured one grey images stay grey; where that hides a difference from the reference, a note says so.
+    RGB without colour is grey, RGBA without transparency RGB. Against a grey reference all sets are compared by their
+    luminance, against an opaque one on mid-grey; against a coloured one grey images stay grey, against a transparent
+    one opaque images opaque. Where that hides a difference from the reference, a note says so, and where values were
+    mapped to bytes by another range. Raises UserError for other channels than the reference's that have no colours.
     """
     reference, notes = plain(contest.reference), list(contest.notes)
     channels = reference.shape[0]
 
     def like(images: ImageSet, role: str) -> ImageSet:
         images = plain(images)
-        if images.shape[0] > channels:
+        if images.shape[0] == 4 != channels:
+            notes.append(f"the {role} images are transparent and the reference is not: compared on mid-grey")
+            images = plain(with_channels(images, 3))
+        if images.shape[0] > channels == 1:
             notes.append(f"the {role} images are coloured and the reference is grey: compared by luminance")
         if images.shape[0] < channels and role == "generated":
-            notes.append("the generated images are grey and the reference is coloured")
+            what = "opaque and the reference is transparent" if channels == 4 else "grey and the reference is coloured"
+            notes.append(f"the generated images are {what}")
+        if images.range not in (None, reference.range):
+            notes.append(f"the {role} images' values were mapped to 8 bits by another range than the reference's")
         return with_channels(images, channels)
 
     floor = contest.floor and like(contest.floor, "floor's")

@@ -8,9 +8,11 @@ from msgspec.structs import replace
 
 from fromnoise.config import Config, to_json
 from fromnoise.data import arrays, sources
+from fromnoise.data.colour import laid
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.inventory import Say, silent
 from fromnoise.data.pictures import save_grid
+from fromnoise.data.settings import Size
 from fromnoise.data.sources import Parts
 from fromnoise.diffusion.steps import Visit
 from fromnoise.errors import UserError
@@ -89,9 +91,9 @@ def floor_images(spec: str, parts: Parts, config: Config) -> ImageSet | None:
 
 
 def _load(spec: str, parts: Parts, config: Config, tell: Say = silent) -> ImageSet:
-    data, size = config.data, parts.train.shape[1:]
+    data, size = config.data, Size(*parts.train.shape[1:], config.data.fit)
     group_by = sources.group_by_of(spec, data)
-    return sources.load(spec, size, skip_broken=data.skip_broken, group_by=group_by, say=tell)
+    return laid(sources.load(spec, size, skip_broken=data.skip_broken, group_by=group_by, say=tell), data.alpha)
 
 
 def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageSet, n: int) -> tuple[Report, ImageSet]:

@@ -13,7 +13,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from fromnoise.config import Config
-from fromnoise.data.image_set import ImageSet
+from fromnoise.data.image_set import MOST_CHANNELS, ImageSet
 from fromnoise.data.pixels import histogram, normalise, quantise
 from fromnoise.data.settings import parse_size
 from fromnoise.diffusion import bound, level
@@ -26,7 +26,7 @@ Level = TypeVar("Level", float, Tensor)
 @dataclass(frozen=True)
 class DataInfo:
     """Images' channels, height and width; the scale and each channel's mean of pixels in [−1, 1]; each class's share,
-    and whether the classes are clusters (`fromnoise.data.clusters`)."""
+    whether the classes are clusters (`fromnoise.data.clusters`); and the `range` of images that were not of bytes."""
 
     channels: int
     height: int
@@ -35,6 +35,7 @@ class DataInfo:
     mean: tuple[float, ...]
     class_shares: tuple[float, ...] = ()
     clustered: bool = False
+    range: tuple[float, float] | None = None
 
     @classmethod
     def of(cls, images: ImageSet, config: Config) -> "DataInfo":
@@ -55,7 +56,7 @@ class DataInfo:
             classes = tuple((each / each.sum()).tolist())
         # Rounded to float32, as what the network computes with.
         scale, *mean = torch.tensor([scale, *means.tolist()]).tolist()
-        return cls(*images.shape, scale, tuple(mean), classes, images.clustered and bool(classes))
+        return cls(*images.shape, scale, tuple(mean), classes, images.clustered and bool(classes), images.range)
 
     @property
     def image(self) -> tuple[int, int, int]:
@@ -78,6 +79,11 @@ class DataInfo:
         return tuple(mean / self.scale for mean in self.mean)
 
     @property
+    def encoded_black(self) -> float:
+        """The byte 0 of encoded data: black, or transparent."""
+        return -1 / self.scale
+
+    @property
     def pixel_width(self) -> float:
         """Between neighbours of the 256 values of encoded data."""
         return bound.PIXEL / self.scale
@@ -91,8 +97,11 @@ class DataInfo:
         return x * self.scale
 
     def decode(self, x: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
-        """The nearest 8-bit images; what lies beyond is clipped."""
-        return quantise(self.pixels(x))
+        """The nearest 8-bit images; what lies beyond is clipped, and RGBA's colours at their alpha."""
+        images = quantise(self.pixels(x))
+        if self.channels == 4:
+            images[:, :3] = torch.minimum(images[:, :3], images[:, 3:])
+        return images
 
     def encoded_level(self, logsnr: Level) -> Level:
         """The level of encoded data at which pixels in [−1, 1] have the level `logsnr`."""
@@ -107,7 +116,7 @@ class DataInfo:
         """Raise UserError where no data of `config` is like this."""
         if (self.height, self.width) != parse_size(config.data.size):
             raise UserError(f"its images are {self.height}×{self.width}, and its configuration says {config.data.size}")
-        if self.channels not in (1, 3) or len(self.mean) != self.channels:
-            raise UserError(f"its images have {self.channels} channels and {len(self.mean)} means, not 1 or 3 of both")
+        if not 1 <= self.channels <= MOST_CHANNELS or len(self.mean) != self.channels:
+            raise UserError(f"its images have {self.channels} channels and {len(self.mean)} means, not 1 to 8 of both")
         if self.classes == 1 or (self.classes and abs(sum(self.class_shares) - 1) > 1e-6):
             raise UserError("its classes' shares do not add up to 1")

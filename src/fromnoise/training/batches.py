@@ -60,7 +60,8 @@ class Batches:
         change = None
         if self.augment:
             change = augment.random_changes(self.size, self.augment, rng.generator(self.seed, "augment", step))[mine]
-            x0, change = augment.apply(x0, change), to_device(change, device)
+            beyond = self.info.encoded_black if self.info.channels == 4 else None  # transparent
+            x0, change = augment.apply(x0, change, beyond), to_device(change, device)
         return Batch(x0, self._noise(step)[mine], u, label, change)
 
     def _index(self, step: int) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from fromnoise.data.settings import DataSettings, parse_size
+from fromnoise.data.settings import Alpha, DataSettings, Fit, parse_size
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import SkipBroken, folder_is_new, parse
 
@@ -28,6 +28,10 @@ class ExportArguments:
     """A random subset of this many, balanced over the classes; default: all, in order."""
     size: str | None = None
     """Resize to "32" or "24x40", as training does; default: no resizing."""
+    fit: Fit = "stretch"
+    """How images of other proportions come to that size, as in training."""
+    alpha: Alpha = "keep"
+    """What becomes of transparency, as in training."""
     by_class: bool = False
     """One sub-folder per class, which `fromnoise train --data DIR` reads back."""
     seed: int = 0
@@ -91,12 +95,14 @@ def _export(words: Sequence[str]) -> None:
     folder_is_new(arguments.out)
 
     from fromnoise.data import folder, sources
+    from fromnoise.data.colour import laid
     from fromnoise.faces.console import say
 
-    size = None if arguments.size is None else parse_size(arguments.size)
+    size = None if arguments.size is None else parse_size(arguments.size, arguments.fit)
     images = sources.load(
         arguments.source, size, skip_broken=arguments.skip_broken, group_by=arguments.group_by, say=say
     )
+    images = laid(images, arguments.alpha)
     if arguments.n is not None and arguments.n != len(images):
         images = images.subset(arguments.n, arguments.seed)
     if arguments.by_class and images.labels is None:

@@ -98,11 +98,14 @@ def main(words: Sequence[str]) -> None:
 
 def _batches(arguments: LikelihoodArguments, model: "Model") -> Iterator[Batch]:
     from fromnoise.data import folder, picture, sources
+    from fromnoise.data.colour import kind, laid, with_channels
+    from fromnoise.data.settings import Size
     from fromnoise.experiment.progress import once
     from fromnoise.faces.console import say
 
     tell = once(say)
-    channels, size = model.info.channels, model.info.image[1:]
+    info, data = model.info, model.config.data
+    size = Size(info.height, info.width, data.fit)
     for spec in arguments.images:
         path = Path(spec)
         single = path.is_file() and path.suffix.lower() in picture.suffixes()
@@ -120,9 +123,13 @@ def _batches(arguments: LikelihoodArguments, model: "Model") -> Iterator[Batch]:
             if arguments.n is not None:
                 rows = images.rows(arguments.n, arguments.seed, balanced=False)
                 images, names = images.take(rows), [names[k] for k in rows]
-        if images.shape[0] != channels:
-            kinds = {1: "grey", 3: "colour"}
-            raise UserError(f"{spec}: the model knows {kinds[channels]} images, these are {kinds[images.shape[0]]}")
+        images = laid(images, data.alpha)
+        if info.channels == 4 and images.shape[0] in (1, 3):
+            images = with_channels(images, 4)
+        if images.shape[0] != info.channels:
+            raise UserError(f"{spec}: the model knows {kind(info.channels)} images, these are {kind(images.shape[0])}")
+        if images.range != info.range:
+            raise UserError(f"{spec}: these values and those of the model's images were mapped to 8 bits by other ranges")
         yield Batch(spec, names, images.images, single)
 
 

@@ -85,6 +85,8 @@ def main(words: Sequence[str]) -> None:
     from fromnoise.training.device import alone
 
     model = Model.load(find_model(arguments.source))
+    if kind not in (".png", ".npz"):
+        folder.check_channels(arguments.out, model.info.channels)
     names = ("sampler", "spacing", "logsnr_range", "guidance_interval")
     given = {name: getattr(arguments, name) for name in names}
     settings = model.config.sampling.but(sampling_steps=arguments.steps, **given)
