@@ -173,7 +173,9 @@ def icons(tmp_path):
 
 @pytest.mark.parametrize(("alpha", "channels"), [("keep", 4), ("white", 3), ("black", 3)])
 def test_a_training_keeps_transparency_or_lays_it_on_a_ground(icons, alpha, channels):
-    parts = sources.prepare(DataSettings(icons, size="8", alpha=alpha), 0)
+    said = []
+    parts = sources.prepare(DataSettings(icons, size="8", alpha=alpha), 0, say=said.append)
+    assert said[1:] == ([] if alpha == "keep" else [f"{icons}: transparency laid on {alpha}"])
     assert [part.shape[0] for part in (parts.train, parts.val, parts.heldout)] == [channels] * 3
     kept = sources.prepare(DataSettings(icons, size="8"), 0)
     assert torch.equal(parts.heldout.images, colour.laid(kept.heldout, alpha).images)

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from fromnoise import load
+
 RUN = ("run", "--preset", "tiny", "--steps", "4", "--n", "60", "--out", "run", "--size", "16")
 
 
@@ -57,6 +59,7 @@ def test_a_run_of_transparent_images_samples_transparent_ones(fromnoise, icons, 
     with Image.open(icons / "new" / "000000.png") as image:
         assert image.mode == "RGBA"
         assert np.array_equal(np.asarray(image), first)  # image k of a seed is the same
+    assert np.array_equal(load(icons / "run", quiet=True).sample(1)[0], first)
     words = ("evaluate", "--generated", "run", "--reference", "icons:heldout", "--json", "-")
     again = json.loads(fromnoise(*words, cwd=icons).stdout)
     assert again["metrics"] == report["metrics"]
@@ -107,8 +110,6 @@ def test_deep_grey_is_learnt_by_its_range(fromnoise, tmp_path):
         Image.fromarray(values.astype(np.uint16)).save(tmp_path / "scans" / f"{k}.png")
     done = fromnoise(*RUN, "--data", "scans", cwd=tmp_path)
     assert "600 images, no classes, grey, 16×16; values from 300" in done.stderr
-    from fromnoise import load
-
     low, high = load(tmp_path / "run", quiet=True).model.info.range
     assert 3000 <= low < 3010 < 4990 < high < 5000
     assert "mean of 4" in fromnoise("likelihood", "run", "scans:heldout", "--n", "4", cwd=tmp_path).stdout

@@ -151,7 +151,7 @@ def test_a_report_tells_which_weights_these_are(weights):
     assert not extract.known
     assert "bicubic" in extract.resizing
     assert "299×299" in extract.resizing
-    assert extract.colour == "RGB; grey repeated"
+    assert extract.colour == "RGB; grey repeated; RGBA on mid-grey"
 
 
 @pytest.mark.slow

@@ -117,6 +117,8 @@ def prepare(settings: DataSettings, seed: int, *, say: Say = silent) -> Parts:
     if settings.m is not None:
         parts = replace(parts, train=parts.train.subset(settings.m, seed))
     parts = _resized(parts, size)
+    if settings.alpha != "keep" and parts.train.shape[0] == 4:
+        say(f"{name}: transparency laid on {settings.alpha}")
     val, heldout = (each and laid(each, settings.alpha) for each in (parts.val, parts.heldout))
     return replace(parts, train=laid(parts.train, settings.alpha), val=val, heldout=heldout)
 

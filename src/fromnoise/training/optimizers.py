@@ -85,7 +85,7 @@ def _muon(parameters: list[nn.Parameter], settings: TrainingSettings) -> list[to
     """Muon on the hidden kernels, AdamW on the rest: norms, biases, the first and last layer, embeddings.
 
     The hidden kernels are those of 16 channels or more on both sides: between the first and the last layer, and with a
-    stem of 4 these two as well.
+    stem of 4, or images of four channels, these two as well.
     """
     kernels = [p for p in parameters if p.ndim == 4 and min(p.shape[:2]) >= 16]
     chosen = {id(kernel) for kernel in kernels}
