@@ -107,9 +107,9 @@ def clear(images, shape):
 
 def test_transparent_images_are_alike_by_what_is_seen_and_by_their_shape():
     plain = torch.full((1, 3, 32, 32), 128, dtype=torch.uint8)  # as the grey behind them
-    skins = torch.stack([face(skin) for skin in SKINS])
+    skins = torch.stack([face(skin) for skin in SKINS[:5]])
     several = torch.cat([clear(plain, "ellipse"), clear(plain, "rectangle"), clear(skins, "ellipse")])
-    assert groups(several).tolist() == [0, 1] + [2] * 6
+    assert groups(several).tolist() == [0, 1] + [2] * 5
     assert nearly_in(several[:1], several[1:2]).tolist() == [False]
     assert nearly_in(several[2:3], several[3:]).tolist() == [True]
 

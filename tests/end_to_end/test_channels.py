@@ -40,6 +40,7 @@ def icons(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_run_of_transparent_images_samples_transparent_ones(fromnoise, icons, page_of):
     done = fromnoise(*RUN, "--data", "icons", "--fit", "pad", "--augment", "0.3", cwd=icons)
     assert "icons: 600 images, no classes, RGBA, 20×24 → 16×16; " in done.stderr
@@ -83,7 +84,7 @@ def test_folders_of_transparent_images_are_scored(fromnoise, icons):
         assert image.getpixel((0, 15)) == (255, 255, 255)
 
 
-@pytest.mark.parametrize("channels", [2, 5])
+@pytest.mark.parametrize("channels", [2, pytest.param(5, marks=pytest.mark.slow)])
 def test_arrays_of_channels_without_colours_are_learnt_and_sampled(fromnoise, tmp_path, channels):
     np.savez(tmp_path / "bands.npz", images=patches(600, channels).astype(np.float32) - 3)
     done = fromnoise(*RUN, "--data", "bands.npz", cwd=tmp_path)
@@ -104,6 +105,7 @@ def test_arrays_of_channels_without_colours_are_learnt_and_sampled(fromnoise, tm
     assert "the model knows" in fromnoise("likelihood", "run", "digits:val", cwd=tmp_path, code=2).stderr
 
 
+@pytest.mark.slow
 def test_deep_grey_is_learnt_by_its_range(fromnoise, tmp_path):
     (tmp_path / "scans").mkdir()
     for k, values in enumerate(3000 + 2000 * patches(600, 1)[:, 0]):

@@ -171,7 +171,7 @@ def test_the_mnist_test_set_is_exported_whole(fromnoise, mnist_root, tmp_path):
     (("--generated", "bad", "--reference", "digits:heldout"), "cannot be read as an image"),
     (("--generated", "mixed", "--reference", "digits:heldout"), "1.png is 9×8 where 0.png is 8×8; make them one size"),
     (("--generated", "deep", "--reference", "digits:heldout"), "are not of the same depth"),
-    (("--generated", "complex.npz", "--reference", "digits:heldout"), "is complex128 (60, 8, 8); images must be numbers"),
+    (("--generated", "complex.npz", "--reference", "digits:heldout"), "complex128 (60, 8, 8); images must be numbers"),
     (("--generated", "digits:val", "--reference", "empty"), "holds no images"),
     (("--generated", "digits:val", "--reference", "digits:heldout", "--train", "bad"), "cannot be read as an image"),
     (("--generated", "digits:val", "--reference", "digits:heldout", "--floor", "deep"), "are not of the same depth"),

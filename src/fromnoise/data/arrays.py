@@ -92,7 +92,6 @@ def to_array(images: UInt8[Tensor, "n c h w"]) -> UInt8[np.ndarray, "n h w c"]:
     return straight(images.cpu().permute(0, 2, 3, 1).numpy())
 
 
-
 def save(path: Path, images: UInt8[Tensor, "n c h w"], labels: Tensor | None = None) -> None:
     """Write `images` as `arr_0` (N×H×W×C, what the field's evaluation scripts read) and `labels` if given."""
     n, c, h, w = images.shape

@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float, Float64, Int64, UInt8
 from torch import Tensor
 
 from fromnoise.data import blocks
-from fromnoise.data.colour import luminance, on_grey
+from fromnoise.data.colour import luminance
 from fromnoise.data.image_set import ImageSet, digests
 from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
@@ -201,7 +201,7 @@ def _structures(ours: _Looks, theirs: _Looks, pairs: Int64[np.ndarray, "p 2"]) -
         part = _structure(ours.luminance[a], theirs.luminance[b], shift)
         unsure = np.flatnonzero((part >= RESEMBLES) & (part < ALIKE))
         if coloured and len(unsure):
-            seen = [on_grey(of.images[rows[unsure]]) for of, rows in ((ours, a), (theirs, b))]
+            seen = [of.images[rows[unsure]] for of, rows in ((ours, a), (theirs, b))]
             widest = max(each.shape[1] for each in seen)
             one, other = (each.expand(-1, widest, -1, -1) for each in seen)
             part[unsure] = np.maximum(part[unsure], _structure(one, other, shift[unsure]))

@@ -119,8 +119,12 @@ def prepare(settings: DataSettings, seed: int, *, say: Say = silent) -> Parts:
     parts = _resized(parts, size)
     if settings.alpha != "keep" and parts.train.shape[0] == 4:
         say(f"{name}: transparency laid on {settings.alpha}")
-    val, heldout = (each and laid(each, settings.alpha) for each in (parts.val, parts.heldout))
-    return replace(parts, train=laid(parts.train, settings.alpha), val=val, heldout=heldout)
+    return replace(
+        parts,
+        train=laid(parts.train, settings.alpha),
+        val=parts.val and laid(parts.val, settings.alpha),
+        heldout=parts.heldout and laid(parts.heldout, settings.alpha),
+    )
 
 
 def inspected(settings: DataSettings, *, say: Say = silent) -> list[Repeats]:

@@ -129,7 +129,9 @@ def _batches(arguments: LikelihoodArguments, model: "Model") -> Iterator[Batch]:
         if images.shape[0] != info.channels:
             raise UserError(f"{spec}: the model knows {kind(info.channels)} images, these are {kind(images.shape[0])}")
         if images.range != info.range:
-            raise UserError(f"{spec}: these values and those of the model's images were mapped to 8 bits by other ranges")
+            raise UserError(
+                f"{spec}: these values and those of the model's images were mapped to 8 bits by other ranges"
+            )
         yield Batch(spec, names, images.images, single)
 
 
