@@ -72,6 +72,28 @@ def test_images_are_saved_as_a_grid_an_array_or_a_folder(packaged, tmp_path):
         images.save(tmp_path / "folder")
 
 
+def test_images_are_varied_filled_in_enlarged_and_blended(packaged):
+    images = packaged.sample(2, steps=2)
+    variants = packaged.vary(images, 3, strength=0.4, seed=1, steps=2)
+    assert isinstance(variants, fromnoise.Images)
+    assert variants.shape == (6, 32, 32, 1)
+    assert not np.array_equal(variants[0], variants[1])
+    assert np.array_equal(packaged.vary(images, strength=0), images)
+    mask = np.zeros((32, 32), bool)
+    mask[16:] = True
+    filled = packaged.inpaint(images, mask, steps=2, label=3)
+    assert np.array_equal(filled[:, :16], images[:, :16])
+    assert np.array_equal(filled, packaged.inpaint(images, 255 * mask.astype(np.uint8), steps=2, label=3))
+    small = images[:, ::2, ::2]
+    large = packaged.upscale(small, steps=2)
+    assert np.array_equal(np.asarray(large).reshape(2, 16, 2, 16, 2, 1).mean(axis=(2, 4)), small)
+    path = packaged.interpolate(images[0], images[1], 3)
+    assert path.shape == (3, 32, 32, 1)
+    assert np.abs(path[-1].astype(int) - images[1]).mean() < 2
+    with pytest.raises(fromnoise.UserError, match="half its own size"):
+        packaged.upscale(images)
+
+
 def test_what_a_model_cannot_do_is_refused(packaged):
     with pytest.raises(fromnoise.UserError, match="--label 10"):
         packaged.sample(1, label=10)

@@ -76,7 +76,7 @@ def test_configuration_and_command_line_need_no_pytorch():
     assert done.stdout == "False\n"
 
 
-@pytest.mark.parametrize("name", ["samplers", "steps", "bound", "flow", "ideal"])
+@pytest.mark.parametrize("name", ["samplers", "steps", "bound", "flow", "ideal", "conditional"])
 def test_samplers_and_bounds_see_of_a_network_only_the_denoisers_pair(name):
     imports = re.findall(r"^(?:from|import) .*", (SOURCE / "diffusion" / f"{name}.py").read_text(), re.MULTILINE)
     assert not [line for line in imports if re.search(r"\b(prediction|denoiser|networks)\b", line)]

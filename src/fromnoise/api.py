@@ -5,6 +5,7 @@
     run = fromnoise.train("photos/", minutes=10, out="runs/photos")
     images = run.sample(64, seed=0)                          # uint8 array N×H×W×C, with images.labels
     images.save("photos.png")
+    variants = run.vary(images[:1], 8, strength=0.3)         # also: inpaint, upscale, interpolate
     card = run.evaluate()
     print(card.excess.value, card.copies.verdict)
 
@@ -17,6 +18,7 @@ called again with the same settings, and `fromnoise run` may go on with what Pyt
 nowhere if `quiet`; nothing is printed to stdout. What you can put right is raised as `fromnoise.UserError`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -45,6 +47,7 @@ from fromnoise.experiment.progress import SILENT, Reporter, once
 from fromnoise.experiment.score import reference_of, score_of, with_overfitting
 from fromnoise.experiment.train import Experiment, trained
 from fromnoise.faces.console import Terminal
+from fromnoise.generation import edit
 from fromnoise.generation.model import Model
 from fromnoise.generation.sampling import SampleRequest, labels_for, own_precision, sample
 from fromnoise.threads import apart
@@ -146,6 +149,73 @@ class Run:
             images = sample(self.model, request, device, bar.show)
         labels = None if self.model.info.clustered else labels_for(self.model, request)
         return Images(arrays.to_array(images), None if labels is None else labels.numpy())
+
+    @apart()
+    def vary(
+        self,
+        images: ArrayLike,
+        n: int = 1,
+        *,
+        strength: float = 0.5,
+        seed: int = 0,
+        label: int | None = None,
+        guidance: float | None = None,
+        steps: int | None = None,
+    ) -> Images:
+        """n variants of each image, uint8 N×H×W×C: noise is added to it and taken away again.
+
+        - `strength`: from 0, the images as they are, to 1, new samples
+        - `label`: the images' class or cluster; any without
+        - `guidance`, `steps`: as in `sample`
+
+        Raises UserError, before any work, for what the model cannot do. So do the three below.
+        """
+        how = edit.Edit(n, seed, label, guidance, steps)
+        return self._edited(edit.vary, _as_set(images, "images").images, strength, how)
+
+    @apart()
+    def inpaint(
+        self,
+        images: ArrayLike,
+        mask: ArrayLike,
+        n: int = 1,
+        *,
+        seed: int = 0,
+        label: int | None = None,
+        guidance: float | None = None,
+        steps: int | None = None,
+    ) -> Images:
+        """n ways to fill in each image where `mask`, H×W, is true or (uint8) above 127; the rest stays as it is."""
+        fill = np.asarray(mask)
+        fill = torch.from_numpy(np.ascontiguousarray(fill if fill.dtype == bool else fill > 127))
+        how = edit.Edit(n, seed, label, guidance, steps)
+        return self._edited(edit.inpaint, _as_set(images, "images").images, fill, how)
+
+    @apart()
+    def upscale(
+        self,
+        images: ArrayLike,
+        n: int = 1,
+        *,
+        seed: int = 0,
+        label: int | None = None,
+        guidance: float | None = None,
+        steps: int | None = None,
+    ) -> Images:
+        """n enlargements of each image of half the model's size; the means of their 2×2 pixels are the image's pixels."""
+        how = edit.Edit(n, seed, label, guidance, steps)
+        return self._edited(edit.upscale, _as_set(images, "images").images, how)
+
+    @apart()
+    def interpolate(self, one: ArrayLike, other: ArrayLike, n: int = 8, *, label: int | None = None) -> Images:
+        """n images from `one` to `other`, each H×W×C, both included, by way of the noises that they come from."""
+        ends = (_as_set(np.asarray(image)[None], "images").images for image in (one, other))
+        return self._edited(edit.interpolate, *ends, n, label)
+
+    def _edited(self, work: Callable[..., torch.Tensor], *how: Any) -> Images:
+        with self.reporter.bar("editing") as bar:
+            images = work(self.model, *how, alone(self.device).device, bar.show)
+        return Images(images.permute(0, 2, 3, 1).numpy())
 
     @apart()
     def evaluate(

@@ -36,7 +36,9 @@ def grid(
     return Image.fromarray(array[..., 0] if c == 1 else array)
 
 
-def save_grid(path: Path, images: UInt8[Tensor, "n c h w"], columns: int | None = None) -> None:
+def save_grid(
+    path: Path, images: UInt8[Tensor, "n c h w"], columns: int | None = None, *, gap: int = GAP, zoom: int = ZOOM
+) -> None:
     """Write `grid` as a PNG, whole or not at all."""
     with whole(path) as temporary:
-        grid(images, columns).save(temporary, format="PNG")
+        grid(images, columns, gap=gap, zoom=zoom).save(temporary, format="PNG")

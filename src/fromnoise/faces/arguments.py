@@ -183,3 +183,16 @@ def folder_is_new(path: Path) -> None:
     if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
         raise UserError(f"{path} already exists; name a new folder")
     check_writable(path)
+
+
+def refuse_unwritable_images(out: Path, overwrite: bool) -> None:
+    """Raise UserError unless images can be written to `out`: a .png, an .npz or a new folder."""
+    kind = out.suffix.lower()
+    if kind in (".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".npy"):
+        raise UserError(f"{out}: images are written as .png, as .npz, or into a folder")
+    if str(out) == "-":
+        raise UserError("--out -: images go to a .png, an .npz or a folder, not to stdout")
+    if kind in (".png", ".npz"):
+        refuse_existing(out, overwrite)
+    else:
+        folder_is_new(out)

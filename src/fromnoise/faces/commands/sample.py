@@ -11,7 +11,7 @@ import tyro
 from fromnoise.config import check_ranges
 from fromnoise.diffusion.settings import SamplerName, Spacing
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import Device, ModelSource, Overwrite, Threads, folder_is_new, parse, refuse_existing
+from fromnoise.faces.arguments import Device, ModelSource, Overwrite, Threads, parse, refuse_unwritable_images
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,15 +66,8 @@ def main(words: Sequence[str]) -> None:
     arguments = parse(SampleArguments, words, "sample")
     check_ranges(arguments)
     check_ranges(arguments.steps, lambda name: "--steps", "sampling_steps")
+    refuse_unwritable_images(arguments.out, arguments.overwrite)
     kind = arguments.out.suffix.lower()
-    if kind in (".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".npy"):
-        raise UserError(f"{arguments.out}: images are written as .png, as .npz, or into a folder")
-    if str(arguments.out) == "-":
-        raise UserError("--out -: images go to a .png, an .npz or a folder, not to stdout")
-    if kind in (".png", ".npz"):
-        refuse_existing(arguments.out, arguments.overwrite)
-    else:
-        folder_is_new(arguments.out)
 
     from fromnoise.data import arrays, folder
     from fromnoise.data.pictures import save_grid

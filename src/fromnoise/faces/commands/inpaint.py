@@ -1,0 +1,45 @@
+"""`fromnoise inpaint`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import arg
+
+from fromnoise.faces.arguments import parse
+from fromnoise.faces.editing import DrawArguments, ImageFile, edited, read, read_mask
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fromnoise.generation.model import Model
+
+
+@dataclass(frozen=True, kw_only=True)
+class InpaintArguments(DrawArguments):
+    """Fill in a part of an image, as the model finds likely beside the rest. The rest stays as it is, to the byte.
+
+    fromnoise inpaint digits seven.png --mask hole.png --out whole.png
+    fromnoise inpaint runs/photos photo.png --mask hole.png --n 16 --out whole/
+
+    Each network call is followed by a few backward passes.
+    """
+
+    image: ImageFile
+    """The image; resized where it is not of the model's size."""
+    mask: Annotated[Path, arg(metavar="MASK")]
+    """An image that is white where to fill in and black elsewhere."""
+
+
+def main(words: Sequence[str]) -> None:
+    """Inpaint."""
+    arguments = parse(InpaintArguments, words, "inpaint")
+
+    def work(model: "Model", *where: Any) -> "Tensor":
+        from fromnoise.generation.edit import inpaint
+
+        image, fill = read(arguments.image, model), read_mask(arguments.mask, model)
+        return inpaint(model, image, fill, arguments.how(), *where)
+
+    edited(arguments, "filling in", work)

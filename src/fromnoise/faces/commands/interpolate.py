@@ -1,0 +1,42 @@
+"""`fromnoise interpolate`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fromnoise.faces.arguments import parse
+from fromnoise.faces.editing import EditArguments, ImageFile, edited, read
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fromnoise.generation.model import Model
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterpolateArguments(EditArguments):
+    """Go from one image to another in n images, both included, by way of the noises that they come from.
+
+    fromnoise interpolate digits three.png eight.png --out path.png
+    fromnoise interpolate runs/photos a.png b.png --n 100 --out film/
+    """
+
+    first: ImageFile
+    """The first image; resized where it is not of the model's size."""
+    last: ImageFile
+    """The last image."""
+    n: int = 8
+    """Number of images."""
+
+
+def main(words: Sequence[str]) -> None:
+    """Interpolate."""
+    arguments = parse(InterpolateArguments, words, "interpolate")
+
+    def work(model: "Model", *where: Any) -> "Tensor":
+        from fromnoise.generation.edit import interpolate
+
+        first, last = (read(path, model) for path in (arguments.first, arguments.last))
+        return interpolate(model, first, last, arguments.n, arguments.label, *where)
+
+    edited(arguments, "interpolating", work)

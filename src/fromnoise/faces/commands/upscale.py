@@ -1,0 +1,40 @@
+"""`fromnoise upscale`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fromnoise.faces.arguments import parse
+from fromnoise.faces.editing import DrawArguments, ImageFile, edited, read
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fromnoise.generation.model import Model
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpscaleArguments(DrawArguments):
+    """Enlarge an image of half the model's size to its size. Each 2×2 pixels have the given pixel as their mean.
+
+    fromnoise upscale digits small.png --out large.png
+    fromnoise upscale runs/photos small.png --n 16 --out large/
+
+    Each network call is followed by a few backward passes.
+    """
+
+    image: ImageFile
+    """The image; resized where it is not half as high and half as wide as the model's."""
+
+
+def main(words: Sequence[str]) -> None:
+    """Upscale."""
+    arguments = parse(UpscaleArguments, words, "upscale")
+
+    def work(model: "Model", *where: Any) -> "Tensor":
+        from fromnoise.generation.edit import upscale
+
+        half = model.info.height // 2, model.info.width // 2
+        return upscale(model, read(arguments.image, model, half), arguments.how(), *where)
+
+    edited(arguments, "enlarging", work)

@@ -1,0 +1,44 @@
+"""`fromnoise vary`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fromnoise.errors import UserError
+from fromnoise.faces.arguments import parse
+from fromnoise.faces.editing import DrawArguments, ImageFile, edited, read
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from fromnoise.generation.model import Model
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaryArguments(DrawArguments):
+    """Make variants of an image: add noise to it, and take that away again (SDEdit).
+
+    fromnoise vary digits seven.png --out sevens.png
+    fromnoise vary runs/photos photo.png --strength 0.3 --n 100 --out variants/
+    """
+
+    image: ImageFile
+    """The image; resized where it is not of the model's size."""
+    strength: float = 0.5
+    """From 0, the image as it is, to 1, new samples that know nothing of it."""
+    n: int = 8
+    """Number of variants."""
+
+
+def main(words: Sequence[str]) -> None:
+    """Vary."""
+    arguments = parse(VaryArguments, words, "vary")
+    if not 0 <= arguments.strength <= 1:
+        raise UserError(f"--strength must be from 0 to 1, not {arguments.strength:g}")
+
+    def work(model: "Model", *where: Any) -> "Tensor":
+        from fromnoise.generation.edit import vary
+
+        return vary(model, read(arguments.image, model), arguments.strength, arguments.how(), *where)
+
+    edited(arguments, "varying", work)

@@ -1,0 +1,276 @@
+"""Images changed and completed by a model as it is: varied, filled in, enlarged, and blended into each other.
+
+Result j of image i depends on the seed, i and j alone, whatever is made beside it. The network computes in float32. A
+model of classes is not told the class unless a label is given.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import count
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Float64, UInt8
+from torch import Tensor
+
+from fromnoise import rng
+from fromnoise.data.pixels import quantise
+from fromnoise.diffusion import conditional, forward, level
+from fromnoise.diffusion.conditional import Known
+from fromnoise.diffusion.denoiser import guided
+from fromnoise.diffusion.flow import slerp
+from fromnoise.diffusion.samplers import levels_for, sampler, start
+from fromnoise.diffusion.settings import SamplerName, SamplerSettings
+from fromnoise.diffusion.steps import Denoise, Visit
+from fromnoise.errors import UserError
+from fromnoise.generation.likelihood import check, decode, encode, labelled
+from fromnoise.generation.model import Model
+from fromnoise.generation.sampling import guidance_of
+from fromnoise.hardware import CPU
+from fromnoise.threads import following
+
+MICRO_BATCH = 16
+# How images are completed: by noise at every step, which makes up for the errors of the steps before.
+SAMPLER: SamplerName = "ancestral"
+STEPS = 40
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """How to edit: `n` results of each image.
+
+    label      the images' class; None for any
+    guidance   how much the label counts, as in `SampleRequest`
+    steps      network calls of a result; None for as many as the model's own sampler takes, or `STEPS` to complete
+
+    Raises UserError for less than one result, or guidance without a label.
+    """
+
+    n: int = 1
+    seed: int = 0
+    label: int | None = None
+    guidance: float | None = None
+    steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise UserError(f"cannot make {self.n} images")
+        if self.guidance is not None and not math.isfinite(self.guidance):
+            raise UserError(f"guidance must be finite, not {self.guidance}")
+        if self.guidance is not None and self.label is None:
+            raise UserError("guidance strengthens a label: give --label too")
+
+
+def vary(
+    model: Model,
+    images: UInt8[Tensor, "n c h w"],
+    strength: float,
+    how: Edit,
+    device: torch.device = CPU,
+    progress: Progress | None = None,
+) -> UInt8[Tensor, "m c h w"]:
+    """Variants of images: noise is added to them and taken away again (SDEdit, Meng et al. 2022).
+
+    The noise's share of the variance is sin²(π/2·`strength`): at 0 the images come back as they are, at 1 they are new
+    samples. Raises UserError for a strength outside of 0…1, images that are not of the model's shape, or a label or a
+    number of steps that the model does not have.
+    """
+    check(model, images)
+    if not 0 <= strength <= 1:
+        raise UserError(f"--strength must be from 0 to 1, not {strength:g}")
+    settings = model.config.sampling.but(sampling_steps=how.steps)
+    levels = _levels_from(model, settings, strength)
+
+    def begin(x0: Tensor, noise: Tensor) -> Tensor:
+        if strength == 1:
+            return start(settings, levels[0], noise, model.info.encoded_mean)
+        return forward.jump(x0, noise, levels[:1])
+
+    denoise = _denoiser(model, how, settings, device)
+    if len(levels) == 1:  # clean data
+        return images.repeat_interleave(how.n, 0)
+    return model.info.decode(_drawn(model, images, how, settings, levels, begin, lambda _: denoise, device, progress))
+
+
+def inpaint(
+    model: Model,
+    images: UInt8[Tensor, "n c h w"],
+    fill: Bool[Tensor, "h w"],
+    how: Edit,
+    device: torch.device = CPU,
+    progress: Progress | None = None,
+) -> UInt8[Tensor, "m c h w"]:
+    """Images with the pixels where `fill` is true replaced by such as the model finds likely beside the others.
+
+    All other pixels come back exactly as they were given. Raises UserError as `vary` does, and for a mask of another
+    size or without anything to fill.
+    """
+    check(model, images)
+    if fill.shape != images.shape[2:]:
+        raise UserError(f"the mask is {_size(fill.shape)} and the images are {_size(images.shape[2:])}")
+    if not fill.any():
+        raise UserError("the mask has nothing to fill: what is to be replaced must be white")
+    project = conditional.pixels(~fill)
+    found = model.info.decode(_completed(model, images, project, how, device, progress))
+    return torch.where(fill, found, images.repeat_interleave(how.n, 0))
+
+
+def upscale(
+    model: Model,
+    images: UInt8[Tensor, "n c h w"],
+    how: Edit,
+    device: torch.device = CPU,
+    progress: Progress | None = None,
+) -> UInt8[Tensor, "m c H W"]:
+    """Images of half the model's size at its size. The means of 2×2 of their pixels are exactly the pixels given.
+
+    Raises UserError as `vary` does.
+    """
+    doubled = images.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    if tuple(doubled.shape[1:]) != model.info.image:
+        half = model.info.height // 2, model.info.width // 2
+        raise UserError(f"the model enlarges images of {_size(half)}, half its own size, not {_size(images.shape[2:])}")
+    found = model.info.pixels(_completed(model, doubled, conditional.means, how, device, progress))
+    return exact_means((found + 1) * 127.5, images.repeat_interleave(how.n, 0))
+
+
+def interpolate(
+    model: Model,
+    one: UInt8[Tensor, "1 c h w"],
+    other: UInt8[Tensor, "1 c h w"],
+    n: int,
+    label: int | None = None,
+    device: torch.device = CPU,
+    progress: Progress | None = None,
+) -> UInt8[Tensor, "n c h w"]:
+    """n images from `one` to `other`, both included, along the sphere between the noises that they come from.
+
+    The probability-flow ODE takes images to noise and back. Raises UserError for fewer than 2 images, as `vary` does,
+    and for the chapter's network, which knows only its schedule's levels.
+    """
+    for end in (one, other):
+        check(model, end)
+    if n < 2:
+        raise UserError(f"an interpolation has at least 2 images, not {n}")
+    with following(model.network):
+        noise = encode(model, torch.cat([one, other]), label, device)
+        if progress:
+            progress(1, 2)
+        path = [slerp(noise[0], noise[1], float(weight)) for weight in torch.linspace(0, 1, n)]
+        return quantise(decode(model, torch.stack(path), label, device)).cpu()
+
+
+def exact_means(pixels: Float[Tensor, "n c H W"], wanted: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c H W"]:
+    """8-bit images near `pixels`, numbers of 0…255, whose means of 2×2 pixels are exactly `wanted`.
+
+    Colours of RGBA stay within their alpha.
+    """
+    pixels, wanted = pixels.cpu().double(), wanted.cpu().double()
+    if pixels.shape[1] != 4:
+        return _with_means(pixels, wanted, torch.full_like(pixels, 255))
+    alpha = _with_means(pixels[:, 3:], wanted[:, 3:], torch.full_like(pixels[:, 3:], 255))
+    colours = _with_means(pixels[:, :3], wanted[:, :3], alpha.double().expand(-1, 3, -1, -1))
+    return torch.cat([colours, alpha], dim=1)
+
+
+def _with_means(
+    pixels: Float64[Tensor, "n c H W"], wanted: Float64[Tensor, "n c h w"], most: Float64[Tensor, "n c H W"]
+) -> UInt8[Tensor, "n c H W"]:
+    """Each block of 2×2 shifted until its mean, within 0…`most`, is right; then rounded down, but for the largest
+    remainders."""
+    blocks, most = (F.pixel_unshuffle(each, 2).unflatten(1, (-1, 4)) for each in (pixels.clamp(0, 255), most))
+    total = 4 * wanted[:, :, None]
+    low, high = torch.full_like(total, -255), torch.full_like(total, 255)
+    for _ in range(40):
+        shift = (low + high) / 2
+        short = (blocks + shift).clamp(min=0).minimum(most).sum(2, keepdim=True) < total
+        low, high = torch.where(short, shift, low), torch.where(short, high, shift)
+    blocks = (blocks + high).clamp(min=0).minimum(most)
+    whole = blocks.floor()
+    place = (blocks - whole).argsort(2, descending=True).argsort(2)
+    whole += place < total - whole.sum(2, keepdim=True)
+    return F.pixel_shuffle(whole.flatten(1, 2), 2).to(torch.uint8)
+
+def _completed(
+    model: Model,
+    images: UInt8[Tensor, "n c h w"],
+    project: conditional.Projection,
+    how: Edit,
+    device: torch.device,
+    progress: Progress | None,
+) -> Float[Tensor, "m c h w"]:
+    """Encoded data of which `project` keeps what it keeps of the images."""
+    settings = model.config.sampling.but(sampler=SAMPLER, sampling_steps=how.steps or STEPS)
+    levels = levels_for(settings, model.table)
+    denoise = _denoiser(model, how, settings, device)
+
+    def begin(x0: Tensor, noise: Tensor) -> Tensor:
+        return start(settings, levels[0], noise, model.info.encoded_mean)
+
+    def completing(x0: Tensor) -> Denoise:
+        return conditional.given(denoise, Known(project, project(x0)))
+
+    return _drawn(model, images, how, settings, levels, begin, completing, device, progress)
+
+
+def _drawn(
+    model: Model,
+    images: UInt8[Tensor, "n c h w"],
+    how: Edit,
+    settings: SamplerSettings,
+    levels: Float64[Tensor, " steps1"],
+    begin: Callable[[Tensor, Tensor], Tensor],
+    denoiser_for: Callable[[Tensor], Denoise],
+    device: torch.device,
+    progress: Progress | None,
+) -> Float[Tensor, "m c h w"]:
+    """`how.n` samples of each image as encoded data, from `begin`(x_0, noise) along `levels`."""
+    run, calls = sampler(settings), count(1)
+    rows = [(i, j) for i in range(len(images)) for j in range(how.n)]
+    total = -(-len(rows) // MICRO_BATCH) * (len(levels) - 1)
+
+    def part(of: list[tuple[int, int]]) -> Tensor:
+        def noise(step: int | str) -> Tensor:
+            shape = model.info.image
+            return torch.stack([rng.normal(shape, how.seed, "edit", i, j, step) for i, j in of]).to(device)
+
+        def visit(seen: Visit) -> None:
+            done = next(calls)
+            if progress:
+                progress(done, total)
+
+        x0 = model.info.encode(images[[i for i, _ in of]]).to(device)
+        with torch.no_grad():
+            return run(denoiser_for(x0), begin(x0, noise("start")), levels, noise, visit).cpu()
+
+    with following(model.network):
+        return torch.cat([part(rows[k : k + MICRO_BATCH]) for k in range(0, len(rows), MICRO_BATCH)])
+
+
+def _denoiser(model: Model, how: Edit, settings: SamplerSettings, device: torch.device) -> Denoise:
+    """The model as a denoiser of images of the label, guided as sampling is; of any class without a label."""
+    plain = labelled(model, how.label, device)
+    weight = guidance_of(model, settings.but(guidance=how.guidance))
+    if how.label is None or weight == 1:
+        return plain
+    label, call = how.label, guided(model.denoiser(), model.info.classes, weight, settings.guidance_interval)
+    return lambda x, logsnr: call(x, logsnr, torch.full((len(x),), label, device=x.device))
+
+
+def _levels_from(model: Model, settings: SamplerSettings, strength: float) -> Float64[Tensor, " steps1"]:
+    """The levels from the one of `strength` on: as many as from noise, but for a network of its schedule's levels."""
+    angle = torch.tensor(strength, dtype=torch.float64) * math.pi / 2
+    noisiest = float(-2 * angle.tan().log()) if strength < 1 else level.NOISE  # tan = b/a
+    if settings.spacing != "t":
+        low, high = settings.logsnr_range
+        if noisiest < high:
+            return levels_for(replace(settings, logsnr_range=(max(low, noisiest), high)), model.table)
+    levels = levels_for(settings, model.table)
+    return levels[levels >= noisiest]
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))

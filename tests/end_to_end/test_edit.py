@@ -1,0 +1,88 @@
+"""Editing on the real command line, with the packaged model."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fromnoise.data import digits
+from fromnoise.data.resize import resize
+
+QUICK = ("--steps", "3")
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Two digits at the model's size, one at half of it, one as MNIST has it, and a mask for the right half."""
+    two = digits.load("heldout").take([0, 1]).images
+    for name, image in zip(("a", "b"), resize(two, (32, 32)), strict=True):
+        Image.fromarray(image[0].numpy()).save(tmp_path / f"{name}.png")
+    Image.fromarray(resize(two, (16, 16))[0, 0].numpy()).save(tmp_path / "small.png")
+    Image.fromarray(two[0, 0].numpy()).save(tmp_path / "mnist.png")
+    hole = np.zeros((32, 32), np.uint8)
+    hole[:, 16:] = 255
+    Image.fromarray(hole).save(tmp_path / "mask.png")
+    Image.fromarray(0 * hole).save(tmp_path / "black.png")
+    return tmp_path
+
+
+def test_known_pixels_come_back_to_the_byte(fromnoise, place):
+    words = ("inpaint", "digits", "a.png", "--mask", "mask.png", *QUICK)
+    done = fromnoise(*words, "--out", "whole.png", cwd=place)
+    assert done.stdout == "whole.png\n"
+    whole, given = pixels(place / "whole.png"), pixels(place / "a.png")
+    assert np.array_equal(whole[:, :16], given[:, :16])
+    assert not np.array_equal(whole[:, 16:], given[:, 16:])
+    fromnoise(*words, "--n", "3", "--label", "7", "--out", "several", cwd=place)
+    files = sorted((place / "several").iterdir())
+    assert [file.name for file in files] == ["000000.png", "000001.png", "000002.png"]
+    assert all(np.array_equal(pixels(file)[:, :16], given[:, :16]) for file in files)
+    again = fromnoise(*words, "--out", "whole.png", cwd=place, code=2)
+    assert "already exists" in again.stderr
+    fromnoise(*words, "--out", "whole.png", "--overwrite", cwd=place)
+    assert np.array_equal(pixels(place / "whole.png"), whole)
+
+
+def test_an_enlarged_image_has_the_pixels_given_as_its_means(fromnoise, place):
+    fromnoise("upscale", "digits", "small.png", *QUICK, "--out", "large.png", cwd=place)
+    large = pixels(place / "large.png").reshape(16, 2, 16, 2).astype(float).mean(axis=(1, 3))
+    assert np.array_equal(large, pixels(place / "small.png"))
+
+
+def test_variants_begin_at_the_image_and_a_resized_image_is_told(fromnoise, place):
+    done = fromnoise("vary", "digits", "mnist.png", "--strength", "0", "--n", "2", "--out", "same.npz", cwd=place)
+    assert done.stderr == "mnist.png: 28×28 → 32×32\n"
+    with np.load(place / "same.npz") as arrays:
+        assert np.array_equal(arrays["arr_0"][1, ..., 0], pixels(place / "a.png"))
+    fromnoise("vary", "digits", "a.png", *QUICK, "--out", "grid.png", cwd=place)
+    assert pixels(place / "grid.png").shape == (3 * 66 + 2, 3 * 66 + 2)
+
+
+def test_a_path_has_the_images_at_its_ends(fromnoise, place):
+    fromnoise("interpolate", "digits", "a.png", "b.png", "--n", "3", "--out", "path", cwd=place)
+    for name, end in (("000000.png", "a.png"), ("000002.png", "b.png")):
+        off = np.abs(pixels(place / "path" / name).astype(int) - pixels(place / end))
+        assert off.mean() < 2
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (("inpaint", "digits", "a.png", "--mask", "black.png"), "nothing to fill"),
+    (("inpaint", "digits", "gone.png", "--mask", "mask.png"), "gone.png cannot be read as an image"),
+    (("inpaint", "digits", "a.png"), "--mask"),
+    (("vary", "digits", "a.png", "--strength", "2"), "--strength must be from 0 to 1, not 2"),
+    (("vary", "digits", "a.png", "--guidance", "2"), "give --label too"),
+    (("vary", "digits", "a.png", "--label", "10"), "10 classes, counted from 0"),
+    (("vary", "digits", "a.png", "--n", "0"), "cannot make 0 images"),
+    (("upscale", "nowhere", "a.png"), "neither a run folder"),
+    (("upscale", "digits", "small.png", "--steps", "0"), "--steps must be from 1"),
+    (("interpolate", "digits", "a.png", "b.png", "--n", "1"), "at least 2 images, not 1"),
+])  # fmt: skip
+def test_nonsense_is_one_line_and_writes_nothing(fromnoise, place, words, message):
+    refused = fromnoise(*words, "--out", "out.png", cwd=place, code=2)
+    assert message in refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert not (place / "out.png").exists()
