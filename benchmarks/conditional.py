@@ -28,7 +28,7 @@ from fromnoise.diffusion.conditional import Known, Projection
 from fromnoise.diffusion.samplers import levels_for, start
 from fromnoise.diffusion.schedule import schedule
 from fromnoise.diffusion.settings import SamplerSettings
-from fromnoise.diffusion.steps import Ancestral, Denoise, DPMSolver2M, Noise, Visit
+from fromnoise.diffusion.steps import Ancestral, Denoise, DPMSolver2M, Noise, Sampler, StochasticDPMSolver2M, Visit
 from fromnoise.evaluation import digit_network
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.experiment.find import find_model
@@ -61,7 +61,7 @@ class Settings:
 
 
 def mixture(components: int) -> Mixture:
-    """A distribution of smooth images of 4×4 numbers, of about unit scale."""
+    """A distribution of smooth images of 4×4 numbers, of about unit scale; what is known leaves the component open."""
     random = torch.Generator().manual_seed(components)
     places = torch.cartesian_prod(torch.arange(SIDE), torch.arange(SIDE)).double()
     apart = torch.cdist(places, places)
@@ -69,7 +69,9 @@ def mixture(components: int) -> Mixture:
     reach = torch.tensor([2.0, 1.0, 3.0][:components], dtype=torch.float64)
     covariances = scale * torch.exp(-apart / reach[:, None, None]) + 0.01 * torch.eye(SIDE**2).double()
     smooth = torch.linalg.cholesky(torch.exp(-apart / 3) + 1e-6 * torch.eye(SIDE**2).double())
-    means = 0.8 * torch.randn(components, SIDE**2, generator=random, dtype=torch.float64) @ smooth.T
+    means = 0.3 * torch.randn(components, SIDE**2, generator=random, dtype=torch.float64) @ smooth.T
+    fine = (-1.0) ** places.sum(1) * (places[:, 0] >= SIDE // 2)  # what no known part shows
+    means = means + torch.linspace(-1, 1, 3, dtype=torch.float64)[:components, None] * fine
     weights = torch.tensor([0.5, 0.3, 0.2][:components], dtype=torch.float64)
     return Mixture(weights / weights.sum(), means, covariances)
 
@@ -169,7 +171,7 @@ def guided_by_gradient(denoise: Denoise, known: Known, x: Tensor, levels: Tensor
     return x - known.project(x) + known.value
 
 
-def solved(solves: int, sampler: Callable[[], Ancestral | DPMSolver2M] = Ancestral) -> Method:
+def solved(solves: int, sampler: type[Sampler] = Ancestral) -> Method:
     """`conditional.given` with so many steps of conjugate gradients."""
 
     def run(denoise: Denoise, known: Known, x: Tensor, levels: Tensor, noise: Noise) -> Tensor:
@@ -190,6 +192,9 @@ METHODS: Mapping[str, Method] = {
     "8 solves": solved(8),
     "3 solves, 2 repeats": repeated(3, 2),
     "3 solves, 4 repeats": repeated(3, 4),
+    "1 solve, sde": solved(1, StochasticDPMSolver2M),
+    "3 solves, sde": solved(3, StochasticDPMSolver2M),
+    "8 solves, sde": solved(8, StochasticDPMSolver2M),
     "3 solves, dpm++": solved(3, DPMSolver2M),
     "8 solves, dpm++": solved(8, DPMSolver2M),
 }

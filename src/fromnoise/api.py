@@ -186,8 +186,8 @@ class Run:
         steps: int | None = None,
     ) -> Images:
         """n ways to fill in each image where `mask`, H×W, is true or (uint8) above 127; the rest stays as it is."""
-        fill = np.asarray(mask)
-        fill = torch.from_numpy(np.ascontiguousarray(fill if fill.dtype == bool else fill > 127))
+        given = np.asarray(mask)
+        fill = torch.from_numpy(np.ascontiguousarray(given if given.dtype == bool else given > 127))
         how = edit.Edit(n, seed, label, guidance, steps)
         return self._edited(edit.inpaint, _as_set(images, "images").images, fill, how)
 
@@ -202,7 +202,7 @@ class Run:
         guidance: float | None = None,
         steps: int | None = None,
     ) -> Images:
-        """n enlargements of each image of half the model's size; the means of their 2×2 pixels are the image's pixels."""
+        """n enlargements of each image of half the model's size, whose 2×2 means are the image's pixels."""
         how = edit.Edit(n, seed, label, guidance, steps)
         return self._edited(edit.upscale, _as_set(images, "images").images, how)
 

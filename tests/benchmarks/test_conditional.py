@@ -46,10 +46,10 @@ def test_samples_come_near_the_exact_conditional(components, part):
     data, project = mixture(components), KNOWN[part]
     values = conditional.known_values(data, project, 2)
     ours, theirs = (
-        conditional.sampled(data, project, values, 500, METHODS[name], 40) for name in ("3 solves", "replacement")
+        conditional.sampled(data, project, values, 500, METHODS[name], 20) for name in ("3 solves, sde", "replacement")
     )
     for value, good, poor in zip(values, ours, theirs, strict=True):
-        assert error(good, data, project, value) < 0.1
+        assert error(good, data, project, value) < 0.15
         assert error(good, data, project, value) < error(poor, data, project, value)
         assert shares_error(good, data, project, value) < 0.15
 
@@ -63,7 +63,9 @@ def test_exact_draws_have_hardly_any_error():
 
 
 def test_the_command_prints_a_row_for_each_method(monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["conditional", "--n", "20", "--conditionals", "1", "--digits", "0", "--steps", "3"])
+    monkeypatch.setattr(
+        "sys.argv", ["conditional", "--n", "20", "--conditionals", "1", "--digits", "0", "--steps", "3"]
+    )
     with pytest.raises(SystemExit) as stopped:
         script(conditional.main, conditional.Settings, None)
     assert not stopped.value.code

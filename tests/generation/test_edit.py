@@ -46,7 +46,7 @@ def values(images):
 @pytest.mark.parametrize("channels", [1, 2])
 def test_a_hole_is_filled_by_what_the_model_knows_and_nothing_else_changes(white_of, channels):
     model, images = white_of(8, channels)
-    filled = inpaint(model, images, HOLE, Edit(n=8))
+    filled = inpaint(model, images, HOLE, Edit(n=8, steps=40))
     assert filled.shape == (64, channels, 16, 16)
     assert torch.equal(filled[:, :, ~HOLE], images.repeat_interleave(8, 0)[:, :, ~HOLE])
     inside = values(filled)[:, :, HOLE]
@@ -59,7 +59,7 @@ def test_an_enlarged_image_has_exactly_the_means_given_and_the_models_spread(whi
     model, images = white_of(8)
     small = images[:, :, ::2, ::2]
     small = ((small.float() - 127.5) / 2 + 127.5).round().to(torch.uint8)  # the deviation of means of four
-    large = upscale(model, small, Edit(n=4))
+    large = upscale(model, small, Edit(n=4, steps=40))
     assert torch.equal(F.avg_pool2d(large.double(), 2), small.repeat_interleave(4, 0).double())
     within = values(large) - values(small.repeat_interleave(4, 0).repeat_interleave(2, 2).repeat_interleave(2, 3))
     assert float(within.std()) == pytest.approx(DEVIATION * 0.75**0.5, rel=0.05)
@@ -93,7 +93,7 @@ def test_colours_of_an_enlarged_image_stay_within_its_alpha():
 
 def test_variants_go_from_the_image_itself_to_new_samples(white_of):
     model, images = white_of(3)
-    how = Edit(n=4, seed=1)
+    how = Edit(n=4, seed=1, steps=40)
     assert torch.equal(vary(model, images, 0, how), images.repeat_interleave(4, 0))
     new = vary(model, images, 1, how)
     assert torch.equal(new, vary(model, images.flip(2), 1, how))

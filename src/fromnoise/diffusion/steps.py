@@ -13,7 +13,7 @@ import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -166,12 +166,15 @@ class DPMSolver2M(Sampler):
     """DPM-Solver++(2M) (Lu et al. 2022, algorithm 2): x̂_0 taken on to the middle of the step by the one before."""
 
     def step(self, visits: Sequence[Visit], clearer: Tensor, noise: Noise) -> Tensor:
-        now, x0 = visits[-1], visits[-1].x0
-        known = _known(visits)
-        if known and clearer < level.CLEAN:
-            r = (now.logsnr - known[0].logsnr) / (clearer - now.logsnr)
-            x0 = x0 + (x0 - known[0].x0) / level.expand(2 * r, x0)
-        return _hold(now, clearer, now.x, x0)
+        now = _ahead(visits, clearer)
+        return _hold(now, clearer, now.x, now.x0)
+
+
+class StochasticDPMSolver2M(Sampler):
+    """SDE-DPM-Solver++(2M) (Lu et al. 2022): `Ancestral` with 2M's x̂_0, so that few steps keep more of the variance."""
+
+    def step(self, visits: Sequence[Visit], clearer: Tensor, noise: Noise) -> Tensor:
+        return Ancestral().step([_ahead(visits, clearer)], clearer, noise)
 
 
 class DPMSolver3M(DPMSolver2M):
@@ -235,6 +238,15 @@ class UniPC(Sampler):
 def _known(visits: Sequence[Visit]) -> list[Visit]:
     """The visits before the present one that it can be compared with, the newest first: not that of pure noise."""
     return [visit for visit in reversed(visits[:-1]) if visit.logsnr > level.NOISE]
+
+
+def _ahead(visits: Sequence[Visit], clearer: Float64[Tensor, ""]) -> Visit:
+    """The newest visit with its x̂_0 taken on to the middle of the step by the one before."""
+    now, known = visits[-1], _known(visits)
+    if not known or clearer == level.CLEAN:
+        return now
+    r = (now.logsnr - known[0].logsnr) / (clearer - now.logsnr)
+    return replace(now, x0=now.x0 + (now.x0 - known[0].x0) / level.expand(2 * r, now.x0))
 
 
 def _slope(now: Visit, clearer: Float64[Tensor, ""]) -> Float64[Tensor, ""]:

@@ -21,8 +21,8 @@ from fromnoise.diffusion.conditional import Known
 from fromnoise.diffusion.denoiser import guided
 from fromnoise.diffusion.flow import slerp
 from fromnoise.diffusion.samplers import levels_for, sampler, start
-from fromnoise.diffusion.settings import SamplerName, SamplerSettings
-from fromnoise.diffusion.steps import Denoise, Visit
+from fromnoise.diffusion.settings import SamplerSettings
+from fromnoise.diffusion.steps import Denoise, Sampler, StochasticDPMSolver2M, Visit
 from fromnoise.errors import UserError
 from fromnoise.generation.likelihood import check, decode, encode, labelled
 from fromnoise.generation.model import Model
@@ -31,9 +31,7 @@ from fromnoise.hardware import CPU
 from fromnoise.threads import following
 
 MICRO_BATCH = 16
-# How images are completed: by noise at every step, which makes up for the errors of the steps before.
-SAMPLER: SamplerName = "ancestral"
-STEPS = 40
+STEPS = 20  # to complete an image: more come no nearer to the exact conditional
 
 Progress = Callable[[int, int], None]
 
@@ -89,10 +87,10 @@ def vary(
             return start(settings, levels[0], noise, model.info.encoded_mean)
         return forward.jump(x0, noise, levels[:1])
 
-    denoise = _denoiser(model, how, settings, device)
+    run, denoise = sampler(settings), _denoiser(model, how, settings, device)
     if len(levels) == 1:  # clean data
         return images.repeat_interleave(how.n, 0)
-    return model.info.decode(_drawn(model, images, how, settings, levels, begin, lambda _: denoise, device, progress))
+    return model.info.decode(_drawn(model, images, how, run, levels, begin, lambda _: denoise, device, progress))
 
 
 def inpaint(
@@ -194,6 +192,7 @@ def _with_means(
     whole += place < total - whole.sum(2, keepdim=True)
     return F.pixel_shuffle(whole.flatten(1, 2), 2).to(torch.uint8)
 
+
 def _completed(
     model: Model,
     images: UInt8[Tensor, "n c h w"],
@@ -203,7 +202,7 @@ def _completed(
     progress: Progress | None,
 ) -> Float[Tensor, "m c h w"]:
     """Encoded data of which `project` keeps what it keeps of the images."""
-    settings = model.config.sampling.but(sampler=SAMPLER, sampling_steps=how.steps or STEPS)
+    settings = model.config.sampling.but(sampler="dpm++", sampling_steps=STEPS if how.steps is None else how.steps)
     levels = levels_for(settings, model.table)
     denoise = _denoiser(model, how, settings, device)
 
@@ -213,14 +212,15 @@ def _completed(
     def completing(x0: Tensor) -> Denoise:
         return conditional.given(denoise, Known(project, project(x0)))
 
-    return _drawn(model, images, how, settings, levels, begin, completing, device, progress)
+    run = StochasticDPMSolver2M()
+    return _drawn(model, images, how, run, levels, begin, completing, device, progress)
 
 
 def _drawn(
     model: Model,
     images: UInt8[Tensor, "n c h w"],
     how: Edit,
-    settings: SamplerSettings,
+    run: Sampler,
     levels: Float64[Tensor, " steps1"],
     begin: Callable[[Tensor, Tensor], Tensor],
     denoiser_for: Callable[[Tensor], Denoise],
@@ -228,7 +228,7 @@ def _drawn(
     progress: Progress | None,
 ) -> Float[Tensor, "m c h w"]:
     """`how.n` samples of each image as encoded data, from `begin`(x_0, noise) along `levels`."""
-    run, calls = sampler(settings), count(1)
+    calls = count(1)
     rows = [(i, j) for i in range(len(images)) for j in range(how.n)]
     total = -(-len(rows) // MICRO_BATCH) * (len(levels) - 1)
 
