@@ -27,17 +27,18 @@ def commands():
                     yield pytest.param(words, id=f"{path.name}: {' '.join(words)}")
 
 
-def arguments_of(command):
-    """The class of a command's arguments."""
+def arguments_of(command, word=""):
+    """The class of a command's arguments; of `data`, which has two commands, by its first word."""
     module = importlib.import_module(f"fromnoise.faces.commands.{command}")
     own = [item for item in vars(module).values() if getattr(item, "__module__", None) == module.__name__]
-    return next(item for item in own if getattr(item, "__name__", "").endswith("Arguments"))
+    first = word.capitalize() if command == "data" and word.isalpha() else ""
+    return next(item for item in own if re.fullmatch(f"{first}.*Arguments", getattr(item, "__name__", "")))
 
 
 @pytest.mark.parametrize("words", list(commands()))
 def test_commands_are_real(words):
     command, *rest = [word.removeprefix("+") for word in words]  # --minutes +20 needs a run to extend
-    cls = arguments_of(command)
+    cls = arguments_of(command, *rest[:1])
     if issubclass(cls, TrainingArguments):
         parse_training(cls, rest, command)
     elif rest != ["--help"]:

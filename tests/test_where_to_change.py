@@ -15,7 +15,7 @@ SCHEDULES = 'SCHEDULES: Mapping[str, Callable[[int], Float64[Tensor, " T"]]] = {
 SAMPLERS = "SAMPLERS: Mapping[str, type[steps.Sampler]] = {"
 NETWORKS = "NETWORKS: Mapping[str, type[Network]] = {"
 METRICS = "METRICS: Mapping[str, Metric] = {"
-SOURCES = "SOURCES: Mapping[str, Source] = {"
+SOURCES = "SOURCES: tuple[Source, ...] = (\n"
 EULER = '''
 
 class Euler(Sampler):
@@ -61,13 +61,24 @@ def brightness(ours: Featured, real: Featured, seed: int) -> Number:
     """The mean feature over the reference's."""
     return Number(float(ours.features.mean() / real.features.mean()))
 '''
-STRIPES = '''
+STRIPES = '''"""Images of stripes."""
 
-def stripes(part: str) -> ImageSet:
-    """Images of stripes, each part its own."""
+import numpy as np
+import torch
+
+from fromnoise import rng
+from fromnoise.data.image_set import ImageSet
+from fromnoise.data.source import named
+
+
+def load(part: str) -> ImageSet:
+    """Each part its own."""
     random = rng.generator(0, "stripes", part)
     images = np.repeat(random.integers(0, 256, (200, 1, 16, 1), dtype=np.uint8), 16, axis=3)
     return ImageSet(f"stripes:{part}", torch.from_numpy(images))
+
+
+SOURCE = named("stripes", ("train", "val", "heldout"), load)
 '''
 # For each row of the table, what is put behind which text of which file; behind "" of a file that is not there yet.
 ADDED = {
@@ -96,11 +107,8 @@ ADDED = {
         ],
     },
     "a data source": {
-        "data/sources.py": [
-            ("import numpy as np\n", "import torch\n"),
-            ("    load: Callable[[str], ImageSet]\n", STRIPES),
-            (SOURCES, '"stripes": Source(("train", "val", "heldout"), stripes), '),
-        ],
+        "data/stripes.py": [("", STRIPES)],
+        "data/sources.py": [("import archive, arrays, ", "stripes, "), (SOURCES, "    stripes.SOURCE,\n")],
         "data/settings.py": [('NAMED = ("digits"', ', "stripes"')],
     },
 }

@@ -261,7 +261,7 @@ def train(
 ) -> Run:
     """Train on `data`, or go on where a training in `out` stopped; returns the trained run.
 
-    - `data`: a folder of images, an `.npz` file, digits, mnist or fashion_mnist
+    - `data`: what `--data` takes: a folder, zip or tar of images, an `.npz` file, or a name such as digits or mnist
     - `out`: the run folder; runs/NAME-PRESET when not given
     - `settings`: those of `fromnoise train`, by the names of its flags: `minutes=10`, `size=32`, `augment=0.3`,
       `evaluate_every=250`, `channels=(48, 96, 96)` …

@@ -10,7 +10,7 @@ import pytest
 import torch
 from numpy.lib import format as npy
 
-from fromnoise.data import arrays
+from fromnoise.data import arrays, sources
 from fromnoise.errors import UserError
 
 
@@ -319,3 +319,43 @@ def test_images_in_fortran_order_come_back_as_they_were(path, make_images):
     images = make_images(5, (3, 6, 5))
     np.savez(path, arr_0=np.asfortranarray(images.permute(0, 2, 3, 1).numpy()))
     assert torch.equal(arrays.load(path).images, images)
+
+
+def medical(labels=None, side=6, channels=()):
+    """The arrays of a file of MedMNIST's, with a column of labels."""
+    random, arrays = np.random.default_rng(0), {}
+    for part, n in (("train", 8), ("val", 3), ("test", 4)):
+        arrays[f"{part}_images"] = random.integers(0, 256, (n, side, side, *channels), np.uint8)
+        arrays[f"{part}_labels"] = (np.arange(n) % 3)[:, None].astype(np.uint8) if labels is None else labels(n)
+    return arrays
+
+
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_medmnists_parts_are_read_one_after_another_and_kept(path, channels):
+    held, said = medical(channels=channels), []
+    np.savez_compressed(path, **held)
+    images = arrays.load(path, say=said.append)
+    pixels = np.concatenate([held[f"{part}_images"] for part in ("train", "val", "test")])
+    found = images.images.permute(0, 2, 3, 1).numpy()
+    assert np.array_equal(found if channels else found[..., 0], pixels)
+    assert images.labels.tolist() == [k % 3 for n in (8, 3, 4) for k in range(n)]
+    assert images.parts == ("train",) * 8 + ("val",) * 3 + ("heldout",) * 4
+    colour = "RGB" if channels else "grey"
+    assert said == [f"{path}: 15 images, 3 classes, {colour}, 6×6; in parts of its own: 8 train, 3 val, 4 heldout"]
+
+
+def test_medmnists_parts_are_those_that_are_trained_on_and_held_out(path):
+    held = medical()
+    np.savez(path, **held)
+    for part, theirs in (("train", "train"), ("val", "val"), ("heldout", "test")):
+        images = sources.load(f"{path}:{part}")
+        assert images.name == f"{path}:{part}"
+        assert np.array_equal(images.images[:, 0], held[f"{theirs}_images"])
+    assert sources.load(str(path), (12, 12)).shape == (1, 12, 12)
+
+
+def test_several_labels_an_image_are_no_classes(path):
+    said = []
+    np.savez(path, **medical(lambda n: np.zeros((n, 14), np.uint8)))
+    assert arrays.load(path, say=said.append).labels is None
+    assert said[0].endswith("arrays not read: test_labels, train_labels, val_labels")

@@ -60,11 +60,6 @@ def test_one_line_tells_numbers_classes_channels_and_sizes(put, read):
     assert read((8, 8))[1] == "13 images, 3 classes, RGB, 2 sizes from 8×8 to 20×10 → 8×8"
 
 
-def test_one_grey_image_without_classes(put, read):
-    put("a.png", noise(8, 8))
-    assert read()[1] == "1 image, no classes, grey, 8×8"
-
-
 def test_images_in_deeper_folders_belong_to_the_class_above(put, read):
     for name in ("cat/a.png", "cat/old/b.png", "cat/old/older/c.png", "dog/2020/d.png"):
         put(name)
@@ -72,14 +67,6 @@ def test_images_in_deeper_folders_belong_to_the_class_above(put, read):
     assert images.labels.tolist() == [0, 0, 0, 1]
     assert images.class_names == ("cat", "dog")
     assert said == "4 images, 2 classes, RGB, 8×8"
-
-
-def test_images_beside_the_sub_folders_take_their_classes_away_with_a_word(put, read):
-    for name in ("cat/a.png", "dog/b.png", "c.png"):
-        put(name)
-    images, said = read()
-    assert images.labels is None
-    assert said == "3 images, no classes, RGB, 8×8; sub-folders are not classes (1 image outside them)"
 
 
 @pytest.mark.parametrize("suffix", [".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".avif", ".jp2", ".ico"])
@@ -94,12 +81,6 @@ def test_every_still_format_is_read(put, read, suffix):
     assert (images.images.int() - 90).abs().max() <= 1
     assert said.startswith("2 images, no classes, RGB, 16×16")
     assert "not read" not in said
-
-
-def test_a_misnamed_format_is_read_by_its_content(put, read):
-    path = put("a.png")
-    path.rename(path.with_suffix(".jpg"))
-    assert read()[1] == "1 image, no classes, RGB, 8×8"
 
 
 def test_what_is_no_image_is_counted_by_kind(tmp_path, put, read):
@@ -119,12 +100,6 @@ def test_tables_of_labels_are_named(tmp_path, put, read):
     (tmp_path / "photos" / "train" / "metadata.csv").write_text("file_name,label\n")
     (tmp_path / "photos" / "labels.csv").write_text("a.png,1\n")
     assert read()[1].endswith("; ignored: labels.csv, train/metadata.csv (classes come from sub-folders)")
-
-
-def test_a_folder_without_images_tells_what_it_has(tmp_path):
-    (tmp_path / "a.txt").write_text("no image")
-    with pytest.raises(UserError, match=r"holds no images; not read: 1 \.txt$"):
-        folder.load(tmp_path)
 
 
 def test_links_are_followed_but_not_in_circles(tmp_path, put, read):

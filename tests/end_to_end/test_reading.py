@@ -1,6 +1,8 @@
 """What every command says, and where, of the images that it was given."""
 
+import io
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -125,3 +127,40 @@ def test_rejecting_copies_leaves_stdout_to_the_images(fromnoise, photos):
     done = fromnoise(*words, cwd=photos.parent)
     assert done.stdout == "new.npz\n"
     assert done.stderr.splitlines()[0] == FOUND.format(size=" → 16×16")
+
+
+def test_inspecting_shows_what_training_would_take(fromnoise, photos):
+    words = ("data", "inspect", "photos", "--size", "24", "--label-by", "(cat|dog)")
+    shown = fromnoise(*words, "--sheet", "sheet.png", cwd=photos.parent)
+    head, *rows = shown.stdout.splitlines()
+    assert head.split()[:2] == ["part", "images"]
+    counts = {row.split()[0]: int(row.split()[1]) for row in rows[:3]}
+    assert list(counts) == ["photos:train", "photos:val", "photos:heldout"]
+    assert sum(counts.values()) == 133
+    assert "7 unreadable, skipped: cat/19.png" in shown.stderr
+    assert rows[3].startswith("photos:train: cat ")
+    assert "sizes: 24×24 (133)" in rows
+    assert sum(row.startswith("unreadable: ") for row in rows) == 7
+    assert rows[-1].startswith("values from 0 to 1: mean 0.")
+    with Image.open(photos.parent / "sheet.png") as sheet:
+        assert sheet.mode == "RGB"
+    refused = fromnoise(*words, "--sheet", "sheet.png", cwd=photos.parent, code=2)
+    assert "sheet.png already exists" in refused.stderr
+    found = json.loads(fromnoise(*words, "--json", "-", cwd=photos.parent).stdout)
+    assert {part["name"]: part["n"] for part in found["parts"]} == counts
+    assert sum(len(part["files"]) for part in found["parts"]) == 133
+
+
+def test_a_model_learns_from_a_zip_and_a_rule_and_is_scored_on_the_rest(fromnoise, tmp_path):
+    random = np.random.default_rng(0)
+    with zipfile.ZipFile(tmp_path / "icons.zip", "w") as file:
+        for k in range(500):
+            out = io.BytesIO()
+            Image.fromarray(random.integers(0, 256, (16, 16), np.uint8)).save(out, "PNG")
+            file.writestr(f"icons/{'cat' if k % 2 else 'dog'}-{k}.png", out.getvalue())
+    words = ("--preset", "tiny", "--steps", "2", "--data", "icons.zip", "--label-by", "(cat|dog)-", "--out", "run")
+    done = fromnoise("run", *words, cwd=tmp_path)
+    assert "icons.zip: 500 images, 2 classes, grey, 16×16" in done.stderr
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["protocol"]["reference"]["name"] == "icons.zip:heldout"
+    assert "nothing to do" in fromnoise("train", *words, cwd=tmp_path).stderr

@@ -6,6 +6,7 @@ C is from 1 to 8, and 4 is straight RGBA. Numbers other than bytes are mapped to
 import io
 import math
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,12 +24,14 @@ from fromnoise.data.image_set import MOST_CHANNELS, ImageSet
 from fromnoise.data.inventory import Say, line, silent
 from fromnoise.data.pixels import as_bytes
 from fromnoise.data.resize import resized
+from fromnoise.data.source import Reading, Source, refuse_rule
 from fromnoise.errors import UserError
 from fromnoise.files import check_deflated, reading, whole
 
 SUFFIXES = (".npz", ".npy")
 IMAGES = ("arr_0", "images")
 LABELS = ("labels", "arr_1")  # the second: guided-diffusion's samples
+DIVIDED = {"train": "train", "val": "val", "test": "heldout"}  # MedMNIST's parts: train_images, train_labels ...
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 MOST_HEADER = 1 << 16  # bytes; NumPy itself takes 10,000
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what NumPy writes; the others may ask for any memory
@@ -38,7 +41,8 @@ MOST_CLASSES = 10_000
 def load(path: Path, size: tuple[int, int] | None = None, *, say: Say = silent) -> ImageSet:
     """The images of an .npz or .npy file, resized to `size` (height, width) if given, with labels if there are any.
 
-    Labels are an .npz file's `labels`, or its `arr_1` if that has one whole number for each image.
+    Labels are an .npz file's `labels`, or its `arr_1` if that has one whole number for each image. Of MedMNIST's files
+    all parts are read, and each image keeps its own.
     `say` gets one line on what was read and what was not. Raises UserError when images and labels do not fit.
     """
     labels, others = None, set[str]()
@@ -49,6 +53,8 @@ def load(path: Path, size: tuple[int, int] | None = None, *, say: Say = silent) 
         with reading(path, "a readable .npz file"), zipfile.ZipFile(path) as file:
             names = _names(file)
             key = next((key for key in IMAGES if key in names), None)
+            if key is None and "train_images" in names:
+                return _divided(path, file, size, say)
             if key is None:
                 hint = "; statistics can be the reference, and nothing else" if "mu" in names else ""
                 raise UserError(f"{path} has no array 'arr_0' or 'images'; it has: {', '.join(names)[:200]}{hint}")
@@ -103,6 +109,40 @@ def save(path: Path, images: UInt8[Tensor, "n c h w"], labels: Tensor | None = N
         if labels is not None:
             with file.open("labels.npy", "w", force_zip64=True) as member:
                 npy.write_array(member, labels.cpu().numpy(), allow_pickle=False)
+
+
+def _divided(path: Path, file: zipfile.ZipFile, size: tuple[int, int] | None, say: Say) -> ImageSet:
+    """The images of a file of MedMNIST's; without labels where it has several numbers for an image."""
+    names, sets, parts, read = _names(file), list[ImageSet](), list[str](), set[str]()
+    for prefix, part in DIVIDED.items():
+        key, label_key = f"{prefix}_images", f"{prefix}_labels"
+        if key not in names:
+            continue
+        (images, values), labels = _images(path, _entry(file, key)), None
+        if values is not None:
+            raise UserError(f"{path}: '{key}' is not of bytes, as MedMNIST's are")
+        entry = _entry(file, label_key) if label_key in names else None
+        if entry is not None and entry.shape[1:] in ((), (1,)):
+            labels = _labels(path, entry._replace(shape=entry.shape[:1]), len(images))
+        found = ImageSet(str(path), images, labels)
+        sets.append(resized(found, size) if size else found)
+        parts += [part] * len(images)
+        read |= {key} if labels is None else {key, label_key}
+    known = [each.labels for each in sets if each.labels is not None]
+    whole = ImageSet(
+        str(path),
+        torch.cat([each.images for each in sets]),
+        torch.cat(known) if len(known) == len(sets) else None,
+        parts=tuple(parts) if len(sets) > 1 else (),
+        was=sets[0].was,
+    )
+    height, width = _entry(file, "train_images").shape[1:3]
+    whole = without_needless_alpha(whole)
+    notes = [f"in parts of its own: {', '.join(f'{n:,} {part}' for part, n in Counter(parts).items())}"]
+    if others := sorted(set(names) - read):
+        notes.append(f"arrays not read: {', '.join(others)[:200]}")
+    say(line(whole, [(height, width)], notes))
+    return whole
 
 
 class _Entry(NamedTuple):
@@ -219,3 +259,13 @@ def _channels_first(images: UInt8[Tensor, "n *s"], last: bool) -> UInt8[Tensor, 
     if images.is_contiguous():  # grey; the strides of its one channel would have PyTorch convolve channels last
         return images.flatten().view(images.shape)
     return images.contiguous()
+
+
+def _load(name: str, _: str, how: Reading) -> ImageSet:
+    refuse_rule(name, how)
+    return load(Path(name), how.size, say=how.say)
+
+
+SOURCE = Source(
+    "an .npz or .npy file", lambda name: Path(name).suffix.lower() in SUFFIXES and Path(name).is_file(), _load
+)

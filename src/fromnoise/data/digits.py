@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.source import named
 
 # Rows of the packaged file, which tools/make_digits.py has put in an order that balances every part.
 PARTS = {"train": (0, 3000), "val": (3000, 4000), "heldout": (4000, 5000)}
@@ -17,3 +18,6 @@ def load(part: str) -> ImageSet:
     with resources.files("fromnoise.data").joinpath("digits.npz").open("rb") as file, np.load(file) as arrays:
         images, labels = arrays["images"][start:end], arrays["labels"][start:end]
     return ImageSet(f"digits:{part}", torch.from_numpy(images)[:, None], torch.from_numpy(labels).long())
+
+
+SOURCE = named("digits", tuple(PARTS), load)

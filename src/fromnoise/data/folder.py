@@ -1,7 +1,7 @@
-"""A folder of images, in and out. Sub-folders, if any, are the classes, with all that lies beneath them."""
+"""A folder of images, in and out, and images that lie elsewhere as in one."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,10 @@ from torch import Tensor
 from fromnoise.data import blocks, inventory, picture
 from fromnoise.data.colour import KINDS, kind, straight
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.listing import Listing, classes, listing, outside
+from fromnoise.data.labelling import Contents, Labels, Table, labelled, table_of
+from fromnoise.data.listing import Listing, listing
 from fromnoise.data.pixels import as_bytes
+from fromnoise.data.source import Reading, Source
 from fromnoise.errors import UserError
 from fromnoise.files import whole_folder
 
@@ -27,52 +29,72 @@ def load(
     size: tuple[int, int] | None = None,
     *,
     skip_broken: bool = False,
+    label_by: str | None = None,
     say: inventory.Say = inventory.silent,
 ) -> ImageSet:
     """The images below a folder, resized to `size` (height, width) where they have another.
 
     All grey gives one channel, any colour three, any transparency four (`data.colour`). Grey of more than 8 bits is
     mapped to 8: the least value of all images becomes 0, the largest 255. What else `picture.read` changes, and what is
-    not read, `say` gets in one line. For the classes see `listing.classes`.
+    not read, `say` gets in one line. For the classes see `labelling.labelled`.
     Raises UserError, naming them all, for images that cannot be read, unless `skip_broken` leaves them out; and,
     without `size`, for an image of another size than the first; and for some images of 8 bits and some of more.
     """
-    found = listing(folder)
+    return _read(folder, Reading(size, skip_broken, label_by, say))
+
+
+def _read(folder: Path, how: Reading) -> ImageSet:
+    return collected(str(folder), listing(folder), lambda name: folder / name, how)
+
+
+def collected(
+    root: str, found: Listing, opened: Callable[[str], Contents], how: Reading, table: Table | None = None
+) -> ImageSet:
+    """The images of a listing, each from what `opened` gives for its name, as `load` has them.
+
+    `root` is where they lie, for their names and for messages; `table` says their classes, in place of tables there.
+    """
     if not found.images:
-        raise UserError("; ".join([f"{folder} holds no images", *found.left_out()]))
+        raise UserError("; ".join([f"{root} holds no images", *found.left_out()]))
+    table = table_of(root, found, opened) if table is None else table
     stack, was, changes = _Stack(len(found.images)), Counter[tuple[int, int]](), Counter[str]()
     kept: list[str] = []
     broken: list[tuple[str, str]] = []
     for name in found.images:
         try:
-            read = picture.read(folder / name, size)
+            read = picture.read(opened(name), how.size)
         except picture.Unreadable as reason:
             broken.append((name, str(reason)))
+            how.watch(name, reason)
             continue
-        if size is None and was and read.was not in was:
+        if how.size is None and was and read.was not in was:
             (h, w), (hh, ww) = next(iter(was)), read.was
-            raise UserError(f"{folder / name} is {hh}×{ww} where {Path(kept[0]).name} is {h}×{w}; make them one size")
+            raise UserError(
+                f"{Path(root) / name} is {hh}×{ww} where {Path(kept[0]).name} is {h}×{w}; make them one size"
+            )
         if kept and read.pixels.dtype != stack.dtype:
             raise UserError(
-                f"{folder / name} and {folder / kept[0]} are not of the same depth: make all of 8 bits, or of more"
+                f"{Path(root) / name} and {kept[0]} are not of the same depth: make all of 8 bits, or of more"
             )
         stack.add(read.pixels)
         was[read.was] += 1
         changes.update(read.changes)
+        how.watch(name, read)
         kept.append(name)
-    if broken and not (skip_broken and kept):
-        raise UserError(_complaint(folder, broken, len(found.images)))
-    label, (pixels, values) = classes(kept), stack.bytes()
+    if broken and not (how.skip_broken and kept):
+        raise UserError(_complaint(Path(root), broken, len(found.images)))
+    labels, (pixels, values) = labelled(root, kept, table, how.label_by), stack.bytes()
     images = ImageSet(
-        str(folder),
+        root,
         pixels,
-        torch.tensor([label[name.partition("/")[0]] for name in kept]) if label else None,
-        class_names=() if _are_numbers(label) else tuple(label),
-        files=tuple(str(folder / name) for name in kept),
+        None if labels.numbers is None else torch.tensor(labels.numbers),
+        class_names=labels.class_names,
+        files=tuple(str(Path(root) / name) for name in kept),
+        parts=labels.parts,
         was="" if set(was) == {stack.images.shape[2:]} else inventory.sizes(was),
         range=values,
     )
-    say(inventory.line(images, was, _notes(found, kept, broken, changes)))
+    how.say(inventory.line(images, was, _notes(found, labels, broken, changes)))
     return images
 
 
@@ -160,17 +182,18 @@ def _complaint(folder: Path, broken: list[tuple[str, str]], n: int) -> str:
     return "\n  ".join([*lines, f"and {len(broken) - LISTED:,} more"] if broken[LISTED:] else lines)
 
 
-def _notes(found: Listing, kept: list[str], broken: list[tuple[str, str]], changes: Counter[str]) -> list[str]:
+def _notes(found: Listing, labels: Labels, broken: list[tuple[str, str]], changes: Counter[str]) -> list[str]:
     """What was changed or not taken, in a few words each."""
-    notes = [f"{change} ({inventory.some(count, 'image')})" for change, count in changes.items()]
-    if 0 < outside(kept) < len(kept):
-        notes.append(f"sub-folders are not classes ({inventory.some(outside(kept), 'image')} outside them)")
+    notes = [f"{change} ({inventory.some(count, 'image')})" for change, count in changes.items()] + labels.notes
     if broken:
         more = f" and {len(broken) - NAMED:,} more" if broken[NAMED:] else ""
         names = ", ".join(name for name, _ in broken[:NAMED])
         notes.append(f"{len(broken):,} unreadable, skipped: {names}{more}")
-    return notes + found.left_out()
+    return notes + found.left_out(labels.used, labels.by)
 
 
-def _are_numbers(label: dict[str, int]) -> bool:
-    return all(name.isdecimal() and int(name) == k for name, k in label.items())
+SOURCE = Source(
+    "a folder of images",
+    lambda name: Path(name).is_dir(),
+    lambda name, _, how: _read(Path(name), how),
+)

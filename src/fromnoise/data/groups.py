@@ -91,7 +91,7 @@ def by_name(images: ImageSet, rule: str) -> Int64[np.ndarray, " n"]:
     if rule == "folder":
         keys = [(name.rpartition("/")[0], "") for name in names]
     else:
-        found = [_pattern(rule).search(name) for name in names]
+        found = [pattern(rule).search(name) for name in names]
         if not any(found):
             raise UserError(f"--group-by {rule!r} fits no file of {images.name}, such as {names[0]}")
         keys = [(match[1], "") if match else ("", name) for name, match in zip(names, found, strict=True)]
@@ -99,14 +99,15 @@ def by_name(images: ImageSet, rule: str) -> Int64[np.ndarray, " n"]:
     return np.array([number.setdefault(key, len(number)) for key in keys])
 
 
-def _pattern(rule: str) -> re.Pattern[str]:
+def pattern(rule: str, flag: str = "--group-by", what: str = "group") -> re.Pattern[str]:
+    """The regular expression `rule`, which has a group; raises UserError, naming the flag, for anything else."""
     try:
-        pattern = re.compile(rule)
+        found = re.compile(rule)
     except re.error as error:
-        raise UserError(f"--group-by {rule!r} is no regular expression: {error}") from error
-    if not pattern.groups:
-        raise UserError(f"--group-by {rule!r} has no group in it that names the images' group: put one in brackets")
-    return pattern
+        raise UserError(f"{flag} {rule!r} is no regular expression: {error}") from error
+    if not found.groups:
+        raise UserError(f"{flag} {rule!r} has no group in it that names the images' {what}: put one in brackets")
+    return found
 
 
 @dataclass(frozen=True)

@@ -1,27 +1,62 @@
-"""MNIST and Fashion-MNIST from their IDX files, gzipped or not, downloaded by torchvision where they are missing."""
+"""Sets in MNIST's format from their IDX files, gzipped or not; torchvision downloads the two oldest if missing."""
 
 import gzip
 import hashlib
 import math
 import os
 import struct
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from fromnoise.data.blocks import BLOCK
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.source import named
 from fromnoise.errors import UserError
 from fromnoise.files import check_deflated, reading
 
-# name -> (torchvision's class, the folders below the data root where its files may lie)
-SETS = {
-    "mnist": ("MNIST", ("MNIST/raw", "mnist", ".")),
-    "fashion_mnist": ("FashionMNIST", ("FashionMNIST/raw", "fashion_mnist", ".")),
-}
 STEMS = {"train": "train", "test": "t10k"}
-# The two sets' files have the same names: what lies loose in the root is distinguished by its labels.
+KINDS = ("images-idx3", "labels-idx1")
+
+
+class IdxSet(NamedTuple):
+    """A set of four files.
+
+    torchvision  its class there
+    folders      those below the data root where its files may lie
+    stems        how the files of each part begin
+    fetch        where to fetch them; "" where torchvision does
+    first        the label that is the first class
+    classes      the classes' names, where they are no numbers
+    turned       whether rows are stored as columns
+    """
+
+    torchvision: str
+    folders: tuple[str, ...]
+    stems: dict[str, str] = STEMS
+    fetch: str = ""
+    first: int = 0
+    classes: str = ""
+    turned: bool = False
+
+
+def _emnist(split: str, first: int, classes: str) -> IdxSet:
+    stems = {part: f"emnist-{split}-{part}" for part in ("train", "test")}
+    where = "https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip"
+    return IdxSet("EMNIST", ("EMNIST/raw", "emnist", "emnist/gzip"), stems, where, first, classes, turned=True)
+
+
+SETS = {
+    "mnist": IdxSet("MNIST", ("MNIST/raw", "mnist", ".")),
+    "fashion_mnist": IdxSet("FashionMNIST", ("FashionMNIST/raw", "fashion_mnist", ".")),
+    "kmnist": IdxSet("KMNIST", ("KMNIST/raw", "kmnist"), fetch="http://codh.rois.ac.jp/kmnist/dataset/kmnist/"),
+    "emnist_letters": _emnist("letters", 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
+    "emnist_balanced": _emnist("balanced", 0, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"),
+}
+# The first two sets' files have the same names: what lies loose in the root is distinguished by its labels.
 MNIST_TEST_LABELS_MD5 = "27ae3e4e09519cfbb04c329615203637"
 
 
@@ -32,9 +67,9 @@ def default_root() -> Path:
 
 def find(name: str, root: Path) -> Path | None:
     """The folder below `root` that holds the four files of the set `name`, or None."""
-    for folder in SETS[name][1]:
+    for folder in SETS[name].folders:
         place = root / folder
-        files = [_file(place, stem, kind) for stem in STEMS.values() for kind in ("images-idx3", "labels-idx1")]
+        files = [_file(place, stem, kind) for stem in SETS[name].stems.values() for kind in KINDS]
         if all(file.is_file() for file in files) and (folder != "." or _whose(place) == name):
             return place
     return None
@@ -43,13 +78,18 @@ def find(name: str, root: Path) -> Path | None:
 def load(name: str, part: str, root: Path | None = None) -> ImageSet:
     """The part `train` or `test` of the set `name`, 1×28×28.
 
-    Read from below `root` (default: `default_root`), downloaded there by torchvision if it is missing. Raises
-    UserError when it can be neither found nor downloaded.
+    Read from below `root` (default: `default_root`); MNIST and Fashion-MNIST are downloaded there by torchvision if
+    they are missing. Raises UserError when it can be neither found nor downloaded.
     """
-    base = root or default_root()
+    base, about = root or default_root(), SETS[name]
     place = find(name, base) or _download(name, base)
-    images, labels = (read_idx(_file(place, STEMS[part], kind)) for kind in ("images-idx3", "labels-idx1"))
-    return ImageSet(f"{name}:{part}", torch.from_numpy(images)[:, None], torch.from_numpy(labels).long())
+    images, labels = (read_idx(_file(place, about.stems[part], kind)) for kind in KINDS)
+    if about.turned and images.ndim == 3:
+        images = np.ascontiguousarray(images.transpose(0, 2, 1))
+    if about.classes and not np.isin(labels, np.arange(len(about.classes)) + about.first).all():
+        raise UserError(f"{_file(place, about.stems[part], KINDS[1])} has labels of another set than {name}")
+    numbers = torch.from_numpy(labels).long() - about.first
+    return ImageSet(f"{name}:{part}", torch.from_numpy(images)[:, None], numbers, class_names=tuple(about.classes))
 
 
 def read_idx(path: Path) -> np.ndarray:
@@ -80,9 +120,12 @@ def _whose(place: Path) -> str:
 
 
 def _download(name: str, root: Path) -> Path:
+    class_name, folders, stems, fetch, *_ = SETS[name]
+    if fetch:
+        files = ", ".join(f"{stem}-{kind}-ubyte.gz" for stem in stems.values() for kind in KINDS)
+        raise UserError(f"{name} is not in {root}: fetch {files} from {fetch} and put them into {root / folders[1]}")
     from torchvision import datasets
 
-    class_name = SETS[name][0]
     try:
         getattr(datasets, class_name)(root, download=True)
     except (RuntimeError, OSError) as error:
@@ -92,3 +135,6 @@ def _download(name: str, root: Path) -> Path:
             f"(.gz is fine) into {root / class_name / 'raw'}, or name their folder in $FROMNOISE_DATA"
         ) from error
     return root / class_name / "raw"
+
+
+SOURCES = tuple(named(name, tuple(STEMS), partial(load, name)) for name in SETS)

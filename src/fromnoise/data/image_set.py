@@ -23,8 +23,9 @@ class ImageSet:
     `images` is uint8 N×C×H×W with C from 1 to 8, whose meaning `data.colour` tells; `labels` is int64 N, classes
     counted from 0, or None; they are clusters of ours, not classes, where `clustered`.
     `class_names` are the classes' names in that order where they have any but numbers; `files` each image's file where
-    it came from one of its own. `was` are the sizes, in words, that the images had before they were resized; `range`
-    the values that became the bytes 0 and 255, of images that were not of bytes.
+    it came from one of its own, and `parts` its part (train, val, heldout) where they came divided. `was` are the
+    sizes, in words, that the images had before they were resized; `range` the values that became the bytes 0 and 255,
+    of images that were not of bytes.
     """
 
     name: str
@@ -33,6 +34,7 @@ class ImageSet:
     clustered: bool = False
     class_names: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
     was: str = ""
     range: tuple[float, float] | None = None
 
@@ -78,6 +80,7 @@ class ImageSet:
             images=self.images[chosen],
             labels=None if self.labels is None else self.labels[torch.from_numpy(chosen)],
             files=tuple(self.files[k] for k in chosen) if self.files else (),
+            parts=tuple(self.parts[k] for k in chosen) if self.parts else (),
         )
 
     def to(self, device: torch.device) -> "ImageSet":

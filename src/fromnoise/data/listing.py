@@ -1,17 +1,17 @@
-"""What lies in a folder: its image files in natural order, their classes, and how many files are none."""
+"""What lies in a folder: its image files in natural order, tables beside them, and how many files are neither."""
 
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fromnoise.data import picture
 from fromnoise.errors import UserError
 
-MOST_NUMBERED = 1_000  # classes; larger numbers are names as others are
 TABLES = {".csv", ".tsv", ".json", ".jsonl", ".parquet"}  # labels and captions, in other tools' folders
+TAG = ".cls"  # WebDataset's: the class of one image
 NAMED = 4  # tables, and kinds of files, that are named; the others are counted
 
 
@@ -19,21 +19,36 @@ NAMED = 4  # tables, and kinds of files, that are named; the others are counted
 class Listing:
     """Image files and what else there is: names relative to the folder, with / between their parts.
 
-    `kinds` counts files that are not read, by their kind; `tables` names those that may hold labels.
+    `kinds` counts files that are not read, by their kind; `tables` names those that may hold labels, `tags` those that
+    hold one label each.
     """
 
     images: list[str] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
     tables: list[str] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
 
-    def left_out(self) -> list[str]:
-        """What is not read, in a few words each."""
+    def add(self, name: str) -> None:
+        """Take in a file by its suffix."""
+        suffix = os.path.splitext(name)[1].lower()
+        if suffix in picture.suffixes():
+            self.images.append(name)
+        elif suffix in TABLES:
+            self.tables.append(name)
+        elif suffix == TAG:
+            self.tags.append(name)
+        else:
+            self.kinds[suffix or "without a suffix"] += 1
+
+    def left_out(self, used: Collection[str] = (), by: str = "sub-folders") -> list[str]:
+        """What is not read, in a few words each; `used` are tables that are, `by` what classes come from."""
         kinds = [f"{n:,} {kind}" for kind, n in sorted(self.kinds.items(), key=lambda item: (-item[1], item[0]))]
+        ignored = [table for table in self.tables if table not in used]
         said = []
         if kinds:
             said.append(f"not read: {_listed(kinds, 'kinds')}")
-        if self.tables:
-            said.append(f"ignored: {_listed(self.tables, 'tables')} (classes come from sub-folders)")
+        if ignored:
+            said.append(f"ignored: {_listed(ignored, 'tables')} (classes come from {by})")
         return said
 
 
@@ -42,39 +57,18 @@ def listing(folder: Path) -> Listing:
     found = Listing()
     try:
         for name, entry in _walk(folder, "", frozenset({os.path.realpath(folder)}), found.kinds):
-            suffix = os.path.splitext(name)[1].lower()
-            if not entry.is_file():
-                found.kinds["broken links or devices"] += 1
-            elif suffix in picture.suffixes():
-                found.images.append(name)
-            elif suffix in TABLES:
-                found.tables.append(name)
+            if entry.is_file():
+                found.add(name)
             else:
-                found.kinds[suffix or "without a suffix"] += 1
+                found.kinds["broken links or devices"] += 1
     except OSError as error:
         raise UserError(f"{error.filename} cannot be read ({error.strerror})") from error
     return found
 
 
-def classes(images: list[str]) -> dict[str, int]:
-    """The label of each class, in the order of labels; empty where there are no classes.
-
-    The classes are the folders of the first level where there are two or more, and no image lies outside. Numbers below
-    `MOST_NUMBERED` for names are the labels, unless two are the same number; else folders are counted from 0.
-    """
-    names = sorted({name.partition("/")[0] for name in images if "/" in name}, key=natural)
-    if len(names) < 2 or outside(images):
-        return {}
-    if all(name.isdecimal() and int(name) < MOST_NUMBERED for name in names):
-        numbers = {name: int(name) for name in names}
-        if len(set(numbers.values())) == len(names):
-            return numbers
-    return {name: k for k, name in enumerate(names)}
-
-
-def outside(images: list[str]) -> int:
-    """How many images lie in no sub-folder."""
-    return sum("/" not in name for name in images)
+def hidden(name: str) -> bool:
+    """Whether a file or folder is no one's business: hidden, or a Mac's leavings."""
+    return name.startswith(".") or name == "__MACOSX"
 
 
 def natural(name: str) -> tuple[list[str | int], str]:
@@ -95,7 +89,7 @@ def _walk(
         ordered = sorted(entries, key=lambda entry: natural(entry.name))
     for entry in ordered:
         name = f"{inside}{entry.name}"
-        if entry.name.startswith(".") or entry.name == "__MACOSX":
+        if hidden(entry.name):
             kinds["hidden"] += 1
         elif not entry.is_dir():
             yield name, entry

@@ -3,6 +3,7 @@
 import warnings
 from dataclasses import dataclass
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +51,8 @@ def suffixes() -> frozenset[str]:
     )
 
 
-def read(path: Path, size: tuple[int, int] | None = None) -> Picture:
-    """The image in a file, upright (EXIF), resized to `size` (height, width) if given.
+def read(path: Path | BytesIO, size: tuple[int, int] | None = None) -> Picture:
+    """The image in a file or its bytes, upright (EXIF), resized to `size` (height, width) if given.
 
     Images without a transparent pixel have no alpha; grey ones with transparency are RGBA. Of an animation the first
     frame is taken; CMYK, YCbCr and LAB become RGB. Grey of 16 bits or more keeps its values.
@@ -76,7 +77,7 @@ def read(path: Path, size: tuple[int, int] | None = None) -> Picture:
     return Picture(pixels, was, changes)
 
 
-def _pixels(path: Path) -> tuple[UInt8[np.ndarray, "h w c"] | Float[np.ndarray, "h w 1"], tuple[str, ...]]:
+def _pixels(path: Path | BytesIO) -> tuple[UInt8[np.ndarray, "h w c"] | Float[np.ndarray, "h w 1"], tuple[str, ...]]:
     with Image.open(path, formats=FORMATS) as image:
         mode = image.mode
         if mode not in DEEP and any(";16" in str(tile[3]) for tile in image.tile):  # Pillow would cut them to 8

@@ -6,7 +6,7 @@ from typing import Literal
 
 from fromnoise.errors import UserError
 
-NAMED = ("digits", "mnist", "fashion_mnist")
+NAMED = ("digits", "mnist", "fashion_mnist", "kmnist", "emnist_letters", "emnist_balanced", "cifar10", "svhn")
 """Data sets with a name of their own, which goes before a folder or file called the same."""
 
 LONGEST = 1024
@@ -21,8 +21,8 @@ class DataSettings:
     """The images to learn."""
 
     data: str = "digits"
-    """digits (packaged), mnist, fashion_mnist, a folder of images, or an .npz file.
-    mnist and fashion_mnist are read from $FROMNOISE_DATA (default: ~/.cache/fromnoise), or downloaded there."""
+    """digits (packaged); mnist, fashion_mnist, kmnist, emnist_letters, emnist_balanced, cifar10 or svhn, from files in
+    $FROMNOISE_DATA (default: ~/.cache/fromnoise); a folder, zip or tar of images; or an .npz file."""
     m: int | None = None
     """Train on a random subset of this many images, balanced over the classes; default: all."""
     clusters: int = 40
@@ -41,6 +41,9 @@ class DataSettings:
     group_by: str | None = None
     """Keep images of one group in one part: "folder", or a regular expression for file names whose first group (...)
     names it, such as "(patient\\d+)_"; default: near-duplicates are found and kept together."""
+    label_by: str | None = None
+    """Classes from file names: a regular expression whose first group (...) names the class, such as "^(cat|dog)"; or
+    "folder" for sub-folders, whatever a metadata.csv says; default: metadata.csv if there is one, else sub-folders."""
 
 
 class Size(tuple[int, int]):

@@ -4,21 +4,21 @@ Every source has three parts. `train` is learnt. `val` is real data that nobody 
 models, and floors are taken from it. `heldout` never chooses anything: scores are taken against it.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
 from fromnoise import rng
-from fromnoise.data import arrays, digits, folder, idx
+from fromnoise.data import archive, arrays, cifar, digits, folder, idx, saved, svhn
 from fromnoise.data.colour import laid
 from fromnoise.data.groups import by_name, groups
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.inventory import Repeats, Say, repeats, silent
+from fromnoise.data.inventory import Say, silent
 from fromnoise.data.resize import resized
-from fromnoise.data.settings import NAMED, DataSettings, parse_size
+from fromnoise.data.settings import DataSettings, parse_size
+from fromnoise.data.source import Reading, Source, Watch, unwatched
 from fromnoise.errors import UserError
 from fromnoise.files import lost
 
@@ -27,24 +27,17 @@ PICKLES = (".pt", ".pth", ".pkl", ".pickle")  # in which torch-fidelity and othe
 SPLIT_SEED = 0  # of a user's own images: fixed, so that `PATH:heldout` means the same images everywhere
 SHARE = 10  # one in ten of a user's own images (groups of images), or of a whole IDX set, for `val` and for `heldout`
 
-
-@dataclass(frozen=True)
-class Source:
-    """A data set with a name of its own.
-
-    parts  train, val and heldout; or train and test, where val is taken from train and test is held out
-    load   from a part's name to its images
-    """
-
-    parts: tuple[str, ...]
-    load: Callable[[str], ImageSet]
-
-
-SOURCES: Mapping[str, Source] = {
-    "digits": Source(tuple(digits.PARTS), digits.load),
-    "mnist": Source(tuple(idx.STEMS), partial(idx.load, "mnist")),
-    "fashion_mnist": Source(tuple(idx.STEMS), partial(idx.load, "fashion_mnist")),
-}
+SOURCES: tuple[Source, ...] = (
+    digits.SOURCE,
+    *idx.SOURCES,
+    cifar.SOURCE,
+    svhn.SOURCE,
+    saved.SOURCE,
+    folder.SOURCE,
+    archive.SOURCE,
+    arrays.SOURCE,
+)
+"""The first that matches a name is its source. Data sets with a name of their own go before files called the same."""
 
 
 @dataclass(frozen=True)
@@ -67,26 +60,38 @@ class Parts:
         return f" (they are {self.groups:,} groups, none of which is divided)" if split else ""
 
 
+class Rules(TypedDict, total=False):
+    """Arguments of `load`: how images have groups and classes."""
+
+    group_by: str | None
+    label_by: str | None
+
+
 def load(
     spec: str,
     size: tuple[int, int] | None = None,
     *,
     skip_broken: bool = False,
     group_by: str | None = None,
+    label_by: str | None = None,
     say: Say = silent,
+    watch: Watch = unwatched,
 ) -> ImageSet:
     """The images that `spec` names, at `size` (height, width) if given.
 
-    `NAME` or `NAME:PART` for the named sets (digits:train|val|heldout, mnist:train|test, fashion_mnist:train|test;
-    train when not said); `PATH` for all images of a folder or .npz file, `PATH:PART` for a part of them.
-    Of a folder or file `say` gets one line: what was read, and what was left out; for `skip_broken` see `folder.load`,
-    for `group_by` `DataSettings`. Raises UserError for what does not exist.
+    `NAME` or `NAME:PART` for the named sets (digits:train|val|heldout, mnist:train|test and so on; train when not
+    said); `PATH` for all images of a folder or a file, `PATH:PART` for a part of them (train, val, heldout).
+    Of a folder or file `say` gets one line: what was read, and what was left out, and `watch` each image file. For
+    `skip_broken` see `folder.load`, for `group_by` and `label_by` `DataSettings`. Raises UserError for what does not
+    exist.
     """
     name, part = _parse(spec)
-    if name in SOURCES:
-        images = SOURCES[name].load(_check(spec, part or "train", SOURCES[name].parts))
+    source = _source(name)
+    how = Reading(size, skip_broken, label_by, say, watch)
+    if source.parts:
+        images = source.load(name, _check(spec, part or "train", source.parts), how)
     else:
-        images = _load_path(Path(name), size, skip_broken, say)
+        images = source.load(name, "", how)
         if part:
             parts = _split(images, group_by, say)
             chosen = getattr(parts, _check(spec, part, PARTS[:3]))
@@ -96,24 +101,28 @@ def load(
     return resized(images, size) if size else images
 
 
-def prepare(settings: DataSettings, seed: int, *, say: Say = silent) -> Parts:
-    """The parts to train and score with, as `settings` say; `say` as for `load`.
+def prepare(settings: DataSettings, seed: int, *, say: Say = silent, watch: Watch = unwatched) -> Parts:
+    """The parts to train and score with, as `settings` say; `say` and `watch` as for `load`.
 
     Raises UserError for what cannot be had.
     """
     size = parse_size(settings.size, settings.fit)
     name, part = _parse(settings.data)
-    if settings.group_by is not None and name in SOURCES:
-        raise UserError(f"--group-by is for images of your own: {name} has parts already")
     if part:
         raise UserError(f"--data {settings.data}: name the whole source, '{name}'; fromnoise splits it itself")
-    if name in SOURCES and "test" in SOURCES[name].parts:
-        return _resized(_without_val(SOURCES[name], settings.m, seed), size)
-    if name in SOURCES:
-        train, val, heldout = map(SOURCES[name].load, PARTS[:3])
-        parts = Parts(train, val, heldout)
+    source = _source(name)
+    if settings.group_by is not None and source.parts:
+        raise UserError(f"--group-by is for images of your own: {name} has parts already")
+    if settings.label_by is not None and source.parts:
+        raise UserError(f"--label-by is for images of your own: {name} has classes already")
+    how = Reading(size, settings.skip_broken, settings.label_by, say, watch)
+    if "test" in source.parts:
+        return _resized(_without_val(name, source, how, settings.m, seed), size)
+    if source.parts:
+        each = {part: source.load(name, part, how) for part in source.parts}
+        parts = Parts(each["train"], each["val"], each["heldout"])
     else:
-        parts = _split(_load_path(Path(name), size, settings.skip_broken, say), settings.group_by, say)
+        parts = _split(source.load(name, "", how), settings.group_by, say)
     if settings.m is not None:
         parts = replace(parts, train=parts.train.subset(settings.m, seed))
     parts = _resized(parts, size)
@@ -127,34 +136,39 @@ def prepare(settings: DataSettings, seed: int, *, say: Say = silent) -> Parts:
     )
 
 
-def inspected(settings: DataSettings, *, say: Say = silent) -> list[Repeats]:
-    """What `settings.data` repeats, in each part that it has; raises UserError for what cannot be had."""
+def parts_of(settings: DataSettings, *, say: Say = silent, watch: Watch = unwatched) -> list[ImageSet]:
+    """The parts that `settings.data` has, as they are, or the one that it names; raises UserError as `prepare` does."""
     name, part = _parse(settings.data)
     if part is not None:
-        load_it = partial(load, skip_broken=settings.skip_broken, group_by=settings.group_by, say=say)
-        return repeats([load_it(settings.data, parse_size(settings.size))])
-    if name in SOURCES:
-        return repeats([SOURCES[name].load(each) for each in SOURCES[name].parts])
-    parts = prepare(settings, 0, say=say)
-    return repeats([each for each in (parts.train, parts.val, parts.heldout) if each is not None])
+        size, skip = parse_size(settings.size, settings.fit), settings.skip_broken
+        rules = Rules(group_by=settings.group_by, label_by=settings.label_by)
+        return [load(settings.data, size, skip_broken=skip, say=say, watch=watch, **rules)]
+    if source := _named(name):
+        return [source.load(name, each, Reading()) for each in source.parts]
+    parts = prepare(settings, 0, say=say, watch=watch)
+    return [each for each in (parts.train, parts.val, parts.heldout) if each is not None]
 
 
 def reference_for(data: str) -> str:
     """The spec of the images that a model of `data` is scored against."""
-    return f"{data}:{SOURCES[data].parts[-1]}" if data in SOURCES else f"{data}:heldout"
+    source = _named(data)
+    return f"{data}:{source.parts[-1] if source else 'heldout'}"
 
 
 def floor_for(reference: str) -> str | None:
     """The spec of real images, not in `reference`, that a floor against it can be taken from; None if unknown."""
     name, part = _parse(reference)
-    if part == "test" and name in SOURCES:
+    if part == "test" and _named(name):
         return f"{name}:train"
     return f"{name}:val" if part == "heldout" else None
 
 
-def group_by_of(spec: str, trained: DataSettings) -> str | None:
-    """The rule by which `spec` was split for a training on the data `trained`; None where it is of other data."""
-    return trained.group_by if _parse(spec)[0].rstrip("/") == trained.data else None
+def rules_of(spec: str, trained: DataSettings) -> Rules:
+    """The rules of `load` by which `spec` was read and split for a training on the data `trained`; none where it is of
+    other data."""
+    if _parse(spec)[0].rstrip("/") != trained.data:
+        return {}
+    return Rules(group_by=trained.group_by, label_by=trained.label_by)
 
 
 def _parse(spec: str) -> tuple[str, str | None]:
@@ -168,18 +182,21 @@ def _check(spec: str, part: str, known: tuple[str, ...]) -> str:
     return part
 
 
-def _load_path(path: Path, size: tuple[int, int] | None, skip_broken: bool, say: Say) -> ImageSet:
-    if path.is_dir():
-        return folder.load(path, size, skip_broken=skip_broken, say=say)
-    suffix = path.suffix.lower()
-    if suffix in arrays.SUFFIXES and path.is_file():
-        return arrays.load(path, size, say=say)
-    if suffix in PICKLES and path.is_file():
+def _named(name: str) -> Source | None:
+    """The source of a data set with a name of its own; None where `name` is no such."""
+    return next((source for source in SOURCES if source.parts and source.matches(name)), None)
+
+
+def _source(name: str) -> Source:
+    """Where the images called `name` come from; raises UserError for what is no source."""
+    if found := next((source for source in SOURCES if source.matches(name)), None):
+        return found
+    path = Path(name)
+    if path.suffix.lower() in PICKLES and path.is_file():
         raise UserError(_how_to_convert(path))
-    known = ", ".join(NAMED)
-    raise UserError(
-        f"'{path}' is neither a data set ({known}), a folder of images nor an .npz or .npy file{lost(path)}"
-    )
+    known = ", ".join(source.what for source in SOURCES if source.parts)
+    *kinds, last = (source.what for source in SOURCES if not source.parts)
+    raise UserError(f"'{name}' is neither a data set ({known}), {', '.join(kinds)} nor {last}{lost(path)}")
 
 
 def _how_to_convert(path: Path) -> str:
@@ -194,15 +211,49 @@ def _how_to_convert(path: Path) -> str:
     )
 
 
-def _without_val(source: Source, m: int | None, seed: int) -> Parts:
+def _without_val(name: str, source: Source, how: Reading, m: int | None, seed: int) -> Parts:
     """The parts of a set that has none for validation: what `m` leaves of train, or a tenth of it."""
-    whole = source.load("train")
+    whole = source.load(name, "train", how)
     train, rest = whole.split(len(whole) - len(whole) // SHARE if m is None else m, seed, balanced=m is not None)
-    return Parts(train, None if rest is None else _with_shares_of(whole, rest), source.load("test"))
+    return Parts(train, None if rest is None else _with_shares_of(whole, rest), source.load(name, "test", how))
 
 
 def _split(images: ImageSet, group_by: str | None, say: Say) -> Parts:
-    """Eight groups in ten to train, one for each of the other parts; of each class alike, however rare.
+    """The parts that the images came in; else eight groups in ten to train, and one for each of the other parts."""
+    if images.parts:
+        return _own(images, group_by, say)
+    place, n = _places(images, group_by, say)
+    if place is None:
+        return Parts(images, None, None, n)
+    val, heldout = place == SHARE // 2, place == SHARE - 1
+    train = _part(images, "train", ~(val | heldout))
+    return Parts(train, _part(images, "val", val), _part(images, "heldout", heldout), n)
+
+
+def _own(images: ImageSet, group_by: str | None, say: Say) -> Parts:
+    """The parts that the images came in. The only one beside train is held out, and val is then a tenth of train."""
+    if group_by is not None:
+        raise UserError(f"--group-by is for images that fromnoise splits: {images.name} comes in parts of its own")
+    part = np.array(images.parts)
+    own = {name: _part(images, name, part == name) for name in PARTS[:3] if name in part}
+    if len(own) == 3:
+        return Parts(own["train"], own["val"], own["heldout"])
+    train, other = own.values()
+    heldout = replace(other, name=f"{images.name}:heldout")
+    place, n = _places(train, None, say)
+    if place is None:
+        return Parts(train, None, heldout, n)
+    return Parts(_part(train, "train", place > 0), _part(train, "val", place == 0), heldout)
+
+
+def _part(images: ImageSet, name: str, rows: np.ndarray) -> ImageSet:
+    whole = images.name.removesuffix(":train")
+    return images.take(np.flatnonzero(rows), f"{whole}:{name}")
+
+
+def _places(images: ImageSet, group_by: str | None, say: Say) -> tuple[np.ndarray | None, int]:
+    """Each image's place from 0 to 9, in which groups of images are equally many, of each class alike, however rare;
+    None for fewer groups than ten. Then the number of groups.
 
     The groups are those of near-duplicates, or what `group_by` makes of the files' names; none is divided. A group has
     the class of its first image.
@@ -214,19 +265,14 @@ def _split(images: ImageSet, group_by: str | None, say: Say) -> Parts:
             f"{images.name}: {alike:,} of {len(images):,} images are near-duplicates of others; kept together in a part"
         )
     if len(first) < SHARE:
-        return Parts(images, None, None, len(first))
+        return None, len(first)
     order = rng.generator(SPLIT_SEED, "parts", len(images)).permutation(len(images))
     order = order[np.isin(order, first)]
     if images.labels is not None:
         order = order[np.argsort(images.labels.cpu().numpy()[order], kind="stable")]
     place = np.empty(len(first), dtype=np.int64)
     place[group[order]] = np.arange(len(order)) % SHARE
-
-    def part(name: str, chosen: np.ndarray) -> ImageSet:
-        return images.take(np.flatnonzero(chosen[group]), f"{images.name}:{name}")
-
-    val, heldout = place == SHARE // 2, place == SHARE - 1
-    return Parts(part("train", ~(val | heldout)), part("val", val), part("heldout", heldout), len(first))
+    return place[group], len(first)
 
 
 def less(images: ImageSet | None, other: ImageSet | None) -> ImageSet | None:

@@ -43,8 +43,8 @@ def contest(
     def load(named: Named, size: tuple[int, int] | None = None) -> ImageSet:
         if isinstance(named, ImageSet):
             return resized(named, size) if size else named
-        group_by = None if learnt is None else sources.group_by_of(named, learnt)
-        return laid(sources.load(named, size, skip_broken=skip_broken, group_by=group_by, say=say), way.alpha)
+        rules = sources.Rules() if learnt is None else sources.rules_of(named, learnt)
+        return laid(sources.load(named, size, skip_broken=skip_broken, say=say, **rules), way.alpha)
 
     trained: ImageSet | None = None
     if run is not None:

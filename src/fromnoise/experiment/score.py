@@ -92,8 +92,8 @@ def floor_images(spec: str, parts: Parts, config: Config) -> ImageSet | None:
 
 def _load(spec: str, parts: Parts, config: Config, tell: Say = silent) -> ImageSet:
     data, size = config.data, Size(*parts.train.shape[1:], config.data.fit)
-    group_by = sources.group_by_of(spec, data)
-    return laid(sources.load(spec, size, skip_broken=data.skip_broken, group_by=group_by, say=tell), data.alpha)
+    images = sources.load(spec, size, skip_broken=data.skip_broken, say=tell, **sources.rules_of(spec, data))
+    return laid(images, data.alpha)
 
 
 def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageSet, n: int) -> tuple[Report, ImageSet]:

@@ -1,15 +1,19 @@
 """`fromnoise data export` and `fromnoise data inspect`."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from fromnoise.data.settings import Alpha, DataSettings, Fit, parse_size
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import SkipBroken, folder_is_new, parse
+from fromnoise.faces.arguments import File, Overwrite, SkipBroken, folder_is_new, parse, refuse_existing
+
+if TYPE_CHECKING:
+    from fromnoise.data.inspection import Inspection
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class ExportArguments:
     """
 
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SPEC")]
-    """digits:train|val|heldout, mnist:train|test, fashion_mnist:train|test, a folder, or an .npz file."""
+    """What `fromnoise train --data` takes, whole or a part: digits:heldout, mnist:test, photos/, images.zip."""
     out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]
     """A new folder."""
     n: int | None = None
@@ -38,26 +42,35 @@ class ExportArguments:
     """Seed of the subset."""
     group_by: str | None = None
     """How your own images are split into parts, as training does it."""
+    label_by: str | None = None
+    """How your own images have classes, as training does it."""
     skip_broken: SkipBroken = False
 
 
 @dataclass(frozen=True)
 class InspectArguments:
-    """Count images that are there more than once, to the byte and nearly, within the parts of a data set and across.
+    """Show what is in a data set, part by part: images, classes, and images that are there more than once.
 
-    fromnoise data inspect photos/ --size 32
-    fromnoise data inspect mnist
+    fromnoise data inspect photos/ --size 32 --sheet sheet.png
+    fromnoise data inspect mnist --json -
 
+    What is not train is held out: training never sees it. Images that cannot be read are left out and named.
     Near-duplicates are the same picture to a person: with a little noise, brighter, moved by a pixel or recoloured.
     """
 
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SPEC")]
-    """digits, mnist, fashion_mnist, a folder, or an .npz file; or one of their parts, as in digits:train."""
+    """What `fromnoise train --data` takes; or a part of it, as in digits:train."""
     size: str = DataSettings.size
     """Resize your own images to "32" or "24x40", as training does."""
     group_by: str | None = None
     """How your own images are split into parts, as training does it."""
-    skip_broken: SkipBroken = False
+    label_by: str | None = None
+    """How your own images have classes, as training does it."""
+    sheet: File = None
+    """Write a contact sheet as a PNG: at most 100 images of the first part, by class."""
+    json: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    """Write all of it as JSON, files of every part included; - is standard output."""
+    overwrite: Overwrite = False
 
 
 HEADS = ("part", "images", "equal", "near", "equal elsewhere", "near elsewhere")
@@ -75,19 +88,50 @@ def main(words: Sequence[str]) -> None:
 
 def _inspect(words: Sequence[str]) -> None:
     arguments = parse(InspectArguments, words, "data inspect")
+    out = None if arguments.json in (None, "-") else Path(str(arguments.json))
+    for path in (arguments.sheet, out):
+        if path is not None:
+            refuse_existing(path, arguments.overwrite)
 
-    from fromnoise.data import sources
+    from fromnoise.data.inspection import inspected
+    from fromnoise.data.pictures import save_grid
     from fromnoise.faces.console import say
+    from fromnoise.files import write_json
 
     given = DataSettings(
-        arguments.source, size=arguments.size, group_by=arguments.group_by, skip_broken=arguments.skip_broken
+        arguments.source,
+        size=arguments.size,
+        group_by=arguments.group_by,
+        label_by=arguments.label_by,
+        skip_broken=True,
     )
-    found = sources.inspected(given, say=say)
-    width = max(len(each.name) for each in found)
+    found = inspected(given, say=say)
+    if arguments.sheet is not None:
+        save_grid(arguments.sheet, found.sheet().images)
+    if out is not None:
+        write_json(out, found.plain())
+    if arguments.json == "-":
+        print(json.dumps(found.plain(), indent=2))
+    else:
+        _print(found)
+
+
+def _print(found: "Inspection") -> None:
+    width = max(len(each.name) for each in found.repeats)
     print(f"{HEADS[0]:<{width}}", *(f"{head:>{max(8, len(head))}}" for head in HEADS[1:]))
-    for name, *counts in found:
+    for name, *counts in found.repeats:
         numbers = (f"{n:>{max(8, len(head))},}" for n, head in zip(counts, HEADS[1:], strict=True))
         print(f"{name:<{width}}", *numbers)
+    for part in found.parts:
+        if classes := found.classes(part):
+            print(f"{part.name}: {', '.join(f'{name} {n:,}' for name, n in classes.items())}")
+    for title, files in (("sizes", found.files.sizes), ("changed", found.files.changed)):
+        if files:
+            print(f"{title}: {', '.join(f'{what} ({n:,})' for what, n in files.most_common())}")
+    for name, why in found.files.unreadable.items():
+        print(f"unreadable: {name} ({why})")
+    mean, deviation = (" ".join(f"{value:.3f}" for value in values) for values in found.moments())
+    print(f"values from 0 to 1: mean {mean}, deviation {deviation}")
 
 
 def _export(words: Sequence[str]) -> None:
@@ -100,7 +144,12 @@ def _export(words: Sequence[str]) -> None:
 
     size = None if arguments.size is None else parse_size(arguments.size, arguments.fit)
     images = sources.load(
-        arguments.source, size, skip_broken=arguments.skip_broken, group_by=arguments.group_by, say=say
+        arguments.source,
+        size,
+        skip_broken=arguments.skip_broken,
+        group_by=arguments.group_by,
+        label_by=arguments.label_by,
+        say=say,
     )
     images = laid(images, arguments.alpha)
     if arguments.n is not None and arguments.n != len(images):

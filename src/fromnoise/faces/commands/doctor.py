@@ -55,8 +55,9 @@ def main(words: Sequence[str]) -> None:
     table.add_row("versions", ", ".join(f"{name} {number}" for name, number in about["versions"].items()))
     root = idx.default_root()
     table.add_row("digits", "packaged, 3,000 / 1,000 / 1,000")
-    for name in idx.SETS:
-        table.add_row(name, str(idx.find(name, root) or f"not in {root}; downloaded on first use"))
+    for name, found in idx.SETS.items():
+        missing = f"not in {root}" + ("" if found.fetch else "; downloaded on first use")
+        table.add_row(name, str(idx.find(name, root) or missing))
     table.add_row("digit features", f"packaged, sha256 {digits(device).sha256[:12]}…")
     say("measuring (a few seconds) ...")
     model = Model.build(PRESETS["fast"], DataInfo(1, 32, 32, 0.55, (0.0,), (0.1,) * 10))

@@ -1,0 +1,148 @@
+"""Images in a zip or tar file, or in several (WebDataset's shards), read as those of a folder; nothing is unpacked."""
+
+import glob
+import gzip
+import posixpath
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from functools import partial
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from fromnoise.data.arrays import METHODS
+from fromnoise.data.blocks import BLOCK
+from fromnoise.data.folder import collected
+from fromnoise.data.image_set import ImageSet
+from fromnoise.data.listing import Listing, hidden, natural
+from fromnoise.data.picture import Unreadable
+from fromnoise.data.source import Reading, Source
+from fromnoise.errors import UserError
+from fromnoise.files import check_deflated, reading, reason
+
+SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
+MOST = 1 << 28  # bytes of a file in an archive
+GZIP = b"\x1f\x8b"  # as which a packed tar begins
+
+Members = dict[str, Callable[[], bytes]]
+"""What gives the bytes of each file in an archive, by its name there."""
+
+
+def load(name: str, how: Reading) -> ImageSet:
+    """The images in the archive `name`, or in all that a pattern such as shards-*.tar fits, as `folder.load` has them.
+
+    A folder that holds everything in the archive is looked into. Raises UserError for what is no readable archive.
+    """
+    with ExitStack() as stack:
+        members: Members = {}
+        found = Listing()
+        for path in _paths(name):
+            with reading(path, "a readable zip or tar file"):
+                read = _zip if path.suffix.lower() == ".zip" else _tar
+                more = read(path, stack, found)
+            if twice := sorted(members.keys() & more.keys()):
+                raise UserError(f"{path}: {twice[0]} is in another of these archives too; rename one of them")
+            members |= more
+        inside = _inside(members)
+        names = {full.removeprefix(inside): full for full in members}
+        for short in sorted(names, key=lambda short: [natural(part) for part in short.split("/")]):
+            found.add(short)
+
+        def opened(short: str) -> BytesIO:
+            try:
+                return BytesIO(members[names[short]]())
+            except Exception as error:  # zlib's and tarfile's own, as `files.reading` says
+                raise Unreadable(reason(error)) from error
+
+        return collected(name, found, opened, how)
+
+
+def _paths(name: str) -> list[Path]:
+    found = glob.glob(name) if "*" in name else [name]
+    return [Path(each) for each in sorted(found, key=natural)]
+
+
+def _matches(name: str) -> bool:
+    return name.lower().endswith(SUFFIXES) and any(path.is_file() for path in _paths(name))
+
+
+def _inside(names: Iterable[str]) -> str:
+    """The folder, with its /, that all files lie in; "" where there is no such."""
+    folders = [posixpath.dirname(name) for name in names]
+    common = posixpath.commonpath(folders) if folders else ""
+    return f"{common}/" if common else ""
+
+
+def _kept(name: str, found: Listing) -> str | None:
+    """The name of a file, with / between its parts; None, counted, where it is hidden or leads out of the archive."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    if not parts or ".." in parts or parts[0].startswith("/"):
+        found.kinds["outside the archive"] += 1
+    elif any(map(hidden, parts)):
+        found.kinds["hidden"] += 1
+    else:
+        return "/".join(parts)
+    return None
+
+
+def _zip(path: Path, stack: ExitStack, found: Listing) -> Members:
+    file = stack.enter_context(zipfile.ZipFile(path))
+    infos = [info for info in file.infolist() if not info.is_dir()]
+    return {name: partial(_unzipped, file, info) for info in infos if (name := _kept(info.filename, found))}
+
+
+def _unzipped(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """The bytes of a file in a zip; raises what zipfile does, or ValueError before there is memory for too many."""
+    if info.compress_type not in METHODS:
+        raise ValueError("compressed in another way than by deflate")
+    _check(info.file_size)
+    check_deflated(info.file_size, info.compress_size)
+    with file.open(info) as stream:
+        content = stream.read(info.file_size)
+        stream.read(1)  # there is none: now zipfile has seen the end, and checks all that was read
+    return content
+
+
+def _tar(path: Path, stack: ExitStack, found: Listing) -> Members:
+    file: IO[bytes] = stack.enter_context(path.open("rb"))
+    if file.read(len(GZIP)) == GZIP:
+        file = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+        _inflate(path, file)
+    file.seek(0)
+    tar = stack.enter_context(tarfile.open(fileobj=file, mode="r:"))  # noqa: SIM115 - the stack closes it
+    members: Members = {}
+    for info in tar:
+        if info.isreg() and not info.issparse():
+            if name := _kept(info.name, found):
+                members[name] = partial(_untarred, tar, info)
+        elif not info.isdir():
+            found.kinds["links or devices"] += 1
+    return members
+
+
+def _untarred(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    _check(info.size)
+    stream = tar.extractfile(info)
+    content = b"" if stream is None else stream.read()
+    if len(content) != info.size:
+        raise ValueError("cut short")
+    return content
+
+
+def _inflate(path: Path, plain: IO[bytes]) -> None:
+    """Write a gzipped file as a plain one, of which any place can be read at once; raises ValueError for a bomb."""
+    with gzip.open(path, "rb") as packed:
+        while block := packed.read(BLOCK):
+            plain.write(block)
+            check_deflated(plain.tell(), path.stat().st_size)
+
+
+def _check(size: int) -> None:
+    if size > MOST:
+        raise ValueError(f"{size / 1e6:,.0f} MB, more than the {MOST / 1e6:,.0f} allowed")
+
+
+SOURCE = Source("a zip or tar of images", _matches, lambda name, _, how: load(name, how))

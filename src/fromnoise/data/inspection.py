@@ -1,0 +1,99 @@
+"""What there is in a data set, part by part: how many images, of which classes, how many repeated, how bright."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from fromnoise.data import sources
+from fromnoise.data.image_set import ImageSet
+from fromnoise.data.inventory import Repeats, Say, repeats, silent
+from fromnoise.data.picture import Picture, Unreadable
+from fromnoise.data.pixels import histogram
+from fromnoise.data.settings import DataSettings
+
+SHEET = 100  # images on a contact sheet
+
+
+@dataclass(frozen=True)
+class Files:
+    """Image files: how many of each size and number of channels, how many were changed, why others cannot be read."""
+
+    sizes: Counter[str] = field(default_factory=Counter)
+    channels: Counter[str] = field(default_factory=Counter)
+    changed: Counter[str] = field(default_factory=Counter)
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+    def see(self, name: str, found: Picture | Unreadable) -> None:
+        """Count one."""
+        if isinstance(found, Unreadable):
+            self.unreadable[name] = str(found)
+            return
+        height, width = found.was
+        self.sizes[f"{height}×{width}"] += 1
+        self.channels[str(found.pixels.shape[2])] += 1
+        self.changed.update(found.changes)
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A data set as training would take it.
+
+    parts      its images, by part; what is not train is never trained on
+    repeats    of each part, how many images are there more than once, in it and in others
+    files      the image files they come from, if any
+    reading    what reading them said: their number, classes, channels and sizes, what was changed, what left out
+    """
+
+    parts: list[ImageSet]
+    repeats: list[Repeats]
+    reading: list[str]
+    files: Files
+
+    def classes(self, part: ImageSet) -> dict[str, int]:
+        """How many images of each class a part has, by the classes' names; empty without classes."""
+        if part.labels is None:
+            return {}
+        counts = enumerate(torch.bincount(part.labels).tolist())
+        return {part.class_names[k] if part.class_names else str(k): n for k, n in counts if n}
+
+    def moments(self) -> tuple[list[float], list[float]]:
+        """The mean and the standard deviation of each channel's values, from 0 to 1, over all images."""
+        counts = sum(histogram(part.images).double() for part in self.parts)
+        assert isinstance(counts, torch.Tensor)
+        values, shares = torch.arange(256, dtype=torch.float64) / 255, counts / counts.sum(dim=1, keepdim=True)
+        mean = (shares * values).sum(dim=1)
+        deviation = (shares * (values - mean[:, None]).square()).sum(dim=1).sqrt()
+        return mean.tolist(), deviation.tolist()
+
+    def sheet(self) -> ImageSet:
+        """At most `SHEET` images of the first part, by class where there are classes."""
+        part = self.parts[0]
+        chosen = part.take(part.rows(min(SHEET, len(part)), 0))
+        return chosen if chosen.labels is None else chosen.take(np.argsort(chosen.labels.numpy(), kind="stable"))
+
+    def plain(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        mean, deviation = self.moments()
+        channels, height, width = self.parts[0].shape
+        parts = [
+            found._asdict() | {"classes": self.classes(part), "files": list(part.files)}
+            for part, found in zip(self.parts, self.repeats, strict=True)
+        ]
+        about = {"channels": channels, "height": height, "width": width, "mean": mean, "deviation": deviation}
+        return {"reading": self.reading, "files": dict(vars(self.files)), **about, "parts": parts}
+
+
+def inspected(settings: DataSettings, *, say: Say = silent) -> Inspection:
+    """The parts that `settings.data` has, or the one that it names; raises UserError for what cannot be had."""
+    reading: list[str] = []
+    files = Files()
+
+    def heard(line: str) -> None:
+        reading.append(line)
+        say(line)
+
+    parts = sources.parts_of(settings, say=heard, watch=files.see)
+    return Inspection(parts, repeats(parts), reading, files)

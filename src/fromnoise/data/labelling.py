@@ -1,0 +1,201 @@
+"""The classes of images, and the parts that they came in: from sub-folders, a table beside them, or a rule on names."""
+
+import csv
+import io
+import posixpath
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from fromnoise.data.groups import pattern
+from fromnoise.data.inventory import some
+from fromnoise.data.listing import Listing, natural
+from fromnoise.errors import UserError
+from fromnoise.files import MOST_JSON, read_bytes, reading
+
+FOLDER = "folder"  # as a rule: sub-folders, whatever a table says
+MOST_NUMBERED = 1_000  # classes; larger numbers are names as others are
+SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val"}
+SPLITS |= {"test": "heldout", "testing": "heldout", "heldout": "heldout"}
+FILE_NAME, LABEL = "file_name", "label"  # columns, as Hugging Face's ImageFolder has them
+
+Contents = Path | io.BytesIO
+"""A file on the disk, or the bytes of one."""
+
+
+@dataclass
+class Table:
+    """What a table says of images: by their names, a value for each column. `files` are where it stands."""
+
+    by: str = ""
+    rows: dict[str, dict[str, str]] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The label of each image, or None; the classes' names, or none for numbers; each image's part, where they came in
+    parts.
+
+    `by` says where the classes come from, `used` are the files that do, `notes` what else there is to say.
+    """
+
+    numbers: list[int] | None
+    class_names: tuple[str, ...]
+    parts: tuple[str, ...]
+    by: str
+    used: tuple[str, ...]
+    notes: list[str]
+
+
+def labelled(root: str, names: Sequence[str], table: Table, rule: str | None) -> Labels:
+    """The classes and parts of the images below `root` called `names`, with / between their parts.
+
+    Classes are the first group of the regular expression `rule`; else a column of the table (see `_column`), unless
+    `rule` is "folder"; else the sub-folders. Raises UserError for a rule or a table that leaves an image without one.
+    """
+    parts = divided(names)
+    inner = [name.partition("/")[2] for name in names] if parts else list(names)
+    found, by, used = _folders(inner), "sub-folders", tuple[str, ...]()
+    notes: list[str] = []
+    column = _column(root, table, found is not None) if rule is None else None
+    if rule is not None and rule != FOLDER:
+        found, by = _by_rule(names, rule), "--label-by"
+    elif column is not None:
+        found, by, used = _by_table(root, names, table, column), table.by, table.files
+        notes.append(f"classes from {by}")
+    elif found is None and 0 < (n := sum("/" not in name for name in inner)) < len(inner):
+        notes.append(f"sub-folders are not classes ({some(n, 'image')} outside them)")
+    if parts:
+        counts = Counter(parts)
+        each = ", ".join(f"{counts[part]:,} {part}" for part in ("train", "val", "heldout") if counts[part])
+        notes.append(f"in parts of its own: {each}")
+    if found is None or len(set(found)) < 2:
+        return Labels(None, (), parts, by, used, notes)
+    label = _numbered(set(found))
+    are_numbers = all(name.isdecimal() and int(name) == k for name, k in label.items())
+    class_names = () if are_numbers else tuple(label)
+    return Labels([label[name] for name in found], class_names, parts, by, used, notes)
+
+
+def divided(names: Iterable[str]) -> tuple[str, ...]:
+    """The part of each image if all lie in folders such as train, validation and test; else nothing."""
+    found = [SPLITS.get(name.partition("/")[0].lower(), "") if "/" in name else "" for name in names]
+    kinds = set(found)
+    return tuple(found) if "train" in kinds and len(kinds) > 1 and "" not in kinds else ()
+
+
+def table_of(root: str, found: Listing, opened: Callable[[str], Contents]) -> Table:
+    """What the tables in a listing say of its images: metadata.csv and metadata.jsonl, else WebDataset's .cls files.
+
+    The former name images, relative to their own folder, in a column file_name; a table without one is left alone. A
+    .cls file holds the class of the images whose names begin as its own. Raises UserError for damaged files.
+    """
+    rows: dict[str, dict[str, str]] = {}
+    files = []
+    for name in found.tables:
+        folder, base = posixpath.split(name)
+        if base.lower() not in READERS:
+            continue
+        with reading(Path(root) / name, "a readable table"):
+            named = [row for row in READERS[base.lower()](_text(opened(name))) if row.get(FILE_NAME)]
+        for row in named:
+            rows[posixpath.normpath(posixpath.join(folder, row[FILE_NAME].replace("\\", "/")))] = row
+        files += [name] if named else []
+    if rows:
+        return Table(", ".join(files), rows, tuple(files))
+    samples = {_sample(name) for name in found.images}
+    values = {}
+    for name in (tag for tag in found.tags if _sample(tag) in samples):
+        with reading(Path(root) / name, "the name of a class"):
+            values[_sample(name)] = _text(opened(name)).strip()
+    return Table(".cls files", {name: {LABEL: values.get(_sample(name), "")} for name in found.images if values})
+
+
+def _sample(name: str) -> str:
+    """What WebDataset's files of one sample have in common: their name up to its first dot."""
+    folder, slash, base = name.rpartition("/")
+    return folder + slash + base.partition(".")[0]
+
+
+def _text(contents: Contents) -> str:
+    raw = read_bytes(contents, MOST_JSON) if isinstance(contents, Path) else contents.getvalue()
+    return raw.decode("utf-8-sig")
+
+
+def _csv(text: str) -> Iterable[dict[str, str]]:
+    for row in csv.DictReader(io.StringIO(text, newline=""), strict=True):
+        yield {key: (value or "").strip() for key, value in row.items() if isinstance(key, str)}
+
+
+def _jsonl(text: str) -> Iterable[dict[str, str]]:
+    for line in filter(str.strip, text.splitlines()):
+        row = msgspec.json.decode(line, type=dict[str, Any])
+        yield {key: "" if value is None else str(value).strip() for key, value in row.items()}
+
+
+READERS = {"metadata.csv": _csv, "metadata.jsonl": _jsonl}
+
+
+def _column(root: str, table: Table, foldered: bool) -> str | None:
+    """The column with the classes: `label`; else, where sub-folders are none, the only other one if its values repeat.
+
+    Raises UserError where there are several others.
+    """
+    columns = list(dict.fromkeys(key for row in table.rows.values() for key in row if key != FILE_NAME))
+    if LABEL in columns:
+        return LABEL
+    if foldered or not columns:
+        return None
+    if len(columns) > 1:
+        raise UserError(
+            f"{root}: {table.by} has no column '{LABEL}' but {', '.join(columns)[:200]}; rename the one that holds the "
+            f"classes, or leave the table alone with --label-by {FOLDER}"
+        )
+    values = {row.get(columns[0], "") for row in table.rows.values()}
+    return columns[0] if 2 * len(values) <= len(table.rows) else None  # else they are captions
+
+
+def _by_table(root: str, names: Sequence[str], table: Table, column: str) -> list[str]:
+    found = [table.rows.get(name, {}).get(column, "") for name in names]
+    if without := [name for name, value in zip(names, found, strict=True) if not value]:
+        raise UserError(
+            f"{root}: no class in {table.by} for {some(len(without), 'image')}, such as {without[0]}; add what is "
+            f"missing, or leave it alone with --label-by {FOLDER}"
+        )
+    return found
+
+
+def _by_rule(names: Sequence[str], rule: str) -> list[str]:
+    search = pattern(rule, "--label-by", "class").search
+    found = [(hit[1] or "") if (hit := search(name)) else "" for name in names]
+    if "" in found:
+        fitted, misfit = len(found) - found.count(""), names[found.index("")]
+        raise UserError(f"--label-by {rule!r} fits {fitted:,} of {len(names):,} images; not {misfit}, for one")
+    if len(set(found)) < 2:
+        raise UserError(f"--label-by {rule!r} puts all images into one class, {found[0]!r}")
+    return found
+
+
+def _folders(names: Sequence[str]) -> list[str] | None:
+    """The folder of the first level of each image, where there are two or more and no image lies outside."""
+    found = [name.partition("/")[0] if "/" in name else "" for name in names]
+    return found if len(set(found)) > 1 and "" not in found else None
+
+
+def _numbered(names: Iterable[str]) -> dict[str, int]:
+    """The label of each class, in the order of labels.
+
+    Numbers below `MOST_NUMBERED` for names are the labels, unless two are the same number; else classes are counted
+    from 0 in natural order.
+    """
+    ordered = sorted(names, key=natural)
+    if all(name.isdecimal() and int(name) < MOST_NUMBERED for name in ordered):
+        numbers = {name: int(name) for name in ordered}
+        if len(set(numbers.values())) == len(ordered):
+            return numbers
+    return {name: k for k, name in enumerate(ordered)}

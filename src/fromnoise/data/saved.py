@@ -1,0 +1,70 @@
+"""Data sets of Hugging Face's `datasets`: a folder that it saved, or hf:NAME on its hub; through the extra `hf`."""
+
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from fromnoise.data.folder import collected
+from fromnoise.data.image_set import ImageSet
+from fromnoise.data.labelling import LABEL, Contents, Table, divided
+from fromnoise.data.listing import Listing
+from fromnoise.data.picture import Unreadable
+from fromnoise.data.source import Reading, Source
+from fromnoise.errors import UserError
+from fromnoise.extras import extra
+from fromnoise.files import reading
+
+MARKS = (("dataset_dict.json",), ("dataset_info.json", "state.json"))  # of several splits, and of one
+HUB = "hf:"  # before a name on the hub: of version 4 on, nothing that lies there is run as code
+
+
+def load(name: str, how: Reading) -> ImageSet:
+    """The images of all splits, with the classes of the column `label`, or else of the only ClassLabel there is.
+
+    Splits called train, validation and test are the parts. Raises UserError where `datasets` is missing, or an image
+    column.
+    """
+    datasets = extra("datasets", "hf")
+    with reading(name, "a readable data set of Hugging Face's `datasets`"):
+        there = name.removeprefix(HUB)
+        saved = datasets.load_from_disk(name) if there == name else datasets.load_dataset(there)
+        splits = dict(saved) if isinstance(saved, datasets.DatasetDict) else {"": saved}
+        between = "/" if divided(f"{split}/" for split in splits) else "-"  # other splits are no parts
+        rows: dict[str, Any] = {}
+        classes: dict[str, dict[str, str]] = {}
+        for split, data in splits.items():
+            images = [key for key, kind in data.features.items() if isinstance(kind, datasets.Image)]
+            if len(images) != 1:
+                raise UserError(f"{name}: one column of images is needed, and there are {len(images)}")
+            named = [key for key, kind in data.features.items() if isinstance(kind, datasets.ClassLabel)]
+            column = LABEL if LABEL in data.features else named[0] if len(named) == 1 else None
+            encoded = data.cast_column(images[0], datasets.Image(decode=False)).select_columns(images)
+            shorts = [f"{split}{between}{k}" if split else str(k) for k in range(len(data))]
+            rows |= {short: partial(encoded.__getitem__, k) for k, short in enumerate(shorts)}
+            if column is not None:
+                texts = _texts(data.features[column], data[column][:])
+                classes |= {short: {LABEL: text} for short, text in zip(shorts, texts, strict=True)}
+
+    def opened(short: str) -> Contents:
+        (image,) = rows[short]().values()
+        if not image or not (image["bytes"] or image["path"]):
+            raise Unreadable("no image in this row")
+        return BytesIO(image["bytes"]) if image["bytes"] else Path(image["path"])
+
+    return collected(name, Listing(list(rows)), opened, how, Table("its labels", classes))
+
+
+def _texts(kind: Any, values: list[Any]) -> list[str]:
+    """The classes by name; "" for a row without one (None, or −1 as the hub has it)."""
+    names = getattr(kind, "names", None)
+    if names is None:
+        return ["" if value is None else str(value) for value in values]
+    return [names[value] if value is not None and value >= 0 else "" for value in values]
+
+
+SOURCE = Source(
+    "a folder of Hugging Face's `datasets`",
+    lambda name: name.startswith(HUB) or any(all((Path(name) / file).is_file() for file in mark) for mark in MARKS),
+    lambda name, _, how: load(name, how),
+)

@@ -1,0 +1,55 @@
+"""What a source of images is: how it is recognised, and how it is read."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fromnoise.data.image_set import ImageSet
+from fromnoise.data.inventory import Say, silent
+from fromnoise.data.picture import Picture, Unreadable
+from fromnoise.errors import UserError
+
+Watch = Callable[[str, Picture | Unreadable], None]
+"""Is told the name of each image file, and what was read or why nothing was."""
+
+
+def unwatched(name: str, found: Picture | Unreadable) -> None:
+    """Take no notice."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How images are read: at which `size` (height, width), and by which rule they have classes (`DataSettings`)."""
+
+    size: tuple[int, int] | None = None
+    skip_broken: bool = False
+    label_by: str | None = None
+    say: Say = silent
+    watch: Watch = unwatched
+
+
+@dataclass(frozen=True)
+class Source:
+    """One kind of place that images come from.
+
+    what     in words, for whoever named none
+    matches  whether a name is of this kind
+    load     from a name, a part and how to read it, to the images; a user's own have no part: they are read whole
+    parts    of a data set with a name of its own: train, val and heldout; or train and test, where val is taken from
+             train and test is held out
+    """
+
+    what: str
+    matches: Callable[[str], bool]
+    load: Callable[[str, str, Reading], ImageSet]
+    parts: tuple[str, ...] = ()
+
+
+def named(name: str, parts: Sequence[str], load: Callable[[str], ImageSet]) -> Source:
+    """The source of a data set with a name of its own; `load` takes the name of a part."""
+    return Source(name, lambda given: given == name, lambda _, part, how: load(part), tuple(parts))
+
+
+def refuse_rule(name: str, how: Reading) -> None:
+    """Raise UserError for `--label-by` where images have no file names."""
+    if how.label_by is not None:
+        raise UserError(f"--label-by is for a folder or an archive of images: those of {name} have no names")

@@ -1,0 +1,61 @@
+"""What `fromnoise data inspect` finds."""
+
+import numpy as np
+import torch
+from PIL import Image
+
+from fromnoise.data import arrays, folder
+from fromnoise.data.inspection import inspected
+from fromnoise.data.settings import DataSettings
+
+
+def test_every_part_is_shown(tmp_path, make_images, write_idx_set, monkeypatch):
+    write_idx_set(tmp_path / "mnist")
+    monkeypatch.setenv("FROMNOISE_DATA", str(tmp_path))
+    assert [each.name for each in inspected(DataSettings("mnist")).repeats] == ["mnist:train", "mnist:test"]
+    npz = tmp_path / "images.npz"
+    arrays.save(npz, make_images(40))
+    found = inspected(DataSettings(str(npz), size="8")).repeats
+    assert found == [(f"{npz}:{part}", n, 0, 0, 0, 0) for part, n in (("train", 32), ("val", 4), ("heldout", 4))]
+    assert inspected(DataSettings(f"{npz}:val", size="8")).repeats == [(f"{npz}:val", 4, 0, 0, 0, 0)]
+
+
+def test_classes_are_counted_by_name_in_each_part(tmp_path, make_images):
+    for k, image in enumerate(make_images(60).numpy()):
+        place = tmp_path / "photos" / ("cat" if k % 3 else "dog")
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[0]).save(place / f"{k}.png")
+    found = inspected(DataSettings(str(tmp_path / "photos"), size="8"))
+    assert [found.classes(part) for part in found.parts] == [
+        {"cat": 32, "dog": 16}, {"cat": 4, "dog": 2}, {"cat": 4, "dog": 2}
+    ]  # fmt: skip
+    plain = found.plain()
+    assert plain["reading"] == [f"{tmp_path / 'photos'}: 60 images, 2 classes, grey, 8×8"]
+    files = [file for part in plain["parts"] for file in part["files"]]
+    assert len(files) == len(set(files)) == 60
+
+
+def test_moments_are_those_of_all_values(tmp_path, make_images):
+    images = make_images(30, (3, 8, 8))
+    folder.save(tmp_path / "photos", images)
+    mean, deviation = inspected(DataSettings(str(tmp_path / "photos"), size="8")).moments()
+    values = images.numpy() / 255
+    np.testing.assert_allclose(mean, values.mean(axis=(0, 2, 3)), rtol=1e-9)
+    np.testing.assert_allclose(deviation, values.std(axis=(0, 2, 3)), rtol=1e-9)
+
+
+def test_a_sheet_shows_a_hundred_images_by_class(tmp_path, make_images):
+    folder.save(tmp_path / "photos", make_images(300), [k % 3 for k in range(300)])
+    sheet = inspected(DataSettings(str(tmp_path / "photos"), size="8")).sheet()
+    assert torch.bincount(sheet.labels).tolist() == [34, 33, 33]
+    assert sheet.labels.tolist() == sorted(sheet.labels.tolist())
+
+
+def test_files_are_counted_by_size_and_unreadable_ones_named(tmp_path, make_images):
+    folder.save(tmp_path / "photos", make_images(12))
+    folder.save(tmp_path / "photos" / "more", make_images(3, (3, 8, 12)))
+    (tmp_path / "photos" / "bad.png").write_bytes(b"no image")
+    found = inspected(DataSettings(str(tmp_path / "photos"), size="8", skip_broken=True)).plain()["files"]
+    assert found["sizes"] == {"8×8": 12, "8×12": 3}
+    assert found["channels"] == {"1": 12, "3": 3}
+    assert found["unreadable"] == {"bad.png": "not an image in a supported format"}

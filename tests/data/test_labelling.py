@@ -1,0 +1,219 @@
+"""Classes from tables and rules, and folders that come in parts."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fromnoise.data import sources
+from fromnoise.data.settings import DataSettings
+from fromnoise.errors import UserError
+
+
+@pytest.fixture
+def put(tmp_path):
+    """A function that writes images of noise, no two alike, below `photos`, and gives that folder."""
+    count = 0
+
+    def write(*names):
+        nonlocal count
+        for name in names:
+            count += 1
+            path = tmp_path / "photos" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.random.default_rng(count).integers(0, 256, (8, 8), np.uint8)).save(path)
+        return tmp_path / "photos"
+
+    return write
+
+
+def read(photos, **how):
+    said = []
+    images = sources.load(str(photos), say=said.append, **how)
+    return images, said[0].removeprefix(f"{photos}: ")
+
+
+def classes(images):
+    """The class of each image by its file's name."""
+    names = images.class_names or [str(k) for k in range(images.classes)]
+    return {file.rpartition("/")[2]: names[k] for file, k in zip(images.files, images.labels.tolist(), strict=True)}
+
+
+CSV = "file_name,label\na.png,cat\nb.png,dog\nc.png,cat\n"
+JSONL = "".join(json.dumps({"file_name": f"{k}.png", "label": v}) + "\n" for k, v in zip("abc", (2, 0, 2), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("metadata.csv", CSV, {"a.png": "cat", "b.png": "dog", "c.png": "cat"}),
+        ("metadata.csv", "\ufeff" + CSV.replace("\n", "\r\n"), {"a.png": "cat", "b.png": "dog", "c.png": "cat"}),
+        ("metadata.csv", "label,x,file_name\n" + "".join(f"{v},1,{k}.png\n" for k, v in zip("abc", "uvu", strict=True)),
+         {"a.png": "u", "b.png": "v", "c.png": "u"}),
+        ("metadata.jsonl", JSONL, {"a.png": "2", "b.png": "0", "c.png": "2"}),
+        ("metadata.csv", CSV + "gone.png,owl\n", {"a.png": "cat", "b.png": "dog", "c.png": "cat"}),
+    ],
+)  # fmt: skip
+def test_a_table_says_the_classes(put, name, text, expected):
+    photos = put("a.png", "b.png", "c.png")
+    (photos / name).write_bytes(text.encode())
+    images, said = read(photos)
+    assert classes(images) == expected
+    assert said == f"3 images, 2 classes, grey, 8×8; classes from {name}"
+
+
+def test_the_only_other_column_is_the_class_if_its_values_repeat(put):
+    photos = put(*(f"{k}.png" for k in range(4)))
+    (photos / "metadata.csv").write_text("file_name,kind\n" + "".join(f"{k}.png,{'ab'[k % 2]}\n" for k in range(4)))
+    assert read(photos)[0].class_names == ("a", "b")
+    (photos / "metadata.csv").write_text("file_name,text\n" + "".join(f"{k}.png,text {k}\n" for k in range(4)))
+    images, said = read(photos)
+    assert images.labels is None
+    assert said.endswith("ignored: metadata.csv (classes come from sub-folders)")
+
+
+def test_several_columns_and_none_called_label_are_refused_with_two_ways_out(put):
+    photos = put("cat1.png", "dog1.png")
+    (photos / "metadata.csv").write_text("file_name,breed,age\ncat1.png,x,1\ndog1.png,y,2\n")
+    with pytest.raises(UserError, match=r"metadata\.csv has no column 'label' but breed, age; rename the one"):
+        read(photos)
+    assert read(photos, label_by="folder")[0].labels is None
+    assert read(photos, label_by="^([a-z]+)")[0].class_names == ("cat", "dog")
+
+
+def test_sub_folders_stand_beside_a_table_without_labels(put):
+    photos = put("cat/a.png", "dog/b.png")
+    (photos / "metadata.csv").write_text("file_name,text,more\ncat/a.png,x,1\ndog/b.png,y,2\n")
+    assert read(photos)[0].class_names == ("cat", "dog")
+
+
+def test_labels_go_before_sub_folders_unless_a_rule_says_otherwise(put):
+    photos = put("one/a.png", "two/b.png", "two/c.png")
+    (photos / "metadata.csv").write_text("file_name,label\none/a.png,x\ntwo/b.png,y\n./two/c.png,x\n")
+    assert classes(read(photos)[0]) == {"a.png": "x", "b.png": "y", "c.png": "x"}
+    images, said = read(photos, label_by="folder")
+    assert images.class_names == ("one", "two")
+    assert said.endswith("ignored: metadata.csv (classes come from sub-folders)")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("file_name,label\na.png,cat\n", r"no class in metadata\.csv for 1 image, such as b\.png"),
+        ("file_name,label\na.png,cat\nb.png,\n", r"no class in metadata\.csv for 1 image, such as b\.png"),
+        ('file_name,label\na.png,"cat\nb.png,dog\n', r"metadata\.csv is not a readable table"),
+        ("file_name,label\na.png,\x00\xff", r"metadata\.csv is not a readable table"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_refused(put, text, told):
+    photos = put("a.png", "b.png")
+    (photos / "metadata.csv").write_bytes(text.encode("latin-1"))
+    with pytest.raises(UserError, match=told) as refused:
+        read(photos)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"file_name": "a.png"', "[" * 9000])
+def test_damaged_json_lines_are_refused(put, text):
+    photos = put("a.png")
+    (photos / "metadata.jsonl").write_text(text)
+    with pytest.raises(UserError, match=r"metadata\.jsonl is not a readable table"):
+        read(photos)
+
+
+def test_a_rule_names_the_classes(put):
+    photos = put("cat_1.png", "cat_2.png", "old/dog_1.png")
+    images, said = read(photos, label_by=r"([a-z]+)_\d")
+    assert classes(images) == {"cat_1.png": "cat", "cat_2.png": "cat", "dog_1.png": "dog"}
+    assert said == "3 images, 2 classes, grey, 8×8"
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [
+        ("(cat", "--label-by '\\(cat' is no regular expression"),
+        (r"cat_\d", "has no group in it that names the images' class: put one in brackets"),
+        (r"(cat)_\d", r"fits 2 of 3 images; not old/dog_1\.png, for one"),
+        (r"(_)\d", "puts all images into one class, '_'"),
+    ],
+)
+def test_a_rule_that_names_no_classes_is_refused(put, rule, told):
+    photos = put("cat_1.png", "cat_2.png", "old/dog_1.png")
+    with pytest.raises(UserError, match=told):
+        read(photos, label_by=rule)
+
+
+@pytest.mark.parametrize(("data", "told"), [("digits", "digits has classes already"), ("x.npz", "have no names")])
+def test_there_are_no_classes_by_name_without_names(tmp_path, monkeypatch, data, told):
+    monkeypatch.chdir(tmp_path)
+    np.savez("x.npz", np.zeros((12, 8, 8), np.uint8))
+    with pytest.raises(UserError, match=told):
+        sources.prepare(DataSettings(data, label_by="(a)"), seed=0)
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "validation", "Validation"])
+def test_a_folder_that_comes_in_parts_keeps_them(put, val):
+    counts = {"train": 6, val: 2, "test": 3}
+    names = [f"{part}/{kind}/{k}.png" for part, n in counts.items() for kind in "ab" for k in range(n)]
+    photos = put(*names)
+    images, said = read(photos)
+    assert images.class_names == ("a", "b")
+    assert said == "22 images, 2 classes, grey, 8×8; in parts of its own: 12 train, 4 val, 6 heldout"
+    parts = sources.prepare(DataSettings(str(photos), size="8"), seed=0)
+    for part, folder, n in (("train", "train", 12), ("val", val, 4), ("heldout", "test", 6)):
+        found = getattr(parts, part)
+        assert (found.name, len(found)) == (f"{photos}:{part}", n)
+        assert all(f"/{folder}/" in file for file in found.files)
+        assert sources.load(f"{photos}:{part}").fingerprint == found.fingerprint
+
+
+@pytest.mark.parametrize("other", ["val", "test"])
+def test_the_only_part_beside_train_is_held_out_and_val_comes_from_train(put, other):
+    photos = put(*(f"train/{k}.png" for k in range(40)), *(f"{other}/{k}.png" for k in range(5)))
+    parts = sources.prepare(DataSettings(str(photos), size="8"), seed=0)
+    assert [len(part) for part in (parts.train, parts.val, parts.heldout)] == [36, 4, 5]
+    assert {part.name for part in (parts.train, parts.val, parts.heldout)} == {
+        f"{photos}:{part}" for part in ("train", "val", "heldout")
+    }
+    assert not set(parts.train.files) & set(parts.val.files)
+    assert all(f"/{other}/" in file for file in parts.heldout.files)
+
+
+def test_few_training_images_of_their_own_part_leave_no_val(put):
+    photos = put(*(f"train/{k}.png" for k in range(5)), "test/0.png")
+    parts = sources.prepare(DataSettings(str(photos), size="8"), seed=0)
+    assert (len(parts.train), parts.val, len(parts.heldout)) == (5, None, 1)
+
+
+@pytest.mark.parametrize("names", [("train/a.png", "test/b.png", "c.png"), ("train/a.png", "cat/b.png"),
+                                   ("val/a.png", "test/b.png")])  # fmt: skip
+def test_other_folders_are_no_parts(put, names):
+    assert read(put(*names))[0].parts == ()
+
+
+def test_tables_may_lie_in_the_parts(put):
+    photos = put(*(f"{part}/{k}.png" for part in ("train", "test") for k in range(3)))
+    for part in ("train", "test"):
+        (photos / part / "metadata.csv").write_text("file_name,label\n0.png,x\n1.png,y\n2.png,x\n")
+    images, said = read(photos)
+    assert images.labels.tolist() == [0, 1, 0, 0, 1, 0]
+    assert said.endswith("classes from test/metadata.csv, train/metadata.csv; in parts of its own: 3 train, 3 heldout")
+
+
+def test_images_in_parts_are_not_grouped(put):
+    photos = put("train/a.png", "test/b.png")
+    with pytest.raises(UserError, match="--group-by is for images that fromnoise splits"):
+        sources.prepare(DataSettings(str(photos), size="8", group_by="folder"), seed=0)
+
+
+def test_a_runs_reference_has_its_classes(put):
+    photos = put(*(f"{'cat' if k % 2 else 'dog'}_{k}.png" for k in range(40)))
+    trained = DataSettings(str(photos), size="8", label_by="([a-z]+)_")
+    parts = sources.prepare(trained, seed=0)
+    spec = sources.reference_for(trained.data)
+    found = sources.load(spec, (8, 8), **sources.rules_of(spec, trained))
+    assert found.class_names == ("cat", "dog")
+    assert found.fingerprint == parts.heldout.fingerprint
+    assert torch.bincount(found.labels).tolist() == [2, 2]
