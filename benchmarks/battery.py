@@ -23,6 +23,7 @@ from fromnoise.evaluation.copies import copy_test
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.overlap import overlap
+from fromnoise.evaluation.repeats import repeats
 from fromnoise.evaluation.report import Excess
 from fromnoise.evaluation.score import OTHER_SHARES, Contest, Drawn, _Featured
 from fromnoise.evaluation.two_sample import told_apart
@@ -56,6 +57,11 @@ def _colour(sets: Contest, _: Features) -> tuple[bool, Numbers]:
     return any("coloured and the reference is grey" in note for note in sets.notes), {}
 
 
+def _repeats(sets: Contest, _: Features) -> tuple[bool, Numbers]:
+    found = repeats(sets.generated, sets.reference, SEED)
+    return found.found, {"repeated": [found.share, found.real]}
+
+
 def _worse(sets: Contest, extract: Features) -> tuple[bool, Numbers]:
     found = excess_of(sets, extract)
     return found.low > 0, {"excess": [found.value, found.error]}
@@ -77,6 +83,7 @@ FINDINGS: Mapping[str, Finding] = {
     "class shares": _class_shares,
     "colour": _colour,
     "worse": _worse,
+    "repeats": _repeats,
     "copying": _copying,
     "told apart": _told_apart,
 }

@@ -163,8 +163,9 @@ def _variety(sort: str) -> Iterator[Rest]:
     yield of("one class only", lambda w: classes(w.fresh, 1), "class shares")
     yield of("a class is missing", lambda w: classes(w.fresh, int(w.fresh.classes) - 1), "class shares")
     yield of("a class is missing, without labels", lambda w: bare(classes(w.fresh, int(w.fresh.classes) - 1)))
-    yield of("50 images ten times each", lambda w: again(w.some(), 10))
-    yield of("250 images twice each", lambda w: again(w.some(), 2))
+    yield of("50 images ten times each", lambda w: again(w.some(), 10), "repeats")
+    yield of("250 images twice each", lambda w: again(w.some(), 2), "repeats")
+    yield of("250 images twice each, noise of 6", lambda w: changed(again(w.some(), 2), damage("noise", 6)), "repeats")
     yield of("the brighter half", lambda w: bright(w.some(1000)))
     if sort == "shapes":
         yield of("100 of 1,000 are digits in colour", lambda w: joined(w.some(900), strange(100)))

@@ -8,7 +8,19 @@ from fromnoise.evaluation.report import SCHEMA
 from fromnoise.experiment.contest import contest
 from fromnoise.training import probe
 
-HELD = {"schema", "excess", "metrics", "noise", "classes", "copies", "protocol", "notes", "told_apart", "overlaps"}
+HELD = {
+    "schema",
+    "excess",
+    "metrics",
+    "noise",
+    "classes",
+    "copies",
+    "protocol",
+    "notes",
+    "told_apart",
+    "overlaps",
+    "repeats",
+}
 
 
 def test_a_run_is_scored_as_it_scored_itself(finished, fromnoise, tmp_path):

@@ -8,7 +8,7 @@ from fromnoise.experiment import verdicts
 
 
 def report(**found):
-    return SimpleNamespace(**({"copies": None, "overfitting": None, "overlaps": None, "told_apart": None} | found))
+    return SimpleNamespace(**(dict.fromkeys(("copies", "overfitting", "overlaps", "repeats", "told_apart")) | found))
 
 
 def test_names_are_a_comma_list_of_known_ones():
@@ -29,12 +29,15 @@ def test_only_what_was_asked_for_fails_and_all_of_it_is_said():
     with pytest.raises(Failed, match=r"^copying: copying: 9 %; overfitting: overfitting: .21 %$") as failed:
         verdicts.check(bad, ("copying", "overfitting"))
     assert failed.value.code == 3
+    with pytest.raises(Failed, match=r"^repeats: 50 of 100$"):
+        verdicts.check(report(repeats=SimpleNamespace(found=True, verdict="50 of 100")), ("repeats",))
     good = report(
         copies=SimpleNamespace(verdict="no sign of copying"),
         told_apart=SimpleNamespace(told=False, verdict="not told apart: 51 %"),
         overlaps=Overlaps(Overlap(0, 0, 100, "none"), Overlap(0, 1, 100, "1 as near-duplicates"), None),
+        repeats=SimpleNamespace(found=False, verdict="no more than among real images"),
     )
-    verdicts.check(good, ("copying", "told-apart", "overlap"))
+    verdicts.check(good, ("copying", "told-apart", "overlap", "repeats"))
 
 
 def test_images_that_sets_share_and_images_that_give_themselves_away_fail():

@@ -291,6 +291,17 @@ class Overlaps(msgspec.Struct, frozen=True):
         return [each for each in self.known if each.identical or each.near > each.n / 10]
 
 
+class Repeats(msgspec.Struct, frozen=True):
+    """How many images are near-duplicates of another of their set."""
+
+    share: float  # Of the generated images, less the first of each group.
+    real: float  # Of as many reference images.
+    n: int  # Images of each set that were looked at, chosen at random; 3,000 at most.
+    p: float  # The one-sided p-value of Fisher's exact test.
+    found: bool  # Whether p < 0.001, and the share is larger by a hundredth at least.
+    verdict: str  # All of it in a sentence.
+
+
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     """A score, with everything needed to judge it."""
 
@@ -310,6 +321,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     # Whether a network tells the images from real ones by their pixels; null where `notes` says why not.
     told_apart: ToldApart | None = None
     overlaps: Overlaps | None = None  # Images that sets share and should not.
+    repeats: Repeats | None = None  # Generated images that repeat each other.
     # By `run`, and from Python by `Run.evaluate`: whether the model has overfitted. Null without held-out images.
     overfitting: Overfitting | None = None
     likelihood: Bits | None = None  # By the same: how likely held-out images are to the model.

@@ -31,6 +31,7 @@ from fromnoise.evaluation.features import automatic
 from fromnoise.evaluation.frechet import Moments, Sums, distance
 from fromnoise.evaluation.metrics import MOST, measured
 from fromnoise.evaluation.overlap import overlap
+from fromnoise.evaluation.repeats import repeats
 from fromnoise.evaluation.report import (
     SCHEMA,
     Beside,
@@ -155,6 +156,7 @@ def score(
         () if also is None else (_also(contest, drawn, also, seed, progress),),
         told,
         _overlaps(contest),
+        repeats(contest.generated, contest.reference, seed),
     )
 
 

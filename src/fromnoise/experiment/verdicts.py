@@ -35,10 +35,17 @@ def _overlap(report: Report) -> str | None:
     return "; ".join(each.verdict for each in report.overlaps.found) or None
 
 
+def _repeats(report: Report) -> str | None:
+    if report.repeats is None:
+        return "not tested: the reference is statistics, or the report is older than the test"
+    return report.repeats.verdict if report.repeats.found else None
+
+
 VERDICTS: Mapping[str, Callable[[Report], str | None]] = {
     "copying": _copying,
     "overlap": _overlap,
     "overfitting": _overfitting,
+    "repeats": _repeats,
     "told-apart": _told_apart,
 }
 """By name: what is wrong with a report, in words; None where nothing is."""

@@ -46,7 +46,7 @@ FailOn = Annotated[
     arg(
         metavar="VERDICTS",
         help="Exit with code 3, everything being written, on these verdicts: "
-        "copying, overlap, told-apart, overfitting (a comma list). "
+        "copying, overlap, repeats, told-apart, overfitting (a comma list). "
         "What could not be tested counts as failed.",
     ),
 ]

@@ -24,6 +24,8 @@ def verdicts(report: Report) -> list[Verdict]:
     if report.copies is not None:
         said = report.copies.verdict
         found.append(Verdict("copies", _mark(said, "no sign", "copying:"), said))
+    if report.repeats is not None:
+        found.append(Verdict("repeats", "!" if report.repeats.found else "✓", report.repeats.verdict))
     if report.overfitting is not None:
         said = report.overfitting.verdict
         found.append(Verdict("overfitting", _mark(said, "no sign", "overfitting"), said))
