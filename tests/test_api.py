@@ -189,5 +189,5 @@ def test_anybodys_images_are_evaluated():
     "images", [np.zeros((60, 8, 8), float), np.zeros((60, 8), np.uint8), np.zeros((60, 8, 8, 2), np.uint8)]
 )
 def test_arrays_of_another_form_are_refused(images):
-    with pytest.raises(fromnoise.UserError, match="uint8"):
+    with pytest.raises(fromnoise.UserError, match=r"N×H×W|2 channels|values from"):
         fromnoise.evaluate(images, "digits:heldout", quiet=True)

@@ -143,6 +143,9 @@ def test_values_of_another_range_are_said():
     sets = in_one_colour(Contest(some("val", 60), reference, train=replace(some("train", 60), range=(0.0, 3.0))))
     told = "the training images' values were mapped to 8 bits by another range than the reference's"
     assert sets.notes == [told]
+    for real, theirs in ((reference, "from 0 to 4"), (some("heldout", 60), "bytes")):
+        with pytest.raises(UserError, match=f"val.* has values from -1 to 1.1, .*heldout.* {theirs}: bring both"):
+            in_one_colour(Contest(replace(some("val", 60), range=(-1.0, 1.1)), real))
 
 
 def test_channels_without_colours_are_not_compared_with_colours():

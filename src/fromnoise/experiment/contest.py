@@ -9,6 +9,7 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.data.inventory import Say, silent
 from fromnoise.data.resize import resized
 from fromnoise.data.settings import DataSettings, Size
+from fromnoise.errors import UserError
 from fromnoise.evaluation.score import Contest
 from fromnoise.experiment.find import find_images, is_run, trained_on
 from fromnoise.training.run_folder import RunFolder
@@ -77,7 +78,8 @@ def in_one_colour(contest: Contest) -> Contest:
     RGB without colour is grey, RGBA without transparency RGB. Against a grey reference all sets are compared by their
     luminance, against an opaque one on mid-grey; against a coloured one grey images stay grey, against a transparent
     one opaque images opaque. Where that hides a difference from the reference, a note says so, and where values were
-    mapped to bytes by another range. Raises UserError for other channels than the reference's that have no colours.
+    mapped to bytes by another range. Raises UserError for generated images of such a range, which the mapping may have
+    changed, and for other channels than the reference's that have no colours.
     """
     reference, notes = plain(contest.reference), list(contest.notes)
     channels = reference.shape[0]
@@ -92,6 +94,12 @@ def in_one_colour(contest: Contest) -> Contest:
         if images.shape[0] < channels and role == "generated":
             what = "opaque and the reference is transparent" if channels == 4 else "grey and the reference is coloured"
             notes.append(f"the generated images are {what}")
+        if images.range not in (None, reference.range) and role == "generated":
+            theirs = "bytes" if reference.range is None else "from {:g} to {:g}".format(*reference.range)
+            raise UserError(
+                f"{images.name} has values from {images.range[0]:g} to {images.range[1]:g}, {reference.name} {theirs}: "
+                "bring both to bytes first, as by (255 * images).round().clip(0, 255).astype('uint8') from 0 to 1"
+            )
         if images.range not in (None, reference.range):
             notes.append(f"the {role} images' values were mapped to 8 bits by another range than the reference's")
         return with_channels(images, channels)
