@@ -18,8 +18,8 @@ called again with the same settings, and `fromnoise run` may go on with what Pyt
 nowhere if `quiet`; nothing is printed to stdout. What you can put right is raised as `fromnoise.UserError`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -29,9 +29,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from fromnoise.config import Config, folder_for, settled, with_settings
 from fromnoise.config import preset as preset_called
-from fromnoise.data import arrays, folder, sources
+from fromnoise.data import arrays, saving, sources
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.pictures import save_grid
 from fromnoise.diffusion.settings import SamplerName
 from fromnoise.errors import UserError
 from fromnoise.evaluation.choosing import choosing_features
@@ -62,35 +61,32 @@ Source = str | Path | ImageSet | ArrayLike
 
 
 class Images(np.ndarray[Any, np.dtype[np.uint8]]):
-    """Sampled images: a uint8 array, N×H×W×C, with their classes in `labels`.
+    """Sampled images: a uint8 array, N×H×W×C, with their classes in `labels`, and these classes' `class_names`.
 
     Four channels are straight RGBA. `labels` is int64, N, or None for a model without classes, and for anything
-    computed from the array.
+    computed from the array. `class_names` is empty where classes are numbers only.
     """
 
     labels: NDArray[np.int64] | None
+    class_names: tuple[str, ...]
 
-    def __new__(cls, pixels: ArrayLike, labels: ArrayLike | None = None) -> Self:
+    def __new__(cls, pixels: ArrayLike, labels: ArrayLike | None = None, class_names: Sequence[str] = ()) -> Self:
         """The array `pixels` as images."""
         images = np.asarray(pixels, dtype=np.uint8).view(cls)
         images.labels = None if labels is None else np.asarray(labels, dtype=np.int64)
+        images.class_names = tuple(class_names)
         return images
 
     def __array_finalize__(self, of: Any) -> None:
         self.labels = None
+        self.class_names = ()
 
     def save(self, path: str | Path) -> None:
-        """Write them: one grid (`NAME.png`), an array (`NAME.npz`) or a new folder of PNG files.
+        """Write them: one grid (`NAME.png`), an array (`NAME.npz`) or a new folder of PNG files, by class if named.
 
         Raises UserError for a folder that has anything in it; a file is replaced.
         """
-        path, images = Path(path), _as_set(self, "images")
-        if path.suffix.lower() == ".png":
-            save_grid(path, images.images)
-        elif path.suffix.lower() == ".npz":
-            arrays.save(path, images.images, images.labels)
-        else:
-            folder.save(path, images.images)
+        saving.save(Path(path), _as_set(self, "images"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +122,7 @@ class Run:
         *,
         seed: int = 0,
         first: int = 0,
-        label: int | None = None,
+        label: int | str | None = None,
         guidance: float | None = None,
         sampler: SamplerName | None = None,
         steps: int | None = None,
@@ -135,7 +131,7 @@ class Run:
         """New images. Image k of a seed is the same however many are sampled with it.
 
         - `first`: the number of the first image; 100 goes on where `n=100` ended
-        - `label`: this class only, or this cluster
+        - `label`: this class only, by name or number, or this cluster
         - `guidance`: how much class or cluster counts; 1: as learned
         - `sampler`, `steps`: instead of the model's own
 
@@ -148,7 +144,8 @@ class Run:
         with self.reporter.bar("sampling") as bar:
             images = sample(self.model, request, device, bar.show)
         labels = None if self.model.info.clustered else labels_for(self.model, request)
-        return Images(arrays.to_array(images), None if labels is None else labels.numpy())
+        pixels, names = arrays.to_array(images), self.model.info.class_names
+        return Images(pixels) if labels is None else Images(pixels, labels.numpy(), names)
 
     @apart()
     def vary(
@@ -340,4 +337,5 @@ def _named(images: Source, role: str) -> Named:
 def _as_set(images: ArrayLike, name: str) -> ImageSet:
     """An array of images as the set called `name`; raises UserError for one of another form."""
     labels = getattr(images, "labels", None)
-    return arrays.from_array(name, np.asarray(images), None if labels is None else torch.from_numpy(labels))
+    found = arrays.from_array(name, np.asarray(images), None if labels is None else torch.from_numpy(labels))
+    return replace(found, class_names=getattr(images, "class_names", ()))

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from fromnoise.data.pictures import GAP, ZOOM, grid, save_grid
+from fromnoise.data.pictures import GAP, ZOOM, captioned, grid, save_grid
 
 
 def test_each_image_stands_in_its_place_doubled():
@@ -43,3 +43,13 @@ def test_of_channels_without_colours_the_first_are_shown():
     images = (torch.arange(5, dtype=torch.uint8) * 10).view(1, 5, 1, 1).expand(1, 5, 8, 8)
     assert np.asarray(grid(images, gap=0))[0, 0].tolist() == [0, 10, 20]
     assert np.asarray(grid(images[:, 3:], gap=0))[0, 0] == 30
+
+
+def test_a_caption_is_cut_to_the_width_of_its_image():
+    images = torch.full((2, 1, 16, 16), 255, dtype=torch.uint8)
+    short, long = (np.asarray(captioned(images, [text, ""], columns=2)) for text in ("cat", "a very long name indeed"))
+    assert short.shape == long.shape
+    for picture in (short, long):
+        assert (picture[:, 36:] >= 128).all(), "nothing below the second image, which has no name"
+        assert (picture < 60).any()
+    assert np.array_equal(np.asarray(captioned(images, ())), np.asarray(grid(images)))

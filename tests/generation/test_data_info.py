@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from fromnoise import tensors
 from fromnoise.config import preset
 from fromnoise.data.pixels import normalise
 from fromnoise.diffusion import forward
@@ -107,3 +108,56 @@ def test_the_range_that_became_bytes_is_known_and_saved(config_of, images, tmp_p
 def test_other_channels_are_no_images(config_of, channels):
     with pytest.raises(UserError, match="not 1 to 8 of both"):
         DataInfo(channels, 16, 16, 1.0, (0.0,) * channels).check(config_of())
+
+
+NAMES = ("cat", "dog", "owl", "Persian cat")
+
+
+@pytest.fixture
+def named(blobs_of):
+    return dataclasses.replace(blobs_of(n=12), class_names=NAMES)
+
+
+def test_the_names_of_classes_go_with_the_model(config_of, named, tmp_path):
+    Model.build(config_of(), DataInfo.of(named, config_of())).save(tmp_path / "model.safetensors")
+    info = Model.load(tmp_path / "model.safetensors").info
+    assert info.class_names == NAMES
+    assert [info.called(k) for k in range(4)] == list(NAMES)
+
+
+def test_a_model_file_from_before_names_still_loads(config_of, named, tmp_path):
+    model = Model.build(config_of(), DataInfo.of(named, config_of()))
+    model.save(tmp_path / "new.safetensors")
+    weights, about = tensors.load(tmp_path / "new.safetensors")
+    del about["info"]["class_names"]
+    tensors.save(tmp_path / "old.safetensors", weights, about)
+    back = Model.load(tmp_path / "old.safetensors")
+    assert back.info == dataclasses.replace(model.info, class_names=())
+    assert back.info.called(2) == "2"
+    assert all(torch.equal(weights[name], value) for name, value in back.network.state_dict().items())
+
+
+def test_names_are_of_classes_only(config_of, named):
+    unlabelled = config_of(network={"labels": False})
+    assert DataInfo.of(named, unlabelled).class_names == ()
+    assert DataInfo.of(dataclasses.replace(named, clustered=True), config_of()).class_names == ()
+    assert DataInfo.of(dataclasses.replace(named, class_names=(*NAMES, "unseen")), config_of()).class_names == NAMES
+    assert DataInfo.of(dataclasses.replace(named, class_names=NAMES[:2]), config_of()).class_names == ()
+
+
+def test_a_class_is_found_by_name_or_number(config_of, named):
+    info = DataInfo.of(named, config_of())
+    assert [info.label_of(wanted) for wanted in ("owl", "2", 2, "Persian cat")] == [2, 2, 2, 3]
+    assert dataclasses.replace(info, class_names=("1", "0", "x", "y")).label_of("1") == 0  # a name goes before a number
+    with pytest.raises(UserError, match=r"4 classes: cat, dog, owl, Persian cat; did you mean Persian cat\?"):
+        info.label_of("persian cats")
+    with pytest.raises(UserError, match=r"--label 4: this model has 4 classes: cat, dog, owl, Persian cat$"):
+        info.label_of(4)
+    with pytest.raises(UserError, match="--label cat: this model has 4 classes, counted from 0"):
+        dataclasses.replace(info, class_names=()).label_of("cat")
+
+
+def test_names_of_other_classes_are_refused(config_of, named, tmp_path):
+    info = dataclasses.replace(DataInfo.of(named, config_of()), class_names=NAMES[:3])
+    with pytest.raises(UserError, match="names 3 classes and has 4"):
+        info.check(config_of())

@@ -79,6 +79,25 @@ def test_a_label_gives_that_class_only_and_changes_the_image(tiny_model):
     assert apart(sample(tiny_model, SampleRequest(1, label=0)), sample(tiny_model, SampleRequest(1, label=1))) > 0
 
 
+def test_classes_take_turns_where_there_are_to_be_equally_many(tiny_model):
+    info = dataclasses.replace(tiny_model.info, class_shares=(0.7, 0.0, 0.1, 0.2))
+    model = dataclasses.replace(tiny_model, info=info)
+    assert labels_for(model, SampleRequest(7, even=True)).tolist() == [0, 2, 3, 0, 2, 3, 0]
+    assert labels_for(model, SampleRequest(3, first=4, even=True)).tolist() == [2, 3, 0]
+    few, many = (sample(tiny_model, SampleRequest(n, even=True)) for n in (4, 8))
+    assert apart(many[:4], few) <= 1
+    bare = dataclasses.replace(tiny_model, info=dataclasses.replace(info, class_shares=()))
+    with pytest.raises(UserError, match="use --n instead of --per-class"):
+        labels_for(bare, SampleRequest(2, even=True))
+
+
+def test_a_class_is_drawn_by_its_name(tiny_model):
+    info = dataclasses.replace(tiny_model.info, class_names=("cat", "dog", "owl", "ox"))
+    model = dataclasses.replace(tiny_model, info=info)
+    assert labels_for(model, SampleRequest(2, label="owl")).tolist() == [2, 2]
+    assert apart(sample(model, SampleRequest(2, label="owl")), sample(model, SampleRequest(2, label=2))) == 0
+
+
 def test_guidance_is_the_settings_unless_the_drawing_says_another(tiny_model):
     own = tiny_model.config.sampling
     drawn = {

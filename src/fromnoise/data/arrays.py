@@ -31,6 +31,7 @@ from fromnoise.files import check_deflated, reading, whole
 SUFFIXES = (".npz", ".npy")
 IMAGES = ("arr_0", "images")
 LABELS = ("labels", "arr_1")  # the second: guided-diffusion's samples
+NAMES = "class_names"
 DIVIDED = {"train": "train", "val": "val", "test": "heldout"}  # MedMNIST's parts: train_images, train_labels ...
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 MOST_HEADER = 1 << 16  # bytes; NumPy itself takes 10,000
@@ -41,11 +42,12 @@ MOST_CLASSES = 10_000
 def load(path: Path, size: tuple[int, int] | None = None, *, say: Say = silent) -> ImageSet:
     """The images of an .npz or .npy file, resized to `size` (height, width) if given, with labels if there are any.
 
-    Labels are an .npz file's `labels`, or its `arr_1` if that has one whole number for each image. Of MedMNIST's files
-    all parts are read, and each image keeps its own.
+    Labels are an .npz file's `labels`, or its `arr_1` if that has one whole number for each image; the names of its
+    classes are in `class_names`. Of MedMNIST's files all parts are read, and each image keeps its own.
     `say` gets one line on what was read and what was not. Raises UserError when images and labels do not fit.
     """
     labels, others = None, set[str]()
+    class_names: tuple[str, ...] = ()
     if path.suffix.lower() == ".npy":
         with reading(path, "a readable .npy file"):
             images, values = _images(path, _header(path.name, lambda: path.open("rb"), path.stat().st_size))
@@ -63,9 +65,12 @@ def load(path: Path, size: tuple[int, int] | None = None, *, say: Say = silent) 
                 if name in names and labels is None:
                     labels = _labels(path, _entry(file, name), len(images))
                     key = key if labels is None else f"{key} {name}"
+            if labels is not None and NAMES in names:
+                class_names = _class_names(_entry(file, NAMES), max(labels.tolist(), default=-1) + 1)
+                key = f"{key} {NAMES}" if class_names else key
             others = set(names) - set(key.split())
     was = images.shape[2:]
-    found = without_needless_alpha(ImageSet(str(path), images, labels, range=values))
+    found = without_needless_alpha(ImageSet(str(path), images, labels, class_names=class_names, range=values))
     found = resized(found, size) if size else found
     say(line(found, [(was[0], was[1])], [f"arrays not read: {', '.join(sorted(others))[:200]}"] if others else []))
     return found
@@ -98,8 +103,11 @@ def to_array(images: UInt8[Tensor, "n c h w"]) -> UInt8[np.ndarray, "n h w c"]:
     return straight(images.cpu().permute(0, 2, 3, 1).numpy())
 
 
-def save(path: Path, images: UInt8[Tensor, "n c h w"], labels: Tensor | None = None) -> None:
-    """Write `images` as `arr_0` (N×H×W×C, what the field's evaluation scripts read) and `labels` if given."""
+def save(
+    path: Path, images: UInt8[Tensor, "n c h w"], labels: Tensor | None = None, class_names: Sequence[str] = ()
+) -> None:
+    """Write `images` as `arr_0` (N×H×W×C, what the field's evaluation scripts read), with `labels` and `class_names`
+    where there are any."""
     n, c, h, w = images.shape
     with whole(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as file:
         with file.open("arr_0.npy", "w", force_zip64=True) as member:
@@ -109,6 +117,9 @@ def save(path: Path, images: UInt8[Tensor, "n c h w"], labels: Tensor | None = N
         if labels is not None:
             with file.open("labels.npy", "w", force_zip64=True) as member:
                 npy.write_array(member, labels.cpu().numpy(), allow_pickle=False)
+        if labels is not None and class_names:
+            with file.open("class_names.npy", "w") as member:
+                npy.write_array(member, np.array(class_names, dtype=np.str_), allow_pickle=False)
 
 
 def _divided(path: Path, file: zipfile.ZipFile, size: tuple[int, int] | None, say: Say) -> ImageSet:
@@ -259,6 +270,14 @@ def _channels_first(images: UInt8[Tensor, "n *s"], last: bool) -> UInt8[Tensor, 
     if images.is_contiguous():  # grey; the strides of its one channel would have PyTorch convolve channels last
         return images.flatten().view(images.shape)
     return images.contiguous()
+
+
+def _class_names(entry: _Entry, classes: int) -> tuple[str, ...]:
+    """The names of at least so many classes; none for an array that is something else."""
+    if entry.dtype.kind != "U" or len(entry.shape) != 1 or not classes <= entry.shape[0] <= MOST_CLASSES:
+        return ()
+    with entry.open() as stream:
+        return tuple(np.frombuffer(stream.read()[entry.start :], entry.dtype).tolist())
 
 
 def _load(name: str, _: str, how: Reading) -> ImageSet:

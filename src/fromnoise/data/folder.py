@@ -112,11 +112,13 @@ def load_file(path: Path, size: tuple[int, int] | None = None) -> ImageSet:
     return ImageSet(str(path), torch.from_numpy(pixels.transpose(2, 0, 1)[None].copy()))
 
 
-def save(folder: Path, images: UInt8[Tensor, "n c h w"], labels: Sequence[int] | None = None, first: int = 0) -> None:
+def save(
+    folder: Path, images: UInt8[Tensor, "n c h w"], labels: Sequence[int | str] | None = None, first: int = 0
+) -> None:
     """Write `images` as 000000.png, 000001.png ... into a new folder, true to the byte, counted from `first`.
 
-    With `labels` the files go into one sub-folder a class. Raises UserError when the folder has anything in it, and for
-    images that are neither grey, RGB nor RGBA.
+    With `labels` the files go into one sub-folder a class, which is called as its label is. Raises UserError when the
+    folder has anything in it, and for images that are neither grey, RGB nor RGBA.
     """
     check_channels(folder, images.shape[1])
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -126,7 +128,7 @@ def save(folder: Path, images: UInt8[Tensor, "n c h w"], labels: Sequence[int] |
     with whole_folder(folder) as temporary:
         each = (image for part in blocks.parts(images) for image in part.cpu().permute(0, 2, 3, 1).numpy())
         for k, image in enumerate(each):
-            place = temporary if labels is None else temporary / str(int(labels[k]))
+            place = temporary if labels is None else temporary / str(labels[k])
             place.mkdir(exist_ok=True)
             pixels = straight(image)
             written = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)

@@ -1,18 +1,22 @@
 """PNG pictures for people."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from jaxtyping import UInt8
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+from torch.nn import functional as F
 
 from fromnoise.data.colour import on_board
 from fromnoise.files import whole
 
 GAP = 2  # pixels between images
 ZOOM = 2
+GROUND = 128
+LETTERS = 10  # pixels, of a caption
 
 
 def grid(
@@ -23,12 +27,12 @@ def grid(
     Transparent ones lie on a light chequerboard. Of channels without colours the first three are shown, as RGB, or the
     first of two.
     """
-    images = on_board(images) if images.shape[1] == 4 else images[:, :3] if images.shape[1] > 2 else images[:, :1]
+    images = _shown(images)
     n, c, h, w = images.shape
     columns = columns or math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
     h, w = h * zoom, w * zoom
-    canvas = torch.full((c, rows * (h + gap) + gap, columns * (w + gap) + gap), 128, dtype=torch.uint8)
+    canvas = torch.full((c, rows * (h + gap) + gap, columns * (w + gap) + gap), GROUND, dtype=torch.uint8)
     for k, image in enumerate(images.repeat_interleave(zoom, 2).repeat_interleave(zoom, 3)):
         top, left = gap + k // columns * (h + gap), gap + k % columns * (w + gap)
         canvas[:, top : top + h, left : left + w] = image
@@ -36,9 +40,47 @@ def grid(
     return Image.fromarray(array[..., 0] if c == 1 else array)
 
 
+def captioned(images: UInt8[Tensor, "n c h w"], captions: Sequence[str], columns: int | None = None) -> Image.Image:
+    """`grid` with a line below each image, cut to its width; the plain grid for no captions."""
+    if not captions:
+        return grid(images, columns)
+    n, _, h, w = images.shape
+    room = LETTERS // ZOOM + 1
+    columns = columns or math.ceil(math.sqrt(n))
+    picture = grid(F.pad(_shown(images), (0, 0, 0, room), value=GROUND), columns)
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(LETTERS)
+    across, down = w * ZOOM + GAP, (h + room) * ZOOM + GAP
+    for k, caption in enumerate(captions):
+        at = GAP + k % columns * across + w * ZOOM / 2, k // columns * down + GAP + h * ZOOM
+        draw.text(at, _cut(caption, font, w * ZOOM), fill="black", font=font, anchor="ma")
+    return picture
+
+
 def save_grid(
-    path: Path, images: UInt8[Tensor, "n c h w"], columns: int | None = None, *, gap: int = GAP, zoom: int = ZOOM
+    path: Path,
+    images: UInt8[Tensor, "n c h w"],
+    columns: int | None = None,
+    *,
+    captions: Sequence[str] = (),
+    gap: int = GAP,
+    zoom: int = ZOOM,
 ) -> None:
-    """Write `grid` as a PNG, whole or not at all."""
+    """Write `captioned`, or `grid` without captions, as a PNG, whole or not at all."""
+    picture = captioned(images, captions, columns) if captions else grid(images, columns, gap=gap, zoom=zoom)
     with whole(path) as temporary:
-        grid(images, columns, gap=gap, zoom=zoom).save(temporary, format="PNG")
+        picture.save(temporary, format="PNG")
+
+
+def _shown(images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n k h w"]:
+    if images.shape[1] == 4:
+        return on_board(images)
+    return images[:, :3] if images.shape[1] > 2 else images[:, :1]
+
+
+def _cut(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
+    """The text, or as much of its beginning as fits with an ellipsis."""
+    text = " ".join(text.split())
+    kept = text
+    while kept and font.getlength(kept if kept == text else f"{kept}…") > width:
+        kept = kept[:-1]
+    return text if kept == text else f"{kept}…"

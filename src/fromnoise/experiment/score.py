@@ -3,11 +3,12 @@
 import dataclasses
 import time
 
+import numpy as np
 import torch
 from msgspec.structs import replace
 
 from fromnoise.config import Config, to_json
-from fromnoise.data import arrays, sources
+from fromnoise.data import saving, sources
 from fromnoise.data.colour import laid
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.inventory import Say, silent
@@ -124,6 +125,7 @@ def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageS
             "shortfall": outcome.shortfall,
             "parameters": sum(p.numel() for p in model.network.parameters()),
             "conditioned_on": model.info.conditioned_on,
+            "class_names": list(model.info.class_names),
         },
         "weights": None if experiment.weights is None else str(experiment.weights),
         "sampling": {
@@ -185,11 +187,12 @@ def _sample(experiment: Experiment, outcome: Outcome, n: int) -> ImageSet:
         images = sample(model, request, device, bar.show, watch)
     labels = None if model.info.clustered else labels_for(model, request)
     folder.check_there()
-    arrays.save(folder.samples / "images.npz", images, labels)
-    save_grid(folder.samples / "grid.png", images[:GRID])
+    drawn = ImageSet(str(folder.path), images, labels, class_names=model.info.class_names)
+    saving.save(folder.samples / "images.npz", drawn)
+    saving.save(folder.samples / "grid.png", drawn.take(np.arange(min(n, GRID))))
     frames = torch.stack([*film, images[:FILM_IMAGES]], dim=1).flatten(0, 1)
     save_grid(folder.samples / "film.png", frames, columns=len(film) + 1)
-    return ImageSet(str(folder.path), images, labels)
+    return drawn
 
 
 def _kept(steps: int) -> list[int]:

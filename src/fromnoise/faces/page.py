@@ -41,7 +41,8 @@ def build(model: Model, device: torch.device) -> Any:
                 n = gradio.Slider(1, 100, 16, step=1, label="images")
                 seed = gradio.Number(0, precision=0, label="seed")
                 kind = "cluster" if model.info.clustered else "class"
-                label = gradio.Dropdown([ANY, *map(str, range(classes))], value=ANY, label=kind, visible=classes > 0)
+                choices = [(ANY, ANY), *((model.info.called(k), str(k)) for k in range(classes))]
+                label = gradio.Dropdown(choices, value=ANY, label=kind, visible=classes > 0)
                 weight = guidance_of(model, own)
                 least, most = min(1.0, weight), max(4.0, weight)
                 guidance = gradio.Slider(least, most, weight, step=0.05, label="guidance", visible=guided)

@@ -2,15 +2,17 @@
 
 import math
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from jaxtyping import UInt8
+from PIL.Image import Image
 from torch import Tensor
 
 from fromnoise.config import Config, from_json
-from fromnoise.data import pictures
+from fromnoise.data import pictures, saving
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.sources import reference_for
 from fromnoise.evaluation.report import Classes, Report
@@ -24,6 +26,7 @@ from fromnoise.training.settings import Budget
 
 GRID = 64
 PAIRS = 16
+LETTERS = 20  # of a class's name, in a figure
 POINTS = 200  # of a curve: more than a screen shows only make the page heavy
 QUARTILES = ("least noise", "less", "more", "most noise")
 
@@ -67,7 +70,7 @@ def page(report: Report, shown: Shown, title: str) -> str:
         scores=_scores(report),
         rows=score_rows(report),
         metrics=metric_rows(report),
-        grid=html.picture(pictures.grid(shown.generated.images[:GRID])),
+        grid=html.picture(_first(shown.generated)),
         surest=_surest(report, shown.generated),
         film=shown.film and html.uri(shown.film.read_bytes(), "image/png"),
         losses=_losses(shown.log),
@@ -77,10 +80,14 @@ def page(report: Report, shown: Shown, title: str) -> str:
         generated=shown.generated,
         train=shown.train,
         small=_small,
-        classes=_classes(report.classes),
+        classes=_classes(report.classes, shown.generated.class_names),
         commands=_commands(report),
         duration=duration,
     )
+
+
+def _first(images: ImageSet) -> Image:
+    return pictures.captioned(images.images[:GRID], saving.captions(images)[:GRID])
 
 
 def thinned(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -116,6 +123,7 @@ def _losses(log: list[dict[str, Any]]) -> str | None:
 
 
 def _over_time(lines: list[dict[str, Any]]) -> str | None:
+    lines = [line for line in lines if "kid" in line]
     if len(lines) < 2:
         return None
     steps, kids, copies = ([line[name] for line in lines] for name in ("step", "kid", "copies"))
@@ -127,11 +135,11 @@ def _small(image: UInt8[Tensor, "c h w"]) -> str:
     return html.picture(pictures.grid(image[None], columns=1, gap=0, zoom=1))
 
 
-def _classes(found: Classes | None) -> str | None:
+def _classes(found: Classes | None, named: Sequence[str]) -> str | None:
     if found is None:
         return None
     balance, fids = found.balance, {row.class_: row.value for row in found.fid}
-    names = [str(k) for k in range(len(balance.counts))]
+    names = [named[k].replace("$", r"\$")[:LETTERS] if k < len(named) else str(k) for k in range(len(balance.counts))]
     shown = [fids.get(k) for k in range(len(names))]
     return html.svg(figures.class_balance(balance.counts, balance.expected, shown, names))
 

@@ -4,7 +4,9 @@ Between `encode` and `decode` images are numbers of unit root mean square: pixel
 Noise levels λ are those of such data. At the same ratio of signal to noise pixels in [−1, 1] have the level λ − 2·ln s.
 """
 
+import difflib
 import math
+import re
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -21,12 +23,14 @@ from fromnoise.errors import UserError
 from fromnoise.networks.registry import network
 
 Level = TypeVar("Level", float, Tensor)
+LISTED = 30  # names of classes in an error
 
 
 @dataclass(frozen=True)
 class DataInfo:
     """Images' channels, height and width; the scale and each channel's mean of pixels in [−1, 1]; each class's share,
-    whether the classes are clusters (`fromnoise.data.clusters`); and the `range` of images that were not of bytes."""
+    whether the classes are clusters (`fromnoise.data.clusters`), and their names where they have any but numbers; and
+    the `range` of images that were not of bytes."""
 
     channels: int
     height: int
@@ -36,6 +40,7 @@ class DataInfo:
     class_shares: tuple[float, ...] = ()
     clustered: bool = False
     range: tuple[float, float] | None = None
+    class_names: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, images: ImageSet, config: Config) -> "DataInfo":
@@ -56,7 +61,11 @@ class DataInfo:
             classes = tuple((each / each.sum()).tolist())
         # Rounded to float32, as what the network computes with.
         scale, *mean = torch.tensor([scale, *means.tolist()]).tolist()
-        return cls(*images.shape, scale, tuple(mean), classes, images.clustered and bool(classes), images.range)
+        clustered = images.clustered and bool(classes)
+        names = images.class_names[: len(classes)]
+        named = bool(names) and len(names) == len(classes) and not clustered
+        names = names if named else ()
+        return cls(*images.shape, scale, tuple(mean), classes, clustered, images.range, names)
 
     @property
     def image(self) -> tuple[int, int, int]:
@@ -72,6 +81,30 @@ class DataInfo:
     def conditioned_on(self) -> str:
         """What the network is conditioned on beside the noise level, in words."""
         return f"{self.classes} {'clusters' if self.clustered else 'classes'}" if self.classes else "no classes"
+
+    @property
+    def present(self) -> tuple[int, ...]:
+        """The classes or clusters that training images had."""
+        return tuple(k for k, share in enumerate(self.class_shares) if share)
+
+    def called(self, label: int) -> str:
+        """The name of a class; its number where it has none."""
+        return self.class_names[label] if self.class_names else str(label)
+
+    def label_of(self, wanted: int | str) -> int:
+        """The class or cluster of that name or number; raises UserError, saying which there are, for any other."""
+        if wanted in self.class_names:
+            return self.class_names.index(str(wanted))
+        if re.fullmatch(r"\d{1,9}", str(wanted), re.ASCII) and int(wanted) < self.classes:
+            return int(wanted)
+        known = f"{self.conditioned_on}{', counted from 0' if self.classes else ''}"
+        if self.class_names:
+            more = ", …" if len(self.class_names) > LISTED else ""
+            known = f"{self.conditioned_on}: {', '.join(self.class_names[:LISTED])}{more}"
+            lower = {name.lower(): name for name in self.class_names}
+            near = difflib.get_close_matches(str(wanted).lower(), lower, n=1)
+            known += f"; did you mean {lower[near[0]]}?" if near else ""
+        raise UserError(f"--label {wanted}: this model has {known}")
 
     @property
     def encoded_mean(self) -> tuple[float, ...]:
@@ -120,3 +153,5 @@ class DataInfo:
             raise UserError(f"its images have {self.channels} channels and {len(self.mean)} means, not 1 to 8 of both")
         if self.classes == 1 or (self.classes and abs(sum(self.class_shares) - 1) > 1e-6):
             raise UserError("its classes' shares do not add up to 1")
+        if self.class_names and len(self.class_names) != self.classes:
+            raise UserError(f"it names {len(self.class_names)} classes and has {self.classes}")

@@ -67,18 +67,15 @@ def flow_of(model: Model) -> Flow:
     return Flow(model.info.encoded_level(CLEAREST), model.info.encoded_level(NOISIEST), TOLERANCE)
 
 
-def labelled(model: Model, label: int | None = None, device: torch.device = CPU) -> Denoise:
+def labelled(model: Model, label: int | str | None = None, device: torch.device = CPU) -> Denoise:
     """The model as a denoiser of images of one class, or of any class (the null class) where none is given.
 
     Raises UserError for a class that the model does not have.
     """
     denoiser, classes = model.denoiser(model.network.to(device).eval()), model.info.classes
-    if label is not None and not 0 <= label < classes:
-        counted = ", counted from 0" if classes else ""
-        raise UserError(f"--label {label}: this model has {model.info.conditioned_on}{counted}")
+    number = classes if label is None else model.info.label_of(label)
     if not classes:
         return denoiser
-    number = classes if label is None else label
     return lambda x, logsnr: denoiser(x, logsnr, torch.full((len(x),), number, device=x.device))
 
 
@@ -88,7 +85,7 @@ def bound_bits(
     levels: int | None = 32,
     *,
     seed: int = 0,
-    label: int | None = None,
+    label: int | str | None = None,
     device: torch.device = CPU,
     progress: Progress | None = None,
     judge: Bound | None = None,
@@ -116,7 +113,7 @@ def flow_bits(
     images: UInt8[Tensor, "n c h w"],
     *,
     seed: int = 0,
-    label: int | None = None,
+    label: int | str | None = None,
     device: torch.device = CPU,
     progress: Progress | None = None,
 ) -> Likelihood:
@@ -133,7 +130,7 @@ def flow_bits(
 
 
 def encode(
-    model: Model, images: UInt8[Tensor, "n c h w"], label: int | None = None, device: torch.device = CPU
+    model: Model, images: UInt8[Tensor, "n c h w"], label: int | str | None = None, device: torch.device = CPU
 ) -> Float[Tensor, "n c h w"]:
     """The noise that the flow takes images to, float32; raises UserError as `flow_bits` does."""
     check(model, images)
@@ -144,7 +141,7 @@ def encode(
 
 
 def decode(
-    model: Model, noise: Float[Tensor, "n c h w"], label: int | None = None, device: torch.device = CPU
+    model: Model, noise: Float[Tensor, "n c h w"], label: int | str | None = None, device: torch.device = CPU
 ) -> Float[Tensor, "n c h w"]:
     """The images, in [−1, 1] as floats, that the flow takes noise to: `encode` undone."""
     flow, denoise = flow_of(model), labelled(model, label, device)

@@ -39,7 +39,8 @@ Progress = Callable[[int, int], None]
 class SampleRequest:
     """Which images to sample, `n` numbered from `first`, and how.
 
-    label      a class for all; without it each image's class follows the training data's shares
+    label      a class for all, by name or number; without it each image's class follows the training data's shares
+    even       classes take turns instead: image k has the k-th of those that training images had, and so on around
     guidance   how much a class counts (`guided`); 1 is the model as trained, None what the sampler's settings say
     precision  fp32, or bf16 or fp16 by autocast
 
@@ -49,10 +50,11 @@ class SampleRequest:
     n: int
     seed: int = 0
     first: int = 0
-    label: int | None = None
+    label: int | str | None = None
     guidance: float | None = None
     precision: str = "fp32"
     sampler: SamplerSettings | None = None
+    even: bool = False
 
     def __post_init__(self) -> None:
         if self.n < 1:
@@ -73,14 +75,17 @@ def labels_for(model: Model, request: SampleRequest) -> Int64[Tensor, " n"] | No
     if not info.classes:
         if request.label is not None or request.guidance not in (None, 1.0):
             raise UserError("this model was trained without classes: leave out --label and --guidance")
+        if request.even:
+            raise UserError("this model was trained without classes: use --n instead of --per-class")
         return None
     if request.label is not None:
-        if not 0 <= request.label < info.classes:
-            raise UserError(f"--label {request.label}: this model has {info.conditioned_on}, counted from 0")
-        if not info.class_shares[request.label]:
+        label = info.label_of(request.label)
+        if not info.class_shares[label]:
             raise UserError(f"--label {request.label}: no training image had this class")
-        return torch.full((request.n,), request.label)
+        return torch.full((request.n,), label)
     numbers = np.arange(request.first, request.first + request.n)
+    if request.even:
+        return torch.from_numpy(np.array(info.present)[numbers % len(info.present)])
     if info.clustered:
         quantiles = np.array([rng.generator(request.seed, "cluster", int(k)).random() for k in numbers])
     else:

@@ -138,7 +138,7 @@ def _export(words: Sequence[str]) -> None:
     arguments = parse(ExportArguments, words, "data export")
     folder_is_new(arguments.out)
 
-    from fromnoise.data import folder, sources
+    from fromnoise.data import folder, saving, sources
     from fromnoise.data.colour import laid
     from fromnoise.faces.console import say
 
@@ -156,6 +156,5 @@ def _export(words: Sequence[str]) -> None:
         images = images.subset(arguments.n, arguments.seed)
     if arguments.by_class and images.labels is None:
         raise UserError(f"{images.name} has no classes: leave out --by-class")
-    labels = images.labels.tolist() if arguments.by_class and images.labels is not None else None
-    folder.save(arguments.out, images.images, labels)
+    folder.save(arguments.out, images.images, saving.places(images) if arguments.by_class else None)
     print(arguments.out)

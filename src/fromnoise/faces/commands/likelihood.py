@@ -39,8 +39,8 @@ class LikelihoodArguments:
     """bound: the variational bound; flow: near-exact, by the probability-flow ODE (some 200 network calls)."""
     levels: int | Literal["all"] = 32
     """Random noise levels per image for the bound, or all of them."""
-    label: int | None = None
-    """Condition on this class (or this cluster of a model trained without classes); default: any."""
+    label: str | None = None
+    """Condition on this class, by name or number (or this cluster of a model trained without classes); default: any."""
     n: int | None = None
     """A random subset of this many of each folder, file or data set; default: all."""
     seed: int = 0

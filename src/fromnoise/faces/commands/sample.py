@@ -25,20 +25,24 @@ class SampleArguments:
     fromnoise sample runs/digits --n 64 --out digits.png
     fromnoise sample runs/digits --n 10000 --out digits.npz --seed 1
     fromnoise sample runs/digits --n 100 --out sevens/ --label 7
+    fromnoise sample runs/pets --per-class 10 --out pets.png  # or --label cat --n 64
     fromnoise sample runs/digits --n 1000 --out new.npz --reject-copies
     """
 
     source: ModelSource
     out: Annotated[Path, tyro.conf.arg(metavar="FILE|DIR")]
-    """NAME.png for one grid, NAME.npz for an array (arr_0, uint8, N×H×W×C), anything else for a folder of PNG files."""
-    n: int = 64
-    """Number of images."""
+    """NAME.png for one grid, NAME.npz for an array (arr_0, uint8, N×H×W×C), anything else for a folder of PNG files,
+    in sub-folders by class where classes have names."""
+    n: int | None = None
+    """Number of images; default: 64."""
+    per_class: int | None = None
+    """Instead of --n: so many images of each class. Image k has the k-th class, and so on around."""
     seed: int = 0
     """Seed of the noise."""
     first: int = 0
     """Number of the first image: --first 100 --n 100 continues --n 100."""
-    label: int | None = None
-    """Sample this class only, or this cluster of a model trained without classes."""
+    label: str | None = None
+    """Sample this class only, by name or number, or this cluster of a model trained without classes."""
     guidance: float | None = None
     """Strength of classifier-free guidance: 1 for none, more for plainer images; default: the model's."""
     guidance_interval: tuple[float, float] | None = None
@@ -68,9 +72,14 @@ def main(words: Sequence[str]) -> None:
     check_ranges(arguments.steps, lambda name: "--steps", "sampling_steps")
     refuse_unwritable_images(arguments.out, arguments.overwrite)
     kind = arguments.out.suffix.lower()
+    if arguments.per_class is not None:
+        if arguments.n is not None or arguments.label is not None:
+            raise UserError("--per-class says how many images of every class: leave out --n and --label")
+        if arguments.per_class < 1:
+            raise UserError(f"--per-class must be at least 1, not {arguments.per_class}")
 
-    from fromnoise.data import arrays, folder
-    from fromnoise.data.pictures import save_grid
+    from fromnoise.data import folder, saving
+    from fromnoise.data.image_set import ImageSet
     from fromnoise.experiment.find import find_model
     from fromnoise.faces.console import Bar, say
     from fromnoise.generation.model import Model
@@ -84,8 +93,15 @@ def main(words: Sequence[str]) -> None:
     given = {name: getattr(arguments, name) for name in names}
     settings = model.config.sampling.but(sampling_steps=arguments.steps, **given)
     device = alone(arguments.device, arguments.threads).device
+    each, n = arguments.per_class, 64 if arguments.n is None else arguments.n
     request = SampleRequest(
-        arguments.n, arguments.seed, arguments.first, arguments.label, arguments.guidance, "fp32", settings
+        n if each is None else each * max(len(model.info.present), 1),
+        arguments.seed,
+        arguments.first,
+        arguments.label,
+        arguments.guidance,
+        sampler=settings,
+        even=each is not None,
     )
     labels = labels_for(model, request)
     if arguments.guidance_interval and labels is None:
@@ -101,13 +117,9 @@ def main(words: Sequence[str]) -> None:
         from fromnoise.experiment.reject import guard_of, sample_without_copies  # imports scipy.stats
 
         images, replaced = sample_without_copies(draw, request, labels, guard_of(arguments.source, say).is_copy)
-        say(f"{arguments.n + replaced:,} images sampled, {replaced:,} rejected as copies of training images")
+        say(f"{request.n + replaced:,} images sampled, {replaced:,} rejected as copies of training images")
     else:
         images = draw(request)
-    if kind == ".png":
-        save_grid(arguments.out, images)
-    elif kind == ".npz":
-        arrays.save(arguments.out, images, None if model.info.clustered else labels)
-    else:
-        folder.save(arguments.out, images, first=arguments.first)
+    drawn = ImageSet("drawn", images, labels, model.info.clustered, model.info.class_names)
+    saving.save(arguments.out, drawn, first=arguments.first, per_class=each)
     print(arguments.out)

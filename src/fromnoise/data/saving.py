@@ -1,0 +1,65 @@
+"""Images to where a user names: NAME.png is one grid, NAME.npz an array, any other name a new folder."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from fromnoise.data import arrays, folder
+from fromnoise.data.image_set import ImageSet
+from fromnoise.data.pictures import save_grid
+
+LONGEST_ROW = 32  # images of one class side by side; of more the grid is square
+LONGEST_NAME = 80  # letters of a folder's
+
+
+def save(path: Path, images: ImageSet, *, first: int = 0, per_class: int | None = None) -> None:
+    """Write the images, numbered from `first`.
+
+    A grid has the names of classes below the images. In a folder several classes with names have a sub-folder each,
+    which `--data` reads back. `per_class`: there are so many of each class; a grid then has one row for each, and
+    classes without names are called by their numbers. Clusters are no classes, except to such a grid.
+    Raises UserError for a folder that has anything in it; a file is replaced.
+    """
+    labels = None if images.clustered else images.labels
+    if path.suffix.lower() == ".png":
+        _save_grid(path, images, per_class)
+    elif path.suffix.lower() == ".npz":
+        arrays.save(path, images.images, labels, images.class_names)
+    else:
+        several = labels is not None and len(labels.unique()) > 1 and (images.class_names or per_class)
+        folder.save(path, images.images, places(images) if several else None, first)
+
+
+def captions(images: ImageSet) -> list[str]:
+    """The class of each image by its name; empty where classes have none."""
+    if images.labels is None or images.clustered or not images.class_names:
+        return []
+    return [images.class_names[label] for label in images.labels.tolist()]
+
+
+def places(images: ImageSet) -> list[str]:
+    """The folder of each image's class; raises ValueError for images without classes."""
+    if images.labels is None:
+        raise ValueError(f"{images.name} has no classes")
+    names = class_folders(images.class_names)
+    return [names[label] if names else str(label) for label in images.labels.tolist()]
+
+
+def class_folders(names: Sequence[str]) -> list[str]:
+    """Names of folders for classes, each another: as the classes are called, but for what file systems forbid."""
+    safe = [re.sub(r"[^\w +,.()-]", "_", name)[:LONGEST_NAME].strip(" .") for name in names]
+    if len({name.lower() for name in safe}) == len(names) and all(safe):
+        return safe
+    return [f"{k} {name}".strip() for k, name in enumerate(safe)]
+
+
+def _save_grid(path: Path, images: ImageSet, per_class: int | None) -> None:
+    if images.labels is None or per_class is None:
+        save_grid(path, images.images, captions=captions(images))
+        return
+    order = torch.argsort(images.labels, stable=True)
+    named = captions(images) or [str(label) for label in images.labels.tolist()]
+    columns = per_class if per_class <= LONGEST_ROW else None
+    save_grid(path, images.images[order], columns, captions=[named[k] for k in order.tolist()])
