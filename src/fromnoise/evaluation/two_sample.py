@@ -11,7 +11,7 @@ Noise is laid over all images, lest the network go by what nobody sees: samplers
 images have 0, and by that alone nearly every generated image is found.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Float64, Int64, UInt8
+from jaxtyping import Bool, Float, Float64, Int64, Shaped, UInt8
 from scipy.stats import norm, rankdata
 from torch import Tensor, nn
 
@@ -57,9 +57,12 @@ POWER = 0.9
 
 
 class Judge(nn.Module):
-    """Images in [−1, 1], n×c×h×w, to n logits of being generated: what is seen anywhere, on average and at most."""
+    """Images in [−1, 1], n×c×h×w, to n logits of being generated: what is seen anywhere, on average and at most.
 
-    def __init__(self, channels: int, side: int) -> None:
+    With `classes` it has as many logits of each image, n×classes.
+    """
+
+    def __init__(self, channels: int, side: int, classes: int = 1) -> None:
         super().__init__()
         stride = -(-side // SIDE)
         layers: list[nn.Module] = []
@@ -73,12 +76,12 @@ class Judge(nn.Module):
             ]
             channels = width
         self.body = nn.Sequential(*layers)
-        self.head = nn.Sequential(nn.Dropout(DROPOUT), nn.Linear(2 * channels, 1))
+        self.head = nn.Sequential(nn.Dropout(DROPOUT), nn.Linear(2 * channels, classes))
 
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "..."]:
         """The logits."""
         seen = self.body(x).flatten(2)
-        return self.head(torch.cat([seen.mean(dim=2), seen.amax(dim=2)], dim=1)).flatten()
+        return self.head(torch.cat([seen.mean(dim=2), seen.amax(dim=2)], dim=1)).squeeze(1)
 
 
 class Auc(NamedTuple):
@@ -122,12 +125,14 @@ def told_apart(
         )
     parts = _parts(real, group, seed)
     plan = [_steps(sum(map(len, parts[:k])), k == LEARNT) for k in range(LEARNT, PARTS)]
+    wanted = torch.from_numpy(~real).float()
     scores, beaten, found, done = np.zeros(len(images)), np.zeros(len(images)), [], 0
-    with _reproducible(rng.integer(seed, "judge")):
+    with reproducible(rng.integer(seed, "judge")):
         judge = channels_last(Judge(images.shape[1], max(images.shape[2:])))
         for k, steps in enumerate(plan, LEARNT):
             known, part = np.concatenate(parts[:k]), parts[k]
-            for _ in learning(judge, images[known], real[known], steps, rng.generator(seed, "batches", k)):
+            sides = [known[~real[known]], known[real[known]]]
+            for _ in learning(judge, images, wanted, sides, steps, rng.generator(seed, "batches", k)):
                 done += 1
                 if progress:
                     progress(done, sum(plan))
@@ -176,27 +181,34 @@ def _steps(known: int, first: bool) -> int:
 def learning(
     judge: Judge,
     images: UInt8[Tensor, "n c h w"],
-    real: Bool[np.ndarray, " n"],
+    wanted: Shaped[Tensor, " n"],
+    sets: Sequence[Int64[np.ndarray, " _"]],
     steps: int,
     random: np.random.Generator,
+    loss: Callable[[Tensor, Tensor], Tensor] = F.binary_cross_entropy_with_logits,
 ) -> Iterator[None]:
-    """So many steps of training, each on a batch that is half generated; yields after each."""
+    """So many steps of training, each on a batch with as many images from each of `sets` of rows; yields after each.
+
+    `loss` is of the judge's logits and what is `wanted` of these images.
+    """
     optimizer = torch.optim.AdamW(judge.parameters(), RATE, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps + 1)
-    orders = [_endless(np.flatnonzero(side), random) for side in (~real, real)]
-    wanted = torch.tensor([1.0, 0.0]).repeat_interleave(BATCH // 2)
-    height, width = images.shape[2:]
+    orders = [_endless(rows, random) for rows in sets]
     judge.train()
     for _ in range(steps):
-        batch = _grainy(images[[next(order) for order in orders for _ in range(BATCH // 2)]])
-        down, right = random.integers(2 * SHIFT + 1, size=2)
-        shifted = F.pad(batch, (SHIFT,) * 4, mode="replicate")[..., down : down + height, right : right + width]
-        loss = F.binary_cross_entropy_with_logits(judge(_channels_last(shifted)), wanted)
+        rows = [next(order) for order in orders for _ in range(BATCH // len(sets))]
+        x = _in_channels_last(_shifted(_grainy(images[rows]), random))
         optimizer.zero_grad()
-        loss.backward()
+        loss(judge(x), wanted[rows]).backward()
         optimizer.step()
         schedule.step()
         yield
+
+
+def _shifted(images: Float[Tensor, "n c h w"], random: np.random.Generator) -> Float[Tensor, "n c h w"]:
+    height, width = images.shape[2:]
+    down, right = random.integers(2 * SHIFT + 1, size=2)
+    return F.pad(images, (SHIFT,) * 4, mode="replicate")[..., down : down + height, right : right + width]
 
 
 def _endless(rows: Int64[np.ndarray, " n"], random: np.random.Generator) -> Iterator[int]:
@@ -206,10 +218,10 @@ def _endless(rows: Int64[np.ndarray, " n"], random: np.random.Generator) -> Iter
 
 
 @torch.inference_mode()
-def judged(judge: Judge, images: UInt8[Tensor, "n c h w"]) -> Float64[np.ndarray, " n"]:
-    """Each image's logit of being generated."""
+def judged(judge: Judge, images: UInt8[Tensor, "n c h w"]) -> Float64[np.ndarray, "..."]:
+    """The logits of each image."""
     judge.eval()
-    looks = ([judge(_channels_last(_grainy(part))) for _ in range(LOOKS)] for part in images.split(256))
+    looks = ([judge(_in_channels_last(_grainy(part))) for _ in range(LOOKS)] for part in images.split(256))
     return torch.cat([torch.stack(logits).mean(dim=0) for logits in looks]).double().numpy()
 
 
@@ -232,12 +244,12 @@ def _grainy(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     return x + GRAIN / 127.5 * torch.randn_like(x)
 
 
-def _channels_last(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+def _in_channels_last(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     return x.contiguous(memory_format=torch.channels_last)
 
 
 @contextmanager
-def _reproducible(seed: int) -> Iterator[None]:
+def reproducible(seed: int) -> Iterator[None]:
     """Within it one thread computes, and PyTorch's own random numbers are of `seed`."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -26,6 +26,7 @@ COMMANDS = {
     "upscale": "enlarge an image of half the model's size",
     "interpolate": "go from one image to another, in images",
     "evaluate": "score any images against real ones, and test them for copies",
+    "augment": "sample by class for a classifier, and say what it gains",
     "compare": "compare runs, in a table or on one page",
     "likelihood": "how likely a model finds images, in bits per dimension",
     "lab": "run the lab's notebooks: a page to read, handouts, slides",

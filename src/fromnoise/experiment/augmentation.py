@@ -1,0 +1,97 @@
+"""`fromnoise augment`: images of every class for a classifier to learn from, and what it gains from them."""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from fromnoise.config import to_json
+from fromnoise.data import folder, saving, sources
+from fromnoise.data.image_set import ImageSet
+from fromnoise.data.inventory import Say, silent
+from fromnoise.data.settings import DataSettings
+from fromnoise.data.sources import Parts
+from fromnoise.errors import UserError
+from fromnoise.evaluation.gain import FEWEST, Gain
+from fromnoise.experiment import system
+from fromnoise.experiment.find import is_run, parts_of
+from fromnoise.files import whole_folder, write_json
+from fromnoise.generation.model import Model
+from fromnoise.generation.sampling import SampleRequest, labels_for, own_precision, sample
+
+MOST = 3000  # images when nobody says how many
+
+
+def parts_for(
+    data: str, model: Model, source: Path, *, skip_broken: bool = False, say: Say = silent
+) -> tuple[Parts, list[str]]:
+    """The parts of `data`, and what a reader of the result must know of them.
+
+    They are those of the model's training where it was trained on `data`: nothing that is held out has been seen.
+    `source` is the model as it was named. Raises UserError for data whose images or classes are not the model's, and
+    for too few images to hold out.
+    """
+    trained, data = model.config.data, data.rstrip("/") or "/"
+    notes: list[str] = []
+    if not model.info.classes or model.info.clustered:
+        raise UserError(f"{source} was trained without classes: train it on images with classes")
+    if data != trained.data:
+        settings = DataSettings(data, size=trained.size, skip_broken=skip_broken)
+        parts = sources.prepare(settings, model.config.seed, say=say)
+        notes.append(f"the model was trained on {trained.data}: if it saw images held out here, the gain is too high")
+    elif is_run(source):
+        parts = parts_of(source, say)
+    else:
+        parts = sources.prepare(trained, model.config.seed, say=say)
+    _check(parts, model, data)
+    return parts, notes
+
+
+def draw(
+    model: Model,
+    per_class: int | None,
+    train: ImageSet,
+    *,
+    seed: int,
+    guidance: float | None,
+    device: torch.device,
+    progress: Callable[[int, int], None] | None = None,
+) -> ImageSet:
+    """So many images of each class; where nobody says how many, as many in all as in `train`, at most `MOST`."""
+    classes = len(model.info.present)
+    each = per_class or math.ceil(min(len(train), MOST) / classes)
+    precision = own_precision(model, device)
+    request = SampleRequest(each * classes, seed, guidance=guidance, precision=precision, even=True)
+    images, labels = sample(model, request, device, progress), labels_for(model, request)
+    return ImageSet("generated", images, labels, class_names=model.info.class_names)
+
+
+def save(out: Path, images: ImageSet, gain: Gain, about: dict[str, object]) -> None:
+    """Write images, by class, and augment.json as a new folder, whole or not at all."""
+    report = {**to_json(dataclasses.asdict(gain)), **about, "command": system.command()}
+    if out.exists():
+        out.rmdir()  # it is empty, or the command would have refused it
+    with whole_folder(out) as temporary:
+        folder.save(temporary, images.images, saving.places(images))
+        write_json(temporary / "augment.json", report)
+
+
+def _check(parts: Parts, model: Model, data: str) -> None:
+    """Raise UserError unless a classifier can learn from these parts and from the model's images."""
+    info, train = model.info, parts.train
+    if train.shape != info.image:
+        ours, theirs = ("×".join(map(str, shape)) for shape in (info.image, train.shape))
+        raise UserError(f"the model makes images of {ours} and those of {data} are {theirs}: train one on {data}")
+    if train.labels is None or train.classes != info.classes:
+        raise UserError(f"the model has {info.conditioned_on} and {data} has {train.classes}: train one on {data}")
+    names = train.class_names[: info.classes]
+    if names and info.class_names and names != info.class_names:
+        raise UserError(
+            f"the classes of {data} ({', '.join(names[:5])} …) are not the model's "
+            f"({', '.join(info.class_names[:5])} …): train one on {data}"
+        )
+    n = 0 if parts.heldout is None else len(parts.heldout)
+    if n < FEWEST:
+        raise UserError(f"{data} has {n} held-out images{parts.why_few}, and a gain needs {FEWEST}: bring more images")

@@ -1,0 +1,88 @@
+"""`fromnoise augment`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from fromnoise.config import check_ranges
+from fromnoise.errors import UserError
+from fromnoise.faces.arguments import Device, SkipBroken, Threads, folder_is_new, parse
+
+
+@dataclass(frozen=True)
+class AugmentArguments:
+    """Sample images of every class to train a classifier on, and say what it gains from them.
+
+    fromnoise augment photos/ --model runs/photos --out more/
+    fromnoise augment photos/ --model runs/photos --out more/ --per-class 200 --guidance 1
+
+    Small classifiers learn from the training images alone, and from these and the generated ones. Both are tested on
+    held-out images. The difference, with its interval, is printed and written to augment.json in DIR.
+    """
+
+    data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")]
+    """Images with classes: digits, mnist, fashion_mnist, a folder with sub-folders, or an .npz file with labels."""
+    model: Annotated[Path, tyro.conf.arg(metavar="RUN")]
+    """A run folder, a checkpoint in it, a model.safetensors file, or digits (packaged), trained on such images."""
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """A new folder, with a sub-folder for each class."""
+    per_class: int | None = None
+    """Images of each class; default: as many in all as there are training images, at most 3,000."""
+    guidance: float | None = None
+    """Strength of guidance: lower is more varied; default: the model's."""
+    seed: int = 0
+    """Seed of the images and of the classifiers."""
+    skip_broken: SkipBroken = False
+    device: Device = "auto"
+    threads: Threads = None
+
+
+def main(words: Sequence[str]) -> None:
+    """Augment."""
+    arguments = parse(AugmentArguments, words, "augment")
+    check_ranges(arguments)
+    if arguments.per_class is not None and arguments.per_class < 1:
+        raise UserError(f"--per-class must be at least 1, not {arguments.per_class}")
+    folder_is_new(arguments.out)
+
+    from fromnoise.evaluation.gain import gain
+    from fromnoise.experiment import augmentation
+    from fromnoise.experiment.find import find_model
+    from fromnoise.faces.console import Bar, say
+    from fromnoise.generation.model import Model
+    from fromnoise.training.device import alone
+
+    model = Model.load(find_model(arguments.model))
+    parts, notes = augmentation.parts_for(
+        arguments.data, model, arguments.model, skip_broken=arguments.skip_broken, say=say
+    )
+    for note in notes:
+        say(note)
+    train, held_out = parts.train, parts.heldout
+    assert held_out is not None, "parts_for sees to it"
+    device, seed = alone(arguments.device, arguments.threads).device, arguments.seed
+    with Bar("sampling") as bar:
+        images = augmentation.draw(
+            model,
+            arguments.per_class,
+            train,
+            seed=seed,
+            guidance=arguments.guidance,
+            device=device,
+            progress=bar.show,
+        )
+    with Bar("training classifiers") as bar:
+        told = gain(images, train, held_out, seed, bar.show)
+    about = {
+        "data": arguments.data,
+        "model": str(arguments.model),
+        "guidance": arguments.guidance,
+        "seed": seed,
+        "notes": notes,
+    }
+    augmentation.save(arguments.out, images, told, about)
+    print(told.verdict)
+    print(arguments.out)

@@ -1,0 +1,115 @@
+"""Classes with names, from a folder to a model, its samples, a report and the images that augment a data set."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fromnoise.data import arrays, folder, saving
+from fromnoise.evaluation import gain as module
+from fromnoise.generation.model import Model
+
+NAMES = ("cat", "dog", "owl")
+TINY = ("--preset", "tiny", "--m", "None", "--steps", "6")
+
+
+@pytest.fixture(scope="module")
+def place(blobs_of, fromnoise, tmp_path_factory):
+    """A folder with pets/, by class, and a finished run on them, as `run`."""
+    place = tmp_path_factory.mktemp("pets")
+    saving.save(place / "pets", dataclasses.replace(blobs_of(n=600, classes=3), class_names=NAMES))
+    fromnoise("run", *TINY, "--data", "pets", "--features", "pixels", "--n", "60", "--out", "run", cwd=place)
+    return place
+
+
+@pytest.fixture
+def brief(monkeypatch):
+    monkeypatch.setattr(module, "SEEDS", 2)
+    monkeypatch.setattr(module, "LEAST", 5)
+    monkeypatch.setattr(module, "MOST", 5)
+
+
+def test_a_run_keeps_the_names_of_classes(place, page_of):
+    run = place / "run"
+    assert Model.load(run / "checkpoints" / "000006" / "model.safetensors").info.class_names == NAMES
+    assert arrays.load(run / "samples" / "images.npz").class_names == NAMES
+    assert json.loads((run / "report.json").read_text())["run"]["training"]["class_names"] == list(NAMES)
+    page = page_of((run / "report.html").read_text())
+    assert "3 classes" in page.text
+    with Image.open(run / "samples" / "grid.png") as grid:
+        assert grid.height > grid.width, "captions below the images"
+
+
+def test_a_class_is_sampled_by_name_or_number(place, fromnoise, tmp_path):
+    words = ("sample", place / "run", "--n", "3", "--precision", "fp32", "--out")
+    fromnoise(*words, "dog.npz", "--label", "dog", cwd=tmp_path)
+    fromnoise(*words, "one.npz", "--label", "1", cwd=tmp_path)
+    dogs, ones = (arrays.load(tmp_path / name) for name in ("dog.npz", "one.npz"))
+    assert np.array_equal(dogs.images, ones.images)
+    assert dogs.labels.tolist() == [1, 1, 1]
+    assert dogs.class_names == NAMES
+    refused = fromnoise(*words, "no.png", "--label", "dogs", cwd=tmp_path, code=2)
+    assert "--label dogs: this model has 3 classes: cat, dog, owl; did you mean dog?" in refused.stderr
+
+
+def test_so_many_of_each_class_are_sampled(place, fromnoise, tmp_path):
+    words = ("sample", place / "run", "--precision", "fp32", "--per-class")
+    for out in ("two.npz", "two", "two.png"):
+        fromnoise(*words, "2", "--out", out, cwd=tmp_path)
+    images = arrays.load(tmp_path / "two.npz")
+    assert images.labels.tolist() == [0, 1, 2, 0, 1, 2]
+    back = folder.load(tmp_path / "two")
+    assert back.class_names == NAMES
+    assert back.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    with Image.open(tmp_path / "two.png") as rows:
+        assert rows.width == 2 * 34 + 2
+    fromnoise(*words, "3", "--out", "three.npz", cwd=tmp_path)
+    assert np.array_equal(arrays.load(tmp_path / "three.npz").images[:6], images.images)
+    refused = fromnoise(*words, "2", "--n", "5", "--out", "no.png", cwd=tmp_path, code=2)
+    assert "leave out --n and --label" in refused.stderr
+    refused = fromnoise(*words, "0", "--out", "no.png", cwd=tmp_path, code=2)
+    assert "--per-class must be at least 1" in refused.stderr
+
+
+def test_names_go_into_an_exported_data_set(place, fromnoise, tmp_path):
+    fromnoise("data", "export", place / "pets", "out", "--n", "6", "--by-class", cwd=tmp_path)
+    assert folder.load(tmp_path / "out").class_names == NAMES
+
+
+def test_a_data_set_is_augmented_and_the_gain_is_told(place, fromnoise, brief, tmp_path):
+    words = ("augment", "pets", "--model", "run", "--per-class", "5", "--out", tmp_path / "more")
+    done = fromnoise(*words, cwd=place)
+    verdict, out = done.stdout.splitlines()
+    assert out == str(tmp_path / "more")
+    images = folder.load(tmp_path / "more")
+    assert images.class_names == NAMES
+    assert images.labels.bincount().tolist() == [5, 5, 5]
+    told = json.loads((tmp_path / "more" / "augment.json").read_text())
+    assert told["verdict"] == verdict
+    assert verdict.split(":")[0] in ("gain", "no gain", "loss")
+    assert told["interval"][0] <= told["difference"] <= told["interval"][1]
+    assert told["real_images"] == 480
+    assert told["notes"] == []
+    assert [each["name"] for each in told["classes"]] == list(NAMES)
+    refused = fromnoise(*words, cwd=place, code=2)
+    assert "already exists" in refused.stderr
+
+
+def test_data_that_the_model_does_not_know_cannot_be_augmented(place, fromnoise, blobs_of, tmp_path):
+    other = blobs_of(n=120, classes=3)
+    saving.save(tmp_path / "birds", dataclasses.replace(other, class_names=("jay", "kite", "owl")))
+    saving.save(tmp_path / "few", dataclasses.replace(other, class_names=NAMES))
+    arrays.save(tmp_path / "plain.npz", other.images)
+    for data, message in (
+        ("birds", "the classes of birds (jay, kite, owl …) are not the model's (cat, dog, owl …)"),
+        ("few", "held-out images"),
+        ("plain.npz", "the model has 3 classes and plain.npz has 0"),
+        ("digits", "the model has 3 classes and digits has 10"),
+    ):
+        words = ("augment", data, "--model", place / "run", "--out", "more")
+        assert message in fromnoise(*words, cwd=tmp_path, code=2).stderr
+    assert not (tmp_path / "more").exists()
+    words = ("augment", "digits", "--model", "digits", "--per-class", "0", "--out", "more")
+    assert "--per-class must be at least 1" in fromnoise(*words, cwd=tmp_path, code=2).stderr
