@@ -23,19 +23,23 @@ def copies(fromnoise):
     return judge
 
 
-def trained_and_drawn(fromnoise, place, *words):
+def trained_and_drawn(fromnoise, place, *words, source="run"):
     fromnoise("train", "--data", "digits", *NETWORK, *words, "--out", "run", cwd=place)
-    fromnoise("sample", "run", "--n", "300", "--out", "drawn.npz", cwd=place)
+    fromnoise("sample", source, "--n", "300", "--out", "drawn.npz", cwd=place)
 
 
 def test_a_model_that_memorised_a_hundred_digits_is_caught(fromnoise, copies, tmp_path):
     fromnoise("data", "export", "digits:train", "hundred", "--n", "100", cwd=tmp_path)  # the draw that --m 100 makes
-    trained_and_drawn(fromnoise, tmp_path, "--m", "100", "--steps", "700")
+    last = "run/checkpoints/000700"
+    trained_and_drawn(fromnoise, tmp_path, "--m", "100", "--steps", "700", source=last)
     found = copies(tmp_path, "drawn.npz", "hundred")
     assert (found["n"]["generated"], found["n"]["train"]) == (300, 100)
     assert 900 < found["n"]["held_out"] <= 1000  # in the generated shares of the classes
     assert found["verdict"].startswith("copying: ")
     assert min(closer["p"] for closer in found["closer"]) < 1e-10
+    fromnoise("sample", "run", "--n", "300", "--out", "kept.npz", cwd=tmp_path)
+    kept = copies(tmp_path, "kept.npz", "hundred")  # the model from before, which denoises validation images best
+    assert max(each["share"] for each in kept["closer"]) < 0.5 * max(each["share"] for each in found["closer"])
 
 
 def test_the_same_network_trained_on_three_thousand_digits_is_no_copyist(fromnoise, copies, tmp_path):

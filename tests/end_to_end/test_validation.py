@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from fromnoise.experiment import validate
+from fromnoise.experiment import few, validate
 
 WORDS = ("--preset", "tiny", "--steps", "16", "--checkpoint-every", "6", "--evaluate-every", "10", "--out", "run")
 # Each kills the process for good (SIGKILL) at one moment around the look after step 10: owner, function, when.
@@ -19,11 +19,12 @@ KILLS = {
 }
 KILLER = """
 import os, signal, sys
-from fromnoise.experiment import validate
+from fromnoise.experiment import few, validate
 from fromnoise.faces import cli
 from fromnoise.training import run_folder, step_log
 
 validate.IMAGES = 64
+few.FEW = 0
 real = {owner}.{name}
 def call(*args):
     if {when}:
@@ -43,6 +44,7 @@ def looks(place):
 def few_images():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(validate, "IMAGES", 64)
+        patch.setattr(few, "FEW", 0)  # 200 digits are to be judged as more are
         yield
 
 

@@ -78,6 +78,8 @@ def better_before(folder: RunFolder, last: int) -> str | None:
     best = folder.about_best()
     if best is None or best["step"] == last:
         return None
+    if "denoising" in best:
+        return f"kept: step {best['step']:,} of {last:,}, which denoises validation images best, in {folder.best}"
     return f"best by validation: step {best['step']:,} (KID {said(best['kid'])}), in {folder.best}"
 
 

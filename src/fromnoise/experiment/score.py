@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.overfitting import overfitting
 from fromnoise.evaluation.report import Bits, Report
 from fromnoise.evaluation.score import FEWEST, Contest, score
-from fromnoise.experiment import system
+from fromnoise.experiment import few, system
 from fromnoise.experiment.contest import in_one_colour
 from fromnoise.experiment.progress import Bar, Reporter
 from fromnoise.experiment.train import Experiment
@@ -101,7 +102,7 @@ def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageS
     """Sample n images and score them: samples/ and report.json, in this order, each whole or not at all."""
     config, folder, parts, model = experiment.config, experiment.folder, experiment.parts, outcome.model
     check_writable(folder.report_file)
-    noted = {  # read first: damage is reported before any work
+    noted: dict[str, Any] = {  # read first: damage is reported before any work
         "guidance": folder.about_guidance(),
         "evaluations": folder.evaluations.records(),
         "best": folder.about_best(),
@@ -113,6 +114,8 @@ def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageS
     report = score_of(config, parts, generated, reference, features, also, experiment.reporter)
     scored = time.perf_counter()
     report = with_overfitting(report, model, parts, reference, outcome.device, experiment.reporter)
+    if note := few.note(parts, noted["best"], outcome.steps):
+        report = replace(report, notes=(*report.notes, note))
     run = {
         "command": system.command(),
         "config": to_json(config),

@@ -17,6 +17,7 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.data.inventory import Say, silent
 from fromnoise.errors import UserError
 from fromnoise.evaluation.extractor import Features
+from fromnoise.experiment import few
 from fromnoise.experiment.find import find_model
 from fromnoise.experiment.progress import SILENT, Bar, Reporter, duration, once
 from fromnoise.extras import extra
@@ -130,6 +131,8 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
         if device.num_processes > 1:
             batch, each = config.training.batch, rows(config.training.batch, device.num_processes)
             reporter.say(f"{device.num_processes} processes share each batch of {batch} images, {each} each")
+        if text := few.advice(config, parts, _steps(experiment)):
+            reporter.say(text)
         if train.clustered:
             groups = f"{model.info.conditioned_on} of similar images, not on classes"
             reporter.say(f"conditioning on {groups} (--clusters 0 turns this off)")
@@ -200,14 +203,15 @@ def _conditioned(train: ImageSet, config: Config) -> ImageSet:
 
 
 def _validation(experiment: Experiment) -> Validation | None:
-    """The validation that --evaluate-every asks for; raises UserError as `Validator` does."""
-    every = experiment.config.evaluation.evaluate_every
+    """The validation that --evaluate-every asks for, or few images need; raises UserError as `Validator` does."""
+    asked = experiment.config.evaluation.evaluate_every
+    every = asked or few.looks_every(experiment.parts, _steps(experiment))
     if every is None:
         return None
     from fromnoise.experiment.validate import Validator  # imports the metrics, which other trainings need not wait for
 
-    device = experiment.accelerator.device
-    validator = Validator(experiment.config, experiment.parts, experiment.folder, device, experiment.choosing)
+    device, features = experiment.accelerator.device, experiment.choosing if asked else None
+    validator = Validator(experiment.config, experiment.parts, experiment.folder, device, features)
     return Validation(every, validator.validate)
 
 
@@ -217,13 +221,18 @@ def _choice(experiment: Experiment, model: Model, train: ImageSet, bar: Bar) -> 
         return None
     from fromnoise.experiment.guidance import FEWEST_STEPS, Chooser  # imports the metrics, as above
 
-    settings, folder = experiment.config.training, experiment.folder
-    steps = steps_of(settings.budget, len(train), settings.batch)
+    folder, steps = experiment.folder, _steps(experiment)
     if not experiment.extension and not folder.steps() and steps and steps < FEWEST_STEPS:
         return None
     device, say = experiment.accelerator.device, experiment.reporter.say
     chooser = Chooser(model, train, folder, device, experiment.choosing, bar, say)
     return GuidanceChoice(chooser.cost, chooser.choose)
+
+
+def _steps(experiment: Experiment) -> int | None:
+    """The steps of the budget; None where the clock decides."""
+    settings = experiment.config.training
+    return steps_of(experiment.extension or settings.budget, len(experiment.parts.train), settings.batch)
 
 
 def _start_file(experiment: Experiment) -> Path | None:

@@ -1,4 +1,4 @@
-"""What `--evaluate-every` does: a cheap score and the copy test while a model is trained, and the best one kept.
+"""What `--evaluate-every` does: cheap measures while a model is trained, and the best one kept.
 
 Everything is measured against validation images, so that what is held out never chooses. Images are sampled from
 the same noise every time, so that only the model differs; and from other noise than any later images, so that those
@@ -18,6 +18,8 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation.copies import FEWEST, copy_test, gallery
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.kernel import mmd2
+from fromnoise.evaluation.overfitting import denoising_error
+from fromnoise.experiment import few
 from fromnoise.experiment.find import said
 from fromnoise.generation.model import Model
 from fromnoise.generation.sampling import SampleRequest, sample
@@ -28,33 +30,52 @@ MOST_REAL = 1000  # validation images; most of the error is that of the fewer sa
 
 
 class Validator:
-    """Validates a model in training, and keeps the best by KID in its run folder.
+    """Validates a model in training, and keeps the best in its run folder: by KID, or where the training images are
+    few (`experiment.few`) by the denoising error.
 
-    Raises UserError, before any training, for fewer than 50 validation images.
+    features  for KID and copy test; without them, or with few training images and fewer than 50 validation images,
+              only the denoising error is measured
+
+    Raises UserError, before any training, for fewer than 50 validation images, or than 10 with few training images.
     """
 
     def __init__(
-        self, config: Config, parts: Parts, folder: RunFolder, device: torch.device, features: Features
+        self, config: Config, parts: Parts, folder: RunFolder, device: torch.device, features: Features | None
     ) -> None:
-        if parts.val is None or len(parts.val) < FEWEST:
-            n = 0 if parts.val is None else len(parts.val)
-            raise UserError(f"--evaluate-every needs {FEWEST} validation images, but {config.data.data} has {n}")
-        self.config, self.train, self.folder, self.device, self.features = config, parts.train, folder, device, features
-        self.trained = gallery(parts.train)
-        self.real = replace(parts.val, labels=None).subset(min(MOST_REAL, len(parts.val)), config.seed)
+        by_error, n = few.are_few(parts), few.validation_images(parts)
+        least = few.FEWEST if by_error else FEWEST
+        if parts.val is None or n < least:
+            raise UserError(f"--evaluate-every needs {least} validation images, but {config.data.data} has {n}")
+        self.config, self.train, self.folder, self.device = config, parts.train, folder, device
+        self.chosen_by = "denoising" if by_error else "kid"
+        self.features = features if n >= FEWEST else None
+        self.trained = gallery(parts.train) if self.features else None
+        self.real = replace(parts.val, labels=None).subset(min(MOST_REAL, n), config.seed)
 
     def validate(self, step: int, model: Model) -> tuple[dict[str, Any], str]:
-        """The KID and the copy test of `IMAGES` images of the model, which is kept if it is the best so far."""
-        request = SampleRequest(IMAGES, rng.integer(self.config.seed, "watch"), precision=model.precision)
-        images = ImageSet(f"step {step}", sample(model, request, self.device))
-        kid = mmd2(self.features(images.images), self.features.cached(self.real.images))._asdict()
-        copies = self._copies(images)
+        """What was measured of the model, plainly and in words; it is kept if it is the best so far."""
+        found, words = self._measured(step, model)
         best = self.folder.about_best()
-        better = best is None or kid["value"] < best["kid"]["value"]
-        if better:
-            self.folder.keep_best(model, {"step": step, "kid": kid})
-        words = f"KID {said(kid)}{', the best so far' if better else ''}; {copies['verdict']}"
-        return {"images": IMAGES, "kid": kid, "copies": copies}, words
+        value = found[self.chosen_by]["value"]
+        if best is None or self.chosen_by not in best or value < best[self.chosen_by]["value"]:
+            self.folder.keep_best(model, {"step": step, self.chosen_by: found[self.chosen_by]})
+            words[self.chosen_by] += ", the best so far"
+        return found, "; ".join(words.values())
+
+    def _measured(self, step: int, model: Model) -> tuple[dict[str, Any], dict[str, str]]:
+        found: dict[str, Any] = {}
+        words: dict[str, str] = {}
+        if self.chosen_by == "denoising":
+            error = denoising_error(model, self.real, seed=self.config.seed, device=self.device)
+            found["denoising"] = {"value": error, "n": len(self.real)}
+            words["denoising"] = f"denoising error {error:.4f}"
+        if self.features is not None:
+            request = SampleRequest(IMAGES, rng.integer(self.config.seed, "watch"), precision=model.precision)
+            images = ImageSet(f"step {step}", sample(model, request, self.device))
+            kid = mmd2(self.features(images.images), self.features.cached(self.real.images))._asdict()
+            found |= {"images": IMAGES, "kid": kid, "copies": self._copies(images)}
+            words |= {"kid": f"KID {said(kid)}", "copies": found["copies"]["verdict"]}
+        return found, words
 
     def _copies(self, images: ImageSet) -> dict[str, Any]:
         """The copy test in short: of all comparisons, what says most."""

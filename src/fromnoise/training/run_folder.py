@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from filelock import FileLock, Timeout
 
@@ -66,11 +66,18 @@ class Kid(TypedDict):
     error: float
 
 
+class Error(TypedDict):
+    """A denoising error."""
+
+    value: float
+
+
 class Best(TypedDict):
-    """best.json."""
+    """best.json: what the model was chosen by, the KID or, of few training images, the denoising error."""
 
     step: int
-    kid: Kid
+    kid: NotRequired[Kid]
+    denoising: NotRequired[Error]
 
 
 class Guidance(TypedDict):
@@ -182,10 +189,16 @@ class RunFolder:
         return self.checkpoints / f"{step:06d}"
 
     def model_file(self) -> Path:
-        """The newest model; raises UserError when there is none yet."""
+        """The newest model, or the best before it that was chosen by the denoising error, as with few images.
+
+        Raises UserError when there is none yet.
+        """
         steps = self.steps()
         if not steps:
             raise UserError(f"{self.path} has no checkpoint yet: train it first")
+        best = self.about_best()
+        if best and "denoising" in best and best["step"] < steps[-1]:
+            return self.best / CHECKPOINT_FILE
         return self.checkpoint(steps[-1]) / CHECKPOINT_FILE
 
     def save(self, model: Model, checkpoint: Checkpoint) -> None:
@@ -215,7 +228,10 @@ class RunFolder:
     def about_best(self) -> dict[str, Any] | None:
         """best.json of the best model so far; None where there is none. Raises UserError for a damaged one."""
         file = self.best / "best.json"
-        return read_json(file, Best) if file.is_file() else None
+        best = read_json(file, Best) if file.is_file() else None
+        if best is not None and not best.keys() & {"kid", "denoising"}:
+            raise UserError(f"{file} does not say what the model was chosen by: remove it")
+        return best
 
     def about_guidance(self) -> dict[str, Any] | None:
         """guidance.json; None where there is none."""
