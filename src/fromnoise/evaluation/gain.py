@@ -122,9 +122,7 @@ def _labels(images: ImageSet) -> Int64[Tensor, " n"]:
     return images.labels.cpu()
 
 
-def _told(
-    right: Bool[np.ndarray, "2 s n"], truth: Int64[Tensor, " n"], train: ImageSet, generated: ImageSet
-) -> Gain:
+def _told(right: Bool[np.ndarray, "2 s n"], truth: Int64[Tensor, " n"], train: ImageSet, generated: ImageSet) -> Gain:
     """What the classifiers' answers, right or wrong, say."""
     real, augmented = right.mean(axis=(1, 2)).tolist()
     difference, (low, high) = paired(right[1].astype(float) - right[0])
@@ -133,7 +131,8 @@ def _told(
     for label in truth.unique().tolist():
         mine = truth.numpy() == label
         name = train.class_names[label] if label < len(train.class_names) else str(label)
-        found.append(ClassGain(name, *right[:, :, mine].mean(axis=(1, 2)).tolist(), int(mine.sum())))
+        without, with_them = right[:, :, mine].mean(axis=(1, 2)).tolist()
+        found.append(ClassGain(name, without, with_them, int(mine.sum())))
     return Gain(
         f"{kind}: of {len(truth):,} held-out images a classifier gets {100 * augmented:.1f} % right with the generated "
         f"images and {100 * real:.1f} % without: {100 * difference:+.1f} points "

@@ -2,8 +2,9 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -68,7 +69,7 @@ def draw(
     return ImageSet("generated", images, labels, class_names=model.info.class_names)
 
 
-def save(out: Path, images: ImageSet, gain: Gain, about: dict[str, object]) -> None:
+def save(out: Path, images: ImageSet, gain: Gain, about: Mapping[str, Any]) -> None:
     """Write images, by class, and augment.json as a new folder, whole or not at all."""
     report = {**to_json(dataclasses.asdict(gain)), **about, "command": system.command()}
     if out.exists():
