@@ -48,6 +48,7 @@ def main(words: Sequence[str]) -> None:
         raise UserError(f"--per-class must be at least 1, not {arguments.per_class}")
     folder_is_new(arguments.out)
 
+    from fromnoise.data import folder
     from fromnoise.evaluation.gain import gain
     from fromnoise.experiment import augmentation
     from fromnoise.experiment.find import find_model
@@ -56,6 +57,7 @@ def main(words: Sequence[str]) -> None:
     from fromnoise.training.device import alone
 
     model = Model.load(find_model(arguments.model))
+    folder.check_channels(arguments.out, model.info.channels)
     parts, notes = augmentation.parts_for(
         arguments.data, model, arguments.model, skip_broken=arguments.skip_broken, say=say
     )
