@@ -39,7 +39,7 @@ def parts_for(
     if not model.info.classes or model.info.clustered:
         raise UserError(f"{source} was trained without classes: train it on images with classes")
     if data != trained.data:
-        settings = DataSettings(data, size=trained.size, skip_broken=skip_broken)
+        settings = DataSettings(data, size=trained.size, fit=trained.fit, alpha=trained.alpha, skip_broken=skip_broken)
         parts = sources.prepare(settings, model.config.seed, say=say)
         notes.append(f"the model was trained on {trained.data}: if it saw images held out here, the gain is too high")
     elif is_run(source):
