@@ -5,8 +5,8 @@ the windows in which there is something to see, at the best of the nine shifts b
 of the RV coefficient (Robert & Escoufier 1976, "A unifying tool for linear multivariate statistical methods: the RV-
 coefficient"); of grey images the absolute value of the structure term of SSIM (Wang et al. 2004, "Image quality
 assessment: from error visibility to structural similarity"). Brightness, contrast, a little noise and the colours of
-whole regions do not count; a stroke, a mouth or a hand elsewhere does. Transparent images are seen on mid-grey, and
-their alpha has to be alike too. Images are reduced to 32×32 pixels at most.
+whole regions do not count; a stroke, a mouth or a hand elsewhere does. Transparent images are seen on mid-grey and on
+black, and their alpha has to be alike too. Images are reduced to 32×32 pixels at most.
 
 Only pairs of neighbours are looked at: those that lie closest in histograms of oriented gradients (Dalal & Triggs
 2005, "Histograms of oriented gradients for human detection"), which the same changes hardly move.
@@ -200,13 +200,16 @@ def _structures(ours: _Looks, theirs: _Looks, pairs: Int64[np.ndarray, "p 2"]) -
         a, b = pairs[at : at + PAIRS].T
         shift = _best_shift(ours.luminance[a], theirs.luminance[b])
         part = _structure(ours.luminance[a], theirs.luminance[b], shift)
+        if transparent:  # dark things show on grey, mid-grey ones on black
+            shown = (luminance(of.images[rows, :3]) for of, rows in ((ours, a), (theirs, b)))
+            part = np.maximum(part, _structure(*shown, shift))
         unsure = np.flatnonzero((part >= RESEMBLES) & (part < ALIKE))
         if coloured and len(unsure):
             seen = [of.images[rows[unsure]] for of, rows in ((ours, a), (theirs, b))]
             widest = max(each.shape[1] for each in seen)
             one, other = (each.expand(-1, widest, -1, -1) for each in seen)
             part[unsure] = np.maximum(part[unsure], _structure(one, other, shift[unsure]))
-        if transparent:  # shapes of mid-grey would be all alike
+        if transparent:  # else things of the ground's own grey would be all alike
             part = np.minimum(part, _structure(ours.images[a, 3:], theirs.images[b, 3:], shift))
         found[at : at + PAIRS] = part
     return found
