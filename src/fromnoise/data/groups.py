@@ -201,8 +201,8 @@ def _structures(ours: _Looks, theirs: _Looks, pairs: Int64[np.ndarray, "p 2"]) -
         shift = _best_shift(ours.luminance[a], theirs.luminance[b])
         part = _structure(ours.luminance[a], theirs.luminance[b], shift)
         if transparent:  # dark things show on grey, mid-grey ones on black
-            shown = (luminance(of.images[rows, :3]) for of, rows in ((ours, a), (theirs, b)))
-            part = np.maximum(part, _structure(*shown, shift))
+            one, other = (luminance(of.images[rows, :3]) for of, rows in ((ours, a), (theirs, b)))
+            part = np.maximum(part, _structure(one, other, shift))
         unsure = np.flatnonzero((part >= RESEMBLES) & (part < ALIKE))
         if coloured and len(unsure):
             seen = [of.images[rows[unsure]] for of, rows in ((ours, a), (theirs, b))]
