@@ -87,6 +87,7 @@ def test_images_are_varied_filled_in_enlarged_and_blended(packaged):
     small = images[:, ::2, ::2]
     large = packaged.upscale(small, steps=2)
     assert np.array_equal(np.asarray(large).reshape(2, 16, 2, 16, 2, 1).mean(axis=(2, 4)), small)
+    images = packaged.sample(2)
     path = packaged.interpolate(images[0], images[1], 3)
     assert path.shape == (3, 32, 32, 1)
     assert np.abs(path[-1].astype(int) - images[1]).mean() < 2

@@ -155,7 +155,7 @@ class Run:
         *,
         strength: float = 0.5,
         seed: int = 0,
-        label: int | None = None,
+        label: int | str | None = None,
         guidance: float | None = None,
         steps: int | None = None,
     ) -> Images:
@@ -178,7 +178,7 @@ class Run:
         n: int = 1,
         *,
         seed: int = 0,
-        label: int | None = None,
+        label: int | str | None = None,
         guidance: float | None = None,
         steps: int | None = None,
     ) -> Images:
@@ -195,7 +195,7 @@ class Run:
         n: int = 1,
         *,
         seed: int = 0,
-        label: int | None = None,
+        label: int | str | None = None,
         guidance: float | None = None,
         steps: int | None = None,
     ) -> Images:
@@ -204,7 +204,7 @@ class Run:
         return self._edited(edit.upscale, _as_set(images, "images").images, how)
 
     @apart()
-    def interpolate(self, one: ArrayLike, other: ArrayLike, n: int = 8, *, label: int | None = None) -> Images:
+    def interpolate(self, one: ArrayLike, other: ArrayLike, n: int = 8, *, label: int | str | None = None) -> Images:
         """n images from `one` to `other`, each H×W×C, both included, by way of the noises that they come from."""
         ends = (_as_set(np.asarray(image)[None], "images").images for image in (one, other))
         return self._edited(edit.interpolate, *ends, n, label)
@@ -212,7 +212,7 @@ class Run:
     def _edited(self, work: Callable[..., torch.Tensor], *how: Any) -> Images:
         with self.reporter.bar("editing") as bar:
             images = work(self.model, *how, alone(self.device).device, bar.show)
-        return Images(images.permute(0, 2, 3, 1).numpy())
+        return Images(arrays.to_array(images))
 
     @apart()
     def evaluate(

@@ -46,7 +46,7 @@ def test_samples_come_near_the_exact_conditional(components, part):
     data, project = mixture(components), KNOWN[part]
     values = conditional.known_values(data, project, 2)
     ours, theirs = (
-        conditional.sampled(data, project, values, 500, METHODS[name], 20) for name in ("3 solves, sde", "replacement")
+        conditional.sampled(data, project, values, 500, METHODS[name], 20) for name in ("3 solves", "replacement")
     )
     for value, good, poor in zip(values, ours, theirs, strict=True):
         assert error(good, data, project, value) < 0.15

@@ -86,3 +86,24 @@ def test_nonsense_is_one_line_and_writes_nothing(fromnoise, place, words, messag
     assert message in refused.stderr
     assert refused.stderr.count("\n") == 1
     assert not (place / "out.png").exists()
+
+
+def test_transparency_goes_through_and_known_pixels_keep_it(fromnoise, tmp_path):
+    random = np.random.default_rng(0)
+    (tmp_path / "pictures").mkdir()
+    for k in range(60):
+        image = random.integers(0, 256, (16, 16, 4), dtype=np.uint8)
+        image[..., 3] = np.where(np.arange(16) < 4 + k % 8, 255, 0)[:, None]
+        image[image[..., 3] == 0] = 0
+        Image.fromarray(image).save(tmp_path / "pictures" / f"{k:02}.png")
+    words = ("--data", "pictures", "--preset", "tiny", "--size", "16", "--steps", "2", "--m", "30")
+    fromnoise("train", *words, "--out", "run", cwd=tmp_path)
+    hole = np.zeros((16, 16), np.uint8)
+    hole[4:8] = 255
+    Image.fromarray(hole).save(tmp_path / "hole.png")
+    given = tmp_path / "pictures" / "03.png"
+    fromnoise("inpaint", "run", given, "--mask", "hole.png", *QUICK, "--out", "whole.png", cwd=tmp_path)
+    whole = pixels(tmp_path / "whole.png")
+    assert whole.shape == (16, 16, 4)
+    assert np.array_equal(whole[hole == 0], pixels(given)[hole == 0])
+    fromnoise("upscale", "run", given, *QUICK, "--out", "large.npz", cwd=tmp_path)

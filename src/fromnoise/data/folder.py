@@ -18,7 +18,7 @@ from fromnoise.data.listing import Listing, listing
 from fromnoise.data.pixels import as_bytes
 from fromnoise.data.source import Reading, Source
 from fromnoise.errors import UserError
-from fromnoise.files import whole_folder
+from fromnoise.files import whole, whole_folder
 
 LISTED = 10  # files that cannot be read, in an error
 NAMED = 3  # of them, in the line of a reading
@@ -130,15 +130,25 @@ def save(
         for k, image in enumerate(each):
             place = temporary if labels is None else temporary / str(labels[k])
             place.mkdir(exist_ok=True)
-            pixels = straight(image)
-            written = Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
-            written.save(place / f"{first + k:06d}.png")
+            _picture(image).save(place / f"{first + k:06d}.png")
+
+
+def save_file(path: Path, image: UInt8[Tensor, "c h w"]) -> None:
+    """Write one image as a PNG, as `save` does, in the place of what was there."""
+    check_channels(path, len(image))
+    with whole(path) as temporary:
+        _picture(image.cpu().permute(1, 2, 0).numpy()).save(temporary, format="PNG")
 
 
 def check_channels(folder: Path, channels: int) -> None:
     """Raise UserError for images of so many channels that cannot be written as PNG files."""
     if channels not in KINDS:
         raise UserError(f"{folder}: PNG files hold grey, RGB or RGBA, and not {kind(channels)}: write an .npz file")
+
+
+def _picture(image: UInt8[np.ndarray, "h w c"]) -> Image.Image:
+    pixels = straight(image)
+    return Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
 
 
 class _Stack:

@@ -57,18 +57,11 @@ def captioned(images: UInt8[Tensor, "n c h w"], captions: Sequence[str], columns
 
 
 def save_grid(
-    path: Path,
-    images: UInt8[Tensor, "n c h w"],
-    columns: int | None = None,
-    *,
-    captions: Sequence[str] = (),
-    gap: int = GAP,
-    zoom: int = ZOOM,
+    path: Path, images: UInt8[Tensor, "n c h w"], columns: int | None = None, *, captions: Sequence[str] = ()
 ) -> None:
-    """Write `captioned`, or `grid` without captions, as a PNG, whole or not at all."""
-    picture = captioned(images, captions, columns) if captions else grid(images, columns, gap=gap, zoom=zoom)
+    """Write `captioned` as a PNG, whole or not at all."""
     with whole(path) as temporary:
-        picture.save(temporary, format="PNG")
+        captioned(images, captions, columns).save(temporary, format="PNG")
 
 
 def _shown(images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n k h w"]:

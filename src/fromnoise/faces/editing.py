@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
@@ -28,8 +28,8 @@ class EditArguments:
     out: Annotated[Path, arg(metavar="FILE|DIR")]
     """NAME.png for the image, or for one grid of several; NAME.npz for an array (arr_0, uint8, N×H×W×C); anything else
     for a folder of PNG files."""
-    label: int | None = None
-    """The image's class, or cluster; default: any."""
+    label: str | None = None
+    """The image's class, by name or number, or its cluster; default: any."""
     device: Device = "auto"
     threads: Threads = None
     overwrite: Overwrite = False
@@ -61,50 +61,57 @@ def edited(arguments: EditArguments, title: str, work: Callable[..., "UInt8[Tens
     """Write what `work`(model, device, progress) makes, and print where it is."""
     refuse_unwritable_images(arguments.out, arguments.overwrite)
 
-    from fromnoise.data import arrays, folder
-    from fromnoise.data.pictures import save_grid
+    from fromnoise.data import folder, saving
+    from fromnoise.data.image_set import ImageSet
     from fromnoise.experiment.find import find_model
     from fromnoise.faces.console import Bar
     from fromnoise.generation.model import Model
     from fromnoise.training.device import alone
 
     model = Model.load(find_model(arguments.source))
+    kind = arguments.out.suffix.lower()
+    if kind != ".npz":
+        folder.check_channels(arguments.out, model.info.channels)
     device = alone(arguments.device, arguments.threads).device
     with Bar(title) as bar:
         images = work(model, device, bar.show)
-    kind = arguments.out.suffix.lower()
-    if kind == ".png":
-        as_it_is: dict[str, Any] = {"gap": 0, "zoom": 1} if len(images) == 1 else {}
-        save_grid(arguments.out, images, **as_it_is)
-    elif kind == ".npz":
-        arrays.save(arguments.out, images)
+    if kind == ".png" and len(images) == 1:
+        folder.save_file(arguments.out, images[0])
     else:
-        folder.save(arguments.out, images)
+        saving.save(arguments.out, ImageSet("edited", images))
     print(arguments.out)
 
 
 def read(path: Path, model: "Model", size: tuple[int, int] | None = None) -> "UInt8[Tensor, '1 c h w']":
-    """The image in a file in the model's channels and at its size (height, width), or at `size`."""
-    return _read(path, model.info.channels, size or model.info.image[1:])
+    """The image in a file as the model's training images were read, at the model's size (height, width) or at `size`.
 
-
-def read_mask(path: Path, model: "Model") -> "Bool[Tensor, 'h w']":
-    """Where the image in a file is more white than black, at the model's size."""
-    return _read(path, 1, model.info.image[1:])[0, 0] >= 128
-
-
-def _read(path: Path, channels: int, size: tuple[int, int]) -> "UInt8[Tensor, '1 c h w']":
-    """The image in a file; says what was changed of it."""
+    Says what was changed.
+    """
     from fromnoise.data import folder
-    from fromnoise.data.colour import is_grey, with_channels
+    from fromnoise.data.colour import is_grey, laid, with_channels
     from fromnoise.data.resize import resized
+    from fromnoise.data.settings import Size
     from fromnoise.faces.console import say
 
-    given = folder.load_file(path)
-    image = with_channels(resized(given, size), channels)
-    changes = [f"{image.was} → {size[0]}×{size[1]}"] if image.was else []
-    if channels == 1 and not is_grey(given.images):
+    info, data = model.info, model.config.data
+    height, width = size or info.image[1:]
+    given = laid(folder.load_file(path), data.alpha)
+    image = with_channels(resized(given, Size(height, width, data.fit)), info.channels)
+    changes = [f"{image.was} → {height}×{width}"] if image.was else []
+    if info.channels == 1 and not is_grey(given.images):
         changes.append("colours left out")
     if changes:
         say(f"{path}: {'; '.join(changes)}")
     return image.images
+
+
+def read_mask(path: Path, model: "Model") -> "Bool[Tensor, 'h w']":
+    """Where the image in a file is more white than black, as it lies on an image of the model's."""
+    from fromnoise.data import folder
+    from fromnoise.data.colour import laid, with_channels
+    from fromnoise.data.resize import resized
+    from fromnoise.data.settings import Size
+
+    mask = with_channels(laid(folder.load_file(path), "black"), 1)
+    size = Size(model.info.height, model.info.width, model.config.data.fit)
+    return resized(mask, size).images[0, 0] >= 128

@@ -49,7 +49,7 @@ class Edit:
 
     n: int = 1
     seed: int = 0
-    label: int | None = None
+    label: int | str | None = None
     guidance: float | None = None
     steps: int | None = None
 
@@ -140,7 +140,7 @@ def interpolate(
     one: UInt8[Tensor, "1 c h w"],
     other: UInt8[Tensor, "1 c h w"],
     n: int,
-    label: int | None = None,
+    label: int | str | None = None,
     device: torch.device = CPU,
     progress: Progress | None = None,
 ) -> UInt8[Tensor, "n c h w"]:
@@ -256,7 +256,10 @@ def _denoiser(model: Model, how: Edit, settings: SamplerSettings, device: torch.
     weight = guidance_of(model, settings.but(guidance=how.guidance))
     if how.label is None or weight == 1:
         return plain
-    label, call = how.label, guided(model.denoiser(), model.info.classes, weight, settings.guidance_interval)
+    label, call = (
+        model.info.label_of(how.label),
+        guided(model.denoiser(), model.info.classes, weight, settings.guidance_interval),
+    )
     return lambda x, logsnr: call(x, logsnr, torch.full((len(x),), label, device=x.device))
 
 
