@@ -39,8 +39,8 @@ def plant(place: Path) -> None:
         for k in range(3):
             colour = images[3 * k : 3 * k + 3].transpose(1, 2, 0)
             Image.fromarray(colour if k else images[k]).save(place / kind / f"{k}.{suffix}", **save)
-    for form in ("zip", "gztar"):
-        shutil.make_archive(str(place / "pngs"), form, place / "png")
+    for form in ("zip", "gztar"):  # of one picture: several that cannot be read are several lines
+        shutil.make_archive(str(place / "pngs"), form, place / "png", "1.png")
     shutil.copytree(place / "png", place / "tabled")
     (place / "tabled" / "metadata.csv").write_text("file_name,label\n0.png,cat\n1.png,dog\n2.png,cat\n")
     for folder, suffix in (("idx", ""), ("idx.gz", ".gz")):

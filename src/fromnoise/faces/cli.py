@@ -30,7 +30,7 @@ COMMANDS = {
     "compare": "compare runs, in a table or on one page",
     "likelihood": "how likely a model finds images, in bits per dimension",
     "lab": "run the lab's notebooks: a page to read, handouts, slides",
-    "data": "write a data set as PNG files, or count its duplicates",
+    "data": "write a data set as PNG files, or show what is in it",
     "export": "export a model's denoiser as ONNX",
     "ui": "sample interactively, on a local web page",
     "doctor": "show what this machine has: device, precision, compiler, data",
