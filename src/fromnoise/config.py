@@ -125,7 +125,8 @@ def settled(config: Config, preset_name: str | None) -> Config:
 
 def folder_for(config: Config, preset_name: str) -> Path:
     """The run folder of a training that names none."""
-    return Path("runs") / f"{Path(config.data.data).stem or 'data'}-{preset_name}"
+    name = Path(config.data.data.removeprefix("hf:")).stem.replace("*", "")
+    return Path("runs") / f"{name or 'data'}-{preset_name}"
 
 
 def preset(name: str) -> Config:
