@@ -12,7 +12,7 @@ from fromnoise.diffusion.denoiser import ByStep, Denoiser
 from fromnoise.diffusion.samplers import SAMPLERS, levels_for
 from fromnoise.diffusion.schedule import rescaled_to_zero_terminal_snr, schedule
 from fromnoise.diffusion.settings import SamplerSettings
-from fromnoise.diffusion.steps import DDIM, Ancestral
+from fromnoise.diffusion.steps import DDIM, Ancestral, StochasticDPMSolver2M
 from fromnoise.errors import UserError
 
 TABLE = schedule("linear", 60)
@@ -301,6 +301,29 @@ def test_dpm_solver_steps_are_diffusers_dpm_solver(curved, randn, n, ours, their
     for k in scheduler.timesteps:
         x = scheduler.step(denoiser.network(x, k.expand(2)), k, x).prev_sample
     got = METHODS["dpm++"](denoiser, start, levels_by("t", n, table), no_noise)
+    # they step in float32
+    torch.testing.assert_close(got, x, rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # theirs, in set_timesteps
+@pytest.mark.parametrize("n", [2, 10, 20])
+def test_stochastic_dpm_solver_steps_are_diffusers(curved, randn, n):
+    table = schedule("linear", 1000)
+    scheduler = DPMSolverMultistepScheduler(
+        1000,
+        beta_end=0.02,
+        algorithm_type="sde-dpmsolver++",
+        solver_order=2,
+        final_sigmas_type="zero",
+        timestep_spacing="trailing",
+    )
+    scheduler.set_timesteps(n)
+    denoiser, x = curved(table), randn(2, 1, 4, 4)
+    start = x
+    for i, k in enumerate(scheduler.timesteps):
+        draw = randn(2, 1, 4, 4, seed=1 + i)
+        x = scheduler.step(denoiser.network(x, k.expand(2)), k, x, variance_noise=draw).prev_sample
+    got = StochasticDPMSolver2M()(denoiser, start, levels_by("t", n, table), lambda k: randn(2, 1, 4, 4, seed=1 + k))
     # they step in float32
     torch.testing.assert_close(got, x, rtol=2e-4, atol=2e-4)
 
