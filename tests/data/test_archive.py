@@ -108,6 +108,20 @@ def test_links_in_a_tar_are_not_followed(tmp_path):
     assert read(tmp_path / "x.tar")[1].endswith("not read: 1 links or devices")
 
 
+@pytest.mark.parametrize("damage", ["cut within a header", "cut between files", "a damaged header"])
+def test_a_tar_that_ends_too_early_is_no_smaller_tar(tmp_path, damage):
+    write_tar(tmp_path / "x.tar", {f"{k}.png": png(k) for k in range(3)})
+    content = bytearray((tmp_path / "x.tar").read_bytes())
+    third = content.index(b"2.png")
+    if damage == "a damaged header":
+        content[third + 148 : third + 156] = b"99999999"  # its checksum
+    else:
+        del content[third + (100 if damage == "cut within a header" else 0) :]
+    (tmp_path / "x.tar").write_bytes(content)
+    with pytest.raises(UserError, match=r"x\.tar is not a readable zip or tar file .*cut off after 2 files"):
+        read(tmp_path / "x.tar")
+
+
 @pytest.mark.parametrize("suffix", ["zip", "tar", "tar.gz", "tgz"])
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"no archive at all" * 99, b"\x1f\x8b no gzip"])
 def test_what_is_no_archive_is_refused_by_name(tmp_path, suffix, content):
@@ -138,7 +152,7 @@ def test_a_cut_archive_never_raises_anything_else(tmp_path, kind):
     for end in range(0, len(raw), 97):
         path.write_bytes(raw[:end])
         try:
-            assert len(sources.load(str(path))) <= 4  # a tar cut between two files is a whole one of fewer
+            assert len(sources.load(str(path))) == 4  # cut behind the end of a tar
         except UserError:
             refused += 1
     assert refused > 5

@@ -120,6 +120,9 @@ def _tar(path: Path, stack: ExitStack, found: Listing) -> Members:
                 members[name] = partial(_untarred, tar, info)
         elif not info.isdir():
             found.kinds["links or devices"] += 1
+    file.seek(tar.offset)  # where tarfile stopped, which says nothing of a header that is damaged or cut off
+    if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise ValueError(f"damaged or cut off after {len(members):,} files")
     return members
 
 

@@ -68,6 +68,8 @@ def labelled(root: str, names: Sequence[str], table: Table, rule: str | None) ->
     elif column is not None:
         found, by, used = _by_table(root, names, table, column), table.by, table.files
         notes.append(f"classes from {by}")
+        if lost := len(table.rows.keys() - set(names)):
+            notes.append(f"{by} names {some(lost, 'file')} that {'was' if lost == 1 else 'were'} not read")
     elif found is None and 0 < (n := sum("/" not in name for name in inner)) < len(inner):
         notes.append(f"sub-folders are not classes ({some(n, 'image')} outside them)")
     if parts:
