@@ -61,7 +61,7 @@ def test_images_are_scored_in_pixels(fromnoise, tmp_path):
         arrays.save(tmp_path / name, images.images[:, :, 8:20:2, 8:20:2].contiguous(), images.labels)
     words = ("--generated", "mine.npz", "--reference", "real.npz", "--features", "pixels", "--json", "-")
     report = json.loads(fromnoise("evaluate", *words, cwd=tmp_path).stdout)
-    assert set(report) == HELD | {"request", "command", "system"}
+    assert set(report) == HELD | {"also", "request", "command", "system"}
     assert report["excess"] is None
     assert report["protocol"]["features"] == {
         "name": "pixels", "dimension": 36, "sha256": "", "colour": "as it is", "known": True,
