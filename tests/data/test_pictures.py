@@ -53,3 +53,9 @@ def test_a_caption_is_cut_to_the_width_of_its_image():
         assert (picture[:, 36:] >= 128).all(), "nothing below the second image, which has no name"
         assert (picture < 60).any()
     assert np.array_equal(np.asarray(captioned(images, ())), np.asarray(grid(images)))
+
+
+def test_letters_beyond_english_are_written():
+    images = torch.full((1, 1, 32, 32), 255, dtype=torch.uint8)
+    shown = {text: np.asarray(captioned(images, [text])).tobytes() for text in ("o", "ö", "ß", "ж", "λ")}
+    assert len(set(shown.values())) == len(shown)

@@ -16,7 +16,7 @@ from fromnoise.files import whole
 GAP = 2  # pixels between images
 ZOOM = 2
 GROUND = 128
-LETTERS = 10  # pixels, of a caption
+LETTERS = 9  # pixels, of a caption
 
 
 def grid(
@@ -45,10 +45,10 @@ def captioned(images: UInt8[Tensor, "n c h w"], captions: Sequence[str], columns
     if not captions:
         return grid(images, columns)
     n, _, h, w = images.shape
-    room = LETTERS // ZOOM + 1
+    room = (LETTERS + 3) // ZOOM
     columns = columns or math.ceil(math.sqrt(n))
     picture = grid(F.pad(_shown(images), (0, 0, 0, room), value=GROUND), columns)
-    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(LETTERS)
+    draw, font = ImageDraw.Draw(picture), _font()
     across, down = w * ZOOM + GAP, (h + room) * ZOOM + GAP
     for k, caption in enumerate(captions):
         at = GAP + k % columns * across + w * ZOOM / 2, k // columns * down + GAP + h * ZOOM
@@ -70,7 +70,13 @@ def _shown(images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n k h w"]:
     return images[:, :3] if images.shape[1] > 2 else images[:, :1]
 
 
-def _cut(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
+def _font() -> ImageFont.FreeTypeFont:
+    from matplotlib import get_data_path  # its font has letters that Pillow's own lacks, as ö and ж
+
+    return ImageFont.truetype(str(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), LETTERS)
+
+
+def _cut(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
     """The text, or as much of its beginning as fits with an ellipsis."""
     text = " ".join(text.split())
     kept = text
