@@ -46,7 +46,7 @@ def known_groups():
     """Near-duplicates among the same images are looked for once in all the tests of a worker."""
     from fromnoise.data import sources
     from fromnoise.data.image_set import digests
-    from fromnoise.evaluation import copies, overlap, two_sample
+    from fromnoise.evaluation import copies, overlap, repeats, two_sample
 
     known = {}
 
@@ -60,8 +60,9 @@ def known_groups():
         return call
 
     with pytest.MonkeyPatch.context() as patch:
-        for module, name in ((copies, "groups"), (two_sample, "groups"), (sources, "groups"), (overlap, "nearly_in")):
-            patch.setattr(module, name, remembered(getattr(module, name)))
+        for module in (copies, repeats, two_sample, sources):
+            patch.setattr(module, "groups", remembered(module.groups))
+        patch.setattr(overlap, "nearly_in", remembered(overlap.nearly_in))
         yield
 
 

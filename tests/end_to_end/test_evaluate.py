@@ -82,7 +82,8 @@ def test_a_part_of_the_images_has_the_classes_shares_of_all(tmp_path):
 
 def test_images_from_anywhere_are_scored(fromnoise, tmp_path):
     fromnoise("data", "export", "digits:val", "real", "--n", "60", "--by-class", cwd=tmp_path)
-    words = ("--generated", "real", "--reference", "digits:heldout", "--train", "digits", "--json", "score.json")
+    fromnoise("data", "export", "digits:train", "learnt", "--n", "500", "--by-class", cwd=tmp_path)
+    words = ("--generated", "real", "--reference", "digits:heldout", "--train", "learnt", "--json", "score.json")
     shown = fromnoise("evaluate", *words, cwd=tmp_path).stdout
     for word in (
         "generated",
@@ -243,10 +244,11 @@ def test_the_doctor_looks(fromnoise, tmp_path, monkeypatch):
 def test_programs_get_exit_code_3_and_the_report_all_the_same(fromnoise, tmp_path):
     from fromnoise.data import arrays, digits
 
-    for part in ("train", "val"):
-        arrays.save(tmp_path / f"{part}.npz", digits.load(part).images[:60])
-    words = ("evaluate", "--reference", "digits:heldout", "--train", "digits")
-    copied = (*words, "--generated", "train.npz", "--json", "score.json")
+    train = digits.load("train").subset(500, 0).images
+    for name, images in (("train", train), ("copies", train[:60]), ("val", digits.load("val").images[:60])):
+        arrays.save(tmp_path / f"{name}.npz", images)
+    words = ("evaluate", "--reference", "digits:heldout", "--train", "train.npz", "--features", "pixels")
+    copied = (*words, "--generated", "copies.npz", "--json", "score.json")
     failed = fromnoise(*copied, "--fail-on", "copying", cwd=tmp_path, code=3)
     assert failed.stderr.splitlines()[-1].startswith("fromnoise: copying: ")
     assert json.loads((tmp_path / "score.json").read_text())["copies"]["verdict"].startswith("copying")

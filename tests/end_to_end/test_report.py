@@ -88,8 +88,9 @@ def test_few_images_of_another_shape_than_the_reference_are_scored_without_a_gap
 
 
 def test_evaluate_writes_a_page_of_images_from_anywhere(finished, fromnoise, page_of, tmp_path):
-    words = ("evaluate", "--generated", "run/samples/images.npz", "--reference", "digits:heldout", "--train", "digits")
-    file = tmp_path / "score.html"
+    fromnoise("data", "export", "digits:train", tmp_path / "learnt", "--n", "500", cwd=tmp_path)
+    words = ("--generated", "run/samples/images.npz", "--reference", "digits:heldout", "--train", tmp_path / "learnt")
+    words, file = ("evaluate", *words), tmp_path / "score.html"
     fromnoise(*words, "--html", file, cwd=finished)
     page = page_of(file.read_text())
     assert "Closest pairs" in page.text

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 
@@ -28,7 +29,9 @@ def test_a_reader_who_leaves_is_no_error(finished, tmp_path, words):
 
 
 def test_the_page_is_written_though_nobody_reads_the_table(tmp_path):
-    words = ("evaluate", "--generated", "digits:val", "--n", "60", "--reference", "digits:heldout")
+    for name, seed in (("mine.npy", 0), ("real.npy", 1)):
+        np.save(tmp_path / name, np.random.default_rng(seed).integers(0, 256, (60, 8, 8), np.uint8))
+    words = ("evaluate", "--generated", "mine.npy", "--reference", "real.npy", "--features", "pixels")
     assert to_nobody(*words, "--html", "page.html", cwd=tmp_path).returncode == 0
     assert (tmp_path / "page.html").is_file()
 
