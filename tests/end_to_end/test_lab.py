@@ -26,7 +26,7 @@ def test_a_students_notebook_runs_top_to_bottom_in_jupyter(place, book, monkeypa
         monkeypatch.setenv(name, value)
     student = nbformat.reads(json.dumps(handouts.student(book)), as_version=4)
     nbformat.validate(student)
-    nbclient.NotebookClient(student, timeout=600, resources={"metadata": {"path": str(place)}}).execute()
+    nbclient.NotebookClient(student, timeout=300, resources={"metadata": {"path": str(place)}}).execute()
     for cell in student.cells:
         if "check" in cell.metadata.get("tags", ()):
             (printed,) = (out.text for out in cell.outputs)

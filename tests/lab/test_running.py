@@ -208,8 +208,13 @@ def test_a_slider_draws_the_figure_anew(monkeypatch):
     monkeypatch.setattr("IPython.display.display", lambda *items, **how: shown.extend(items))
     notebook.follow(lambda k: drawn.append(k) or Figure((k, 1)), "k", (1, 2, 3), "It grows.", "nothing")
     (slider,) = (item for item in shown if isinstance(item, widgets.SelectionSlider))
+    (picture,) = (item for item in shown if isinstance(item, widgets.HTML))
+    before = picture.value
+    assert before.startswith('<img src="data:image/svg+xml;base64,')
+    assert 'alt="nothing"' in before
     slider.value = 3
     assert drawn == [2, 3]
+    assert picture.value != before
 
 
 @pytest.mark.slow  # of an extra

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -60,6 +61,11 @@ class Shown:
         data = base64.b64encode(self.content).decode("ascii") if png else self.content.decode("utf-8")
         return {self.kind: data}, {self.kind: {"alt": self.alt, "width": self.width}}
 
+    def html(self) -> str:
+        """The picture as HTML that needs no other file."""
+        data = base64.b64encode(self.content).decode("ascii")
+        return f'<img src="data:{self.kind};base64,{data}" width="{self.width}" alt="{escape(self.alt)}">'
+
 
 _showing: list[Callable[[Shown], None]] = []
 
@@ -98,12 +104,16 @@ def follow(
     if _showing or importlib.util.find_spec("ipywidgets") is None:
         show(draw(at), f"{caption} Here {name} = {at}; in Jupyter with ipywidgets there is a slider.", alt)
         return
-    from IPython.display import display
-    from ipywidgets import SelectionSlider, interactive_output
+    from IPython.display import Markdown, display
+    from ipywidgets import HTML, SelectionSlider
+
+    def picture(value: Value) -> str:
+        return Shown(draw(value), caption, alt).html()
 
     slider = SelectionSlider(options=values, value=at, description=name, continuous_update=False)
-    shown = interactive_output(lambda value: show(draw(value), caption, alt), {"value": slider})
-    display(slider, shown)
+    shown = HTML(picture(at))  # not ipywidgets' own Output, for which nbclient waits until it gives up
+    slider.observe(lambda change: setattr(shown, "value", picture(change["new"])), "value")
+    display(slider, shown, Markdown(f"*{caption}*"))
 
 
 @contextmanager
