@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 from msgspec.structs import replace
 
@@ -13,6 +15,7 @@ from fromnoise.evaluation.report import (
     Overlap,
     Overlaps,
     Protocol,
+    Repeats,
     Report,
     SetOfImages,
     UsedFeatures,
@@ -67,6 +70,20 @@ def test_the_verdict_comes_first_and_the_fid_stands_beside_floor_copycat_and_noi
 ])  # fmt: skip
 def test_verdicts_follow_the_interval(shown, low, high, said):
     assert shown(replace(report(), excess=excess(low, high)))[0].startswith(said)
+
+
+def test_a_reference_of_near_duplicates_leaves_the_verdict_open(shown):
+    for real, mark in ((0.05, "✓"), (0.49, "?")):
+        repeats = Repeats(0.02, real, 300, 1.0, False, "no more than among real images")
+        lines = shown(replace(report(), excess=excess(-0.1, 0.2), repeats=repeats))
+        assert lines[0].startswith(f"{mark} close to real images: no farther")
+        assert ("49% of the reference are near-duplicates" in " ".join(lines[:4])) == (mark == "?")
+
+
+@pytest.mark.parametrize(("told", "detectable", "mark"), [(True, 0.71, "!"), (False, 0.57, "✓"), (False, 0.71, "?")])
+def test_a_network_that_would_have_found_little_leaves_the_verdict_open(shown, told, detectable, mark):
+    verdict = SimpleNamespace(told=told, detectable=detectable, verdict="a sentence")
+    assert f"{mark} told from real ones: a sentence" in shown(replace(report(), told_apart=verdict))
 
 
 def test_without_a_floor_the_fid_stands_alone(shown):

@@ -5,6 +5,10 @@ from typing import Literal, NamedTuple
 from fromnoise.evaluation.report import Excess, Report
 
 Mark = Literal["✓", "!", "?"]
+BLIND = 0.65
+"""AUC from which on a two-sample test that finds nothing says little: what a third of blobs may have."""
+ALIKE = 0.1
+"""Share of near-duplicates in the reference above which the floor is too high, as its images come in groups."""
 
 
 class Verdict(NamedTuple):
@@ -17,10 +21,15 @@ class Verdict(NamedTuple):
 
 def verdicts(report: Report) -> list[Verdict]:
     """A report's verdicts; questions that nobody asked are left out."""
-    found = [Verdict("close to real images", *_close(report.excess))]
+    mark, words = _close(report.excess)
+    if mark == "✓" and report.repeats is not None and report.repeats.real > ALIKE:
+        mark = "?"
+        words += f"; {report.repeats.real:.0%} of the reference are near-duplicates of others, which raises the floor"
+    found = [Verdict("close to real images", mark, words)]
     if report.told_apart is not None:
         told = report.told_apart
-        found.append(Verdict("told from real ones", "!" if told.told else "✓", told.verdict))
+        mark = "!" if told.told else "✓" if told.detectable < BLIND else "?"
+        found.append(Verdict("told from real ones", mark, told.verdict))
     if report.copies is not None:
         said = report.copies.verdict
         found.append(Verdict("copies", _mark(said, "no sign", "copying:"), said))
