@@ -1,5 +1,6 @@
 """Where to compute, in how many processes, and what these agree on (docs/scale-out.md)."""
 
+import atexit
 import os
 import socket
 import warnings
@@ -128,6 +129,8 @@ def connected() -> Iterator[None]:
     except RuntimeError as error:
         if launched() == 1 or not is_lost(error):
             raise
+        if torch.distributed.is_initialized():  # its threads still wait for the lost process, and Python's end aborts
+            atexit.register(os._exit, UserError.code)
         raise UserError(
             "another process has stopped or cannot be reached, so this one stops too; "
             "run the same command again to resume from the last checkpoint"
