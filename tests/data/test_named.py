@@ -123,7 +123,7 @@ def test_what_is_missing_is_told_where_to_fetch_and_where_to_put(root, name, tol
 def test_the_pickled_cifar_is_not_opened(root):
     (root / "cifar-10-batches-py").mkdir()
     (root / "cifar-10-batches-py" / "data_batch_1").write_bytes(b"\x80\x04.")
-    with pytest.raises(UserError, match="cifar-10-batches-py is there, but pickled, and no pickle is opened"):
+    with pytest.raises(UserError, match=r"cifar-10-batches-py is there, but it is pickled, and no pickle is opened\)$"):
         sources.load("cifar10")
 
 

@@ -280,22 +280,28 @@ def test_ddim_steps_are_diffusers_ddim(curved, randn, eta, prediction):
     torch.testing.assert_close(ours, x, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # theirs, in set_timesteps
-@pytest.mark.parametrize("n", [1, 2, 10, 20])
-@pytest.mark.parametrize(("ours", "theirs"), [("linear", "linear"), ("cosine", "squaredcos_cap_v2")])
-def test_dpm_solver_steps_are_diffusers_dpm_solver(curved, randn, n, ours, theirs):
-    table = schedule(ours, 1000)
+def dpm_solver(algorithm, noise, n):
+    """Diffusers' DPM-Solver++(2M) of n steps."""
     scheduler = DPMSolverMultistepScheduler(
         1000,
         beta_start=1e-4,
         beta_end=0.02,
-        beta_schedule=theirs,
-        algorithm_type="dpmsolver++",
+        beta_schedule=noise,
+        algorithm_type=algorithm,
         solver_order=2,
         final_sigmas_type="zero",
         timestep_spacing="trailing",
     )
     scheduler.set_timesteps(n)
+    return scheduler
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # theirs, in set_timesteps
+@pytest.mark.parametrize("n", [1, 2, 10, 20])
+@pytest.mark.parametrize(("ours", "theirs"), [("linear", "linear"), ("cosine", "squaredcos_cap_v2")])
+def test_dpm_solver_steps_are_diffusers_dpm_solver(curved, randn, n, ours, theirs):
+    table = schedule(ours, 1000)
+    scheduler = dpm_solver("dpmsolver++", theirs, n)
     denoiser, x = curved(table), randn(2, 1, 4, 4)
     start = x
     for k in scheduler.timesteps:
@@ -309,15 +315,7 @@ def test_dpm_solver_steps_are_diffusers_dpm_solver(curved, randn, n, ours, their
 @pytest.mark.parametrize("n", [2, 10, 20])
 def test_stochastic_dpm_solver_steps_are_diffusers(curved, randn, n):
     table = schedule("linear", 1000)
-    scheduler = DPMSolverMultistepScheduler(
-        1000,
-        beta_end=0.02,
-        algorithm_type="sde-dpmsolver++",
-        solver_order=2,
-        final_sigmas_type="zero",
-        timestep_spacing="trailing",
-    )
-    scheduler.set_timesteps(n)
+    scheduler = dpm_solver("sde-dpmsolver++", "linear", n)
     denoiser, x = curved(table), randn(2, 1, 4, 4)
     start = x
     for i, k in enumerate(scheduler.timesteps):

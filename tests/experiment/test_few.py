@@ -93,7 +93,7 @@ def test_kid_and_copies_are_measured_too_where_they_can_be(config_of, parts_of, 
 
 def test_an_overfitted_training_ends_with_the_model_from_before(config_of, parts_of, tmp_path, monkeypatch):
     """A small network on four images: it soon knows them, and then denoises others worse."""
-    monkeypatch.setattr(overfitting, "LOOKS", 48)
+    monkeypatch.setattr(overfitting, "NOISY", 48)
     parts = parts_of(4, 24)
     config = config_of(
         data={"clusters": 0},
@@ -123,17 +123,17 @@ def test_too_few_validation_images_are_refused(config_of, parts_of, tmp_path):
 
 
 def test_few_images_are_looked_at_unasked_but_not_in_short_trainings(parts_of):
-    assert few.looks_every(parts_of(999, 10), None) == few.EVERY
-    assert few.looks_every(parts_of(999, 10), 500) == few.EVERY
-    assert few.looks_every(parts_of(999, 10), 499) is None
-    assert few.looks_every(parts_of(999, 9), None) is None
-    assert few.looks_every(parts_of(1000, 100), None) is None
+    assert few.validate_every(parts_of(999, 10), None) == few.EVERY
+    assert few.validate_every(parts_of(999, 10), 500) == few.EVERY
+    assert few.validate_every(parts_of(999, 10), 499) is None
+    assert few.validate_every(parts_of(999, 9), None) is None
+    assert few.validate_every(parts_of(1000, 100), None) is None
 
 
 def test_the_honest_word_says_what_happens_and_what_helps(config_of, parts_of):
     said = few.advice(config_of(), parts_of(180, 22), None)
     assert said.startswith("180 training images are few: a network soon knows them by heart")
-    assert "the model is kept that denoises 22 validation images best, by a look every 250 steps" in said
+    assert "the model is kept that denoises 22 validation images best, validated every 250 steps" in said
     assert "--augment 0.3 and --init" in said
     augmented = few.advice(config_of(training={"augment": 0.3}), parts_of(180, 22), None)
     assert "--augment" not in augmented

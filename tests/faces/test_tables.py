@@ -77,7 +77,7 @@ def test_a_reference_of_near_duplicates_leaves_the_verdict_open(shown):
         repeats = Repeats(0.02, real, 300, 1.0, False, "no more than among real images")
         lines = shown(replace(report(), excess=excess(-0.1, 0.2), repeats=repeats))
         assert lines[0].startswith(f"{mark} close to real images: no farther")
-        assert ("49% of the reference are near-duplicates" in " ".join(lines[:4])) == (mark == "?")
+        assert ("49 % of the reference are near-duplicates" in " ".join(lines[:4])) == (mark == "?")
 
 
 @pytest.mark.parametrize(("told", "detectable", "mark"), [(True, 0.71, "!"), (False, 0.57, "✓"), (False, 0.71, "?")])

@@ -28,7 +28,7 @@ def load(part: str, root: Path | None = None) -> ImageSet:
     base = root or default_root()
     place = base / FOLDER
     if missing := [name for names in FILES.values() for name in names if not (place / name).is_file()]:
-        hint = f"; ; {PICKLED} is there, but pickled, and no pickle is opened" if (base / PICKLED).exists() else ""
+        hint = f" ({PICKLED} is there, but it is pickled, and no pickle is opened)" if (base / PICKLED).exists() else ""
         raise UserError(
             f"cifar10 is not in {base}: {FOLDER}/{missing[0]} is missing; fetch the binary version, "
             f"cifar-10-binary.tar.gz, from https://www.cs.toronto.edu/~kriz/cifar.html and unpack it there{hint}"

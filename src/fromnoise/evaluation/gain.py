@@ -85,11 +85,11 @@ def gain(
     truth, classes = _labels(held_out), max(each.classes for each in sets)
     images = torch.cat([train.images.cpu(), generated.images.cpu()])
     labels = torch.cat([_labels(train), _labels(generated)])
-    real, drawn = np.arange(len(train)), np.arange(len(train), len(images))
+    real, sampled = np.arange(len(train)), np.arange(len(train), len(images))
     steps = min(max(PASSES * len(train) // BATCH, LEAST), MOST)
     right, done = np.empty((2, SEEDS, len(held_out)), dtype=bool), 0
     for k in range(SEEDS):
-        for arm, rows in enumerate(([real], [real, drawn])):
+        for arm, rows in enumerate(([real], [real, sampled])):
             with reproducible(rng.integer(seed, "classifier", k)):
                 network = channels_last(Judge(images.shape[1], max(images.shape[2:]), classes))
                 random = rng.generator(seed, "gain", k)
@@ -98,7 +98,7 @@ def gain(
                     if progress:
                         progress(done, 2 * SEEDS * steps)
                 right[arm, k] = judged(network, held_out.images.cpu()).argmax(axis=1) == truth.numpy()
-    return _told(right, truth, train, generated)
+    return _summary(right, truth, train, generated)
 
 
 def paired(differences: Float[np.ndarray, "s n"]) -> tuple[float, tuple[float, float]]:
@@ -122,7 +122,9 @@ def _labels(images: ImageSet) -> Int64[Tensor, " n"]:
     return images.labels.cpu()
 
 
-def _told(right: Bool[np.ndarray, "2 s n"], truth: Int64[Tensor, " n"], train: ImageSet, generated: ImageSet) -> Gain:
+def _summary(
+    right: Bool[np.ndarray, "2 s n"], truth: Int64[Tensor, " n"], train: ImageSet, generated: ImageSet
+) -> Gain:
     """What the classifiers' answers, right or wrong, say."""
     real, augmented = right.mean(axis=(1, 2)).tolist()
     difference, (low, high) = paired(right[1].astype(float) - right[0])

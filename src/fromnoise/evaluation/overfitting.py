@@ -27,17 +27,17 @@ LEVEL = 0.001
 """Chance of calling a gap that is none."""
 POWER = 0.9
 """Chance of finding a gap of the size that is reported as detectable."""
-LOOKS = 256
+NOISY = 256
 """Noisy images at each level, at least, that tell one model's denoising error from another's."""
 
 
 def denoising_error(model: Model, images: ImageSet, *, seed: int = 0, device: torch.device = CPU) -> float:
     """How well a model removes noise: the geometric mean over `LEVELS` of the mean square error in x̂_0.
 
-    Fewer images than `LOOKS` are each looked at several times. The noise is the same for the same seed, so that models
+    Fewer images than `NOISY` are each used several times. The noise is the same for the same seed, so that models
     are compared as pairs; smaller is better. Raises UserError for images of another shape than the model's.
     """
-    repeated = images.images.repeat(-(-LOOKS // len(images)), 1, 1, 1)
+    repeated = images.images.repeat(-(-NOISY // len(images)), 1, 1, 1)
     errors = denoising_errors(model, repeated, known_levels(model, LEVELS), seed=seed, device=device)
     return float(np.exp(np.log(errors.mean(axis=0)).mean()))
 

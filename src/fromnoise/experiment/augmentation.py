@@ -50,7 +50,7 @@ def parts_for(
     return parts, notes
 
 
-def draw(
+def sample_classes(
     model: Model,
     per_class: int | None,
     train: ImageSet,

@@ -16,7 +16,7 @@ FEW = 1000
 FEWEST = 10
 """Validation images that can tell."""
 EVERY = 250
-"""Steps between two looks, where --evaluate-every says nothing."""
+"""Steps between two validations, where --evaluate-every says nothing."""
 
 
 def are_few(parts: Parts) -> bool:
@@ -24,8 +24,8 @@ def are_few(parts: Parts) -> bool:
     return len(parts.train) < FEW
 
 
-def looks_every(parts: Parts, steps: int | None) -> int | None:
-    """After how many steps few images are looked at unasked; None where they are not, as in a very short training.
+def validate_every(parts: Parts, steps: int | None) -> int | None:
+    """Steps between validations that nobody asked for; None where the images are not few, or the training is short.
 
     steps  of the training; None where the clock decides
     """
@@ -39,7 +39,7 @@ def advice(config: Config, parts: Parts, steps: int | None) -> str | None:
     n, training = validation_images(parts), config.training
     every = config.evaluation.evaluate_every or EVERY
     if n >= FEWEST:
-        kept = f"the model is kept that denoises {n} validation images best, by a look every {every:,} steps"
+        kept = f"the model is kept that denoises {n} validation images best, validated every {every:,} steps"
     else:
         kept = "there are too few to tell when: keep the training short, and see the report's copy test"
     tries = [] if training.augment else ["--augment 0.3"]

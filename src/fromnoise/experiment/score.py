@@ -190,12 +190,12 @@ def _sample(experiment: Experiment, outcome: Outcome, n: int) -> ImageSet:
         images = sample(model, request, device, bar.show, watch)
     labels = None if model.info.clustered else labels_for(model, request)
     folder.check_there()
-    drawn = ImageSet(str(folder.path), images, labels, class_names=model.info.class_names)
-    saving.save(folder.samples / "images.npz", drawn)
-    saving.save(folder.samples / "grid.png", drawn.take(np.arange(min(n, GRID))))
+    sampled = ImageSet(str(folder.path), images, labels, class_names=model.info.class_names)
+    saving.save(folder.samples / "images.npz", sampled)
+    saving.save(folder.samples / "grid.png", sampled.take(np.arange(min(n, GRID))))
     frames = torch.stack([*film, images[:FILM_IMAGES]], dim=1).flatten(0, 1)
     save_grid(folder.samples / "film.png", frames, columns=len(film) + 1)
-    return drawn
+    return sampled
 
 
 def _kept(steps: int) -> list[int]:

@@ -205,7 +205,7 @@ def _conditioned(train: ImageSet, config: Config) -> ImageSet:
 def _validation(experiment: Experiment) -> Validation | None:
     """The validation that --evaluate-every asks for, or few images need; raises UserError as `Validator` does."""
     asked = experiment.config.evaluation.evaluate_every
-    every = asked or few.looks_every(experiment.parts, _steps(experiment))
+    every = asked or few.validate_every(experiment.parts, _steps(experiment))
     if every is None:
         return None
     from fromnoise.experiment.validate import Validator  # imports the metrics, which other trainings need not wait for

@@ -36,8 +36,8 @@ class EditArguments:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DrawArguments(EditArguments):
-    """What those ask for that draw at random."""
+class SamplingArguments(EditArguments):
+    """What those ask for that sample at random."""
 
     n: int = 1
     """Number of results."""

@@ -24,7 +24,8 @@ def verdicts(report: Report) -> list[Verdict]:
     mark, words = _close(report.excess)
     if mark == "✓" and report.repeats is not None and report.repeats.real > ALIKE:
         mark = "?"
-        words += f"; {report.repeats.real:.0%} of the reference are near-duplicates of others, which raises the floor"
+        share = f"{100 * report.repeats.real:.0f} %"
+        words += f"; {share} of the reference are near-duplicates of others, which raises the floor"
     found = [Verdict("close to real images", mark, words)]
     if report.told_apart is not None:
         told = report.told_apart

@@ -90,7 +90,7 @@ def vary(
     run, denoise = sampler(settings), _denoiser(model, how, settings, device)
     if len(levels) == 1:  # clean data
         return images.repeat_interleave(how.n, 0)
-    return model.info.decode(_drawn(model, images, how, run, levels, begin, lambda _: denoise, device, progress))
+    return model.info.decode(_sampled(model, images, how, run, levels, begin, lambda _: denoise, device, progress))
 
 
 def inpaint(
@@ -213,10 +213,10 @@ def _completed(
         return conditional.given(denoise, Known(project, project(x0)))
 
     run = StochasticDPMSolver2M()
-    return _drawn(model, images, how, run, levels, begin, completing, device, progress)
+    return _sampled(model, images, how, run, levels, begin, completing, device, progress)
 
 
-def _drawn(
+def _sampled(
     model: Model,
     images: UInt8[Tensor, "n c h w"],
     how: Edit,
@@ -256,10 +256,8 @@ def _denoiser(model: Model, how: Edit, settings: SamplerSettings, device: torch.
     weight = guidance_of(model, settings.but(guidance=how.guidance))
     if how.label is None or weight == 1:
         return plain
-    label, call = (
-        model.info.label_of(how.label),
-        guided(model.denoiser(), model.info.classes, weight, settings.guidance_interval),
-    )
+    label = model.info.label_of(how.label)
+    call = guided(model.denoiser(), model.info.classes, weight, settings.guidance_interval)
     return lambda x, logsnr: call(x, logsnr, torch.full((len(x),), label, device=x.device))
 
 

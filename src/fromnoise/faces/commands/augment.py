@@ -67,7 +67,7 @@ def main(words: Sequence[str]) -> None:
     assert held_out is not None, "parts_for sees to it"
     device, seed = alone(arguments.device, arguments.threads).device, arguments.seed
     with Bar("sampling") as bar:
-        images = augmentation.draw(
+        images = augmentation.sample_classes(
             model,
             arguments.per_class,
             train,
@@ -77,7 +77,7 @@ def main(words: Sequence[str]) -> None:
             progress=bar.show,
         )
     with Bar("training classifiers") as bar:
-        told = gain(images, train, held_out, seed, bar.show)
+        found = gain(images, train, held_out, seed, bar.show)
     about = {
         "data": arguments.data,
         "model": str(arguments.model),
@@ -85,6 +85,6 @@ def main(words: Sequence[str]) -> None:
         "seed": seed,
         "notes": notes,
     }
-    augmentation.save(arguments.out, images, told, about)
-    print(told.verdict)
+    augmentation.save(arguments.out, images, found, about)
+    print(found.verdict)
     print(arguments.out)

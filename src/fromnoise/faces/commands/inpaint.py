@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from tyro.conf import arg
 
 from fromnoise.faces.arguments import parse
-from fromnoise.faces.editing import DrawArguments, ImageFile, edited, read, read_mask
+from fromnoise.faces.editing import ImageFile, SamplingArguments, edited, read, read_mask
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class InpaintArguments(DrawArguments):
+class InpaintArguments(SamplingArguments):
     """Fill in a part of an image, as the model finds likely beside the rest. The rest stays as it is, to the byte.
 
     fromnoise inpaint digits seven.png --mask hole.png --out whole.png

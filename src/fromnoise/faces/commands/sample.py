@@ -120,6 +120,6 @@ def main(words: Sequence[str]) -> None:
         say(f"{request.n + replaced:,} images sampled, {replaced:,} rejected as copies of training images")
     else:
         images = draw(request)
-    drawn = ImageSet("drawn", images, labels, model.info.clustered, model.info.class_names)
-    saving.save(arguments.out, drawn, first=arguments.first, per_class=each)
+    sampled = ImageSet("sampled", images, labels, model.info.clustered, model.info.class_names)
+    saving.save(arguments.out, sampled, first=arguments.first, per_class=each)
     print(arguments.out)

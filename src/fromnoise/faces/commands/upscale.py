@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fromnoise.faces.arguments import parse
-from fromnoise.faces.editing import DrawArguments, ImageFile, edited, read
+from fromnoise.faces.editing import ImageFile, SamplingArguments, edited, read
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpscaleArguments(DrawArguments):
+class UpscaleArguments(SamplingArguments):
     """Enlarge an image of half the model's size to its size. Each 2×2 pixels have the given pixel as their mean.
 
     fromnoise upscale digits small.png --out large.png

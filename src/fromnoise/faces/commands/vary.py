@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import parse
-from fromnoise.faces.editing import DrawArguments, ImageFile, edited, read
+from fromnoise.faces.editing import ImageFile, SamplingArguments, edited, read
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VaryArguments(DrawArguments):
+class VaryArguments(SamplingArguments):
     """Make variants of an image: add noise to it, and take that away again (SDEdit).
 
     fromnoise vary digits seven.png --out sevens.png
