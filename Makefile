@@ -5,7 +5,7 @@ MINUTES ?= 10
 OUT ?= runs/digits
 LAB ?= --quick
 
-.PHONY: help setup run test test-slow test-all lint format lab handouts slides bench bench-quality bench-memory bench-busy docs dist clean
+.PHONY: help setup run test test-slow test-all lint format lab handouts slides bench bench-quality bench-own bench-memory bench-busy docs dist clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -62,6 +62,10 @@ bench: setup  ## training and sampling speed beside peers and the hardware's lim
 bench-quality: setup  ## quality after minutes of training, ours and peers (hours; for a part of it see benchmarks/quality.py)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
 	$(BIN)/python -m benchmarks.quality
+
+bench-own: setup  ## quality on emoji, icons and clothes, fetched by npm and apt-get (many hours; a part: benchmarks/own.py)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
+	$(BIN)/python -m benchmarks.own
 
 bench-memory: setup  ## peak memory of evaluate and sample from 1,000 to 50,000 images (about ten minutes)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/memory.py

@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.peers import PEERS, Peer
-from fromnoise.data import arrays, digits
-from fromnoise.data.resize import resized
+from fromnoise.data import arrays, sources
+from fromnoise.data.settings import DataSettings
 from fromnoise.faces.cli import script
 from fromnoise.faces.console import Bar
 from fromnoise.hardware import precisions
@@ -32,6 +32,10 @@ class Settings:
     """Budgets; drawing does not count."""
     out: Path
     """The folder for MINUTES-GUIDANCE.npz and training.json."""
+    data: str = "digits"
+    """What `fromnoise train --data` takes; laid on white where it is transparent."""
+    size: int = 32
+    """Height and width in pixels."""
     started: float | None = None
     """When the clock started (Unix time), for whoever starts this process; now, when not given."""
     seed: int = 0
@@ -51,7 +55,7 @@ class Settings:
 def main(settings: Settings) -> None:
     """Train to the longest budget."""
     started = settings.started or time.time()
-    data = resized(digits.load("train"), (32, 32))
+    data = sources.prepare(DataSettings(data=settings.data, size=str(settings.size), alpha="white"), 0).train
     images, labels = data.images, data.labels if settings.labels else None
     longest = max(settings.minutes) * 60
 

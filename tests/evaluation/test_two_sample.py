@@ -63,14 +63,36 @@ def test_images_of_one_kind_are_not_told_apart(brief):
 
 
 @pytest.mark.slow
-def test_the_p_values_of_real_digits_are_those_of_chance():
+@pytest.mark.parametrize("taught", [0, 200])
+def test_the_p_values_of_real_digits_are_those_of_chance(taught, monkeypatch):
+    monkeypatch.setattr(module, "STEPS", 60)
     pool, p = resized(digits.load("train"), (14, 14)).images, []
     for seed in range(60):
         order = np.random.default_rng(seed).permutation(len(pool))
         sets = [ImageSet("some", pool[order[k:120:2]]) for k in (0, 1)]
-        p.append(told_apart(*sets, seed=seed).p)
+        train = ImageSet("train", pool[order[120 : 120 + taught]]) if taught else None
+        p.append(told_apart(*sets, seed=seed, train=train).p)
     assert min(p) > 0.0005
     assert kstest(p, "uniform").pvalue > 0.01
+
+
+def test_training_images_teach_it_what_is_real(monkeypatch):
+    """Upper halves of digits on the lower halves of others: few images hardly tell what is wrong with them."""
+    monkeypatch.setattr(module, "STEPS", 200)
+    pool = resized(digits.load("train"), (16, 16)).images
+    order = np.random.default_rng(0).permutation(len(pool))
+    drawn, real, train = (pool[order[k]] for k in (slice(80), slice(80, 160), slice(160, 1660)))
+    joined = ImageSet("joined", torch.cat([drawn[:, :, :8], drawn.roll(1, 0)[:, :, 8:]], dim=2))
+    alone, taught = (told_apart(joined, ImageSet("real", real), train=each) for each in (None, ImageSet("t", train)))
+    assert taught.p < alone.p / 100
+    assert taught.n + taught.m == pytest.approx(alone.n + alone.m, abs=2), "none of them is judged"
+
+
+def test_it_learns_from_no_training_image_that_it_judges_a_copy_of(brief):
+    """A reference that was trained on would be known by heart."""
+    real, drawn = colours(80, 0), colours(80, 1)
+    spoilt = ImageSet("train", torch.cat([real.images, drawn.images]))
+    assert told_apart(drawn, real, train=spoilt) == told_apart(drawn, real)
 
 
 def test_pictures_that_are_there_in_many_versions_are_not_known_by_heart():

@@ -318,7 +318,8 @@ def _copies(contest: Contest, notes: list[str]) -> Copies | None:
 def _told_apart(contest: Contest, seed: int, progress: Progress, notes: list[str]) -> ToldApart | None:
     """Whether a network tells generated images from the reference; None, and a note, where it cannot be asked."""
     try:
-        return told_apart(contest.generated, contest.reference, seed, partial(progress, "telling apart"))
+        learnt = partial(progress, "telling apart")
+        return told_apart(contest.generated, contest.reference, seed, learnt, contest.train)
     except ValueError as reason:
         notes.append(f"not asked whether a network tells the images apart: {reason}")
         return None

@@ -6,6 +6,10 @@ one after it, and so on (Dawid 1984 calls it prequential). Given all that came b
 distribution if the two sets are alike, whatever the network has learnt. So the parts' z-scores are independent and
 simply add up. Those of cross-validation are not: its folds learn from each other's images.
 
+Where the training images are known, the network learns what is real from them too, and judges none of them. They are
+often ten times as many as the reference has: beside 348 held-out emoji, 348 images of a model that makes blobs of a third
+were told by an AUC of 0.61 without the 3,101 training images (p = 0.003), and of 0.81 with them.
+
 Near-duplicates go to the same part, so that no picture is known by heart, and in the AUC's error they count as one.
 Noise is laid over all images, lest the network go by what nobody sees: samplers leave a ground of 1 or 2 where real
 images have 0, and by that alone nearly every generated image is found.
@@ -34,9 +38,9 @@ from fromnoise.hardware import channels_last
 
 PARTS, LEARNT = 5, 2
 """Parts of the images, and how many of them are learnt from before the first is judged."""
-FEWEST, MOST = 50, 3000
-"""Images of each set."""
-BATCH, PASSES, STEPS = 32, 40, 600
+FEWEST, MOST, TAUGHT = 50, 3000, 6000
+"""Images of each set; training images that are learnt from, at most."""
+BATCH, PASSES, STEPS = 32, 40, 1200
 """Images in a batch; passes over what is known before the first part is judged, and batches at most. Before each of the
 other parts half of that."""
 RATE, DECAY, DROPOUT = 6e-3, 0.05, 0.2
@@ -100,38 +104,48 @@ class Auc(NamedTuple):
 
 
 def told_apart(
-    generated: ImageSet, reference: ImageSet, seed: int = 0, progress: Callable[[int, int], None] | None = None
+    generated: ImageSet,
+    reference: ImageSet,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+    train: ImageSet | None = None,
 ) -> ToldApart:
     """How well a network tells generated images from real ones, of `MOST` of each set at most.
+
+    `train`: further real images to learn from, but for near-duplicates of images that are judged.
 
     Grey beside colour is compared in grey. Whatever differs counts: where one set was saved as JPEG and the other was
     not, the network will see that. `progress` receives (batches learnt, all of them). One thread computes, so that the
     numbers do not depend on how many there are.
     Raises ValueError for images of different sizes, fewer than `FEWEST` in a set, or too few different ones.
     """
-    both = generated, reference
-    rows = [replace(each, labels=None).rows(min(MOST, len(each)), seed) for each in both]
-    sets = [each.images[taken].cpu() for each, taken in zip(both, rows, strict=True)]
-    if sets[0].shape[2:] != sets[1].shape[2:] or min(map(len, sets)) < FEWEST:
-        about = " and ".join(f"{len(each)} of {'×'.join(map(str, each.shape))}" for each in both)
+    if generated.shape[1:] != reference.shape[1:] or min(len(generated), len(reference)) < FEWEST:
+        about = " and ".join(f"{len(each)} of {'×'.join(map(str, each.shape))}" for each in (generated, reference))
         raise ValueError(f"a network needs images of one size, at least {FEWEST} in each set, not {about}")
-    images = torch.cat(sets if generated.shape == reference.shape else [*map(luminance, sets)])
-    real, group = np.arange(len(images)) >= len(sets[0]), groups(images).numpy()
-    different = [len(np.unique(group[which])) for which in (~real, real)]
+    sets, most = [generated, reference], [MOST, MOST]
+    if train is not None and train.shape[1:] == generated.shape[1:]:
+        sets, most = [*sets, train], [*most, TAUGHT]
+    rows = [replace(each, labels=None).rows(min(k, len(each)), seed) for each, k in zip(sets, most, strict=True)]
+    taken = [each.images[chosen].cpu() for each, chosen in zip(sets, rows, strict=True)]
+    images = torch.cat(taken if len({each.shape for each in sets}) == 1 else [*map(luminance, taken)])
+    n = len(rows[0]) + len(rows[1])
+    real, group = np.arange(len(images)) >= len(rows[0]), groups(images).numpy()
+    more = n + np.flatnonzero(~np.isin(group[n:], group[:n]))
+    different = [len(np.unique(group[:n][which[:n]])) for which in (~real, real)]
     if min(different) < FEWEST:
-        counts = " and ".join(f"{number} of {len(each)}" for number, each in zip(different, sets, strict=True))
+        counts = " and ".join(f"{number} of {len(each)}" for number, each in zip(different, rows, strict=False))
         raise ValueError(
             f"a network needs {FEWEST} different images in each set; here are {counts} (near-duplicates are one)"
         )
-    parts = _parts(real, group, seed)
-    plan = [_steps(sum(map(len, parts[:k])), k == LEARNT) for k in range(LEARNT, PARTS)]
+    parts = _parts(real[:n], group[:n], seed)
+    plan = [_steps(len(more) + sum(map(len, parts[:k])), k == LEARNT) for k in range(LEARNT, PARTS)]
     wanted = torch.from_numpy(~real).float()
     scores, beaten, found, done = np.zeros(len(images)), np.zeros(len(images)), [], 0
     with reproducible(rng.integer(seed, "judge")):
         judge = channels_last(Judge(images.shape[1], max(images.shape[2:])))
         for k, steps in enumerate(plan, LEARNT):
             known, part = np.concatenate(parts[:k]), parts[k]
-            sides = [known[~real[known]], known[real[known]]]
+            sides = [known[~real[known]], np.concatenate([known[real[known]], more])]
             for _ in learning(judge, images, wanted, sides, steps, rng.generator(seed, "batches", k)):
                 done += 1
                 if progress:
