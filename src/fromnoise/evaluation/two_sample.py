@@ -7,8 +7,8 @@ distribution if the two sets are alike, whatever the network has learnt. So the 
 simply add up. Those of cross-validation are not: its folds learn from each other's images.
 
 Where the training images are known, the network learns what is real from them too, and judges none of them. They are
-often ten times as many as the reference has: beside 348 held-out emoji, 348 images of a model that makes blobs of a third
-were told by an AUC of 0.61 without the 3,101 training images (p = 0.003), and of 0.81 with them.
+often ten times as many as the reference has: beside 348 held-out emoji, 348 images of a model that makes blobs of a
+third were told by an AUC of 0.61 without the 3,101 training images (p = 0.003), and of 0.81 with them.
 
 Near-duplicates go to the same part, so that no picture is known by heart, and in the AUC's error they count as one.
 Noise is laid over all images, lest the network go by what nobody sees: samplers leave a ground of 1 or 2 where real
