@@ -5,8 +5,8 @@
 
 Each cell is one `fromnoise run` on a set as its package holds it, and what the report says: how well a network tells
 the images from real ones, the excess over the floor, recall beside that of real images, and by how much held-out
-images are denoised worse than training ones. The contender "diffusers" is its training example, given the same wall clock,
-and opaque images, as it knows no transparency; `fromnoise, opaque` stands beside it.
+images are denoised worse than training ones. The contender "diffusers" is its training example, given the same
+minutes and opaque images, as it knows no transparency; `fromnoise, opaque` stands beside it.
 
 The packages are fetched into --data once: npm's emoji-datasource-google by `npm`, Debian's oxygen-icon-theme and
 dataset-fashion-mnist by `apt-get`. A folder that is there already is taken as it is. own.json keeps what was found;
