@@ -2,6 +2,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from fromnoise.evaluation.report import SCHEMA
@@ -293,3 +294,25 @@ def test_published_statistics_are_enough_for_an_fid(fromnoise, tmp_path):
     report = json.loads((tmp_path / "score.json").read_text())
     assert list(report["metrics"]) == ["fid"]
     assert fromnoise("evaluate", "--again", "score.json", cwd=tmp_path).returncode == 0
+
+
+def test_a_floor_of_images_in_groups_is_of_all_but_the_reference(fromnoise, tmp_path):
+    from fromnoise.data import arrays, digits
+
+    images = digits.load("train").images[:600]
+    arrays.save(tmp_path / "real.npz", torch.cat([images, images[::3], images[::3] // 2]))
+    arrays.save(tmp_path / "mine.npz", digits.load("val").images[:90])
+    words = ("--generated", "mine.npz", "--reference", "real.npz:heldout", "--json", "score.json")
+    shown = fromnoise("evaluate", *words, cwd=tmp_path).stdout
+    report = json.loads((tmp_path / "score.json").read_text())
+    floor, reference = (report["protocol"][role] for role in ("floor", "reference"))
+    assert floor["name"] == "real.npz:val and real.npz:train"
+    assert (floor["n"] + reference["n"], floor["groups"] + reference["groups"]) == (1000, 600)
+    beside = report["metrics"]["fid"]["floor"]
+    assert (beside["n"], beside["draws"]) == (90, floor["n"] // 90)
+    assert report["excess"]["low"] < 0 < report["excess"]["high"]
+    assert report["overlaps"]["floor_in_train"] is None
+    assert "real images beside the reference" in " ".join(shown.split())
+    assert "note: the real images come in groups" in shown
+    again = fromnoise("evaluate", "--again", "score.json", cwd=tmp_path).stdout
+    assert "values are equal" in again

@@ -11,6 +11,7 @@ from fromnoise.data import digits, idx
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation import copies
 from fromnoise.evaluation.copies import copy_test, tail_p_value
+from fromnoise.evaluation.design import most_apart
 from fromnoise.evaluation.report import Closer, Copies, CopyBound
 
 NONE = "no sign of copying: "
@@ -70,6 +71,25 @@ def test_a_great_number_of_copies_still_has_a_p_value():
 ])  # fmt: skip
 def test_the_threshold_is_that_of_the_tail_or_the_least_value(m, tail, rank):
     assert copies.rank_of(m, tail) == rank
+
+
+def false_accusations(groups, alone):
+    """How many of 2,000 sets of fresh images lie significantly closer than held-out ones of which groups are alike."""
+    found = 0
+    for seed in range(2000):
+        random = np.random.default_rng(seed)
+        theirs, ours = random.random(groups.max() + 1)[groups], random.random(350)
+        scale = {("among", False): theirs}
+        (closer, *_) = copies._comparisons(alone, {("among", False): ours}, scale, scale)
+        found += closer.p < 0.01
+    return found
+
+
+def test_held_out_images_in_groups_do_not_make_the_test_sure_of_itself():
+    groups = np.concatenate([np.arange(175), 175 + np.arange(175) // 4])
+    assert false_accusations(groups, most_apart(groups)) <= 30
+    assert false_accusations(groups, 350) > 40
+    assert false_accusations(np.arange(350), 350) <= 30
 
 
 # The test on digits
@@ -297,6 +317,10 @@ def test_the_verdict_says_what_was_looked_at_and_what_would_have_been_found():
         "(95 % confidence)"
     )
     assert copies._verdict([], (closer(),), bound, 0) == f"{NONE}{none}; 2.1 % would have been noticed"
+    few = copies._verdict([], (closer(),), CopyBound(0.0123, 0.15, True), 0)
+    assert few == f"{NONE}{none}; no less than 15 % would have been noticed"
+    none_at_all = copies._verdict([], (closer(),), CopyBound(0.0123, None, True), 0)
+    assert none_at_all == f"{NONE}{none}; not even copies alone would have been noticed"
     assert copies._verdict([], (closer(),), bound, 1).startswith(
         "no sign of copying, but 1 is a training image to the byte: at most"
     )

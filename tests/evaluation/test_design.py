@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from fromnoise import rng
-from fromnoise.evaluation.design import at_random, deal, design_of, disjoint, most_at_random
+from fromnoise.evaluation.design import at_random, deal, design_of, disjoint, most_apart, most_at_random
 
 
 def test_draws_are_disjoint_sorted_and_of_the_size_asked_for():
@@ -125,3 +125,45 @@ def test_random_draws_are_disjoint_and_as_many_as_the_classes_allow():
     together = np.concatenate(draws)
     assert len(np.unique(together)) == len(together) == 500 * len(draws)
     assert len(at_random(pool, 500, 2)) == 2
+
+
+def in_groups(n, seed=0, alone=0.5):
+    """The groups of n rows, so many of them alone, the others in groups of two to six; in a random order."""
+    random, sizes = rng.generator(seed, "groups"), [1] * round(alone * n)
+    while sum(sizes) < n:
+        sizes.append(min(int(random.integers(2, 7)), n - sum(sizes)))
+    return random.permutation(np.repeat(np.arange(len(sizes)), sizes))
+
+
+@pytest.mark.parametrize("strata", [None, np.arange(1000) % 4])
+def test_draws_of_images_in_groups_hold_no_group_twice(strata):
+    groups, often = in_groups(1000), np.zeros(1000)
+    for seed in range(30):
+        draws = disjoint(1000, 100, 10, seed, strata, groups)
+        assert [len(draw) for draw in draws] == [100] * 10
+        assert len(np.unique(np.concatenate(draws))) == 1000
+        twice = sum(100 - len(np.unique(groups[draw])) for draw in draws)
+        assert twice <= (0 if strata is None else 20)  # at random there are 120 of the 1,000
+        often[draws[0]] += 1
+        if strata is not None:
+            assert all(np.abs(np.bincount(strata[draw]) - 25).max() <= 1 for draw in draws)
+    assert abs(often - 3).max() < 10, "each row is drawn as often as any other"
+    for size in range(1, 7):
+        rows = np.bincount(groups)[groups] == size
+        assert often[rows].mean() == pytest.approx(3, rel=0.2)
+
+
+def test_random_draws_by_class_hold_no_group_twice_either():
+    groups, strata = in_groups(1000), np.arange(1000) % 4
+    draws = at_random(strata, 100, 8, 0, groups)
+    together = np.concatenate(draws)
+    assert len(np.unique(together)) == len(together) == 800
+    assert sum(100 - len(np.unique(groups[draw])) for draw in draws) < 25
+    counts = np.array([np.bincount(strata[at_random(strata, 100, 1, seed, groups)[0]]) for seed in range(200)])
+    assert counts.std() == pytest.approx(np.sqrt(100 * 0.25 * 0.75), rel=0.15)
+
+
+def test_no_more_is_drawn_than_groups_allow():
+    assert most_apart(np.arange(100)) == 100
+    assert most_apart(np.arange(120) // 3) == 40
+    assert most_apart(np.array([0] * 50 + list(range(1, 51)))) == 3  # half of all images are in one group

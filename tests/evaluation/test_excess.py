@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -99,3 +101,52 @@ def test_subsets_share_a_sets_design():
 def test_one_value_has_no_deviation():
     assert beside([2.0], 7) == Beside(2.0, None, 1, 7)
     assert beside([1.0, 3.0], 7).deviation == pytest.approx(2**0.5)
+
+
+def in_groups(n, seed, shift=0.0):
+    """Features of which half lie in groups of two to six near-duplicates."""
+    random, sizes = rng.generator(seed, "groups"), [1] * (n // 2)
+    while sum(sizes) < n:
+        sizes.append(min(int(random.integers(2, 7)), n - sum(sizes)))
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    rows = normal(len(sizes), seed, shift)[groups] + 0.1 * normal(n, seed + 1)
+    return Featured(rows, groups=torch.from_numpy(groups))
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.3])
+def test_images_in_groups_are_held_against_others_of_all_groups(shift):
+    """A perfect model draws images of any groups. A floor from as few groups as the reference has made it too good."""
+    found, before = [], []
+    for k in range(100):
+        reference, few, pool = (in_groups(n, 8 * k + 2 * j) for j, n in enumerate((350, 350, 3000)))
+        ours = Featured(normal(350, 8 * k + 6, shift))
+        rows = disjoint(3000, 350, 8, k, groups=pool.groups.numpy())
+        found.append(excess([ours], [pool.take(draw) for draw in rows], reference))
+        before.append(excess([ours], [replace(few, groups=None)], replace(reference, groups=None)))
+    values, errors, lows, highs = np.array([(each.value, each.error, each.low, each.high) for each in found]).T
+    true = D * shift**2
+    assert abs(values.mean() - true) < 4 * values.std() / 10
+    assert np.mean((lows <= true) & (true <= highs)) >= 0.9
+    assert 0.8 < np.sqrt(np.square(errors).mean()) / values.std(ddof=1) < (1.25 if shift else 2.0)
+    assert (lows > 0).mean() >= 0.95 if shift else (lows > 0).mean() <= 0.05
+    if not shift:
+        was = np.array([each.value for each in before])
+        assert was.mean() < -5 * was.std() / 10
+
+
+def test_groups_of_one_change_nothing():
+    sets = [Featured(normal(200, k)) for k in range(3)]
+    alone = [replace(each, groups=torch.arange(200)) for each in sets]
+    plain, same = (excess([ours], [floor], reference) for ours, floor, reference in (sets, alone))
+    assert (same.value, same.error) == (plain.value, pytest.approx(plain.error))
+
+
+@pytest.mark.parametrize("stratified", [True, False])
+def test_twins_count_once_in_an_error(stratified):
+    """Every row twice is as sure as every row once."""
+    once = clustered(400, 0, 0, stratified)
+    labels = once.labels.repeat(2)
+    twice = Featured(once.features.repeat(2, 1), labels, once.design, torch.arange(400).repeat(2))
+    influence = once.features[:, 0] + once.features[:, 5]
+    assert twice.error(influence.repeat(2)) == pytest.approx(once.error(influence), rel=1e-9)
+    assert replace(twice, groups=None).error(influence.repeat(2)) < 0.75 * once.error(influence)

@@ -290,3 +290,56 @@ def test_pixels_are_features_of_a_length_that_shows_only_then(parts):
     assert report.protocol.features.dimension == 16
     assert report.protocol.resizing == "none"
     assert report.noise.value > report.fid.value
+
+
+@pytest.fixture(scope="module")
+def in_groups(parts):
+    """Digits in parts as a split leaves them: every third image has two noisy twins, in the same part."""
+
+    def twins(name, rows, first):
+        images = parts["train"].images[rows]
+        noisy = [(images[::3].float() + 6 * torch.randn(images[::3].shape)).round().clamp(0, 255).byte() for _ in "12"]
+        groups = torch.arange(len(images))
+        groups = first + torch.cat([groups, groups[::3], groups[::3]])
+        return ImageSet(name, torch.cat([images, *noisy]), groups=groups)
+
+    torch.manual_seed(0)
+    made = {"train": (slice(0, 1200), 0), "val": (slice(1200, 1350), 1200), "heldout": (slice(1350, 1500), 1350)}
+    return {name: twins(name, *where) for name, where in made.items()}
+
+
+def test_images_in_groups_have_a_floor_of_all_other_groups(in_groups, parts):
+    reference, val, train = (in_groups[name] for name in ("heldout", "val", "train"))
+    pool = replace(
+        val,
+        name="val and train",
+        images=torch.cat([val.images, train.images]),
+        groups=torch.cat([val.groups, train.groups]),
+    )
+    generated = replace(parts["val"].subset(250, 0), labels=None)
+    report = score(Contest(generated, reference, pool, train), projection())
+    assert (report.fid.floor.n, report.fid.floor.draws) == (250, 9)
+    assert (report.protocol.reference.groups, report.protocol.floor.groups) == (150, 1350)
+    assert report.protocol.generated.groups is None
+    assert report.overlaps.floor_in_train is None
+    assert any(note.startswith("the real images come in groups: floor and copycat are drawn") for note in report.notes)
+    assert not any("floor may contain" in note for note in report.notes)
+    assert report.fid.copycat.value == pytest.approx(report.fid.floor.value, rel=0.4)
+    few = score(Contest(generated, replace(reference, groups=None), replace(val, groups=None), train), projection())
+    assert report.fid.floor.value < few.fid.floor.value
+    assert report.excess.value > few.excess.value
+    assert Report.of(json.loads(json.dumps(report.plain()))) == report
+
+
+def test_a_model_may_repeat_itself_as_real_images_in_groups_do_at_random_and_no_more(in_groups, parts):
+    """A reference of whole groups holds 100 repeats in 250 images; of images drawn at random few are of one group."""
+    twice = ImageSet("twice", parts["val"].images[:125].repeat(2, 1, 1, 1))
+    reference, train = in_groups["heldout"], in_groups["train"]
+    assert not score(Contest(twice, replace(reference, groups=None)), projection()).repeats.found
+    assert score(Contest(twice, reference, train), projection()).repeats.found
+
+
+def test_no_draw_of_images_in_groups_is_larger_than_lets_them_apart(in_groups):
+    train = in_groups["train"]
+    report = score(Contest(train.subset(1500, 0), in_groups["heldout"], train), projection())
+    assert report.fid.floor.n == 2000**2 // (400 * 9 + 800)

@@ -13,6 +13,7 @@ from fromnoise.data.sources import prepare
 from fromnoise.errors import UserError
 from fromnoise.evaluation.score import Contest
 from fromnoise.experiment.contest import contest, in_one_colour
+from fromnoise.experiment.score import floor_images
 from fromnoise.training.run_folder import RunFolder
 
 
@@ -102,10 +103,14 @@ def test_a_score_of_a_run_splits_its_data_by_the_runs_rule(tmp_path, config_of):
     run = RunFolder(tmp_path / "run")
     with run.open(config, parts.train):
         arrays.save(run.samples / "images.npz", images[:50])
-    sets = contest(str(run.path), f"{tmp_path / 'scans'}:heldout")
-    found = (sets.train, sets.floor, sets.reference)
-    assert [one.fingerprint for one in found] == [part.fingerprint for part in (parts.train, parts.val, parts.heldout)]
-    assert [len(np.unique(one.labels)) for one in found] == [32, 4, 4]
+    reference = f"{tmp_path / 'scans'}:heldout"
+    sets = contest(str(run.path), reference)
+    found = (sets.train, sets.reference, sets.floor)
+    own = (parts.train, parts.heldout, floor_images(reference, parts, config))
+    assert [one.fingerprint for one in found] == [part.fingerprint for part in own]
+    assert [len(np.unique(one.labels)) for one in found] == [32, 4, 36]
+    assert [len(one.groups.unique()) for one in found] == [32, 4, 36]
+    assert sets.floor.name == f"{parts.val.name} and {parts.train.name}"
 
 
 def clear(images, level=255):
@@ -168,3 +173,21 @@ def test_a_score_of_a_run_reads_its_data_as_its_training_did(tmp_path, config_of
     found = (sets.train, sets.floor, sets.reference)
     assert [one.fingerprint for one in found] == [part.fingerprint for part in (parts.train, parts.val, parts.heldout)]
     assert sets.reference.shape == (3, 16, 16)
+
+
+@pytest.mark.parametrize("m", [None, 60])
+def test_the_floor_of_images_in_groups_is_the_same_in_a_run_and_after_it(tmp_path, config_of, m):
+    images = some("train", 100).images
+    twins = torch.cat([images, images[:50], images[:50]])
+    arrays.save(tmp_path / "twins.npz", twins)
+    config = config_of(data={"data": str(tmp_path / "twins.npz"), "m": m})
+    parts = prepare(config.data, 0)
+    run = RunFolder(tmp_path / "run")
+    with run.open(config, parts.train):
+        arrays.save(run.samples / "images.npz", some("val", 50).images)
+    reference = f"{tmp_path / 'twins.npz'}:heldout"
+    after, own = contest(str(run.path), reference).floor, floor_images(reference, parts, config)
+    assert after.fingerprint == own.fingerprint
+    assert len(own) == 200 - len(parts.heldout)
+    assert len(own.groups) == len(own)
+    assert not set(own.groups.tolist()) & set(parts.heldout.groups.tolist())

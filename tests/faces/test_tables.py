@@ -1,13 +1,18 @@
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from fromnoise.evaluation.excess import beside
 from fromnoise.evaluation.report import (
     SCHEMA,
     Balance,
     Beside,
     Classes,
+    Copies,
+    CopyBound,
+    CopySizes,
     Excess,
     Learned,
     Measured,
@@ -21,6 +26,7 @@ from fromnoise.evaluation.report import (
     UsedFeatures,
 )
 from fromnoise.faces.tables import print_score
+from fromnoise.faces.verdicts import SHARES, _behind
 
 
 @pytest.fixture
@@ -72,12 +78,47 @@ def test_verdicts_follow_the_interval(shown, low, high, said):
     assert shown(replace(report(), excess=excess(low, high)))[0].startswith(said)
 
 
-def test_a_reference_of_near_duplicates_leaves_the_verdict_open(shown):
+def test_a_reference_of_near_duplicates_leaves_the_verdict_open_unless_the_floor_allows_for_them(shown):
     for real, mark in ((0.05, "✓"), (0.49, "?")):
         repeats = Repeats(0.02, real, 300, 1.0, False, "no more than among real images")
         lines = shown(replace(report(), excess=excess(-0.1, 0.2), repeats=repeats))
         assert lines[0].startswith(f"{mark} close to real images: no farther")
         assert ("49 % of the reference are near-duplicates" in " ".join(lines[:4])) == (mark == "?")
+    protocol = report().protocol
+    for groups, mark in ((170, "✓"), (12, "?")):
+        reference = replace(protocol.reference, groups=groups)
+        known = replace(report(), protocol=replace(protocol, reference=reference, floor=reference))
+        lines = shown(replace(known, excess=excess(-0.1, 0.2), repeats=repeats))
+        assert lines[0].startswith(f"{mark} close to real images: no farther")
+        assert ("the reference is 12 groups of images only" in " ".join(lines[:4])) == (mark == "?")
+        assert any("real images beside the reference" in line for line in lines)
+
+
+@pytest.mark.parametrize(("recall", "draws", "mark"), [(0.7, 9, "!"), (0.85, 9, "✓"), (0.7, 2, "✓"), (1.0, 9, "✓")])
+def test_variety_that_real_images_have_more_of_is_said_where_the_fid_is_blind(shown, recall, draws, mark):
+    found = Measured(recall, None, 300, Beside(0.9, 0.02, draws, 300))
+    lines = shown(replace(report(), excess=excess(-0.1, 0.2), metrics={**report().metrics, "recall": found}))
+    assert lines[0].startswith(f"{mark} close to real images: no farther")
+    assert ("but worse in recall (0.70, real images 0.90)" in " ".join(lines[:4])) == (mark == "!")
+
+
+def test_real_images_are_hardly_ever_found_to_be_worse():
+    random, wrong = np.random.default_rng(0), 0
+    for _ in range(2000):
+        *draws, ours = random.binomial(300, 0.9, (10, 4)) / 300
+        metrics = {
+            name: Measured(float(value), None, 300, beside(column.tolist(), 300))
+            for name, value, column in zip(SHARES, ours, np.transpose(draws), strict=True)
+        }
+        wrong += bool(_behind(replace(report(), metrics=metrics)))
+    assert wrong < 10
+
+
+@pytest.mark.parametrize(("least", "mark"), [(0.021, "✓"), (0.15, "?"), (None, "?")])
+def test_a_copy_test_that_would_have_noticed_little_leaves_the_verdict_open(shown, least, mark):
+    sizes = CopySizes(348, 3101, 1428, 348)
+    copies = Copies("no sign of copying: a bound", False, sizes, None, 0, CopyBound(0.037, least, False), (), ())
+    assert f"{mark} copies: no sign of copying: a bound" in shown(replace(report(), copies=copies))
 
 
 @pytest.mark.parametrize(("told", "detectable", "mark"), [(True, 0.71, "!"), (False, 0.57, "✓"), (False, 0.71, "?")])

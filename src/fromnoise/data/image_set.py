@@ -25,7 +25,8 @@ class ImageSet:
     `class_names` are the classes' names in that order where they have any but numbers; `files` each image's file where
     it came from one of its own, and `parts` its part (train, val, heldout) where they came divided. `was` are the
     sizes, in words, that the images had before they were resized; `range` the values that became the bytes 0 and 255,
-    of images that were not of bytes.
+    of images that were not of bytes. `groups`, int64 N, tells the group that each image was kept with when images of
+    one's own were split: of near-duplicates, or by the files' names. None where no group has two.
     """
 
     name: str
@@ -37,6 +38,7 @@ class ImageSet:
     parts: tuple[str, ...] = ()
     was: str = ""
     range: tuple[float, float] | None = None
+    groups: Int64[Tensor, " n"] | None = None
 
     def __post_init__(self) -> None:
         shape = tuple(self.images.shape)
@@ -79,6 +81,7 @@ class ImageSet:
             name=name or self.name,
             images=self.images[chosen],
             labels=None if self.labels is None else self.labels[torch.from_numpy(chosen)],
+            groups=None if self.groups is None else self.groups[torch.from_numpy(chosen)],
             files=tuple(self.files[k] for k in chosen) if self.files else (),
             parts=tuple(self.parts[k] for k in chosen) if self.parts else (),
         )

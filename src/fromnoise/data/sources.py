@@ -4,11 +4,13 @@ Every source has three parts. `train` is learnt. `val` is real data that nobody 
 models, and floors are taken from it. `heldout` never chooses anything: scores are taken against it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
+import torch
 
 from fromnoise import rng
 from fromnoise.data import archive, arrays, cifar, digits, folder, idx, saved, svhn
@@ -163,6 +165,32 @@ def floor_for(reference: str) -> str | None:
     return f"{name}:val" if part == "heldout" else None
 
 
+def floor_of(reference: str, read: Callable[[str], ImageSet]) -> ImageSet | None:
+    """Those images, as `read` has them; None if unknown.
+
+    The few groups of one part are no fair sample of images that come in groups: then train takes part as well.
+    """
+    spec = floor_for(reference)
+    if spec is None:
+        return None
+    images = read(spec)
+    if images.groups is None:
+        return images
+    rest = read(f"{_parse(reference)[0]}:train")
+    labels, groups = (
+        None if one is None or other is None else torch.cat([one, other])
+        for one, other in ((images.labels, rest.labels), (images.groups, rest.groups))
+    )
+    return replace(
+        images,
+        name=f"{images.name} and {rest.name}",
+        images=torch.cat([images.images, rest.images]),
+        labels=labels,
+        groups=groups,
+        files=(),
+    )
+
+
 def rules_of(spec: str, trained: DataSettings) -> Rules:
     """The rules of `load` by which `spec` was read and split for a training on the data `trained`; none where it is of
     other data."""
@@ -222,7 +250,7 @@ def _split(images: ImageSet, group_by: str | None, say: Say) -> Parts:
     """The parts that the images came in; else eight groups in ten to train, and one for each of the other parts."""
     if images.parts:
         return _own(images, group_by, say)
-    place, n = _places(images, group_by, say)
+    images, place, n = _places(images, group_by, say)
     if place is None:
         return Parts(images, None, None, n)
     val, heldout = place == SHARE // 2, place == SHARE - 1
@@ -240,7 +268,7 @@ def _own(images: ImageSet, group_by: str | None, say: Say) -> Parts:
         return Parts(own["train"], own["val"], own["heldout"])
     train, other = own.values()
     heldout = replace(other, name=f"{images.name}:heldout")
-    place, n = _places(train, None, say)
+    train, place, n = _places(train, None, say)
     if place is None:
         return Parts(train, None, heldout, n)
     return Parts(_part(train, "train", place > 0), _part(train, "val", place == 0), heldout)
@@ -251,9 +279,9 @@ def _part(images: ImageSet, name: str, rows: np.ndarray) -> ImageSet:
     return images.take(np.flatnonzero(rows), f"{whole}:{name}")
 
 
-def _places(images: ImageSet, group_by: str | None, say: Say) -> tuple[np.ndarray | None, int]:
-    """Each image's place from 0 to 9, in which groups of images are equally many, of each class alike, however rare;
-    None for fewer groups than ten. Then the number of groups.
+def _places(images: ImageSet, group_by: str | None, say: Say) -> tuple[ImageSet, np.ndarray | None, int]:
+    """The images with their groups, and each one's place from 0 to 9, in which groups of images are equally many, of
+    each class alike, however rare; None for fewer groups than ten. Then the number of groups.
 
     The groups are those of near-duplicates, or what `group_by` makes of the files' names; none is divided. A group has
     the class of its first image.
@@ -264,15 +292,17 @@ def _places(images: ImageSet, group_by: str | None, say: Say) -> tuple[np.ndarra
         say(
             f"{images.name}: {alike:,} of {len(images):,} images are near-duplicates of others; kept together in a part"
         )
+    if len(first) < len(group):
+        images = replace(images, groups=torch.from_numpy(group))
     if len(first) < SHARE:
-        return None, len(first)
+        return images, None, len(first)
     order = rng.generator(SPLIT_SEED, "parts", len(images)).permutation(len(images))
     order = order[np.isin(order, first)]
     if images.labels is not None:
         order = order[np.argsort(images.labels.cpu().numpy()[order], kind="stable")]
     place = np.empty(len(first), dtype=np.int64)
     place[group[order]] = np.arange(len(order)) % SHARE
-    return place[group], len(first)
+    return images, place[group], len(first)
 
 
 def less(images: ImageSet | None, other: ImageSet | None) -> ImageSet | None:

@@ -12,7 +12,8 @@ and a weak model's images are far from everything, its copies included. So each 
 
 Either is taken of the image as it is and, once more, of the image or its mirror image, whichever is closer. How many
 generated images lie below a low quantile of held-out ones has an exact p-value (the idea is that of Meehan et al. 2020,
-"A non-parametric test to detect data-copying in generative models").
+"A non-parametric test to detect data-copying in generative models"). Held-out images in groups count as the number of
+independent ones that say as much.
 
 What the test is worth is measured each time: it is shown training images, planted as copies with a little damage, and
 the share of them that it finds turns a count into an upper bound of the share of copies, by the exact intervals of
@@ -36,6 +37,7 @@ from fromnoise.data.groups import groups
 from fromnoise.data.image_set import ImageSet, digests
 from fromnoise.data.sources import less
 from fromnoise.evaluation.alike import SHIFT, Gallery, Neighbours
+from fromnoise.evaluation.design import most_apart
 from fromnoise.evaluation.report import Closer, Copies, CopyBound, CopySizes, Pair
 
 RANK = 5
@@ -56,6 +58,8 @@ PLANTED, DARKENED, NOISE = 200, 0.8, 20.0
 """Training images planted at most; the factor of their brightness and their noise in grey levels."""
 BLIND = 0.5
 """A comparison that finds a smaller share of planted copies says nothing about images that it does not accuse."""
+NOTICED = 0.05
+"""A share of copies that a test without a find has to be able to notice: the battery's smallest share is 3 %."""
 SHOWN = 16
 """Closest pairs that are listed."""
 
@@ -104,7 +108,9 @@ def copy_test(
     if few or held_out is None:
         return replace(plain, verdict=f"copying cannot be judged: {', '.join(few)}; at least {FEWEST} are needed")
     unseen, planted = Gallery(held_out.images), plant(train.images)
+    alone = sizes.held_out if held_out.groups is None else most_apart(held_out.groups.numpy())
     closer = _comparisons(
+        alone,
         _scales(near, views(unseen, generated.images, 1)),
         _scales(views(trained, held_out.images, RANK), views(unseen, held_out.images, 1, unseen.groups)),
         _scales(views(trained, planted, RANK), views(unseen, planted, 1)),
@@ -178,33 +184,42 @@ def rank_of(m: int, tail: float) -> int:
     return max(1, math.floor(tail * (m + 1) + 1e-9))
 
 
-def _comparisons(ours: Scales, theirs: Scales, planted: Scales) -> tuple[Closer, ...]:
-    """Every scale at every tail; of few held-out images both tails are one."""
+def _comparisons(alone: int, ours: Scales, theirs: Scales, planted: Scales) -> tuple[Closer, ...]:
+    """Every scale at every tail; of few held-out images both tails are one. They are worth `alone` independent ones."""
     m = len(next(iter(theirs.values())))
     ranks = list(dict.fromkeys(rank_of(m, tail) for tail in TAILS))
     level = LEVEL / (len(ours) * len(ranks))
     return tuple(
-        _closer(scale, values, theirs[scale], planted[scale], rank, level)
+        _closer(scale, values, theirs[scale], planted[scale], rank, alone, level)
         for scale, values in ours.items()
         for rank in ranks
     )
 
 
 def _closer(
-    scale: tuple[str, bool], ours: np.ndarray, theirs: np.ndarray, planted: np.ndarray, rank: int, level: float
+    scale: tuple[str, bool],
+    ours: np.ndarray,
+    theirs: np.ndarray,
+    planted: np.ndarray,
+    rank: int,
+    alone: int,
+    level: float,
 ) -> Closer:
     n, m = len(ours), len(theirs)
     threshold, expected = float(np.sort(theirs)[rank - 1]), rank / (m + 1)
 
+    def p_value(closer: int) -> float:
+        return tail_p_value(closer, n, alone, max(1, round(rank * alone / m)))
+
     def accuses(closer: int) -> bool:
-        return closer >= MATERIAL * expected * n and tail_p_value(closer, n, m, rank) < level
+        return closer >= MATERIAL * expected * n and p_value(closer) < level
 
     closer, least = int((ours < threshold).sum()), bisect_left(range(n + 1), True, key=accuses)
     return Closer(
         *scale,
         share=closer / n,
         expected=expected,
-        p=tail_p_value(closer, n, m, rank),
+        p=p_value(closer),
         least=least / n if least <= n else None,
         threshold=threshold,
         found=float((planted < threshold).mean()),
@@ -248,8 +263,11 @@ def _verdict(accusing: list[Closer], closer: tuple[Closer, ...], bound: CopyBoun
         seen = _percent(max(each.found for each in closer))
         verdict = f"copying cannot be judged: of training images planted as copies the test finds only {seen}"
         return f"{verdict}; {plain}" if identical else verdict
-    least = "" if bound.least is None else f"; {_percent(bound.least)} would have been noticed"
-    return f"no sign of copying{f', but {plain}' if identical else ''}: {most}{least}"
+    least = "not even copies alone"
+    if bound.least is not None:
+        least = f"{'' if bound.least <= NOTICED else 'no less than '}{_percent(bound.least)}"
+    but = f", but {plain}" if identical else ""
+    return f"no sign of copying{but}: {most}; {least} would have been noticed"
 
 
 def _percent(share: float) -> str:

@@ -63,16 +63,23 @@ def most_at_random(n: int, strata: Rows | None) -> int:
     return int(n * ((np.sqrt(spread**2 + 4) - spread) / 2) ** 2)
 
 
-def at_random(strata: Rows, n: int, most: int, seed: int = 0) -> list[Rows]:
+def most_apart(groups: Rows) -> int:
+    """How many rows a draw can take before members of one group have to meet in it: as many as there would be groups if
+    all were of the size of that of an image chosen at random."""
+    sizes = np.bincount(groups)
+    return int(len(groups) ** 2 / np.square(sizes).sum())
+
+
+def at_random(strata: Rows, n: int, most: int, seed: int = 0, groups: Rows | None = None) -> list[Rows]:
     """At most `most` disjoint subsets of n rows of a stratified pool, each as a random draw would be, sorted.
 
     How many rows of each class a subset has is multinomial; there are as many subsets as the classes allow, one at
-    least. Raises ValueError for n above `most_at_random`.
+    least; members of one of the `groups` are spread over them. Raises ValueError for n above `most_at_random`.
     """
     if not 1 <= n <= most_at_random(len(strata), strata):
         raise ValueError(f"{n} of {len(strata)} stratified rows are no random draw")
     random = rng.generator(seed, "at random", len(strata))
-    order = random.permutation(len(strata))
+    order = _apart(random.permutation(len(strata)), groups, random)
     by_class = [order[strata[order] == label] for label in range(strata.max() + 1)]
     sizes = np.array([len(rows) for rows in by_class])
     taken = np.zeros_like(sizes)
@@ -88,15 +95,19 @@ def at_random(strata: Rows, n: int, most: int, seed: int = 0) -> list[Rows]:
     return found
 
 
-def disjoint(n_total: int, n: int, most: int, seed: int = 0, labels: Rows | None = None) -> list[Rows]:
+def disjoint(
+    n_total: int, n: int, most: int, seed: int = 0, labels: Rows | None = None, groups: Rows | None = None
+) -> list[Rows]:
     """At most `most` disjoint random subsets of n of `n_total` rows, each sorted; one of all rows if there are fewer.
 
-    With `labels` each subset has all rows' shares of the classes, to within a row or two.
-    Raises ValueError if a number is less than 1, or for labels that are not `n_total`.
+    With `labels` each subset has all rows' shares of the classes, to within a row or two; with `groups` the members of
+    a group are spread over the subsets. Raises ValueError if a number is less than 1, or for labels that are not
+    `n_total`.
     """
     if min(n_total, n, most) < 1:
         raise ValueError(f"cannot take {most} subsets of {n} rows of {n_total}")
-    order = rng.generator(seed, "disjoint", n_total).permutation(n_total)
+    random = rng.generator(seed, "disjoint", n_total)
+    order = _apart(random.permutation(n_total), groups, random)
     if labels is not None:
         order = _even(order, labels)
     count = max(1, min(most, n_total // n))
@@ -125,3 +136,15 @@ def _even(order: Rows, labels: Rows) -> Rows:
         members = labels[order] == label
         place[members] = (np.arange(members.sum()) + 0.5) / members.sum()
     return order[np.argsort(place, kind="stable")]
+
+
+def _apart(order: Rows, groups: Rows | None, random: np.random.Generator) -> Rows:
+    """`order` rearranged so that the members of each group are evenly far apart in it; as it is without groups."""
+    if groups is None:
+        return order
+    _, index, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    grouped = np.argsort(index[order], kind="stable")
+    nth = np.empty(len(order))  # of a row among its group's, in `order`
+    nth[grouped] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    group = index[order]
+    return order[np.argsort((nth + random.random(len(sizes))[group]) / sizes[group], kind="stable")]

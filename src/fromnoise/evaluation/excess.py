@@ -7,6 +7,7 @@ move, for it is (distance + bias)/bias. Both are taken at the same number of ima
 
 import statistics
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import torch
 
@@ -43,20 +44,29 @@ def excess(generated: Iterable[Featured], floor: Sequence[Featured], reference: 
     The subsets may come from a generator: one at a time is in memory.
 
     The variance has a part for every subset, and one for the reference, which both have in common: only the difference
-    of its pulls counts. All are first-order (`Gradient.influence`).
+    of its pulls counts. All are first-order (`Gradient.influence`). Subsets of images in groups are no independent
+    draws, as they share groups: they have one part together.
     """
     values, variance, designs = [], 0.0, set()
     pulls = [torch.zeros_like(reference.moments.mean), torch.zeros_like(reference.moments.covariance)]
     for sets, sign in ((floor, -1), (generated, 1)):
         found, squares = [], 0.0
+        grouped: list[Featured] = []
         pull = [torch.zeros_like(each) for each in pulls]
         for images in sets:
             value, ours, theirs = derived(images.moments, reference.moments)
             found.append(value)
-            squares += images.error(ours.influence(images.features)) ** 2
+            influence = ours.influence(images.features)
+            if images.groups is None:
+                squares += images.error(influence) ** 2
+            else:
+                grouped.append(replace(images, features=(influence - influence.mean())[:, None]))
             pull = [one + another for one, another in zip(pull, theirs[1:], strict=True)]
         k = len(found)
         values.append(statistics.fmean(found))
+        if grouped:
+            together = _joined(grouped)
+            squares = (k * together.error(together.features[:, 0])) ** 2
         variance += squares / k**2
         pulls = [one + sign * another / k for one, another in zip(pulls, pull, strict=True)]
         n, design = len(images), images.design
@@ -76,3 +86,12 @@ def excess(generated: Iterable[Featured], floor: Sequence[Featured], reference: 
         floor=values[0],
         ratio=values[1] / values[0] if alike else None,
     )
+
+
+def _joined(sets: Sequence[Featured]) -> Featured:
+    """All rows of sets that have groups, of one design."""
+    labels, groups = (
+        None if columns[0] is None else torch.cat([each for each in columns if each is not None])
+        for columns in zip(*((each.labels, each.groups) for each in sets), strict=True)
+    )
+    return Featured(torch.cat([each.features for each in sets]), labels, sets[0].design, groups)

@@ -30,21 +30,24 @@ class UnavailableError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Featured:
-    """Features, labels where there are any, and how the images were drawn."""
+    """Features, how the images were drawn, and their labels and groups (`ImageSet.groups`) where there are any."""
 
     features: Float[Tensor, "n d"]
     labels: Int[Tensor, " n"] | None = None
     design: Design = "random"
+    groups: Int[Tensor, " n"] | None = None
 
     def __len__(self) -> int:
         return len(self.features)
 
     @cached_property
     def strata(self) -> Int[Tensor, " n"] | None:
-        """The labels of a stratified set; None for a random one, and for less than `LEAST` of a class."""
+        """The labels of a stratified set; None for a random one, and for less than `LEAST` of a class: images, or groups
+        of them where they are known."""
         if self.design == "random" or self.labels is None:
             return None
-        sizes = self.labels.bincount()
+        labels = self.labels if self.groups is None else torch.stack([self.labels, self.groups]).unique(dim=1)[0]
+        sizes = labels.bincount()
         return self.labels if int(sizes[sizes > 0].min()) >= LEAST else None
 
     @cached_property
@@ -59,7 +62,8 @@ class Featured:
 
     def take(self, rows: Rows) -> "Featured":
         """The rows at these positions."""
-        return Featured(self.features[rows], None if self.labels is None else self.labels[rows], self.design)
+        labels, groups = (None if each is None else each[rows] for each in (self.labels, self.groups))
+        return Featured(self.features[rows], labels, self.design, groups)
 
     def parts(self, n: int, most: int, seed: int) -> list["Featured"]:
         """At most `most` disjoint subsets of n rows, drawn by the set's own design; itself where that is all rows."""
@@ -71,15 +75,28 @@ class Featured:
         yield from [self] if n >= len(self) else map(self.take, disjoint(len(self), n, most, seed, strata))
 
     def error(self, influence: Float64[Tensor, " n"]) -> float:
-        """The standard error of the mean of a number for each row: of a stratified set, from within its classes."""
-        if self.strata is None:
+        """The standard error of the mean of a number for each row: of a stratified set, from within its classes.
+
+        Rows of one group go together: what they add to the mean is summed first.
+        """
+        if self.strata is None and self.groups is None:
             return float(influence.std()) / len(self) ** 0.5
-        _, index = np.unique(self.strata.numpy(), return_inverse=True)
-        classes = torch.from_numpy(index)
+        classes = torch.zeros(len(self), dtype=torch.long) if self.strata is None else _numbered(self.strata)
         sizes = classes.bincount().double()
         means = classes.bincount(influence) / sizes
-        squares = classes.bincount((influence - means[classes]).square())
-        return float((squares * sizes / (sizes - 1)).sum()) ** 0.5 / len(self)
+        pulls = influence - means[classes]
+        if self.groups is not None:
+            by = int(self.groups.max()) + 1
+            units, index = np.unique((classes * by + self.groups).numpy(), return_inverse=True)
+            pulls, classes = torch.from_numpy(index).bincount(pulls), torch.from_numpy(units // by)
+            sizes = classes.bincount().double()
+        squares = classes.bincount(pulls.square())
+        return float((squares * sizes / (sizes - 1).clamp(min=1)).sum()) ** 0.5 / len(self)
+
+
+def _numbered(labels: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
+    """The labels, numbered from 0 without gaps."""
+    return torch.from_numpy(np.unique(labels.numpy(), return_inverse=True)[1])
 
 
 def apart(rows: Float[Tensor, "n d"], k: int) -> Float64[Tensor, "n k"]:

@@ -32,7 +32,8 @@ class Measured(msgspec.Struct, frozen=True):
     value: float  # The number.
     error: float | None  # Its standard error: how far other images would move it. Null where it is not known.
     n: int  # Images that it was measured on.
-    # The same of real images that the model never saw, against the same reference; null if none are known.
+    # The same of real images that the model never saw (of images in groups: of any that are not in the reference),
+    # against the same reference; null if none are known.
     floor: Beside | None = None
     # The same of training images: what a model would score that only memorised. Null if they are not known.
     copycat: Beside | None = None
@@ -115,7 +116,7 @@ class Closer(msgspec.Struct, frozen=True):
     mirrored: bool  # Whether the lesser of the image's and its mirror image's was taken.
     share: float  # Share of the generated images below the threshold.
     expected: float  # The share expected of fresh images.
-    p: float  # The exact p-value.
+    p: float  # The p-value: exact, unless held-out images come in groups.
     least: float | None  # The least share that would be called copying; null: none would.
     threshold: float  # The relative distance below which about `expected` of held-out images lie.
     found: float  # Share of planted copies below the threshold.
@@ -183,13 +184,16 @@ class OtherFeatures(msgspec.Struct, frozen=True):
     excess: Excess | None  # Its excess over the floor; null where there is no floor.
 
 
-class SetOfImages(msgspec.Struct, frozen=True):
+class SetOfImages(msgspec.Struct, frozen=True, omit_defaults=True):
     """A set that took part."""
 
     name: str  # Its name.
     n: int  # Images in it; 0 for statistics, which do not say.
     shape: tuple[int, ...]  # Channels, height, width; empty for statistics.
     sha256: str  # Over pixels and labels.
+    # Groups of near-duplicates (or those of `--group-by`) that they fall into; left out where none has two images, or
+    # where they were not looked for.
+    groups: int | None = None
 
 
 class Protocol(msgspec.Struct, frozen=True):
@@ -208,7 +212,8 @@ class Protocol(msgspec.Struct, frozen=True):
     settings: Mapping[str, int]
     generated: SetOfImages  # The images scored.
     reference: SetOfImages  # The real images that they are compared with.
-    floor: SetOfImages | None  # Where floors were taken from; null if not known.
+    # Where floors were taken from: of images in groups, all but the reference. Null if not known.
+    floor: SetOfImages | None
     train: SetOfImages | None  # The training images; null if not known.
 
 
@@ -274,7 +279,8 @@ class Overlaps(msgspec.Struct, frozen=True):
 
     generated_in_reference: Overlap  # Generated images that are reference images: the score is worth nothing then.
     reference_in_train: Overlap | None  # Reference images that the model has learnt.
-    floor_in_train: Overlap | None  # Images of the floor's source that the model has learnt.
+    # Images of the floor's source that the model has learnt; null too for images in groups, whose floors take them all.
+    floor_in_train: Overlap | None
 
     @property
     def known(self) -> list[Overlap]:
@@ -295,7 +301,7 @@ class Repeats(msgspec.Struct, frozen=True):
     """How many images are near-duplicates of another of their set."""
 
     share: float  # Of the generated images, less the first of each group.
-    real: float  # Of as many reference images.
+    real: float  # Of as many reference images; of images in groups, as many of the floor's source.
     n: int  # Images of each set that were looked at, chosen at random; 3,000 at most.
     p: float  # The one-sided p-value of Fisher's exact test.
     found: bool  # Whether p < 0.001, and the share is larger by a hundredth at least.

@@ -80,7 +80,8 @@ class AnyReport(TypedDict):
 class Contest:
     """What is compared: generated images against a reference, beside real ones and training ones.
 
-    floor   real images that are neither in the reference nor trained on, to take floors from; None if unknown
+    floor   real images that are neither in the reference nor, unless they come in groups, trained on, to take floors
+            from; None if unknown
     train   the training images, for the copycat and the copy test; None if unknown
     """
 
@@ -156,7 +157,7 @@ def score(
         () if also is None else (_also(contest, drawn, also, seed, progress),),
         told,
         _overlaps(contest),
-        repeats(contest.generated, contest.reference, seed),
+        repeats(contest.generated, _typical(contest), seed),
     )
 
 
@@ -172,7 +173,8 @@ class _Featured:
     @classmethod
     def of(cls, contest: Contest, drawn: Drawn, features: Features, progress: Progress) -> "_Featured":
         def featured(images: ImageSet, role: str, how: design.Design) -> Featured:
-            return Featured(features.cached(images.images, partial(progress, role)), images.labels, how)
+            found = features.cached(images.images, partial(progress, role))
+            return Featured(found, images.labels, how, images.groups)
 
         real = design.design_of(contest.reference.labels, None if contest.floor is None else contest.floor.labels)
         reference = featured(contest.reference, "reference", real)
@@ -203,20 +205,27 @@ def _also(contest: Contest, drawn: Drawn, features: Features, seed: int, progres
 
 
 def _draws(images: ImageSet | None, n: int, how: design.Design, real: list[Tensor | None], seed: int) -> list[ImageSet]:
-    """All disjoint draws of n images, fewer where there are not so many, up to `DRAWN` images; none of few."""
+    """All disjoint draws of n images, fewer where there are not so many, up to `DRAWN` images; none of few.
+
+    Members of one group are spread over the draws: in one draw each image stands for a group of its own, as it would if
+    images were drawn from all that there might be.
+    """
     if images is None:
         return []
     labels = None if images.labels is None else images.labels.cpu().numpy()
     stratified = design.design_of(images.labels, *real) == "stratified"
     at_random = labels is not None and how == "random" and stratified
     n = min(n, design.most_at_random(len(images), labels) if at_random else len(images))
+    groups = None if images.groups is None else images.groups.numpy()
+    if groups is not None:
+        n = min(n, max(FEWEST, design.most_apart(groups)))
     if n < FEWEST:
         return []
     most = max(1, DRAWN // n)
     if at_random and labels is not None:
-        rows = design.at_random(labels, n, most, seed)
+        rows = design.at_random(labels, n, most, seed, groups)
     else:
-        rows = design.disjoint(len(images), n, most, seed, labels if how == "stratified" else None)
+        rows = design.disjoint(len(images), n, most, seed, labels if how == "stratified" else None, groups)
     return [images.take(chosen) for chosen in rows]
 
 
@@ -279,7 +288,12 @@ def _notes(contest: Contest, features: Features, drawn: Drawn, sets: _Featured) 
         notes.append("digit features say little about images other than digits: compare only scores on the same data")
     if features.name == "inception" and not features.known:
         notes.append("these are not Inception's published weights: do not compare with published scores")
-    if contest.floor is not None and contest.train is None:
+    if contest.floor is not None and contest.floor.groups is not None:
+        notes.append(
+            "the real images come in groups: floor and copycat are drawn from all but the reference, with no group twice in "
+            "a draw where that can be. A model that only memorised scores as the floor does: the copy test is to find it"
+        )
+    elif contest.floor is not None and contest.train is None:
         notes.append("the training images are not known (--train): the floor may contain some of them")
     for name, source, draws in (("floor", contest.floor, sets.floor), ("copycat", contest.train, sets.copycat)):
         if source is None or not draws:
@@ -337,10 +351,18 @@ def _overlaps(contest: Contest) -> Overlaps:
     )
     assert generated is not None, "asked for"
     assert reference is not None, "asked for"
+    floor = None if floor is None or floor.groups is not None else floor  # training images may be among those
     learnt = [None if real is None or train is None else overlap(real, train) for real in (reference, floor)]
     return Overlaps(overlap(generated, reference), *learnt)
 
 
+def _typical(contest: Contest) -> ImageSet:
+    """Real images that repeat each other no more than a random sample: those of a reference of whole groups do."""
+    floor = contest.floor
+    return contest.reference if floor is None or floor.groups is None else floor
+
+
 def about(images: ImageSet) -> SetOfImages:
     """What the report says of a set."""
-    return SetOfImages(images.name, len(images), images.shape, images.fingerprint)
+    groups = None if images.groups is None else len(images.groups.unique())
+    return SetOfImages(images.name, len(images), images.shape, images.fingerprint, groups)

@@ -65,11 +65,17 @@ def contest(
         images = images.subset(n, seed, balanced=False)
     if train is not None:
         trained = load(train, size)
-    if floor is None and isinstance(reference, str):
-        floor = sources.floor_for(reference)
-    found = in_one_colour(Contest(images, real, None if floor is None else load(floor, size), trained, notes))
-    beside = found.floor and sources.less(sources.unseen(found.floor, found.train), found.reference)
-    return replace(found, floor=beside, notes=found.notes + _resizing(found))
+    other = None
+    if floor is not None:
+        other = load(floor, size)
+    elif isinstance(reference, str):
+        known = {} if trained is None else {trained.name: trained}
+        other = sources.floor_of(reference, lambda spec: known.get(spec) or load(spec, size))
+    found = in_one_colour(Contest(images, real, other, trained, notes))
+    beside = found.floor
+    if beside is not None and beside.groups is None:
+        beside = sources.unseen(beside, found.train)
+    return replace(found, floor=sources.less(beside, found.reference), notes=found.notes + _resizing(found))
 
 
 def in_one_colour(contest: Contest) -> Contest:

@@ -83,13 +83,12 @@ def score_of(
 
 
 def floor_images(spec: str, parts: Parts, config: Config) -> ImageSet | None:
-    """Real images that are neither in the reference `spec` nor trained on; None where they are not known."""
-    if spec == sources.reference_for(config.data.data):
+    """The images that floors against the reference `spec` are taken from, as `Contest` has them; None if not known."""
+    if spec == sources.reference_for(config.data.data) and (parts.val is None or parts.val.groups is None):
         return parts.val
-    source = sources.floor_for(spec)
-    if source is None:
-        return None
-    return sources.unseen(_load(source, parts, config), parts.train)
+    known = {part.name: part for part in (parts.train, parts.val) if part is not None}
+    found = sources.floor_of(spec, lambda each: known.get(each) or _load(each, parts, config))
+    return found if found is None or found.groups is not None else sources.unseen(found, parts.train)
 
 
 def _load(spec: str, parts: Parts, config: Config, tell: Say = silent) -> ImageSet:

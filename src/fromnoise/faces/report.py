@@ -18,7 +18,7 @@ from fromnoise.data.sources import reference_for
 from fromnoise.evaluation.report import Classes, Report
 from fromnoise.experiment.progress import duration
 from fromnoise.faces import figures, html
-from fromnoise.faces.tables import metric_rows, score_rows
+from fromnoise.faces.tables import metric_rows, of_floor, score_rows
 from fromnoise.faces.verdicts import interval, verdicts
 from fromnoise.files import check_writable
 from fromnoise.training.run_folder import RunFolder
@@ -69,6 +69,7 @@ def page(report: Report, shown: Shown, title: str) -> str:
         verdicts=verdicts(report),
         scores=_scores(report),
         rows=score_rows(report),
+        floor=of_floor(report),
         metrics=metric_rows(report),
         grid=html.picture(_first(shown.generated)),
         surest=_surest(report, shown.generated),

@@ -44,7 +44,7 @@ def score_rows(report: Report) -> list[tuple[str, str, str, str]]:
     entries = [
         ("excess", report.excess, "generated less floor: 0 is as close as real images"),
         ("generated", fid, "this model's images"),
-        ("floor", fid.floor, "real images that the model never saw"),
+        ("floor", fid.floor, of_floor(report)),
         ("copycat", fid.copycat, "the training images: a model that only memorised"),
         ("noise", report.noise, "random bytes"),
     ]
@@ -58,6 +58,13 @@ def score_rows(report: Report) -> list[tuple[str, str, str, str]]:
         for name, of, meaning in entries
         if of is not None or name != "noise"
     ]
+
+
+def of_floor(report: Report) -> str:
+    """What images the floor is taken from."""
+    source = report.protocol.floor
+    grouped = source is not None and source.groups is not None
+    return "real images beside the reference" if grouped else "real images that the model never saw"
 
 
 def metric_rows(report: Report) -> list[tuple[str, list[str], str]]:

@@ -2,13 +2,22 @@
 
 from typing import Literal, NamedTuple
 
-from fromnoise.evaluation.report import Excess, Report
+from scipy import stats
+
+from fromnoise.evaluation.copies import NOTICED
+from fromnoise.evaluation.metrics import METRICS
+from fromnoise.evaluation.report import Copies, Excess, Report
 
 Mark = Literal["✓", "!", "?"]
 BLIND = 0.65
 """AUC from which on a two-sample test that finds nothing says little: what a third of blobs may have."""
 ALIKE = 0.1
-"""Share of near-duplicates in the reference above which the floor is too high, as its images come in groups."""
+"""Share of near-duplicates in the reference above which a floor of unknown groups may be too high."""
+FEW_GROUPS = 30
+"""Groups in the reference below which chance rules their spread, and with it the interval."""
+SHARES = ("precision", "recall", "density", "coverage")
+BEHIND = 0.001
+"""Chance that real images have one of these so far below what other real images have."""
 
 
 class Verdict(NamedTuple):
@@ -21,19 +30,13 @@ class Verdict(NamedTuple):
 
 def verdicts(report: Report) -> list[Verdict]:
     """A report's verdicts; questions that nobody asked are left out."""
-    mark, words = _close(report.excess)
-    if mark == "✓" and report.repeats is not None and report.repeats.real > ALIKE:
-        mark = "?"
-        share = f"{100 * report.repeats.real:.0f} %"
-        words += f"; {share} of the reference are near-duplicates of others, which raises the floor"
-    found = [Verdict("close to real images", mark, words)]
+    found = [Verdict("close to real images", *_close(report))]
     if report.told_apart is not None:
         told = report.told_apart
         mark = "!" if told.told else "✓" if told.detectable < BLIND else "?"
         found.append(Verdict("told from real ones", mark, told.verdict))
     if report.copies is not None:
-        said = report.copies.verdict
-        found.append(Verdict("copies", _mark(said, "no sign", "copying:"), said))
+        found.append(Verdict("copies", _copies(report.copies), report.copies.verdict))
     if report.repeats is not None:
         found.append(Verdict("repeats", "!" if report.repeats.found else "✓", report.repeats.verdict))
     if report.overfitting is not None:
@@ -61,7 +64,8 @@ def interval(excess: Excess) -> str:
     return f"{value} ± {excess.error:.3f}, 95 % interval {low} to {high}"
 
 
-def _close(excess: Excess | None) -> tuple[Mark, str]:
+def _close(report: Report) -> tuple[Mark, str]:
+    excess = report.excess
     if excess is None:
         return "?", "real images that the model never saw are not known (--floor): the FID has nothing to stand beside"
     over = f"FID over that of as many real images: {interval(excess)}"
@@ -73,7 +77,37 @@ def _close(excess: Excess | None) -> tuple[Mark, str]:
         else:
             how = "images of the reference among them"
         return "?", f"closer to the reference than real images are: look for {how}; {over}"
-    return "✓", f"no farther from the reference than real images, as far as {excess.n:,} images can tell; {over}"
+    no = f"no farther from the reference than real images, as far as {excess.n:,} images can tell"
+    if behind := _behind(report):
+        return "!", f"{no}, but worse in {', '.join(behind)}; {over}"
+    groups, floor = report.protocol.reference.groups, report.protocol.floor
+    if groups is not None and groups < FEW_GROUPS:
+        return "?", f"{no}, and the reference is {groups} groups of images only; {over}"
+    grouped = floor is not None and floor.groups is not None
+    if not grouped and report.repeats is not None and report.repeats.real > ALIKE:
+        share = f"{100 * report.repeats.real:.0f} %"
+        return "?", f"{no}; {over}; {share} of the reference are near-duplicates of others, which raises the floor"
+    return "✓", f"{no}; {over}"
+
+
+def _behind(report: Report) -> list[str]:
+    """The shares that real images have more of: a t-test of a single set against the draws of the floor."""
+    found = []
+    for name in SHARES:
+        ours = report.metrics.get(name)
+        floor = None if ours is None else ours.floor
+        if ours is None or floor is None or not floor.deviation:
+            continue
+        t = (ours.value - floor.value) / (floor.deviation * (1 + 1 / floor.draws) ** 0.5)
+        if stats.t.cdf(t, floor.draws - 1) < BEHIND / len(SHARES):
+            found.append(f"{METRICS[name].title} ({ours.value:.2f}, real images {floor.value:.2f})")
+    return found
+
+
+def _copies(found: Copies) -> Mark:
+    mark = _mark(found.verdict, "no sign", "copying:")
+    least = None if found.bound is None else found.bound.least
+    return "?" if mark == "✓" and (least is None or least > NOTICED) else mark
 
 
 def _mark(said: str, fine: str, bad: str) -> Mark:
