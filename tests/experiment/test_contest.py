@@ -184,7 +184,7 @@ def test_the_floor_of_images_in_groups_is_the_same_in_a_run_and_after_it(tmp_pat
     parts = prepare(config.data, 0)
     run = RunFolder(tmp_path / "run")
     with run.open(config, parts.train):
-        arrays.save(run.samples / "images.npz", some("val", 50).images)
+        arrays.save(run.samples / "images.npz", some("val", 50).images[:, :, 6:22, 6:22])
     reference = f"{tmp_path / 'twins.npz'}:heldout"
     after, own = contest(str(run.path), reference).floor, floor_images(reference, parts, config)
     assert after.fingerprint == own.fingerprint

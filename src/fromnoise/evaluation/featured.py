@@ -42,8 +42,8 @@ class Featured:
 
     @cached_property
     def strata(self) -> Int[Tensor, " n"] | None:
-        """The labels of a stratified set; None for a random one, and for less than `LEAST` of a class: images, or groups
-        of them where they are known."""
+        """The labels of a stratified set; None for a random one, and for less than `LEAST` of a class: of images, or of
+        groups where they are known."""
         if self.design == "random" or self.labels is None:
             return None
         labels = self.labels if self.groups is None else torch.stack([self.labels, self.groups]).unique(dim=1)[0]

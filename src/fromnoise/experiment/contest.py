@@ -69,7 +69,7 @@ def contest(
     if floor is not None:
         other = load(floor, size)
     elif isinstance(reference, str):
-        known = {} if trained is None else {trained.name: trained}
+        known = {trained.name: trained} if trained is not None and trained.shape[1:] == size else {}
         other = sources.floor_of(reference, lambda spec: known.get(spec) or load(spec, size))
     found = in_one_colour(Contest(images, real, other, trained, notes))
     beside = found.floor

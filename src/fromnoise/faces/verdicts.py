@@ -30,7 +30,8 @@ class Verdict(NamedTuple):
 
 def verdicts(report: Report) -> list[Verdict]:
     """A report's verdicts; questions that nobody asked are left out."""
-    found = [Verdict("close to real images", *_close(report))]
+    mark, words = _close(report)
+    found = [Verdict("close to real images", mark, words)]
     if report.told_apart is not None:
         told = report.told_apart
         mark = "!" if told.told else "✓" if told.detectable < BLIND else "?"
