@@ -25,14 +25,14 @@ def recoloured(images, seed):
 
 
 @pytest.mark.slow
-def test_a_perfect_model_is_no_worse_than_the_floor_and_blurred_images_are():
+def test_a_perfect_model_is_no_worse_than_the_floor_and_one_of_half_blurred_images_is():
     random, extract = rng.generator(0, "sizes"), features("general")
     sizes = random.permutation(np.concatenate([np.ones(6_000, dtype=int), random.integers(2, 7, 1_500)]))
     group = np.repeat(np.arange(len(sizes)), sizes)
     real = extract(recoloured(shapes(len(sizes), 1).images[group], 1))
     fresh = recoloured(shapes(2_000, 2).images, 2)
     perfect, blurred = extract(fresh), extract(DAMAGES["blur"](fresh, 1))
-    above, covered = {0.2: 0, 0.5: 0}, 0
+    above, covered = 0, 0
     for k in range(SIMULATIONS):
         draw = rng.generator(k, "simulation")
         order = draw.permutation(len(sizes))
@@ -47,9 +47,7 @@ def test_a_perfect_model_is_no_worse_than_the_floor_and_blurred_images_are():
         rows = draw.permutation(len(fresh))[:N]
         found = excess([Featured(perfect[rows])], floor, reference)
         covered += found.low <= 0 <= found.high
-        for share in above:
-            worse = torch.cat([blurred[rows[: round(share * N)]], perfect[rows[round(share * N) :]]])
-            above[share] += excess([Featured(worse)], floor, reference).low > 0
+        worse = torch.cat([blurred[rows[: N // 2]], perfect[rows[N // 2 :]]])
+        above += excess([Featured(worse)], floor, reference).low > 0
     assert covered >= 0.9 * SIMULATIONS
-    assert above[0.5] == SIMULATIONS
-    assert above[0.2] >= 0.9 * SIMULATIONS
+    assert above >= 0.9 * SIMULATIONS
