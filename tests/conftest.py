@@ -1,5 +1,6 @@
 import base64
 import dataclasses
+import hashlib
 import os
 import re
 from html.parser import HTMLParser
@@ -26,43 +27,79 @@ if MNIST:
     os.environ["FROMNOISE_TESTS_DATA"] = MNIST = str(Path(MNIST).resolve())
 
 
-@pytest.fixture(scope="session", autouse=True)
-def quick_judge():
-    """Scores ask a network that has hardly learnt whether it tells images apart: learning takes seconds."""
-    from fromnoise.evaluation import score, two_sample
+def fingerprint(*things):
+    """A hash of arrays, of objects that hold some, and of plain values."""
+    found = hashlib.blake2b()
+    for thing in things:
+        if isinstance(thing, np.ndarray | torch.Tensor):
+            array = np.ascontiguousarray(thing)
+            found.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
+        elif hasattr(thing, "__dict__"):
+            found.update(fingerprint(*vars(thing).values()))
+        else:
+            found.update(repr(thing).encode())
+    return found.digest()
 
-    def judged(*arguments):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(two_sample, "PASSES", 0)
-            return two_sample.told_apart(*arguments)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(score, "told_apart", judged)
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def known_groups():
-    """Near-duplicates among the same images are looked for once in all the tests of a worker."""
-    from fromnoise.data import sources
-    from fromnoise.data.image_set import digests
-    from fromnoise.evaluation import copies, overlap, repeats, two_sample
-
+def remembered(function, key=lambda *given: given):
+    """The function, asked once for each `key` of what it is given."""
     known = {}
 
-    def remembered(function):
-        def call(*sets):
-            key = function.__name__, *(digests(images).tobytes() for images in sets)
-            if key not in known:
-                known[key] = function(*sets)
-            return known[key].clone()
+    def call(*given):
+        about = fingerprint(*key(*given))
+        if about not in known:
+            known[about] = function(*given)
+        found = known[about]
+        return found.clone() if isinstance(found, torch.Tensor) else found
+
+    return call
+
+
+@pytest.fixture(scope="session", autouse=True)
+def known_before():
+    """What scores ask of the same images again and again is found once in all the tests of a worker.
+
+    These are near-duplicates, features of packaged weights, the copy test's neighbours, and what a network tells apart
+    that has hardly learnt, for learning takes seconds. Tests of one of these itself ask the real one.
+    """
+    from fromnoise.data import sources
+    from fromnoise.evaluation import copies, digit_network, overlap, repeats, score, two_sample
+    from fromnoise.evaluation.extractor import Features
+    from fromnoise.experiment import score as run_score
+    from fromnoise.experiment import validate
+
+    def within(function, owner, **others):
+        """The function with other attributes of `owner` while it runs."""
+
+        def call(*given):
+            with pytest.MonkeyPatch.context() as patch:
+                for name, other in others.items():
+                    patch.setattr(owner, name, other)
+                return function(*given)
 
         return call
 
+    mapped = Features.__call__
+    known = remembered(mapped, lambda self, images, *_: (self.name, self.sha256, self.batch, images))
+    packaged = [f"fromnoise.evaluation.{name}" for name in ("features", "general", "choosing")]
+
+    def features(self, *given):
+        made = self.sha256 and getattr(self.extract, "__module__", "") in packaged
+        return (known if made else mapped)(self, *given)
+
+    judged, groups = within(two_sample.told_apart, two_sample, PASSES=0, TAUGHT=60), remembered(copies.groups)
+    neighbours = {"Gallery": remembered(copies.Gallery), "views": remembered(copies.views)}
     with pytest.MonkeyPatch.context() as patch:
         for module in (copies, repeats, two_sample, sources):
-            patch.setattr(module, "groups", remembered(module.groups))
+            patch.setattr(module, "groups", groups)
         patch.setattr(overlap, "nearly_in", remembered(overlap.nearly_in))
+        patch.setattr(digit_network, "are_digits", remembered(digit_network.are_digits))
+        patch.setattr(Features, "cached", within(Features.cached, Features, __call__=features))
+        for module in (score, validate):
+            patch.setattr(module, "copy_test", within(copies.copy_test, copies, **neighbours))
+        told = remembered(judged, lambda *given: [getattr(of, "images", of) for of in given if not callable(of)])
+        patch.setattr(score, "told_apart", told)
+        patch.setattr(run_score, "LIKELIHOODS", 32)  # images: a second for each run
         yield
 
 

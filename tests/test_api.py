@@ -11,7 +11,7 @@ from PIL import Image
 import fromnoise
 from fromnoise import threads
 from fromnoise.data import arrays, digits
-from fromnoise.evaluation.features import pixels
+from fromnoise.evaluation.extractor import Features
 from fromnoise.faces.cli import main
 from fromnoise.generation.sampling import sample
 
@@ -157,8 +157,9 @@ def test_a_run_is_evaluated_as_by_the_command_line(run, capsys):
 
 def test_a_run_keeps_its_extractor(run, monkeypatch):
     made = []
+    mean = Features("mean", 1, "", lambda images: images.double().mean((1, 2, 3))[:, None])
     again = fromnoise.load(run.folder, device="cpu", quiet=True)
-    monkeypatch.setattr("fromnoise.api.extractor_of", lambda *args, **how: made.append(args) or pixels())
+    monkeypatch.setattr("fromnoise.api.extractor_of", lambda *args, **how: made.append(args) or mean)
     reports = [again.evaluate(n=50, features="pixels") for _ in range(2)]
     assert len(made) == 1
     assert reports[0] == reports[1]

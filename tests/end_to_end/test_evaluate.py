@@ -109,13 +109,13 @@ def test_folders_of_some_classes_are_scored_as_those_and_of_others_without(fromn
     images = digits.load("val")
     some = images.take(np.flatnonzero((images.labels == 3) | (images.labels == 8)))
     folder.save(tmp_path / "some", some.images, some.labels.tolist())
-    words = ("evaluate", "--reference", "digits:heldout", "--features", "pixels", "--json", "-", "--generated")
+    words = ("evaluate", "--reference", "digits:heldout", "--json", "-", "--generated")
     report = json.loads(fromnoise(*words, "some", cwd=tmp_path).stdout)
     assert report["classes"]["balance"]["counts"] == [0, 0, 0, 100, 0, 0, 0, 0, 100, 0]
     for name in ("cat", "dog"):
         folder.save(tmp_path / "ours" / name, some.images[:30])
         folder.save(tmp_path / "theirs" / name.replace("cat", "ape"), some.images[:30])
-    words = ("evaluate", "--reference", "theirs", "--features", "pixels", "--json", "-", "--generated", "ours")
+    words = ("evaluate", "--reference", "theirs", "--json", "-", "--generated", "ours")
     report = json.loads(fromnoise(*words, cwd=tmp_path).stdout)
     assert any("have other names than the reference's" in note for note in report["notes"])
     assert report["classes"] is None
@@ -221,9 +221,12 @@ def test_features_that_are_not_finite_are_refused(fromnoise, tmp_path, monkeypat
 
 
 def test_images_of_another_size_and_colour_are_scored_and_the_report_tells_how(fromnoise, tmp_path):
+    from fromnoise.data import arrays, digits
+
     random = np.random.default_rng(0)
     np.savez(tmp_path / "mine.npz", random.integers(0, 255, (60, 16, 20, 3), dtype=np.uint8))
-    words = ("--generated", "mine.npz", "--reference", "digits:heldout", "--train", "digits", "--json", "-")
+    arrays.save(tmp_path / "train.npz", digits.load("train").subset(300, 0).images)
+    words = ("--generated", "mine.npz", "--reference", "digits:heldout", "--train", "train.npz", "--json", "-")
     report = json.loads(fromnoise("evaluate", *words, cwd=tmp_path).stdout)
     assert report["copies"]["verdict"].startswith("no sign of copying: at most ")
     told = "the generated images are coloured and the reference is grey: compared by luminance"
@@ -248,7 +251,7 @@ def test_programs_get_exit_code_3_and_the_report_all_the_same(fromnoise, tmp_pat
     train = digits.load("train").subset(500, 0).images
     for name, images in (("train", train), ("copies", train[:60]), ("val", digits.load("val").images[:60])):
         arrays.save(tmp_path / f"{name}.npz", images)
-    words = ("evaluate", "--reference", "digits:heldout", "--train", "train.npz", "--features", "pixels")
+    words = ("evaluate", "--reference", "digits:heldout", "--train", "train.npz")
     copied = (*words, "--generated", "copies.npz", "--json", "score.json")
     failed = fromnoise(*copied, "--fail-on", "copying", cwd=tmp_path, code=3)
     assert failed.stderr.splitlines()[-1].startswith("fromnoise: copying: ")

@@ -52,9 +52,9 @@ def test_a_run_without_its_report_makes_it_again_and_the_same(finished, fromnois
     assert json.loads(report.read_text())["metrics"] == before["metrics"]
 
 
-def test_other_settings_in_the_same_folder_are_refused(finished, process, snapshot):
+def test_other_settings_in_the_same_folder_are_refused(finished, fromnoise, snapshot):
     before = snapshot(finished)
-    refused = process("run", "--preset", "tiny", "--out", "run", "--batch", "8", cwd=finished, code=2)
+    refused = fromnoise("run", "--preset", "tiny", "--out", "run", "--batch", "8", cwd=finished, code=2)
     assert "batch: 8, 16" in refused.stderr
     assert snapshot(finished) == before
 

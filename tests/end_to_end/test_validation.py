@@ -23,7 +23,7 @@ from fromnoise.experiment import few, validate
 from fromnoise.faces import cli
 from fromnoise.training import run_folder, step_log
 
-validate.IMAGES = 64
+validate.IMAGES, validate.MOST_REAL = 64, 300
 few.FEW = 0
 real = {owner}.{name}
 def call(*args):
@@ -44,6 +44,7 @@ def looks(place):
 def few_images():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(validate, "IMAGES", 64)
+        patch.setattr(validate, "MOST_REAL", 300)
         patch.setattr(few, "FEW", 0)  # 200 digits are to be judged as more are
         yield
 

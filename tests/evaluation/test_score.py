@@ -13,7 +13,7 @@ from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.evaluation.report import SCHEMA, CopySizes, Report, UsedFeatures
-from fromnoise.evaluation.score import Contest, score
+from fromnoise.evaluation.score import Contest, Drawn, noise, score
 
 
 @pytest.fixture(scope="module")
@@ -76,8 +76,8 @@ def test_draws_are_as_many_as_there_are_up_to_a_number_of_images(parts, monkeypa
     contest = Contest(parts["train"].subset(100, 0), parts["heldout"], parts["val"], parts["train"])
     for images, draws in ((6000, (10, 30)), (1500, (10, 15)), (10, (1, 1))):
         monkeypatch.setattr(score_module, "DRAWN", images)
-        fid = score(contest, projection()).fid
-        assert (fid.floor.draws, fid.copycat.draws) == draws
+        drawn = Drawn.of(contest, 0)
+        assert (len(drawn.floor), len(drawn.copycat)) == draws
 
 
 def test_labels_that_lie_beside_random_images_change_nothing(extract, parts):
@@ -180,15 +180,15 @@ def test_fewer_images_than_features_is_said(extract, parts):
         assert (told in notes) == said
 
 
-def test_classes_in_other_shares_than_the_references_are_said(extract, parts):
-    few, reference, train = parts["val"].subset(300, 0), parts["heldout"], parts["train"].subset(600, 0)
+def test_classes_in_other_shares_than_the_references_are_said(parts):
+    few, reference, train = parts["val"].subset(300, 0), parts["heldout"].subset(500, 0), parts["train"].subset(300, 0)
     some = few.take(np.flatnonzero(few.labels < 5))
     for generated, said in ((some, True), (few, False)):
-        notes = score(Contest(generated, reference, train=train), extract).notes
+        notes = score(Contest(generated, reference, train=train), projection()).notes
         assert any(note.startswith("the images' class shares differ") for note in notes) == said
         assert not any(note.startswith("the copy test takes") for note in notes)
     lacking = reference.take(np.flatnonzero(reference.labels != 3))
-    notes = score(Contest(few, lacking, train=train), extract).notes
+    notes = score(Contest(few, lacking, train=train), projection()).notes
     assert sum(note.startswith("the copy test takes all held-out images") for note in notes) == 1
 
 
@@ -234,8 +234,9 @@ def test_noise_is_uniform_bytes(parts):
 
 def test_noise_is_of_a_thousand_images_at_most(parts):
     mean = Features("mean", 1, "", lambda images: images.double().mean((1, 2, 3))[:, None])
-    report = score(Contest(parts["train"], parts["heldout"]), mean)
-    assert (report.fid.n, report.noise.n) == (3000, 1000)
+    reference = Moments.of(mean(parts["val"].images[:60]))
+    drawn = noise(parts["val"].shape, 3000, mean, reference, seed=0)
+    assert (drawn.n, drawn.draws) == (1000, 1)
 
 
 def test_copies_and_fresh_images_are_told_apart_in_the_verdicts_own_words(parts):
