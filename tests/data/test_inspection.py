@@ -1,12 +1,17 @@
 """What `fromnoise data inspect` finds."""
 
+import dataclasses
+
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
 from fromnoise.data import arrays, folder
 from fromnoise.data.inspection import inspected
 from fromnoise.data.settings import DataSettings
+from fromnoise.data.sources import prepare
+from fromnoise.errors import UserError
 
 
 def test_every_part_is_shown(tmp_path, make_images, write_idx_set, monkeypatch):
@@ -59,3 +64,23 @@ def test_files_are_counted_by_size_and_unreadable_ones_named(tmp_path, make_imag
     assert found["sizes"] == {"8×8": 12, "8×12": 3}
     assert found["channels"] == {"1": 12, "3": 3}
     assert found["unreadable"] == {"bad.png": "not an image in a supported format"}
+
+
+def test_it_is_looked_at_as_training_would_take_it(tmp_path):
+    (tmp_path / "icons").mkdir()
+    for k in range(40):
+        pixels = np.random.default_rng(k).integers(0, 256, (8, 12, 4), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "icons" / f"{k}.png")
+    settings = DataSettings(str(tmp_path / "icons"), size="8", fit="crop", alpha="black", group_by=r"^(\d)")
+    parts, trained = inspected(settings).parts, prepare(settings, 0)
+    assert [part.fingerprint for part in parts] == [
+        part.fingerprint for part in (trained.train, trained.val, trained.heldout) if part is not None
+    ]
+    (held,) = inspected(dataclasses.replace(settings, data=f"{tmp_path / 'icons'}:train")).parts
+    assert held.fingerprint == parts[0].fingerprint
+    assert held.shape == (3, 8, 8)
+
+
+def test_rules_for_images_of_ones_own_are_refused_for_named_data():
+    with pytest.raises(UserError, match="--group-by is for images of your own: digits has parts already"):
+        inspected(DataSettings("digits", group_by="folder"))

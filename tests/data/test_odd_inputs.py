@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fromnoise.data import sources
+from fromnoise.data import archive as archives
+from fromnoise.data import cache, sources
 from fromnoise.errors import UserError
 
 
@@ -228,17 +229,7 @@ def no_datasets(monkeypatch):
 @pytest.mark.parametrize(("what", "made", "outcome"), TABLE, ids=[row[0] for row in TABLE])
 @pytest.mark.usefixtures("no_datasets")
 def test_each_has_its_outcome(tmp_path, what, made, outcome):
-    place = tmp_path / "photos"
-    if isinstance(made, tuple):
-        place = tmp_path / made[0]
-        place.write_bytes(made[1])
-    elif made is not None:
-        place.mkdir()
-        try:
-            write(place, made)
-        except (OSError, AttributeError):
-            pytest.skip("not on this system")
-    size = tuple(map(int, what.partition("@")[2].split("x"))) if "@" in what else None
+    place, size = placed(tmp_path, what, made)
     said = []
     before = sorted(tmp_path.rglob("*"))
     if outcome.startswith("refused: "):
@@ -253,6 +244,39 @@ def test_each_has_its_outcome(tmp_path, what, made, outcome):
         assert said == [f"{place}: {outcome}"]
         assert outcome.startswith(f"{len(images)} image")
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(("what", "made", "outcome"), TABLE, ids=[row[0] for row in TABLE])
+@pytest.mark.usefixtures("no_datasets")
+def test_each_has_the_same_outcome_where_it_was_decoded_before(tmp_path, monkeypatch, what, made, outcome):
+    monkeypatch.setattr(cache, "LARGE", 1)
+    monkeypatch.setenv("FROMNOISE_CACHE", str(tmp_path / "kept"))
+    place, size = placed(tmp_path, what, made)
+    kept = not isinstance(made, tuple) or made[0].endswith(archives.SUFFIXES)
+    for start in range(2):
+        said = []
+        try:
+            sources.load(str(place), size, say=said.append)
+        except UserError as refused:
+            said = [f"refused: {refused}"]
+            assert outcome.removeprefix("refused: ") in said[0]
+        else:
+            assert said == [f"{place}: {outcome}{f'; {cache.KNOWN}' if kept and start else ''}"]
+
+
+def placed(folder: Path, what, made):
+    """The path of a row, once it is made, and the size to read it at."""
+    place = folder / "photos"
+    if isinstance(made, tuple):
+        place = folder / made[0]
+        place.write_bytes(made[1])
+    elif made is not None:
+        place.mkdir()
+        try:
+            write(place, made)
+        except (OSError, AttributeError):
+            pytest.skip("not on this system")
+    return place, tuple(map(int, what.partition("@")[2].split("x"))) if "@" in what else None
 
 
 def write(folder: Path, made):

@@ -106,6 +106,33 @@ def test_arrays_of_channels_without_colours_are_learnt_and_sampled(fromnoise, tm
 
 
 @pytest.mark.slow
+def test_images_that_are_not_square_are_learnt_sampled_and_reported(fromnoise, tmp_path, page_of):
+    (tmp_path / "wide").mkdir()
+    for k, values in enumerate(np.random.default_rng(0).integers(0, 256, (600, 3, 5), np.uint8)):
+        Image.fromarray(values.repeat(8, axis=0).repeat(8, axis=1)).save(tmp_path / "wide" / f"{k}.png")
+    done = fromnoise(*RUN[:-1], "24x40", "--data", "wide", cwd=tmp_path)
+    assert "wide: 600 images, no classes, grey, 24×40" in done.stderr
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert all(
+        report["protocol"][role]["shape"] == [1, 24, 40] for role in ("generated", "reference", "floor", "train")
+    )
+    with np.load(tmp_path / "run" / "samples" / "images.npz") as saved:
+        assert saved["arr_0"].shape == (60, 24, 40, 1)
+        first = saved["arr_0"][0, ..., 0]
+    assert page_of((tmp_path / "run" / "report.html").read_text()).pictures()
+    fromnoise("sample", "run", "--n", "3", "--out", "new", cwd=tmp_path)
+    with Image.open(tmp_path / "new" / "000000.png") as image:
+        assert (image.mode, image.size) == ("L", (40, 24))
+        assert np.array_equal(np.asarray(image), first)
+    words = ("evaluate", "--generated", "run", "--reference", "wide:heldout", "--json", "-")
+    assert json.loads(fromnoise(*words, cwd=tmp_path).stdout)["metrics"] == report["metrics"]
+    fromnoise("vary", "run", "new/000000.png", "--out", "varied.npz", "--n", "2", cwd=tmp_path)
+    with np.load(tmp_path / "varied.npz") as saved:
+        assert saved["arr_0"].shape == (2, 24, 40, 1)
+    assert "mean of 8" in fromnoise("likelihood", "run", "wide:heldout", "--n", "8", cwd=tmp_path).stdout
+
+
+@pytest.mark.slow
 def test_deep_grey_is_learnt_by_its_range(fromnoise, tmp_path):
     (tmp_path / "scans").mkdir()
     for k, values in enumerate(3000 + 2000 * patches(600, 1)[:, 0]):

@@ -72,3 +72,22 @@ def test_sampling_4000_more_images_takes_the_memory_of_their_bytes(tmp_path, pea
     fromnoise("train", *small, "--steps", "1", "--out", "run", cwd=tmp_path)
     few, many = (peaks("sample", "run", "--steps", 1, "--n", n, "--out", f"{n}.npz") for n in (1000, 5000))
     assert (many - few < BOUND).all(), (few, many)
+
+
+@pytest.mark.parametrize("kind", ["folder", "npy"])
+def test_training_on_more_images_than_memory_should_hold_takes_none_for_them(tmp_path, peaks, kind):
+    """1,700 images of 256×256 are 334 MB: they lie in files, as do the parts that they are split into."""
+    for name, n in (("few", 100), ("many", 1700)):
+        pixels = np.random.default_rng(n).integers(0, 256, (n, 3, 256, 256), dtype=np.uint8)
+        if kind == "npy":
+            np.save(tmp_path / f"{name}.npy", pixels)
+        else:
+            folder.save(tmp_path / name, torch.from_numpy(pixels))
+        del pixels
+    suffix = ".npy" if kind == "npy" else ""
+    small = ("--preset", "tiny", "--m", "None", "--channels", "8", "8", "--size", "256", "--steps", "1")
+    few, many, again = (
+        peaks("train", *small, "--data", f"{name}{suffix}", "--out", out)[0]
+        for name, out in (("few", "a"), ("many", "b"), ("many", "c"))
+    )
+    assert max(many, again) - few < 100, (few, many, again)

@@ -148,4 +148,9 @@ def _check(size: int) -> None:
         raise ValueError(f"{size / 1e6:,.0f} MB, more than the {MOST / 1e6:,.0f} allowed")
 
 
-SOURCE = Source("a zip or tar of images", _matches, lambda name, _, how: load(name, how))
+SOURCE = Source(
+    "a zip or tar of images",
+    _matches,
+    lambda name, _, how: load(name, how),
+    files=lambda name: {path.name: path for path in _paths(name)},
+)

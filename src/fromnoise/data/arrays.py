@@ -18,7 +18,7 @@ from jaxtyping import UInt8
 from numpy.lib import format as npy
 from torch import Tensor
 
-from fromnoise.data import blocks
+from fromnoise.data import blocks, mapped
 from fromnoise.data.colour import premultiplied, straight, without_needless_alpha
 from fromnoise.data.image_set import MOST_CHANNELS, ImageSet
 from fromnoise.data.inventory import Say, line, silent
@@ -142,7 +142,7 @@ def _divided(path: Path, file: zipfile.ZipFile, size: tuple[int, int] | None, sa
     known = [each.labels for each in sets if each.labels is not None]
     whole = ImageSet(
         str(path),
-        torch.cat([each.images for each in sets]),
+        blocks.cat([each.images for each in sets]),
         torch.cat(known) if len(known) == len(sets) else None,
         parts=tuple(parts) if len(sets) > 1 else (),
         was=sets[0].was,
@@ -234,7 +234,7 @@ def _images(path: Path, entry: _Entry) -> tuple[UInt8[Tensor, "n c h w"], tuple[
     if entry.dtype != np.uint8:
         pixels, values = as_bytes(_read(entry))
         return _channels_first(torch.from_numpy(pixels), last), values
-    raw = torch.empty(shape[::-1] if entry.reverse else shape, dtype=torch.uint8)
+    raw = mapped.empty(shape[::-1] if entry.reverse else shape, torch.uint8)
     with entry.open() as stream:
         stream.read(entry.start)
         for part in blocks.parts(raw.flatten()):
@@ -269,7 +269,7 @@ def _channels_first(images: UInt8[Tensor, "n *s"], last: bool) -> UInt8[Tensor, 
             pixels[:] = premultiplied(pixels)
     if images.is_contiguous():  # grey; the strides of its one channel would have PyTorch convolve channels last
         return images.flatten().view(images.shape)
-    return images.contiguous()
+    return blocks.join(blocks.parts(images), len(images))
 
 
 def _class_names(entry: _Entry, classes: int) -> tuple[str, ...]:

@@ -1,12 +1,14 @@
 """Many rows block by block, so that what is made of them never stands in memory for all of them at once."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
 from jaxtyping import Int64, Shaped
 from torch import Tensor
+
+from fromnoise.data import mapped
 
 BLOCK = 4 << 20
 """Bytes of a block."""
@@ -20,16 +22,27 @@ def parts(x: Shaped[Tensor, "n ..."], rows: Int64[np.ndarray, " k"] | None = Non
 
 
 def join(parts: Iterable[Shaped[Tensor, "_ ..."]], n: int) -> Shaped[Tensor, "n ..."]:
-    """Blocks of n rows in all as one tensor on the CPU. They may come from a generator: one at a time is in memory.
+    """Blocks of n rows in all as one tensor on the CPU, as `mapped.empty` has it.
 
-    Raises ValueError for another number of rows.
+    They may come from a generator: one at a time is in memory. Raises ValueError for another number of rows.
     """
     whole, done = None, 0
     for part in parts:
         if whole is None:
-            whole = torch.empty((n, *part.shape[1:]), dtype=part.dtype)
+            whole = mapped.empty((n, *part.shape[1:]), part.dtype)
         whole[done : done + len(part)] = part
         done += len(part)
     if whole is None or done != n:
         raise ValueError(f"{done} rows where {n} were promised")
     return whole
+
+
+def take(x: Shaped[Tensor, "n ..."], rows: Int64[np.ndarray, " k"]) -> Shaped[Tensor, "k ..."]:
+    """The rows of `x`, on the CPU, at the positions `rows`, in that order, as `mapped.empty` has them."""
+    large = len(rows) * math.prod(x.shape[1:]) * x.dtype.itemsize >= mapped.LARGE
+    return join(parts(x, rows), len(rows)) if large else x[rows]
+
+
+def cat(tensors: Sequence[Shaped[Tensor, "_ ..."]]) -> Shaped[Tensor, "n ..."]:
+    """The rows of all, one after another, as `mapped.empty` has them."""
+    return join((part for x in tensors for part in parts(x)), sum(map(len, tensors)))

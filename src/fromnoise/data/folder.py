@@ -10,7 +10,7 @@ from jaxtyping import Num, UInt8
 from PIL import Image
 from torch import Tensor
 
-from fromnoise.data import blocks, inventory, picture
+from fromnoise.data import blocks, inventory, mapped, picture
 from fromnoise.data.colour import KINDS, kind, straight
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.labelling import Contents, Labels, Table, labelled, table_of
@@ -163,7 +163,7 @@ class _Stack:
         channels = self.images.shape[1]
         if image.shape[1] > channels:
             before, self.dtype = self.images[: self.done], pixels.dtype
-            self.images = torch.empty((self.n, *image.shape[1:]), dtype=image.dtype)
+            self.images = mapped.empty((self.n, *image.shape[1:]), image.dtype)
             if self.done:
                 self._put(0, before)
         self._put(self.done, image)
@@ -204,8 +204,15 @@ def _notes(found: Listing, labels: Labels, broken: list[tuple[str, str]], change
     return notes + found.left_out(labels.used, labels.by)
 
 
+def _files(name: str) -> dict[str, Path]:
+    """What a reading depends on: images, tables and tags."""
+    found = listing(Path(name))
+    return {short: Path(name) / short for short in (*found.images, *found.tables, *found.tags)}
+
+
 SOURCE = Source(
     "a folder of images",
     lambda name: Path(name).is_dir(),
     lambda name, _, how: _read(Path(name), how),
+    files=_files,
 )

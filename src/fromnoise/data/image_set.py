@@ -79,7 +79,7 @@ class ImageSet:
         return replace(
             self,
             name=name or self.name,
-            images=self.images[chosen],
+            images=blocks.take(self.images, chosen),
             labels=None if self.labels is None else self.labels[torch.from_numpy(chosen)],
             groups=None if self.groups is None else self.groups[torch.from_numpy(chosen)],
             files=tuple(self.files[k] for k in chosen) if self.files else (),

@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
+from fromnoise.data import blocks
 from fromnoise.data.colour import kind
 from fromnoise.data.groups import groups
 from fromnoise.data.image_set import ImageSet, digests
@@ -60,7 +60,7 @@ class Repeats(NamedTuple):
 
 def repeats(parts: Sequence[ImageSet]) -> list[Repeats]:
     """The images of each part of some data that are like others, in it or in other parts; all are of one shape."""
-    images = torch.cat([part.images for part in parts])
+    images = blocks.cat([part.images for part in parts])
     part = np.repeat(np.arange(len(parts)), [len(each) for each in parts])
     same = np.unique(digests(images, grey=True), return_inverse=True)[1]
     counts = [counted for kind in (same, groups(images).numpy()) for counted in _like(kind, part)]

@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Float, Int64, Num, UInt8
 from torch import Tensor
 
-from fromnoise.data import blocks
+from fromnoise.data import blocks, mapped
 
 
 def normalise(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
@@ -39,7 +39,7 @@ def as_bytes(values: Num[np.ndarray, "n *s"]) -> tuple[UInt8[np.ndarray, "n *s"]
         raise ValueError("some values are not finite")
     if values.dtype.kind in "iu" and low >= 0 and high <= 255:
         return values.astype(np.uint8), None
-    found, unit = np.empty(values.shape, np.uint8), 255 / (high - low) if high > low else 0.0
+    found, unit = mapped.empty(values.shape, torch.uint8).numpy(), 255 / (high - low) if high > low else 0.0
     for k, row in enumerate(values):  # one by one: in float64 all at once would take many times their memory
         found[k] = ((row.astype(np.float64) - low) * unit).round()
     return found, (low, high)

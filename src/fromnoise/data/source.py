@@ -1,7 +1,8 @@
 """What a source of images is: how it is recognised, and how it is read."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.inventory import Say, silent
@@ -36,12 +37,14 @@ class Source:
     load     from a name, a part and how to read it, to the images; a user's own have no part: they are read whole
     parts    of a data set with a name of its own: train, val and heldout; or train and test, where val is taken from
              train and test is held out
+    files    those that a name means, by their names below it, where what was decoded of them is worth keeping
     """
 
     what: str
     matches: Callable[[str], bool]
     load: Callable[[str, str, Reading], ImageSet]
     parts: tuple[str, ...] = ()
+    files: Callable[[str], Mapping[str, Path]] = lambda name: {}
 
 
 def named(name: str, parts: Sequence[str], load: Callable[[str], ImageSet]) -> Source:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from fromnoise import rng
-from fromnoise.data import archive, arrays, cifar, digits, folder, idx, saved, svhn
+from fromnoise.data import archive, arrays, blocks, cache, cifar, digits, folder, idx, saved, svhn
 from fromnoise.data.colour import laid
 from fromnoise.data.groups import by_name, groups
 from fromnoise.data.image_set import ImageSet
@@ -89,11 +89,12 @@ def load(
     """
     name, part = _parse(spec)
     source = _source(name)
+    _check_rules(name, source, group_by, label_by)
     how = Reading(size, skip_broken, label_by, say, watch)
     if source.parts:
         images = source.load(name, _check(spec, part or "train", source.parts), how)
     else:
-        images = source.load(name, "", how)
+        images = cache.load(source, name, how)
         if part:
             parts = _split(images, group_by, say)
             chosen = getattr(parts, _check(spec, part, PARTS[:3]))
@@ -113,10 +114,7 @@ def prepare(settings: DataSettings, seed: int, *, say: Say = silent, watch: Watc
     if part:
         raise UserError(f"--data {settings.data}: name the whole source, '{name}'; fromnoise splits it itself")
     source = _source(name)
-    if settings.group_by is not None and source.parts:
-        raise UserError(f"--group-by is for images of your own: {name} has parts already")
-    if settings.label_by is not None and source.parts:
-        raise UserError(f"--label-by is for images of your own: {name} has classes already")
+    _check_rules(name, source, settings.group_by, settings.label_by)
     how = Reading(size, settings.skip_broken, settings.label_by, say, watch)
     if "test" in source.parts:
         return _resized(_without_val(name, source, how, settings.m, seed), size)
@@ -124,7 +122,7 @@ def prepare(settings: DataSettings, seed: int, *, say: Say = silent, watch: Watc
         each = {part: source.load(name, part, how) for part in source.parts}
         parts = Parts(each["train"], each["val"], each["heldout"])
     else:
-        parts = _split(source.load(name, "", how), settings.group_by, say)
+        parts = _split(cache.load(source, name, how), settings.group_by, say)
     if settings.m is not None:
         parts = replace(parts, train=parts.train.subset(settings.m, seed))
     parts = _resized(parts, size)
@@ -144,8 +142,9 @@ def parts_of(settings: DataSettings, *, say: Say = silent, watch: Watch = unwatc
     if part is not None:
         size, skip = parse_size(settings.size, settings.fit), settings.skip_broken
         rules = Rules(group_by=settings.group_by, label_by=settings.label_by)
-        return [load(settings.data, size, skip_broken=skip, say=say, watch=watch, **rules)]
+        return [laid(load(settings.data, size, skip_broken=skip, say=say, watch=watch, **rules), settings.alpha)]
     if source := _named(name):
+        _check_rules(name, source, settings.group_by, settings.label_by)
         return [source.load(name, each, Reading()) for each in source.parts]
     parts = prepare(settings, 0, say=say, watch=watch)
     return [each for each in (parts.train, parts.val, parts.heldout) if each is not None]
@@ -184,17 +183,22 @@ def floor_of(reference: str, read: Callable[[str], ImageSet]) -> ImageSet | None
     return replace(
         images,
         name=f"{images.name} and {rest.name}",
-        images=torch.cat([images.images, rest.images]),
+        images=blocks.cat([images.images, rest.images]),
         labels=labels,
         groups=groups,
         files=(),
     )
 
 
+def whole_of(spec: str) -> str:
+    """What `spec` names, or names a part of, as `DataSettings.data` has it."""
+    return _parse(spec)[0].rstrip("/") or "/"
+
+
 def rules_of(spec: str, trained: DataSettings) -> Rules:
     """The rules of `load` by which `spec` was read and split for a training on the data `trained`; none where it is of
     other data."""
-    if _parse(spec)[0].rstrip("/") != trained.data:
+    if whole_of(spec) != trained.data:
         return {}
     return Rules(group_by=trained.group_by, label_by=trained.label_by)
 
@@ -208,6 +212,12 @@ def _check(spec: str, part: str, known: tuple[str, ...]) -> str:
     if part not in known:
         raise UserError(f"{spec}: there is no part '{part}'; choose one of: {', '.join(known)}")
     return part
+
+
+def _check_rules(name: str, source: Source, group_by: str | None, label_by: str | None) -> None:
+    for flag, rule, what in (("--group-by", group_by, "parts"), ("--label-by", label_by, "classes")):
+        if rule is not None and source.parts:
+            raise UserError(f"{flag} is for images of your own: {name} has {what} already")
 
 
 def _named(name: str) -> Source | None:
@@ -286,7 +296,7 @@ def _places(images: ImageSet, group_by: str | None, say: Say) -> tuple[ImageSet,
     The groups are those of near-duplicates, or what `group_by` makes of the files' names; none is divided. A group has
     the class of its first image.
     """
-    group = groups(images.images).numpy() if group_by is None else by_name(images, group_by)
+    group = cache.grouped(images, groups).numpy() if group_by is None else by_name(images, group_by)
     first = np.unique(group, return_index=True)[1]
     if group_by is None and (alike := len(group) - int((np.bincount(group) == 1).sum())):
         say(

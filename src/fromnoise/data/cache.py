@@ -1,0 +1,149 @@
+"""Images of large folders and archives, decoded once: kept on the disk, and mapped from there at the next start.
+
+What is kept is found by the contents of the files, not by their sizes and times: a picture that was replaced by one of
+the same size would go unnoticed. To hash them takes a small part of the time that decoding does. Several processes may
+keep the same images at once: each writes whole files, and the same ones.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path, PurePath
+from typing import TypedDict
+
+import numpy as np
+import PIL
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from fromnoise import __version__, tensors
+from fromnoise.data import mapped
+from fromnoise.data.image_set import ImageSet
+from fromnoise.data.settings import Size
+from fromnoise.data.source import Reading, Source, unwatched
+from fromnoise.errors import UserError
+from fromnoise.files import UNFINISHED, Unwritten, read_json, reading, whole, write_json
+
+LARGE = 1 << 26
+"""Bytes of files from which on the images in them are kept."""
+MANY = 10_000
+"""Images from which on their groups are kept."""
+STALE = 86_400.0  # seconds after which nobody is at work on an unfinished file any more
+KNOWN = "decoded before"
+
+
+class About(TypedDict):
+    """What is kept beside the images; files by their names below the source."""
+
+    fingerprint: str
+    line: str
+    labels: list[int] | None
+    class_names: list[str]
+    files: list[str]
+    parts: list[str]
+    was: str
+    range: list[float] | None
+
+
+def load(source: Source, name: str, how: Reading) -> ImageSet:
+    """The images that `source` has under `name`; of large files those that are kept, if they are intact.
+
+    They are read anew for whoever watches. Raises UserError as `source.load` does.
+    """
+    files = source.files(name)
+    if how.watch is not unwatched or sum(path.stat().st_size for path in files.values() if path.is_file()) < LARGE:
+        return source.load(name, "", how)
+    place = mapped.folder() / _key(files, how)
+    if kept := _kept(place, str(Path(name)) if Path(name).is_dir() else name):
+        images, line = kept
+        how.say(f"{images.name}: {line}; {KNOWN}")
+        return images
+    said: list[str] = []
+    images = source.load(name, "", replace(how, say=said.append))
+    if _key(files, how) == place.name:  # they have not changed meanwhile
+        try:
+            _keep(place, images, said[-1].removeprefix(f"{images.name}: "))
+        except Unwritten as error:
+            said[-1] += f"; not kept for the next start: {error}"
+    for line in said:
+        how.say(line)
+    return images
+
+
+def grouped(images: ImageSet, find: Callable[[UInt8[Tensor, "n c h w"]], Int64[Tensor, " n"]]) -> Int64[Tensor, " n"]:
+    """The groups that `find` finds of the images; of many those that are kept: to find them takes minutes."""
+    if len(images) < MANY:
+        return find(images.images)
+    file = mapped.folder() / f"{_digest([__version__, images.fingerprint])}.groups"
+    with suppress(UserError):
+        kept, _ = tensors.load(file)
+        return kept["groups"]
+    found = find(images.images)
+    with suppress(Unwritten), whole(file) as temporary:
+        tensors.save(temporary, {"groups": found})
+    return found
+
+
+def _key(files: Mapping[str, Path], how: Reading) -> str:
+    """What the files' contents, how they are read and by which versions come to."""
+    fit = how.size.fit if isinstance(how.size, Size) else None
+    versions = __version__, PIL.__version__, torch.__version__
+    contents = [(name, _contents(path)) for name, path in files.items()]
+    return _digest([versions, how.size, fit, how.skip_broken, how.label_by, contents])
+
+
+def _contents(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "blake2b").hexdigest()
+    except OSError as error:  # left to whoever decodes it
+        return str(error.errno)
+
+
+def _digest(value: object) -> str:
+    return hashlib.blake2b(json.dumps(value).encode(), digest_size=16).hexdigest()
+
+
+def _kept(place: Path, name: str) -> tuple[ImageSet, str] | None:
+    """The images at `place` and what their reading said; None where there are none, or not as they were written."""
+    with suppress(UserError), reading(place, "what was kept"):
+        about = read_json(place.with_suffix(".json"), About)
+        pixels = np.load(place.with_suffix(".npy"), mmap_mode="c", allow_pickle=False)
+        images = ImageSet(
+            name,
+            torch.from_numpy(pixels),
+            None if about["labels"] is None else torch.tensor(about["labels"]),
+            class_names=tuple(about["class_names"]),
+            files=tuple(str(Path(name) / file) for file in about["files"]),
+            parts=tuple(about["parts"]),
+            was=about["was"],
+            range=None if about["range"] is None else (about["range"][0], about["range"][1]),
+        )
+        if images.fingerprint == about["fingerprint"]:
+            return images, about["line"]
+    return None
+
+
+def _keep(place: Path, images: ImageSet, line: str) -> None:
+    """Write images whole or not at all; raises Unwritten."""
+    for left in place.parent.glob(f"{UNFINISHED}*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > STALE:
+                left.unlink()
+    with whole(place.with_suffix(".npy")) as temporary:
+        np.save(temporary, images.images.numpy(), allow_pickle=False)
+    about = About(
+        fingerprint=images.fingerprint,
+        line=line,
+        labels=None if images.labels is None else images.labels.tolist(),
+        class_names=list(images.class_names),
+        files=[PurePath(file).relative_to(images.name).as_posix() for file in images.files],
+        parts=list(images.parts),
+        was=images.was,
+        range=None if images.range is None else list(images.range),
+    )
+    write_json(place.with_suffix(".json"), about)
