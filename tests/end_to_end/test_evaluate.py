@@ -319,3 +319,22 @@ def test_a_floor_of_images_in_groups_is_of_all_but_the_reference(fromnoise, tmp_
     assert "note: the real images come in groups" in shown
     again = fromnoise("evaluate", "--again", "score.json", cwd=tmp_path)
     assert "values are equal" in again.stderr
+
+
+def test_flags_say_how_sets_are_read_and_a_report_remembers(fromnoise, tmp_path):
+    for k in range(600):
+        place = tmp_path / "wide" / f"{'ab'[k % 2]}{k // 3}"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.random.default_rng(k).integers(0, 256, (6, 9), np.uint8)).save(place / f"{k}.png")
+    np.savez(tmp_path / "mine.npz", arr_0=np.random.default_rng(0).integers(0, 256, (60, 6, 6, 1), np.uint8))
+    words = ("--generated", "mine.npz", "--reference", "wide:heldout", "--features", "pixels")
+    reading = ("--fit", "crop", "--alpha", "white", "--group-by", r"(\d+)/", "--label-by", "^(.)")
+    fromnoise("evaluate", *words, *reading, "--json", "score.json", cwd=tmp_path)
+    report = json.loads((tmp_path / "score.json").read_text())
+    asked = {"fit": "crop", "alpha": "white", "group_by": r"(\d+)/", "label_by": "^(.)"}
+    assert {name: report["request"][name] for name in asked} == asked
+    assert [report["protocol"][role]["n"] for role in ("reference", "floor")] == [60, 540]
+    assert "scored again: all" in fromnoise("evaluate", "--again", "score.json", cwd=tmp_path).stderr
+    (tmp_path / "score.json").write_text(json.dumps(report | {"request": report["request"] | {"fit": "shrink"}}))
+    refused = fromnoise("evaluate", "--again", "score.json", cwd=tmp_path, code=2).stderr
+    assert "score.json is no whole report: " in refused

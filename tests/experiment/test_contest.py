@@ -9,6 +9,7 @@ import fromnoise
 from fromnoise.data import arrays, digits, folder
 from fromnoise.data.colour import with_channels
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.settings import DataSettings
 from fromnoise.data.sources import prepare
 from fromnoise.errors import UserError
 from fromnoise.evaluation.score import Contest
@@ -111,6 +112,51 @@ def test_a_score_of_a_run_splits_its_data_by_the_runs_rule(tmp_path, config_of):
     assert [len(np.unique(one.labels)) for one in found] == [32, 4, 36]
     assert [len(one.groups.unique()) for one in found] == [32, 4, 36]
     assert sets.floor.name == f"{parts.val.name} and {parts.train.name}"
+
+
+@pytest.fixture
+def icons(tmp_path):
+    """120 transparent pictures of 16×24 in the folder `icons`, three of each patient, of two kinds."""
+    (tmp_path / "icons").mkdir()
+    for k in range(120):
+        pixels = np.random.default_rng(k).integers(0, 256, (16, 24, 4), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "icons" / f"{'cat' if k < 60 else 'dog'}-{k // 3}-{k}.png")
+    return str(tmp_path / "icons")
+
+
+def test_sets_are_read_as_a_training_would_where_flags_say_so(icons):
+    """Without a run: split, classes, proportions and transparency."""
+    generated = with_channels(some("val", 60), 3)
+    generated = replace(generated, images=generated.images[:, :, 6:22, 6:22].contiguous(), labels=None)
+    reading = {"fit": "crop", "alpha": "black", "group_by": r"-(\d+)-", "label_by": "^([a-z]+)"}
+    sets = contest(generated, f"{icons}:heldout", f"{icons}:train", reading=reading)
+    parts = prepare(DataSettings(icons, size="16", **reading), 0)
+    found = (sets.train, sets.reference)
+    assert [one.fingerprint for one in found] == [part.fingerprint for part in (parts.train, parts.heldout)]
+    assert len(sets.floor) + len(sets.reference) == 120
+    assert sets.reference.class_names == ("cat", "dog")
+    plain = contest(generated, f"{icons}:heldout").reference
+    assert (plain.shape, plain.labels) == ((4, 16, 16), None)
+
+
+def test_rules_are_for_the_references_data_alone(icons, tmp_path):
+    folder.save(tmp_path / "mine", torch.zeros(60, 4, 16, 24, dtype=torch.uint8))
+    sets = contest(str(tmp_path / "mine"), icons, reading={"label_by": "^([a-z]+)"})
+    assert (sets.generated.labels, sets.reference.classes) == (None, 2)
+    with pytest.raises(UserError, match="--label-by is for images of your own: digits has classes already"):
+        contest(str(tmp_path / "mine"), "digits:heldout", reading={"label_by": "(.)"})
+
+
+def test_what_flags_say_goes_before_a_runs_own_way(icons, tmp_path, config_of):
+    config = config_of(data={"data": icons, "m": None, "alpha": "white", "fit": "crop"})
+    run = RunFolder(tmp_path / "run")
+    parts = prepare(config.data, 0)
+    with run.open(config, parts.train):
+        arrays.save(run.samples / "images.npz", parts.train.images[:60])
+    own = contest(str(run.path), f"{icons}:heldout").reference
+    assert own.fingerprint == parts.heldout.fingerprint
+    other = contest(str(run.path), f"{icons}:heldout", reading={"fit": "stretch"}).reference
+    assert other.fingerprint == prepare(replace(config.data, fit="stretch"), 0).heldout.fingerprint != own.fingerprint
 
 
 def clear(images, level=255):

@@ -11,6 +11,7 @@ from typing import Any, Union, get_args, get_origin
 
 import msgspec
 
+from fromnoise.data.settings import Alpha, Fit
 from fromnoise.errors import UserError
 
 SCHEMA = 4
@@ -263,6 +264,10 @@ class Request(msgspec.Struct, frozen=True):
     weights: str | None  # The file of their weights; null where it was not named.
     n: int | None  # How many of the generated images; null for all.
     skip_broken: bool  # Whether files that cannot be read were left out.
+    fit: Fit | None = None  # stretch, crop or pad, for images of other proportions; null where that was not said.
+    alpha: Alpha | None = None  # keep, white or black: what became of transparency; null where that was not said.
+    label_by: str | None = None  # How the reference's data has classes; null where that was not said.
+    group_by: str | None = None  # How the reference's data is split; null where that was not said.
 
 
 class Overlap(msgspec.Struct, frozen=True):

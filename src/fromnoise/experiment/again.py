@@ -11,7 +11,7 @@ from fromnoise.data import sources
 from fromnoise.errors import UserError
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.report import Report, Request
-from fromnoise.experiment.evaluate import Asked, Sets
+from fromnoise.experiment.evaluate import READING, Asked, Sets
 from fromnoise.experiment.find import is_run
 
 ROLES = ("generated", "reference", "floor", "train")
@@ -47,6 +47,7 @@ def asked(file: Path, report: Report, moved: Mapping[str, str | None]) -> Asked:
         n=request.n,
         seed=report.protocol.seed,
         skip_broken=request.skip_broken,
+        reading={name: rule for name in READING if (rule := getattr(request, name)) is not None},
     )
 
 

@@ -1,7 +1,9 @@
 """What is compared with what, from what a user names: any images, against real ones, beside training images."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from fromnoise.data import sources
 from fromnoise.data.colour import laid, plain, with_channels
@@ -27,24 +29,26 @@ def contest(
     n: int | None = None,
     seed: int = 0,
     skip_broken: bool = False,
+    reading: Mapping[str, Any] | None = None,
     say: Say = silent,
 ) -> Contest:
     """The sets of a score, of the generated images' size; raises UserError for what cannot be found.
 
     A run knows its training images, and a named reference the real images that its floor is taken from, where `train`
     and `floor` do not say. `n`: a random subset of so many of the generated images. `skip_broken` and `say` are those
-    of `sources.load`. Channels are as in `in_one_colour`; the sets of a run's score
-    come to its size, and keep or lose their transparency, as its training images did.
+    of `sources.load`. `reading`: settings of `DataSettings` by which the sets come to the generated images' size, lose
+    their transparency and, being of the reference's data, have classes and parts; those of a run are its own, unless
+    given. Channels are as in `in_one_colour`.
     """
     notes: list[str] = []
     run = Path(generated) if isinstance(generated, str) and is_run(Path(generated)) else None
-    learnt = None if run is None else RunFolder(run).about().config.data
-    way = learnt or DataSettings()
+    unknown = DataSettings(sources.whole_of(reference) if isinstance(reference, str) else "")
+    way = replace(unknown if run is None else RunFolder(run).about().config.data, **(reading or {}))
 
     def load(named: Named, size: tuple[int, int] | None = None) -> ImageSet:
         if isinstance(named, ImageSet):
             return resized(named, size) if size else named
-        rules = sources.Rules() if learnt is None else sources.rules_of(named, learnt)
+        rules = sources.rules_of(named, way)
         return laid(sources.load(named, size, skip_broken=skip_broken, say=say, **rules), way.alpha)
 
     trained: ImageSet | None = None

@@ -1,9 +1,10 @@
 """From what is asked for to a report: what `fromnoise evaluate` and `fromnoise.evaluate` do."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from msgspec.structs import replace
@@ -11,6 +12,7 @@ from msgspec.structs import replace
 from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.inventory import Say
+from fromnoise.errors import UserError
 from fromnoise.evaluation import statistics
 from fromnoise.evaluation.choosing import choosing_features
 from fromnoise.evaluation.extractor import Features
@@ -23,12 +25,14 @@ from fromnoise.experiment.progress import Reporter, once
 
 Sets = Mapping[str, ImageSet | statistics.Statistics | None]
 """What takes part, by the names that the report's protocol has for it."""
+READING = ("fit", "alpha", "label_by", "group_by")
+"""Settings of the data by which sets are read, where they are given."""
 Check = Callable[[Sets, Features], None]
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What to compare with what, and how: the sets are those of `contest`; the reference may be a statistics file."""
+    """What to compare with what: sets and `reading` are those of `contest`; the reference may be statistics."""
 
     generated: Named
     reference: Named
@@ -39,6 +43,7 @@ class Asked:
     n: int | None = None
     seed: int = 0
     skip_broken: bool = False
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
     def request(self) -> Request:
         """The same in words; images in memory have none."""
@@ -47,7 +52,8 @@ class Asked:
             for named in (self.generated, self.reference, self.train, self.floor)
         )
         weights = None if self.weights is None else str(self.weights)
-        return Request(generated, reference, train, floor, self.features, weights, self.n, self.skip_broken)
+        how = (self.features, weights, self.n, self.skip_broken)
+        return Request(generated, reference, train, floor, *how, **self.reading)
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,9 @@ def evaluate(asked: Asked, device: torch.device, reporter: Reporter, check: Chec
     def extractor_for(real: ImageSet) -> Features:
         return features(asked.features, device, images=real, weights=asked.weights, say=reporter.say)
 
+    if published is not None and asked.reading:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in asked.reading)
+        raise UserError(f"{asked.reference} holds statistics, not images: leave out {flags}")
     if published is not None:
         images, train = _generated(asked, say), None
         extractor = extractor_for(images)  # real images there are none
@@ -84,6 +93,7 @@ def evaluate(asked: Asked, device: torch.device, reporter: Reporter, check: Chec
             n=asked.n,
             seed=asked.seed,
             skip_broken=asked.skip_broken,
+            reading=asked.reading,
             say=say,
         )
         images, train = found.generated, found.train

@@ -62,6 +62,10 @@ class InspectArguments:
     """What `fromnoise train --data` takes; or a part of it, as in digits:train."""
     size: str = DataSettings.size
     """Resize your own images to "32" or "24x40", as training does."""
+    fit: Fit = "stretch"
+    """How images of other proportions come to that size, as in training."""
+    alpha: Alpha = "keep"
+    """What becomes of transparency, as in training."""
     group_by: str | None = None
     """How your own images are split into parts, as training does it."""
     label_by: str | None = None
@@ -101,6 +105,8 @@ def _inspect(words: Sequence[str]) -> None:
     given = DataSettings(
         arguments.source,
         size=arguments.size,
+        fit=arguments.fit,
+        alpha=arguments.alpha,
         group_by=arguments.group_by,
         label_by=arguments.label_by,
         skip_broken=True,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from fromnoise.data.settings import Alpha, Fit
 from fromnoise.errors import Failed, UserError
 from fromnoise.faces.arguments import Device, FailOn, File, Overwrite, SkipBroken, Threads, parse, refuse_existing
 
@@ -50,6 +51,14 @@ class EvaluateArguments:
     """Score a random subset of this many of the generated images; default: all."""
     seed: int = 0
     """Seed of all subsets."""
+    fit: Fit | None = None
+    """How sets of other proportions come to the generated images' size; default: stretched, of a run as it trained."""
+    alpha: Alpha | None = None
+    """What becomes of transparency in all sets; default: it is kept, of a run as it trained."""
+    label_by: str | None = None
+    """How the reference and other parts of its data have classes, as training does it; known for run folders."""
+    group_by: str | None = None
+    """How the data of a reference such as photos:heldout is split, as training does it; known for run folders."""
     skip_broken: SkipBroken = False
     again: File = None
     """Make the score in this report.json again, and say whether its numbers are the same (exit code 3: they are not).
@@ -114,7 +123,7 @@ def _asked(arguments: EvaluateArguments) -> tuple["Asked", "Report | None"]:
     from fromnoise.evaluation.report import Report
     from fromnoise.evaluation.score import read_report
     from fromnoise.experiment import again
-    from fromnoise.experiment.evaluate import Asked
+    from fromnoise.experiment.evaluate import READING, Asked
 
     sets = {role: getattr(arguments, role) for role in ("generated", "reference", "train", "floor")}
     if arguments.again is not None:
@@ -124,4 +133,5 @@ def _asked(arguments: EvaluateArguments) -> tuple["Asked", "Report | None"]:
         if sets[role] is None:
             raise UserError("name the images to compare, --generated and --reference, or a report, --again")
     how = (arguments.features, arguments.weights, arguments.n, arguments.seed, arguments.skip_broken)
-    return Asked(sets["generated"], sets["reference"], sets["train"], sets["floor"], *how), None
+    rules = {name: getattr(arguments, name) for name in READING if getattr(arguments, name) is not None}
+    return Asked(sets["generated"], sets["reference"], sets["train"], sets["floor"], *how, reading=rules), None
