@@ -13,11 +13,12 @@ from fromnoise.data.sources import Parts
 from fromnoise.errors import UserError
 from fromnoise.evaluation import overfitting
 from fromnoise.evaluation.features import features
-from fromnoise.evaluation.overfitting import denoising_error
+from fromnoise.evaluation.overfitting import LEVELS, denoising_error, image_errors
 from fromnoise.experiment import few, validate
 from fromnoise.experiment.find import better_before
 from fromnoise.experiment.validate import Validator
 from fromnoise.generation.data_info import DataInfo
+from fromnoise.generation.denoising import denoising_errors, known_levels
 from fromnoise.generation.model import Model
 from fromnoise.training.device import accelerator
 from fromnoise.training.run_folder import RunFolder
@@ -47,7 +48,7 @@ def parts_of():
 def measured(monkeypatch):
     """Denoising errors in place of a model's: the next value of the list that is given back."""
     values = []
-    monkeypatch.setattr(validate, "denoising_error", lambda *model, **how: values.pop(0))
+    monkeypatch.setattr(validate, "image_errors", lambda model, images, **how: np.full(len(images), values.pop(0)))
     return values
 
 
@@ -58,21 +59,27 @@ def test_the_denoising_error_is_that_of_the_levels_and_repeats_itself(tiny_model
     few_of_them = images.take(np.arange(10))
     looks = [denoising_error(tiny_model, few_of_them, seed=seed) for seed in range(4)]
     assert np.std(looks) < 0.05 * np.mean(looks), "few images are looked at many times"
+    errors = denoising_errors(tiny_model, images.images.repeat(4, 1, 1, 1), known_levels(tiny_model, LEVELS), seed=3)
+    assert one == pytest.approx(np.exp(np.log(errors.mean(axis=0)).mean()), rel=1e-12)
+    parts = image_errors(tiny_model, images, seed=3)
+    assert parts.mean() == one
+    shares = (errors / errors.mean(axis=0)).mean(axis=1)
+    np.testing.assert_allclose(parts / one, [shares[k::64].mean() for k in range(64)], rtol=1e-9)
 
 
 def test_the_model_of_least_error_is_kept_sampled_and_said(config_of, parts_of, measured, tiny_model, tmp_path):
     folder = RunFolder(tmp_path / "run")
     validator = Validator(config_of(), parts_of(80, 12), folder, CPU, None)
-    measured += [0.5, 0.2, 0.3, 0.2]
+    measured += [0.5, 0.25, 0.375, 0.25]
     for step in (10, 20, 30, 40):
         record, words = validator.validate(step, tiny_model)
         (folder.checkpoints / f"{step:06d}").mkdir()
-        assert record.keys() == {"denoising"}
+        assert record.keys() == {"denoising", "errors"}
         assert ("the best so far" in words) == (step <= 20)
-    assert folder.about_best() == {"step": 20, "denoising": {"value": 0.2, "n": 12}}
+    assert folder.about_best() == {"step": 20, "denoising": {"value": 0.25, "n": 12}}
     assert folder.model_file() == folder.best / "model.safetensors"
     assert "kept: step 20 of 40, which denoises validation images best" in better_before(folder, 40)
-    measured += [0.1]
+    measured += [0.125]
     (folder.checkpoints / "000050").mkdir()
     validator.validate(50, tiny_model)
     assert folder.model_file() == folder.checkpoints / "000050" / "model.safetensors"  # the best is the last
@@ -83,12 +90,12 @@ def test_kid_and_copies_are_measured_too_where_they_can_be(config_of, parts_of, 
     monkeypatch.setattr(validate, "IMAGES", 64)
     folder = RunFolder(tmp_path / "run")
     record, words = Validator(config_of(), parts_of(80, 60), folder, CPU, features("pixels")).validate(5, tiny_model)
-    assert record.keys() == {"denoising", "images", "kid", "copies"}
+    assert record.keys() == {"denoising", "errors", "images", "kid", "copies"}
     assert words.startswith("denoising error ")
     assert ", the best so far; KID " in words
     assert folder.about_best() == {"step": 5, "denoising": record["denoising"]}
     record, _ = Validator(config_of(), parts_of(80, 49), folder, CPU, features("pixels")).validate(6, tiny_model)
-    assert record.keys() == {"denoising"}
+    assert record.keys() == {"denoising", "errors"}
 
 
 def test_an_overfitted_training_ends_with_the_model_from_before(config_of, parts_of, tmp_path, monkeypatch):
@@ -114,6 +121,78 @@ def test_an_overfitted_training_ends_with_the_model_from_before(config_of, parts
     assert denoising_error(outcome.model, val) == pytest.approx(errors[best], rel=1e-5)
     last = Model.load(folder.checkpoint(120) / "model.safetensors")
     assert denoising_error(last, val) == pytest.approx(errors[120], rel=1e-5)
+
+
+def lines(*factors, spread=0.02, every=250):
+    """Validations of twenty images of their own difficulty, with errors that are so many times as large."""
+    random = np.random.default_rng(0)
+    own = random.lognormal(sigma=0.5, size=20)
+    errors = [own * (factor + random.normal(0, spread, 20)) for factor in factors]
+    return [
+        {"step": every * k, "denoising": {"value": each.mean()}, "errors": each.tolist()}
+        for k, each in enumerate(errors, 1)
+    ]
+
+
+def test_training_ends_once_five_validations_in_a_row_are_worse_beyond_chance():
+    assert few.ends(lines(1.2, 1, 1.1, 1.1, 1.1, 1.1), 0) is None
+    said = few.ends(lines(1.2, 1, 1.1, 1.1, 1.1, 1.1, 1.1), 0)
+    assert said.startswith(
+        "the last 5 validations were worse than that of step 500, whose model is kept: training ends"
+    )
+    assert few.ends(lines(1.2, 1, 1.1, 1.1, 1.001, 1.1, 1.1), 0) is None  # one that may be as good
+    assert few.ends(lines(1.2, 1, 1.1, 1.1, 1.1, 1.1, 1.1, 0.9), 0) is None  # a new best
+    assert few.ends(lines(1, *[1.005] * 9, spread=0.1), 0) is None  # by chance
+    assert few.ends(lines(*np.linspace(2, 1, 20)), 0) is None
+    assert few.ends(lines(*[1.0] * 9, spread=0), 0) is None
+
+
+def test_an_extension_has_the_patience_of_a_training_and_the_best_of_before():
+    more = lines(1.2, 1, *[1.1] * 10)
+    assert few.ends(more[:7], 0)
+    assert few.ends(more[:7], 7 * 250) is None
+    assert few.ends(more[:11], 7 * 250) is None
+    assert "that of step 500" in few.ends(more, 7 * 250)
+
+
+def test_validation_by_kid_ends_no_training():
+    assert few.ends([{"step": 250 * k, "kid": {"value": float(k)}} for k in range(1, 20)], 0) is None
+
+
+def test_an_overfitting_training_ends_and_goes_on_where_it_is_told_to(tmp_path, monkeypatch, capsys):
+    from fromnoise.faces import cli
+
+    monkeypatch.setattr(overfitting, "NOISY", 48)
+    monkeypatch.chdir(tmp_path)
+    arrays.save(tmp_path / "waves.npz", faces(240, 0).images)
+    words = (
+        "train",
+        "--preset",
+        "tiny",
+        "--m",
+        "4",
+        "--data",
+        "waves.npz",
+        "--clusters",
+        "0",
+        "--evaluate-every",
+        "20",
+    )
+    words += ("--lr", "1e-2", "--decay", "0", "--ema", "0.9", "--out", "run")
+    ended = "the last 5 validations were worse than that of step "
+    assert cli.main([*words, "--steps", "2000"]) == 0
+    said = capsys.readouterr().err
+    assert said.count(ended) == 1
+    folder = RunFolder(tmp_path / "run")
+    last, best = folder.steps()[-1], folder.about_best()["step"]
+    assert best + 100 <= last < 2000
+    assert folder.is_finished()
+    assert cli.main([*words, "--steps", "2000"]) == 0
+    assert ended not in capsys.readouterr().err
+    assert folder.steps()[-1] == last
+    assert cli.main([*words, "--steps", "+40"]) == 0
+    assert folder.steps()[-1] == last + 40
+    assert [record["step"] for record in folder.evaluations.records()][-3:] == [last, last + 20, last + 40]
 
 
 def test_too_few_validation_images_are_refused(config_of, parts_of, tmp_path):

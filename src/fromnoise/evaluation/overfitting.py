@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from jaxtyping import Float64
 from scipy import stats
 
 from fromnoise.data.image_set import ImageSet
@@ -34,12 +35,25 @@ NOISY = 256
 def denoising_error(model: Model, images: ImageSet, *, seed: int = 0, device: torch.device = CPU) -> float:
     """How well a model removes noise: the geometric mean over `LEVELS` of the mean square error in x̂_0.
 
-    Fewer images than `NOISY` are each used several times. The noise is the same for the same seed, so that models
-    are compared as pairs; smaller is better. Raises UserError for images of another shape than the model's.
+    Smaller is better. Noise and errors are as in `image_errors`.
     """
-    repeated = images.images.repeat(-(-NOISY // len(images)), 1, 1, 1)
+    return float(image_errors(model, images, seed=seed, device=device).mean())
+
+
+def image_errors(
+    model: Model, images: ImageSet, *, seed: int = 0, device: torch.device = CPU
+) -> Float64[np.ndarray, " n"]:
+    """The part of each image in the `denoising_error`, which is their mean; every level counts the same.
+
+    Fewer images than `NOISY` are each used several times. The noise is the same for the same seed, so that models
+    are compared as pairs. Raises UserError for images of another shape than the model's.
+    """
+    times = -(-NOISY // len(images))
+    repeated = images.images.repeat(times, 1, 1, 1)
     errors = denoising_errors(model, repeated, known_levels(model, LEVELS), seed=seed, device=device)
-    return float(np.exp(np.log(errors.mean(axis=0)).mean()))
+    levels = errors.mean(axis=0)
+    parts: np.ndarray = np.exp(np.log(levels).mean()) * (errors / levels).mean(axis=1)
+    return parts.reshape(times, len(images)).mean(axis=0)
 
 
 def overfitting(

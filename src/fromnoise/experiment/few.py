@@ -1,12 +1,15 @@
-"""Few training images: which model of a training is kept then, and what a user should know before it starts.
+"""Few training images: when a training ends, which model of it is kept, and what a user should know before it starts.
 
 A network knows a few hundred images by heart long before its loss stops falling. From then on it denoises other images
 worse, which validation images show at little cost (`evaluation.overfitting`). So the model is kept that denoises them
-best. By KID the copies would win: they look like real images, because they are.
+best, and the training ends once it denoises them worse for good. By KID the copies would win: they look like real
+images, because they are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from fromnoise.config import Config
 from fromnoise.data.sources import Parts
@@ -17,6 +20,9 @@ FEWEST = 10
 """Validation images that can tell."""
 EVERY = 250
 """Steps between two validations, where --evaluate-every says nothing."""
+PATIENCE = 5
+"""Validations in a row that have to be worse than the best one before the training ends."""
+CONFIDENCE = 0.95
 
 
 def are_few(parts: Parts) -> bool:
@@ -39,7 +45,8 @@ def advice(config: Config, parts: Parts, steps: int | None) -> str | None:
     n, training = validation_images(parts), config.training
     every = config.evaluation.evaluate_every or EVERY
     if n >= FEWEST:
-        kept = f"the model is kept that denoises {n} validation images best, validated every {every:,} steps"
+        kept = f"the model is kept that denoises {n} validation images best, validated every {every:,} steps, and "
+        kept += f"training ends after {PATIENCE} validations in a row that are worse"
     else:
         kept = "there are too few to tell when: keep the training short, and see the report's copy test"
     tries = [] if training.augment else ["--augment 0.3"]
@@ -48,6 +55,33 @@ def advice(config: Config, parts: Parts, steps: int | None) -> str | None:
         f"{len(parts.train):,} training images are few: a network soon knows them by heart, and then copies them; "
         f"{kept}. More images help most{'; so may ' + ' and '.join(tries) if tries else ''}; more minutes do not"
     )
+
+
+def ends(records: Sequence[Mapping[str, Any]], began: int) -> str | None:
+    """Why a training ends before its budget does, by the lines of evaluations.jsonl; None where it goes on.
+
+    Since the step at which the budget `began`, the last `PATIENCE` validations are all worse than the best of all, and
+    by more than chance: so says the interval of the mean difference between the same images' errors.
+    """
+    known = [record for record in records if record.keys() >= {"denoising", "errors"}]
+    last = [record for record in known if record["step"] > began][-PATIENCE:]
+    if len(last) < PATIENCE:
+        return None
+    best = min(known, key=lambda record: float(record["denoising"]["value"]))
+    if not all(_above(record["errors"], best["errors"]) for record in last):
+        return None
+    return (
+        f"the last {PATIENCE} validations were worse than that of step {best['step']:,}, whose model is kept: training "
+        "ends here (--minutes +5 goes on)"
+    )
+
+
+def _above(errors: Sequence[float], best: Sequence[float]) -> bool:
+    """Whether the mean of the errors is larger, beyond chance; both are of the same images."""
+    from scipy import stats  # takes a second to import
+
+    more, n = np.subtract(errors, best), len(best)
+    return bool(more.mean() > stats.t.isf((1 - CONFIDENCE) / 2, n - 1) * more.std(ddof=1) / n**0.5)
 
 
 def note(parts: Parts, best: Mapping[str, Any] | None, steps: int) -> str | None:

@@ -212,7 +212,7 @@ def _validation(experiment: Experiment) -> Validation | None:
 
     device, features = experiment.accelerator.device, experiment.choosing if asked else None
     validator = Validator(experiment.config, experiment.parts, experiment.folder, device, features)
-    return Validation(every, validator.validate)
+    return Validation(every, validator.validate, few.ends)
 
 
 def _choice(experiment: Experiment, model: Model, train: ImageSet, bar: Bar) -> GuidanceChoice | None:

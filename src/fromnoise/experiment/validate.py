@@ -18,7 +18,7 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation.copies import FEWEST, copy_test, gallery
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.kernel import mmd2
-from fromnoise.evaluation.overfitting import denoising_error
+from fromnoise.evaluation.overfitting import image_errors
 from fromnoise.experiment import few
 from fromnoise.experiment.find import said
 from fromnoise.generation.model import Model
@@ -66,9 +66,10 @@ class Validator:
         found: dict[str, Any] = {}
         words: dict[str, str] = {}
         if self.chosen_by == "denoising":
-            error = denoising_error(model, self.real, seed=self.config.seed, device=self.device)
-            found["denoising"] = {"value": error, "n": len(self.real)}
-            words["denoising"] = f"denoising error {error:.4f}"
+            errors = image_errors(model, self.real, seed=self.config.seed, device=self.device)
+            found["denoising"] = {"value": float(errors.mean()), "n": len(self.real)}
+            found["errors"] = [float(f"{error:.5g}") for error in errors]  # of each image, which `few.ends` compares
+            words["denoising"] = f"denoising error {errors.mean():.4f}"
         if self.features is not None:
             request = SampleRequest(IMAGES, rng.integer(self.config.seed, "watch"), precision=model.precision)
             images = ImageSet(f"step {step}", sample(model, request, self.device))

@@ -8,7 +8,7 @@ from torch import Tensor
 from fromnoise import tensors
 from fromnoise.config import from_json
 from fromnoise.errors import UserError
-from fromnoise.files import whole_folder
+from fromnoise.files import whole, whole_folder
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
 from fromnoise.tensors import DamagedFile
 from fromnoise.training.pace import Pace
@@ -50,7 +50,13 @@ def save(folder: Path, model: Model, checkpoint: Checkpoint) -> None:
     """Write a checkpoint of `model` as a new folder, whole or not at all."""
     with whole_folder(folder) as new:
         model.save(new / CHECKPOINT_FILE, checkpoint.weights)
-        tensors.save(new / STATE_FILE, checkpoint.state, asdict(checkpoint.progress))
+        save_state(new, checkpoint)
+
+
+def save_state(folder: Path, checkpoint: Checkpoint) -> None:
+    """Write the state into the folder of its checkpoint, in the place of what is there."""
+    with whole(folder / STATE_FILE) as new:
+        tensors.save(new, checkpoint.state, asdict(checkpoint.progress))
 
 
 def load(folder: Path) -> Checkpoint:

@@ -51,11 +51,13 @@ class Pace:
     budgets  the first and those by which it was extended, the present one last
     segment  the present one
     steps    of the present budget; None where it is in minutes
+    stopped  the step at which validation ended it before that
     """
 
     budgets: tuple[Budget, ...]
     segment: Segment
     steps: int | None
+    stopped: int | None = None
 
     def __post_init__(self) -> None:
         if not self.budgets:
@@ -69,6 +71,8 @@ class Pace:
     @property
     def total(self) -> int | None:
         """The step at which the training ends; None until a budget in minutes can tell."""
+        if self.stopped is not None:
+            return self.stopped
         if self.steps is not None:
             return self.budget.step + self.steps
         if self.segment.step_seconds is None or self.segment.left is None:

@@ -113,6 +113,10 @@ class Pacer:
         if self.agreement.first:
             self._tell()
 
+    def stop(self) -> None:
+        """Let the training end with the step just taken, whatever is left of its budget."""
+        self.pace = dataclasses.replace(self.pace, stopped=self.step)
+
     def event(self, asked: bool) -> tuple[bool, bool]:
         """Whether to save after this step, and whether to stop there; `asked` says whether this process is to."""
         every = self.settings.checkpoint_every

@@ -24,7 +24,7 @@ from fromnoise.training import checkpoints
 from fromnoise.training.checkpoints import Checkpoint
 from fromnoise.training.initial import Initial
 from fromnoise.training.settings import Budget
-from fromnoise.training.step_log import Evaluation, Losses, StepLog
+from fromnoise.training.step_log import Error, Evaluation, Losses, StepLog
 
 KEPT = 2  # checkpoints: should the last be damaged, training goes on from the one before
 
@@ -64,12 +64,6 @@ class Kid(TypedDict):
 
     value: float
     error: float
-
-
-class Error(TypedDict):
-    """A denoising error."""
-
-    value: float
 
 
 class Best(TypedDict):
@@ -204,12 +198,15 @@ class RunFolder:
     def save(self, model: Model, checkpoint: Checkpoint) -> None:
         """Write a checkpoint of `model`, whole or not at all, and drop all but the newest `KEPT`.
 
+        One that is there is told how far the training is now: a validation that was broken off there may have ended it.
         The budgets of a training that was extended are written into config.json too.
         """
         self.check_there()
         step, budgets = checkpoint.progress.step, checkpoint.progress.pace.budgets
         if step not in self.steps():
             checkpoints.save(self.checkpoint(step), model, checkpoint)
+        else:
+            checkpoints.save_state(self.checkpoint(step), checkpoint)
         for old in self.steps()[:-KEPT]:
             shutil.rmtree(self.checkpoint(old), ignore_errors=True)
         if len(budgets) > 1 and (about := self.about()).budgets != budgets:

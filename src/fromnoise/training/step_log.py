@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from fromnoise.files import decode, reading, whole, writing
 
@@ -22,10 +22,18 @@ class Losses(Line):
     seconds: float
 
 
+class Error(TypedDict):
+    """A denoising error."""
+
+    value: float
+
+
 class Evaluation(Line):
-    """A line of evaluations.jsonl."""
+    """A line of evaluations.jsonl; with few images, the denoising error and its part of each validation image."""
 
     cost_seconds: float
+    denoising: NotRequired[Error]
+    errors: NotRequired[list[float]]
 
 
 class StepLog:

@@ -87,7 +87,9 @@ class Trainer:
             self._validate(guard)  # if that was broken off here
             if self.agreement.flags(any_of=guard.asked)[1]:
                 raise self._interrupted()
-            if not already_finished:
+            if pacer.finished and not already_finished:  # by the validation that was made up for
+                self._save()
+            elif not already_finished:
                 self._train(guard)
             self.accelerator.end_training()  # from here on the first process works alone
             if self.agreement.first:
@@ -154,18 +156,24 @@ class Trainer:
     def _validate(self, guard: InterruptGuard) -> None:
         """Validate, if it is time to, with the clock stopped and all other processes waiting.
 
-        Ctrl-C breaks it off: whoever goes on from this step makes up for it.
+        That may end the training. Ctrl-C breaks it off: whoever goes on from this step makes up for it.
         """
         step = self.pacer.step
         if self.validation is None or not self.validation.due(step, self.pacer.pace.total):
             return
         self.take_step.check_finite(step)  # for which the device has to be done with the steps before
+        why: str | None = None
         with self.clock.stopped(), apart():
             if self.agreement.first and not guard.asked:
                 model, weights, seconds = self.take_step.model, self.take_step.averaged(), self.clock.seconds
                 with guard.breaking_off():
                     self.validation.run(step, seconds, model, weights, self.folder, self.say)
+                    why = self.validation.ends(self.folder.evaluations.records(), self.pacer.pace.budget.step)
             self.agreement.wait()
+        if self.agreement.flags(first=why is not None)[0] and not self.pacer.finished:
+            self.pacer.stop()
+            if why:
+                self.say(why)
 
     def _choose_guidance(self, guard: InterruptGuard) -> None:
         """Choose the trained model's guidance, if that is still to be done; Ctrl-C breaks it off."""

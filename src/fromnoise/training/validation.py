@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,10 +19,13 @@ class Validation:
 
     validate  given the step and a model of its own with the averaged weights, in eval mode on the training's device,
               returns plain JSON values for evaluations.jsonl, and the same in words
+    ends      given the lines of evaluations.jsonl and the step at which the present budget began, says why the training
+              ends before its budget does; None where it goes on
     """
 
     every: int
     validate: Callable[[int, Model], tuple[dict[str, Any], str]]
+    ends: Callable[[Sequence[Mapping[str, Any]], int], str | None] = lambda records, began: None
 
     def due(self, step: int, last: int | None) -> bool:
         """Whether to validate after `step` steps; `last` is None while it is not known."""
