@@ -45,6 +45,17 @@ def test_digits_fall_together_with_their_classes_far_above_chance() -> None:
     assert most > 0.6 * len(images)  # by chance a tenth
 
 
+def test_textures_tell_coloured_images_apart_whose_pixels_do_not() -> None:
+    """Plain ones of many shades, half of them with fine stripes."""
+    striped = torch.arange(200) % 2
+    shades = torch.linspace(100, 155, 200)[:, None, None, None].expand(200, 3, 32, 32).clone()
+    shades[striped == 1] += 90 * (torch.arange(32) % 2 * 2 - 1)
+    found = clusters(shades.to(torch.uint8), 6)
+    assert all(striped[found == k].float().mean() in (0, 1) for k in range(6))
+    grey = clusters(shades[:, :1].to(torch.uint8), 6)
+    assert all(0.3 < striped[grey == k].float().mean() < 0.7 for k in range(6)), "grey images go by pixels alone"
+
+
 def test_no_more_clusters_than_different_images() -> None:
     images = torch.zeros(40, 1, 8, 8, dtype=torch.uint8)
     images[20:] = 255

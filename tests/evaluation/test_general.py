@@ -9,10 +9,9 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks.damages import DAMAGES
-from fromnoise.data import digits
+from fromnoise.data import digits, patterns
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.resize import resize
-from fromnoise.evaluation import general
 from fromnoise.evaluation.choosing import choosing_features
 from fromnoise.evaluation.features import automatic, features
 from fromnoise.evaluation.frechet import Moments, distance
@@ -67,9 +66,9 @@ def test_what_nobody_sees_costs_little(colours, ratio):
 
 def test_features_are_of_the_file_whose_hash_they_tell():
     extract = features("general")
-    assert extract.sha256 == hashlib.sha256(general.packaged_file().read_bytes()).hexdigest()
+    assert extract.sha256 == hashlib.sha256(patterns.packaged_file().read_bytes()).hexdigest()
     assert (extract.name, extract.known) == ("general", True)
-    assert general.packaged_file().stat().st_size < 1e6
+    assert patterns.packaged_file().stat().st_size < 1e6
 
 
 def test_features_do_not_depend_on_the_batch(colours):

@@ -2,7 +2,9 @@
 
 An image's cluster makes a diffusion model's task much easier, if less than its class would, and the model can be guided
 (Hu et al. 2023, "Self-guided diffusion models"; Adaloglou et al. 2024, "Rethinking cluster-conditioned diffusion models
-for label-free image synthesis").
+for label-free image synthesis"). Images are alike by their pixels, so that what is where counts. Images in colour are
+alike by their textures as much, by `patterns`: emoji in clusters by pixels alone gain nothing from guidance. Of
+digits the pixels say more alone.
 """
 
 from dataclasses import replace
@@ -14,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fromnoise import rng
-from fromnoise.data import blocks
+from fromnoise.data import blocks, patterns
 from fromnoise.data.image_set import ImageSet
 
 LEAST = 50
@@ -24,6 +26,9 @@ SIDE = 16
 FITTED = 5_000
 """Images that the clusters' centres are found from, at most."""
 STARTS = 4
+BATCH = 64
+COLOURED = 3
+"""Channels of images in colour, at least."""
 SEED = 0  # always the same clusters of the same images
 
 
@@ -41,7 +46,7 @@ def conditioned(images: ImageSet, classes: bool, k: int) -> ImageSet:
 
 
 def clusters(images: UInt8[Tensor, "n c h w"], k: int) -> Int64[Tensor, " n"]:
-    """The cluster of each image by k-means (scikit-learn) on pixels, counted from 0 in the order of first appearance.
+    """The cluster of each image by k-means (scikit-learn), counted from 0 in the order of first appearance.
 
     The same for the same images. There are fewer than `k` if fewer images differ. Raises ValueError for k < 1 or
     fewer than k images.
@@ -51,15 +56,31 @@ def clusters(images: UInt8[Tensor, "n c h w"], k: int) -> Int64[Tensor, " n"]:
     from sklearn.cluster import KMeans  # takes a second to import, which labelled data need not wait for
 
     chosen = np.sort(rng.generator(SEED, "clusters", len(images)).permutation(len(images))[:FITTED])
-    rows = np.concatenate([_pixels(part) for part in blocks.parts(images, chosen)])
+    rows = np.concatenate([_seen(part) for part in blocks.parts(images, chosen)])
+    scale = _scale(rows, images.shape[1])
+    rows = rows * scale
     k = min(k, len(np.unique(rows, axis=0)))
     means = KMeans(k, n_init=STARTS, random_state=SEED).fit(rows)
-    found = np.concatenate([means.predict(_pixels(part)) for part in blocks.parts(images)])
+    found = np.concatenate([means.predict(_seen(part) * scale) for part in blocks.parts(images)])
     _, first, cluster = np.unique(found, return_index=True, return_inverse=True)
     return torch.from_numpy(np.argsort(np.argsort(first))[cluster]).long()
 
 
-def _pixels(images: UInt8[Tensor, "n c h w"]) -> Float[np.ndarray, "n d"]:
+def _seen(images: UInt8[Tensor, "n c h w"]) -> Float[np.ndarray, "n d"]:
+    """Reduced pixels; of images in colour also how much of each pattern there is."""
     height, width = (min(side, SIDE) for side in images.shape[2:])
-    reduced: np.ndarray = F.adaptive_avg_pool2d(images.cpu().double(), (height, width)).flatten(1).numpy()
-    return reduced
+    pixels = F.adaptive_avg_pool2d(images.cpu().double(), (height, width)).flatten(1)
+    if images.shape[1] < COLOURED:
+        return pixels.numpy()
+    dictionary = patterns.packaged()
+    found = torch.cat([patterns.amounts(part.cpu(), dictionary) for part in images.split(BATCH)])
+    return torch.cat([pixels, found.double()], dim=1).numpy()
+
+
+def _scale(rows: Float[np.ndarray, "n d"], channels: int) -> Float[np.ndarray, " d"] | float:
+    """Factors by which pixels and patterns each have a variance of 1 in all; 1 where there are only pixels."""
+    if channels < COLOURED:
+        return 1.0
+    k = len(patterns.packaged().centres)
+    parts = rows[:, :-k], rows[:, -k:]
+    return np.concatenate([np.full(part.shape[1], 1 / max(part.var(axis=0).sum() ** 0.5, 1e-9)) for part in parts])

@@ -27,7 +27,7 @@ class DataSettings:
     """Train on a random subset of this many images, balanced over the classes; default: all."""
     clusters: int = 40
     """Without classes, or with --no-labels: condition on this many clusters of similar images, for better samples.
-    Found by k-means on pixels; at most one cluster per 50 images. 0: unconditional."""
+    Found by k-means on pixels and, in colour, textures; at most one cluster per 50 images. 0: unconditional."""
     size: str = "32"
     """Height and width in pixels, "32" or "24x40", at most 1024; images of another size are resized (antialiased)."""
     fit: Fit = "stretch"

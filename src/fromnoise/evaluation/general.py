@@ -1,87 +1,27 @@
-"""Features for any images, offline: how much of each pattern of a fixed dictionary is in an image.
-
-The dictionary is of whitened patches with a soft code (Coates, Lee & Ng 2011). It was learnt from random shapes that
-hide each other, "dead leaves" (Lee, Mumford & Huang 2001): they have the edges, corners and flat places of all images,
-and are nobody's. tools/make_general_features.py makes it again.
-"""
+"""Features for any images, offline: how much of each pattern of a packaged dictionary is in an image (`patterns`)."""
 
 import hashlib
-from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float
-from torch import Tensor
 
-from fromnoise import tensors
-from fromnoise.data.colour import AVERAGED, by_colour
-from fromnoise.data.resize import resize
+from fromnoise.data import patterns
+from fromnoise.data.colour import AVERAGED
+from fromnoise.data.patterns import SIDE
 from fromnoise.evaluation.extractor import BILINEAR, Features
 
-SIDE = 32
-PATCH, STRIDE = 5, 2
-CONTRAST = 1000.0
-"""Added to a patch's variance, in squared grey levels, before it is divided by: fainter patterns count for less."""
-WEIGHTS = "general.safetensors"
 BATCH = 64
-
-
-@dataclass(frozen=True)
-class Dictionary:
-    """Patterns of 5×5 pixels in colour.
-
-    mean       of normalised patches
-    whitening  their principal directions, each to unit variance
-    centres    the patterns, whitened
-    """
-
-    mean: Float[Tensor, " 75"]
-    whitening: Float[Tensor, "75 r"]
-    centres: Float[Tensor, "k r"]
-
-    def to(self, device: torch.device) -> "Dictionary":
-        """The same in the memory of `device`."""
-        return Dictionary(*(each.to(device) for each in vars(self).values()))
-
-    def __call__(self, x: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n k"]:
-        """The features of RGB images from 0 to 255.
-
-        A patch counts for a pattern by how much nearer it is to it than to patterns on average, 0 where it is farther;
-        an image's features are the means over its patches.
-        """
-        near = torch.cdist((patches(x) - self.mean) @ self.whitening, self.centres)
-        return (near.mean(dim=2, keepdim=True) - near).clamp(min=0).mean(dim=1)
-
-
-def patches(x: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n l 75"]:
-    """Patches, each less its mean and divided by its contrast."""
-    found = F.unfold(x, PATCH, stride=STRIDE).transpose(1, 2)
-    found = found - found.mean(dim=2, keepdim=True)
-    return found / (found.var(dim=2, keepdim=True) + CONTRAST).sqrt()
 
 
 def load(device: torch.device) -> Features:
     """The extractor."""
-    dictionary = packaged().to(device)
-    sha256 = hashlib.sha256(packaged_file().read_bytes()).hexdigest()
+    dictionary = patterns.packaged().to(device)
+    sha256 = hashlib.sha256(patterns.packaged_file().read_bytes()).hexdigest()
     return Features(
         "general",
         len(dictionary.centres),
         sha256,
-        lambda images: by_colour(resize(images.to(device), (SIDE, SIDE)), lambda rgb: dictionary(rgb.float())),
+        lambda images: patterns.amounts(images.to(device), dictionary),
         f"{BILINEAR}, to {SIDE}×{SIDE}",
         AVERAGED,
         batch=BATCH,
     )
-
-
-def packaged_file() -> Path:
-    """The packaged dictionary's file."""
-    return Path(str(resources.files("fromnoise.evaluation").joinpath(WEIGHTS)))
-
-
-def packaged() -> Dictionary:
-    """The packaged dictionary."""
-    return Dictionary(**tensors.load(packaged_file())[0])

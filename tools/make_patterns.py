@@ -1,6 +1,6 @@
-"""Make the packaged dictionary of general features: src/fromnoise/evaluation/general.safetensors.
+"""Make the packaged dictionary of patterns: src/fromnoise/data/patterns.safetensors.
 
-    python -m tools.make_general_features [--patterns 128] [--seed 0]      (ten seconds)
+    python -m tools.make_patterns [--patterns 128] [--seed 0]      (ten seconds)
 
 The patterns are k-means' centres of whitened patches of dead leaves: ellipses and rounded boxes of random colours that
 hide each other, of sizes with a density of r⁻³, as things in the world have them.
@@ -17,11 +17,11 @@ from sklearn.cluster import MiniBatchKMeans
 from torch import Tensor
 
 from fromnoise import rng, tensors
-from fromnoise.evaluation import general
-from fromnoise.evaluation.general import SIDE, Dictionary, patches
+from fromnoise.data import patterns
+from fromnoise.data.patterns import SIDE, Dictionary, patches
 from fromnoise.faces.cli import script
 
-TARGET = Path(general.__file__).with_name(general.WEIGHTS)
+TARGET = Path(patterns.__file__).with_name(patterns.WEIGHTS)
 IMAGES, PATCHES = 1500, 60  # images, and patches of each
 SHAPES = 30  # in an image, at most
 RADII = 1.5, 16.0
@@ -83,7 +83,7 @@ def learn(x: Float[Tensor, "n 3 32 32"], patterns: int, seed: int) -> Dictionary
 def main(settings: Settings) -> None:
     """Make it, write it."""
     dictionary = learn(dead_leaves(IMAGES, settings.seed), settings.patterns, settings.seed)
-    tensors.save(TARGET, vars(dictionary), {"made by": "tools/make_general_features.py", **vars(settings)})
+    tensors.save(TARGET, vars(dictionary), {"made by": "tools/make_patterns.py", **vars(settings)})
 
 
 if __name__ == "__main__":
