@@ -9,7 +9,7 @@ from fromnoise.data.settings import DataSettings
 
 
 def test_there_are_few_enough_settings_to_know_them_all():
-    assert len(flat(to_json(Config()))) <= 49
+    assert len(flat(to_json(Config()))) <= 45
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,7 @@ from fromnoise.generation.sampling import SampleRequest, labels_for, own_precisi
 from fromnoise.threads import apart
 from fromnoise.training.device import alone
 from fromnoise.training.run_folder import RunFolder
+from fromnoise.training.settings import Recording
 
 __all__ = ["Images", "Report", "Run", "UserError", "evaluate", "load", "train"]
 
@@ -252,6 +253,10 @@ def train(
     *,
     out: str | Path | None = None,
     preset: Literal["fast", "chapter", "tiny"] = "fast",
+    skip_broken: bool = False,
+    log_every: int | None = None,
+    checkpoint_every: int | None = None,
+    tensorboard: bool = False,
     device: DeviceName = "auto",
     quiet: bool = False,
     **settings: Any,
@@ -260,6 +265,8 @@ def train(
 
     - `data`: what `--data` takes: a folder, zip or tar of images, an `.npz` file, or a name such as digits or mnist
     - `out`: the run folder; runs/NAME-PRESET when not given
+    - `skip_broken`: leave out files that cannot be read
+    - `log_every`, `checkpoint_every`, `tensorboard`: as the flags of `fromnoise train`
     - `settings`: those of `fromnoise train`, by the names of its flags: `minutes=10`, `size=32`, `augment=0.3`,
       `evaluate_every=250`, `channels=(48, 96, 96)` …
 
@@ -269,7 +276,9 @@ def train(
         settings["size"] = str(settings["size"])
     config = settled(with_settings(preset_called(preset), settings | {"data": str(data)}), preset)
     place = folder_for(config, preset) if out is None else Path(out)
-    with trained(Experiment(config, place, device, reporter=_reporter(quiet))):
+    recording = Recording(log_every, checkpoint_every, tensorboard)
+    reporter = _reporter(quiet)
+    with trained(Experiment(config, place, device, reporter=reporter, recording=recording, skip_broken=skip_broken)):
         return load(place, device=device, quiet=quiet)
 
 

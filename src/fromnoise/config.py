@@ -50,14 +50,13 @@ CHAPTER = Config(
         ema=0.0,
         precision="fp32",
         compile="off",
-        log_every=10,
     ),
     sampling=SamplerSettings(sampler="ancestral", sampling_steps=500, spacing="t"),
 )
 TINY = Config(
     data=DataSettings(m=200, size="16"),
     network=NetworkSettings(channels=(16, 32)),
-    training=TrainingSettings(batch=16, precision="fp32", compile="off", warmup=5, log_every=5),
+    training=TrainingSettings(batch=16, precision="fp32", compile="off", warmup=5),
     sampling=SamplerSettings(sampling_steps=5),
     evaluation=EvaluationSettings(n=100),
 )

@@ -60,7 +60,7 @@ def test_files_are_counted_by_size_and_unreadable_ones_named(tmp_path, make_imag
     folder.save(tmp_path / "photos", make_images(12))
     folder.save(tmp_path / "photos" / "more", make_images(3, (3, 8, 12)))
     (tmp_path / "photos" / "bad.png").write_bytes(b"no image")
-    found = inspected(DataSettings(str(tmp_path / "photos"), size="8", skip_broken=True)).plain()["files"]
+    found = inspected(DataSettings(str(tmp_path / "photos"), size="8")).plain()["files"]
     assert found["sizes"] == {"8×8": 12, "8×12": 3}
     assert found["channels"] == {"1": 12, "3": 3}
     assert found["unreadable"] == {"bad.png": "not an image in a supported format"}

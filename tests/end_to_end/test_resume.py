@@ -110,3 +110,10 @@ def test_ctrl_c_saves_leaves_cleanly_and_goes_on_to_the_same_bits(undisturbed, f
     assert "Traceback" not in said
     assert "resuming from step" in fromnoise(*WORDS, cwd=tmp_path).stderr
     assert_same(undisturbed, tmp_path)
+
+
+def test_a_resumed_training_may_log_and_save_at_other_steps(fromnoise, tmp_path):
+    words = ("train", "--preset", "tiny", "--steps", "4", "--out", "run")
+    fromnoise(*words, cwd=tmp_path)
+    again = fromnoise(*words, "--log-every", "2", "--checkpoint-every", "2", cwd=tmp_path)
+    assert "already trained (4 steps): nothing to do" in again.stderr

@@ -104,7 +104,7 @@ def test_an_overfitted_training_ends_with_the_model_from_before(config_of, parts
     parts = parts_of(4, 24)
     config = config_of(
         data={"clusters": 0},
-        training={"steps": 120, "lr": 1e-2, "decay": 0.0, "ema": 0.9, "checkpoint_every": 1000},
+        training={"steps": 120, "lr": 1e-2, "decay": 0.0, "ema": 0.9},
     )
     folder = RunFolder(tmp_path / "run")
     validator = Validator(config, parts, folder, CPU, None)

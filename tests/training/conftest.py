@@ -11,14 +11,16 @@ from fromnoise.generation.model import Model
 from fromnoise.training.device import accelerator
 from fromnoise.training.pacer import Clock
 from fromnoise.training.run_folder import RunFolder
+from fromnoise.training.settings import Recording
 from fromnoise.training.step import Step
 from fromnoise.training.trainer import Trainer
 
 
 @pytest.fixture
 def train(tmp_path, images):
-    def run(config, name="run", stop=None, **given):
+    def run(config, name="run", stop=None, log_every=None, checkpoint_every=None, **given):
         """Train in a folder of that name, with Ctrl-C after the step `stop`; returns the folder and the outcome."""
+        given["recording"] = Recording(log_every, checkpoint_every)
         folder = RunFolder(tmp_path / name)
         model = Model.build(config, DataInfo.of(images, config))
         if stop:

@@ -31,8 +31,8 @@ def choice(asked):
 
 
 def test_the_guidance_is_in_the_finished_model_and_the_weights_stay_as_they_are(train, config_of, choice, asked):
-    config = config_of(training={"steps": 6, "checkpoint_every": 3})
-    folder, outcome = train(config, choice=choice)
+    config = config_of(training={"steps": 6})
+    folder, outcome = train(config, checkpoint_every=3, choice=choice)
     assert asked == [6]
     assert outcome.model.guidance == Model.load(folder.model_file()).guidance == 1.31
     assert Model.load(folder.checkpoint(3) / "model.safetensors").guidance is None

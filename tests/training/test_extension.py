@@ -16,8 +16,8 @@ def train(train, config_of):
     """Train in a folder of that name, or extend it."""
 
     def run(name="run", extension=None, stop=None, **training):
-        config = config_of(training={"log_every": 1, "warmup": 3, **training})
-        return train(config, name, stop, extension=extension)
+        config = config_of(training={"warmup": 3, **training})
+        return train(config, name, stop, log_every=1, extension=extension)
 
     return run
 

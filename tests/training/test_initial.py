@@ -32,9 +32,9 @@ def test_the_packaged_model_fits_the_default_training_of_digits():
 def train(train, images, config_of, source):
     def run(name="run", start=True, stop=None, **training):
         """Train from `source` in a folder of that name, reading it only at the `start`; returns the folder."""
-        config = config_of(training={"init": source, "log_every": 1, **training})
+        config = config_of(training={"init": source, **training})
         model = Model.build(config, DataInfo.of(images, config))
-        return train(config, name, stop, initial=initial(model, source) if start else None)[0]
+        return train(config, name, stop, log_every=1, initial=initial(model, source) if start else None)[0]
 
     return run
 

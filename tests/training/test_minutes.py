@@ -35,7 +35,7 @@ def test_minutes_become_steps_that_fill_them_and_are_written_down(train, config_
 )
 def test_a_budget_is_kept_to_the_step_whatever_the_speed(train, config_of, paced, seconds_of):
     paced(seconds_of)
-    folder, outcome = train(config_of(training={"minutes": 2, "log_every": 1, "warmup": 0}))
+    folder, outcome = train(config_of(training={"minutes": 2, "warmup": 0}), log_every=1)
     assert 120 - 2 * seconds_of(outcome.steps) <= outcome.seconds <= 120
     records = folder.log.records()
     for record in records[:-1]:
@@ -82,10 +82,10 @@ def test_a_killed_training_repeats_what_it_had_recorded(train, config_of, paced)
         if seen.step == 75:
             raise KilledError
 
-    config = config_of(training={"minutes": 2, "checkpoint_every": 45, "log_every": 1})
+    config, how = config_of(training={"minutes": 2}), {"log_every": 1, "checkpoint_every": 45}
     paced(lambda k: 1.5, learn=True)
     with pytest.raises(KilledError):
-        train(config, tick=kill)
+        train(config, tick=kill, **how)
     folder = RunFolder(train.path / "run")
     before = folder.log.records()
     recorded = folder.pace.records()
@@ -93,7 +93,7 @@ def test_a_killed_training_repeats_what_it_had_recorded(train, config_of, paced)
     assert recorded[-1]["step"] > 70
     paced(lambda k: 0.75, learn=True)
     said = []
-    folder, outcome = train(config, say=said.append)
+    folder, outcome = train(config, say=said.append, **how)
     assert "resuming from step 45" in said
     assert folder.pace.records()[: len(recorded)] == recorded
     after = {record["step"]: record for record in folder.log.records()}
@@ -146,9 +146,9 @@ def busy(monkeypatch, paced):
 def test_fewer_threads_while_the_machine_is_busy_are_said_logged_and_repeated_to_the_bit(
     train, config_of, busy, monkeypatch, assert_same
 ):
-    config, said = config_of(training={"minutes": 2, "log_every": 1}), []
+    config, said = config_of(training={"minutes": 2}), []
     busy()
-    first, outcome = train(config, "first", say=said.append)
+    first, outcome = train(config, "first", say=said.append, log_every=1)
     logged = [record["threads"] for record in first.log.records()]
     assert set(logged[:20]) == {2}
     assert set(logged[32:50]) == {1}
@@ -160,7 +160,7 @@ def test_fewer_threads_while_the_machine_is_busy_are_said_logged_and_repeated_to
         shutil.copy(file, again.path)
     busy()
     monkeypatch.setattr(threads, "Load", lambda: lambda: 0.0)
-    again, repeated = train(config, "again")
+    again, repeated = train(config, "again", log_every=1)
     assert repeated.steps == outcome.steps
     assert [record["threads"] for record in again.log.records()] == logged
     assert_same(first, again)
@@ -172,7 +172,7 @@ def test_validation_leaves_the_trainings_threads_alone(train, config_of, busy, a
         threads.shared().set(1)
         return {}, "seen"
 
-    config = config_of(training={"minutes": 2, "log_every": 1})
+    config = config_of(training={"minutes": 2})
     busy()
     validated, _ = train(config, "validated", validation=Validation(12, validate))
     busy()

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from fromnoise.training.pace import Pace, Segment, shortfall
-from fromnoise.training.settings import Budget, TrainingSettings
+from fromnoise.training.settings import Budget, Recording, TrainingSettings
 
 
 def of_steps(steps, began=0):
@@ -83,3 +83,10 @@ def test_a_shortfall_names_the_steps_and_who_took_them():
 def test_a_thread_that_has_a_core_to_itself_lacks_nothing():
     pace = Pace((Budget("minutes", 1),), Segment(0, 0.0, 1), None)
     assert shortfall(pace, segments(*[0.1] * 12, others=1.0), 1, 2) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "steps", "every"), [(None, None, 50), (None, 10_000, 50), (None, 160, 8), (None, 4, 1), (7, 4, 7)]
+)
+def test_short_trainings_are_logged_more_often(asked, steps, every):
+    assert Recording(log_every=asked).log_interval(steps) == every

@@ -25,7 +25,7 @@ def test_training_lowers_the_loss_and_logs_it_by_quartile_of_noise(train, config
     folder, outcome = train(config_of(training={"steps": 60}))
     records = folder.log.records()
     assert outcome.steps == 60
-    assert [record["step"] for record in records] == list(range(5, 61, 5))
+    assert [record["step"] for record in records] == list(range(3, 61, 3))
     for record in records:
         quartiles = [record[f"loss_q{k}"] for k in range(1, 5)]
         assert record["loss"] == pytest.approx(sum(quartiles) / 4, rel=1e-5)
@@ -81,11 +81,9 @@ def test_epochs_become_steps(train, config_of):
 
 
 def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_checkpoint(train, config_of):
-    config = config_of(
-        training={"steps": 40, "lr": 1e9, "optimizer": "adamw", "checkpoint_every": 1, "clip": None, "log_every": 2}
-    )
+    config = config_of(training={"steps": 40, "lr": 1e9, "optimizer": "adamw", "clip": None})
     with pytest.raises(UserError, match="no longer finite"):
-        train(config)
+        train(config, log_every=2, checkpoint_every=1)
 
 
 def test_bf16_trains_as_float32_does(train, config_of):
@@ -110,15 +108,15 @@ def test_the_seed_decides_everything(train, config_of, assert_same):
     {"prediction": "x0"},
 ])  # fmt: skip
 def test_every_kind_of_objective_learns(train, config_of, diffusion):
-    folder, _ = train(config_of(diffusion=diffusion, training={"steps": 40}))
+    folder, _ = train(config_of(diffusion=diffusion, training={"steps": 40}), log_every=5)
     records = folder.log.records()
     assert records[-1]["loss"] < records[0]["loss"]
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_sixteen_bits_learn_what_float32_does(train, config_of, precision):
-    plain, _ = train(config_of(training={"steps": 20, "log_every": 5}))
-    half, outcome = train(config_of(training={"steps": 20, "log_every": 5, "precision": precision}), precision)
+    plain, _ = train(config_of(training={"steps": 20}), log_every=5)
+    half, outcome = train(config_of(training={"steps": 20, "precision": precision}), precision, log_every=5)
     assert outcome.model.precision == precision
     for mine, theirs in zip(half.log.records(), plain.log.records(), strict=True):
         assert mine["loss"] == pytest.approx(theirs["loss"], rel=0.03)
@@ -151,7 +149,7 @@ def test_gradients_too_large_for_fp16_are_not_learnt_from_and_said(train, config
 
     monkeypatch.setattr(scaling, "undo", overflowing)
     said = []
-    after, _ = train(config_of(training={"steps": 6, "log_every": 3, **training}), "after", say=said.append)
+    after, _ = train(config_of(training={"steps": 6, **training}), "after", log_every=3, say=said.append)
     assert [text for text in said if "overflowed in fp16" in text] == [
         "3 of the steps up to 6 overflowed in fp16 and were skipped; if this goes on, train with --precision fp32"
     ]
@@ -191,9 +189,9 @@ def test_a_compiler_that_fails_leaves_an_eager_training(train, config_of, monkey
 
 
 def test_a_damaged_checkpoint_is_said_and_the_one_before_goes_on(train, config_of, assert_same):
-    config = config_of(training={"steps": 10, "checkpoint_every": 4})
+    config = config_of(training={"steps": 10})
     whole, _ = train(config, "whole")
-    folder, _ = train(config)
+    folder, _ = train(config, checkpoint_every=4)
     state = folder.checkpoint(10) / "state.safetensors"
     state.write_bytes(state.read_bytes()[:100])
     said = []
@@ -205,7 +203,7 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_goes_on(train, config_o
 
 
 def test_a_quartile_without_images_is_null_in_the_log(train, config_of):
-    folder, _ = train(config_of(training={"steps": 2, "batch": 1, "log_every": 1}))
+    folder, _ = train(config_of(training={"steps": 2, "batch": 1}))
     records = folder.log.records()
     assert sum(records[0][f"loss_q{k}"] is None for k in range(1, 5)) == 3
     assert "NaN" not in folder.log.file.read_text()
@@ -227,7 +225,7 @@ def poisoned(monkeypatch):
 
 def test_what_is_not_finite_is_never_saved(train, config_of, poisoned):
     with pytest.raises(UserError, match="no longer finite at step 3"):
-        train(config_of(training={"steps": 9, "checkpoint_every": 1, "log_every": 100}))
+        train(config_of(training={"steps": 9}), log_every=100, checkpoint_every=1)
     assert RunFolder(train.path / "run").steps() == [1, 2]
 
 
@@ -288,7 +286,7 @@ def test_validation_takes_none_of_the_trainings_time(train, config_of):
     said = []
     start = time.perf_counter()
     validation = Validation(1, Validator(lambda step, model: time.sleep(0.3)))
-    folder, outcome = train(config_of(training={"steps": 5, "log_every": 1}), validation=validation, say=said.append)
+    folder, outcome = train(config_of(training={"steps": 5}), validation=validation, say=said.append)
     wall = time.perf_counter() - start
     assert outcome.seconds <= wall - 5 * 0.3
     assert folder.load(5).progress.seconds <= wall - 5 * 0.3
@@ -305,7 +303,7 @@ def test_validation_takes_none_of_the_trainings_time(train, config_of):
 
 def test_validation_goes_on_where_the_training_does(train, config_of, assert_same):
     """Stopped between validations, in the midst of one, in one made up for, and killed after one."""
-    config = config_of(training={"steps": 12, "checkpoint_every": 5})
+    config = config_of(training={"steps": 12})
     whole, _ = train(config, "whole", validation=Validation(3, Validator()))
     assert [record["step"] for record in validations(whole)] == [3, 6, 9, 12]
 
@@ -349,5 +347,5 @@ def test_a_finished_training_is_validated_no_more(train, config_of):
 def test_what_is_not_finite_is_never_validated(train, config_of, poisoned):
     validator = Validator()
     with pytest.raises(UserError, match="no longer finite at step 3"):
-        train(config_of(training={"steps": 9, "log_every": 100}), validation=Validation(1, validator))
+        train(config_of(training={"steps": 9}), log_every=100, validation=Validation(1, validator))
     assert list(validator.seen) == [1, 2]

@@ -36,8 +36,6 @@ class DataSettings:
     alpha: Alpha = "keep"
     """Images with transparency: keep it as a fourth channel, or lay them on white or black.
     Images without any stay grey or RGB."""
-    skip_broken: bool = False
-    """Skip images that cannot be read, and say how many there were."""
     group_by: str | None = None
     """Keep images of one group in one part: "folder", or a regular expression for file names whose first group (...)
     names it, such as "(patient\\d+)_"; default: near-duplicates are found and kept together."""

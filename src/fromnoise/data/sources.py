@@ -104,8 +104,10 @@ def load(
     return resized(images, size) if size else images
 
 
-def prepare(settings: DataSettings, seed: int, *, say: Say = silent, watch: Watch = unwatched) -> Parts:
-    """The parts to train and score with, as `settings` say; `say` and `watch` as for `load`.
+def prepare(
+    settings: DataSettings, seed: int, *, skip_broken: bool = False, say: Say = silent, watch: Watch = unwatched
+) -> Parts:
+    """The parts to train and score with, as `settings` say; the other arguments are those of `load`.
 
     Raises UserError for what cannot be had.
     """
@@ -115,7 +117,7 @@ def prepare(settings: DataSettings, seed: int, *, say: Say = silent, watch: Watc
         raise UserError(f"--data {settings.data}: name the whole source, '{name}'; fromnoise splits it itself")
     source = _source(name)
     _check_rules(name, source, settings.group_by, settings.label_by)
-    how = Reading(size, settings.skip_broken, settings.label_by, say, watch)
+    how = Reading(size, skip_broken, settings.label_by, say, watch)
     if "test" in source.parts:
         return _resized(_without_val(name, source, how, settings.m, seed), size)
     if source.parts:
@@ -137,16 +139,19 @@ def prepare(settings: DataSettings, seed: int, *, say: Say = silent, watch: Watc
 
 
 def parts_of(settings: DataSettings, *, say: Say = silent, watch: Watch = unwatched) -> list[ImageSet]:
-    """The parts that `settings.data` has, as they are, or the one that it names; raises UserError as `prepare` does."""
+    """The parts that `settings.data` has, as they are, or the one that it names, without images that cannot be read.
+
+    Raises UserError as `prepare` does.
+    """
     name, part = _parse(settings.data)
     if part is not None:
-        size, skip = parse_size(settings.size, settings.fit), settings.skip_broken
+        size = parse_size(settings.size, settings.fit)
         rules = Rules(group_by=settings.group_by, label_by=settings.label_by)
-        return [laid(load(settings.data, size, skip_broken=skip, say=say, watch=watch, **rules), settings.alpha)]
+        return [laid(load(settings.data, size, skip_broken=True, say=say, watch=watch, **rules), settings.alpha)]
     if source := _named(name):
         _check_rules(name, source, settings.group_by, settings.label_by)
         return [source.load(name, each, Reading()) for each in source.parts]
-    parts = prepare(settings, 0, say=say, watch=watch)
+    parts = prepare(settings, 0, skip_broken=True, say=say, watch=watch)
     return [each for each in (parts.train, parts.val, parts.heldout) if each is not None]
 
 

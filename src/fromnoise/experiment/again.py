@@ -31,8 +31,8 @@ def asked(file: Path, report: Report, moved: Mapping[str, str | None]) -> Asked:
     elif report.run is not None and is_run(file.parent):
         config = from_json(Config, report.run["config"])
         reference = config.evaluation.reference or sources.reference_for(config.data.data)
-        weights, skip = report.run.get("weights"), config.data.skip_broken
-        request = Request(str(file.parent), reference, None, None, config.evaluation.features, weights, None, skip)
+        features, weights = config.evaluation.features, report.run.get("weights")
+        request = Request(str(file.parent), reference, None, None, features, weights, None, skip_broken=True)
     else:
         raise UserError(f"{file} does not say which images it is of")
     sets = {role: moved.get(role) or getattr(request, role) for role in ROLES}

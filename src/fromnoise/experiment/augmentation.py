@@ -39,13 +39,13 @@ def parts_for(
     if not model.info.classes or model.info.clustered:
         raise UserError(f"{source} was trained without classes: train it on images with classes")
     if data != trained.data:
-        settings = DataSettings(data, size=trained.size, fit=trained.fit, alpha=trained.alpha, skip_broken=skip_broken)
-        parts = sources.prepare(settings, model.config.seed, say=say)
+        settings = DataSettings(data, size=trained.size, fit=trained.fit, alpha=trained.alpha)
+        parts = sources.prepare(settings, model.config.seed, skip_broken=skip_broken, say=say)
         notes.append(f"the model was trained on {trained.data}: if it saw images held out here, the gain is too high")
     elif is_run(source):
         parts = parts_of(source, say)
     else:
-        parts = sources.prepare(trained, model.config.seed, say=say)
+        parts = sources.prepare(trained, model.config.seed, skip_broken=skip_broken, say=say)
     _check(parts, model, data)
     return parts, notes
 

@@ -54,8 +54,8 @@ def parts_of(run: Path, tell: Say = silent) -> sources.Parts:
     have changed, UserError for a damaged run folder.
     """
     about = RunFolder(run).about()
-    try:
-        parts = sources.prepare(about.config.data, about.config.seed, say=tell)
+    try:  # what cannot be read was left out by the training too, or the fingerprint differs
+        parts = sources.prepare(about.config.data, about.config.seed, skip_broken=True, say=tell)
     except UserError as error:
         raise TrainingImagesLost(f"the training images of {run} are missing: {error}") from error
     if parts.train.fingerprint != about.data.fingerprint:

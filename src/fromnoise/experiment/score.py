@@ -45,8 +45,10 @@ FILM_IMAGES, FILM_STEPS = 4, 8
 LIKELIHOODS, LEVELS = 256, 16  # images, and random noise levels for each, of the likelihood
 
 
-def reference_of(config: Config, parts: Parts, tell: Say = silent) -> tuple[ImageSet, int]:
-    """The images to score against, and how many to sample; `tell` as `say` of `sources.load`.
+def reference_of(
+    config: Config, parts: Parts, tell: Say = silent, skip_broken: bool = False
+) -> tuple[ImageSet, int]:
+    """The images to score against, and how many to sample; `tell` and `skip_broken` are those of `sources.load`.
 
     Raises UserError, before anything is trained, for too few.
     """
@@ -59,7 +61,7 @@ def reference_of(config: Config, parts: Parts, tell: Say = silent) -> tuple[Imag
             )
         reference = parts.heldout
     else:
-        reference = _load(settings.reference, parts, config, tell)
+        reference = _load(settings.reference, parts, config, tell, skip_broken)
     n = min(MOST, len(reference)) if settings.n is None else settings.n
     if n < FEWEST or len(reference) < FEWEST:
         raise UserError(f"a score needs at least {FEWEST} images: --n {n}, reference {len(reference)}")
@@ -87,13 +89,13 @@ def floor_images(spec: str, parts: Parts, config: Config) -> ImageSet | None:
     if spec == sources.reference_for(config.data.data) and (parts.val is None or parts.val.groups is None):
         return parts.val
     known = {part.name: part for part in (parts.train, parts.val) if part is not None}
-    found = sources.floor_of(spec, lambda each: known.get(each) or _load(each, parts, config))
+    found = sources.floor_of(spec, lambda each: known.get(each) or _load(each, parts, config, silent, True))
     return found if found is None or found.groups is not None else sources.unseen(found, parts.train)
 
 
-def _load(spec: str, parts: Parts, config: Config, tell: Say = silent) -> ImageSet:
+def _load(spec: str, parts: Parts, config: Config, tell: Say, skip_broken: bool) -> ImageSet:
     data, size = config.data, Size(*parts.train.shape[1:], config.data.fit)
-    images = sources.load(spec, size, skip_broken=data.skip_broken, say=tell, **sources.rules_of(spec, data))
+    images = sources.load(spec, size, skip_broken=skip_broken, say=tell, **sources.rules_of(spec, data))
     return laid(images, data.alpha)
 
 

@@ -4,13 +4,13 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 from accelerate import Accelerator
 
-from fromnoise.config import Config, to_json
+from fromnoise.config import Config, check_ranges, to_json
 from fromnoise.data import sources
 from fromnoise.data.clusters import conditioned
 from fromnoise.data.image_set import ImageSet
@@ -34,7 +34,7 @@ from fromnoise.training.log import Tick
 from fromnoise.training.pace import steps_of
 from fromnoise.training.profile import Profile, profile
 from fromnoise.training.run_folder import RunFolder
-from fromnoise.training.settings import Budget
+from fromnoise.training.settings import Budget, Recording
 from fromnoise.training.trainer import Outcome, Trainer
 from fromnoise.training.validation import GuidanceChoice, Validation
 
@@ -50,6 +50,8 @@ class Experiment:
     weights            those of the features, as `features` takes them
     extension          the budget by which a finished training goes on
     reporter           hears in the first process how the work goes
+    recording          how often to log and to save
+    skip_broken        leave out images that cannot be read
     """
 
     config: Config
@@ -59,6 +61,8 @@ class Experiment:
     weights: Path | None = None
     extension: Budget | None = None
     reporter: Reporter = SILENT
+    recording: Recording = field(default_factory=Recording)
+    skip_broken: bool = False
 
     @cached_property
     def folder(self) -> RunFolder:
@@ -69,7 +73,8 @@ class Experiment:
     def accelerator(self) -> Accelerator:
         """The device, once all that can be known without the data is in order; raises UserError where it is not."""
         check(self.config)
-        if self.config.training.tensorboard:
+        check_ranges(self.recording)
+        if self.recording.tensorboard:
             extra("tensorboard", "tensorboard")
         self.folder.check_settings(self.config)
         _start_file(self)
@@ -94,7 +99,7 @@ class Experiment:
         """The data, read (and downloaded) by the first process before the others, and by each machine's first."""
         device = self.accelerator
         with connected(), device.main_process_first(), device.local_main_process_first():
-            return sources.prepare(self.config.data, self.config.seed, say=self.tell)
+            return sources.prepare(self.config.data, self.config.seed, skip_broken=self.skip_broken, say=self.tell)
 
     @cached_property
     def features(self) -> Features:
@@ -149,6 +154,7 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
                 choice=choice,
                 initial=start,
                 extension=experiment.extension,
+                recording=experiment.recording,
             )
             outcome = trainer.run()
         if not outcome.already_finished:
@@ -187,7 +193,8 @@ def profiled(experiment: Experiment) -> Profile:
     config, reporter = experiment.config, experiment.reporter
     check(config)
     device = alone(experiment.device, experiment.threads)
-    train = _conditioned(sources.prepare(config.data, config.seed, say=reporter.say).train, config)
+    parts = sources.prepare(config.data, config.seed, skip_broken=experiment.skip_broken, say=reporter.say)
+    train = _conditioned(parts.train, config)
     model = Model.build(config, DataInfo.of(train, config))
     with reporter.bar("profiling") as bar:
         return profile(model, train, device, bar.show)
@@ -259,5 +266,5 @@ def _check_shared(experiment: Experiment) -> None:
         time.sleep(1)
     else:
         raise UserError(f"{folder.path} is not visible here: put --out on storage that all machines share; {GUIDE}")
-    images, settings = experiment.parts.train.fingerprint, to_json(experiment.config)
+    images, settings = experiment.parts.train.fingerprint, to_json([experiment.config, experiment.recording])
     check_alike(device, {"training images": images, "settings": settings, "checkpoints": folder.steps()})

@@ -16,7 +16,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 from fromnoise.config import BUDGETS, Config, folder_for, preset, read, settled
 from fromnoise.errors import UserError
 from fromnoise.files import check_writable, lost
-from fromnoise.training.settings import Budget
+from fromnoise.training.settings import Budget, Recording
 
 if TYPE_CHECKING:
     from fromnoise.experiment.train import Experiment
@@ -97,9 +97,11 @@ class TrainingArguments:
     threads: Threads = None
     weights: File = None
     """Weights of --features inception or dinov2; default: the published ones, downloaded if missing."""
+    skip_broken: SkipBroken = False
     dry_run: Flag = False
     """Print the whole configuration as JSON and exit."""
     config: Config = dataclasses.field(default_factory=Config)
+    recording: Recording = dataclasses.field(default_factory=Recording)
     extension: Annotated[Budget | None, tyro.conf.Suppress] = None
     """--minutes +20, --epochs +5 or --steps +500."""
 
@@ -109,7 +111,8 @@ class TrainingArguments:
         from fromnoise.faces.console import Terminal
 
         assert self.out is not None
-        return Experiment(self.config, self.out, self.device, self.threads, self.weights, self.extension, Terminal())
+        where = self.config, self.out, self.device, self.threads, self.weights, self.extension
+        return Experiment(*where, Terminal(), self.recording, self.skip_broken)
 
 
 TrainingKind = TypeVar("TrainingKind", bound=TrainingArguments)

@@ -23,7 +23,7 @@ QUICK = Config(
     diffusion=DiffusionSettings(lognormal=(-0.5, 2.2)),
     network=NetworkSettings(channels=(32, 48, 48)),
     training=TrainingSettings(
-        steps=160, batch=32, lr=6e-3, warmup=20, decay=0.8, ema=0.97, precision="fp32", compile="off", log_every=10
+        steps=160, batch=32, lr=6e-3, warmup=20, decay=0.8, ema=0.97, precision="fp32", compile="off"
     ),
 )
 FULL = with_budget(PRESETS["fast"], "fast")  # ten minutes

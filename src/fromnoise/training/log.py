@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fromnoise.training.pacer import Pacer
 from fromnoise.training.run_folder import RunFolder
+from fromnoise.training.settings import Recording
 from fromnoise.training.step import NotFinite, Step
 
 
@@ -25,17 +26,26 @@ class Tick:
 
 
 class Log:
-    """A line every `log_every` steps and after the last, of what `take_step` learnt from a set of so many `images`."""
+    """A line every so many steps, as `recording` says, and after the last.
+
+    images  how many `take_step` learns from
+    """
 
     def __init__(
-        self, take_step: Step, images: int, folder: RunFolder, pacer: Pacer, say: Callable[[str], None]
+        self,
+        take_step: Step,
+        images: int,
+        folder: RunFolder,
+        pacer: Pacer,
+        recording: Recording,
+        say: Callable[[str], None],
     ) -> None:
         self.take_step, self.images, self.folder, self.pacer, self.say = take_step, images, folder, pacer, say
-        self.settings, self.loss = take_step.settings, math.nan
+        self.batch, self.every, self.loss = take_step.settings.batch, recording.log_interval(pacer.pace.steps), math.nan
         self._step, self._running = pacer.step, pacer.clock.running
         self._rate: float | None = None  # images a second, as last logged
         self._curves: Any = None
-        if pacer.agreement.first and self.settings.tensorboard:
+        if pacer.agreement.first and recording.tensorboard:
             from torch.utils.tensorboard import SummaryWriter  # the extra `tensorboard`
 
             self._curves = SummaryWriter(folder.path / "tensorboard", purge_step=self._step + 1, flush_secs=10)
@@ -46,7 +56,7 @@ class Log:
         Raises NotFinite where the loss is not.
         """
         pacer, take_step = self.pacer, self.take_step
-        if pacer.step % self.settings.log_every and not pacer.finished:
+        if pacer.step % self.every and not pacer.finished:
             return
         self._rate = self._speed()
         self._step, self._running = pacer.step, pacer.clock.running
@@ -65,7 +75,7 @@ class Log:
             quartiles = enumerate(zip(sums.tolist(), counts.tolist(), strict=True), start=1)
             record = {
                 "step": pacer.step,
-                "epoch": round(pacer.step * self.settings.batch / self.images, 3),
+                "epoch": round(pacer.step * self.batch / self.images, 3),
                 "loss": self.loss,
                 **{f"loss_q{k}": total / n if n else None for k, (total, n) in quartiles},
                 "lr": rate,
@@ -91,4 +101,4 @@ class Log:
 
     def _speed(self) -> float:
         seconds = self.pacer.clock.running - self._running
-        return (self.pacer.step - self._step) * self.settings.batch / max(seconds, 1e-9)
+        return (self.pacer.step - self._step) * self.batch / max(seconds, 1e-9)

@@ -63,6 +63,7 @@ class Pacer:
     record   the file of segments
     threads  that follow the load of the machine; None where they stay as many
     choice   whose time is kept free at the end
+    every    steps between checkpoints; None for one a minute
     """
 
     def __init__(
@@ -75,9 +76,11 @@ class Pacer:
         threads: Threads | None = None,
         choice: GuidanceChoice | None = None,
         say: Callable[[str], None] = lambda text: None,
+        every: int | None = None,
     ) -> None:
         self.settings, self.pace, self.step, self.clock = settings, start.pace, start.step, clock
         self.record, self.agreement, self.threads, self.choice, self.say = record, agreement, threads, choice, say
+        self.every = every
         if threads:
             threads.set(self.pace.segment.threads)
         self._load = Load()
@@ -119,8 +122,7 @@ class Pacer:
 
     def event(self, asked: bool) -> tuple[bool, bool]:
         """Whether to save after this step, and whether to stop there; `asked` says whether this process is to."""
-        every = self.settings.checkpoint_every
-        due = self.step % every == 0 if every else self.clock.running - self._saved_at >= CHECKPOINT_SECONDS
+        due = self.step % self.every == 0 if self.every else self.clock.running - self._saved_at >= CHECKPOINT_SECONDS
         due, stop = self.agreement.flags(first=due, any_of=asked)
         if due:
             self._saved_at = self.clock.running

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 Unit = Literal["minutes", "epochs", "steps"]
+LOG_EVERY = 50  # steps, at most, unless asked for
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,6 @@ class TrainingSettings:
     compile: Literal["auto", "on", "off"] = "auto"
     """torch.compile. auto: on if a measurement finds it faster with the same gradients.
     Not tried without a compiler, for short trainings, or where eager steps already use the processor well."""
-    log_every: int = 50
-    """Steps between lines of log.jsonl."""
-    checkpoint_every: int | None = None
-    """Steps between checkpoints; default: one a minute."""
-    tensorboard: bool = False
-    """Also write curves for TensorBoard (extra: tensorboard), into the run folder's tensorboard/."""
 
     @property
     def budget(self) -> Budget:
@@ -72,3 +67,19 @@ class TrainingSettings:
         given: dict[Unit, float | None] = {"minutes": self.minutes, "epochs": self.epochs, "steps": self.steps}
         unit, amount = next((unit, amount) for unit, amount in given.items() if amount is not None)
         return Budget(unit, amount)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What a training records as it runs. It changes no weights, so a resumed training may record otherwise."""
+
+    log_every: int | None = None
+    """Steps between lines of log.jsonl; default: 50, or a twentieth of a short budget in steps or epochs."""
+    checkpoint_every: int | None = None
+    """Steps between checkpoints; default: one a minute."""
+    tensorboard: bool = False
+    """Also write curves for TensorBoard (extra: tensorboard), into the run folder's tensorboard/."""
+
+    def log_interval(self, steps: int | None) -> int:
+        """Steps between lines of the log, of a budget of so many `steps`; None for one in minutes."""
+        return self.log_every or (LOG_EVERY if steps is None else min(max(steps // 20, 1), LOG_EVERY))

@@ -26,7 +26,7 @@ from fromnoise.training.pace import Pace, Segment, shortfall
 from fromnoise.training.pacer import Clock, Pacer
 from fromnoise.training.plan import Plan
 from fromnoise.training.run_folder import RunFolder
-from fromnoise.training.settings import Budget
+from fromnoise.training.settings import Budget, Recording
 from fromnoise.training.step import Step
 from fromnoise.training.validation import GuidanceChoice, Validation
 
@@ -54,6 +54,7 @@ class Trainer:
     choice      of guidance once the model is trained, in the last of a budget of minutes
     initial     the weights that a new training starts from; a resumed one does not need them
     extension   the budget by which a finished training goes on, or which one is on its way in already
+    recording   how often to log and to save
     """
 
     def __init__(
@@ -68,10 +69,11 @@ class Trainer:
         choice: GuidanceChoice | None = None,
         initial: Initial | None = None,
         extension: Budget | None = None,
+        recording: Recording | None = None,
     ) -> None:
         self.model, self.images, self.folder, self.accelerator = model, images, folder, accelerator
         self.tick, self.say, self.validation, self.choice = tick, say, validation, choice
-        self.initial, self.extension = initial, extension
+        self.initial, self.extension, self.recording = initial, extension, recording or Recording()
         self.agreement = Agreement(accelerator)
 
     def run(self) -> Outcome:
@@ -103,7 +105,7 @@ class Trainer:
     def _train(self, guard: InterruptGuard) -> None:
         take_step, pacer = self.take_step, self.pacer
         self.say(f"plan: {take_step.plan.reason}")
-        with closing(Log(take_step, len(self.images), self.folder, pacer, self.say)) as log:
+        with closing(Log(take_step, len(self.images), self.folder, pacer, self.recording, self.say)) as log:
             while not pacer.finished:
                 rate = pacer.pace.rate(pacer.step, take_step.settings)
                 norm = take_step(pacer.step, rate)
@@ -147,7 +149,10 @@ class Trainer:
         # Several processes wait for the slowest, and compiled kernels are made for one number of threads.
         follows = self.agreement.alone and device.type == "cpu" and not start.plan.compiled
         settings, threads = model.config.training, shared() if follows else None
-        self.pacer = Pacer(settings, start, self.clock, folder.pace, self.agreement, threads, self.choice, self.say)
+        record, every = folder.pace, self.recording.checkpoint_every
+        self.pacer = Pacer(
+            settings, start, self.clock, record, self.agreement, threads, self.choice, self.say, every
+        )
         if start.step and not self.pacer.finished:
             for text in (f"resuming from step {start.step:,}", *elsewhere):
                 self.say(text)

@@ -109,7 +109,6 @@ def _inspect(words: Sequence[str]) -> None:
         alpha=arguments.alpha,
         group_by=arguments.group_by,
         label_by=arguments.label_by,
-        skip_broken=True,
     )
     found = inspected(given, say=say)
     if arguments.sheet is not None:

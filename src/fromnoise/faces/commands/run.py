@@ -42,7 +42,7 @@ def main(words: Sequence[str]) -> None:
     failing = verdicts.named(arguments.fail_on)
     experiment = without_unscored_extension(arguments.experiment())
     _ = experiment.features  # found, or refused, before training
-    reference, n = reference_of(experiment.config, experiment.parts, experiment.tell)
+    reference, n = reference_of(experiment.config, experiment.parts, experiment.tell, experiment.skip_broken)
     folder = experiment.folder
     with trained(experiment) as outcome:
         if not experiment.is_first:
