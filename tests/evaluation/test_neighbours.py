@@ -1,14 +1,42 @@
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 import torch
 
 from fromnoise import rng
-from fromnoise.evaluation import neighbours
-from fromnoise.evaluation.neighbours import DensityCoverage, PrecisionRecall, density_coverage, precision_recall
+from fromnoise.evaluation import featured, neighbours
+from fromnoise.evaluation.featured import Featured
 
 
 def normal(n, d, seed, shift=0.0, spread=1.0):
     return torch.from_numpy(rng.generator(seed, "features").standard_normal((n, d)) * spread + shift)
+
+
+class PrecisionRecall(NamedTuple):
+    precision: float
+    recall: float
+
+
+class DensityCoverage(NamedTuple):
+    density: float
+    coverage: float
+
+
+def measured(x, y, k, *metrics):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(featured, "NEIGHBOURS", k)
+        for name in ("PRECISION_K", "DENSITY_K"):
+            patch.setattr(neighbours, name, k)
+        return [metric(Featured(x), Featured(y), 0).value for metric in metrics]
+
+
+def precision_recall(x, y, k=neighbours.PRECISION_K):
+    return PrecisionRecall(*measured(x, y, k, neighbours.precision, neighbours.recall))
+
+
+def density_coverage(x, y, k=neighbours.DENSITY_K):
+    return DensityCoverage(*measured(x, y, k, neighbours.density, neighbours.coverage))
 
 
 def by_hand(x, y, k):
@@ -125,8 +153,3 @@ def test_swapping_the_sets_swaps_precision_and_recall():
 def test_what_cannot_be_compared_is_refused(metric, change, said):
     with pytest.raises(ValueError, match=said):
         metric(*change(normal(20, 4, 0), normal(20, 4, 1)), k=5)
-
-
-def test_neighbours_are_counted_from_one():
-    with pytest.raises(ValueError, match="k must be at least 1, not 0"):
-        density_coverage(normal(20, 4, 0), normal(20, 4, 1), k=0)
