@@ -3,17 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from tyro.conf import arg
 
 from fromnoise.faces.arguments import parse
 from fromnoise.faces.editing import ImageFile, SamplingArguments, edited, read, read_mask
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from fromnoise.generation.model import Model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +31,8 @@ def main(words: Sequence[str]) -> None:
     """Inpaint."""
     arguments = parse(InpaintArguments, words, "inpaint")
 
-    def work(model: "Model", *where: Any) -> "Tensor":
-        from fromnoise.generation.edit import inpaint
-
+    def work(edit: Any, model: Any, *where: Any) -> Any:
         image, fill = read(arguments.image, model), read_mask(arguments.mask, model)
-        return inpaint(model, image, fill, arguments.how(), *where)
+        return edit.inpaint(model, image, fill, arguments.how(), *where)
 
     edited(arguments, "filling in", work)

@@ -2,15 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fromnoise.faces.arguments import parse
 from fromnoise.faces.editing import EditArguments, ImageFile, edited, read
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from fromnoise.generation.model import Model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,10 +28,8 @@ def main(words: Sequence[str]) -> None:
     """Interpolate."""
     arguments = parse(InterpolateArguments, words, "interpolate")
 
-    def work(model: "Model", *where: Any) -> "Tensor":
-        from fromnoise.generation.edit import interpolate
-
+    def work(edit: Any, model: Any, *where: Any) -> Any:
         first, last = (read(path, model) for path in (arguments.first, arguments.last))
-        return interpolate(model, first, last, arguments.n, arguments.label, *where)
+        return edit.interpolate(model, first, last, arguments.n, arguments.label, *where)
 
     edited(arguments, "interpolating", work)

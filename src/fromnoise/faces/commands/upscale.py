@@ -2,15 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fromnoise.faces.arguments import parse
 from fromnoise.faces.editing import ImageFile, SamplingArguments, edited, read
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from fromnoise.generation.model import Model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +26,8 @@ def main(words: Sequence[str]) -> None:
     """Upscale."""
     arguments = parse(UpscaleArguments, words, "upscale")
 
-    def work(model: "Model", *where: Any) -> "Tensor":
-        from fromnoise.generation.edit import upscale
-
+    def work(edit: Any, model: Any, *where: Any) -> Any:
         half = model.info.height // 2, model.info.width // 2
-        return upscale(model, read(arguments.image, model, half), arguments.how(), *where)
+        return edit.upscale(model, read(arguments.image, model, half), arguments.how(), *where)
 
     edited(arguments, "enlarging", work)

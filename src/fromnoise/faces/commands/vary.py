@@ -2,16 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import parse
 from fromnoise.faces.editing import ImageFile, SamplingArguments, edited, read
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from fromnoise.generation.model import Model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,9 +31,7 @@ def main(words: Sequence[str]) -> None:
     if not 0 <= arguments.strength <= 1:
         raise UserError(f"--strength must be from 0 to 1, not {arguments.strength:g}")
 
-    def work(model: "Model", *where: Any) -> "Tensor":
-        from fromnoise.generation.edit import vary
-
-        return vary(model, read(arguments.image, model), arguments.strength, arguments.how(), *where)
+    def work(edit: Any, model: Any, *where: Any) -> Any:
+        return edit.vary(model, read(arguments.image, model), arguments.strength, arguments.how(), *where)
 
     edited(arguments, "varying", work)
