@@ -10,7 +10,6 @@ digits, which chose nothing: the last epoch is kept, whatever it scores.
 import math
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +23,7 @@ from fromnoise.evaluation import digit_network
 from fromnoise.faces.cli import script
 from fromnoise.hardware import channels_last
 
-TARGET = Path(digit_network.__file__).with_name(digit_network.WEIGHTS)
+TARGET = digit_network.WEIGHTS
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ import torch
 
 from fromnoise.diffusion import backward, forward, level
 from fromnoise.diffusion.schedule import schedule
+from fromnoise.diffusion.steps import Ancestral
 from fromnoise.errors import UserError
 
 PAIRS = [(math.inf, 3.0), (6.0, 5.9), (4.0, -4.0), (0.0, -0.5), (-2.0, -9.0), (1.0, -math.inf), (math.inf, -math.inf)]
@@ -56,7 +57,7 @@ def test_between_neighbours_they_are_the_chapters_formulas(randn, name):
     torch.testing.assert_close(table.posterior_variance[1:], variance[:, 0], rtol=1e-9, atol=1e-15)
     torch.testing.assert_close(backward.posterior_mean(x, x0, s, t), from_x0, rtol=0, atol=1e-10)
     torch.testing.assert_close(backward.posterior_mean_from_noise(x, noise, s, t), from_noise, rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(backward.variance("forward", s, t), 1 - alpha[:, 0], rtol=1e-9, atol=1e-15)
+    torch.testing.assert_close(backward.VARIANCES["forward"](s, t), 1 - alpha[:, 0], rtol=1e-9, atol=1e-15)
 
 
 def test_one_long_step_is_two_short_ones(randn):
@@ -99,10 +100,10 @@ def test_each_row_may_have_levels_of_its_own(randn):
 
 def test_the_two_variances_are_the_two_that_are_named():
     s, t = tensors(1.0, -1.0)
-    assert backward.variance("posterior", s, t) == backward.posterior_variance(s, t)
-    assert backward.variance("forward", s, t) > backward.posterior_variance(s, t)
+    assert backward.VARIANCES["posterior"](s, t) == backward.posterior_variance(s, t)
+    assert backward.VARIANCES["forward"](s, t) > backward.posterior_variance(s, t)
 
 
 def test_an_unknown_variance_is_refused_and_the_known_ones_listed():
     with pytest.raises(UserError, match=r"'fixed_small'.*posterior, forward"):
-        backward.variance("fixed_small", *tensors(1.0, -1.0))
+        Ancestral("fixed_small")

@@ -32,7 +32,7 @@ def test_the_network_reads_the_mnist_test_set(mnist_root):
 
 
 def test_the_weights_are_small():
-    assert digit_network.packaged_file().stat().st_size < 3e6
+    assert digit_network.WEIGHTS.stat().st_size < 3e6
 
 
 def test_features_do_not_depend_on_the_batch():

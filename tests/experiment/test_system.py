@@ -1,6 +1,7 @@
 import pytest
 
 from fromnoise.experiment import system
+from fromnoise.threads import cores
 
 
 @pytest.mark.parametrize(
@@ -15,10 +16,10 @@ def test_a_processor_whose_name_has_no_number_gets_family_and_model(told, name, 
     info = tmp_path / "cpuinfo"
     info.write_text(told)
     monkeypatch.setattr(system, "CPU_INFO", info)
-    assert system.processor() == f"{name}, {system.cores()} cores"
+    assert system.processor() == f"{name}, {len(cores())} cores"
 
 
 def test_without_cpu_info_there_is_a_name_still(tmp_path, monkeypatch):
     monkeypatch.setattr(system, "CPU_INFO", tmp_path / "none")
-    assert system.processor().endswith(f", {system.cores()} cores")
+    assert system.processor().endswith(f", {len(cores())} cores")
     assert system.matrix_units() == "none known"

@@ -8,7 +8,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from fromnoise.diffusion import level
-from fromnoise.lookup import lookup
 
 
 def posterior_variance(clearer: Float[Tensor, "*n"], noisier: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
@@ -17,13 +16,8 @@ def posterior_variance(clearer: Float[Tensor, "*n"], noisier: Float[Tensor, "*n"
     return level.variance_between(clearer, noisier) * ratio
 
 
-# The two ends of the range in which the best variance lies (Ho et al. 2020, section 3.2).
 VARIANCES = {"posterior": posterior_variance, "forward": level.variance_between}
-
-
-def variance(name: str, clearer: Float[Tensor, "*n"], noisier: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
-    """The variance called `posterior` or `forward`; any other name raises UserError."""
-    return lookup("variance", name, VARIANCES)(clearer, noisier)
+"""The two ends of the range in which the best variance lies (Ho et al. 2020, section 3.2), by name."""
 
 
 def posterior_mean(

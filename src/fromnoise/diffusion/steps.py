@@ -99,7 +99,7 @@ class Ancestral(Sampler):
         mean = backward.posterior_mean(now.x, now.x0, clearer, now.logsnr)
         if clearer == level.CLEAN:
             return mean
-        sigma = backward.variance(self.variance, clearer, now.logsnr).sqrt()
+        sigma = backward.VARIANCES[self.variance](clearer, now.logsnr).sqrt()
         return mean + level.expand(sigma, mean) * noise(now.k)
 
 

@@ -5,7 +5,6 @@ downloaded. This network is 0.9 MB, is part of the package, and was trained by t
 the 55,000 MNIST training digits that are not among the packaged `digits`.
 """
 
-from importlib import resources
 from pathlib import Path
 
 import torch
@@ -19,7 +18,7 @@ from fromnoise.data.resize import resize
 WIDTHS = ((32, 32), (64, 64), (128, 64))  # two convolutions on each of 32×32, 16×16, 8×8
 FEATURES = 64
 SIZE = 32
-WEIGHTS = "digit_network.safetensors"
+WEIGHTS = Path(__file__).with_name("digit_network.safetensors")
 LOOKED_AT = 500
 """Images, at most, by which a set is judged."""
 DARK, PAPER = 64, (0.6, 0.95)
@@ -58,15 +57,10 @@ class DigitNetwork(nn.Module):
         return self.head(self.features(x))
 
 
-def packaged_file() -> Path:
-    """The packaged weights file."""
-    return Path(str(resources.files("fromnoise.evaluation").joinpath(WEIGHTS)))
-
-
 def packaged() -> DigitNetwork:
     """The network with its packaged weights, ready to evaluate."""
     network = DigitNetwork()
-    network.load_state_dict(tensors.load(packaged_file())[0])
+    network.load_state_dict(tensors.load(WEIGHTS)[0])
     return network.eval().requires_grad_(False)
 
 

@@ -1,8 +1,10 @@
 """Features in which images are compared, by name."""
 
 import hashlib
+import importlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,10 +45,10 @@ def features(
         "auto": lambda: features(automatic(_needed(images)), where),
         "digits": lambda: digits(where),
         "general": lambda: general.load(where),
-        "inception": lambda: _inception(where, weights, say),
-        "dinov2": lambda: _dinov2(where, weights, say),
+        "inception": lambda: _late("inception", where, weights, say),
+        "dinov2": lambda: _late("dinov2", where, weights, say),
         "pixels": pixels,
-        "onnx:PATH": lambda: _onnx(Path(path)),
+        "onnx:PATH": lambda: _late("onnx_features", Path(path)),
     }
     return lookup("features", "onnx:PATH" if kind == "onnx" and path else name, makers)()
 
@@ -66,7 +68,7 @@ def digits(device: torch.device) -> Features:
         sized = resize(luminance(images.to(device)), (digit_network.SIZE, digit_network.SIZE))
         return network.features(normalise(sized))
 
-    sha256 = hashlib.sha256(digit_network.packaged_file().read_bytes()).hexdigest()
+    sha256 = hashlib.sha256(digit_network.WEIGHTS.read_bytes()).hexdigest()
     return Features("digits", digit_network.FEATURES, sha256, extract, BILINEAR, "luminance")
 
 
@@ -75,22 +77,9 @@ def pixels() -> Features:
     return Features("pixels", 0, "", lambda images: images.flatten(1).double())
 
 
-def _inception(device: torch.device, weights: Path | None, say: Say | None) -> Features:
-    from fromnoise.evaluation import inception  # imports clean-fid, which others need not wait for
-
-    return inception.load(device, weights, say)
-
-
-def _dinov2(device: torch.device, weights: Path | None, say: Say | None) -> Features:
-    from fromnoise.evaluation import dinov2  # needs the extra `dinov2`
-
-    return dinov2.load(device, weights, say)
-
-
-def _onnx(path: Path) -> Features:
-    from fromnoise.evaluation import onnx_features  # needs the extra `export`
-
-    return onnx_features.load(path)
+def _late(module: str, *how: Any) -> Features:
+    """The extractor of a module that takes long to import, or needs an extra."""
+    return importlib.import_module(f"fromnoise.evaluation.{module}").load(*how)
 
 
 def _needed(images: ImageSet | None) -> ImageSet:

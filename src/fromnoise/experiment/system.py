@@ -1,6 +1,5 @@
 """What a result was made on: hardware and versions, for reports and `fromnoise doctor`."""
 
-import os
 import platform
 import shlex
 import sys
@@ -11,7 +10,7 @@ from typing import Any
 import torch
 
 from fromnoise import __version__
-from fromnoise.threads import shared
+from fromnoise.threads import cores, shared
 
 CPU_INFO = Path("/proc/cpuinfo")  # Linux alone has it
 LIBRARIES = ("torch", "torchvision", "diffusers", "accelerate", "numpy")
@@ -24,12 +23,7 @@ def processor() -> str:
     name = fields.get("model name") or platform.processor() or platform.machine()
     if not any(letter.isdigit() for letter in name) and {"cpu family", "model"} <= fields.keys():
         name += f" (family {fields['cpu family']}, model {fields['model']})"
-    return f"{name}, {cores()} cores"
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return f"{name}, {len(cores())} cores"
 
 
 def matrix_units() -> str:
