@@ -13,8 +13,9 @@ from safetensors.torch import load as read_tensors
 from torch import Tensor, nn
 
 from fromnoise.data.colour import SEEN, rgb
+from fromnoise.data.inventory import Say
 from fromnoise.errors import UserError
-from fromnoise.evaluation.extractor import Features, Say
+from fromnoise.evaluation.extractor import Features
 from fromnoise.extras import extra
 from fromnoise.files import read_bytes, reading, reason
 

@@ -12,13 +12,11 @@ from torch import Tensor
 from fromnoise.data import blocks
 from fromnoise.data.image_set import digests
 from fromnoise.errors import UserError
+from fromnoise.generation.sampling import Progress
 from fromnoise.threads import shared
 
 BATCH = 256
 BILINEAR = "bilinear, antialiased, rounded to 8 bits"  # what fromnoise.data.resize does
-
-Say = Callable[[str], None]
-Progress = Callable[[int, int], None]
 
 
 @dataclass(eq=False)

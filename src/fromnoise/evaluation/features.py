@@ -11,11 +11,12 @@ from torch import Tensor
 
 from fromnoise.data.colour import luminance
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.inventory import Say
 from fromnoise.data.pixels import normalise
 from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
 from fromnoise.evaluation import digit_network, general
-from fromnoise.evaluation.extractor import BILINEAR, Features, Say
+from fromnoise.evaluation.extractor import BILINEAR, Features
 from fromnoise.hardware import channels_last
 from fromnoise.lookup import lookup
 

@@ -24,8 +24,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from fromnoise.data.colour import SEEN, rgb
+from fromnoise.data.inventory import Say
 from fromnoise.errors import UserError
-from fromnoise.evaluation.extractor import Features, Say
+from fromnoise.evaluation.extractor import Features
 from fromnoise.files import check_deflated, check_writable, read_bytes, reading, reason
 
 URL: str = inception_url

@@ -16,8 +16,8 @@ from scipy import stats
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.report import DenoisingError, Overfitting
 from fromnoise.generation.denoising import denoising_errors, known_levels
-from fromnoise.generation.likelihood import Progress
 from fromnoise.generation.model import Model
+from fromnoise.generation.sampling import Progress
 from fromnoise.hardware import CPU
 
 MOST = 1000

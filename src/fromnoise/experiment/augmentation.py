@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from fromnoise.experiment import system
 from fromnoise.experiment.find import is_run, parts_of
 from fromnoise.files import whole_folder, write_json
 from fromnoise.generation.model import Model
-from fromnoise.generation.sampling import SampleRequest, labels_for, own_precision, sample
+from fromnoise.generation.sampling import Progress, SampleRequest, labels_for, own_precision, sample
 
 MOST = 3000  # images when nobody says how many
 
@@ -58,7 +58,7 @@ def sample_classes(
     seed: int,
     guidance: float | None,
     device: torch.device,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> ImageSet:
     """So many images of each class; where nobody says how many, as many in all as in `train`, at most `MOST`."""
     classes = len(model.info.present)

@@ -14,6 +14,7 @@ import torch
 
 from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.inventory import Say, silent
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.experiment.progress import Bar
@@ -43,7 +44,7 @@ class Chooser:
         device: torch.device,
         features: Features,
         bar: Bar,
-        say: Callable[[str], None] = lambda text: None,
+        say: Say = silent,
     ) -> None:
         self.config, self.folder, self.device, self.features = model.config, folder, device, features
         self.bar, self.say = bar, say

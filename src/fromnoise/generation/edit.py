@@ -26,14 +26,12 @@ from fromnoise.diffusion.steps import Denoise, Sampler, StochasticDPMSolver2M, V
 from fromnoise.errors import UserError
 from fromnoise.generation.likelihood import check, decode, encode, labelled
 from fromnoise.generation.model import Model
-from fromnoise.generation.sampling import guidance_of
+from fromnoise.generation.sampling import Progress, guidance_of
 from fromnoise.hardware import CPU
 from fromnoise.threads import following
 
 MICRO_BATCH = 16
 STEPS = 20  # to complete an image: more come no nearer to the exact conditional
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ network computes in float32, whatever it was trained in.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +20,7 @@ from fromnoise.diffusion.flow import Flow
 from fromnoise.diffusion.steps import Denoise
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
+from fromnoise.generation.sampling import Progress
 from fromnoise.hardware import CPU
 from fromnoise.threads import following
 
@@ -31,8 +32,6 @@ TOLERANCE = 1e-4  # of the flow
 # noisiest a = 0.007 of the signal is left, which costs less than 0.0001 bits a dimension.
 CLEAREST, NOISIEST = 10.0, -10.0
 FEWEST = 2
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

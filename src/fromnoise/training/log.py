@@ -1,12 +1,12 @@
 """What is logged of a training while it runs: log.jsonl and, if asked for, TensorBoard's curves."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
+from fromnoise.data.inventory import Say
 from fromnoise.training.pacer import Pacer
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.settings import Recording
@@ -38,7 +38,7 @@ class Log:
         folder: RunFolder,
         pacer: Pacer,
         recording: Recording,
-        say: Callable[[str], None],
+        say: Say,
     ) -> None:
         self.take_step, self.images, self.folder, self.pacer, self.say = take_step, images, folder, pacer, say
         self.batch, self.every, self.loss = take_step.settings.batch, recording.log_interval(pacer.pace.steps), math.nan

@@ -4,11 +4,12 @@ import dataclasses
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 
 from fromnoise.config import from_json
+from fromnoise.data.inventory import Say, silent
 from fromnoise.threads import Load, Threads
 from fromnoise.training.checkpoints import Progress
 from fromnoise.training.device import Agreement
@@ -75,7 +76,7 @@ class Pacer:
         agreement: Agreement,
         threads: Threads | None = None,
         choice: GuidanceChoice | None = None,
-        say: Callable[[str], None] = lambda text: None,
+        say: Say = silent,
         every: int | None = None,
     ) -> None:
         self.settings, self.pace, self.step, self.clock = settings, start.pace, start.step, clock

@@ -1,7 +1,6 @@
 """Where the time of a training step goes: its phases, and the operators that take most."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch.profiler import ProfilerActivity
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
+from fromnoise.generation.sampling import Progress
 from fromnoise.training import plan as plans
 from fromnoise.training import probe
 from fromnoise.training.pace import steps_of
@@ -54,7 +54,7 @@ class Profile:
 
 
 def profile(
-    model: Model, images: ImageSet, accelerator: Accelerator, progress: Callable[[int, int], None] | None = None
+    model: Model, images: ImageSet, accelerator: Accelerator, progress: Progress | None = None
 ) -> Profile:
     """Take some steps with `model` (which is changed), as a training of its budget would, and tell what they cost.
 

@@ -1,11 +1,11 @@
 """Where a training starts: with new weights, with those of another model, where it stopped, or for more at its end."""
 
 import dataclasses
-from collections.abc import Callable
 
 import torch
 from accelerate import Accelerator
 
+from fromnoise.data.inventory import Say
 from fromnoise.errors import UserError
 from fromnoise.files import reading
 from fromnoise.generation.model import Model
@@ -27,7 +27,7 @@ def begin(
     accelerator: Accelerator,
     folder: RunFolder,
     initial: Initial | None,
-    say: Callable[[str], None],
+    say: Say,
 ) -> Progress:
     """Before the first step of all; the weights are those of `initial` where the settings ask for it."""
     settings = model.config.training
@@ -44,7 +44,7 @@ def begin(
     return Progress(0, 0.0, plan, Pace((settings.budget,), Segment(0, 0.0, shared().now), steps))
 
 
-def newest(folder: RunFolder, first: bool, say: Callable[[str], None]) -> Checkpoint | None:
+def newest(folder: RunFolder, first: bool, say: Say) -> Checkpoint | None:
     """The newest whole checkpoint; the `first` process sets damaged ones aside."""
     for step in reversed(folder.steps()):
         try:

@@ -1,7 +1,6 @@
 """One step of a training: from the weights before it and (seed, k) to the weights after it; nothing else is random."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch.profiler import record_function
 
 from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.inventory import Say, silent
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
 from fromnoise.hardware import autocast, channels_last, to_device
@@ -56,7 +56,7 @@ class Step:
         images: ImageSet,
         accelerator: Accelerator,
         plan: Plan,
-        say: Callable[[str], None] = lambda text: None,
+        say: Say = silent,
     ) -> None:
         self.model = dataclasses.replace(model, precision=plan.precision, channels_last=plan.channels_last)
         self.plan, self.accelerator, self.say = plan, accelerator, say

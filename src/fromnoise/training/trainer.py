@@ -14,6 +14,7 @@ from accelerate import Accelerator
 
 from fromnoise.config import from_json
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.inventory import Say, silent
 from fromnoise.generation.model import Model
 from fromnoise.threads import apart, cores, shared
 from fromnoise.training import resume
@@ -64,7 +65,7 @@ class Trainer:
         folder: RunFolder,
         accelerator: Accelerator,
         tick: Callable[[Tick], None] = lambda tick: None,
-        say: Callable[[str], None] = lambda text: None,
+        say: Say = silent,
         validation: Validation | None = None,
         choice: GuidanceChoice | None = None,
         initial: Initial | None = None,

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from fromnoise.data.inventory import Say
 from fromnoise.generation.model import Model
 from fromnoise.training.run_folder import RunFolder
 
@@ -38,7 +39,7 @@ class Validation:
         model: Model,
         weights: Mapping[str, Tensor],
         folder: RunFolder,
-        say: Callable[[str], None],
+        say: Say,
     ) -> None:
         """Validate a copy of `model` with `weights`, unless evaluations.jsonl has this step; write and say the result.
 
