@@ -5,7 +5,7 @@ from scipy.stats import chi2
 
 from fromnoise import rng
 from fromnoise.evaluation import classes
-from fromnoise.evaluation.classes import balance, by_class, class_fids, matched, matched_fid, train_on_generated
+from fromnoise.evaluation.classes import balance, by_class, class_fids, matched, train_on_generated
 from fromnoise.evaluation.featured import Featured, UnavailableError
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.evaluation.report import Balance, Learned
@@ -21,6 +21,10 @@ def labels(n, seed, shares=(0.5, 0.3, 0.2)):
 def features(y, seed, spread=1.0):
     noise = torch.from_numpy(rng.generator(seed, "features").standard_normal((len(y), 5)))
     return CENTRES[y] + spread * noise
+
+
+def drawn(y, seed, spread=1.0):
+    return Featured(features(y, seed, spread), y)
 
 
 def test_the_balance_is_pearsons():
@@ -85,13 +89,13 @@ def test_labels_that_are_none_are_refused(generated, said):
 def test_each_class_has_the_distance_of_its_own_rows():
     ours, theirs = labels(300, 4), labels(400, 5)
     x, y = features(ours, 6), features(theirs, 7)
-    found = class_fids(x, ours, y, theirs)
+    found = class_fids(Featured(x, ours), Featured(y, theirs))
     assert [fid.class_ for fid in found] == [0, 1, 2]
     for label, fid in enumerate(found):
         assert fid.value == distance(Moments.of(x[ours == label]), Moments.of(y[theirs == label]))
         assert (fid.n, fid.m) == ((ours == label).sum(), (theirs == label).sum())
     order = torch.randperm(300, generator=torch.Generator().manual_seed(0))
-    assert class_fids(x[order], ours[order], y, theirs)[1].value == pytest.approx(found[1].value, rel=1e-9)
+    assert class_fids(Featured(x, ours).take(order), Featured(y, theirs))[1].value == pytest.approx(found[1].value)
 
 
 def test_a_class_drawn_as_another_shows_and_one_not_drawn_has_no_distance():
@@ -99,15 +103,15 @@ def test_a_class_drawn_as_another_shows_and_one_not_drawn_has_no_distance():
     ours = theirs.clone()
     ours[:100] = 1  # zeros are drawn as ones ...
     x = features(ours, 8)
-    found = class_fids(x, theirs, features(theirs, 9), theirs)
+    found = class_fids(Featured(x, theirs), drawn(theirs, 9))
     assert found[0].value > 20 * max(found[1].value, found[2].value)
-    none = class_fids(x, ours, features(theirs, 9), theirs)  # ... or not at all
+    none = class_fids(Featured(x, ours), drawn(theirs, 9))  # ... or not at all
     assert (none[0].value, none[0].n, none[0].m) == (None, 0, 100)
 
 
 def test_good_images_teach_as_much_as_real_ones():
     y = torch.arange(CLASSES).repeat(200)
-    found = train_on_generated(features(y, 10), y, features(y, 11), y, train=features(y, 12), train_labels=y)
+    found = train_on_generated(drawn(y, 10), drawn(y, 11), drawn(y, 12))
     assert found.accuracy == pytest.approx(0.995, abs=0.01)
     assert found.accuracy == pytest.approx(found.real_accuracy, abs=0.01)
     assert (found.n, found.real_n) == (600, 600)
@@ -115,23 +119,21 @@ def test_good_images_teach_as_much_as_real_ones():
 
 def test_images_wrong_for_their_labels_teach_nothing():
     y = torch.arange(CLASSES).repeat(200)
-    found = train_on_generated(features(y, 13), labels(600, 14, (1 / 3,) * 3), features(y, 15), y)
+    found = train_on_generated(Featured(features(y, 13), labels(600, 14, (1 / 3,) * 3)), drawn(y, 15))
     assert found.accuracy < 0.6
     assert (found.real_accuracy, found.real_n) == (None, None)
-    assert train_on_generated(features(y, 13), (y + 1) % 3, features(y, 15), y).accuracy < 0.02
+    assert train_on_generated(Featured(features(y, 13), (y + 1) % 3), drawn(y, 15)).accuracy < 0.02
 
 
 def test_a_class_never_drawn_is_never_recognised():
     y, known = torch.arange(CLASSES).repeat(200), torch.arange(2).repeat(200)
-    assert train_on_generated(features(known, 16), known, features(y, 17), y).accuracy == pytest.approx(2 / 3, abs=0.01)
+    assert train_on_generated(drawn(known, 16), drawn(y, 17)).accuracy == pytest.approx(2 / 3, abs=0.01)
 
 
 def test_more_real_images_are_drawn_down_by_the_seed():
     few, many = torch.arange(CLASSES).repeat(10), torch.arange(CLASSES).repeat(300)
-    x, y = features(few, 18, 3), features(many, 19, 3)
-
     def run(seed):
-        return train_on_generated(x, few, y, many, train=features(many, 20, 3), train_labels=many, seed=seed)
+        return train_on_generated(drawn(few, 18, 3), drawn(many, 19, 3), drawn(many, 20, 3), seed)
 
     one, again, other = run(0), run(0), run(1)
     assert one == again
@@ -141,16 +143,16 @@ def test_more_real_images_are_drawn_down_by_the_seed():
 
 
 @pytest.mark.parametrize(("change", "said"), [
-    (lambda x, y: class_fids(x, y[1:], x, y), "generated: 30 rows need as many"),
-    (lambda x, y: class_fids(x, y, x, y - 1), "reference: labels count from 0"),
-    (lambda x, y: class_fids(x, y, x[:, :2], y), "5 features generated, 2 in the reference"),
-    (lambda x, y: class_fids(x[:1], y[:1], x, y), "generated: 1 rows"),
-    (lambda x, y: train_on_generated(x / 0, y, x, y), "not finite"),
-    (lambda x, y: train_on_generated(x, y * 0, x, y), "at least 2 classes to train on"),
-    (lambda x, y: train_on_generated(x, y, x, y, train=x), "train needs its labels"),
-    (lambda x, y: train_on_generated(x, y, x, y, train=x, train_labels=y[1:]), "train: 30 rows need as many"),
-    (lambda x, y: train_on_generated(x, y, x, y, train=x[:0], train_labels=y[:0]), "train: 0 rows"),
-    (lambda x, y: train_on_generated(x, y, x, y, train=x[:, :2], train_labels=y), "features"),
+    (lambda x, y: class_fids(Featured(x, y[1:]), Featured(x, y)), "generated: 30 rows need as many"),
+    (lambda x, y: class_fids(Featured(x, y), Featured(x, y - 1)), "reference: labels count from 0"),
+    (lambda x, y: class_fids(Featured(x, y), Featured(x[:, :2], y)), "5 features generated, 2 in the reference"),
+    (lambda x, y: class_fids(Featured(x[:1], y[:1]), Featured(x, y)), "generated: 1 rows"),
+    (lambda x, y: train_on_generated(Featured(x / 0, y), Featured(x, y)), "not finite"),
+    (lambda x, y: train_on_generated(Featured(x, y * 0), Featured(x, y)), "at least 2 classes to train on"),
+    (lambda x, y: train_on_generated(*2 * [Featured(x, y)], Featured(x)), "train needs its labels"),
+    (lambda x, y: train_on_generated(*2 * [Featured(x, y)], Featured(x, y[1:])), "train: 30 rows need as many"),
+    (lambda x, y: train_on_generated(*2 * [Featured(x, y)], Featured(x[:0], y[:0])), "train: 0 rows"),
+    (lambda x, y: train_on_generated(*2 * [Featured(x, y)], Featured(x[:, :2], y)), "features"),
 ])  # fmt: skip
 def test_what_does_not_fit_is_refused(change, said):
     y = torch.arange(CLASSES).repeat(10)
@@ -204,15 +206,15 @@ def test_matched_classes_take_their_shares_out_of_the_fid():
     ours, even = features(shares, 1), torch.arange(1200) % CLASSES
     real = features(even, 2)
     assert distance(Moments.of(ours), Moments.of(real)) > 0.5
-    assert matched_fid(ours, shares, real, even) < 0.1
-    assert matched_fid(real, even, real, even) < 1e-6
+    assert matched(Featured(ours, shares), Featured(real, even), 0).value < 0.1
+    assert matched(Featured(real, even), Featured(real, even), 0).value < 1e-6
 
 
 def test_one_class_is_matched_by_the_same_of_the_reference():
     ours, real = clusters(400), clusters(400, 1)
     three, threes = ours.features[ours.labels == 3], real.features[real.labels == 3]
-    found = matched_fid(three, torch.full((40,), 3), real.features, real.labels)
-    assert found == pytest.approx(distance(Moments.of(three), Moments.of(threes)), rel=1e-9)
+    found = matched(Featured(three, torch.full((40,), 3)), real, 0)
+    assert found.value == pytest.approx(distance(Moments.of(three), Moments.of(threes)), rel=1e-9)
 
 
 def test_a_class_that_the_reference_lacks_is_not_matched():

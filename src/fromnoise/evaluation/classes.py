@@ -21,13 +21,20 @@ CLASSIFIED = 2048
 
 
 def matched(ours: Featured, real: Featured, _: int) -> Number:
-    """The FID of a set of images with the reference's classes matched to its own."""
+    """The FID with the reference's images weighted, so that each class has the share that it has of the generated ones.
+
+    What remains is how good the images of each class are, not how many. Raises UnavailableError without labels, and
+    where the reference lacks a class or has fewer than 2 images that count.
+    """
     if ours.labels is None or real.labels is None:
         raise UnavailableError("the images or the reference have no labels")
-    value = matched_fid(ours.features, ours.labels, real.features, real.labels)
-    if value is None:
+    x, y, own, theirs = _both(ours, real)
+    classes = int(max(own.max(), theirs.max())) + 1
+    wanted, there = (torch.bincount(labels.long(), minlength=classes).double() for labels in (own, theirs))
+    if bool((there[wanted > 0] == 0).any()) or there[wanted > 0].sum() < 2:
         raise UnavailableError("the reference lacks a class that was generated")
-    return Number(value)
+    weights = torch.where(there > 0, wanted / there.clamp(min=1), 0.0)[theirs.long()]
+    return Number(distance(Moments.of(x), Moments.of(y, weights=weights)))
 
 
 def by_class(
@@ -44,7 +51,7 @@ def by_class(
     if shares.chi2 is None:
         notes.append("classes.balance.chi2 is infinite: the reference lacks a class that was generated")
     d = generated.features.shape[1]
-    fids = class_fids(generated.features, ours, reference.features, theirs)
+    fids = class_fids(generated, reference)
     if any(fid.value is None for fid in fids):
         notes.append(f"no FID of classes with {d} images or fewer: too few for {d} features")
     learned, few = None, generated.parts(rows, 1, seed)[0]
@@ -53,15 +60,7 @@ def by_class(
     else:
         taught = train is not None and train.labels is not None and len(train.labels.unique()) > 1
         real = train.parts(rows, 1, seed)[0] if train is not None and taught else None
-        learned = train_on_generated(
-            few.features,
-            few.labels,
-            reference.features,
-            theirs,
-            train=None if real is None else real.features,
-            train_labels=None if real is None else real.labels,
-            seed=seed,
-        )
+        learned = train_on_generated(few, reference, real, seed)
     return Classes(shares, fids, learned), notes
 
 
@@ -91,19 +90,14 @@ def balance(generated: Int[Tensor, " n"], reference: Int[Tensor, " m"], *, sampl
     return Balance(tuple(map(int, counts)), tuple(map(float, expected)), float(chi2), float(p))
 
 
-def class_fids(
-    generated: Float[Tensor, "n d"],
-    generated_labels: Int[Tensor, " n"],
-    reference: Float[Tensor, "m d"],
-    reference_labels: Int[Tensor, " m"],
-) -> tuple[ClassFid, ...]:
+def class_fids(generated: Featured, reference: Featured) -> tuple[ClassFid, ...]:
     """The FID within each class that either set has: one that is badly learnt, or sampled as another, shows here.
 
     It is None where either has no more rows than features, which cannot fill the covariance. A class has few images, so
     each value is far more biased than the FID of all: compare classes of the same size, with each other or with a floor
     by class. Raises ValueError for sets that cannot be compared or labels that do not fit.
     """
-    x, y, ours, theirs = _both(generated, generated_labels, reference, reference_labels)
+    x, y, ours, theirs = _both(generated, reference)
     found = []
     for label in sorted(set(ours.tolist()) | set(theirs.tolist())):
         rows, others = (np.flatnonzero(labels.numpy() == label) for labels in (ours, theirs))
@@ -113,61 +107,36 @@ def class_fids(
     return tuple(found)
 
 
-def matched_fid(
-    generated: Float[Tensor, "n d"],
-    generated_labels: Int[Tensor, " n"],
-    reference: Float[Tensor, "m d"],
-    reference_labels: Int[Tensor, " m"],
-) -> float | None:
-    """The FID with the reference's images weighted, so that each class has the share that it has of the generated ones.
-
-    What remains is how good the images of each class are, not how many. None where the reference lacks a class or has
-    fewer than 2 images that count. Raises ValueError for sets that cannot be compared or labels that do not fit.
-    """
-    x, y, ours, theirs = _both(generated, generated_labels, reference, reference_labels)
-    classes = int(max(ours.max(), theirs.max())) + 1
-    wanted, real = (torch.bincount(labels.long(), minlength=classes).double() for labels in (ours, theirs))
-    if bool((real[wanted > 0] == 0).any()) or real[wanted > 0].sum() < 2:
-        return None
-    weights = torch.where(real > 0, wanted / real.clamp(min=1), 0.0)[theirs.long()]
-    return distance(Moments.of(x), Moments.of(y, weights=weights))
-
-
 def train_on_generated(
-    generated: Float[Tensor, "n d"],
-    generated_labels: Int[Tensor, " n"],
-    reference: Float[Tensor, "m d"],
-    reference_labels: Int[Tensor, " m"],
-    *,
-    train: Float[Tensor, "r d"] | None = None,
-    train_labels: Int[Tensor, " r"] | None = None,
-    seed: int = 0,
+    generated: Featured, reference: Featured, train: Featured | None = None, seed: int = 0
 ) -> Learned:
     """Classification accuracy score (Ravuri & Vinyals 2019), linear in the features: train on generated, test on real.
 
     Beside it the same from the real images `train`, at most as many as were generated. Images that are wrong for their
-    label, or all alike, teach less. Raises ValueError for fewer than 2 classes to train on,
-    labels that do not fit, sets that cannot be compared, or `train` without its labels.
+    label, or all alike, teach less. Raises ValueError for fewer than 2 classes to train on, labels that are missing or
+    do not fit, and sets that cannot be compared.
     """
-    generated, reference, ours, theirs = _both(generated, generated_labels, reference, reference_labels)
-    x, y = reference.double().numpy(), theirs.numpy()
-    accuracy = _accuracy(generated.double().numpy(), ours.numpy(), x, y)
+    x, y, ours, theirs = _both(generated, reference)
+    test = y.double().numpy(), theirs.numpy()
+    accuracy = _accuracy(x.double().numpy(), ours.numpy(), *test)
     if train is None:
-        return Learned(accuracy, len(generated), None, None)
-    if train_labels is None:
+        return Learned(accuracy, len(x), None, None)
+    if train.labels is None:
         raise ValueError("train needs its labels")
-    train = rows(train, 1, "train")
-    chosen = disjoint(len(train), len(generated), 1, seed)[0]
-    labels = labelled(train, train_labels, "train").numpy()[chosen]
-    return Learned(accuracy, len(generated), _accuracy(train[chosen].double().numpy(), labels, x, y), len(chosen))
+    known = rows(train.features, 1, "train")
+    chosen = disjoint(len(known), len(x), 1, seed)[0]
+    labels = labelled(known, train.labels, "train").numpy()[chosen]
+    return Learned(accuracy, len(x), _accuracy(known[chosen].double().numpy(), labels, *test), len(chosen))
 
 
 def _both(
-    generated: Tensor, generated_labels: Tensor, reference: Tensor, reference_labels: Tensor
+    generated: Featured, reference: Featured
 ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "m d"], Int[Tensor, " n"], Int[Tensor, " m"]]:
     """Features and labels of both sets, found to fit."""
-    x, y = pair(generated, reference, 2)
-    return x, y, labelled(x, generated_labels, "generated"), labelled(y, reference_labels, "reference")
+    if generated.labels is None or reference.labels is None:
+        raise ValueError("no labels")
+    x, y = pair(generated.features, reference.features, 2)
+    return x, y, labelled(x, generated.labels, "generated"), labelled(y, reference.labels, "reference")
 
 
 def _accuracy(
