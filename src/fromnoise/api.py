@@ -112,7 +112,7 @@ class Run:
 
     @property
     def report(self) -> Report | None:
-        """What `fromnoise run` wrote into the run folder, if it did."""
+        """The report that `fromnoise run` wrote into the run folder, if it did."""
         file = None if self.folder is None else RunFolder(self.folder).report_file
         return Report.of(read_report(file), str(file)) if file is not None and file.is_file() else None
 
@@ -160,7 +160,7 @@ class Run:
         guidance: float | None = None,
         steps: int | None = None,
     ) -> Images:
-        """n variants of each image, uint8 N×H×W×C: noise is added to it and taken away again.
+        """n variants of each image, uint8 N×H×W×C: noise is added to it and removed again.
 
         - `strength`: from 0, the images as they are, to 1, new samples
         - `label`: the images' class or cluster; any without
@@ -206,7 +206,7 @@ class Run:
 
     @apart()
     def interpolate(self, one: ArrayLike, other: ArrayLike, n: int = 8, *, label: int | str | None = None) -> Images:
-        """n images from `one` to `other`, each H×W×C, both included, by way of the noises that they come from."""
+        """n images from `one` to `other`, each H×W×C, both included, by blending the noise that each comes from."""
         ends = (_as_set(np.asarray(image)[None], "images").images for image in (one, other))
         return self._edited(edit.interpolate, *ends, n, label)
 

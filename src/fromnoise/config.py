@@ -23,7 +23,7 @@ Settings = TypeVar("Settings")
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that decides what a run does, but for where it runs and where it writes."""
+    """Everything that decides what a run learns and how it is scored. Where it runs and what it records do not."""
 
     seed: int = 0
     """Seed of everything random: the subset of --m, weights, batches, noise, samples."""
@@ -67,7 +67,7 @@ DEFAULT_BUDGETS: Mapping[str, dict[str, Any]] = {
     "tiny": {"steps": 30},
 }
 INFINITY = float("inf")
-# The least and the largest value of settings, on the command line and in files alike, and of what else files hold.
+# The least and the largest value of each number, on the command line and in files alike.
 RANGES: Mapping[str, tuple[float, float]] = {
     "T": (2, 50_000),
     "lognormal": (-30, 30),
@@ -97,7 +97,7 @@ BUDGETS = ("minutes", "epochs", "steps")
 
 
 def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
-    """`config` with some settings by the names of their flags; raises UserError for one that there is not."""
+    """`config` with some settings changed, by the names of their flags; raises UserError for an unknown name."""
     value = to_json(config)
     homes = {name: room for room in value.values() if isinstance(room, dict) for name in room} | {"seed": value}
     for name, item in settings.items():
@@ -107,9 +107,9 @@ def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
 
 
 def settled(config: Config, preset_name: str | None) -> Config:
-    """`config` as a training takes it: in range, its data by the name it is kept under, and with one budget.
+    """`config` ready to train: values in range, the data's name as it is recorded, and exactly one budget.
 
-    The budget is the preset's where there is none; without a `preset_name` it is not looked at. Raises UserError.
+    A missing budget is the preset's; without a `preset_name` budgets are not checked. Raises UserError.
     """
     if preset_name is not None:
         config = with_budget(config, preset_name)

@@ -1,4 +1,4 @@
-"""Libraries that only some need: imported where they are used, with a sentence where they are missing."""
+"""Optional libraries: imported where they are used, with a sentence if they are missing."""
 
 import importlib
 from types import ModuleType

@@ -14,10 +14,10 @@ import msgspec
 
 from fromnoise.errors import UserError
 
-UNFINISHED = ".fromnoise-"  # how the names of files begin that are not written to their end yet
+UNFINISHED = ".fromnoise-"  # how the names of unfinished files begin
 MOST_JSON = 64 << 20  # bytes of a JSON file
-MOST_DEFLATED = 1_100  # bytes that one byte may stand for: deflate reaches 1,032
-BOMB = 1 << 28, 100  # bytes from which on none may stand for more: even sparse drawings stay far below
+MOST_DEFLATED = 1_100  # bytes that one byte may inflate to: deflate reaches 1,032
+BOMB = 1 << 28, 100  # from so many bytes on, one may inflate to no more than this: even sparse drawings stay far below
 
 
 class Unwritten(UserError):  # noqa: N818 - a state of a file
@@ -38,7 +38,7 @@ def check_writable(path: Path) -> None:
 
 
 def lost(path: Path) -> str:
-    """What to add to a refusal of `path` where that is because nothing is there; else nothing."""
+    """The end of a sentence that refuses `path`: a hint if nothing is there, else empty."""
     return "" if path.exists() else "; it does not exist: was it deleted or moved?"
 
 
@@ -118,7 +118,7 @@ def read_bytes(path: Path, most: int) -> bytes:
 
 
 def check_deflated(size: int, packed: int) -> None:
-    """Raise ValueError where `packed` bytes cannot hold `size` once inflated, or only as a trap for memory does."""
+    """Raise ValueError where `packed` bytes cannot inflate to `size`, or only as a bomb would."""
     if size > MOST_DEFLATED * (packed + 1) or (size > BOMB[0] and size > BOMB[1] * packed):
         raise ValueError(f"{packed:,} bytes claim to hold {size:,}")
 
@@ -127,8 +127,8 @@ def check_deflated(size: int, packed: int) -> None:
 def reading(path: Path | str, kind: str, advice: str = "") -> Iterator[None]:
     """Turn whatever is raised while `path` is read into one sentence: it cannot be read, or is not `kind`.
 
-    The parsers of other libraries raise what they like for nonsense (NumPy's TokenError and MemoryError, zipfile's
-    NotImplementedError, struct.error, RecursionError): there is no list that one could rely on.
+    Other libraries' parsers raise what they like for nonsense (NumPy's TokenError and MemoryError, zipfile's
+    NotImplementedError, struct.error, RecursionError): no list of exceptions would be complete.
     """
     advice = advice and f"; {advice}"
     try:
@@ -146,14 +146,14 @@ def writing(path: Path) -> Iterator[None]:
     """Turn the system's refusal to write, as on a full disk, into a sentence that names `path`."""
     try:
         yield
-    except Unwritten as error:  # of a file in a folder that is to be
+    except Unwritten as error:  # of a file in a folder in the making
         raise Unwritten(path, error.reason) from error
     except OSError as error:
         raise Unwritten(path, error.strerror or reason(error)) from error
 
 
 def reason(error: Exception) -> str:
-    """What an exception says, in one line of letters that a terminal shows."""
+    """An exception's message, in one line of printable letters."""
     said = " ".join("".join(letter if letter.isprintable() else " " for letter in str(error)).split())[:200]
     if isinstance(error, KeyError):
         return f"it lacks {said}"

@@ -22,9 +22,9 @@ def channels_last(network: Network) -> Network:
 
 
 def half(device: torch.device) -> str | None:
-    """The sixteen-bit format that a device computes in itself, or None.
+    """The sixteen-bit format that a device has units for, or None.
 
-    fp16 is for GPUs that have no bf16 (before Ampere). A CPU without bf16 units emulates it, a hundred times slower.
+    fp16 is for GPUs without bf16 (before Ampere). A CPU without bf16 units emulates it, a hundred times slower.
     """
     if device.type == "cpu":
         return "bf16" if torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported() else None
@@ -34,7 +34,7 @@ def half(device: torch.device) -> str | None:
 
 
 def precisions(device: torch.device) -> tuple[str, ...]:
-    """All formats that a device computes in itself, fp32 first."""
+    """All formats that a device has units for, fp32 first."""
     found = half(device)
     return ("fp32", found) if found else ("fp32",)
 

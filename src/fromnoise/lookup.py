@@ -9,7 +9,7 @@ Value = TypeVar("Value")
 
 
 def lookup(kind: str, name: str, table: Mapping[str, Value]) -> Value:
-    """The value called `name`; raises UserError, listing the names there are, if there is none."""
+    """The value called `name`; raises UserError, listing the known names, for any other."""
     if name not in table:
         raise UserError(f"unknown {kind} '{name}'; choose one of: {', '.join(table)}")
     return table[name]

@@ -1,8 +1,8 @@
-"""Randomness as a function of where it is used, not of what was drawn before.
+"""Random numbers as a function of where they are used, not of what was drawn before.
 
 Every random number of fromnoise comes from a counter-based generator (Philox) keyed by the seed and by a
-path of integers and names: `generator(seed, "noise", step)`. Nothing has to be saved to resume exactly, image
-k is the same whatever is drawn beside it, and two paths never share a stream.
+path of integers and names: `generator(seed, "noise", step)`. So resuming exactly needs no saved state, image k is the
+same whatever is drawn beside it, and two paths never share a stream.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Files of tensors: safetensors with a checksum of all that they hold, so that no damaged file is ever used."""
+"""Files of tensors: safetensors with a checksum of their whole content, so that no damaged file is ever used."""
 
 import hashlib
 import json
@@ -23,9 +23,9 @@ class DamagedFile(UserError):  # noqa: N818 - a state of a file
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], about: Any = None) -> None:
-    """Write tensors, from whichever device, and JSON values `about` them; the same ones always give the same file.
+    """Write tensors, from any device, and JSON values `about` them; the same content always gives the same file.
 
-    Raises UserError where the disk does not take it.
+    Raises UserError if the disk refuses.
     """
     here = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     metadata = {ENTRY: json.dumps({"about": about, "sha256": checksum(here, about)})}
@@ -37,7 +37,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], about: Any = None) -> None:
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], Any]:
-    """The tensors, on the CPU, and `about` as given to `save`; raises DamagedFile unless they are all as they were."""
+    """The tensors, on the CPU, and `about` as given to `save`; raises DamagedFile if anything in the file changed."""
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}

@@ -1,8 +1,8 @@
-"""How many threads compute: fewer while other processes keep the cores busy, more again later.
+"""The number of threads that compute: fewer while other processes keep the cores busy, more again later.
 
-OpenMP shares every operation evenly among its threads, and all wait for the slowest. Where another process has taken
-one of the cores, a thread less is faster. What other processes take is read from the system; whether fewer threads
-help is tried out, and kept only if they are faster (`make bench-busy`).
+OpenMP shares every operation evenly among its threads, and all wait for the slowest. If another process has taken one
+of the cores, one thread less is faster. The system tells how much other processes take; fewer threads are tried out,
+and kept only if they are faster (`make bench-busy`).
 """
 
 import math
@@ -20,14 +20,14 @@ from fromnoise.errors import UserError
 WINDOW = 2.0  # seconds over which a speed is measured
 BETTER = 1.1  # the factor by which a trial must win
 WORSE, SURELY = 1.5, 0.5  # a trial that is slower by this factor after so many seconds ends early
-LITTLE = 0.1  # of a core: what others take below this is no reason to give one up
+LITTLE = 0.1  # of a core: if others take less than this, none is given up
 PATIENCE = 10.0, 80.0  # seconds until the next trial: the first after one that won, doubled after each that lost
 _fixed = False
 _shared: "Threads | None" = None
 
 
 def fix(threads: int | None) -> None:
-    """Compute with this many threads whatever happens (None: as many as help); raises UserError for less than one."""
+    """Compute with this many threads whatever the load (None: as many as help); raises UserError for less than one."""
     global _fixed, _shared
     if threads is not None and threads < 1:
         raise UserError(f"--threads must be at least 1, not {threads}")
@@ -39,14 +39,14 @@ def fix(threads: int | None) -> None:
 
 
 class Load:
-    """How many of this process's cores other processes kept busy, on average, since it was last asked."""
+    """How many of this process's cores other processes kept busy, on average, since the last call."""
 
     def __init__(self) -> None:
         self.cores = cores()
         self._before = self._read()
 
     def __call__(self) -> float:
-        """That number, from 0 to `cores`; 0 where the system does not tell."""
+        """That number, from 0 to `cores`; 0 if the system does not tell."""
         before, self._before = self._before, self._read()
         wall, busy, own = (now - then for now, then in zip(self._before, before, strict=True))
         return min(max((busy - own) / wall, 0.0), float(len(self.cores))) if wall > 0 else 0.0
@@ -66,7 +66,7 @@ class Threads:
     most   threads at most, as many as PyTorch has when this is made
     now    threads at present
     cores  of this process
-    load   cores that other processes kept busy, when last looked at
+    load   cores that other processes kept busy, as last measured
     """
 
     def __init__(self, load: Callable[[], float] | None = None) -> None:
@@ -81,7 +81,7 @@ class Threads:
         self._left = self.most  # threads that others left a core for, when last looked at
 
     def after(self, now: float, pieces: float = 1.0) -> None:
-        """Note that so much work is done at `now`, in seconds of any one clock."""
+        """Note that `pieces` of work are done at `now`, in seconds of any one clock."""
         if self.most == 1 or _fixed:
             return
         if self._since is not None:
@@ -130,7 +130,7 @@ class Threads:
 
 
 def shared() -> Threads:
-    """The threads of this process, as its work so far has left them."""
+    """The threads of this process, as its work so far left them."""
     global _shared
     if _shared is None or torch.get_num_threads() != _shared.now:
         _shared = Threads()
@@ -140,7 +140,7 @@ def shared() -> Threads:
 
 @contextmanager
 def apart() -> Iterator[None]:
-    """Within it other work has the threads to itself; after it they are as they were."""
+    """A block in which other work has all threads to itself; afterwards their number is as before."""
     global _shared
     kept, threads = _shared, torch.get_num_threads()
     if kept:
@@ -154,13 +154,13 @@ def apart() -> Iterator[None]:
 
 
 def threads_beside(load: float, most: int, cores: int) -> int:
-    """How many of `most` threads have a core to themselves where others keep `load` of so many busy."""
+    """How many of `most` threads have a core to themselves while others keep `load` of `cores` busy."""
     return max(min(cores - math.ceil(load - LITTLE), most), 1)
 
 
 @contextmanager
 def following(network: nn.Module) -> Iterator[None]:
-    """Within it the number of threads follows the load, by the speed at which `network` takes rows."""
+    """A block in which the number of threads follows the load, by the speed at which `network` takes rows."""
     threads = shared()
 
     def after(module: nn.Module, inputs: tuple[torch.Tensor, ...], output: object) -> None:
@@ -179,7 +179,7 @@ def cores() -> set[int]:
 
 
 def _busy(times: object) -> float:
-    """Seconds that a core has computed: all but waiting, and what a hypervisor or guests are counted twice for."""
+    """Seconds that a core has computed: without waiting, stolen time, and guests, which are counted twice."""
     idle = ("idle", "iowait", "steal", "guest", "guest_nice")
     fields: dict[str, float] = times._asdict()  # type: ignore[attr-defined]
     return sum(seconds for name, seconds in fields.items() if name not in idle)

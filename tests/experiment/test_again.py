@@ -58,7 +58,7 @@ def test_images_that_were_moved_are_named_and_others_are_refused(scored, tmp_pat
     for changes, told in (
         ({"generated": images}, "has changed: its SHA-256"),
         ({"reference": moved.train}, r"train\.npz has changed"),
-        ({"train": None}, r"train images, .*train\.npz, are not known now"),
+        ({"train": None}, r"train images, .*train\.npz, cannot be found"),
         ({"features": "digits"}, "they cannot be compared"),
     ):
         given = {name: getattr(moved, name) for name in ("generated", "reference", "train", "features")} | changes

@@ -212,12 +212,12 @@ def test_few_images_are_looked_at_unasked_but_not_in_short_trainings(parts_of):
 def test_the_honest_word_says_what_happens_and_what_helps(config_of, parts_of):
     said = few.advice(config_of(), parts_of(180, 22), None)
     assert said.startswith("180 training images are few: a network soon knows them by heart")
-    assert "the model is kept that denoises 22 validation images best, validated every 250 steps" in said
+    assert "the model that denoises 22 validation images best is kept, validated every 250 steps" in said
     assert "--augment 0.3 and --init" in said
     augmented = few.advice(config_of(training={"augment": 0.3}), parts_of(180, 22), None)
     assert "--augment" not in augmented
     assert "--init" in augmented
-    assert "there are too few to tell when" in few.advice(config_of(), parts_of(60, 7), None)
+    assert "too few validation images to tell when" in few.advice(config_of(), parts_of(60, 7), None)
     assert "every 40 steps" in few.advice(config_of(evaluation={"evaluate_every": 40}), parts_of(180, 22), None)
     assert few.advice(config_of(), parts_of(1000, 100), None) is None
     assert few.advice(config_of(), parts_of(180, 22), 30) is None
@@ -226,7 +226,7 @@ def test_the_honest_word_says_what_happens_and_what_helps(config_of, parts_of):
 def test_the_report_says_which_model_it_is_of(parts_of):
     kept = {"step": 500, "denoising": {"value": 0.1}}
     assert "the model is that of step 500 of 2,000" in few.note(parts_of(180, 22), kept, 2000)
-    assert few.note(parts_of(180, 0), None, 2000) == "180 training images are few: the copy test says most"
+    assert few.note(parts_of(180, 0), None, 2000) == "180 training images are few: go by the copy test above all"
     assert few.note(parts_of(180, 22), kept, 30) is None
     assert few.note(parts_of(1000, 100), kept, 2000) is None
 

@@ -67,7 +67,7 @@ def listing(folder: Path) -> Listing:
 
 
 def hidden(name: str) -> bool:
-    """Whether a file or folder is no one's business: hidden, or a Mac's leavings."""
+    """Whether to skip a file or folder: its name begins with a dot, or macOS left it in an archive."""
     return name.startswith(".") or name == "__MACOSX"
 
 

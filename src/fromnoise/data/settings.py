@@ -31,17 +31,16 @@ class DataSettings:
     size: str = "32"
     """Height and width in pixels, "32" or "24x40", at most 1024; images of another size are resized (antialiased)."""
     fit: Fit = "stretch"
-    """How images of other proportions come to that size: stretch, crop to the middle, or pad with background.
+    """How to fit images of other proportions: stretch, crop to the middle, or pad with background.
     Background is transparent, or the median colour of the image's edge."""
     alpha: Alpha = "keep"
-    """Images with transparency: keep it as a fourth channel, or lay them on white or black.
-    Images without any stay grey or RGB."""
+    """Transparency: keep it as a fourth channel, or lay images on white or black. Opaque images stay grey or RGB."""
     group_by: str | None = None
-    """Keep images of one group in one part: "folder", or a regular expression for file names whose first group (...)
-    names it, such as "(patient\\d+)_"; default: near-duplicates are found and kept together."""
+    """Keep each group of images in one part of the split. Groups are folders ("folder"), or what the first group (...)
+    of a regular expression matches in file names, such as "(patient\\d+)_"; default: near-duplicates."""
     label_by: str | None = None
     """Classes from file names: a regular expression whose first group (...) names the class, such as "^(cat|dog)"; or
-    "folder" for sub-folders, whatever a metadata.csv says; default: metadata.csv if there is one, else sub-folders."""
+    "folder" for sub-folders despite a metadata.csv; default: metadata.csv if there is one, else sub-folders."""
 
 
 class Size(tuple[int, int]):

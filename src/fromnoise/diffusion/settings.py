@@ -32,7 +32,7 @@ class SamplerSettings:
     """ancestral (DDPM); deterministic: ddim, heun (EDM's), ipndm, dpm++ (DPM-Solver++ 2M), dpm++3m, unipc."""
     sampling_steps: int = 10
     """Network calls per image, not counting those of guidance.
-    heun makes two per step, but one in the last step (and in the first, of an even number)."""
+    heun makes two per step, and one in the last step (and in the first, if the number is even)."""
     spacing: Spacing = "karras"
     """Spacing of the noise levels. t: even in the schedule's t, from pure noise.
     logsnr: even in λ; karras: Karras et al.'s ρ = 7; both from a·μ + b·ε, with each channel's mean μ."""
@@ -41,7 +41,7 @@ class SamplerSettings:
     guidance: float | None = None
     """Strength of classifier-free guidance by class or cluster; 1: none.
     Default: chosen at the end of the training, by the FID of a few hundred samples at each of a few values.
-    After fewer than 300 steps, or if that took over a fifth of the training: 1.5 for classes, 2 for clusters."""
+    After fewer than 300 steps, or if choosing would take over a fifth of the training: 1.5 (classes), 2 (clusters)."""
     guidance_interval: tuple[float, float] = (-4.0, 2.0)
     """Guide only between these λ; each level there costs a second network call."""
 

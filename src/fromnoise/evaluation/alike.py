@@ -1,12 +1,12 @@
 """How alike two images are to a person, and which images of a set are the most alike.
 
-A person calls it the same picture though it is darker or paler, moved by a pixel or two, a little noisy or blurred, or
-without its colour. So images are compared by luminance, at most `SIDE` pixels a side, with noise smoothed away and
-brightness and contrast taken out; their distance is the root mean square difference of what both show, the least over
-shifts of up to `SHIFT` pixels: 0 for one picture, about √2 for two that have nothing in common.
+A person calls two images the same picture though one is darker or paler, moved by a pixel or two, a little noisy or
+blurred, or without its colour. So images are compared by luminance, at most `SIDE` pixels a side, with noise smoothed
+away and brightness and contrast taken out. Their distance is the root mean square difference of what both show, the
+least over shifts of up to `SHIFT` pixels: 0 for one picture, about √2 for two that have nothing in common.
 
-To compare all pairs in this way would take too long. The distance is computed to those images alone that come first at
-some shift by the means over a grid of `GRID` × `GRID` cells.
+Comparing all pairs in this way would take too long. The distance is computed only to the images that come first, at
+some shift, by the means over a grid of `GRID` × `GRID` cells.
 """
 
 from dataclasses import dataclass

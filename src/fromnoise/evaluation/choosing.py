@@ -1,7 +1,7 @@
-"""The features by which a model is chosen, its guidance and its best checkpoint: random convolutions.
+"""The features that choose a model's guidance and its best checkpoint: random convolutions.
 
-Never those of the score, which the choice would flatter. Random filters find edges, spots and colours (Jarrett et al.
-2009, "What is the best multi-stage architecture for object recognition?"), of any images and without a download.
+They are never those of the score, which the choice would flatter. Random filters find edges, spots and colours (Jarrett
+et al. 2009, "What is the best multi-stage architecture for object recognition?") in any images, without a download.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """The digit classifier whose last features measure digits, offline.
 
-Inception, trained on photographs, overlooks damage that any reader of digits sees, and its weights have to be
+Inception, trained on photographs, overlooks damage that any reader of digits sees, and its weights must be
 downloaded. This network is 0.9 MB, is part of the package, and was trained by tools/train_digit_network.py on
 the 55,000 MNIST training digits that are not among the packaged `digits`.
 """

@@ -1,4 +1,4 @@
-"""What every extractor of features has in common: images in, a batch at a time, and one vector for each out."""
+"""An extractor of features: images in, a batch at a time, and one vector for each out."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -21,10 +21,10 @@ BILINEAR = "bilinear, antialiased, rounded to 8 bits"  # what fromnoise.data.res
 
 @dataclass(eq=False)
 class Features:
-    """An extractor: the map from images to vectors, and what a report has to say of it.
+    """An extractor: the map from images to vectors, and what a report says of it.
 
-    name       what it was asked for by
-    dimension  the length of its vectors; 0, where that depends on the images, until the first were seen
+    name       as `--features` names it
+    dimension  the length of its vectors; 0 until it has seen images, if it depends on them
     sha256     of the file its weights come from; empty where there are none
     extract    the map itself, for one batch of images
     resizing   how images of another size are resized
@@ -88,9 +88,9 @@ class Features:
         return found
 
     def stream(self, parts: Iterable[UInt8[Tensor, "_ c h w"]]) -> Iterator[Float[Tensor, "_ d"]]:
-        """The same numbers a batch at a time, for images that come in parts of any length: constant memory.
+        """The same numbers a batch at a time, for images that come in parts of any length, in constant memory.
 
-        Batches are of a fixed size whatever the parts are, so that results do not depend on how images come.
+        Batches have a fixed size whatever the parts, so that results do not depend on how images come.
         """
         threads = shared()
         for batch in _batches(parts, self.batch):

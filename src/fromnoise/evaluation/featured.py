@@ -25,7 +25,7 @@ class Number(NamedTuple):
 
 
 class UnavailableError(Exception):
-    """Why a metric cannot be had, in words that follow a colon."""
+    """Why a metric is not available, in words that follow a colon."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,4 +107,4 @@ def apart(rows: Float[Tensor, "n d"], k: int) -> Float64[Tensor, "n k"]:
 
 
 Measure = Callable[[Featured, Featured, int], Number]
-"""A metric of images, in comparison with a reference, by a seed; raises UnavailableError where it cannot be had."""
+"""A metric of images in comparison with a reference, by a seed; raises UnavailableError where there is none."""

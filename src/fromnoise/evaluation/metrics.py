@@ -49,7 +49,7 @@ def measured(
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[dict[str, Measured], list[str]]:
-    """The metrics that can be had, each beside its floor and copycat, and why the others cannot."""
+    """The available metrics, each beside its floor and copycat, and notes on why the others are not."""
     found, notes = {}, []
     few = _few([generated], len(floor[0]) if floor else len(generated), seed)[0]
     real = _few([reference], MOST, seed)[0]

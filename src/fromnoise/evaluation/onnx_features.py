@@ -24,7 +24,7 @@ def load(path: Path) -> Features:
 
     Images are resized where the model's input has a fixed height or width; grey ones are repeated for a model of
     3 channels and coloured ones turned to luminance for a model of 1. Raises UserError without onnxruntime, for a
-    file that is no such model, and, once it sees images, for images that the model refuses.
+    file that is not such a model, and, once it sees images, for images that the model refuses.
     """
     path = path.expanduser()
     onnx, onnxruntime = extra("onnx", "export"), extra("onnxruntime", "export")

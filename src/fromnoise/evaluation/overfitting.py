@@ -3,7 +3,7 @@
 A network that has learnt single images by heart removes noise from them better than from others of their kind. It shows
 at middle noise levels, where an image can still be recognised and much of it has to be made up: at low levels any
 network copies what it is given, at high ones none can know the image. The variational bound weights the low levels most
-(Kingma et al. 2021, equation 15), so that its gap says little of overfitting.
+(Kingma et al. 2021, equation 15), so its gap says little about overfitting.
 """
 
 from dataclasses import replace
@@ -25,7 +25,7 @@ MOST = 1000
 LEVELS = (1.0, 0.0, -1.0)
 """Noise levels λ of data of unit scale."""
 LEVEL = 0.001
-"""Chance of calling a gap that is none."""
+"""Chance of reporting a gap where there is none."""
 POWER = 0.9
 """Chance of finding a gap of the size that is reported as detectable."""
 NOISY = 256

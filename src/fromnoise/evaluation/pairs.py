@@ -1,4 +1,4 @@
-"""What every metric asks of the two sets of features that it compares."""
+"""Checks of the two sets of features that a metric compares."""
 
 from jaxtyping import Float, Int
 from torch import Tensor

@@ -17,4 +17,5 @@ class EvaluationSettings:
     evaluate_every: int | None = None
     """Validate every so many steps, by KID and copy test against validation images (evaluations.jsonl). Default: never.
     The best model is kept in checkpoints/best. Validation does not count as training time.
-    Below 1,000 training images the denoising error chooses, by default every 250 steps, and its model is sampled."""
+    With fewer than 1,000 training images the denoising error chooses instead, by default every 250 steps, and the model
+    that it chooses is the one to sample from."""

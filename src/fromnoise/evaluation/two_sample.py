@@ -11,8 +11,8 @@ often ten times as many as the reference has: beside 348 held-out emoji, 348 ima
 third were told by an AUC of 0.61 without the 3,101 training images (p = 0.003), and of 0.81 with them.
 
 Near-duplicates go to the same part, so that no picture is known by heart, and in the AUC's error they count as one.
-Noise is laid over all images, lest the network go by what nobody sees: samplers leave a ground of 1 or 2 where real
-images have 0, and by that alone nearly every generated image is found.
+Noise is added to all images, so that the network cannot go by what nobody sees: samplers leave a background of 1 or 2
+where real images have 0, and that alone gives nearly every generated image away.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -45,7 +45,7 @@ BATCH, PASSES, STEPS = 32, 40, 1200
 other parts half of that."""
 RATE, DECAY, DROPOUT = 6e-3, 0.05, 0.2
 GRAIN = 16
-"""Standard deviation of the noise that is laid over images, in grey levels: rounding is not to be seen through it."""
+"""Standard deviation of the noise that is added to images, in grey levels: it hides rounding."""
 LOOKS = 4
 """How often an image is judged, each time under other noise."""
 SHIFT = 2
@@ -55,9 +55,9 @@ SIDE = 32
 WIDTHS = 16, 32, 32
 SUREST = 32
 LEVEL = 0.001
-"""Chance of telling apart two sets that are alike."""
+"""Chance of telling two equal sets apart."""
 POWER = 0.9
-"""Chance of telling apart sets of the AUC that is reported as detectable."""
+"""Chance of telling sets apart at the AUC that is reported as detectable."""
 
 
 class Judge(nn.Module):

@@ -16,15 +16,15 @@ from fromnoise.experiment.find import is_run
 
 ROLES = ("generated", "reference", "floor", "train")
 ELSEWHERE = ("schema", "protocol", "notes", "run", "request", "command", "system")
-"""Parts of a report that are no results."""
+"""Parts of a report that are not results."""
 ROUNDING = 1e-6
 """Relative difference of numbers up to which hardware and libraries that round otherwise may be the cause."""
 
 
 def asked(file: Path, report: Report, moved: Mapping[str, str | None]) -> Asked:
-    """What the report in `file` was asked for; that of a run is a score of its folder.
+    """The request behind the report in `file`; a run's report is a score of its folder.
 
-    `moved` names sets that lie elsewhere now. Raises UserError where the report does not say what it is of.
+    `moved` names sets that lie elsewhere now. Raises UserError where the report does not say what it scored.
     """
     if report.request is not None:
         request = report.request
@@ -34,11 +34,11 @@ def asked(file: Path, report: Report, moved: Mapping[str, str | None]) -> Asked:
         features, weights = config.evaluation.features, report.run.get("weights")
         request = Request(str(file.parent), reference, None, None, features, weights, None, skip_broken=True)
     else:
-        raise UserError(f"{file} does not say which images it is of")
+        raise UserError(f"{file} does not say which images it scored: score them with --generated and --reference")
     sets = {role: moved.get(role) or getattr(request, role) for role in ROLES}
     for role in ("generated", "reference"):
         if sets[role] is None:
-            raise UserError(f"{file} is of images in memory: name them with --{role}")
+            raise UserError(f"{file} scored images in memory: name them with --{role}")
     weights = None if request.weights is None else Path(request.weights)
     return Asked(
         **sets,
@@ -56,19 +56,19 @@ def check(before: Report, sets: Sets, features: Features) -> None:
     for role in ROLES:
         was, now = getattr(before.protocol, role), sets.get(role)
         if was is None and now is not None:
-            raise UserError(f"the report knew no images for --{role}, and now there are: {now.name}")
+            raise UserError(f"the report was made without --{role}, and now there is {now.name}: leave it out")
         if was is not None and now is None:
-            raise UserError(f"the report's {role} images, {was.name}, are not known now: name them with --{role}")
+            raise UserError(f"the report's {role} images, {was.name}, cannot be found: name them with --{role}")
         if was is not None and now is not None and was.sha256 != now.fingerprint:
             raise UserError(
                 f"{now.name} has changed: its SHA-256 is {now.fingerprint[:16]}…, in the report {was.sha256[:16]}… "
-                f"(--{role} names where else the same images lie)"
+                f"(if the same images lie elsewhere, name them with --{role})"
             )
     used = before.protocol.features
     if (used.name, used.sha256) != (features.name, features.sha256):
         raise UserError(
-            f"the report's features are {used.name} {used.sha256[:16]}, here they are {features.name} "
-            f"{features.sha256[:16]}: they cannot be compared"
+            f"the report's features are {used.name} {used.sha256[:16]}, but here they are {features.name} "
+            f"{features.sha256[:16]}: scores in them cannot be compared"
         )
 
 

@@ -22,17 +22,17 @@ from fromnoise.files import whole_folder, write_json
 from fromnoise.generation.model import Model
 from fromnoise.generation.sampling import Progress, SampleRequest, labels_for, own_precision, sample
 
-MOST = 3000  # images when nobody says how many
+MOST = 3000  # images by default
 
 
 def parts_for(
     data: str, model: Model, source: Path, *, skip_broken: bool = False, say: Say = silent
 ) -> tuple[Parts, list[str]]:
-    """The parts of `data`, and what a reader of the result must know of them.
+    """The parts of `data`, and notes on them for readers of the result.
 
-    They are those of the model's training where it was trained on `data`: nothing that is held out has been seen.
-    `source` is the model as it was named. Raises UserError for data whose images or classes are not the model's, and
-    for too few images to hold out.
+    If the model was trained on `data`, they are the parts of its training, so that it never saw what is held out.
+    `source` is the model as the user named it. Raises UserError for data whose images or classes are not the model's,
+    and for too few images to hold out.
     """
     trained, data = model.config.data, data.rstrip("/") or "/"
     notes: list[str] = []
@@ -60,7 +60,7 @@ def sample_classes(
     device: torch.device,
     progress: Progress | None = None,
 ) -> ImageSet:
-    """So many images of each class; where nobody says how many, as many in all as in `train`, at most `MOST`."""
+    """`per_class` images of each class; by default as many in all as in `train`, at most `MOST`."""
     classes = len(model.info.present)
     each = per_class or math.ceil(min(len(train), MOST) / classes)
     precision = own_precision(model, device)
@@ -84,15 +84,15 @@ def _check(parts: Parts, model: Model, data: str) -> None:
     info, train = model.info, parts.train
     if train.shape != info.image:
         ours, theirs = ("×".join(map(str, shape)) for shape in (info.image, train.shape))
-        raise UserError(f"the model makes images of {ours} and those of {data} are {theirs}: train one on {data}")
+        raise UserError(f"the model makes images of {ours}, but those of {data} are {theirs}: train a model on {data}")
     if train.labels is None or train.classes != info.classes:
-        raise UserError(f"the model has {info.conditioned_on} and {data} has {train.classes}: train one on {data}")
+        raise UserError(f"the model has {info.conditioned_on}, but {data} has {train.classes}: train a model on {data}")
     names = train.class_names[: info.classes]
     if names and info.class_names and names != info.class_names:
         raise UserError(
             f"the classes of {data} ({', '.join(names[:5])} …) are not the model's "
-            f"({', '.join(info.class_names[:5])} …): train one on {data}"
+            f"({', '.join(info.class_names[:5])} …): train a model on {data}"
         )
     n = 0 if parts.heldout is None else len(parts.heldout)
     if n < FEWEST:
-        raise UserError(f"{data} has {n} held-out images{parts.why_few}, and a gain needs {FEWEST}: bring more images")
+        raise UserError(f"{data} has {n} held-out images{parts.why_few}; measuring a gain takes {FEWEST}: add images")

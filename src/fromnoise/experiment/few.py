@@ -1,8 +1,8 @@
 """Few training images: when a training ends, which model of it is kept, and what a user should know before it starts.
 
 A network knows a few hundred images by heart long before its loss stops falling. From then on it denoises other images
-worse, which validation images show at little cost (`evaluation.overfitting`). So the model is kept that denoises them
-best, and the training ends once it denoises them worse for good. By KID the copies would win: they look like real
+worse, which validation images show at little cost (`evaluation.overfitting`). So the model that denoises them best is
+kept, and the training ends once it denoises them worse for good. By KID the copies would win: they look like real
 images, because they are.
 """
 
@@ -17,11 +17,11 @@ from fromnoise.data.sources import Parts
 FEW = 1000
 """Training images below which the denoising error chooses the model."""
 FEWEST = 10
-"""Validation images that can tell."""
+"""Validation images that are enough to choose by."""
 EVERY = 250
-"""Steps between two validations, where --evaluate-every says nothing."""
+"""Steps between two validations, without --evaluate-every."""
 PATIENCE = 5
-"""Validations in a row that have to be worse than the best one before the training ends."""
+"""Validations in a row that must be worse than the best one before the training ends."""
 CONFIDENCE = 0.95
 
 
@@ -31,9 +31,9 @@ def are_few(parts: Parts) -> bool:
 
 
 def validate_every(parts: Parts, steps: int | None) -> int | None:
-    """Steps between validations that nobody asked for; None where the images are not few, or the training is short.
+    """Steps between validations by default; None where the images are not few, or the training is short.
 
-    steps  of the training; None where the clock decides
+    steps  of the training; None for a budget in minutes
     """
     return EVERY if _matters(parts, steps) and validation_images(parts) >= FEWEST else None
 
@@ -45,10 +45,10 @@ def advice(config: Config, parts: Parts, steps: int | None) -> str | None:
     n, training = validation_images(parts), config.training
     every = config.evaluation.evaluate_every or EVERY
     if n >= FEWEST:
-        kept = f"the model is kept that denoises {n} validation images best, validated every {every:,} steps, and "
+        kept = f"the model that denoises {n} validation images best is kept, validated every {every:,} steps, and "
         kept += f"training ends after {PATIENCE} validations in a row that are worse"
     else:
-        kept = "there are too few to tell when: keep the training short, and see the report's copy test"
+        kept = "there are too few validation images to tell when: train briefly, and see the report's copy test"
     tries = [] if training.augment else ["--augment 0.3"]
     tries += [] if training.init else ["--init with a model of other images"]
     return (
@@ -85,10 +85,10 @@ def _above(errors: Sequence[float], best: Sequence[float]) -> bool:
 
 
 def note(parts: Parts, best: Mapping[str, Any] | None, steps: int) -> str | None:
-    """What the report says of a model of few images, trained for so many steps; None where that does not matter."""
+    """The report's note on a model of few images, trained for so many steps; None where that does not matter."""
     if not _matters(parts, steps):
         return None
-    few = f"{len(parts.train):,} training images are few: the copy test says most"
+    few = f"{len(parts.train):,} training images are few: go by the copy test above all"
     if best is None or "denoising" not in best:
         return few
     return f"{few}; the model is that of step {best['step']:,} of {steps:,}, which denoised validation images best"
@@ -99,5 +99,5 @@ def _matters(parts: Parts, steps: int | None) -> bool:
 
 
 def validation_images(parts: Parts) -> int:
-    """How many there are."""
+    """The number of validation images."""
     return 0 if parts.val is None else len(parts.val)

@@ -1,4 +1,4 @@
-"""Finding what a path to a run means."""
+"""From a path to a run, its model, images and data."""
 
 from pathlib import Path
 
@@ -43,15 +43,15 @@ def find_images(path: Path) -> Path:
     """The generated images of a run folder; raises UserError when it has none yet."""
     images = RunFolder(path).samples / "images.npz"
     if not images.is_file():
-        raise UserError(f"{path} has no generated images yet: fromnoise sample {path} --n 1000 --out {images}")
+        raise UserError(f"{path} has no generated images yet: run fromnoise sample {path} --n 1000 --out {images}")
     return images
 
 
 def parts_of(run: Path, tell: Say = silent) -> sources.Parts:
-    """The data of a run: what it was trained on, and real images that it was not.
+    """The data of a run: its training images, and real images that it was not trained on.
 
-    `tell` is the `say` of `sources.load`. Raises TrainingImagesLost when the training images are not there any more or
-    have changed, UserError for a damaged run folder.
+    `tell` is the `say` of `sources.load`. Raises TrainingImagesLost when the training images are gone or have changed,
+    UserError for a damaged run folder.
     """
     about = RunFolder(run).about()
     try:  # what cannot be read was left out by the training too, or the fingerprint differs

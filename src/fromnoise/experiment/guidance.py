@@ -1,10 +1,10 @@
-"""How much class or cluster is to count in sampling, chosen for a model once it is trained.
+"""The strength of guidance by class or cluster, chosen for a model once it is trained.
 
 Guidance (Ho & Salimans 2022) makes up for what a short training has not learnt, and costs a long one variety: no
-constant is right. So a few hundred images are sampled at each of a few values, from the same noise, which is no later
-sample's, and compared with the training images by FID, in features that score nothing (`choosing`).
-(Validation images are often too few to choose by, and a single number learns little of the training images by heart;
-KID has more chance in it.) What is held out chooses nothing.
+constant is right. So a few hundred images are sampled at each of a few values, from one noise that no later sample
+uses, and compared with the training images by FID, in features that are not the score's (`choosing`). Validation images
+are often too few to choose by, and a single number cannot memorise training images; KID is noisier. Held-out images
+choose nothing.
 """
 
 import dataclasses
@@ -28,8 +28,8 @@ USUALLY = 3  # of them are tried
 IMAGES = 256, 1024  # are sampled at each: more after more steps, when less depends on it
 MOST_REAL = 3000
 FEWEST_REAL = 50
-FEWEST_STEPS = 300  # of a training: after fewer it would take longer than it is worth
-SHARE = 0.2  # of a training: nothing is chosen where that would take more, as by a sampler of hundreds of steps
+FEWEST_STEPS = 300  # of a training: after fewer, choosing takes longer than it is worth
+SHARE = 0.2  # of a training: nothing is chosen if that would take more, as with a sampler of hundreds of steps
 PASSES = 4  # forward, of as many images, take the time of a training step; on CPUs 4 or 5
 
 
@@ -53,7 +53,7 @@ class Chooser:
         self.real = train if few else train.subset(MOST_REAL, self.config.seed, balanced=False)
 
     def cost(self, steps: int) -> int:
-        """How many steps' time choosing takes (more with features slower than `digits`); 0 where it is not done."""
+        """How many steps' time choosing takes (more with features slower than `digits`); 0 if nothing is chosen."""
         if steps < FEWEST_STEPS or len(self.real) < FEWEST_REAL:
             return 0
         cost = round(USUALLY * images_after(steps) * self.calls / (PASSES * self.config.training.batch))
@@ -97,10 +97,10 @@ def images_after(steps: int) -> int:
 
 
 def lowest(value: Callable[[int], float], last: int) -> tuple[float, dict[int, float]]:
-    """Where a function of one valley is least from 0 to `last`, and its values at the whole numbers that were tried.
+    """Where a function with one valley is least from 0 to `last`, and its values at the whole numbers tried.
 
-    They are tried downhill from 1 on. The place is the vertex of the parabola through three neighbours of them, the
-    least in the middle, or at one side where it lies at an end.
+    They are tried downhill from 1. The place is the vertex of the parabola through three neighbours, with the least in
+    the middle, or at one side if it lies at an end.
     """
     tried = {1: value(1), 2: value(2)}
     while (k := min(tried, key=tried.__getitem__)) not in (0, last) and not {k - 1, k + 1} <= set(tried):

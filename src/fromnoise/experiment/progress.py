@@ -1,4 +1,4 @@
-"""What a run tells while it works. A face hands in how that is shown; without one a run is silent."""
+"""How a run reports while it works. A face hands in how that is shown; without one a run is silent."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager

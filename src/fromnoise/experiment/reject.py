@@ -1,4 +1,4 @@
-"""Sampling images again that the copy test takes for copies of training images."""
+"""Replacing sampled images that the copy test takes for copies of training images."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -16,8 +16,8 @@ from fromnoise.experiment.find import is_run, parts_of
 from fromnoise.generation.sampling import SampleRequest
 
 TRIES = 10
-"""Times an image is sampled again: one that fails them all is no accident, since fresh images (of all classes together)
-fail 1 time in 100."""
+"""Times an image is sampled again. One that fails them all is no accident: of fresh images, all classes together, 1 in
+100 fails."""
 CALIBRATION = 5000
 """Real images that set the guard's threshold, at most: more would make it little surer, and slower to make."""
 
@@ -34,7 +34,7 @@ def guard_of(run: Path, tell: Say = silent) -> CopyGuard:
     for too few of them.
     """
     if not is_run(run):
-        raise UserError(f"--reject-copies needs a run folder, to find the training images: {run} is none")
+        raise UserError(f"--reject-copies needs a run folder, to find the training images: {run} is not one")
     parts = parts_of(run, tell=tell)
     unseen = [part.images for part in (parts.val, parts.heldout) if part is not None]
     if not unseen:

@@ -1,4 +1,4 @@
-"""What a result was made on: hardware and versions, for reports and `fromnoise doctor`."""
+"""The hardware and versions behind a result, for reports and `fromnoise doctor`."""
 
 import platform
 import shlex
@@ -27,7 +27,7 @@ def processor() -> str:
 
 
 def matrix_units() -> str:
-    """What the CPU has for bfloat16, as Linux tells it."""
+    """The CPU's units for bfloat16, as Linux reports them."""
     flags = set(CPU_INFO.read_text().split()) if CPU_INFO.exists() else set()
     names = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16", "avx512f": "AVX-512", "avx2": "AVX2"}
     return next((name for flag, name in names.items() if flag in flags), "none known")
@@ -52,5 +52,5 @@ def about(device: torch.device) -> dict[str, Any]:
 
 
 def command() -> str:
-    """The command line that this process was started with, to be repeated."""
+    """The command line that started this process, to repeat it."""
     return shlex.join(["fromnoise", *sys.argv[1:]])

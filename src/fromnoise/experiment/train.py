@@ -43,7 +43,7 @@ SEEN_SECONDS = 60  # within which a network file system shows one machine what a
 
 @dataclass(frozen=True)
 class Experiment:
-    """A run: what is trained where, on which data, and the features that judge it, each made when first asked for.
+    """A run: its configuration, folder, device, data and features, each made when first used.
 
     device             auto, cpu, cuda or mps
     threads            of the CPU; None for as many as help
@@ -71,7 +71,7 @@ class Experiment:
 
     @cached_property
     def accelerator(self) -> Accelerator:
-        """The device, once all that can be known without the data is in order; raises UserError where it is not."""
+        """The device, after every check that needs no data; raises UserError if one fails."""
         check(self.config)
         check_ranges(self.recording)
         if self.recording.tensorboard:
@@ -91,7 +91,7 @@ class Experiment:
 
     @cached_property
     def tell(self) -> Say:
-        """What `sources.load` says its lines with: each once, in the first process."""
+        """The `say` of `sources.load`: each line once, in the first process."""
         return once(self.reporter.say) if self.is_first else silent
 
     @cached_property
@@ -103,7 +103,7 @@ class Experiment:
 
     @cached_property
     def features(self) -> Features:
-        """The extractor of the score; raises UserError where it cannot be had."""
+        """The extractor of the score; raises UserError if it is not available."""
         from fromnoise.evaluation.features import features
 
         name, device, images = self.config.evaluation.features, self.accelerator.device, self.parts.train
@@ -111,7 +111,7 @@ class Experiment:
 
     @cached_property
     def choosing(self) -> Features:
-        """The extractor by which validation and the choice of guidance go: another than the score's."""
+        """The extractor for validation and the choice of guidance, which is not the score's."""
         from fromnoise.evaluation.choosing import choosing_features
 
         return choosing_features(self.accelerator.device)
@@ -165,9 +165,9 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
 
 
 def without_unscored_extension(experiment: Experiment) -> Experiment:
-    """`experiment` without its extension where that very one is trained already, and only its score is missing.
+    """`experiment` without its extension if that is trained already and only its score is missing.
 
-    It was stopped after its last step: the same command is to go on there, not to train once more.
+    It was stopped after its last step: the same command then scores, and does not train once more.
     """
     folder, extension = experiment.folder, experiment.extension
     if extension is None or folder.report_file.exists() or not folder.steps():
@@ -201,7 +201,7 @@ def profiled(experiment: Experiment) -> Profile:
 
 
 def _conditioned(train: ImageSet, config: Config) -> ImageSet:
-    """The training images, each with its condition: its class, its cluster or nothing."""
+    """The training images, each with its condition: its class, its cluster or none."""
     return (
         conditioned(train, config.network.labels, config.data.clusters)
         if network(config.network).CONDITIONED
@@ -210,7 +210,7 @@ def _conditioned(train: ImageSet, config: Config) -> ImageSet:
 
 
 def _validation(experiment: Experiment) -> Validation | None:
-    """The validation that --evaluate-every asks for, or few images need; raises UserError as `Validator` does."""
+    """The validation that --evaluate-every asks for or few images need; raises UserError as `Validator` does."""
     asked = experiment.config.evaluation.evaluate_every
     every = asked or few.validate_every(experiment.parts, _steps(experiment))
     if every is None:
@@ -223,7 +223,7 @@ def _validation(experiment: Experiment) -> Validation | None:
 
 
 def _choice(experiment: Experiment, model: Model, train: ImageSet, bar: Bar) -> GuidanceChoice | None:
-    """The choice of guidance, for a model that can be guided where no flag says how much."""
+    """The choice of guidance, for a model that can be guided, unless a flag gives the strength."""
     if experiment.config.sampling.guidance is not None or not model.info.classes:
         return None
     from fromnoise.experiment.guidance import FEWEST_STEPS, Chooser  # imports the metrics, as above
@@ -243,7 +243,7 @@ def _steps(experiment: Experiment) -> int | None:
 
 
 def _start_file(experiment: Experiment) -> Path | None:
-    """The model file that a new training starts from, if any; a training that goes on has weights of its own."""
+    """The model file that a new training starts from, if any; a resumed training has its own weights."""
     start = experiment.config.training.init
     return find_model(start) if start and not experiment.folder.steps() else None
 

@@ -1,8 +1,8 @@
-"""What `--evaluate-every` does: cheap measures while a model is trained, and the best one kept.
+"""Validation (`--evaluate-every`): cheap measures while a model trains, and the best model kept.
 
-Everything is measured against validation images, so that what is held out never chooses. Images are sampled from
-the same noise every time, so that only the model differs; and from other noise than any later images, so that those
-sampled from the best model are not those that chose it. Nor do the features that score choose (`choosing`).
+Everything is measured against validation images, so that held-out images never choose. Images are sampled from the same
+noise every time, so that only the model differs, and from other noise than any later images, so that the images that
+chose the best model are never those sampled from it. The features are not the score's (`choosing`).
 """
 
 from dataclasses import replace
@@ -53,7 +53,7 @@ class Validator:
         self.real = replace(parts.val, labels=None).subset(min(MOST_REAL, n), config.seed)
 
     def validate(self, step: int, model: Model) -> tuple[dict[str, Any], str]:
-        """What was measured of the model, plainly and in words; it is kept if it is the best so far."""
+        """The model's measures, as JSON values and in words; the model is kept if it is the best so far."""
         found, words = self._measured(step, model)
         best = self.folder.about_best()
         value = found[self.chosen_by]["value"]
@@ -79,7 +79,7 @@ class Validator:
         return found, words
 
     def _copies(self, images: ImageSet) -> dict[str, Any]:
-        """The copy test in short: of all comparisons, what says most."""
+        """The copy test in short: the comparison of least p-value."""
         report = copy_test(images, self.train, self.real, self.trained)
         most = min(report.closer, key=lambda closer: closer.p, default=None)
         return {

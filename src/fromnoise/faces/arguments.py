@@ -45,9 +45,8 @@ FailOn = Annotated[
     str | None,
     arg(
         metavar="VERDICTS",
-        help="Exit with code 3, everything being written, on these verdicts: "
-        "copying, overlap, repeats, told-apart, overfitting (a comma list). "
-        "What could not be tested counts as failed.",
+        help="Write everything, then exit with code 3 on any of these verdicts (separated by commas): "
+        "copying, overlap, repeats, told-apart, overfitting. A test that could not be made counts as failed.",
     ),
 ]
 Overwrite = Annotated[bool, arg(help="Replace existing files.")]
@@ -76,7 +75,7 @@ def parse(cls: type[Arguments], words: Sequence[str], command: str, default: Arg
 
 
 def _first_sentence(box: str) -> str:
-    """What tyro's box of an error says below its title, as one line; with its guess at what was meant."""
+    """The text of tyro's error box, without its title, as one line; with tyro's guess at what was meant."""
     lines = [line.strip(FRAME) for line in box.splitlines()]
     below = itertools.dropwhile(lambda line: not line.strip("-"), lines[1:])
     said = " ".join(itertools.takewhile(lambda line: line.strip("-"), below))
@@ -106,7 +105,7 @@ class TrainingArguments:
     """--minutes +20, --epochs +5 or --steps +500."""
 
     def experiment(self) -> "Experiment":
-        """The experiment that they ask for, watched on the terminal; `parse_training` has filled in `out`."""
+        """The experiment they describe, shown on the terminal; `parse_training` has filled in `out`."""
         from fromnoise.experiment.train import Experiment
         from fromnoise.faces.console import Terminal
 
@@ -121,7 +120,7 @@ TrainingKind = TypeVar("TrainingKind", bound=TrainingArguments)
 def parse_training(cls: type[TrainingKind], words: Sequence[str], command: str) -> TrainingKind:
     """`parse` in two passes: the preset first, then all flags over it as default.
 
-    An extension (`--minutes +20`) takes the run's own budget from its folder, which has to be there.
+    An extension (`--minutes +20`) takes the run's own budget from its folder, which must exist.
     """
     name = _split("--preset", words)[0] or "fast"
     words, extension = _extension(words)

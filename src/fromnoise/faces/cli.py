@@ -24,11 +24,11 @@ COMMANDS = {
     "vary": "make variants of an image",
     "inpaint": "fill in a part of an image",
     "upscale": "enlarge an image of half the model's size",
-    "interpolate": "go from one image to another, in images",
+    "interpolate": "blend one image into another, step by step",
     "evaluate": "score any images against real ones, and test them for copies",
     "augment": "sample by class for a classifier, and say what it gains",
     "compare": "compare runs, in a table or on one page",
-    "likelihood": "how likely a model finds images, in bits per dimension",
+    "likelihood": "tell how likely a model finds images, in bits per dimension",
     "lab": "run the lab's notebooks: a page to read, handouts, slides",
     "data": "write a data set as PNG files, or show what is in it",
     "export": "export a model's denoiser as ONNX",
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def script(work: Callable[[Any], None], settings: type, description: str | None) -> NoReturn:
-    """The end of a script: `work` on the `settings` of the command line, with the errors and exit codes of above."""
+    """Run a script's `work` on the `settings` of its command line, with the errors and exit codes above."""
     import tyro
 
     def run() -> int:

@@ -1,4 +1,4 @@
-"""What `vary`, `inpaint`, `upscale` and `interpolate` share: arguments, images in, images out."""
+"""Shared by `vary`, `inpaint`, `upscale` and `interpolate`: arguments, images in, images out."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ ImageFile = Annotated[Positional[Path], arg(metavar="IMAGE")]
 
 @dataclass(frozen=True, kw_only=True)
 class EditArguments:
-    """What all of them ask for."""
+    """Arguments of all four."""
 
     source: ModelSource
     out: Annotated[Path, arg(metavar="FILE|DIR")]
-    """NAME.png for the image, or for one grid of several; NAME.npz for an array (arr_0, uint8, N×H×W×C); anything else
+    """NAME.png for the image, or for a grid of several; NAME.npz for an array (arr_0, uint8, N×H×W×C); any other name
     for a folder of PNG files."""
     label: str | None = None
     """The image's class, by name or number, or its cluster; default: any."""
@@ -37,7 +37,7 @@ class EditArguments:
 
 @dataclass(frozen=True, kw_only=True)
 class SamplingArguments(EditArguments):
-    """What those ask for that sample at random."""
+    """Arguments of the three that sample at random."""
 
     n: int = 1
     """Number of results."""
@@ -107,7 +107,7 @@ def read(path: Path, model: "Model", size: tuple[int, int] | None = None) -> "UI
 
 
 def read_mask(path: Path, model: "Model") -> "Bool[Tensor, 'h w']":
-    """Where the image in a file is more white than black, as it lies on an image of the model's."""
+    """Where the image in a file, at the model's size, is more white than black."""
     from fromnoise.data import folder
     from fromnoise.data.colour import laid, with_channels
     from fromnoise.data.resize import resized

@@ -1,4 +1,4 @@
-"""What a step learns from: images, labels, noise and levels, all a function of the seed and the step."""
+"""Batches: images, labels, noise and levels, all a function of the seed and the step."""
 
 from dataclasses import dataclass
 
@@ -74,7 +74,7 @@ class Batches:
         return np.array([self._orders[row // n][row % n] for row in rows])
 
     def _noise(self, step: int) -> Tensor:
-        """That of the whole batch; the 0 in its key was once the process, and stays for the sake of old runs."""
+        """The noise of the whole batch. (The 0 in its key was once the process; it keeps old runs repeatable.)"""
         shape, device = (self.size, *self.images.shape), self.images.images.device
         if device.type != "cuda":
             return rng.normal(shape, self.seed, "noise", step, 0).to(device)

@@ -1,4 +1,4 @@
-"""Where to compute, in how many processes, and what these agree on (docs/scale-out.md)."""
+"""Where to compute, in how many processes, and how these agree (docs/scale-out.md)."""
 
 import atexit
 import os
@@ -27,7 +27,7 @@ Value = TypeVar("Value")
 
 
 class Agreement:
-    """Between the processes of an accelerator; each has to ask for the same things in the same order.
+    """Between the processes of an accelerator; each must ask for the same things in the same order.
 
     alone  whether there is only one
     first  whether this is the first, whose clock counts and which writes
@@ -58,8 +58,8 @@ class Agreement:
 def accelerator(device: str, threads: int | None = None) -> Accelerator:
     """Accelerate's view of `auto`, `cpu`, `cuda` or `mps`, joined to the other processes of a launcher.
 
-    `threads` of the CPU compute, or as many as help (`threads.fix`). Raises UserError for a device that is not there,
-    and where a launcher promises processes that are not there.
+    `threads` of the CPU compute, or as many as help (`threads.fix`). Raises UserError for a device that is missing, and
+    where a launcher promises processes that are missing.
     """
     fix(threads)
     there = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -117,7 +117,7 @@ def check_alike(device: Accelerator, facts: Mapping[str, object]) -> None:
 
 
 def is_lost(error: RuntimeError) -> bool:
-    """Whether `error` says that another process is not there any more."""
+    """Whether `error` says that another process is gone."""
     return isinstance(error, torch.distributed.DistError) or any(words in str(error) for words in LOST)
 
 

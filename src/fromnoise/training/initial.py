@@ -1,4 +1,4 @@
-"""Weights to start from: those of another model, which has to fit."""
+"""Weights to start from: those of another model, which must fit."""
 
 import hashlib
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ def initial(model: Model, file: Path) -> Initial:
 
 
 def _needs(model: Model) -> dict[str, str]:
-    """What decides the weights' shapes and what they mean."""
+    """Everything that decides the weights' shapes and meaning."""
     settings, info = model.config.network, model.info
     needs = {
         "network": settings.network,

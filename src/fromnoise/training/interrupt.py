@@ -15,7 +15,7 @@ class _BrokenOff(KeyboardInterrupt):
 
 
 class InterruptGuard:
-    """Within it the first Ctrl-C (or SIGTERM) is only noted, in `asked`; a second one stops at once."""
+    """A block in which the first Ctrl-C (or SIGTERM) is only noted, in `asked`; a second one stops at once."""
 
     def __init__(self) -> None:
         self.asked = False
@@ -36,7 +36,7 @@ class InterruptGuard:
 
     @contextmanager
     def breaking_off(self) -> Iterator[None]:
-        """For work that the training can do without: here the first Ctrl-C, noted too, ends the block early."""
+        """A block of work that the training can do without: the first Ctrl-C, noted too, ends it early."""
         self._breaking = True
         try:
             yield

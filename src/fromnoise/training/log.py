@@ -1,4 +1,4 @@
-"""What is logged of a training while it runs: log.jsonl and, if asked for, TensorBoard's curves."""
+"""The log of a training: log.jsonl and, if asked for, TensorBoard's curves."""
 
 import math
 from dataclasses import dataclass
@@ -90,7 +90,7 @@ class Log:
                     self._curves.add_scalar(name, value, pacer.step)
 
     def tick(self) -> Tick:
-        """How far the training is; until the first line is logged, at the speed since it began or went on."""
+        """How far the training is; until the first line is logged, by the speed since it began or resumed."""
         pacer, speed = self.pacer, self._speed() if self._rate is None else self._rate
         return Tick(pacer.step, pacer.pace.total, pacer.clock.seconds, pacer.time_to_come(speed), speed, self.loss)
 

@@ -114,7 +114,7 @@ class Optimizers:
             member.step()
 
     def state(self) -> dict[str, Tensor]:
-        """All that a later step depends on, as tensors named "optimizer.MEMBER.PARAMETER.KEY"."""
+        """Everything that later steps depend on, as tensors named "optimizer.MEMBER.PARAMETER.KEY"."""
         return {
             f"optimizer.{m}.{index}.{key}": value
             for m, member in enumerate(self.members)
@@ -142,7 +142,7 @@ class Optimizers:
 
 
 def _like(parameter: nn.Parameter, value: Tensor) -> Tensor:
-    """`value` in the memory format of `parameter`, which fused kernels count on."""
+    """`value` in the memory format of `parameter`, which fused kernels rely on."""
     if not value.ndim:  # how many steps were taken
         return value
     if value.shape != parameter.shape:

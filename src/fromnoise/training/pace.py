@@ -28,8 +28,8 @@ class Segment:
     seconds       of training before it
     threads       that compute
     step_seconds  what a step costs, as last measured; None until it is
-    left          seconds of the budget for steps still to come, without the choice of guidance; None likewise
-    others        cores that other processes kept busy, when last looked at
+    left          seconds of the budget for steps still to come, without the choice of guidance; None until known
+    others        cores that other processes kept busy, as last measured
     """
 
     step: int
@@ -46,7 +46,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class Pace:
-    """How long a training runs and how fast its rate falls, as far as is known.
+    """How long a training runs and how fast its rate falls, as far as that is known.
 
     budgets  the first and those by which it was extended, the present one last
     segment  the present one
@@ -81,7 +81,7 @@ class Pace:
 
     @property
     def possible(self) -> int:
-        """The step at which the training ends, had it kept no time for a choice of guidance; 0 while not known."""
+        """The step at which the training would end without a choice of guidance; 0 while not known."""
         if self.steps is not None:
             return self.budget.step + self.steps
         if self.segment.step_seconds is None:
@@ -105,7 +105,7 @@ class Pace:
         return max(self.segment.left - gone, 0.0) / (decay * whole)
 
     def reading_after(self, left: float) -> float:
-        """After how many seconds the clock is read again, where so many are left."""
+        """After how many seconds the clock is read again, when `left` seconds are left."""
         return min(SECONDS, SHARE * self.budget.amount * 60, SHARE_LEFT * left)
 
     def extended(self, budget: Budget, steps: int | None) -> "Pace":
@@ -114,7 +114,7 @@ class Pace:
         return Pace((*self.budgets, budget), segment, steps)
 
     def time_left(self, seconds: float) -> float:
-        """Of the present budget, which is in minutes, after so many seconds of training."""
+        """Seconds left of the present budget, which is in minutes, after `seconds` of training."""
         return self.budget.seconds + self.budget.amount * 60 - seconds
 
 
@@ -126,10 +126,10 @@ def steps_of(budget: Budget, images: int, batch: int) -> int | None:
 
 
 def shortfall(pace: Pace, segments: Sequence[Segment], threads: int | None, cores: int) -> str | None:
-    """What to say of a training whose minutes were enough for far fewer steps than they could have been, or None.
+    """What to say of a training whose minutes allowed far fewer steps than they could have; None if they did not.
 
-    segments  all those that were recorded
-    threads   that compute where nothing else does; None where others' load does not matter, as beside a GPU
+    segments  all that were recorded
+    threads   that compute when nothing else does; None where others' load does not matter, as beside a GPU
     cores     of this process
     """
     within = [s for s in segments if s.step > pace.budget.step and s.step_seconds]

@@ -1,4 +1,4 @@
-"""Keeps a training at its pace: reads the clock, plans anew, and tells when to save and when to stop."""
+"""Keeps a training at its pace: reads the clock, plans anew, and says when to save and when to stop."""
 
 import dataclasses
 import statistics
@@ -20,8 +20,8 @@ from fromnoise.training.validation import GuidanceChoice
 
 CHECKPOINT_SECONDS = 60.0
 SETTLING = 3  # steps before the speed is measured: the first ones compile and warm up
-MEASURES = 3  # of the speed, of which the median counts: one stall neither ends nor bends a training
-SURE = 0.1  # of a budget of minutes (half a minute at most), after which its number of steps is worth saying
+MEASURES = 3  # of the speed; their median counts, so that one stall neither ends nor bends a training
+SURE = 0.1  # of a budget of minutes (half a minute at most), after which its number of steps is worth announcing
 
 
 class Clock:
@@ -34,16 +34,16 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        """How many those are, with those that were added."""
+        """Their number, with those that were added."""
         return self.running + self._added
 
     @property
     def running(self) -> float:
-        """How many those are in this process."""
+        """Their number in this process."""
         return (time.perf_counter() if self._stopped_at is None else self._stopped_at) - self._start
 
     def add(self, seconds: float) -> None:
-        """Count so many seconds more: those of an earlier process, for example."""
+        """Count so many seconds more, such as those of an earlier process."""
         self._added += seconds
 
     @contextmanager
@@ -102,7 +102,7 @@ class Pacer:
         return self.threads.now if self.threads else self.pace.segment.threads
 
     def advance(self) -> None:
-        """Note that a step is taken, and begin a new segment where it is time to."""
+        """Note that a step is taken, and begin a new segment if it is time to."""
         self.step += 1
         if self.pace.steps is not None and not self.threads:
             return
@@ -122,7 +122,7 @@ class Pacer:
         self.pace = dataclasses.replace(self.pace, stopped=self.step)
 
     def event(self, asked: bool) -> tuple[bool, bool]:
-        """Whether to save after this step, and whether to stop there; `asked` says whether this process is to."""
+        """Whether to save after this step, and whether to stop there; `asked`: this process was asked to stop."""
         due = self.step % self.every == 0 if self.every else self.clock.running - self._saved_at >= CHECKPOINT_SECONDS
         due, stop = self.agreement.flags(first=due, any_of=asked)
         if due:
@@ -156,7 +156,7 @@ class Pacer:
         return segment
 
     def _due(self, now: float) -> bool:
-        """Whether the clock is to be read here, for a budget in minutes."""
+        """Whether to read the clock now, for a budget in minutes."""
         if self.pace.steps is not None:
             return False
         left, (step, since) = self.pace.time_left(now), self._measured_from

@@ -1,8 +1,8 @@
 """How a training runs on this machine: precision, memory format and compiling.
 
 Unless asked for, these are measured: each candidate does a few steps on a copy of the network. Sixteen bits (bf16; fp16
-on GPUs without it) are taken where they are truly faster and their gradient agrees with float32's; compiling where it
-may pay, and then is faster and its gradients are eager's. The plan is saved with every checkpoint, and a resumed
+on GPUs without it) are used where they are clearly faster and their gradient agrees with float32's; compiling is used
+where it may pay, proves faster, and gives the eager gradients. The plan is saved with every checkpoint, and a resumed
 training follows it to the bit.
 """
 
@@ -28,7 +28,7 @@ DIFFERS = 0.5  # in one parameter's gradient, relative: rounding makes some hund
 
 @dataclass(frozen=True)
 class Plan:
-    """The choices that a training keeps to from its first step to its last."""
+    """The choices that hold from a training's first step to its last."""
 
     precision: str
     channels_last: bool
@@ -37,7 +37,7 @@ class Plan:
     reason: str
 
     def elsewhere(self, device: torch.device) -> list[str]:
-        """A sentence for each thing that is not here as it was where the training began."""
+        """A sentence for each way in which this machine differs from the one where the training began."""
         sentences, threads = [], shared().most
         if self.threads != threads and device.type == "cpu":
             sentences.append(
@@ -108,7 +108,7 @@ def _compiling(
         seconds = settings.minutes * 60 if settings.minutes else (steps or 0) * settings.batch * chosen.seconds
         if seconds < LONG.get(device.type, 0.0):
             return False, "eager: the training is too short to pay for compiling"
-        if device.type == "cpu":  # a GPU waits for short kernels to be launched, which no such rate tells
+        if device.type == "cpu":  # a GPU waits for short kernels to be launched, which this rate does not show
             rate = probe.step_flops(model, device) / chosen.seconds
             share = rate / probe.matrix_rate(device, chosen.precision)
             if share > BUSY:

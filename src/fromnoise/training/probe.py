@@ -1,4 +1,4 @@
-"""What a network's step costs on this machine, measured on copies of it and made-up data."""
+"""The cost of a network's step on this machine, measured on copies of it with made-up data."""
 
 import copy
 import math
@@ -22,7 +22,7 @@ from fromnoise.training import scaling
 ROWS = 32  # images of a candidate's step
 ROUNDS = 4  # in which candidates take turns
 WARM_UP = 2  # steps of a compiled network before one counts
-SMALL = 1e-3  # of the largest gradient's norm: what is smaller is judged as if it were so large
+SMALL = 1e-3  # of the largest gradient's norm: smaller ones are judged as if they were that large
 COMPILED = "_orig_mod."  # how the parameters' names of a compiled module begin
 
 Gradients = Mapping[str, Tensor]
@@ -167,7 +167,7 @@ def _difference(truth: Gradients, gradients: Gradients) -> tuple[float, str]:
 
 
 def _probe_copy(network: nn.Module, device: torch.device, channels_last: bool) -> nn.Module:
-    """A copy whose zero-initialised layers are not zero, so that all of the gradient is there to compare."""
+    """A copy whose zero-initialised layers are not zero, so that the whole gradient can be compared."""
     clone = copy.deepcopy(network).to(device).train()
     for module in clone.modules():
         if isinstance(module, nn.Dropout):

@@ -39,8 +39,8 @@ class Profile:
     seconds     of a step after that, untraced
     flops       floating-point operations of a step: three forward passes
     reachable   operations a second of a matrix product in the same precision
-    phases      of the step, in their order; what is between them is left out
-    operators   that take most time themselves, most first
+    phases      of the step, in order; what lies between them is left out
+    operators   that take most time themselves, the most first
     """
 
     plan: Plan
@@ -56,7 +56,7 @@ class Profile:
 def profile(
     model: Model, images: ImageSet, accelerator: Accelerator, progress: Progress | None = None
 ) -> Profile:
-    """Take some steps with `model` (which is changed), as a training of its budget would, and tell what they cost.
+    """Take some steps with `model` (which they change), as a training of its budget would, and report their cost.
 
     Raises UserError for another device than a CPU.
     """

@@ -62,7 +62,7 @@ def check(progress: Progress, model: Model, images: int, folder: RunFolder) -> N
     first, steps = pace.budgets[0], steps_of(pace.budget, images, settings.batch)
     if (str(first), pace.steps) != (str(settings.budget), steps):
         raise UserError(
-            f"{checkpoint} is of a training of {first} ({pace.steps} steps now), not of {settings.budget} ({steps})"
+            f"{checkpoint} belongs to a training of {first} ({pace.steps} steps), not of {settings.budget} ({steps})"
         )
     if model.info.clustered and Model.load(folder.model_file()).info.class_shares != model.info.class_shares:
         raise UserError(
@@ -74,10 +74,10 @@ def check(progress: Progress, model: Model, images: int, folder: RunFolder) -> N
 def extended(
     progress: Progress, budget: Budget, model: Model, images: int, folder: RunFolder, unchosen: bool
 ) -> Progress:
-    """`progress` with a further budget, or itself where that budget is on its way.
+    """`progress` with a further budget, or as it is if that budget has begun.
 
-    `unchosen` says whether a finished training still lacks its guidance. Raises UserError for a training that has not
-    finished its last budget.
+    `unchosen`: a finished training still lacks its guidance. Raises UserError for a training that has not finished its
+    last budget.
     """
     pace, finished = progress.pace, progress.step == progress.pace.total
     under_way = len(pace.budgets) > 1 and str(pace.budget) == str(budget)
@@ -92,7 +92,7 @@ def extended(
 
 
 def restore(take_step: Step, checkpoint: Checkpoint, folder: RunFolder, first: bool) -> None:
-    """Let `take_step` go on from a checkpoint; the `first` process goes on with the sums of the loss of all."""
+    """Let `take_step` resume from a checkpoint; the `first` process takes the sums of all processes' loss."""
     with reading(folder.checkpoint(checkpoint.progress.step), "a checkpoint of this training"):
         take_step.load(checkpoint.state, checkpoint.weights)
         sums = torch.tensor(checkpoint.progress.sums)

@@ -31,7 +31,7 @@ KEPT = 2  # checkpoints: should the last be damaged, training goes on from the o
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """What a run was trained on: a fingerprint of the images tells whether others are the same."""
+    """The images that a run was trained on; the fingerprint tells whether others are the same."""
 
     name: str
     fingerprint: str
@@ -104,10 +104,10 @@ class RunFolder:
         if about and about.data.fingerprint != train.fingerprint:
             raise UserError(
                 f"{self.path} was trained on other images than {train.name} has now: the files have changed, or "
-                "fromnoise splits them in another way than it did then; choose another --out"
+                "this version of fromnoise splits them differently; choose another --out"
             )
         if about and initial and about.init != _origin(initial):
-            raise UserError(f"{self.path} began from other weights than {initial.file} has now: choose another --out")
+            raise UserError(f"{self.path} began from other weights than {initial.file} now holds: choose another --out")
 
     def check_settings(self, config: Config) -> None:
         """The part of `check` that needs no data."""
@@ -154,14 +154,14 @@ class RunFolder:
             lock.release()
 
     def check_there(self, error: Exception | None = None) -> None:
-        """Raise UserError when the folder has gone since it was opened: what is written now would be no run."""
+        """Raise UserError when the folder is gone since it was opened: what is written now would not make a run."""
         if self._held and not self.config_file.is_file():
             raise UserError(
                 f"{self.path} was deleted or moved during the training: nothing more can be saved; start again"
             ) from error
 
     def is_finished(self) -> bool:
-        """Whether the newest checkpoint is whole, and that of the training's last step."""
+        """Whether the newest checkpoint is intact, and from the training's last step."""
         steps = self.steps()
         try:
             return bool(steps) and self.load(steps[-1]).progress.pace.total == steps[-1]
@@ -217,7 +217,7 @@ class RunFolder:
         return checkpoints.load(self.checkpoint(step))
 
     def keep_best(self, model: Model, about: dict[str, Any]) -> None:
-        """Put `model` in the place of the best so far, with best.json to say why."""
+        """Save `model` as the best so far, with `about` in best.json to say why."""
         self.check_there()
         model.save(self.best / CHECKPOINT_FILE)
         write_json(self.best / "best.json", about)
@@ -235,25 +235,22 @@ class RunFolder:
         return read_json(self.guidance_file, Guidance) if self.guidance_file.is_file() else None
 
     def set_aside(self, step: int) -> None:
-        """Keep the checkpoint at `step` under a name that is no checkpoint's, so that training can pass it again.
-
-        So are the results of its model, which are made again with it.
-        """
+        """Rename the checkpoint at `step`, and the results of its model, so that training can make them again."""
         self.checkpoint(step).rename(self.checkpoints / f"{step:06d}.damaged-{time.time_ns()}")
         self.set_aside_results(step)
 
     def set_aside_results(self, step: int) -> None:
-        """Keep the results of the model at `step`, its score and the choice of guidance, under names that say so."""
+        """Rename the results of the model at `step`, its score and the choice of guidance, so that they are kept."""
         self.set_aside_score(step)
         self._set_aside(step, self.guidance_file)
 
     def set_aside_score(self, step: int) -> None:
-        """Keep the report on the model at `step`, its page and samples/ under names that say so."""
+        """Rename the report on the model at `step`, its page and samples/, so that they are kept."""
         for results in (self.report_file, self.page_file, self.samples):
             self._set_aside(step, results)
 
     def aside(self, results: Path, step: int) -> Path:
-        """Where results of a model at `step` that has gone on since are kept."""
+        """Where the results of the model at `step` are kept once the training has gone on."""
         return results.with_stem(f"{results.stem}-{step:06d}")
 
     def _set_aside(self, step: int, results: Path) -> None:

@@ -10,7 +10,7 @@ LOG_EVERY = 50  # steps, at most, unless asked for
 
 @dataclass(frozen=True)
 class Budget:
-    """How long to train, at first or as an extension, and where that began, counted from the training's start."""
+    """How long to train, at first or as an extension, and where in the training this budget begins."""
 
     unit: Unit
     amount: float
@@ -29,7 +29,7 @@ class TrainingSettings:
 
     minutes: float | None = None
     """Budget: minutes of training, wall clock, compiling included. Give one of --minutes, --epochs, --steps.
-    +20 extends a finished run by 20 minutes: the learning rate rises again and decays over the second half of them."""
+    +20 extends a finished run by 20 minutes: the learning rate rises again and decays over their second half."""
     epochs: float | None = None
     """Budget: passes over the training images."""
     steps: int | None = None

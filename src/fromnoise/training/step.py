@@ -33,7 +33,7 @@ class NotFinite(UserError):  # noqa: N818 - a state of a training
 
     def __init__(self, steps: int) -> None:
         super().__init__(
-            f"the loss is no longer finite at step {steps}, and no such weights were saved: "
+            f"the loss is no longer finite at step {steps}, and such weights are never saved: "
             "start again in a new folder with a lower --lr or --precision fp32"
         )
 
@@ -42,12 +42,12 @@ class Step:
     """Takes steps with a model's network, as a plan says.
 
     model       the model, to be sampled from in the way it is trained
-    plan        as it was given, or without compiling where that fails
-    network     what is trained
-    optimizers  theirs is the learning rate
+    plan        as given, or without compiling if that fails
+    network     the one in training
+    optimizers  they hold the learning rate
     average     the moving average of the weights; None without one
-    losses      sums and counts of the loss by quartile of noise level (1: the least noise), for whoever logs them
-    skipped     steps whose gradients overflowed in fp16, for whoever logs them
+    losses      sums and counts of the loss by quartile of noise level (1: the least noise), for the log
+    skipped     steps whose gradients overflowed in fp16, for the log
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Step:
     def __call__(self, k: int, rate: float) -> Tensor | None:
         """Take step `k` (0 for the first) at this learning rate; returns the gradient's norm where it is clipped.
 
-        Where compiling was not asked for and fails in the first step here, before any weight changes, go on eager.
+        If compiling was not asked for and fails in the first step, before any weight changes, training goes on eager.
         """
         try:
             norm = self._take(k, rate)
@@ -136,12 +136,12 @@ class Step:
         return norm
 
     def averaged(self) -> dict[str, Tensor]:
-        """The weights that the model is used with: averaged parameters, and the network's buffers as they are."""
+        """The weights to use the model with: averaged parameters, and the network's buffers as they are."""
         live: dict[str, Tensor] = self.network.state_dict()
         return live | self.average.average if self.average else live
 
     def state(self) -> dict[str, Tensor]:
-        """The tensors that going on needs beside `averaged` and `losses`, on the CPU."""
+        """The tensors that resuming needs beside `averaged` and `losses`, on the CPU."""
         weights = {f"{WEIGHTS}{name}": tensor for name, tensor in self.network.state_dict().items()}
         return {name: tensor.detach().cpu() for name, tensor in (weights | self.optimizers.state()).items()}
 

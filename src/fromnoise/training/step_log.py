@@ -39,7 +39,7 @@ class Evaluation(Line):
 class StepLog:
     """Lines with at least `step`, in the order of the steps. No file is made before the first line.
 
-    form  what a line must have
+    form  the fields that a line must have
     """
 
     def __init__(self, file: Path, form: type = Line) -> None:
@@ -67,7 +67,7 @@ class StepLog:
             return records
 
     def cut(self, step: float) -> None:
-        """Drop what is said of steps after `step`, and a line cut short."""
+        """Drop the lines of steps after `step`, and a line cut short."""
         kept = "".join(json.dumps(record) + "\n" for record in self.records() if record["step"] <= step)
         if kept != self._text():
             with whole(self.file) as temporary:

@@ -34,7 +34,7 @@ from fromnoise.training.validation import GuidanceChoice, Validation
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished training; `shortfall` says so where its minutes were enough for far too few steps."""
+    """A finished training; `shortfall` says if its minutes allowed far too few steps."""
 
     model: Model
     plan: Plan
@@ -51,10 +51,10 @@ class Trainer:
 
     tick        called after every step with how far the training is
     say         called with sentences worth reading: the plan, a resumption
-    validation  of the model now and then; that takes none of the training's time and changes nothing in it
-    choice      of guidance once the model is trained, in the last of a budget of minutes
+    validation  of the model now and then; it takes none of the training's time and changes nothing in it
+    choice      of guidance once the model is trained, at the end of a budget of minutes
     initial     the weights that a new training starts from; a resumed one does not need them
-    extension   the budget by which a finished training goes on, or which one is on its way in already
+    extension   the budget by which a finished training goes on, or is going on already
     recording   how often to log and to save
     """
 
@@ -162,7 +162,7 @@ class Trainer:
     def _validate(self, guard: InterruptGuard) -> None:
         """Validate, if it is time to, with the clock stopped and all other processes waiting.
 
-        That may end the training. Ctrl-C breaks it off: whoever goes on from this step makes up for it.
+        It may end the training. Ctrl-C breaks it off; a training that resumes from this step makes up for it.
         """
         step = self.pacer.step
         if self.validation is None or not self.validation.due(step, self.pacer.pace.total):
@@ -182,7 +182,7 @@ class Trainer:
                 self.say(why)
 
     def _choose_guidance(self, guard: InterruptGuard) -> None:
-        """Choose the trained model's guidance, if that is still to be done; Ctrl-C breaks it off."""
+        """Choose the trained model's guidance, unless that is done; Ctrl-C breaks it off."""
         pacer = self.pacer
         if self.choice and not guard.asked and self._lacks_guidance(pacer.pace):
             model, guidance = Model.load(self.folder.model_file()), None
@@ -194,9 +194,9 @@ class Trainer:
             raise self._interrupted()
 
     def _lacks_guidance(self, pace: Pace) -> bool:
-        """Whether guidance is still to be chosen, as the pacer counted on, after a training at this pace.
+        """Whether guidance is yet to be chosen, as the pacer counted on, after a training at this pace.
 
-        A model that has its score keeps how it was sampled.
+        A model that was scored keeps the guidance that it was sampled with.
         """
         if not self.choice or not self.choice.cost(pace.possible) or self.folder.report_file.exists():
             return False

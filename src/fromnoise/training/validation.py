@@ -1,4 +1,4 @@
-"""What judges a model, handed in to its training: validation while it trains, a choice of guidance at its end."""
+"""Judges of a model, handed in to its training: validation while it trains, a choice of guidance at its end."""
 
 import copy
 import dataclasses
@@ -43,7 +43,7 @@ class Validation:
     ) -> None:
         """Validate a copy of `model` with `weights`, unless evaluations.jsonl has this step; write and say the result.
 
-        The line is written last of all: a validation that was killed is repeated by whoever goes on from here.
+        The line is written last: a validation that was killed is repeated when the training resumes.
         """
         before = folder.evaluations.records()
         if before and before[-1]["step"] == step:
@@ -61,10 +61,10 @@ class Validation:
 
 @dataclass(frozen=True)
 class GuidanceChoice:
-    """What chooses guidance, on the training's clock.
+    """The choice of guidance, on the training's clock.
 
     cost    how many steps' time it takes after so many steps; 0 where nothing is chosen
-    choose  the guidance for the model that so many steps have trained, given in eval mode
+    choose  the guidance for a model after so many steps, given in eval mode
     """
 
     cost: Callable[[int], int]

@@ -32,7 +32,7 @@ class AugmentArguments:
     per_class: int | None = None
     """Images of each class; default: as many in all as there are training images, at most 3,000."""
     guidance: float | None = None
-    """Strength of guidance: lower is more varied; default: the model's."""
+    """Strength of guidance; lower gives more variety; default: the model's."""
     seed: int = 0
     """Seed of the images and of the classifiers."""
     skip_broken: SkipBroken = False

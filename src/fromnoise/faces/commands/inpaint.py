@@ -13,7 +13,7 @@ from fromnoise.faces.editing import ImageFile, SamplingArguments, edited, read, 
 
 @dataclass(frozen=True, kw_only=True)
 class InpaintArguments(SamplingArguments):
-    """Fill in a part of an image, as the model finds likely beside the rest. The rest stays as it is, to the byte.
+    """Fill in a part of an image so that it goes with the rest, which stays as it is, to the byte.
 
     fromnoise inpaint digits seven.png --mask hole.png --out whole.png
     fromnoise inpaint runs/photos photo.png --mask hole.png --n 16 --out whole/
@@ -22,9 +22,9 @@ class InpaintArguments(SamplingArguments):
     """
 
     image: ImageFile
-    """The image; resized where it is not of the model's size."""
+    """The image; resized if it is not the model's size."""
     mask: Annotated[Path, arg(metavar="MASK")]
-    """An image that is white where to fill in and black elsewhere."""
+    """An image: white where the model fills in, black elsewhere."""
 
 
 def main(words: Sequence[str]) -> None:

@@ -10,14 +10,14 @@ from fromnoise.faces.editing import EditArguments, ImageFile, edited, read
 
 @dataclass(frozen=True, kw_only=True)
 class InterpolateArguments(EditArguments):
-    """Go from one image to another in n images, both included, by way of the noises that they come from.
+    """Blend one image into another in n images, both included, by blending the noise that each comes from.
 
     fromnoise interpolate digits three.png eight.png --out path.png
     fromnoise interpolate runs/photos a.png b.png --n 100 --out film/
     """
 
     first: ImageFile
-    """The first image; resized where it is not of the model's size."""
+    """The first image; resized if it is not the model's size."""
     last: ImageFile
     """The last image."""
     n: int = 8

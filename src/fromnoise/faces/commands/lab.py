@@ -14,7 +14,7 @@ from fromnoise.faces.arguments import Flag, folder_is_new, parse
 
 @dataclass(frozen=True)
 class LabArguments:
-    """Run the lab's notebooks without Jupyter and make a page of them, a book to read; or handouts, or slides.
+    """Run the lab's notebooks without Jupyter and make a page to read of them; or handouts, or slides.
 
     fromnoise lab --quick --out lab-page          # the page: a minute or two on two cores
     fromnoise lab --out lab-page                  # a quarter of an hour: trains the fast preset for ten minutes
@@ -33,11 +33,11 @@ class LabArguments:
     quick: Flag = False
     """Fewer samples and fewer steps."""
     execute: Flag = False
-    """Of handouts: run the notebooks, and put what they print and show into the teacher's."""
+    """Handouts only: run the notebooks, and put their output into the teacher's."""
     run: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
     """A run on digits to use; by default the lab trains its own in runs/lab-quick or runs/lab-full."""
     only: tuple[int, ...] = ()
-    """Numbers of the notebooks to take; default: all."""
+    """Numbers of the notebooks to include; default: all."""
 
 
 def main(words: Sequence[str]) -> None:

@@ -127,10 +127,11 @@ def _batches(arguments: LikelihoodArguments, model: "Model") -> Iterator[Batch]:
         if info.channels == 4 and images.shape[0] in (1, 3):
             images = with_channels(images, 4)
         if images.shape[0] != info.channels:
-            raise UserError(f"{spec}: the model knows {kind(info.channels)} images, these are {kind(images.shape[0])}")
+            ours, theirs = kind(info.channels), kind(images.shape[0])
+            raise UserError(f"{spec}: the model knows {ours} images, but these are {theirs}")
         if images.range != info.range:
             raise UserError(
-                f"{spec}: these values and those of the model's images were mapped to 8 bits by other ranges"
+                f"{spec}: these values and the model's training images were mapped to 8 bits by other ranges"
             )
         yield Batch(spec, names, images.images, single)
 

@@ -36,7 +36,7 @@ class SampleArguments:
     n: int | None = None
     """Number of images; default: 64."""
     per_class: int | None = None
-    """Instead of --n: so many images of each class. Image k has the k-th class, and so on around."""
+    """Instead of --n: this many images of each class. Classes take turns, image by image."""
     seed: int = 0
     """Seed of the noise."""
     first: int = 0
@@ -74,7 +74,7 @@ def main(words: Sequence[str]) -> None:
     kind = arguments.out.suffix.lower()
     if arguments.per_class is not None:
         if arguments.n is not None or arguments.label is not None:
-            raise UserError("--per-class says how many images of every class: leave out --n and --label")
+            raise UserError("--per-class already says how many images of which class: leave out --n and --label")
         if arguments.per_class < 1:
             raise UserError(f"--per-class must be at least 1, not {arguments.per_class}")
 

@@ -10,7 +10,7 @@ from fromnoise.faces.editing import ImageFile, SamplingArguments, edited, read
 
 @dataclass(frozen=True, kw_only=True)
 class UpscaleArguments(SamplingArguments):
-    """Enlarge an image of half the model's size to its size. Each 2×2 pixels have the given pixel as their mean.
+    """Enlarge an image of half the model's size to the whole. Each block of 2×2 pixels has the given pixel as its mean.
 
     fromnoise upscale digits small.png --out large.png
     fromnoise upscale runs/photos small.png --n 16 --out large/
@@ -19,7 +19,7 @@ class UpscaleArguments(SamplingArguments):
     """
 
     image: ImageFile
-    """The image; resized where it is not half as high and half as wide as the model's."""
+    """The image; resized if it is not half as high and half as wide as the model's."""
 
 
 def main(words: Sequence[str]) -> None:

@@ -11,16 +11,16 @@ from fromnoise.faces.editing import ImageFile, SamplingArguments, edited, read
 
 @dataclass(frozen=True, kw_only=True)
 class VaryArguments(SamplingArguments):
-    """Make variants of an image: add noise to it, and take that away again (SDEdit).
+    """Make variants of an image: add noise to it and remove the noise again (SDEdit).
 
     fromnoise vary digits seven.png --out sevens.png
     fromnoise vary runs/photos photo.png --strength 0.3 --n 100 --out variants/
     """
 
     image: ImageFile
-    """The image; resized where it is not of the model's size."""
+    """The image; resized if it is not the model's size."""
     strength: float = 0.5
-    """From 0, the image as it is, to 1, new samples that know nothing of it."""
+    """From 0, the image as it is, to 1, new samples that have nothing to do with it."""
     n: int = 8
     """Number of variants."""
 
