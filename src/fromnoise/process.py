@@ -60,9 +60,9 @@ __all__ = [
 
 _DEFAULT = DiffusionSettings()
 LEVELS = LogNormal(*_DEFAULT.lognormal)
-"""The noise levels that `loss` trains on unless told otherwise: those of the fast preset."""
+"""The noise levels that `loss` trains on by default: those of the fast preset."""
 TABLE = schedule(_DEFAULT.schedule, _DEFAULT.T)
-"""The schedule that `sample` takes its levels from if they are spaced evenly in t, and none is given."""
+"""The default schedule of `sample`, which takes its levels from it if they are spaced evenly in t."""
 
 
 def loss(
@@ -95,8 +95,8 @@ def sample(
     """New data of the given shape, N×…, from pure noise; put the network into eval mode first.
 
     `settings` choose sampler, steps and spacing; the default is DPM-Solver++(2M) with 10 network calls. `table` matters
-    where spacing is `t` only. `callback` sees every network call as a `Visit`. The same seed gives the same noise.
-    Raises UserError for settings that the samplers do not know.
+    only with spacing `t`. `callback` sees every network call as a `Visit`. The same seed gives the same noise. Raises
+    UserError for settings that the samplers do not know.
     """
     settings = settings or SamplerSettings()
     denoise = denoiser if label is None else lambda x, logsnr: denoiser(x, logsnr, label)

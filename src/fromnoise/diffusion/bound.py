@@ -1,7 +1,7 @@
 """The variational bound on −log p(x_0), term by term (33)–(36): the prior, the backward steps, the decoder.
 
-In nats for each row; `per_dimension` turns them into bits per dimension. The sum over a schedule's steps is had
-from all of them, or without bias from a few at random (Kingma et al. 2021, section 4.2).
+In nats for each row; `per_dimension` turns them into bits per dimension. The sum over a schedule's steps comes from all
+of them, or without bias from a few at random (Kingma et al. 2021, section 4.2).
 """
 
 import math
@@ -150,7 +150,7 @@ def _variance_of_sum(terms: Float64[Tensor, "n k"]) -> Float64[Tensor, " n"]:
     against the one before.
     """
     if terms.shape[1] < 2:
-        return torch.zeros(len(terms), dtype=terms.dtype)  # all there are of a schedule of two steps: nothing varies
+        return torch.zeros(len(terms), dtype=terms.dtype)  # the only term of a schedule of two steps: nothing varies
     differences = terms.diff(dim=1).square()
     pairs = differences[:, ::2].sum(dim=1)
     return pairs + differences[:, -1] / 2 if terms.shape[1] % 2 else pairs

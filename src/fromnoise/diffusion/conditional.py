@@ -1,7 +1,7 @@
-"""Data of which a part is known, sampled with a denoiser as it is.
+"""Sampling the rest of data that is partly known, with any denoiser.
 
-What is known is an orthogonal projection P of the data, P·x_0 = k: some of the pixels, or the means of 2×2 pixels.
-`given` makes a denoiser that knows k out of one that does not. Any sampler with it samples from p(x_0 | P·x_0 = k):
+The known part is an orthogonal projection P of the data, P·x_0 = k: some of the pixels, or the means of 2×2 pixels.
+`given` turns a denoiser into one that knows k. Any sampler with it samples from p(x_0 | P·x_0 = k):
 
     E[x_0 | x, k] ≈ x̂_0 + C·v,    P·C·P·v = k − P·x̂_0,    C = Cov[x_0 | x] = b²/a · ∂x̂_0/∂x
 
@@ -23,14 +23,14 @@ from fromnoise.diffusion.steps import Denoise
 
 SOLVES = 3
 FLAT = 1e-3
-"""A direction in which x̂_0 moves less than this share of x is one that x does not decide: no step is taken in it."""
+"""If x̂_0 moves by less than this share of x in a direction, x does not decide it, and no step is taken in it."""
 
 Projection = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of the data: a projection P and, for each row, its value k = P·x_0."""
+    """The known part of the data: a projection P and, for each row, its value k = P·x_0."""
 
     project: Projection
     value: Float[Tensor, "n *d"]

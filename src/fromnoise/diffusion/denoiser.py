@@ -1,7 +1,7 @@
 """The denoiser joins a network to the process: (x, level, label) → (x̂_0, ε̂).
 
-It alone knows what the network predicts and how it is conditioned on the noise level; samplers and bound see only the
-pair. Data is of about unit scale, as `generation.data_info` encodes images.
+Only it knows what the network predicts and how it is conditioned on the noise level; samplers and bound see the pair.
+Data is of about unit scale, as `generation.data_info` encodes images.
 """
 
 import math
@@ -54,7 +54,7 @@ class Denoiser:
 
     network      called as network(x, condition[, label][, change=…]), returns a tensor like x
     prediction   `eps`, `x0` or `v`: what that tensor is
-    condition    from levels λ, n, to what the network is conditioned on, n
+    condition    from levels λ, n, to the network's condition, n
     """
 
     network: Network

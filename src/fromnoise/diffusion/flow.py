@@ -39,11 +39,11 @@ class Flow:
     tolerance: float = 1e-5
 
     def encode(self, denoise: Denoise, x: Float[Tensor, "n *d"]) -> Float[Tensor, "n *d"]:
-        """The noise that data at the clearest level, x = a·x_0, comes from."""
+        """The noise behind data at the clearest level, x = a·x_0."""
         return self._walk(_untraced(denoise), x, self.clearest, self.noisiest)[0]
 
     def decode(self, denoise: Denoise, z: Float[Tensor, "n *d"]) -> Float[Tensor, "n *d"]:
-        """The data at the clearest level that noise z becomes: `encode` undone."""
+        """The data at the clearest level that noise z becomes: the inverse of `encode`."""
         return self._walk(_untraced(denoise), z, self.noisiest, self.clearest)[0]
 
     def log_prob(

@@ -49,8 +49,8 @@ def of_mixture(
 def of_points(points: Float[Tensor, "N *d"]) -> Denoise:
     """The ideal denoiser, for x n×*d, of data that is one of N points, each as likely: it memorises.
 
-    E[x_0 | x] = Σ p_i·x_i with p = softmax(−‖x − a·x_i‖²/2b²), and E[ε | x] = (x − a·E[x_0 | x])/b: what a network
-    that minimises the loss (38) on a training set without any error computes. At clean data x_0 is the nearest point.
+    E[x_0 | x] = Σ p_i·x_i with p = softmax(−‖x − a·x_i‖²/2b²), and E[ε | x] = (x − a·E[x_0 | x])/b. A network that
+    minimised the loss (38) on a training set perfectly would compute this. At clean data x_0 is the nearest point.
     Raises ValueError for no points.
     """
     if points.ndim < 2 or not len(points):

@@ -1,4 +1,4 @@
-"""The objective: at which levels a batch is learnt, and what its loss is (38)."""
+"""The objective: the noise levels of a batch, and its loss (38)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a network may predict, and the exact way from each to (x̂_0, ε̂).
+"""The kinds of prediction, and the exact way from each to (x̂_0, ε̂).
 
 `eps`: the noise ε. `x0`: the data. `v` = a·ε − b·x_0 (Salimans & Ho 2022), for which
 x_0 = a·x − b·v and ε = b·x + a·v.
@@ -40,6 +40,6 @@ def to_pair(
 def target(
     kind: str, x0: Float[Tensor, "n *d"], noise: Float[Tensor, "n *d"], logsnr: Float[Tensor, "#n"]
 ) -> Float[Tensor, "n *d"]:
-    """What a perfect prediction of the given kind would say; raises UserError for an unknown kind."""
+    """The perfect prediction of the given kind; raises UserError for an unknown kind."""
     a, b = level.expand(level.signal(logsnr), x0), level.expand(level.noise_scale(logsnr), x0)
     return lookup("prediction", kind, TARGETS)(x0, noise, a, b)

@@ -30,7 +30,7 @@ MEMORY = 4  # visits that a step may look at
 
 @dataclass(frozen=True)
 class Visit:
-    """What a callback sees at network call k: x_t, its level λ, and the denoiser's (x̂_0, ε̂)."""
+    """Network call k, for callbacks: x_t, its level λ, and the denoiser's (x̂_0, ε̂)."""
 
     k: int
     steps: int
@@ -46,7 +46,7 @@ Noise = Callable[[int], Tensor]
 
 
 class Sampler(ABC):
-    """What all samplers share: a subclass is one step, and says how often a level is visited."""
+    """The loop of all samplers: a subclass is one step, and says how often a level is visited."""
 
     def visits(self, calls: int) -> list[int]:
         """How often each level is visited, the noisiest first, where the network is called `calls` times in all."""

@@ -1,4 +1,4 @@
-"""Runs side by side: what of their scores may be compared, how they differ, and one page of it."""
+"""Runs side by side: whether their scores may be compared, how the runs differ, and a page of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class Scored:
 
     @property
     def cells(self) -> dict[str, str]:
-        """What of the score and the run stands in the table, by row; empty where it is not known."""
+        """The table's column for this run, by row; empty where a value is not known."""
         report, run = self.report, self.report.run
         bits, overfitting = report.likelihood, report.overfitting
         beside = {metric.title: report.metrics.get(name) for name, metric in METRICS.items()}
@@ -73,13 +73,13 @@ class Scored:
 
 
 def table(scored: Sequence[Scored]) -> list[tuple[str, list[str]]]:
-    """The scores side by side: a row's name, and what each has there."""
+    """The scores side by side: a row's name, and each run's cell."""
     cells = [of.cells for of in scored]
     return [(name, [of[name] for of in cells]) for name in cells[0]]
 
 
 def warnings(scored: Sequence[Scored]) -> list[str]:
-    """In what the scores were not taken alike, so that they must not be compared; empty where all is alike."""
+    """Why scores must not be compared, in sentences; empty if all were taken alike."""
     first, *others = [(of.name, _conditions(of.report)) for of in scored]
     found = []
     for name, conditions in others:
@@ -90,7 +90,7 @@ def warnings(scored: Sequence[Scored]) -> list[str]:
 
 
 def _conditions(report: Report) -> dict[str, Any]:
-    """What has to be equal for two scores to compare: what `protocol.line` says, but for the seed."""
+    """Everything that must be equal for two scores to be compared: `protocol.line` without the seed."""
     protocol, excess = report.protocol, report.excess
     return {
         "reference": protocol.reference.sha256,
@@ -143,6 +143,6 @@ def page(scored: Sequence[Scored], command: str) -> str:
 
 
 def _labels(names: Sequence[str]) -> list[str]:
-    """Names that leave room for a figure beside them: their ends, which is where paths differ."""
+    """Names short enough to leave room for a figure: their ends, because that is where paths differ."""
     short = [name if len(name) <= LABEL else f"…{name[1 - LABEL :]}" for name in names]
     return short if len(set(short)) == len(short) else list(names)

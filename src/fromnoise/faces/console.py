@@ -1,4 +1,4 @@
-"""Progress, messages and tables. All but results goes to stderr, so that output pipes."""
+"""Progress, messages and tables. Everything but results goes to stderr, so that results can be piped."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ WIDE = 1000  # columns where no terminal limits them
 
 class _Console(Console):
     def on_broken_pipe(self) -> None:
-        """Leave it to `cli.main`, with all other output: rich would end the process with code 1."""
+        """Leave it to `cli.main`, like all other output: rich would end the process with code 1."""
         raise
 
 
@@ -66,7 +66,7 @@ class Bar:
         self.task = self.bar.add_task(title, total=None, note="", eta="?")
 
     def show(self, done: int, total: int | None, note: str = "", remaining: float | None = None) -> None:
-        """Show how far the work is; the time left is estimated from the time spent when not given."""
+        """Show how far the work is; unless given, the time left is estimated from the time spent."""
         now = time.perf_counter()
         if remaining is None and done and total:
             remaining = (now - self.start) / done * (total - done)

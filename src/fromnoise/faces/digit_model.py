@@ -16,8 +16,8 @@ from fromnoise.training.settings import TrainingSettings
 
 IMAGE = (1, 32, 32)  # channels, height, width: what the notebooks show
 
-# Strokes that begin to be digits, in under a minute on two slow cores. For so few steps a small network, a high
-# learning rate and noisy levels, where the form is decided, do better than the settings of a long training.
+# Strokes that begin to be digits, in under a minute on two slow cores. In so few steps a small network, a high learning
+# rate and noisy levels, where the form is decided, do better than the settings of a long training.
 QUICK = Config(
     data=DataSettings("digits", size="32"),
     diffusion=DiffusionSettings(lognormal=(-0.5, 2.2)),

@@ -14,7 +14,7 @@ from fromnoise.files import whole
 
 
 def render(template: str, **values: Any) -> str:
-    """The page that `template` (of faces/templates) makes of `values`; all but what is marked safe is escaped."""
+    """The page that `template` (of faces/templates) makes of `values`; everything not marked safe is escaped."""
     loader = PackageLoader("fromnoise.faces")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     css = loader.get_source(environment, "base.css")[0]

@@ -1,4 +1,4 @@
-"""What the lab's notebooks need besides the library: a setting, the digit model's folder, and a place for figures.
+"""Helpers of the lab's notebooks: a setting, the digit model's folder, and a place for figures.
 
 A notebook shows a figure with `show(figure, caption, alt)`. In Jupyter and Colab it appears under the cell;
 `fromnoise lab` runs the same notebooks without Jupyter and makes a page, handouts or slides of what they show.
@@ -27,7 +27,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Shown:
-    """A figure, what is said of it, and what it looks like, for those who cannot see it."""
+    """A figure, its caption, and a description for those who cannot see it."""
 
     figure: Figure
     caption: str
@@ -47,16 +47,16 @@ class Shown:
 
     @property
     def ending(self) -> str:
-        """How the picture's file ends."""
+        """The suffix of the picture's file."""
         return ".png" if self.kind == "image/png" else ".svg"
 
     @property
     def width(self) -> int:
-        """How wide it is to be shown, in CSS pixels."""
+        """The width to show it at, in CSS pixels."""
         return round(96 * self.figure.get_size_inches()[0])
 
     def bundle(self) -> tuple[dict[str, str], dict[str, Any]]:
-        """The picture's data and metadata as a notebook's output has them."""
+        """The picture's data and metadata in the form of a notebook's output."""
         png = self.kind == "image/png"
         data = base64.b64encode(self.content).decode("ascii") if png else self.content.decode("utf-8")
         return {self.kind: data}, {self.kind: {"alt": self.alt, "width": self.width}}
@@ -81,7 +81,7 @@ def run_folder() -> Path:
 
 
 def show(figure: Figure, caption: str, alt: str = "") -> None:
-    """Show a figure with its caption, in the notebook or to whatever `showing_to` named; `alt` says what is seen."""
+    """Show a figure with its caption, in the notebook or to the receiver of `showing_to`; `alt` describes it."""
     shown = Shown(figure, caption, alt or caption)
     if _showing:
         _showing[-1](shown)

@@ -1,4 +1,4 @@
-"""The live page: sample by hand, and see what seed, class, sampler and steps do."""
+"""The live page: sample interactively, and see the effect of seed, class, sampler and steps."""
 
 from typing import Any
 

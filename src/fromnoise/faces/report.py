@@ -1,4 +1,4 @@
-"""report.html: what a report says, as one page that needs no network, for screens light and dark, phones and paper."""
+"""report.html: a report as one page that needs no network, for light and dark screens, phones and paper."""
 
 import math
 import shlex
@@ -27,13 +27,13 @@ from fromnoise.training.settings import Budget
 GRID = 64
 PAIRS = 16
 LETTERS = 20  # of a class's name, in a figure
-POINTS = 200  # of a curve: more than a screen shows only make the page heavy
+POINTS = 200  # of a curve: more than a screen can show only make the page heavy
 QUARTILES = ("least noise", "less", "more", "most noise")
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What a page shows beside the report's numbers.
+    """The images, film and logs that a page shows beside the report's numbers.
 
     generated    the images that were scored, in the report's order
     train        the training images, for the closest pairs
@@ -146,7 +146,7 @@ def _classes(found: Classes | None, named: Sequence[str]) -> str | None:
 
 
 def _commands(report: Report) -> list[str]:
-    """What to type to have the numbers again."""
+    """The commands that make the numbers again."""
     run = report.run
     if run is None:
         return [report.command] if report.command else []

@@ -1,1 +1,1 @@
-"""A network with all it takes to sample images from it, and to say how likely it thinks others are."""
+"""A network with all it takes to sample images from it, edit images with it, and tell how likely it finds them."""

@@ -1,4 +1,4 @@
-"""What a model knows of its data. Only here is the data's scale known.
+"""A model's knowledge of its data. Only this module knows the data's scale.
 
 Between `encode` and `decode` images are numbers of unit root mean square: pixels in [−1, 1] divided by their scale s.
 Noise levels λ are those of such data. At the same ratio of signal to noise pixels in [−1, 1] have the level λ − 2·ln s.
@@ -29,8 +29,8 @@ LISTED = 30  # names of classes in an error
 @dataclass(frozen=True)
 class DataInfo:
     """Images' channels, height and width; the scale and each channel's mean of pixels in [−1, 1]; each class's share,
-    whether the classes are clusters (`fromnoise.data.clusters`), and their names where they have any but numbers; and
-    the `range` of images that were not of bytes."""
+    whether the classes are clusters (`fromnoise.data.clusters`), and their names unless these are numbers; and the
+    `range` of images that were not bytes."""
 
     channels: int
     height: int
@@ -44,7 +44,7 @@ class DataInfo:
 
     @classmethod
     def of(cls, images: ImageSet, config: Config) -> "DataInfo":
-        """What there is to know of a training set; raises UserError for images that are all of one value."""
+        """The facts of a training set; raises UserError for images that all have one value."""
         counts = histogram(images.images)
         if (counts.sum(dim=0) > 0).sum() == 1:
             raise UserError(f"{images.name}: all pixels have the same value; there is nothing to learn")
@@ -79,20 +79,20 @@ class DataInfo:
 
     @property
     def conditioned_on(self) -> str:
-        """What the network is conditioned on beside the noise level, in words."""
+        """The network's condition beside the noise level, in words."""
         return f"{self.classes} {'clusters' if self.clustered else 'classes'}" if self.classes else "no classes"
 
     @property
     def present(self) -> tuple[int, ...]:
-        """The classes or clusters that training images had."""
+        """The classes or clusters that the training images had."""
         return tuple(k for k, share in enumerate(self.class_shares) if share)
 
     def called(self, label: int) -> str:
-        """The name of a class; its number where it has none."""
+        """The name of a class, or else its number."""
         return self.class_names[label] if self.class_names else str(label)
 
     def label_of(self, wanted: int | str) -> int:
-        """The class or cluster of that name or number; raises UserError, saying which there are, for any other."""
+        """The class or cluster of that name or number; raises UserError, listing them, for any other."""
         if wanted in self.class_names:
             return self.class_names.index(str(wanted))
         if re.fullmatch(r"\d{1,9}", str(wanted), re.ASCII) and int(wanted) < self.classes:
@@ -118,7 +118,7 @@ class DataInfo:
 
     @property
     def pixel_width(self) -> float:
-        """Between neighbours of the 256 values of encoded data."""
+        """The distance between neighbours of the 256 values of encoded data."""
         return bound.PIXEL / self.scale
 
     def encode(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
@@ -130,7 +130,7 @@ class DataInfo:
         return x * self.scale
 
     def decode(self, x: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
-        """The nearest 8-bit images; what lies beyond is clipped, and RGBA's colours at their alpha."""
+        """The nearest 8-bit images, clipped; RGBA's colours are clipped at their alpha."""
         images = quantise(self.pixels(x))
         if self.channels == 4:
             images[:, :3] = torch.minimum(images[:, :3], images[:, 3:])
@@ -146,7 +146,7 @@ class DataInfo:
         return x / level.expand((a * a + b * b).sqrt(), x), self.encoded_level(logsnr)
 
     def check(self, config: Config) -> None:
-        """Raise UserError where no data of `config` is like this."""
+        """Raise UserError if data of `config` cannot be like this."""
         if (self.height, self.width) != parse_size(config.data.size):
             raise UserError(f"its images are {self.height}×{self.width}, and its configuration says {config.data.size}")
         if not 1 <= self.channels <= MOST_CHANNELS or len(self.mean) != self.channels:

@@ -16,7 +16,7 @@ from fromnoise.threads import following
 
 
 def known_levels(model: Model, levels: Sequence[float]) -> Float64[Tensor, " k"]:
-    """The noise levels λ; for a network that works only at its schedule's steps the nearest of these."""
+    """The noise levels λ; for a network that works only at its schedule's steps, the nearest of those."""
     wanted = torch.tensor(levels, dtype=torch.float64)
     if not model.kind.BY_STEP:
         return wanted
@@ -35,7 +35,7 @@ def denoising_errors(
 ) -> Float64[np.ndarray, "n k"]:
     """The mean square error in x̂_0 of each image at each level, in units of the data's mean square.
 
-    The noise of the i-th image depends on the seed and i alone. A model of classes is not told the class. `progress`
+    The noise of the i-th image depends on the seed and i alone. A model of classes gets the null class. `progress`
     receives how many images are done. Raises UserError for images of another shape than the model's.
     """
     check(model, images)

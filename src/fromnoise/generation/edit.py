@@ -1,7 +1,7 @@
 """Images changed and completed by a model as it is: varied, filled in, enlarged, and blended into each other.
 
-Result j of image i depends on the seed, i and j alone, whatever is made beside it. The network computes in float32. A
-model of classes is not told the class unless a label is given.
+Result j of image i depends on the seed, i and j alone, whatever is made beside it. The network computes in float32.
+Without a label, a model of classes gets the null class.
 """
 
 import math
@@ -68,10 +68,10 @@ def vary(
     device: torch.device = CPU,
     progress: Progress | None = None,
 ) -> UInt8[Tensor, "m c h w"]:
-    """Variants of images: noise is added to them and taken away again (SDEdit, Meng et al. 2022).
+    """Variants of images: noise is added to them and removed again (SDEdit, Meng et al. 2022).
 
     The noise's share of the variance is sin²(π/2·`strength`): at 0 the images come back as they are, at 1 they are new
-    samples. Raises UserError for a strength outside of 0…1, images that are not of the model's shape, or a label or a
+    samples. Raises UserError for a strength outside 0…1, images of another shape than the model's, or a label or a
     number of steps that the model does not have.
     """
     check(model, images)
@@ -99,10 +99,10 @@ def inpaint(
     device: torch.device = CPU,
     progress: Progress | None = None,
 ) -> UInt8[Tensor, "m c h w"]:
-    """Images with the pixels where `fill` is true replaced by such as the model finds likely beside the others.
+    """Images whose pixels where `fill` is true are replaced, so that they go with the others.
 
-    All other pixels come back exactly as they were given. Raises UserError as `vary` does, and for a mask of another
-    size or without anything to fill.
+    All other pixels come back exactly as given. Raises UserError as `vary` does, and for a mask of another size or with
+    nothing to fill.
     """
     check(model, images)
     if fill.shape != images.shape[2:]:
@@ -121,7 +121,7 @@ def upscale(
     device: torch.device = CPU,
     progress: Progress | None = None,
 ) -> UInt8[Tensor, "m c H W"]:
-    """Images of half the model's size at its size. The means of 2×2 of their pixels are exactly the pixels given.
+    """Images of half the model's size, enlarged to it. The means of their 2×2 blocks are exactly the pixels given.
 
     Raises UserError as `vary` does.
     """
@@ -142,7 +142,7 @@ def interpolate(
     device: torch.device = CPU,
     progress: Progress | None = None,
 ) -> UInt8[Tensor, "n c h w"]:
-    """n images from `one` to `other`, both included, along the sphere between the noises that they come from.
+    """n images from `one` to `other`, both included, along the sphere between the noises behind them.
 
     The probability-flow ODE takes images to noise and back. Raises UserError for fewer than 2 images, as `vary` does,
     and for the chapter's network, which knows only its schedule's levels.
@@ -175,7 +175,7 @@ def exact_means(pixels: Float[Tensor, "n c H W"], wanted: UInt8[Tensor, "n c h w
 def _with_means(
     pixels: Float64[Tensor, "n c H W"], wanted: Float64[Tensor, "n c h w"], most: Float64[Tensor, "n c H W"]
 ) -> UInt8[Tensor, "n c H W"]:
-    """Each block of 2×2 shifted until its mean, within 0…`most`, is right; then rounded down, but for the largest
+    """Each block of 2×2 shifted until its mean, within 0…`most`, is right; then rounded down, except the largest
     remainders."""
     blocks, most = (F.pixel_unshuffle(each, 2).unflatten(1, (-1, 4)) for each in (pixels.clamp(0, 255), most))
     total = 4 * wanted[:, :, None]
@@ -199,7 +199,7 @@ def _completed(
     device: torch.device,
     progress: Progress | None,
 ) -> Float[Tensor, "m c h w"]:
-    """Encoded data of which `project` keeps what it keeps of the images."""
+    """Encoded data with the same projection, by `project`, as the images."""
     settings = model.config.sampling.but(sampler="dpm++", sampling_steps=STEPS if how.steps is None else how.steps)
     levels = levels_for(settings, model.table)
     denoise = _denoiser(model, how, settings, device)
@@ -249,7 +249,7 @@ def _sampled(
 
 
 def _denoiser(model: Model, how: Edit, settings: SamplerSettings, device: torch.device) -> Denoise:
-    """The model as a denoiser of images of the label, guided as sampling is; of any class without a label."""
+    """The model as a denoiser of images of the label, guided as in sampling; without a label, of any class."""
     plain = labelled(model, how.label, device)
     weight = guidance_of(model, settings.but(guidance=how.guidance))
     if how.label is None or weight == 1:
@@ -260,7 +260,7 @@ def _denoiser(model: Model, how: Edit, settings: SamplerSettings, device: torch.
 
 
 def _levels_from(model: Model, settings: SamplerSettings, strength: float) -> Float64[Tensor, " steps1"]:
-    """The levels from the one of `strength` on: as many as from noise, but for a network of its schedule's levels."""
+    """The levels from that of `strength` on: as many as from noise, unless the network is tied to its schedule's."""
     angle = torch.tensor(strength, dtype=torch.float64) * math.pi / 2
     noisiest = float(-2 * angle.tan().log()) if strength < 1 else level.NOISE  # tan = b/a
     if settings.spacing != "t":

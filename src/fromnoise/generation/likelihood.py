@@ -1,8 +1,8 @@
-"""How likely a model thinks images are: the bound or the flow for any number of 8-bit images.
+"""How likely a model finds images: the bound or the flow for any number of 8-bit images.
 
-An image's number depends on nothing but the image, the model and the seed: its noise is keyed by its pixels. (By the
-flow it depends, within the solver's tolerance, on the images of its micro-batch, which share the solver's steps.) The
-network computes in float32, whatever it was trained in.
+An image's number depends only on the image, the model and the seed: its noise is keyed by its pixels. (With the flow it
+depends, within the solver's tolerance, on the images of its micro-batch, which share the solver's steps.) The network
+computes in float32, whatever it was trained in.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ class Likelihood:
 
 
 def bound_of(model: Model, clearest: float = CLEAREST) -> Bound:
-    """The bound in which a model is judged: by its schedule where it knows only that, else even in λ, T = 1000."""
+    """The bound for a model: by its schedule if the network is tied to that, else even in λ, with T = 1000."""
     info = model.info
     if model.kind.BY_STEP:
         return Bound(model.table.logsnr[1:], info.pixel_width)
@@ -58,16 +58,16 @@ def bound_of(model: Model, clearest: float = CLEAREST) -> Bound:
 
 
 def flow_of(model: Model) -> Flow:
-    """The flow in which a model is judged; raises UserError for the chapter's network, which knows only its steps."""
+    """The flow for a model; raises UserError for the chapter's network, which is tied to its schedule's steps."""
     if model.kind.BY_STEP:
         raise UserError(
-            "the chapter's network works only at its schedule's steps: the flow needs one for all noise levels"
+            "the chapter's network works only at its schedule's steps, and the flow needs all: use --method bound"
         )
     return Flow(model.info.encoded_level(CLEAREST), model.info.encoded_level(NOISIEST), TOLERANCE)
 
 
 def labelled(model: Model, label: int | str | None = None, device: torch.device = CPU) -> Denoise:
-    """The model as a denoiser of images of one class, or of any class (the null class) where none is given.
+    """The model as a denoiser of images of one class, or of any class (the null class) if none is given.
 
     Raises UserError for a class that the model does not have.
     """
@@ -131,7 +131,7 @@ def flow_bits(
 def encode(
     model: Model, images: UInt8[Tensor, "n c h w"], label: int | str | None = None, device: torch.device = CPU
 ) -> Float[Tensor, "n c h w"]:
-    """The noise that the flow takes images to, float32; raises UserError as `flow_bits` does."""
+    """The noise to which the flow takes images, float32; raises UserError as `flow_bits` does."""
     check(model, images)
     flow, x0 = flow_of(model), model.info.encode(images).to(device)
     start = level.signal(torch.tensor(flow.clearest, dtype=torch.float64)).item() * x0
@@ -142,7 +142,7 @@ def encode(
 def decode(
     model: Model, noise: Float[Tensor, "n c h w"], label: int | str | None = None, device: torch.device = CPU
 ) -> Float[Tensor, "n c h w"]:
-    """The images, in [−1, 1] as floats, that the flow takes noise to: `encode` undone."""
+    """The images, floats in [−1, 1], to which the flow takes noise: the inverse of `encode`."""
     flow, denoise = flow_of(model), labelled(model, label, device)
     with torch.no_grad():
         x = flow.decode(denoise, noise.to(device))
@@ -150,7 +150,7 @@ def decode(
 
 
 def check(model: Model, images: UInt8[Tensor, "n c h w"]) -> None:
-    """Raise UserError for images that are not of the model's shape."""
+    """Raise UserError for images of another shape than the model's."""
     if tuple(images.shape[1:]) != model.info.image:
         ours, theirs = ("×".join(map(str, shape)) for shape in (model.info.image, images.shape[1:]))
         raise UserError(f"the model is for images of {ours} (channels, height, width), not {theirs}")

@@ -1,4 +1,4 @@
-"""A model: a network, its configuration, and what it has to know of the data it learnt."""
+"""A model: a network, its configuration, and the facts of the data it learnt."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -36,10 +36,10 @@ class Model:
     info: DataInfo
     network: nn.Module
     precision: str = "fp32"
-    """What it was trained in, and is sampled in where the device has it."""
+    """The precision of its training, and of sampling where the device has it."""
     channels_last: bool = False
     guidance: float | None = None
-    """What was chosen for it once it was trained; a configuration or a `SampleRequest` may name another."""
+    """The guidance chosen for it after its training; a configuration or a `SampleRequest` may name another."""
 
     @classmethod
     def build(cls, config: Config, info: DataInfo) -> "Model":
@@ -109,7 +109,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class About:
-    """What a model file says beside the weights."""
+    """A model file's metadata."""
 
     format: int
     config: Config

@@ -29,7 +29,7 @@ from fromnoise.threads import following
 
 MICRO_BATCH = 64
 GOLDEN = (5**0.5 - 1) / 2
-# Guidance where neither the settings name one nor the model has its own: of one that learnt too little to choose.
+# Guidance if neither the settings nor the model have any, as after a training too short to choose it.
 BY_CLASS, BY_CLUSTER = 1.5, 2.0
 
 Progress = Callable[[int, int], None]
@@ -41,7 +41,7 @@ class SampleRequest:
 
     label      a class for all, by name or number; without it each image's class follows the training data's shares
     even       classes take turns instead: image k has the k-th of those that training images had, and so on around
-    guidance   how much a class counts (`guided`); 1 is the model as trained, None what the sampler's settings say
+    guidance   how much a class counts (`guided`); 1: the model as trained, None: as the sampler's settings say
     precision  fp32, or bf16 or fp16 by autocast
 
     Raises UserError for less than one image, or a negative `first`.
@@ -68,8 +68,8 @@ def labels_for(model: Model, request: SampleRequest) -> Int64[Tensor, " n"] | No
 
     Raises UserError for a label or guidance that the model cannot follow. Classes follow the training data's
     shares evenly: image k takes the class at quantile frac((k + ½)·golden ratio), a low-discrepancy sequence. Clusters,
-    of which nobody but the network knows, are drawn at random by these shares, each image's on its own: images without
-    labels count as a random draw (`evaluation.design`), and so they are one.
+    which only the network knows, are drawn at random by these shares, for each image on its own: images without labels
+    count as a random draw (`evaluation.design`), and so they must be one.
     """
     info = model.info
     if not info.classes:
@@ -164,7 +164,7 @@ def sample(
 
 
 def own_precision(model: Model, device: torch.device) -> str:
-    """The precision a model was trained in where the device computes in it, else fp32.
+    """The precision that a model was trained in if the device has units for it, else fp32.
 
     Nothing is measured, so that a machine always samples the same images.
     """
@@ -172,7 +172,7 @@ def own_precision(model: Model, device: torch.device) -> str:
 
 
 def network_calls(model: Model, settings: SamplerSettings) -> int:
-    """The network's calls for each image: one at each level that the sampler visits, one more where it is guided."""
+    """The network's calls for each image: one at each level that the sampler visits, two where it is guided."""
     levels = levels_for(settings, model.table)[:-1]
     if guidance_of(model, settings) == 1.0:
         return len(levels)
@@ -181,7 +181,7 @@ def network_calls(model: Model, settings: SamplerSettings) -> int:
 
 
 def guidance_of(model: Model, settings: SamplerSettings) -> float:
-    """How much class or cluster counts for this model, sampled as `settings` say; 1 for a model without."""
+    """The strength of guidance for this model, sampled as `settings` say; 1 for a model without classes or clusters."""
     if not model.info.classes:
         return 1.0
     if settings.guidance is not None:

@@ -1,4 +1,4 @@
-"""What our networks are conditioned on — noise level, class, how the image was changed — as one vector."""
+"""The condition of our networks (noise level, class, how the image was changed) as one vector."""
 
 import math
 
@@ -28,7 +28,7 @@ class Embedding(nn.Module):
         self.label = nn.Linear(classes + 1, WIDTH, bias=False) if classes else None
         self.change: nn.Linear | None = None
         if change:
-            # Without random weights: the others stay those of a network without.
+            # Without random numbers, so that all other weights are those of a network without changes.
             self.change = nn.utils.skip_init(nn.Linear, change, WIDTH, bias=False)
             nn.init.zeros_(self.change.weight)
         self.out = nn.Linear(WIDTH, WIDTH)

@@ -41,7 +41,7 @@ class MLP(nn.Module):
         super().__init__()
         self.register_buffer("waves", 2 * math.pi / torch.tensor(PERIODS), persistent=False)
         self.waves: Tensor
-        # Periods from 60 down to 2 in λ, of which the process spans about 20.
+        # Periods from 60 down to 2 in λ; the process spans about 20.
         frequencies = torch.logspace(math.log10(0.1), math.log10(3.0), FREQUENCIES)
         self.register_buffer("frequencies", frequencies, persistent=False)
         self.frequencies: Tensor

@@ -1,4 +1,4 @@
-"""What every network says of itself, so that nothing else branches on its name."""
+"""The interface of all networks: each describes itself, so that nothing else branches on its name."""
 
 from abc import abstractmethod
 from typing import ClassVar, Self, TypeVar
@@ -20,9 +20,9 @@ def zeroed(layer: Layer) -> Layer:
 class Network(nn.Module):
     """A module called as network(x, condition[, label][, change=…]).
 
-    BY_STEP      its condition is the schedule's step, so that it knows no other level; else it is λ
-    CONDITIONED  it takes the image's class and how the image was changed too
-    COMPILES     whether compiling is worth trying where nobody asks for it
+    BY_STEP      its condition is the schedule's step, which ties it to the schedule's levels; else it is λ
+    CONDITIONED  it also takes the image's class and how the image was changed
+    COMPILES     whether compiling is worth trying unasked
     """
 
     BY_STEP: ClassVar[bool] = False
@@ -47,9 +47,9 @@ class Network(nn.Module):
 
     @staticmethod
     def check(settings: NetworkSettings) -> None:
-        """Raise UserError for settings that no such network has."""
+        """Raise UserError for settings that this kind of network cannot have."""
 
     @staticmethod
     def fit(settings: NetworkSettings) -> dict[str, str]:
-        """The settings, by name, in which another must agree for its weights to fit."""
+        """The settings, by name, that must be equal for another network's weights to fit."""
         return {}
