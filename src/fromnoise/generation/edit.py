@@ -18,7 +18,6 @@ from fromnoise import rng
 from fromnoise.data.pixels import quantise
 from fromnoise.diffusion import conditional, forward, level
 from fromnoise.diffusion.conditional import Known
-from fromnoise.diffusion.denoiser import guided
 from fromnoise.diffusion.flow import slerp
 from fromnoise.diffusion.samplers import levels_for, sampler, start
 from fromnoise.diffusion.settings import SamplerSettings
@@ -26,7 +25,7 @@ from fromnoise.diffusion.steps import Denoise, Sampler, StochasticDPMSolver2M, V
 from fromnoise.errors import UserError
 from fromnoise.generation.likelihood import check, decode, encode, labelled
 from fromnoise.generation.model import Model
-from fromnoise.generation.sampling import Progress, guidance_of
+from fromnoise.generation.sampling import Progress
 from fromnoise.hardware import CPU
 from fromnoise.threads import following
 
@@ -85,7 +84,7 @@ def vary(
             return start(settings, levels[0], noise, model.info.encoded_mean)
         return forward.jump(x0, noise, levels[:1])
 
-    run, denoise = sampler(settings), _denoiser(model, how, settings, device)
+    run, denoise = sampler(settings), labelled(model, how.label, device, settings.but(guidance=how.guidance))
     if len(levels) == 1:  # clean data
         return images.repeat_interleave(how.n, 0)
     return model.info.decode(_sampled(model, images, how, run, levels, begin, lambda _: denoise, device, progress))
@@ -202,7 +201,7 @@ def _completed(
     """Encoded data with the same projection, by `project`, as the images."""
     settings = model.config.sampling.but(sampler="dpm++", sampling_steps=STEPS if how.steps is None else how.steps)
     levels = levels_for(settings, model.table)
-    denoise = _denoiser(model, how, settings, device)
+    denoise = labelled(model, how.label, device, settings.but(guidance=how.guidance))
 
     def begin(x0: Tensor, noise: Tensor) -> Tensor:
         return start(settings, levels[0], noise, model.info.encoded_mean)
@@ -246,17 +245,6 @@ def _sampled(
 
     with following(model.network):
         return torch.cat([part(rows[k : k + MICRO_BATCH]) for k in range(0, len(rows), MICRO_BATCH)])
-
-
-def _denoiser(model: Model, how: Edit, settings: SamplerSettings, device: torch.device) -> Denoise:
-    """The model as a denoiser of images of the label, guided as in sampling; without a label, of any class."""
-    plain = labelled(model, how.label, device)
-    weight = guidance_of(model, settings.but(guidance=how.guidance))
-    if how.label is None or weight == 1:
-        return plain
-    label = model.info.label_of(how.label)
-    call = guided(model.denoiser(), model.info.classes, weight, settings.guidance_interval)
-    return lambda x, logsnr: call(x, logsnr, torch.full((len(x),), label, device=x.device))
 
 
 def _levels_from(model: Model, settings: SamplerSettings, strength: float) -> Float64[Tensor, " steps1"]:

@@ -6,7 +6,7 @@ computes in float32, whatever it was trained in.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -16,11 +16,13 @@ from torch import Tensor
 from fromnoise import rng
 from fromnoise.diffusion import bound, level
 from fromnoise.diffusion.bound import Bound
+from fromnoise.diffusion.denoiser import guided
 from fromnoise.diffusion.flow import Flow
+from fromnoise.diffusion.settings import SamplerSettings
 from fromnoise.diffusion.steps import Denoise
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
-from fromnoise.generation.sampling import Progress
+from fromnoise.generation.sampling import Progress, guidance_of
 from fromnoise.hardware import CPU
 from fromnoise.threads import following
 
@@ -66,16 +68,21 @@ def flow_of(model: Model) -> Flow:
     return Flow(model.info.encoded_level(CLEAREST), model.info.encoded_level(NOISIEST), TOLERANCE)
 
 
-def labelled(model: Model, label: int | str | None = None, device: torch.device = CPU) -> Denoise:
+def labelled(
+    model: Model, label: int | str | None = None, device: torch.device = CPU, settings: SamplerSettings | None = None
+) -> Denoise:
     """The model as a denoiser of images of one class, or of any class (the null class) if none is given.
 
-    Raises UserError for a class that the model does not have.
+    With `settings` a label is guided as they say. Raises UserError for a class that the model does not have.
     """
     denoiser, classes = model.denoiser(model.network.to(device).eval()), model.info.classes
     number = classes if label is None else model.info.label_of(label)
     if not classes:
         return denoiser
-    return lambda x, logsnr: denoiser(x, logsnr, torch.full((len(x),), number, device=x.device))
+    call: Callable[..., tuple[Tensor, Tensor]] = denoiser
+    if label is not None and settings is not None and (weight := guidance_of(model, settings)) != 1.0:
+        call = guided(denoiser, classes, weight, settings.guidance_interval)
+    return lambda x, logsnr: call(x, logsnr, torch.full((len(x),), number, device=x.device))
 
 
 def bound_bits(

@@ -5,7 +5,6 @@ In sixteen bits the last micro-batch is filled up, since kernels round different
 differences do not reach the eighth bit.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -106,9 +105,7 @@ def sample_batches(
     `callback` sees every sampler step of the first micro-batch (padding included); `progress` gets the steps done and
     in all. Raises UserError before any work for what the model cannot do.
     """
-    settings = request.sampler or model.config.sampling
-    if request.guidance is not None:
-        settings = dataclasses.replace(settings, guidance=request.guidance)
+    settings = (request.sampler or model.config.sampling).but(guidance=request.guidance)
     if settings.guidance is not None and not math.isfinite(settings.guidance):
         raise UserError(f"guidance must be finite, not {settings.guidance}")
     info = model.info
