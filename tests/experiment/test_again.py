@@ -59,7 +59,7 @@ def test_images_that_were_moved_are_named_and_others_are_refused(scored, tmp_pat
         ({"generated": images}, "has changed: its SHA-256"),
         ({"reference": moved.train}, r"train\.npz has changed"),
         ({"train": None}, r"train images, .*train\.npz, cannot be found"),
-        ({"features": "digits"}, "they cannot be compared"),
+        ({"features": "digits"}, "cannot be compared"),
     ):
         given = {name: getattr(moved, name) for name in ("generated", "reference", "train", "features")} | changes
         with pytest.raises(UserError, match=told):
@@ -71,7 +71,7 @@ def test_images_in_memory_have_to_be_named(scored):
     unnamed = replace(
         report, request=dataclasses.replace(asked, generated=arrays.load(file.parent / "mine.npz")).request()
     )
-    with pytest.raises(UserError, match=r"score\.json is of images in memory: name them with --generated"):
+    with pytest.raises(UserError, match=r"score\.json scored images in memory: name them with --generated"):
         again.asked(file, unnamed, {})
     assert again.asked(file, unnamed, {"generated": "x"}).reference == asked.reference
     with pytest.raises(UserError, match="does not say which images"):
