@@ -289,7 +289,7 @@ def load(source: str | Path, *, device: DeviceName = "auto", quiet: bool = False
     """
     path = Path(source)
     folder = path if find.is_run(path) and not path.is_file() else None
-    return Run(Model.load(find.find_model(path)), folder, device, _reporter(quiet))
+    return Run(find.load_model(path), folder, device, _reporter(quiet))
 
 
 @apart()

@@ -92,6 +92,9 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "scale": (1e-9, 1),
     "mean": (-1, 1),
     "class_shares": (0, 1),
+    "per_class": (1, INFINITY),
+    "strength": (0, 1),
+    "port": (1, 65535),
 }
 BUDGETS = ("minutes", "epochs", "steps")
 

@@ -3,8 +3,8 @@
 Two small convolutional networks of one kind learn for equally many batches, from the same start. One sees real training
 images alone. Half of what the other sees is generated. The difference in their accuracy on held-out images is the
 gain. Training is a matter of luck, so it is repeated: the interval is for other starts as well as for other held-out
-images. Both networks see images moved by a pixel or two and under a little noise, as in `two_sample`: what such changes
-would do as well is no gain.
+images. Both networks see images moved by a pixel or two and with a little noise, as in `two_sample`: whatever such
+changes achieve as well is no gain.
 """
 
 from collections.abc import Callable
@@ -70,7 +70,7 @@ def gain(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Gain:
-    """What `SEEDS` pairs of classifiers say of `generated`; all sets are of one shape and have labels of one meaning.
+    """The gain from `generated`, by `SEEDS` pairs of classifiers; all sets share their shape and the meaning of labels.
 
     `progress` receives (batches learnt, all of them). One thread computes, so that the numbers do not depend on how
     many there are. Raises ValueError for sets of different shapes, without labels, or of fewer than `FEWEST` held-out
@@ -125,7 +125,7 @@ def _labels(images: ImageSet) -> Int64[Tensor, " n"]:
 def _summary(
     right: Bool[np.ndarray, "2 s n"], truth: Int64[Tensor, " n"], train: ImageSet, generated: ImageSet
 ) -> Gain:
-    """What the classifiers' answers, right or wrong, say."""
+    """The gain, from the classifiers' answers, right or wrong."""
     real, augmented = right.mean(axis=(1, 2)).tolist()
     difference, (low, high) = paired(right[1].astype(float) - right[0])
     kind = "gain" if low > 0 else "loss" if high < 0 else "no gain"

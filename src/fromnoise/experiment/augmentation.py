@@ -86,7 +86,7 @@ def _check(parts: Parts, model: Model, data: str) -> None:
         ours, theirs = ("×".join(map(str, shape)) for shape in (info.image, train.shape))
         raise UserError(f"the model makes images of {ours}, but those of {data} are {theirs}: train a model on {data}")
     if train.labels is None or train.classes != info.classes:
-        raise UserError(f"the model has {info.conditioned_on}, but {data} has {train.classes}: train a model on {data}")
+        raise UserError(f"the model has {info.conditioned_on} and {data} has {train.classes}: train a model on {data}")
     names = train.class_names[: info.classes]
     if names and info.class_names and names != info.class_names:
         raise UserError(

@@ -7,7 +7,7 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.data.inventory import Say, silent
 from fromnoise.errors import UserError
 from fromnoise.files import lost
-from fromnoise.generation.model import CHECKPOINT_FILE
+from fromnoise.generation.model import CHECKPOINT_FILE, Model
 from fromnoise.generation.pretrained import FILES, packaged
 from fromnoise.training.run_folder import RunFolder
 
@@ -37,6 +37,11 @@ def find_model(path: Path) -> Path:
         return found
     known = ", ".join(FILES)
     raise UserError(f"{path} is neither a run folder, a checkpoint, a model file, nor one of: {known}{lost(path)}")
+
+
+def load_model(path: Path) -> Model:
+    """The model in the file that `find_model` finds."""
+    return Model.load(find_model(path))
 
 
 def find_images(path: Path) -> Path:

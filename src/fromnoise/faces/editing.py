@@ -63,13 +63,12 @@ def edited(arguments: EditArguments, title: str, work: Callable[..., "UInt8[Tens
 
     from fromnoise.data import folder, saving
     from fromnoise.data.image_set import ImageSet
-    from fromnoise.experiment.find import find_model
+    from fromnoise.experiment.find import load_model
     from fromnoise.faces.console import Bar
     from fromnoise.generation import edit
-    from fromnoise.generation.model import Model
     from fromnoise.training.device import alone
 
-    model = Model.load(find_model(arguments.source))
+    model = load_model(arguments.source)
     kind = arguments.out.suffix.lower()
     if kind != ".npz":
         folder.check_channels(arguments.out, model.info.channels)

@@ -8,7 +8,6 @@ from typing import Annotated
 import tyro
 
 from fromnoise.config import check_ranges
-from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, SkipBroken, Threads, folder_is_new, parse
 
 
@@ -44,19 +43,16 @@ def main(words: Sequence[str]) -> None:
     """Augment."""
     arguments = parse(AugmentArguments, words, "augment")
     check_ranges(arguments)
-    if arguments.per_class is not None and arguments.per_class < 1:
-        raise UserError(f"--per-class must be at least 1, not {arguments.per_class}")
     folder_is_new(arguments.out)
 
     from fromnoise.data import folder
     from fromnoise.evaluation.gain import gain
     from fromnoise.experiment import augmentation
-    from fromnoise.experiment.find import find_model
+    from fromnoise.experiment.find import load_model
     from fromnoise.faces.console import Bar, say
-    from fromnoise.generation.model import Model
     from fromnoise.training.device import alone
 
-    model = Model.load(find_model(arguments.model))
+    model = load_model(arguments.model)
     folder.check_channels(arguments.out, model.info.channels)
     parts, notes = augmentation.parts_for(
         arguments.data, model, arguments.model, skip_broken=arguments.skip_broken, say=say

@@ -27,7 +27,7 @@ class DoctorArguments:
 
 
 def main(words: Sequence[str]) -> None:
-    """Look."""
+    """Measure and print."""
     arguments = parse(DoctorArguments, words, "doctor")
 
     from rich.table import Table
@@ -76,7 +76,7 @@ def main(words: Sequence[str]) -> None:
 
 
 def _others(model: "Model", candidate: "Candidate") -> str:
-    """How busy other processes keep the machine, and what that costs a training here."""
+    """How busy other processes keep the machine, and how much that slows a training down."""
     import torch
 
     from fromnoise import threads

@@ -31,12 +31,11 @@ def main(words: Sequence[str]) -> None:
     arguments = parse(ExportArguments, words, "export")
     refuse_existing(arguments.out, arguments.overwrite)
 
-    from fromnoise.experiment.find import find_model
+    from fromnoise.experiment.find import load_model
     from fromnoise.extras import extra
     from fromnoise.faces.onnx_file import save_onnx
-    from fromnoise.generation.model import Model
 
     for module in ("onnx", "onnxscript"):
         extra(module, "export")
-    save_onnx(Model.load(find_model(arguments.source)), arguments.out)
+    save_onnx(load_model(arguments.source), arguments.out)
     print(arguments.out)

@@ -63,18 +63,17 @@ class Batch:
 
 
 def main(words: Sequence[str]) -> None:
-    """Judge."""
+    """Compute and print."""
     arguments = parse(LikelihoodArguments, words, "likelihood")
     if not arguments.images:
         raise UserError("name the images: files, folders, .npz files or data sets")
 
-    from fromnoise.experiment.find import find_model
+    from fromnoise.experiment.find import load_model
     from fromnoise.faces.console import Bar, say
     from fromnoise.generation import likelihood
-    from fromnoise.generation.model import Model
     from fromnoise.training.device import alone
 
-    model = Model.load(find_model(arguments.run))
+    model = load_model(arguments.run)
     device = alone(arguments.device, arguments.threads).device
     likelihood.labelled(model, arguments.label, device)
     levels = None if arguments.levels == "all" else int(arguments.levels)

@@ -72,21 +72,17 @@ def main(words: Sequence[str]) -> None:
     check_ranges(arguments.steps, lambda name: "--steps", "sampling_steps")
     refuse_unwritable_images(arguments.out, arguments.overwrite)
     kind = arguments.out.suffix.lower()
-    if arguments.per_class is not None:
-        if arguments.n is not None or arguments.label is not None:
-            raise UserError("--per-class already says how many images of which class: leave out --n and --label")
-        if arguments.per_class < 1:
-            raise UserError(f"--per-class must be at least 1, not {arguments.per_class}")
+    if arguments.per_class is not None and (arguments.n is not None or arguments.label is not None):
+        raise UserError("--per-class already says how many images of which class: leave out --n and --label")
 
     from fromnoise.data import folder, saving
     from fromnoise.data.image_set import ImageSet
-    from fromnoise.experiment.find import find_model
+    from fromnoise.experiment.find import load_model
     from fromnoise.faces.console import Bar, say
-    from fromnoise.generation.model import Model
     from fromnoise.generation.sampling import SampleRequest, labels_for, own_precision, sample
     from fromnoise.training.device import alone
 
-    model = Model.load(find_model(arguments.source))
+    model = load_model(arguments.source)
     if kind not in (".png", ".npz"):
         folder.check_channels(arguments.out, model.info.channels)
     names = ("sampler", "spacing", "logsnr_range", "guidance_interval")

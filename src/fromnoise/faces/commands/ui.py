@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fromnoise.config import check_ranges
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, ModelSource, Threads, parse
 
@@ -25,19 +26,16 @@ class UiArguments:
 def main(words: Sequence[str]) -> None:
     """Serve until Ctrl-C."""
     arguments = parse(UiArguments, words, "ui")
+    check_ranges(arguments)
     port = arguments.port
-    if not 1 <= port <= 65535:
-        raise UserError(f"--port {port}: a port is a number from 1 to 65535")
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
-    from fromnoise.experiment.find import find_model
+    from fromnoise.experiment.find import load_model
     from fromnoise.faces.console import say
     from fromnoise.faces.page import build
-    from fromnoise.generation.model import Model
     from fromnoise.training.device import alone
 
-    model = Model.load(find_model(arguments.source))
-    page = build(model, alone(arguments.device, arguments.threads).device)
+    page = build(load_model(arguments.source), alone(arguments.device, arguments.threads).device)
     try:
         page.launch(server_name="127.0.0.1", server_port=port, share=False, quiet=True, prevent_thread_lock=True)
     except (OSError, OverflowError) as error:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fromnoise.errors import UserError
 from fromnoise.faces.arguments import parse
 from fromnoise.faces.editing import ImageFile, SamplingArguments, edited, read
 
@@ -28,8 +27,6 @@ class VaryArguments(SamplingArguments):
 def main(words: Sequence[str]) -> None:
     """Vary."""
     arguments = parse(VaryArguments, words, "vary")
-    if not 0 <= arguments.strength <= 1:
-        raise UserError(f"--strength must be from 0 to 1, not {arguments.strength:g}")
 
     def work(edit: Any, model: Any, *where: Any) -> Any:
         return edit.vary(model, read(arguments.image, model), arguments.strength, arguments.how(), *where)
