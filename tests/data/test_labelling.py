@@ -134,9 +134,9 @@ def test_a_rule_names_the_classes(put):
 @pytest.mark.parametrize(
     ("rule", "told"),
     [
-        ("(cat", "--label-by '\\(cat' is no regular expression"),
-        (r"cat_\d", "has no group in it that names the images' class: put one in brackets"),
-        (r"(cat)_\d", r"fits 2 of 3 images; not old/dog_1\.png, for one"),
+        ("(cat", "--label-by '\\(cat' is not a regular expression"),
+        (r"cat_\d", "has no group: put the part that names an image's class in brackets"),
+        (r"(cat)_\d", r"fits only 2 of 3 images, and not old/dog_1\.png"),
         (r"(_)\d", "puts all images into one class, '_'"),
     ],
 )

@@ -55,7 +55,7 @@ def test_splits_of_other_names_are_no_classes(tmp_path):
 
 def test_a_data_set_without_images_is_refused(tmp_path):
     datasets.Dataset.from_dict({"x": [1, 2]}).save_to_disk(tmp_path / "saved")
-    with pytest.raises(UserError, match="one column of images is needed, and there are 0"):
+    with pytest.raises(UserError, match="must have one column of images, not 0"):
         sources.load(str(tmp_path / "saved"))
 
 

@@ -364,7 +364,7 @@ def test_groups_may_be_folders(tmp_path, make_images):
     ("rule", "told"),
     [
         ("(patient", "no regular expression"),
-        (r"patient\d+", "put one in brackets"),
+        (r"patient\d+", "in brackets"),
         (r"(dog\d+)", "fits no file of .*such as patient0_0.png"),
     ],
 )

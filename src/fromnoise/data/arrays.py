@@ -58,7 +58,7 @@ def load(path: Path, size: tuple[int, int] | None = None, *, say: Say = silent) 
             if key is None and "train_images" in names:
                 return _divided(path, file, size, say)
             if key is None:
-                hint = "; statistics can be the reference, and nothing else" if "mu" in names else ""
+                hint = "; statistics can only be the reference" if "mu" in names else ""
                 raise UserError(f"{path} has no array 'arr_0' or 'images'; it has: {', '.join(names)[:200]}{hint}")
             images, values = _images(path, _entry(file, key))
             for name in LABELS:
@@ -131,7 +131,7 @@ def _divided(path: Path, file: zipfile.ZipFile, size: tuple[int, int] | None, sa
             continue
         (images, values), labels = _images(path, _entry(file, key)), None
         if values is not None:
-            raise UserError(f"{path}: '{key}' is not of bytes, as MedMNIST's are")
+            raise UserError(f"{path}: '{key}' does not hold bytes, as MedMNIST's arrays do")
         entry = _entry(file, label_key) if label_key in names else None
         if entry is not None and entry.shape[1:] in ((), (1,)):
             labels = _labels(path, entry._replace(shape=entry.shape[:1]), len(images))

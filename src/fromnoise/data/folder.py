@@ -74,7 +74,7 @@ def collected(
             )
         if kept and read.pixels.dtype != stack.dtype:
             raise UserError(
-                f"{Path(root) / name} and {kept[0]} are not of the same depth: make all of 8 bits, or of more"
+                f"{Path(root) / name} and {kept[0]} are not of the same depth: give all images 8 bits, or all more"
             )
         stack.add(read.pixels)
         was[read.was] += 1
@@ -108,7 +108,7 @@ def load_file(path: Path, size: tuple[int, int] | None = None) -> ImageSet:
     except picture.Unreadable as reason:
         raise UserError(f"{path} cannot be read as an image ({reason})") from reason
     if pixels.dtype != np.uint8:
-        raise UserError(f"{path} is of more than 8 bits, and one image does not tell their range: convert it to 8 bits")
+        raise UserError(f"{path} has more than 8 bits, and a single image does not tell their range: convert it to 8")
     return ImageSet(str(path), torch.from_numpy(pixels.transpose(2, 0, 1)[None].copy()))
 
 

@@ -104,9 +104,9 @@ def pattern(rule: str, flag: str = "--group-by", what: str = "group") -> re.Patt
     try:
         found = re.compile(rule)
     except re.error as error:
-        raise UserError(f"{flag} {rule!r} is no regular expression: {error}") from error
+        raise UserError(f"{flag} {rule!r} is not a regular expression: {error}") from error
     if not found.groups:
-        raise UserError(f"{flag} {rule!r} has no group in it that names the images' {what}: put one in brackets")
+        raise UserError(f"{flag} {rule!r} has no group: put the part that names an image's {what} in brackets")
     return found
 
 

@@ -177,7 +177,7 @@ def _by_rule(names: Sequence[str], rule: str) -> list[str]:
     found = [(hit[1] or "") if (hit := search(name)) else "" for name in names]
     if "" in found:
         fitted, misfit = len(found) - found.count(""), names[found.index("")]
-        raise UserError(f"--label-by {rule!r} fits {fitted:,} of {len(names):,} images; not {misfit}, for one")
+        raise UserError(f"--label-by {rule!r} fits only {fitted:,} of {len(names):,} images, and not {misfit}")
     if len(set(found)) < 2:
         raise UserError(f"--label-by {rule!r} puts all images into one class, {found[0]!r}")
     return found

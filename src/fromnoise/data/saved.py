@@ -36,7 +36,7 @@ def load(name: str, how: Reading) -> ImageSet:
         for split, data in splits.items():
             images = [key for key, kind in data.features.items() if isinstance(kind, datasets.Image)]
             if len(images) != 1:
-                raise UserError(f"{name}: one column of images is needed, and there are {len(images)}")
+                raise UserError(f"{name} must have one column of images, not {len(images)}")
             named = [key for key, kind in data.features.items() if isinstance(kind, datasets.ClassLabel)]
             column = LABEL if LABEL in data.features else named[0] if len(named) == 1 else None
             encoded = data.cast_column(images[0], datasets.Image(decode=False)).select_columns(images)
