@@ -181,7 +181,7 @@ def test_features_that_cannot_be_had_are_refused(config_of, folder):
 
 
 def test_nothing_is_validated_unless_asked(config_of, parts, folder, monkeypatch):
-    monkeypatch.setattr(sources, "prepare", lambda *given, say: parts)
+    monkeypatch.setattr(sources, "prepare", lambda *given, **how: parts)
     asked = Experiment(config_of(evaluation={"evaluate_every": 3}), folder.path, "cpu")
     assert _validation(Experiment(config_of(), folder.path)) is None
     assert _validation(asked).every == 3
