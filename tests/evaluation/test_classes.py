@@ -132,6 +132,7 @@ def test_a_class_never_drawn_is_never_recognised():
 
 def test_more_real_images_are_drawn_down_by_the_seed():
     few, many = torch.arange(CLASSES).repeat(10), torch.arange(CLASSES).repeat(300)
+
     def run(seed):
         return train_on_generated(drawn(few, 18, 3), drawn(many, 19, 3), drawn(many, 20, 3), seed)
 

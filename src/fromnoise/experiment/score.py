@@ -45,9 +45,7 @@ FILM_IMAGES, FILM_STEPS = 4, 8
 LIKELIHOODS, LEVELS = 256, 16  # images, and random noise levels for each, of the likelihood
 
 
-def reference_of(
-    config: Config, parts: Parts, tell: Say = silent, skip_broken: bool = False
-) -> tuple[ImageSet, int]:
+def reference_of(config: Config, parts: Parts, tell: Say = silent, skip_broken: bool = False) -> tuple[ImageSet, int]:
     """The images to score against, and how many to sample; `tell` and `skip_broken` are those of `sources.load`.
 
     Raises UserError, before anything is trained, for too few.

@@ -53,9 +53,7 @@ class Profile:
     operators: list[Share]
 
 
-def profile(
-    model: Model, images: ImageSet, accelerator: Accelerator, progress: Progress | None = None
-) -> Profile:
+def profile(model: Model, images: ImageSet, accelerator: Accelerator, progress: Progress | None = None) -> Profile:
     """Take some steps with `model` (which they change), as a training of its budget would, and report their cost.
 
     Raises UserError for another device than a CPU.

@@ -151,9 +151,7 @@ class Trainer:
         follows = self.agreement.alone and device.type == "cpu" and not start.plan.compiled
         settings, threads = model.config.training, shared() if follows else None
         record, every = folder.pace, self.recording.checkpoint_every
-        self.pacer = Pacer(
-            settings, start, self.clock, record, self.agreement, threads, self.choice, self.say, every
-        )
+        self.pacer = Pacer(settings, start, self.clock, record, self.agreement, threads, self.choice, self.say, every)
         if start.step and not self.pacer.finished:
             for text in (f"resuming from step {start.step:,}", *elsewhere):
                 self.say(text)
