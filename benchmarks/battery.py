@@ -2,30 +2,32 @@
 
     python -m benchmarks.battery                    (all: docs/battery.md; about an hour on two CPU cores)
     python -m benchmarks.battery --only copies      (the cases whose kind or name has the word in it)
+    python -m benchmarks.battery --real 200         (the draws of real images alone, as far as all cases are judged)
 
 Real images are the packaged digits, and shapes in colour (benchmarks/shapes.py), of which there are as many as one
-likes. battery.json keeps what was found: cases in it are not made again, and the table is written after each.
+likes; draws are of shapes and of whole data sets. battery.json keeps what was found: cases in it are not made again,
+and the table is written after each.
 """
 
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.battery_cases import SAME, SORTS, Case, World, cases, world
+from benchmarks import battery_draws
+from benchmarks.battery_cases import SAME, Case, cases, world
+from benchmarks.battery_draws import drawn, pool
 from benchmarks.results import put
-from benchmarks.shapes import shapes
 from fromnoise.evaluation.classes import balance
 from fromnoise.evaluation.copies import copy_test
 from fromnoise.evaluation.extractor import Features
-from fromnoise.evaluation.features import features
-from fromnoise.evaluation.overlap import overlap
+from fromnoise.evaluation.features import automatic, features
 from fromnoise.evaluation.repeats import repeats
 from fromnoise.evaluation.report import Excess
-from fromnoise.evaluation.score import OTHER_SHARES, Contest, Drawn, _Featured
+from fromnoise.evaluation.score import OTHER_SHARES, Contest, Drawn, _Featured, _overlaps
 from fromnoise.evaluation.two_sample import told_apart
 from fromnoise.faces.cli import script
 from fromnoise.files import write_json
@@ -39,10 +41,9 @@ Finding = Callable[[Contest, Features], tuple[bool, Numbers]]
 
 
 def _overlap(sets: Contest, _: Features) -> tuple[bool, Numbers]:
-    assert sets.train is not None, "every world has training images"
-    found = [overlap(sets.reference, sets.train), overlap(sets.generated, sets.reference)]
-    shared = sum(each.identical + each.near for each in found)
-    return shared > 0, {"shared": shared}
+    found = _overlaps(sets)
+    shared = sum(each.identical + each.near for each in found.known)
+    return bool(found.found), {"shared": shared}
 
 
 def _class_shares(sets: Contest, _: Features) -> tuple[bool, Numbers]:
@@ -109,9 +110,9 @@ class Found:
 
 
 @cache
-def extractor(sort: str) -> Features:
+def extractor(name: str) -> Features:
     """One for all cases: it remembers the features of the real images."""
-    return features("digits" if sort == "digits" else "general")
+    return features(name)
 
 
 def excess_of(sets: Contest, extract: Features) -> Excess:
@@ -123,18 +124,10 @@ def excess_of(sets: Contest, extract: Features) -> Excess:
 
 def judge(case: Case) -> Found:
     """Ask of the case what is expected."""
-    start, extract = time.perf_counter(), extractor(case.sort)
-    sets = case.make(world(case.sort))
-    found: list[str] = []
-    numbers: Numbers = {}
-    for name, ask in FINDINGS.items():
-        if (case.expected and name not in case.expected) or set(found) & set(case.expected):
-            continue
-        there, more = ask(sets, extract)
-        found += [name] * there
-        numbers |= more
+    start, extract = time.perf_counter(), extractor("digits" if case.sort == "digits" else "general")
+    found, numbers = asked(case.make(world(case.sort)), extract, case.expected)
     if case.twin is not None:
-        one, other = excess_of(sets, extract), excess_of(case.twin(world(case.sort)), extract)
+        one, other = (excess_of(make(world(case.sort)), extract) for make in (case.make, case.twin))
         numbers |= {"excess": [one.value, one.error], "twin": [other.value, other.error]}
         if abs(one.value - other.value) <= 1.96 * (one.error**2 + other.error**2) ** 0.5:
             found.append(SAME)
@@ -142,13 +135,26 @@ def judge(case: Case) -> Found:
     return Found(case.kind, case.sort, case.name, list(case.expected), found, numbers, seconds)
 
 
-def draw(sort: str, k: int, n: int = 300) -> Case:
-    """The k-th draw of real images that nobody trained on."""
+def judge_draw(source: str, k: int) -> Found:
+    """Ask all of the k-th contest of real images alone."""
+    extract, real = extractor(automatic(pool(source))), pool(source).images
+    extract.cached(real)
+    start = time.perf_counter()
+    found, numbers = asked(drawn(source, k), extract)
+    return Found("draw", source, str(k), [], found, numbers, time.perf_counter() - start)
 
-    def make(w: World) -> Contest:
-        return w.against(shapes(n, 100 + k) if sort == "shapes" else w.fresh.subset(n, k))
 
-    return Case("draw", str(k), sort, make)
+def asked(sets: Contest, extract: Features, expected: Sequence[str] = ()) -> tuple[list[str], Numbers]:
+    """What is found, and its numbers: all, or until something expected is found."""
+    found: list[str] = []
+    numbers: Numbers = {}
+    for name, ask in FINDINGS.items():
+        if (expected and name not in expected) or set(found) & set(expected):
+            continue
+        there, more = ask(sets, extract)
+        found += [name] * there
+        numbers |= more
+    return found, numbers
 
 
 @dataclass(frozen=True)
@@ -157,8 +163,10 @@ class Settings:
 
     only: str = ""
     """A word in the kind, sort or name of the cases to judge; default: all."""
-    draws: int = 100
-    """Draws of fresh real images of each sort, to count false accusations."""
+    real: int = 200
+    """Draws of fresh real images, to count false accusations."""
+    data: tuple[str, ...] = ("mnist:train", "shapes")
+    """What they are drawn from in turn: data sets with labels, and shapes."""
     again: bool = False
     """Judge cases that battery.json has already."""
     out: Path = HERE / "battery.json"
@@ -170,12 +178,16 @@ class Settings:
 def main(settings: Settings) -> None:
     """Judge the cases, keep what was found, write the table."""
     kept: dict[str, Any] = json.loads(settings.out.read_text()) if settings.out.exists() else {}
-    draws = [draw(sort, k) for sort in SORTS for k in range(settings.draws)]
-    work = {f"{case.kind}, {case.sort}: {case.name}": case for case in [*cases(), *draws]}
-    for name, case in work.items():
+    work: dict[str, Callable[[], Found]] = {}
+    for case in cases():
+        work[f"{case.kind}, {case.sort}: {case.name}"] = partial(judge, case)
+    for k in range(settings.real):
+        source = settings.data[k % len(settings.data)]
+        work[f"draw, {source}: {k // len(settings.data)}"] = partial(judge_draw, source, k // len(settings.data))
+    for name, make in work.items():
         if settings.only not in name or (name in kept and not settings.again):
             continue
-        found = judge(case)
+        found = make()
         kept[name] = asdict(found) | {"right": found.right}
         mark = "✓" if found.right else "✗"
         print(f"{mark} {name}: {', '.join(found.found) or 'nothing'} ({found.seconds:.0f} s)", flush=True)
@@ -189,8 +201,8 @@ def table(found: Sequence[Mapping[str, Any]]) -> str:
     head = ("kind", "images", "manipulation", "expected", "found", "excess", "copied share", "AUC")
     lines = [f"{sum(each['right'] for each in judged)} of {len(judged)} cases are as expected.", ""]
     lines += [_row(head), _row(["---"] * len(head)), *(_row(_cells(each)) for each in judged)]
-    lines += ["", f"What was found in {len(draws)} draws of 300 fresh real images:", "", _row(["finding", "draws"])]
-    lines += ["|---|---|", *(_row([name, str(sum(name in each["found"] for each in draws))]) for name in FINDINGS)]
+    if draws:
+        lines += ["", f"What was found in {len(draws)} draws of fresh real images:", "", battery_draws.table(draws)]
     return "\n".join(lines)
 
 

@@ -2,8 +2,13 @@
 
 import pytest
 
-from benchmarks.battery import judge
+from benchmarks import battery_draws
+from benchmarks.battery import FINDINGS, judge
 from benchmarks.battery_cases import cases
+from benchmarks.battery_draws import LEVELS, drawn, table
+from benchmarks.shapes import shapes
+from fromnoise.data.image_set import digests
+from fromnoise.evaluation.design import design_of
 
 CASES = {f"{case.kind}, {case.sort}: {case.name}": case for case in cases()}
 PART = (
@@ -29,3 +34,31 @@ def test_the_score_is_not_fooled(name):
 
 def test_there_are_forty_cases_and_no_two_have_one_name():
     assert len(CASES) == len(cases()) >= 40
+
+
+@pytest.mark.parametrize(("k", "design"), [(0, "stratified"), (1, "random")])
+def test_a_draw_is_of_real_images_that_its_parts_do_not_share(monkeypatch, k, design):
+    monkeypatch.setattr(battery_draws, "pool", lambda _: shapes(2000, 9))
+    sets = drawn("shapes", k)
+    parts = [sets.generated, sets.reference, sets.floor, sets.train]
+    assert [len(part) for part in parts] == [300, 300, 900, 500]
+    assert len({digest for part in parts for digest in digests(part.images)}) == 2000
+    assert design_of(sets.generated.labels, sets.reference.labels) == design
+
+
+def test_draws_differ(monkeypatch):
+    monkeypatch.setattr(battery_draws, "pool", lambda _: shapes(3000, 9))
+    first, second = (digests(drawn("shapes", k).train.images) for k in (0, 2))
+    assert 0 < len(set(first) & set(second)) < 500
+
+
+def test_every_finding_is_counted_by_kind():
+    def draw(sort, excess, *found):
+        return {"sort": sort, "found": list(found), "numbers": {"excess": [excess, 1.0]}}
+
+    assert list(LEVELS) == list(FINDINGS)
+    said = table([draw("shapes", 2.5, "worse"), draw("shapes", 4.0, "worse", "copying"), draw("digits", -5.0)])
+    assert "| worse | 2.5 % | 2 | 0 | 2 |" in said
+    assert "| copying | 0.1 % | 1 | 0 | 1 |" in said
+    assert "| any |  | 2 | 0 | 2 |" in said
+    assert said.endswith("In 1 of them the excess is above 0 by more than 3.09 standard errors, a level of 0.1 %.")

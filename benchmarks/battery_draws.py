@@ -1,0 +1,68 @@
+"""The battery's draws: contests of real images alone, against which the report should say nothing."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from itertools import accumulate, pairwise
+from typing import Any
+
+import numpy as np
+
+from benchmarks.shapes import shapes
+from fromnoise.data import sources
+from fromnoise.data.image_set import ImageSet
+from fromnoise.evaluation.design import disjoint
+from fromnoise.evaluation.score import Contest
+from fromnoise.experiment.contest import contest
+
+POOL = 10_000
+"""Real images of a kind that all draws are taken from, so that their features are computed once."""
+HUNDREDS = {"train": 5, "reference": 3, "floor": 9, "fresh": 3}
+"""Images of each part of a draw, in hundreds."""
+LEVELS = {
+    "overlap": "",
+    "class shares": "0.1 %",
+    "colour": "",
+    "worse": "2.5 %",
+    "repeats": "0.1 %",
+    "copying": "0.1 %",
+    "told apart": "0.1 %",
+}
+"""How often each finding accuses real images by its own making; the others have no test behind them."""
+STRICT = 3.09
+"""Standard errors that a normal number exceeds once in 1,000 cases."""
+
+
+@cache
+def pool(source: str) -> ImageSet:
+    """Real images with labels, `POOL` at most: shapes in colour, or of a data set by name."""
+    if source == "shapes":
+        return shapes(POOL, 100)
+    images = sources.load(source)
+    return images.subset(min(POOL, len(images)), 0)
+
+
+def drawn(source: str, k: int) -> Contest:
+    """The k-th contest, of parts that have no image in common: stratified by class for an even k, else at random."""
+    whole = pool(source)
+    labels = whole.labels.numpy() if whole.labels is not None and k % 2 == 0 else None
+    rows = disjoint(len(whole), 100, sum(HUNDREDS.values()), k, labels)
+    ends = accumulate(HUNDREDS.values(), initial=0)
+    train, reference, floor, fresh = (whole.take(np.concatenate(rows[a:b])) for a, b in pairwise(ends))
+    return contest(fresh, reference, train, floor)
+
+
+def table(draws: Sequence[Mapping[str, Any]]) -> str:
+    """How many draws each finding accuses, by kind of image, in Markdown."""
+    kinds: dict[str, list[Mapping[str, Any]]] = {}
+    for each in draws:
+        kinds.setdefault(each["sort"], []).append(each)
+    kinds["all"] = list(draws)
+    counts = {
+        name: [sum(name in each["found"] for each in some) for some in kinds.values()] for name in LEVELS
+    } | {"any": [sum(bool(each["found"]) for each in some) for some in kinds.values()]}
+    head = ["finding", "its own level", *(f"{kind}: {len(some)} draws" for kind, some in kinds.items())]
+    lines = [head, ["---"] * len(head), *([name, LEVELS.get(name, ""), *map(str, counts[name])] for name in counts)]
+    excesses = [each["numbers"]["excess"] for each in draws]
+    strict = sum(value > STRICT * error for value, error in excesses)
+    said = f"In {strict} of them the excess is above 0 by more than {STRICT} standard errors, a level of 0.1 %."
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", said])

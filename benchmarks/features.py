@@ -1,0 +1,300 @@
+"""Which features see what is wrong with images? Damages of real ones, and how far off each set of features finds them.
+
+    python -m benchmarks.features digits=mnist:train clothes=fashion_mnist:train emoji=EMOJI icons=ICONS
+
+(About 15 minutes on a core. docs/features.md says where the folders come from.) Real images are dealt into two halves.
+One is damaged, and its FID against the other is divided by the floor, the FID of as many undamaged images: 1 is as good
+as real. features.json keeps what was measured, and what is in it is not measured again.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import tyro
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from benchmarks.damages import DAMAGES, Damage, mixed, repeated
+from benchmarks.results import put
+from benchmarks.shapes import SIDE, shapes
+from fromnoise import rng
+from fromnoise.data import sources
+from fromnoise.data.colour import laid, with_channels
+from fromnoise.data.groups import groups
+from fromnoise.data.image_set import ImageSet
+from fromnoise.errors import UserError
+from fromnoise.evaluation.choosing import choosing_features
+from fromnoise.evaluation.extractor import Features
+from fromnoise.evaluation.features import features
+from fromnoise.evaluation.frechet import Moments, distance
+from fromnoise.evaluation.neighbours import precision_recall
+from fromnoise.evaluation.repeats import repeats
+from fromnoise.evaluation.report import ToldApart
+from fromnoise.evaluation.two_sample import told_apart
+from fromnoise.faces.cli import script
+from fromnoise.files import write_json
+
+HERE = Path(__file__).parent
+SEEN = 2.0
+"""Times the floor from which on a damage counts as seen."""
+GENERAL = "general"
+SHOWN = 500
+"""Damaged images that the two-sample test is shown, and as many real ones."""
+SINGLE = (
+    "grey",
+    "hue turned",
+    "channels swapped",
+    "darker",
+    "paler",
+    "blur",
+    "noise",
+    "JPEG",
+    "elastic",
+    "shift",
+    "halves exchanged",
+    "principal components",
+)
+"""Damages of single images (benchmarks/damages.py)."""
+
+Images = UInt8[Tensor, "n c h w"]
+Change = Callable[[ImageSet, float], Images]
+"""From real images and a strength to damaged ones, fewer where some are left out."""
+Kept = dict[str, Any]
+"""Of a set: n, shape, fingerprint, strengths by damage, ratios by damage and features, and what else finds a damage."""
+
+
+@dataclass(frozen=True)
+class Real:
+    """Two halves of real images, in random order: one to damage, and the reference."""
+
+    whole: ImageSet
+    reference: ImageSet
+
+    @classmethod
+    def of(cls, spec: str, n: int) -> "Real":
+        """The halves of a set, n images in each at most, no two near-duplicates; 32×32, transparency on white."""
+        images = laid(sources.load(spec, (SIDE, SIDE)), "white")
+        some = images.subset(min(len(images), 4 * n), 0, balanced=False)
+        first = np.unique(groups(some.images), return_index=True)[1]
+        order = rng.generator(0, "halves", len(first)).permutation(np.sort(first))
+        n = min(n, len(first) // 2)
+        return cls(some.take(order[:n]), some.take(order[n : 2 * n]))
+
+
+def damages(images: ImageSet) -> dict[str, tuple[Sequence[float], Change]]:
+    """The damages of such images, each with its strengths, the mildest first."""
+    grey = images.shape[0] == 1
+    found: dict[str, tuple[Sequence[float], Change]] = {
+        name: (DAMAGES[name].strengths, partial(_single, DAMAGES[name]))
+        for name in SINGLE
+        if not (grey and DAMAGES[name].colour)
+    }
+    if images.classes > 4:
+        found["classes missing"] = (1, 2, 4), _without_classes
+    found["brightest share only"] = (0.75, 0.5, 0.25), _brightest
+    found["each repeated"] = (2, 5, 20), lambda half, times: repeated(half.images, times)
+    found["share of shapes"] = (0.05, 0.1, 0.2), _with_shapes
+    return found
+
+
+def _single(damage: Damage, half: ImageSet, strength: float) -> Images:
+    return damage(half.images, strength)
+
+
+def _without_classes(half: ImageSet, k: float) -> Images:
+    """The first classes, without the last k."""
+    assert half.labels is not None, "asked for where there are classes"
+    return half.images[half.labels < half.classes - k]
+
+
+def _brightest(half: ImageSet, share: float) -> Images:
+    light = half.images.float().mean((1, 2, 3))
+    return half.images[light >= light.quantile(1 - share)]
+
+
+def _with_shapes(half: ImageSet, share: float) -> Images:
+    others = with_channels(shapes(len(half), 0), half.shape[0])
+    return mixed(half.images, others.images, share)
+
+
+def fid(images: Float[Tensor, "n d"], reference: Float[Tensor, "m d"]) -> float:
+    """The Fréchet distance; of more features than images by way of their products, to the same number in less time."""
+    if images.shape[1] <= len(images):
+        return distance(Moments.of(reference), Moments.of(images))
+    means = [each.mean(dim=0, dtype=torch.float64) for each in (images, reference)]
+    x, y = (
+        (each - mean) / (len(each) - 1) ** 0.5 for each, mean in zip((images, reference), means, strict=True)
+    )
+    product = x @ y.T
+    cross = torch.linalg.eigvalsh(product @ product.T).clamp(min=0).sqrt().sum()
+    return float((means[0] - means[1]).square().sum() + x.square().sum() + y.square().sum() - 2 * cross)
+
+
+def ruler(extract: Features, real: Real) -> Callable[[Images], float]:
+    """From images to their FID against the reference, over that of as many real ones."""
+    whole, reference = extract(real.whole.images), extract(real.reference.images)
+    floor = cache(lambda n: fid(whole[:n], reference))
+    return lambda images: fid(extract(images), reference) / floor(len(images))
+
+
+@cache
+def extractor(named: str) -> Features:
+    """The features called so, in NAME or NAME=WEIGHTS."""
+    name, _, weights = named.partition("=")
+    if name == "random convolutions":
+        return choosing_features(torch.device("cpu"))
+    return features(name, weights=Path(weights) if weights else None)
+
+
+def elsewhere(images: Images, real: Real) -> Mapping[str, Any]:
+    """What else a report says of images: the two-sample test, recall beside real images', and repeats."""
+    ours, theirs = ImageSet("damaged", images), replace(real.reference, labels=None)
+    few = [each.subset(min(SHOWN, len(each)), 0) for each in (ours, theirs)]
+    try:
+        told: ToldApart | None = told_apart(few[0], few[1])
+    except ValueError:  # too few different images
+        told = None
+    extract = extractor(GENERAL)
+    beside = real.whole.images[: len(images)]
+    ours_and_real = [extract.cached(each) for each in (images, beside)]
+    recall = [round(precision_recall(each, extract.cached(theirs.images)).recall, 3) for each in ours_and_real]
+    return {
+        "auc": told and round(told.auc, 3),
+        "told": told is not None and told.told,
+        "recall": recall,
+        "repeats": repeats(ours, theirs).found,
+    }
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Damage real images, and see which features notice."""
+
+    data: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="NAME=DATA")]
+    """Sets of real images, each with a name for the table."""
+    features: tuple[str, ...] = (GENERAL, "random convolutions", "digits", "pixels")
+    """Sets of features; with the file of their weights where they need one, as in inception=FILE."""
+    generated: tuple[str, ...] = ()
+    """Images of models that never saw DATA, the longest trained first: NAME=FOLDER,FOLDER,FOLDER."""
+    n: int = 1000
+    """Images of each half, at most."""
+    out: Path = HERE / "features.json"
+    """Where results are kept."""
+    table: Path = HERE.parent / "docs" / "features.md"
+    """The document that holds the tables."""
+
+
+def main(settings: Settings) -> None:
+    """Measure what is not known yet, keep it, write the tables."""
+    kept: dict[str, Kept] = json.loads(settings.out.read_text()) if settings.out.exists() else {}
+    generated = dict(_named(each) for each in settings.generated)
+    for name, spec in map(_named, settings.data):
+        for _ in measured(name, Real.of(spec, settings.n), generated.get(name, ""), settings.features, kept):
+            write_json(settings.out, kept)
+            put(settings.table, "features", tables(kept))
+
+
+def _named(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise UserError(f"'{text}' has no name: write NAME=DATA, as in digits=mnist:train")
+    return name, value
+
+
+def measured(name: str, real: Real, paths: str, wanted: Sequence[str], kept: dict[str, Kept]) -> Iterator[None]:
+    """Put what is missing of a set into `kept`; yields after each damage."""
+    about = {"n": len(real.whole), "shape": list(real.whole.shape), "fingerprint": real.reference.fingerprint}
+    if not about.items() <= kept.get(name, {}).items():
+        kept[name] = about | {"strengths": {}, "ratios": {}, "elsewhere": {}}
+    found, rulers = kept[name], cache(lambda named: ruler(extractor(named), real))
+    rows = damages(real.whole)
+    if paths:
+        places = paths.split(",")
+        rows["a model's"] = range(1, len(places) + 1), lambda half, k: _generated(places[int(k) - 1], half)
+    for damage, (strengths, change) in rows.items():
+        ratios = found["ratios"].setdefault(damage, {})
+        missing = [named for named in wanted if named.partition("=")[0] not in ratios]
+        if not missing:
+            continue
+        found["strengths"][damage] = list(strengths)
+        sets = [change(real.whole, strength) for strength in strengths]
+        for named in missing:
+            ratios[named.partition("=")[0]] = [round(rulers(named)(images), 3) for images in sets]
+        print(f"{name}, {damage}: {ratios}", flush=True)
+        yield
+    for damage, ratios in found["ratios"].items():
+        if damage in found["elsewhere"] or damage not in rows or not (unseen := _unseen(ratios)):
+            continue
+        strengths, change = rows[damage]
+        asked = {f"{strengths[k]:g}": change(real.whole, strengths[k]) for k in unseen}
+        found["elsewhere"][damage] = {strength: elsewhere(images, real) for strength, images in asked.items()}
+        print(f"{name}, {damage}, elsewhere: {found['elsewhere'][damage]}", flush=True)
+        yield
+
+
+def _generated(place: str, like: ImageSet) -> Images:
+    images = with_channels(laid(sources.load(place, (SIDE, SIDE)), "white"), like.shape[0])
+    return images.subset(min(len(images), len(like)), 0, balanced=False).images
+
+
+def _unseen(ratios: Mapping[str, Sequence[float]]) -> list[int]:
+    """The places of the strengths, but for the mildest, at which general features do not see a damage."""
+    return [k for k, ratio in enumerate(ratios.get(GENERAL, ())) if k and ratio < SEEN]
+
+
+def tables(kept: Mapping[str, Kept]) -> str:
+    """What counts, the ratios of each set, and what else finds what general features do not see; in Markdown."""
+    names = list(dict.fromkeys(each for of in kept.values() for ratios in of["ratios"].values() for each in ratios))
+    counts = []
+    for name in names:
+        rows = [ratios[name] for of in kept.values() for ratios in of["ratios"].values() if name in ratios]
+        middle, strongest = (sum(row[k:][0] >= SEEN for row in rows) for k in (-2, -1))
+        shares = (f"{count} of {len(rows)}, {count / len(rows):.0%}" for count in (middle, strongest, _ordered(rows)))
+        counts.append([name, *shares])
+    parts = [_table(["features", "middle strength seen", "strongest seen", "in order of strength"], counts)]
+    for name, of in kept.items():
+        parts.append(f"### {name}\n\n{of['n']:,} images of {'×'.join(map(str, of['shape']))} in each half.")
+        lines = [
+            [damage, ", ".join(f"{each:g}" for each in of["strengths"][damage]), *(_cell(ratios.get(k)) for k in names)]
+            for damage, ratios in of["ratios"].items()
+        ]
+        parts.append(_table(["damage", "strengths", *names], lines))
+    head = ["images", "damage", "times the floor", "told apart (AUC)", "recall (of real images)", "repeats"]
+    parts += ["### What general features do not see", _table(head, list(_missed(kept)))]
+    return "\n\n".join(parts)
+
+
+def _missed(kept: Mapping[str, Kept]) -> Iterator[list[str]]:
+    for name, of in kept.items():
+        for damage, others in of["elsewhere"].items():
+            ratios = dict(zip(of["strengths"][damage], of["ratios"][damage][GENERAL], strict=True))
+            for strength, other in others.items():
+                auc = "not asked" if other["auc"] is None else f"{_said(other['told'])} ({other['auc']:.2f})"
+                recall, ratio = "{:.2f} ({:.2f})".format(*other["recall"]), f"{ratios[float(strength)]:.3g}"
+                yield [name, f"{damage}, {strength}", ratio, auc, recall, _said(other["repeats"])]
+
+
+def _ordered(rows: Sequence[Sequence[float]]) -> int:
+    return sum(list(row) == sorted(set(row)) for row in rows)
+
+
+def _said(found: bool) -> str:
+    return "**yes**" if found else "no"
+
+
+def _cell(ratios: Sequence[float] | None) -> str:
+    return ", ".join(f"**{ratio:.3g}**" if ratio >= SEEN else f"{ratio:.3g}" for ratio in ratios or ())
+
+
+def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *lines))
+
+
+if __name__ == "__main__":
+    script(main, Settings, __doc__)
