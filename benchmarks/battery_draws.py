@@ -28,6 +28,8 @@ LEVELS = {
     "told apart": "0.1 %",
 }
 """How often each finding accuses real images by its own making; the others have no test behind them."""
+PASSES = 4
+"""The two-sample network's, a tenth of a report's: whatever it has learnt, its level is the same."""
 STRICT = 3.09
 """Standard errors that a normal number exceeds once in 1,000 cases."""
 
@@ -57,9 +59,9 @@ def table(draws: Sequence[Mapping[str, Any]]) -> str:
     for each in draws:
         kinds.setdefault(each["sort"], []).append(each)
     kinds["all"] = list(draws)
-    counts = {
-        name: [sum(name in each["found"] for each in some) for some in kinds.values()] for name in LEVELS
-    } | {"any": [sum(bool(each["found"]) for each in some) for some in kinds.values()]}
+    counts = {name: [sum(name in each["found"] for each in some) for some in kinds.values()] for name in LEVELS} | {
+        "any": [sum(bool(each["found"]) for each in some) for some in kinds.values()]
+    }
     head = ["finding", "its own level", *(f"{kind}: {len(some)} draws" for kind, some in kinds.items())]
     lines = [head, ["---"] * len(head), *([name, LEVELS.get(name, ""), *map(str, counts[name])] for name in counts)]
     excesses = [each["numbers"]["excess"] for each in draws]

@@ -44,7 +44,7 @@ HERE = Path(__file__).parent
 SEEN = 2.0
 """Times the floor from which on a damage counts as seen."""
 GENERAL = "general"
-SHOWN = 500
+SHOWN = 300
 """Damaged images that the two-sample test is shown, and as many real ones."""
 SINGLE = (
     "grey",
@@ -128,9 +128,7 @@ def fid(images: Float[Tensor, "n d"], reference: Float[Tensor, "m d"]) -> float:
     if images.shape[1] <= len(images):
         return distance(Moments.of(reference), Moments.of(images))
     means = [each.mean(dim=0, dtype=torch.float64) for each in (images, reference)]
-    x, y = (
-        (each - mean) / (len(each) - 1) ** 0.5 for each, mean in zip((images, reference), means, strict=True)
-    )
+    x, y = ((each - mean) / (len(each) - 1) ** 0.5 for each, mean in zip((images, reference), means, strict=True))
     product = x @ y.T
     cross = torch.linalg.eigvalsh(product @ product.T).clamp(min=0).sqrt().sum()
     return float((means[0] - means[1]).square().sum() + x.square().sum() + y.square().sum() - 2 * cross)
@@ -152,7 +150,7 @@ def extractor(named: str) -> Features:
     return features(name, weights=Path(weights) if weights else None)
 
 
-def elsewhere(images: Images, real: Real) -> Mapping[str, Any]:
+def elsewhere(images: Images, real: Real) -> dict[str, Any]:
     """What else a report says of images: the two-sample test, recall beside real images', and repeats."""
     ours, theirs = ImageSet("damaged", images), replace(real.reference, labels=None)
     few = [each.subset(min(SHOWN, len(each)), 0) for each in (ours, theirs)]
@@ -232,8 +230,8 @@ def measured(name: str, real: Real, paths: str, wanted: Sequence[str], kept: dic
         if damage in found["elsewhere"] or damage not in rows or not (unseen := _unseen(ratios)):
             continue
         strengths, change = rows[damage]
-        asked = {f"{strengths[k]:g}": change(real.whole, strengths[k]) for k in unseen}
-        found["elsewhere"][damage] = {strength: elsewhere(images, real) for strength, images in asked.items()}
+        strength = strengths[max(unseen)]
+        found["elsewhere"][damage] = elsewhere(change(real.whole, strength), real) | {"strength": strength}
         print(f"{name}, {damage}, elsewhere: {found['elsewhere'][damage]}", flush=True)
         yield
 
@@ -272,7 +270,7 @@ def tables(kept: Mapping[str, Kept]) -> str:
 
 def _missed(kept: Mapping[str, Kept]) -> Iterator[list[str]]:
     for name, of in kept.items():
-        for damage, others in of["elsewhere"].items():
+        for damage, other in of["elsewhere"].items():
             ratios = dict(zip(of["strengths"][damage], of["ratios"][damage][GENERAL], strict=True))
             for strength, other in others.items():
                 auc = "not asked" if other["auc"] is None else f"{_said(other['told'])} ({other['auc']:.2f})"

@@ -89,11 +89,11 @@ def test_what_general_features_miss_is_looked_for_elsewhere(data, tmp_path, monk
     monkeypatch.setattr(features, "ruler", lambda extract, real: lambda images: 1.5)
     main(settings(data, tmp_path, "general"))
     found = json.loads((tmp_path / "features.json").read_text())["shapes"]["elsewhere"]["each repeated"]
-    assert set(found) == {"5", "20"}
-    assert found["5"]["repeats"]
-    assert found["20"]["told"] is False  # three different images are too few for a network
-    assert found["20"]["recall"][0] < found["20"]["recall"][1]
-    assert "| shapes | each repeated, 5 | 1.5 |" in (tmp_path / "features.md").read_text()
+    assert found["strength"] == 20
+    assert found["repeats"]
+    assert found["told"] is False  # three different images are too few for a network
+    assert found["recall"][0] < found["recall"][1]
+    assert "| shapes | each repeated, 20 | 1.5 |" in (tmp_path / "features.md").read_text()
 
 
 def test_a_set_needs_a_name(tmp_path):
