@@ -29,7 +29,7 @@ from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.features import automatic, features
 from fromnoise.evaluation.repeats import repeats
 from fromnoise.evaluation.report import Excess
-from fromnoise.evaluation.score import OTHER_SHARES, Contest, Drawn, _Featured, _overlaps
+from fromnoise.evaluation.score import OTHER_SHARES, Contest, Drawn, _Featured, _overlaps, _typical
 from fromnoise.evaluation.two_sample import told_apart
 from fromnoise.faces.cli import script
 from fromnoise.files import write_json
@@ -61,7 +61,7 @@ def _colour(sets: Contest, _: Features) -> tuple[bool, Numbers]:
 
 
 def _repeats(sets: Contest, _: Features) -> tuple[bool, Numbers]:
-    found = repeats(sets.generated, sets.reference, SEED)
+    found = repeats(sets.generated, _typical(sets), SEED)
     return found.found, {"repeated": [found.share, found.real]}
 
 
@@ -77,7 +77,7 @@ def _copying(sets: Contest, _: Features) -> tuple[bool, Numbers]:
 
 
 def _told_apart(sets: Contest, _: Features) -> tuple[bool, Numbers]:
-    found = told_apart(sets.generated, sets.reference, SEED)
+    found = told_apart(sets.generated, sets.reference, SEED, train=sets.train)
     return found.told, {"AUC": found.auc}
 
 
