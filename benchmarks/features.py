@@ -271,11 +271,11 @@ def tables(kept: Mapping[str, Kept]) -> str:
 def _missed(kept: Mapping[str, Kept]) -> Iterator[list[str]]:
     for name, of in kept.items():
         for damage, other in of["elsewhere"].items():
-            ratios = dict(zip(of["strengths"][damage], of["ratios"][damage][GENERAL], strict=True))
-            for strength, other in others.items():
-                auc = "not asked" if other["auc"] is None else f"{_said(other['told'])} ({other['auc']:.2f})"
-                recall, ratio = "{:.2f} ({:.2f})".format(*other["recall"]), f"{ratios[float(strength)]:.3g}"
-                yield [name, f"{damage}, {strength}", ratio, auc, recall, _said(other["repeats"])]
+            strength = other["strength"]
+            ratio = of["ratios"][damage][GENERAL][of["strengths"][damage].index(strength)]
+            auc = "not asked" if other["auc"] is None else f"{_said(other['told'])} ({other['auc']:.2f})"
+            recall = "{:.2f} ({:.2f})".format(*other["recall"])
+            yield [name, f"{damage}, {strength:g}", f"{ratio:.3g}", auc, recall, _said(other["repeats"])]
 
 
 def _ordered(rows: Sequence[Sequence[float]]) -> int:
