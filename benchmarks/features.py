@@ -31,9 +31,10 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.evaluation.choosing import choosing_features
 from fromnoise.evaluation.extractor import Features
+from fromnoise.evaluation.featured import Featured
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
-from fromnoise.evaluation.neighbours import precision_recall
+from fromnoise.evaluation.neighbours import recall
 from fromnoise.evaluation.repeats import repeats
 from fromnoise.evaluation.report import ToldApart
 from fromnoise.evaluation.two_sample import told_apart
@@ -160,12 +161,12 @@ def elsewhere(images: Images, real: Real) -> dict[str, Any]:
         told = None
     extract = extractor(GENERAL)
     beside = real.whole.images[: len(images)]
-    ours_and_real = [extract.cached(each) for each in (images, beside)]
-    recall = [round(precision_recall(each, extract.cached(theirs.images)).recall, 3) for each in ours_and_real]
+    real_ones = Featured(extract.cached(theirs.images))
+    reached = [recall(Featured(extract.cached(each)), real_ones, 0).value for each in (images, beside)]
     return {
         "auc": told and round(told.auc, 3),
         "told": told is not None and told.told,
-        "recall": recall,
+        "recall": [round(each, 3) for each in reached],
         "repeats": repeats(ours, theirs).found,
     }
 
