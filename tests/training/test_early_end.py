@@ -25,8 +25,19 @@ def validation(then=lambda step, model: None, patience=3):
 
 
 @pytest.fixture
+def train(train):
+    """With a line of the log after every step, and a checkpoint after every fourth."""
+
+    def run(*given, **more):
+        return train(*given, log_every=1, checkpoint_every=4, **more)
+
+    run.path = train.path
+    return run
+
+
+@pytest.fixture
 def config(config_of):
-    return config_of(training={"steps": 20, "checkpoint_every": 4, "log_every": 1})
+    return config_of(training={"steps": 20})
 
 
 def test_it_ends_there_is_finished_and_says_why_once(train, config):
