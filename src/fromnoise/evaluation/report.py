@@ -64,7 +64,7 @@ class ToldApart(msgspec.Struct, frozen=True):
     accuracy: float  # The share of the images that it is right about, of both sets alike.
     p: float  # The chance of so high an AUC if the two were alike.
     detectable: float  # The AUC that would have been told with a chance of 90 %.
-    n: int  # Generated images that it judged, each before it learnt from it; those that it only learnt from come atop.
+    n: int  # Generated images that it judged; it learnt from as many others.
     m: int  # Real images that it judged.
     surest: tuple[int, ...]  # Positions of the generated images that it is surest about, the surest first.
 
