@@ -8,7 +8,6 @@ hide each other, of sizes with a density of r⁻³, as things in the world have 
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,7 +20,7 @@ from fromnoise.data import patterns
 from fromnoise.data.patterns import SIDE, Dictionary, patches
 from fromnoise.faces.cli import script
 
-TARGET = Path(patterns.__file__).with_name(patterns.WEIGHTS)
+TARGET = patterns.WEIGHTS
 IMAGES, PATCHES = 1500, 60  # images, and patches of each
 SHAPES = 30  # in an image, at most
 RADII = 1.5, 16.0

@@ -1,13 +1,12 @@
 """How much of each pattern of a fixed dictionary is in an image: textures, edges and colours, offline.
 
-The dictionary is of whitened patches with a soft code (Coates, Lee & Ng 2011). It was learnt from random shapes that
+The dictionary holds whitened patches, with a soft code (Coates, Lee & Ng 2011). It was learnt from random shapes that
 hide each other, "dead leaves" (Lee, Mumford & Huang 2001): they have the edges, corners and flat places of all images,
-and are nobody's. tools/make_patterns.py makes it again.
+and belong to nobody. tools/make_patterns.py makes it again.
 """
 
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from pathlib import Path
 
 import torch
@@ -23,7 +22,7 @@ SIDE = 32
 PATCH, STRIDE = 5, 2
 CONTRAST = 1000.0
 """Added to a patch's variance, in squared grey levels, before it is divided by: fainter patterns count for less."""
-WEIGHTS = "patterns.safetensors"
+WEIGHTS = Path(__file__).with_name("patterns.safetensors")
 
 
 @dataclass(frozen=True)
@@ -65,12 +64,7 @@ def amounts(images: UInt8[Tensor, "n c h w"], dictionary: Dictionary) -> Float[T
     return by_colour(resize(images, (SIDE, SIDE)), lambda rgb: dictionary(rgb.float()))
 
 
-def packaged_file() -> Path:
-    """The packaged dictionary's file."""
-    return Path(str(resources.files("fromnoise.data").joinpath(WEIGHTS)))
-
-
 @cache
 def packaged() -> Dictionary:
     """The packaged dictionary."""
-    return Dictionary(**tensors.load(packaged_file())[0])
+    return Dictionary(**tensors.load(WEIGHTS)[0])

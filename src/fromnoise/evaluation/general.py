@@ -15,7 +15,7 @@ BATCH = 64
 def load(device: torch.device) -> Features:
     """The extractor."""
     dictionary = patterns.packaged().to(device)
-    sha256 = hashlib.sha256(patterns.packaged_file().read_bytes()).hexdigest()
+    sha256 = hashlib.sha256(patterns.WEIGHTS.read_bytes()).hexdigest()
     return Features(
         "general",
         len(dictionary.centres),
