@@ -79,8 +79,11 @@ class Real:
 
     @classmethod
     def of(cls, spec: str, n: int) -> "Real":
-        """The halves of a set, n images in each at most, no two near-duplicates; 32×32, transparency on white."""
-        images = laid(sources.load(spec, (SIDE, SIDE)), "white")
+        """The halves of a set, n images in each at most, no two near-duplicates; 32×32, transparency on white.
+
+        Files that cannot be read are left out.
+        """
+        images = laid(sources.load(spec, (SIDE, SIDE), skip_broken=True), "white")
         some = images.subset(min(len(images), 4 * n), 0, balanced=False)
         first = np.unique(groups(some.images), return_index=True)[1]
         order = rng.generator(0, "halves", len(first)).permutation(np.sort(first))
