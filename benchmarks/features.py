@@ -145,7 +145,6 @@ def ruler(extract: Features, real: Real) -> Callable[[Images], float]:
     return lambda images: fid(extract(images), reference) / floor(len(images))
 
 
-@cache
 def extractor(named: str) -> Features:
     """The features called so, in NAME or NAME=WEIGHTS."""
     name, _, weights = named.partition("=")

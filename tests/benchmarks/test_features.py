@@ -111,3 +111,13 @@ def test_images_of_models_have_a_row_of_their_own(data, tmp_path, monkeypatch):
     main(dataclasses.replace(chosen, generated=(f"shapes={good},{bad}",)))
     ratios = json.loads((tmp_path / "features.json").read_text())["shapes"]["ratios"]["a model's"]
     assert ratios["random convolutions"][0] < 2 < ratios["random convolutions"][1]
+
+
+def test_sets_may_have_other_channels(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(features, "SINGLE", ())
+    grey = tmp_path / "grey.npy"
+    np.save(grey, shapes(150, 7).images[:, :1].numpy())
+    chosen = settings(data, tmp_path, "pixels")
+    main(dataclasses.replace(chosen, data=(*chosen.data, f"grey={grey}")))
+    kept = json.loads((tmp_path / "features.json").read_text())
+    assert [of["shape"][0] for of in kept.values()] == [3, 1]
