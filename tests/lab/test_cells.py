@@ -111,6 +111,25 @@ def test_what_a_student_has_not_done_is_not_used(book):
                     assert not used & names, cell.source
 
 
+@pytest.mark.parametrize("book", BOOKS, ids=NAMES)
+def test_what_only_a_solution_names_is_used_by_no_other_cell(book):
+    """So that a student's notebook, which has no solutions, runs to its end."""
+    known, solved = set(), set()
+    for cell in (cell for cell in book.cells if not cell.words):
+        nodes = list(ast.walk(ast.parse(cell.source)))
+        names = [node for node in nodes if isinstance(node, ast.Name)]
+        bound = {name.id for name in names if isinstance(name.ctx, ast.Store)}
+        bound |= {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+        bound |= {node.arg for node in nodes if isinstance(node, ast.arg)}
+        bound |= {(node.asname or node.name).partition(".")[0] for node in nodes if isinstance(node, ast.alias)}
+        if cell.has("solution"):
+            solved |= bound
+        else:
+            known |= bound
+            used = {name.id for name in names}
+            assert not used & solved - known, cell.source
+
+
 @pytest.mark.parametrize("book", BOOKS, ids=lambda book: book.name)
 def test_every_figure_says_what_is_seen(book):
     for cell in book.cells:
