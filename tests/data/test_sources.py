@@ -363,7 +363,7 @@ def test_groups_may_be_folders(tmp_path, make_images):
 @pytest.mark.parametrize(
     ("rule", "told"),
     [
-        ("(patient", "no regular expression"),
+        ("(patient", "is not a regular expression"),
         (r"patient\d+", "in brackets"),
         (r"(dog\d+)", "fits no file of .*such as patient0_0.png"),
     ],
