@@ -1,5 +1,6 @@
 """The battery's draws: contests of real images alone, against which the report should say nothing."""
 
+import statistics
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import accumulate, pairwise
@@ -64,7 +65,9 @@ def table(draws: Sequence[Mapping[str, Any]]) -> str:
     }
     head = ["finding", "its own level", *(f"{kind}: {len(some)} draws" for kind, some in kinds.items())]
     lines = [head, ["---"] * len(head), *([name, LEVELS.get(name, ""), *map(str, counts[name])] for name in counts)]
-    excesses = [each["numbers"]["excess"] for each in draws]
-    strict = sum(value > STRICT * error for value, error in excesses)
-    said = f"In {strict} of them the excess is above 0 by more than {STRICT} standard errors, a level of 0.1 %."
+    scaled = [value / error for value, error in (each["numbers"]["excess"] for each in draws)]
+    said = (
+        f"The excess is {statistics.fmean(scaled):.2f} ± {statistics.pstdev(scaled):.2f} of its standard errors (mean "
+        f"and deviation), and above {STRICT} of them, a level of 0.1 %, in {sum(z > STRICT for z in scaled)}."
+    )
     return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", said])

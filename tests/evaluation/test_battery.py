@@ -61,4 +61,5 @@ def test_every_finding_is_counted_by_kind():
     assert "| worse | 2.5 % | 2 | 0 | 2 |" in said
     assert "| copying | 0.1 % | 1 | 0 | 1 |" in said
     assert "| any |  | 2 | 0 | 2 |" in said
-    assert said.endswith("In 1 of them the excess is above 0 by more than 3.09 standard errors, a level of 0.1 %.")
+    assert "The excess is 0.50 ± 3.94 of its standard errors" in said
+    assert said.endswith("a level of 0.1 %, in 1.")
