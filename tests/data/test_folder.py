@@ -9,6 +9,7 @@ import torch
 from PIL import Image, ImageOps
 
 from fromnoise.data import folder
+from fromnoise.data.colour import premultiplied
 from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
 
@@ -142,11 +143,15 @@ def test_one_bit_is_black_and_white(tmp_path):
 
 
 @pytest.mark.parametrize("channels", [2, 3, 4])
-def test_sixteen_bits_in_colour_are_refused_by_name(tmp_path, channels):
+def test_colour_of_sixteen_bits_keeps_the_upper_eight(tmp_path, channels):
     (tmp_path / "deep.png").write_bytes(png16(channels))
-    told = r"deep\.png cannot be read .*16 bits a channel in colour or with transparency: convert it to 8"
-    with pytest.raises(UserError, match=told):
-        folder.load(tmp_path)
+    said = []
+    images = folder.load(tmp_path, say=said.append).images
+    upper = np.arange(2 * 2 * channels, dtype=np.uint8)[::2].reshape(2, channels)
+    rgba = np.concatenate([upper[:, :1].repeat(3, axis=1), upper[:, 1:]], axis=1) if channels == 2 else upper
+    expected = premultiplied(rgba) if channels != 3 else rgba
+    assert np.array_equal(images[0].permute(1, 2, 0), np.stack([expected, expected]))
+    assert "16 bits a channel in colour reduced to 8" in " ".join(said)
 
 
 def test_a_print_picture_becomes_rgb(tmp_path):

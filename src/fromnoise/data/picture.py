@@ -23,6 +23,7 @@ DEEP = {"I", "I;16", "I;16L", "I;16B", "I;16N", "F"}  # grey, of 16 or 32 bits o
 TRANSPARENT = "with transparency"
 ANIMATED = "first frame only"
 PRINT = "colour spaces such as CMYK converted to RGB"
+REDUCED = "16 bits a channel in colour reduced to 8"
 
 
 class Unreadable(Exception):  # noqa: N818 - a state of a file
@@ -55,8 +56,8 @@ def read(path: Path | BytesIO, size: tuple[int, int] | None = None) -> Picture:
     """The image in a file or its bytes, upright (EXIF), resized to `size` (height, width) if given.
 
     Images without a transparent pixel have no alpha; grey ones with transparency are RGBA. Of an animation the first
-    frame is taken; CMYK, YCbCr and LAB become RGB. Grey of 16 bits or more keeps its values.
-    Raises Unreadable for a damaged file, for colour of more than 8 bits and for more pixels than Pillow allows.
+    frame is taken; CMYK, YCbCr and LAB become RGB. Grey of 16 bits or more keeps its values, colour its upper 8 bits.
+    Raises Unreadable for a damaged file and for more pixels than Pillow allows.
     """
     try:
         with warnings.catch_warnings():
@@ -80,11 +81,11 @@ def read(path: Path | BytesIO, size: tuple[int, int] | None = None) -> Picture:
 def _pixels(path: Path | BytesIO) -> tuple[UInt8[np.ndarray, "h w c"] | Float[np.ndarray, "h w 1"], tuple[str, ...]]:
     with Image.open(path, formats=FORMATS) as image:
         mode = image.mode
-        if mode not in DEEP and any(";16" in str(tile[3]) for tile in image.tile):  # Pillow would cut them to 8
-            raise Unreadable("16 bits a channel in colour or with transparency: convert it to 8")
         if mode not in GREY | COLOUR | CONVERTED | DEEP:
             raise Unreadable(f"pixel format {mode}: convert it to 8-bit grey or RGB")
         changes = [PRINT] if mode in CONVERTED else []
+        if mode not in DEEP and any(";16" in str(tile[3]) for tile in image.tile):  # Pillow takes the upper 8
+            changes.append(REDUCED)
         if image.format != "MPO" and getattr(image, "is_animated", False):  # MPO: a photograph with its preview
             changes.append(ANIMATED)
         ImageOps.exif_transpose(image, in_place=True)
