@@ -187,6 +187,14 @@ def test_anybodys_images_are_evaluated():
     assert bare.fid.floor is None
 
 
+def test_named_sets_are_read_as_they_are_asked_to_be(tmp_path):
+    clear = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 4), np.uint8)
+    np.savez(tmp_path / "clear.npz", images=clear)
+    card = fromnoise.evaluate(clear[..., :3], str(tmp_path / "clear.npz"), alpha="white", quiet=True)
+    assert card.protocol.reference.shape == (3, 8, 8)
+    assert not any("transparent" in note for note in card.notes)
+
+
 @pytest.mark.parametrize(
     "images", [np.zeros((60, 8, 8), float), np.zeros((60, 8), np.uint8), np.zeros((60, 8, 8, 2), np.uint8)]
 )

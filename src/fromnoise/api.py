@@ -31,6 +31,7 @@ from fromnoise.config import Config, folder_for, settled, with_settings
 from fromnoise.config import preset as preset_called
 from fromnoise.data import arrays, saving, sources
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.settings import Alpha, Fit
 from fromnoise.diffusion.settings import SamplerName
 from fromnoise.errors import UserError
 from fromnoise.evaluation.choosing import choosing_features
@@ -304,6 +305,10 @@ def evaluate(
     seed: int = 0,
     weights: Path | None = None,
     skip_broken: bool = False,
+    fit: Fit | None = None,
+    alpha: Alpha | None = None,
+    label_by: str | None = None,
+    group_by: str | None = None,
     device: DeviceName = "auto",
     quiet: bool = False,
 ) -> Report:
@@ -316,9 +321,11 @@ def evaluate(
     - `floor`: other real images, for the floor; known for named references
     - `n`: score that many of the generated images
     - `skip_broken`: leave out files that cannot be read, instead of refusing them all
+    - `fit`, `alpha`, `label_by`, `group_by`: how sets are read, as in training; a run folder knows its own
 
     Raises UserError for sets that are too small or cannot be read.
     """
+    reading = {"fit": fit, "alpha": alpha, "label_by": label_by, "group_by": group_by}
     asked = Asked(
         _named(generated, "generated"),
         _named(reference, "reference"),
@@ -329,6 +336,7 @@ def evaluate(
         n,
         seed,
         skip_broken,
+        {name: value for name, value in reading.items() if value is not None},
     )
     return scored(asked, alone(device).device, _reporter(quiet)).report
 
