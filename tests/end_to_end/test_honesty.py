@@ -43,7 +43,7 @@ def test_a_model_that_memorised_a_hundred_digits_is_caught(fromnoise, copies, tm
 
 
 def test_the_same_network_trained_on_three_thousand_digits_is_no_copyist(fromnoise, copies, tmp_path):
-    trained_and_drawn(fromnoise, tmp_path, "--steps", "400")
+    trained_and_drawn(fromnoise, tmp_path, "--steps", "300")
     found = copies(tmp_path, "drawn.npz", "digits")
     assert found["copying"] is False
 

@@ -27,7 +27,7 @@ def test_a_folder_of_that_name_that_is_no_run_does_not_hide_it(fromnoise, tmp_pa
 
 @pytest.mark.slow
 def test_the_packaged_models_digits_are_good_and_no_copies(fromnoise, tmp_path):
-    fromnoise("sample", "digits", "--n", "1000", "--out", "out.npz", cwd=tmp_path)
+    fromnoise("sample", "digits", "--n", "500", "--out", "out.npz", cwd=tmp_path)
     words = ("--generated", "out.npz", "--reference", "digits:heldout", "--train", "digits", "--json", "-")
     report = json.loads(fromnoise("evaluate", *words, cwd=tmp_path).stdout)
     assert report["copies"]["copying"] is False

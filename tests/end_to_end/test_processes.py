@@ -232,7 +232,7 @@ def test_a_process_that_hangs_takes_the_other_with_it(tmp_path):
     if k == 13 and self.accelerator.process_index:
         time.sleep(600)"""
     impatient = PROGRAM.replace("real =", "import datetime\nfrom fromnoise.training import device\n"
-                                "device.PATIENCE = datetime.timedelta(seconds=10)\nreal =")  # fmt: skip
+                                "device.PATIENCE = datetime.timedelta(seconds=5)\nreal =")  # fmt: skip
     with two(*MUON, cwd=tmp_path, program=("-c", impatient.format(step=hangs.strip()))) as processes:
         _, said = processes[0].communicate(timeout=SECONDS)
         assert processes[0].returncode == 2, said
