@@ -94,6 +94,15 @@ def test_a_reference_of_near_duplicates_leaves_the_verdict_open_unless_the_floor
         assert any("real images beside the reference" in line for line in lines)
 
 
+@pytest.mark.parametrize(("n", "mark"), [(64, "?"), (65, "✓")])
+def test_fewer_images_than_features_leave_the_verdict_open(shown, n, mark):
+    protocol = report().protocol
+    known = replace(report(), protocol=replace(protocol, features=replace(protocol.features, dimension=64)))
+    lines = shown(replace(known, excess=replace(excess(-0.1, 0.2), n=n)))
+    assert lines[0].startswith(f"{mark} close to real images: no farther")
+    assert ("too few for 64 features" in " ".join(lines[:4])) == (mark == "?")
+
+
 @pytest.mark.parametrize(("recall", "draws", "mark"), [(0.7, 9, "!"), (0.85, 9, "✓"), (0.7, 2, "✓"), (1.0, 9, "✓")])
 def test_variety_that_real_images_have_more_of_is_said_where_the_fid_is_blind(shown, recall, draws, mark):
     found = Measured(recall, None, 300, Beside(0.9, 0.02, draws, 300))

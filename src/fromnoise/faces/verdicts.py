@@ -81,6 +81,8 @@ def _close(report: Report) -> tuple[Mark, str]:
     no = f"no farther from the reference than real images, as far as {excess.n:,} images can tell"
     if behind := _behind(report):
         return "!", f"{no}, but worse in {', '.join(behind)}; {over}"
+    if excess.n <= (numbers := report.protocol.features.dimension):
+        return "?", f"{no}, which are too few for {numbers} features; {over}"
     groups, floor = report.protocol.reference.groups, report.protocol.floor
     if groups is not None and groups < FEW_GROUPS:
         return "?", f"{no}, and the reference is {groups} groups of images only; {over}"
