@@ -25,8 +25,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 import fromnoise
 from benchmarks import results
 from fromnoise.data import arrays, sources
@@ -162,7 +160,7 @@ def main(settings: Settings) -> None:
             write(cells, settings)
             bar.show(k + 1, len(wanted))
     write(cells, settings)
-    Console().print(table(cells), markup=False, highlight=False)
+    print(table(cells))
 
 
 def asked_cells(settings: Settings) -> list[tuple[str, str, int, float, int]]:
