@@ -2,9 +2,8 @@
 
 An image's cluster makes a diffusion model's task much easier, if less than its class would, and the model can be guided
 (Hu et al. 2023, "Self-guided diffusion models"; Adaloglou et al. 2024, "Rethinking cluster-conditioned diffusion models
-for label-free image synthesis"). Images are alike by their pixels, so that what is where counts. Images in colour are
-alike by their textures as much, by `patterns`: emoji in clusters by pixels alone gain nothing from guidance. Of
-digits the pixels say more alone.
+for label-free image synthesis"). Reduced pixels say what is where. Colour images are compared by their textures too
+(`patterns`): clusters by pixels alone make guidance useless on emoji. Digits fall into better clusters by pixels alone.
 """
 
 from dataclasses import replace

@@ -4,8 +4,8 @@ Lopez-Paz & Oquab 2017, on pixels: a network may see what no features hold. A sm
 one half of the images and judges the other. Whatever it has learnt, its AUC on that half has a known distribution if
 the two sets are alike.
 
-Where the training images are known, the network learns what is real from them too, and judges none of them. They are
-often ten times as many as the reference has, and blobs that a third of the images are then do not pass.
+Where the training images are known, the network also learns from them what is real, but judges none of them. There are
+often ten times as many of them as of reference images, and with so many it finds blobs that it would miss without.
 
 Near-duplicates go to the same half, so that no picture is known by heart, and in the AUC's error they count as one.
 Noise is added to all images, so that the network cannot go by what nobody sees: samplers leave a background of 1 or 2
