@@ -103,6 +103,12 @@ def test_fewer_images_than_features_leave_the_verdict_open(shown, n, mark):
     assert ("too few for 64 features" in " ".join(lines[:4])) == (mark == "?")
 
 
+def test_draws_that_happen_to_agree_accuse_nobody(shown):
+    found = Measured(0.88, None, 300, Beside(0.9, 0.001, 9, 300))
+    lines = shown(replace(report(), excess=excess(-0.1, 0.2), metrics={**report().metrics, "recall": found}))
+    assert lines[0].startswith("✓ close to real images: no farther")
+
+
 @pytest.mark.parametrize(("recall", "draws", "mark"), [(0.7, 9, "!"), (0.85, 9, "✓"), (0.7, 2, "✓"), (1.0, 9, "✓")])
 def test_variety_that_real_images_have_more_of_is_said_where_the_fid_is_blind(shown, recall, draws, mark):
     found = Measured(recall, None, 300, Beside(0.9, 0.02, draws, 300))

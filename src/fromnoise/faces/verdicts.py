@@ -94,14 +94,19 @@ def _close(report: Report) -> tuple[Mark, str]:
 
 
 def _behind(report: Report) -> list[str]:
-    """The shares that real images have more of: a t-test of a single set against the draws of the floor."""
+    """The shares that real images have more of: a t-test of a single set against the draws of the floor.
+
+    A few draws that happen to agree would accuse real images, so the deviation counts as no less than a binomial
+    share's.
+    """
     found = []
     for name in SHARES:
         ours = report.metrics.get(name)
         floor = None if ours is None else ours.floor
         if ours is None or floor is None or not floor.deviation:
             continue
-        t = (ours.value - floor.value) / (floor.deviation * (1 + 1 / floor.draws) ** 0.5)
+        deviation = max(floor.deviation, (max(floor.value * (1 - floor.value), 0) / floor.n) ** 0.5)
+        t = (ours.value - floor.value) / (deviation * (1 + 1 / floor.draws) ** 0.5)
         if stats.t.cdf(t, floor.draws - 1) < BEHIND / len(SHARES):
             found.append(f"{METRICS[name].title} ({ours.value:.2f}, real images {floor.value:.2f})")
     return found
