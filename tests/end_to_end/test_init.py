@@ -1,13 +1,22 @@
 import json
 import shutil
 
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from fromnoise import api, rng
+from fromnoise.data import arrays
+from fromnoise.training.run_folder import RunFolder
+
 TRAIN = ("train", "--preset", "tiny", "--steps", "3", "--out", "fine")
 
 
 def test_a_run_starts_from_another_and_goes_on_without_it(finished, fromnoise, tmp_path):
     shutil.copytree(finished / "run", tmp_path / "first")
     words = (*TRAIN, "--init", "first")
-    assert "starting from the weights of first" in fromnoise(*words, cwd=tmp_path).stderr
+    assert "starting from the weights of first\n" in fromnoise(*words, cwd=tmp_path).stderr
     about = json.loads((tmp_path / "fine" / "config.json").read_text())
     assert about["config"]["training"]["init"] == "first"
     assert len(about["init"]["sha256"]) == 64
@@ -19,7 +28,73 @@ def test_a_run_starts_from_another_and_goes_on_without_it(finished, fromnoise, t
 def test_a_start_that_is_not_there_or_does_not_fit_is_one_line(finished, fromnoise, tmp_path):
     refused = fromnoise(*TRAIN, "--init", "nowhere", cwd=tmp_path, code=2)
     assert "nowhere is neither a run folder" in refused.stderr
-    words = (*TRAIN, "--init", finished / "run", "--size", "24", "--no-labels")
+    words = (*TRAIN, "--init", finished / "run", "--stem", "1", "--channels", "16", "24")
     refused = fromnoise(*words, cwd=tmp_path, code=2)
-    assert "image: 1×24×24, 1×16×16; classes: 4, 10" in refused.stderr
+    assert "(this run, that model): channels: 16 24, 16 32; stem: 1, 2; set --channels 16 32 --stem 2" in refused.stderr
     assert not (tmp_path / "fine").exists()
+
+
+@pytest.fixture
+def starts(fromnoise, tmp_path):
+    """Train from the run `first` so that nothing is learnt, twice; what the first time said, and the model's tensors."""
+
+    def run(first, *words):
+        words = (*TRAIN, "--init", first, "--lr", "1e-12", *words)
+        said = fromnoise(*words, cwd=tmp_path).stderr
+        assert "nothing to do" in fromnoise(*words, cwd=tmp_path).stderr
+        fromnoise("sample", "fine", "--n", "2", "--out", "two.npz", cwd=tmp_path)
+        return said, tensors(tmp_path / "fine")
+
+    return run
+
+
+def tensors(run):
+    return load_file(RunFolder(run).model_file())
+
+
+def assert_kept(found, source, name):
+    torch.testing.assert_close(found[name], source[name], rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--size", "24x16"), "run\n"),
+        (("--no-labels",), "run, adapted in classes (10 classes there, no classes here)\n"),
+        (("--augment", "0.3"), "run, adapted in changes (--augment only here)\n"),
+    ],
+)
+def test_another_size_other_classes_and_changes_start_from_what_fits(finished, starts, words, said):
+    told, found = starts(finished / "run", *words)
+    assert f"starting from the weights of {finished / said}" in told
+    source = tensors(finished / "run")
+    for name in source.keys() - {"embedding.label.weight", "embedding.level.bias"}:
+        assert_kept(found, source, name)
+
+
+def test_a_model_that_knows_changes_starts_one_that_does_not(fromnoise, starts, tmp_path):
+    fromnoise(*TRAIN[:-1], "first", "--augment", "0.5", cwd=tmp_path)
+    told, found = starts("first")
+    assert "starting from the weights of first\n" in told
+    source = tensors(tmp_path / "first")
+    assert source.keys() - found.keys() == {"embedding.change.weight"}
+    for name in found:
+        assert_kept(found, source, name)
+
+
+def test_images_in_colour_start_from_transparent_ones(fromnoise, starts, tmp_path):
+    for name, channels in (("rgba.npz", 4), ("rgb.npz", 3)):
+        pixels = torch.from_numpy(rng.generator(0, name).integers(0, 256, (80, channels, 16, 16), np.uint8))
+        arrays.save(tmp_path / name, pixels, None if channels == 4 else torch.arange(80) % 4)
+    fromnoise(*TRAIN[:-1], "first", "--data", "rgba.npz", "--m", "None", cwd=tmp_path)
+    told, found = starts("first", "--data", "rgb.npz", "--m", "None")
+    assert "adapted in classes (no classes there, 4 classes here), channels (RGBA there, RGB here)\n" in told
+    source = tensors(tmp_path / "first")
+    torch.testing.assert_close(found["first.weight"], source["first.weight"][:, :12], rtol=0, atol=1e-9)
+    torch.testing.assert_close(found["last.weight"], source["last.weight"][:12], rtol=0, atol=1e-9)
+
+
+def test_python_starts_from_a_run_too(finished, tmp_path):
+    first = finished / "run"
+    run = api.train(preset="tiny", steps=1, size=24, init=first, out=tmp_path / "fine", device="cpu", quiet=True)
+    assert run.config.training.init == first

@@ -1,9 +1,11 @@
+import copy
 import dataclasses
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from fromnoise import rng
 from fromnoise.config import preset, with_budget
 from fromnoise.errors import UserError
 from fromnoise.files import read_json
@@ -11,7 +13,7 @@ from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.model import Model
 from fromnoise.generation.pretrained import packaged
 from fromnoise.training.batches import Batches
-from fromnoise.training.initial import initial
+from fromnoise.training.initial import same_classes, initial
 from fromnoise.training.interrupt import Interrupted
 from fromnoise.training.run_folder import RunFolder
 
@@ -82,29 +84,171 @@ def test_without_a_whole_checkpoint_and_the_model_nothing_starts_at_random(train
 
 
 @pytest.mark.parametrize(
-    ("rooms", "info", "difference"),
+    ("rooms", "difference"),
     [
-        ({"network": {"channels": (32, 48)}}, {}, "channels: 32 48, 16 32"),
-        ({"diffusion": {"prediction": "x0"}}, {}, "prediction: x0, v"),
-        ({}, {"channels": 3}, "image: 3×16×16, 1×16×16"),
-        ({}, {"width": 24}, "image: 1×16×24, 1×16×16"),
-        ({}, {"class_shares": (0.5, 0.5)}, "classes: 2, 4"),
-        ({"network": {"blocks": 2, "stem": 1}}, {}, "blocks: 2, 1; stem: 1, 2"),
-        ({"training": {"augment": 0.5}}, {}, "augmented: yes, no"),
+        ({"network": {"channels": (32, 48)}}, "channels: 32 48, 16 32; set --channels 16 32"),
+        ({"diffusion": {"prediction": "x0"}}, "prediction: x0, v; set --prediction v"),
+        ({"network": {"blocks": 2, "stem": 1}}, "blocks: 2, 1; stem: 1, 2; set --blocks 1 --stem 2"),
     ],
 )
-def test_a_model_that_does_not_fit_is_refused_with_what_differs(tiny_model, source, config_of, rooms, info, difference):
-    model = Model.build(config_of(**rooms), dataclasses.replace(tiny_model.info, **info))
+def test_another_network_is_refused_with_what_differs_and_what_to_set(tiny_model, source, config_of, rooms, difference):
+    model = Model.build(config_of(**rooms), tiny_model.info)
     with pytest.raises(UserError, match=rf"\(this run, that model\): {difference}$"):
         initial(model, source)
 
 
-def test_augmented_and_plain_models_do_not_fit_each_other(images, config_of, tmp_path):
-    plain, augmented = (config_of(training={"augment": share}) for share in (0.0, 0.5))
-    for one, other in ((plain, augmented), (augmented, plain)):
-        Model.build(one, DataInfo.of(images, one)).save(tmp_path / "model.safetensors")
-        with pytest.raises(UserError, match="augmented"):
-            initial(Model.build(other, DataInfo.of(images, other)), tmp_path / "model.safetensors")
+@pytest.fixture
+def started(tiny_model, source, config_of):
+    """What a model of other data starts from: fresh, and with the weights of `source`, and in what these were adapted."""
+
+    def start(augment=0.0, **info):
+        info = {"mean": (0.0,) * info.get("channels", 1)} | info
+        info = dataclasses.replace(tiny_model.info, **info)
+        model = Model.build(config_of(training={"augment": augment}), info)
+        found = initial(model, source)
+        fresh = copy.deepcopy(model.network)
+        model.network.load_state_dict(found.weights)
+        return fresh, model.network, found.adapted
+
+    return start
+
+
+@pytest.fixture
+def noisy():
+    """Three noisy images of so many channels, and their levels."""
+
+    def draw(channels=1, height=16, width=16):
+        return rng.normal((3, channels, height, width), 0, "x"), torch.tensor([-4.0, 0.0, 4.0])
+
+    return draw
+
+
+def changed(network, other):
+    """The names of the tensors that are not the same in both."""
+    ours, theirs = network.state_dict(), other.state_dict()
+    return {name for name in ours | theirs if not torch.equal(ours.get(name, NOTHING), theirs.get(name, NOTHING))}
+
+
+NOTHING = torch.zeros(0)
+
+
+def test_another_size_has_the_same_weights(started, tiny_model):
+    _, network, adapted = started(height=24, width=8)
+    assert changed(network, tiny_model.network) == set()
+    assert adapted == ""
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.5), (0.1,) * 10])
+def test_new_classes_start_as_any_class(started, tiny_model, noisy, shares):
+    _, network, adapted = started(class_shares=shares)
+    assert changed(network, tiny_model.network) == {"embedding.label.weight"}
+    assert adapted == f"classes (4 classes there, {len(shares)} classes here)"
+    x, levels = noisy()
+    for label in (torch.tensor([0, 1, 1]), None):
+        assert torch.equal(network(x, levels, label), tiny_model.network(x, levels))
+
+
+def test_without_classes_every_image_is_of_any_class(started, tiny_model, noisy):
+    _, network, adapted = started(class_shares=())
+    assert adapted == "classes (4 classes there, no classes here)"
+    torch.testing.assert_close(network(*noisy()), tiny_model.network(*noisy()))
+
+
+def test_classes_start_where_there_were_none(started, tiny_model, source, noisy, config_of):
+    info = dataclasses.replace(tiny_model.info, class_shares=())
+    plain = Model.build(config_of(), info)
+    plain.network.load_state_dict(plain.network.adapted(tiny_model.network.state_dict(), True))
+    plain.save(source)
+    _, network, adapted = started()
+    assert adapted == "classes (no classes there, 4 classes here)"
+    x, levels = noisy()
+    assert torch.equal(network(x, levels, torch.tensor([0, 1, 3])), plain.network(x, levels))
+
+
+@pytest.mark.parametrize(
+    ("info", "same"),
+    [
+        ({"class_shares": (0.1, 0.2, 0.3, 0.4)}, True),
+        ({"class_names": ("ant", "bee", "cat", "dog")}, True),
+        ({"clustered": True}, False),
+    ],
+)
+def test_as_many_classes_keep_their_weights_but_clusters_of_other_images_do_not(started, tiny_model, info, same):
+    _, network, _ = started(**info)
+    assert changed(network, tiny_model.network) == (set() if same else {"embedding.label.weight"})
+
+
+def test_clusters_and_names_tell_whether_classes_are_the_same(tiny_model):
+    def same(one, other):
+        return same_classes(*(dataclasses.replace(tiny_model.info, **info) for info in (one, other)))
+
+    clusters, others = ({"clustered": True, "class_shares": shares} for shares in ((0.5, 0.5), (0.4, 0.6)))
+    assert same(clusters, clusters)
+    assert not same(clusters, others)
+    cats, dogs = ({"class_names": tuple(names)} for names in ("abcd", "abce"))
+    assert same(cats, cats)
+    assert not same(cats, dogs)
+
+
+def test_changes_start_as_in_a_new_network_and_are_left_out_where_there_are_none(
+    started, tiny_model, source, noisy, config_of
+):
+    fresh, network, adapted = started(augment=0.3)
+    assert changed(network, tiny_model.network) == {"embedding.change.weight"}
+    assert torch.equal(network.embedding.change.weight, fresh.embedding.change.weight)
+    assert adapted == "changes (--augment only here)"
+    with torch.no_grad():
+        network.embedding.change.weight += 1
+    Model(config_of(training={"augment": 0.3}), tiny_model.info, network).save(source)
+    _, plain, adapted = started()
+    assert changed(plain, tiny_model.network) == set()
+    assert adapted == ""
+    _, again, _ = started(augment=0.5)
+    assert changed(again, network) == set()
+
+
+def test_grey_counts_as_colour_of_equal_channels(started, tiny_model, noisy):
+    _, network, adapted = started(channels=3)
+    assert adapted == "channels (grey there, RGB here)"
+    x, levels = noisy(3)
+    grey = tiny_model.network(x.mean(dim=1, keepdim=True), levels)
+    torch.testing.assert_close(network(x, levels), grey.expand(-1, 3, -1, -1))
+
+
+@pytest.fixture
+def coloured(tiny_model, source, noisy, config_of):
+    """A model of RGBA images in the place of `source`."""
+    info = dataclasses.replace(tiny_model.info, channels=4, mean=(0.0,) * 4)
+    model = Model.build(config_of(), info)
+    for parameter in model.network.parameters():
+        if not parameter.any():
+            parameter.data = rng.normal(tuple(parameter.shape), 0, "weights") / 20
+    model.save(source)
+    return model.network
+
+
+def test_alpha_is_left_out(started, coloured, noisy):
+    _, network, adapted = started(channels=3)
+    assert changed(network, coloured) == {"first.weight", "last.weight", "last.bias"}
+    assert adapted == "channels (RGBA there, RGB here)"
+    x, levels = noisy(3)
+    transparent = torch.cat([x, torch.zeros(3, 1, 16, 16)], dim=1)
+    torch.testing.assert_close(network(x, levels), coloured(transparent, levels)[:, :3])
+
+
+def test_grey_is_the_mean_of_what_colour_of_equal_channels_gives(started, coloured, noisy):
+    _, network, _ = started(channels=1)
+    x, levels = noisy()
+    transparent = torch.cat([x, x, x, torch.zeros_like(x)], dim=1)
+    torch.testing.assert_close(network(x, levels), coloured(transparent, levels)[:, :3].mean(dim=1, keepdim=True))
+
+
+def test_channels_that_are_no_colours_start_afresh(started, tiny_model):
+    fresh, network, adapted = started(channels=2)
+    assert changed(network, tiny_model.network) == {"first.weight", "last.weight", "last.bias"}
+    for name in ("first.weight", "last.weight", "last.bias"):
+        assert torch.equal(network.state_dict()[name], fresh.state_dict()[name])
+    assert adapted == "channels (grey there, 2 channels here)"
 
 
 def test_a_file_that_is_no_model_is_refused(tiny_model, tmp_path):

@@ -1,6 +1,7 @@
 """The condition of our networks (noise level, class, how the image was changed) as one vector."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -47,3 +48,16 @@ class Embedding(nn.Module):
             assert self.change is not None, "this network is not conditioned on changes"
             x = x + self.change(change)
         return F.silu(self.out(F.silu(x)))
+
+    def adapted(self, weights: Mapping[str, Tensor], same_classes: bool) -> dict[str, Tensor]:
+        """Another embedding's weights as ones for this one, for which every class starts as the other's null class.
+
+        same_classes  the classes are the other's: they keep their weights
+        """
+        found, known = dict(weights), weights.get("label.weight")
+        null = torch.zeros(WIDTH) if known is None else known[:, -1]
+        if self.label is None:
+            found["level.bias"] = found["level.bias"] + null
+        elif known is None or not same_classes:
+            found["label.weight"] = null[:, None].expand_as(self.label.weight)
+        return {name: found.get(name, own) for name, own in self.state_dict().items()}

@@ -1,9 +1,10 @@
 """The interface of all networks: each describes itself, so that nothing else branches on its name."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import ClassVar, Self, TypeVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from fromnoise.networks.settings import NetworkSettings
 
@@ -39,6 +40,15 @@ class Network(nn.Module):
         classes  number of classes or clusters, 0 for none
         change   how many numbers say how an image was changed, 0 for a network that is not conditioned on it
         """
+
+    def adapted(self, weights: Mapping[str, Tensor], same_classes: bool) -> dict[str, Tensor]:
+        """Weights of another network whose `fit` is the same, as ones for this one; those of other shapes start afresh.
+
+        same_classes  its classes are this one's
+        """
+        own = self.state_dict()
+        fits = {name for name, value in own.items() if name in weights and weights[name].shape == value.shape}
+        return {name: weights[name] if name in fits else value for name, value in own.items()}
 
     @staticmethod
     @abstractmethod

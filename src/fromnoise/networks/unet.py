@@ -4,6 +4,7 @@ Made for CPUs: no attention, few large 3×3 convolutions, normalisation and acti
 and nothing whose gradient is summed in an order that changes from run to run.
 """
 
+from collections.abc import Mapping
 from typing import Self, cast
 
 import torch
@@ -18,6 +19,9 @@ from fromnoise.networks.settings import NetworkSettings
 
 MULTIPLE = 8  # of which the levels' channels are
 TOGETHER = 16  # channels that are normalised together
+# Images of so many channels (grey, RGB, premultiplied RGBA) to RGB and back.
+TO_RGB = {1: torch.ones(3, 1), 3: torch.eye(3), 4: torch.eye(3, 4)}
+FROM_RGB = {1: torch.full((1, 3), 1 / 3), 3: torch.eye(3), 4: torch.eye(4, 3)}
 
 
 def norm(channels: int) -> nn.GroupNorm:
@@ -59,6 +63,12 @@ def doubled(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c 2*h 2*w"]:
     if torch.compiler.is_dynamo_compiling():
         return x.repeat_interleave(2, 2).repeat_interleave(2, 3)
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+def over_channels(matrix: Float[Tensor, "o i"], weights: Tensor, dim: int) -> Tensor:
+    """Weights whose dimension `dim` is the i channels of images in a space-to-depth stem, as those of o channels."""
+    apart = weights.unflatten(dim, (matrix.shape[1], -1))
+    return torch.tensordot(matrix, apart, dims=([1], [dim])).movedim(0, dim).flatten(dim, dim + 1)
 
 
 class UNet(Network):
@@ -139,6 +149,22 @@ class UNet(Network):
             if k < len(self.grow):
                 h = self.grow[k](doubled(h))
         return F.pixel_shuffle(self.last(F.silu(self.norm(h))), self.stem)
+
+    def adapted(self, weights: Mapping[str, Tensor], same_classes: bool) -> dict[str, Tensor]:
+        """As `Network` says, for another number of classes and other channels too.
+
+        Each new class starts as the null class. Grey counts as RGB of equal channels, RGB as grey by its mean, and alpha is
+        left out, or starts at zero; other channels start afresh.
+        """
+        inner = {name.removeprefix("embedding."): value for name, value in weights.items() if "embedding." in name}
+        inner = self.embedding.adapted(inner, same_classes)
+        found = dict(weights) | {f"embedding.{name}": value for name, value in inner.items()}
+        theirs, ours = (first.shape[1] // self.stem**2 for first in (weights["first.weight"], self.first.weight))
+        if theirs != ours and {theirs, ours} <= TO_RGB.keys():
+            found["first.weight"] = over_channels((FROM_RGB[theirs] @ TO_RGB[ours]).T, found["first.weight"], 1)
+            for name in ("last.weight", "last.bias"):
+                found[name] = over_channels(FROM_RGB[ours] @ TO_RGB[theirs], found[name], 0)
+        return super().adapted(found, same_classes)
 
     @staticmethod
     def check(settings: NetworkSettings) -> None:

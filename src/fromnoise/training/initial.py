@@ -1,4 +1,4 @@
-"""Weights to start from: those of another model, which must fit."""
+"""Weights to start from: those of another model, as far as they fit."""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,44 +6,67 @@ from pathlib import Path
 
 from torch import Tensor
 
+from fromnoise.config import flag
+from fromnoise.data.colour import kind
 from fromnoise.errors import UserError
+from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.model import Model
+from fromnoise.networks.network import Network
 
 
 @dataclass(frozen=True)
 class Initial:
-    """The weights of a model file."""
+    """The weights of a model file, adapted to another model; `adapted` says in what, in words, "" for nothing."""
 
     file: Path
     sha256: str
     weights: dict[str, Tensor]
+    adapted: str = ""
 
 
 def initial(model: Model, file: Path) -> Initial:
-    """The weights in `file` for `model` to start from.
+    """The weights in `file` for `model`, which has fresh ones, to start from.
 
-    Raises UserError, naming what differs, for those of another network, prediction, image size or number of classes.
+    Image size, classes, channels and --augment may differ. Raises UserError, naming what differs, for the weights of
+    another network or prediction.
     """
     other = Model.load(file)
     ours, theirs = _needs(model), _needs(other)
-    different = [
-        f"{name}: {ours.get(name)}, {theirs.get(name)}" for name in ours | theirs if ours.get(name) != theirs.get(name)
-    ]
+    different = [name for name in theirs | ours if ours.get(name) != theirs.get(name)]
     if different:
-        raise UserError(f"--init {file} does not fit (this run, that model): {'; '.join(different)}")
+        said = "; ".join(f"{name}: {ours.get(name)}, {theirs.get(name)}" for name in different)
+        flags = " ".join(f"{flag(name)} {theirs[name]}" for name in different if name in theirs)
+        raise UserError(f"--init {file} does not fit (this run, that model): {said}; set {flags}")
     with file.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    return Initial(file, sha256, other.network.state_dict())
+    assert isinstance(model.network, Network)
+    weights = model.network.adapted(other.network.state_dict(), same_classes(model.info, other.info))
+    return Initial(file, sha256, weights, ", ".join(_differences(model, other)))
 
 
 def _needs(model: Model) -> dict[str, str]:
-    """Everything that decides the weights' shapes and meaning."""
-    settings, info = model.config.network, model.info
-    needs = {
-        "network": settings.network,
-        "prediction": model.config.diffusion.prediction,
-        "image": "×".join(map(str, info.image)),
-        "classes": str(info.classes),
-        "augmented": "yes" if model.config.training.augment else "no",
-    }
+    """The settings that decide the weights' meaning, and the shapes of most of them."""
+    settings = model.config.network
+    needs = {"network": settings.network, "prediction": model.config.diffusion.prediction}
     return needs | model.kind.fit(settings)
+
+
+def same_classes(ours: DataInfo, theirs: DataInfo) -> bool:
+    """Whether class k is the same in both: of clusters, whether they are of the same images."""
+    if ours.clustered or theirs.clustered:
+        return (ours.clustered, ours.class_shares) == (theirs.clustered, theirs.class_shares)
+    named = ours.class_names and theirs.class_names
+    return ours.classes == theirs.classes and not (named and ours.class_names != theirs.class_names)
+
+
+def _differences(model: Model, other: Model) -> list[str]:
+    """What the weights were adapted to, in words."""
+    ours, theirs = model.info, other.info
+    found = []
+    if not same_classes(ours, theirs):
+        found.append(f"classes ({theirs.conditioned_on} there, {ours.conditioned_on} here)")
+    if ours.channels != theirs.channels:
+        found.append(f"channels ({kind(theirs.channels)} there, {kind(ours.channels)} here)")
+    if model.config.training.augment and not other.config.training.augment:
+        found.append("changes (--augment only here)")
+    return found

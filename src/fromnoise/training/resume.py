@@ -35,7 +35,8 @@ def begin(
         if initial is None:
             raise UserError(f"{folder.path} has no intact checkpoint: run the same command again to start from --init")
         model.network.load_state_dict(initial.weights)
-        say(f"starting from the weights of {initial.file}")
+        adapted = f", adapted in {initial.adapted}" if initial.adapted else ""
+        say(f"starting from the weights of {settings.init}{adapted}")
     agreement, steps = Agreement(accelerator), steps_of(settings.budget, images, settings.batch)
     # The first process's plan, where there are several: all must run alike.
     plan = plans.make(model, accelerator.device, steps, accelerator.num_processes) if agreement.first else None
