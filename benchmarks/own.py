@@ -101,20 +101,21 @@ def emoji(place: Path) -> Path:
 
 def icons(place: Path) -> Path:
     """Debian's oxygen-icon-theme: icons of 64 pixels with transparency, in folders by what they are for."""
-    _debian(place, "oxygen-icon-theme")
+    debian(place, "oxygen-icon-theme")
     return place / "usr/share/icons/oxygen/base/64x64"
 
 
 def fashion(place: Path) -> Path:
     """Debian's dataset-fashion-mnist: 60,000 grey images of 28 pixels, of ten classes."""
-    _debian(place, "dataset-fashion-mnist")
+    debian(place, "dataset-fashion-mnist")
     return place / "usr/share/datasets/fashion-mnist"
 
 
 SETS: Mapping[str, Callable[[Path], Path]] = {"emoji": emoji, "icons": icons, "fashion": fashion}
 
 
-def _debian(place: Path, package: str) -> None:
+def debian(place: Path, package: str) -> None:
+    """Fetch one of Debian's packages and unpack it, in the folder `place`."""
     _fetch(place, "apt-get", "download", package)
     _fetch(place, "dpkg-deb", "-x", *_names(place, "*.deb"), ".")
 

@@ -9,7 +9,7 @@
     card = run.evaluate()
     print(card.excess.value, card.copies.verdict)
 
-    digits = fromnoise.load("digits")                        # the packaged model
+    digits = fromnoise.load("digits")                        # a packaged model; "clipart" is in colour
     card = fromnoise.evaluate(digits.sample(1000), "mnist:test")
 
 All names are in `fromnoise` itself, which imports PyTorch when the first of them is used. The functions do what the
@@ -284,7 +284,7 @@ def train(
 
 
 def load(source: str | Path, *, device: DeviceName = "auto", quiet: bool = False) -> Run:
-    """A trained run: a run folder, a checkpoint in it, a model.safetensors file, or "digits", the packaged model.
+    """A trained run: a run folder, a checkpoint in it, a model.safetensors file, or "digits" or "clipart", packaged.
 
     Raises UserError for anything else.
     """

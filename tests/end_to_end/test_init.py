@@ -36,7 +36,7 @@ def test_a_start_that_is_not_there_or_does_not_fit_is_one_line(finished, fromnoi
 
 @pytest.fixture
 def starts(fromnoise, tmp_path):
-    """Train from the run `first` so that nothing is learnt, twice; what the first time said, and the model's tensors."""
+    """Train from the run `first`, learning nothing, twice; what the first time said, and the model's tensors."""
 
     def run(first, *words):
         words = (*TRAIN, "--init", first, "--lr", "1e-12", *words)

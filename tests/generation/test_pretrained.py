@@ -1,23 +1,37 @@
 import pytest
 import torch
 
+from fromnoise.config import preset
 from fromnoise.generation.model import Model
 from fromnoise.generation.pretrained import FILES, packaged
 from fromnoise.generation.sampling import SampleRequest, sample
 
 
-def test_the_packaged_model_is_small_and_of_all_ten_digits():
-    file = packaged("digits")
+@pytest.mark.parametrize(("name", "image", "condition"), [
+    ("digits", (1, 32, 32), "10 classes"),
+    ("clipart", (4, 32, 32), "40 clusters"),
+])
+def test_packaged_models_are_small_and_of_the_default_network(name, image, condition):
+    file = packaged(name)
     assert file.stat().st_size <= 8_000_000
     model = Model.load(file)
-    assert model.info.image == (1, 32, 32)
-    assert model.info.classes == 10
+    assert model.info.image == image
+    assert model.info.conditioned_on == condition
+    assert model.config.network == preset("fast").network
+    assert model.config.data.data == name
     assert all(value.dtype == torch.float32 for value in model.network.state_dict().values())
 
 
 def test_another_name_is_no_packaged_model():
     assert packaged("cats") is None
-    assert list(FILES) == ["digits"]
+
+
+def test_clip_art_is_in_colour_on_nothing():
+    drawn = sample(Model.load(packaged("clipart")), SampleRequest(16, seed=1)).float() / 255
+    colours, alpha = drawn[:, :3], drawn[:, 3]
+    assert 0.2 < (alpha > 0.5).float().mean() < 0.8
+    assert alpha[:, [0, 0, -1, -1], [0, -1, 0, -1]].mean() < alpha[:, 12:20, 12:20].mean() - 0.2  # corners, middle
+    assert (colours.amax(dim=1) - colours.amin(dim=1)).mean() > 0.05
 
 
 @pytest.mark.slow

@@ -30,6 +30,14 @@ def test_the_packaged_model_fits_the_default_training_of_digits():
     mine.network.load_state_dict(initial(mine, packaged("digits")).weights)
 
 
+def test_the_model_of_clip_art_fits_the_default_training_of_other_images(blobs_of):
+    config, images = with_budget(preset("fast"), "fast"), blobs_of(channels=3, size=24, classes=2)
+    mine = Model.build(config, DataInfo.of(images, config))
+    start = initial(mine, packaged("clipart"))
+    mine.network.load_state_dict(start.weights)
+    assert start.adapted == "classes (40 clusters there, 2 classes here), channels (RGBA there, RGB here)"
+
+
 @pytest.fixture
 def train(train, images, config_of, source):
     def run(name="run", start=True, stop=None, **training):
@@ -99,7 +107,7 @@ def test_another_network_is_refused_with_what_differs_and_what_to_set(tiny_model
 
 @pytest.fixture
 def started(tiny_model, source, config_of):
-    """What a model of other data starts from: fresh, and with the weights of `source`, and in what these were adapted."""
+    """A network for other data, fresh and with the weights of `source`, and in what these were adapted."""
 
     def start(augment=0.0, **info):
         info = {"mean": (0.0,) * info.get("channels", 1)} | info

@@ -23,6 +23,8 @@ EVERY = 250
 PATIENCE = 5
 """Validations in a row that must be worse than the best one before the training ends."""
 CONFIDENCE = 0.95
+COLOUR = (3, 4)
+"""Channels of images in colour, which the packaged model of clip art is a start for."""
 
 
 def are_few(parts: Parts) -> bool:
@@ -50,7 +52,8 @@ def advice(config: Config, parts: Parts, steps: int | None) -> str | None:
     else:
         kept = "there are too few validation images to tell when: train briefly, and see the report's copy test"
     tries = [] if training.augment else ["--augment 0.3"]
-    tries += [] if training.init else ["--init with a model of other images"]
+    other = "clipart" if parts.train.shape[0] in COLOUR else "with a model of other images"
+    tries += [] if training.init else [f"--init {other}"]
     return (
         f"{len(parts.train):,} training images are few: a network soon knows them by heart, and then copies them; "
         f"{kept}. More images help most{'; so may ' + ' and '.join(tries) if tries else ''}; more minutes do not"

@@ -29,7 +29,7 @@ Flag = Annotated[bool, FlagCreatePairsOff]
 File = Annotated[Path | None, arg(metavar="FILE")]
 ModelSource = Annotated[
     Positional[Path],
-    arg(metavar="RUN", help="A run folder, a checkpoint in it, a model.safetensors file, or digits (packaged)."),
+    arg(metavar="RUN", help="A run folder, a checkpoint in it, a model.safetensors file, digits or clipart."),
 ]
 Device = Annotated[
     Literal["auto", "cpu", "cuda", "mps"], arg(help="Where to compute; auto takes a GPU if there is one.")

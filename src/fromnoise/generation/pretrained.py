@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-FILES = {"digits": Path(__file__).with_name("digits.safetensors")}
+FILES = {name: Path(__file__).with_name(f"{name}.safetensors") for name in ("digits", "clipart")}
 
 
 def packaged(name: str) -> Path | None:

@@ -35,8 +35,8 @@ class TrainingSettings:
     steps: int | None = None
     """Budget: optimiser steps."""
     init: Path | None = None
-    """Start from the weights of a run, a model file, or digits (packaged), of the same network (fine-tuning).
-    Image size, classes, channels and --augment may differ."""
+    """Start from the weights of a run, a model file, or digits or clipart (packaged; in colour), of the same network.
+    Image size, classes, channels and --augment may differ (fine-tuning)."""
     augment: float = 0.0
     """Share of training images that are rotated, scaled, stretched and shifted a little, never mirrored.
     The network is conditioned on the change, so that samples show none."""
