@@ -60,7 +60,7 @@ def assert_kept(found, source, name):
     ("words", "said"),
     [
         (("--size", "24x16"), "run\n"),
-        (("--no-labels",), "run, adapted in classes (10 classes there, no classes here)\n"),
+        (("--no-labels",), "run, adapted in classes (10 classes there, 4 clusters here)\n"),
         (("--augment", "0.3"), "run, adapted in changes (--augment only here)\n"),
     ],
 )

@@ -70,12 +70,12 @@ def test_a_runs_model_goes_into_the_package_and_by_its_name_out_of_it(clipart, f
     for name, value in model.network.state_dict().items():
         assert (found.network.state_dict()[name] == value.half().float()).all()
     fromnoise("sample", "clipart", "--n", "2", "--steps", "2", "--out", "two.npz", cwd=tmp_path / "packages")
-    with pytest.raises(UserError, match="was trained on .*clipart.*, not on digits"):
+    with pytest.raises(UserError, match=r"was trained on .*clipart.*, not on digits"):
         package_model.main(package_model.Arguments("digits", tmp_path / "run"))
 
 
 def test_digits_need_a_report_without_copies(fromnoise, files, tmp_path):
-    fromnoise("train", "--preset", "tiny", "--steps", "1", "--out", "run", cwd=tmp_path)
+    fromnoise("train", "--preset", "tiny", "--m", "None", "--steps", "1", "--out", "run", cwd=tmp_path)
     with pytest.raises(UserError, match="no report"):
         package_model.main(package_model.Arguments("digits", tmp_path / "run"))
     assert not files["digits"].exists()

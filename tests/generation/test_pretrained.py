@@ -3,14 +3,17 @@ import torch
 
 from fromnoise.config import preset
 from fromnoise.generation.model import Model
-from fromnoise.generation.pretrained import FILES, packaged
+from fromnoise.generation.pretrained import packaged
 from fromnoise.generation.sampling import SampleRequest, sample
 
 
-@pytest.mark.parametrize(("name", "image", "condition"), [
-    ("digits", (1, 32, 32), "10 classes"),
-    ("clipart", (4, 32, 32), "40 clusters"),
-])
+@pytest.mark.parametrize(
+    ("name", "image", "condition"),
+    [
+        ("digits", (1, 32, 32), "10 classes"),
+        ("clipart", (4, 32, 32), "40 clusters"),
+    ],
+)
 def test_packaged_models_are_small_and_of_the_default_network(name, image, condition):
     file = packaged(name)
     assert file.stat().st_size <= 8_000_000

@@ -13,7 +13,7 @@ from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.model import Model
 from fromnoise.generation.pretrained import packaged
 from fromnoise.training.batches import Batches
-from fromnoise.training.initial import same_classes, initial
+from fromnoise.training.initial import initial, same_classes
 from fromnoise.training.interrupt import Interrupted
 from fromnoise.training.run_folder import RunFolder
 

@@ -153,7 +153,7 @@ class UNet(Network):
     def adapted(self, weights: Mapping[str, Tensor], same_classes: bool) -> dict[str, Tensor]:
         """As `Network` says, for another number of classes and other channels too.
 
-        Each new class starts as the null class. Grey counts as RGB of equal channels, RGB as grey by its mean, and alpha is
+        Each new class starts as the null class. Grey counts as RGB of equal channels, RGB as grey by its mean; alpha is
         left out, or starts at zero; other channels start afresh.
         """
         inner = {name.removeprefix("embedding."): value for name, value in weights.items() if "embedding." in name}
