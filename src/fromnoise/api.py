@@ -46,7 +46,7 @@ from fromnoise.experiment.evaluate import evaluate as scored
 from fromnoise.experiment.progress import SILENT, Reporter, once
 from fromnoise.experiment.score import reference_of, score_of, with_overfitting
 from fromnoise.experiment.train import Experiment, trained
-from fromnoise.faces.console import Terminal
+from fromnoise.faces.console import TERMINAL
 from fromnoise.generation import edit
 from fromnoise.generation.model import Model
 from fromnoise.generation.sampling import SampleRequest, labels_for, own_precision, sample
@@ -342,7 +342,7 @@ def evaluate(
 
 
 def _reporter(quiet: bool) -> Reporter:
-    return SILENT if quiet else Terminal()
+    return SILENT if quiet else TERMINAL
 
 
 def _named(images: Source, role: str) -> Named:

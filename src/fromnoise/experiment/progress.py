@@ -1,12 +1,19 @@
 """How a run reports while it works. A face hands in how that is shown; without one a run is silent."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import Protocol, Self
+from dataclasses import dataclass
+from typing import Self
+
+from fromnoise.data.inventory import Say, silent
 
 
-class Bar(AbstractContextManager["Bar"], Protocol):
-    """How far the work within its block is."""
+class Bar:
+    """How far the work within its block is; this one shows nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None: ...
 
     def show(self, done: int, total: int | None, note: str = "", remaining: float | None = None) -> None:
         """So much is done; `remaining` seconds are estimated when not given."""
@@ -15,36 +22,18 @@ class Bar(AbstractContextManager["Bar"], Protocol):
         """Other work begins, under this title."""
 
 
-class Reporter(Protocol):
-    """Whoever watches a run."""
+@dataclass(frozen=True)
+class Reporter:
+    """Whoever watches a run: how to say a sentence worth reading, and to show a bar for one piece of work."""
 
-    def say(self, text: str) -> None:
-        """A sentence worth reading."""
-
-    def bar(self, title: str) -> Bar:
-        """A bar for one piece of work."""
+    say: Say = silent
+    bar: Callable[[str], Bar] = lambda title: Bar()
 
 
-class _Silent:
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None: ...
-
-    def show(self, done: int, total: int | None, note: str = "", remaining: float | None = None) -> None: ...
-
-    def turn(self, title: str) -> None: ...
-
-    def say(self, text: str) -> None: ...
-
-    def bar(self, title: str) -> Bar:
-        return self
+SILENT = Reporter()
 
 
-SILENT: Reporter = _Silent()
-
-
-def once(say: Callable[[str], None]) -> Callable[[str], None]:
+def once(say: Say) -> Say:
     """`say` for sentences that may come up more than once."""
     said: set[str] = set()
 

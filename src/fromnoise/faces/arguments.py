@@ -107,11 +107,11 @@ class TrainingArguments:
     def experiment(self) -> "Experiment":
         """The experiment they describe, shown on the terminal; `parse_training` has filled in `out`."""
         from fromnoise.experiment.train import Experiment
-        from fromnoise.faces.console import Terminal
+        from fromnoise.faces.console import TERMINAL
 
         assert self.out is not None
         where = self.config, self.out, self.device, self.threads, self.weights, self.extension
-        return Experiment(*where, Terminal(), self.recording, self.skip_broken)
+        return Experiment(*where, TERMINAL, self.recording, self.skip_broken)
 
 
 TrainingKind = TypeVar("TrainingKind", bound=TrainingArguments)

@@ -8,7 +8,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from fromnoise.experiment.progress import duration
+from fromnoise.experiment import progress
 
 PLAIN_SECONDS = 15.0  # between lines where there is no terminal
 WIDE = 1000  # columns where no terminal limits them
@@ -29,7 +29,7 @@ def say(text: str) -> None:
     errors.print(text, markup=False, soft_wrap=True)
 
 
-class Bar:
+class Bar(progress.Bar):
     """A progress bar with the time left; on a pipe or in a log file, a line now and then."""
 
     def __init__(self, title: str) -> None:
@@ -70,7 +70,7 @@ class Bar:
         now = time.perf_counter()
         if remaining is None and done and total:
             remaining = (now - self.start) / done * (total - done)
-        eta = "?" if remaining is None else duration(remaining)
+        eta = "?" if remaining is None else progress.duration(remaining)
         if self.watched and self.task is not None:
             self.bar.update(self.task, completed=done, total=total, note=note, eta=eta)
         elif now - self.printed >= PLAIN_SECONDS:
@@ -78,8 +78,5 @@ class Bar:
             say(f"{self.title}: {done:,}/{f'{total:,}' if total else '?'} {note} ETA {eta}")
 
 
-class Terminal:
-    """The `Reporter` that shows a run on stderr."""
-
-    say = staticmethod(say)
-    bar = Bar
+TERMINAL = progress.Reporter(say, Bar)
+"""Shows a run on stderr."""

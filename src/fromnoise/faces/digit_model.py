@@ -8,7 +8,7 @@ from fromnoise.diffusion.settings import DiffusionSettings
 from fromnoise.errors import UserError
 from fromnoise.experiment import train
 from fromnoise.experiment.train import Experiment
-from fromnoise.faces.console import Terminal, say
+from fromnoise.faces.console import TERMINAL, say
 from fromnoise.generation.model import Model
 from fromnoise.networks.settings import NetworkSettings
 from fromnoise.training.run_folder import RunFolder
@@ -41,7 +41,7 @@ def trained(run: Path, quick: bool) -> tuple[Model, RunFolder]:
         model = Model.load(folder.model_file())
     else:
         say(f"training the lab's digit model ({'quick' if quick else 'full'}) into {run}")
-        with train.trained(Experiment(QUICK if quick else FULL, run, reporter=Terminal())) as outcome:
+        with train.trained(Experiment(QUICK if quick else FULL, run, reporter=TERMINAL)) as outcome:
             model = outcome.model
     if model.info.image != IMAGE:
         raise UserError(f"{run} holds a model of {model.info.image} images: the lab needs grey 32×32 digits")

@@ -87,7 +87,7 @@ def main(words: Sequence[str]) -> None:
 
     from fromnoise.experiment import again, system, verdicts
     from fromnoise.experiment.evaluate import evaluate
-    from fromnoise.faces.console import Terminal, say
+    from fromnoise.faces.console import TERMINAL, say
     from fromnoise.faces.tables import print_score
     from fromnoise.files import write_json
     from fromnoise.training.device import alone
@@ -96,7 +96,7 @@ def main(words: Sequence[str]) -> None:
     asked, before = _asked(arguments)
     device = alone(arguments.device, arguments.threads).device
     check = None if before is None else partial(again.check, before)
-    done = evaluate(asked, device, Terminal(), check)
+    done = evaluate(asked, device, TERMINAL, check)
     report = replace(done.report, command=system.command(), system=system.about(device))
     if file is not None:
         write_json(file, report.plain())
