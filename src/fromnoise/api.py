@@ -289,7 +289,7 @@ def load(source: str | Path, *, device: DeviceName = "auto", quiet: bool = False
     Raises UserError for anything else.
     """
     path = Path(source)
-    folder = path if find.is_run(path) and not path.is_file() else None
+    folder = path if find.is_run(path) else None
     return Run(find.load_model(path), folder, device, _reporter(quiet))
 
 
@@ -338,7 +338,7 @@ def evaluate(
         skip_broken,
         {name: value for name, value in reading.items() if value is not None},
     )
-    return scored(asked, alone(device).device, _reporter(quiet)).report
+    return scored(asked, alone(device).device, _reporter(quiet))[0]
 
 
 def _reporter(quiet: bool) -> Reporter:

@@ -83,10 +83,15 @@ def whole_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write bytes, or text as UTF-8, whole or not at all."""
+    with whole(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, whole or not at all."""
-    with whole(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2) + "\n")
+    write_file(path, json.dumps(value, indent=2) + "\n")
 
 
 def read_json(

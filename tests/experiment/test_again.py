@@ -25,7 +25,7 @@ def scored(tmp_path):
         arrays.save(tmp_path / f"{name}.npz", images.images, images.labels)
     names = [str(tmp_path / f"{name}.npz") for name in ("mine", "real", "train")]
     asked = Asked(*names, None, "pixels", n=60, seed=3)
-    report = evaluate(asked, CPU, SILENT).report
+    report = evaluate(asked, CPU, SILENT)[0]
     file = tmp_path / "score.json"
     file.write_text(json.dumps(report.plain()))
     return asked, file, Report.of(json.loads(file.read_text()))
@@ -34,7 +34,7 @@ def scored(tmp_path):
 def test_a_report_asks_for_the_same_and_gets_the_same(scored):
     asked, file, report = scored
     assert again.asked(file, report, {}) == asked
-    now = evaluate(asked, CPU, SILENT, lambda sets, features: again.check(report, sets, features)).report
+    now = evaluate(asked, CPU, SILENT, lambda sets, features: again.check(report, sets, features))[0]
     repeated = again.compare(report, now)
     assert (repeated.differences, repeated.largest, repeated.missing) == ((), 0.0, ())
     assert str(repeated) == f"scored again: all {repeated.values} values are equal"

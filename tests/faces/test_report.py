@@ -56,7 +56,7 @@ def watched(step, kid):
 
 def test_it_tells_the_score_and_fetches_nothing(scored, page_of):
     told, generated, train = scored
-    page = page_of(report.page(told, report.Shown(generated, train), "theirs"))
+    page = page_of(report.page(told, "theirs", generated, train))
     assert f"{told.fid.value:.3f} FID of 80 images in halves features against 1,000 of digits:heldout" in page.text
     assert f"{told.excess.value:.3f} ± {told.excess.error:.3f} FID over that of as many real images" in page.text
     assert "no farther from the reference than real images" in page.text
@@ -70,7 +70,7 @@ def test_it_tells_the_score_and_fetches_nothing(scored, page_of):
 
 def test_what_comes_from_outside_is_escaped(scored, page_of):
     told, generated, train = scored
-    text = report.page(told, report.Shown(generated, train), "<script>alert(1)</script>")
+    text = report.page(told, "<script>alert(1)</script>", generated, train)
     assert "<script>" not in text
     page = page_of(text)
     assert "a note of <b>weight</b>" in page.text
@@ -79,7 +79,7 @@ def test_what_comes_from_outside_is_escaped(scored, page_of):
 
 def test_the_closest_pairs_are_shown_nearest_first_and_byte_for_byte(scored, page_of):
     told, generated, train = scored
-    page = page_of(report.page(told, report.Shown(generated, train), "theirs"))
+    page = page_of(report.page(told, "theirs", generated, train))
     pairs = [
         Image.open(io.BytesIO(content)).tobytes()
         for content, said in zip(page.pictures(), page.alternatives, strict=True)
@@ -117,10 +117,10 @@ def test_curves_are_there_once_there_is_something_to_draw(scored, page_of):
     levels = tuple(DenoisingError(level, 0.0168, 0.0204) for level in (1.0, 0.0))
     gap = Overfitting("no sign of overfitting", False, 0.21, (-0.1, 0.4), 0.08, 0.031, levels, 200, 0)
     told = replace(told, run=run, overfitting=gap, likelihood=bits)
-    none = page_of(report.page(told, report.Shown(generated, train, log=lines(1)), "run"))
+    none = page_of(report.page(told, "run", generated, train, log=lines(1)))
     assert not any(said.startswith("loss") for said in none.alternatives)
     evaluations = [watched(20, 0.5), watched(40, 0.2)]
-    page = page_of(report.page(told, report.Shown(generated, train, log=lines(9), evaluations=evaluations), "run"))
+    page = page_of(report.page(told, "run", generated, train, log=lines(9), evaluations=evaluations))
     assert any(said.startswith("loss against epoch") for said in page.alternatives)
     assert "validation took 5 s" in page.text
     assert "40 steps in 1:01 on 3,000 images; 290,692 parameters, conditioned on 10 classes; eager" in page.text
@@ -133,7 +133,7 @@ def test_curves_are_there_once_there_is_something_to_draw(scored, page_of):
 def test_a_class_that_the_reference_lacks_is_told(scored, page_of):
     told, generated, train = scored
     told = replace(told, classes=Classes(Balance((79, 1), (80.0, 0.0), None, 0.0), (), None))
-    page = page_of(report.page(told, report.Shown(generated, train), "theirs"))
+    page = page_of(report.page(told, "theirs", generated, train))
     assert "χ² = ∞, p = 0." in page.text
 
 
@@ -148,19 +148,19 @@ def test_the_commands_repeat_what_is_not_usual(scored, page_of):
     command = "fromnoise run --preset tiny --steps +20"
     run = {"command": command, "config": config, "training": training, "sampling": SAMPLING | {"seed": 3}}
     told = replace(told, run=run | {"scoring": seconds, "overfitting": seconds, "system": SYSTEM})
-    page = page_of(report.page(told, report.Shown(generated, train), "theirs"))
+    page = page_of(report.page(told, "theirs", generated, train))
     assert f"{command} # goes on from a run of 30 steps" in page.text
     assert "10 minutes were only 50 steps." in page.text
     assert "--reference digits:heldout --seed 3" in page.text
     told.run["weights"] = "mine.pt"
     told.run["config"]["evaluation"]["features"] = "inception"
-    page = page_of(report.page(told, report.Shown(generated, train), "theirs"))
+    page = page_of(report.page(told, "theirs", generated, train))
     assert "--reference digits:heldout --features inception --weights mine.pt --seed 3" in page.text
 
 
 def test_the_style_sheet_is_not_escaped(scored):
     told, generated, train = scored
-    text = report.page(told, report.Shown(generated, train), "theirs")
+    text = report.page(told, "theirs", generated, train)
     assert '"Segoe UI"' in text.partition("</style>")[0]
 
 
@@ -168,7 +168,7 @@ def test_without_training_images_and_labels_it_says_less(halves, page_of):
     heldout = digits.load("heldout")
     bare = ImageSet("bare", digits.load("val").subset(60, 0).images)
     told = replace(score(Contest(bare, heldout), halves), command="fromnoise evaluate ...", system=SYSTEM)
-    page = page_of(report.page(told, report.Shown(bare), "bare"))
+    page = page_of(report.page(told, "bare", bare))
     assert "No copy test" in page.text
     assert "no copy test: the training images are not known (--train)" in page.text
     assert "Classes" not in page.text.split()
@@ -176,8 +176,8 @@ def test_without_training_images_and_labels_it_says_less(halves, page_of):
 
 def test_the_same_report_makes_the_same_page(scored):
     told, generated, train = scored
-    shown = report.Shown(generated, train)
-    assert report.page(told, shown, "theirs") == report.page(told, shown, "theirs")
+    one, other = (report.page(told, "theirs", generated, train) for _ in range(2))
+    assert one == other
 
 
 @pytest.mark.parametrize(("n", "kept"), [(3, 3), (200, 200), (201, 101), (1000, 200)])
@@ -191,11 +191,11 @@ def test_long_curves_are_thinned_evenly_to_their_end(n, kept):
 def test_the_images_that_give_themselves_away_are_shown(scored, page_of):
     told, generated, train = scored
     judged = replace(told.told_apart, told=True, verdict="told apart: at a glance", surest=(3, 1))
-    page = page_of(report.page(replace(told, told_apart=judged), report.Shown(generated, train), "theirs"))
+    page = page_of(report.page(replace(told, told_apart=judged), "theirs", generated, train))
     assert "! Told from real ones told apart: at a glance" in page.text
     assert "the generated images that the network is surest about" in page.alternatives
     unsure = replace(told, told_apart=replace(judged, told=False))
-    page = page_of(report.page(unsure, report.Shown(generated, train), "theirs"))
+    page = page_of(report.page(unsure, "theirs", generated, train))
     assert "the generated images that the network is surest about" not in page.alternatives
 
 

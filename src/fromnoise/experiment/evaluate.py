@@ -56,19 +56,11 @@ class Asked:
         return Request(generated, reference, train, floor, *how, **self.reading)
 
 
-@dataclass(frozen=True)
-class Evaluated:
-    """A report, and the images that its page shows."""
+def evaluate(asked: Asked, device: torch.device, reporter: Reporter, check: Check | None = None) -> tuple[Report, ImageSet, ImageSet | None]:
+    """The score of what is asked for, the generated images, and the training images if they are known.
 
-    report: Report
-    generated: ImageSet
-    train: ImageSet | None
-
-
-def evaluate(asked: Asked, device: torch.device, reporter: Reporter, check: Check | None = None) -> Evaluated:
-    """The score of what is asked for; raises UserError for sets that are too small or cannot be read.
-
-    `check` sees the sets and features before anything is scored, and may raise too.
+    `check` sees the sets and features before anything is scored, and may raise. Raises UserError for sets that are too
+    small or cannot be read.
     """
     say = once(reporter.say)
     published = statistics.load(Path(asked.reference)) if isinstance(asked.reference, str) else None
@@ -104,7 +96,7 @@ def evaluate(asked: Asked, device: torch.device, reporter: Reporter, check: Chec
         check(sets, extractor)
     with reporter.bar("scoring") as bar:
         report = scored(lambda role, done, total: bar.show(done, total, role))
-    return Evaluated(replace(report, request=asked.request()), images, train)
+    return replace(report, request=asked.request()), images, train
 
 
 def _generated(asked: Asked, say: Say) -> ImageSet:

@@ -33,16 +33,11 @@ def matrix_units() -> str:
     return next((name for flag, name in names.items() if flag in flags), "none known")
 
 
-def accelerator_name(device: torch.device) -> str:
-    """The name of the device that computes."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
-
-
 def about(device: torch.device) -> dict[str, Any]:
     """Hardware and versions as plain JSON values."""
     return {
         "device": device.type,
-        "hardware": accelerator_name(device),
+        "hardware": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         "matrix_units": matrix_units() if device.type == "cpu" else None,
         "threads": shared().most,
         "system": f"{platform.system()} {platform.machine()}",

@@ -2,7 +2,6 @@
 
 import base64
 import io
-from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -10,7 +9,6 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from fromnoise.faces.figures import style
-from fromnoise.files import whole
 
 
 def render(template: str, **values: Any) -> str:
@@ -19,12 +17,6 @@ def render(template: str, **values: Any) -> str:
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     css = loader.get_source(environment, "base.css")[0]
     return environment.get_template(template).render(css=Markup(css), **values)
-
-
-def save(path: Path, page: str) -> None:
-    """Write a page, whole or not at all."""
-    with whole(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
 
 
 def uri(content: bytes, kind: str) -> str:

@@ -3,12 +3,10 @@
 import math
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from jaxtyping import UInt8
-from PIL.Image import Image
 from torch import Tensor
 
 from fromnoise.config import Config, from_json
@@ -20,7 +18,7 @@ from fromnoise.experiment.progress import duration
 from fromnoise.faces import figures, html
 from fromnoise.faces.tables import metric_rows, of_floor, score_rows
 from fromnoise.faces.verdicts import interval, verdicts
-from fromnoise.files import check_writable
+from fromnoise.files import check_writable, write_file
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.settings import Budget
 
@@ -29,11 +27,29 @@ PAIRS = 16
 LETTERS = 20  # of a class's name, in a figure
 POINTS = 200  # of a curve: more than a screen can show only make the page heavy
 QUARTILES = ("least noise", "less", "more", "most noise")
+Line = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Shown:
-    """The images, film and logs that a page shows beside the report's numbers.
+def write(folder: RunFolder, report: Report, generated: ImageSet, train: ImageSet) -> None:
+    """Write a run's report.html: its report, the images that were scored, its training images, its film and logs."""
+    check_writable(folder.page_file)
+    film = folder.samples / "film.png"
+    logs = {"log": folder.log.records(), "evaluations": folder.evaluations.records()}
+    shown = film if film.is_file() else None
+    write_file(folder.page_file, page(report, folder.path.resolve().name, generated, train, film=shown, **logs))
+
+
+def page(
+    report: Report,
+    title: str,
+    generated: ImageSet,
+    train: ImageSet | None = None,
+    *,
+    film: Path | None = None,
+    log: Sequence[Line] = (),
+    evaluations: Sequence[Line] = (),
+) -> str:
+    """The page of a report (docs/report.md).
 
     generated    the images that were scored, in the report's order
     train        the training images, for the closest pairs
@@ -41,25 +57,6 @@ class Shown:
     log          lines of log.jsonl
     evaluations  lines of evaluations.jsonl
     """
-
-    generated: ImageSet
-    train: ImageSet | None = None
-    film: Path | None = None
-    log: list[dict[str, Any]] = field(default_factory=list)
-    evaluations: list[dict[str, Any]] = field(default_factory=list)
-
-
-def write(folder: RunFolder, report: Report, generated: ImageSet, train: ImageSet) -> None:
-    """Write a run's report.html: its report, the images that were scored, its training images, its film and logs."""
-    check_writable(folder.page_file)
-    film = folder.samples / "film.png"
-    logs = folder.log.records(), folder.evaluations.records()
-    shown = Shown(generated, train, film if film.is_file() else None, *logs)
-    html.save(folder.page_file, page(report, shown, folder.path.resolve().name))
-
-
-def page(report: Report, shown: Shown, title: str) -> str:
-    """The page of a report (docs/report.md)."""
     return html.render(
         "report.html",
         title=title,
@@ -71,27 +68,23 @@ def page(report: Report, shown: Shown, title: str) -> str:
         rows=score_rows(report),
         floor=of_floor(report),
         metrics=metric_rows(report),
-        grid=html.picture(_first(shown.generated)),
-        surest=_surest(report, shown.generated),
-        film=shown.film and html.uri(shown.film.read_bytes(), "image/png"),
-        losses=_losses(shown.log),
-        time=_over_time(shown.evaluations),
-        watched=sum(line["cost_seconds"] for line in shown.evaluations),
-        pairs=PAIRS if shown.train is not None else 0,
-        generated=shown.generated,
-        train=shown.train,
+        grid=html.picture(pictures.captioned(generated.images[:GRID], saving.captions(generated)[:GRID])),
+        surest=_surest(report, generated),
+        film=film and html.uri(film.read_bytes(), "image/png"),
+        losses=_losses(log),
+        time=_over_time(evaluations),
+        watched=sum(line["cost_seconds"] for line in evaluations),
+        pairs=PAIRS if train is not None else 0,
+        generated=generated,
+        train=train,
         small=_small,
-        classes=_classes(report.classes, shown.generated.class_names),
+        classes=_classes(report.classes, generated.class_names),
         commands=_commands(report),
         duration=duration,
     )
 
 
-def _first(images: ImageSet) -> Image:
-    return pictures.captioned(images.images[:GRID], saving.captions(images)[:GRID])
-
-
-def thinned(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def thinned(records: Sequence[Line]) -> Sequence[Line]:
     """At most `POINTS` of the records, evenly, the last among them."""
     every = max(1, math.ceil(len(records) / POINTS))
     return records[::-1][::every][::-1]
@@ -114,7 +107,7 @@ def _surest(report: Report, generated: ImageSet) -> str | None:
     return html.picture(pictures.grid(generated.images[list(told.surest)]))
 
 
-def _losses(log: list[dict[str, Any]]) -> str | None:
+def _losses(log: Sequence[Line]) -> str | None:
     records = thinned([record for record in log if record["loss"] > 0])
     if len(records) < 2:
         return None
@@ -123,7 +116,7 @@ def _losses(log: list[dict[str, Any]]) -> str | None:
     return html.svg(figures.training_loss(epochs, losses, by_level))
 
 
-def _over_time(lines: list[dict[str, Any]]) -> str | None:
+def _over_time(lines: Sequence[Line]) -> str | None:
     lines = [line for line in lines if "kid" in line]
     if len(lines) < 2:
         return None

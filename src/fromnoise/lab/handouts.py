@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fromnoise.faces.notebook import Shown
-from fromnoise.files import whole
+from fromnoise.files import write_file
 from fromnoise.lab.cells import Cell, Notebook
 from fromnoise.lab.running import Ran
 
@@ -36,7 +36,7 @@ def write(books: Sequence[Notebook], folder: Path, ran: Sequence[Sequence[Ran]] 
     source = folder / "autograded" / "source" / ASSIGNMENT
     for place in (folder / "student", folder / "teacher", source):
         place.mkdir(parents=True)
-    _save(folder / "autograded" / "nbgrader_config.py", CONFIGURATION.format(assignment=ASSIGNMENT))
+    write_file(folder / "autograded" / "nbgrader_config.py", CONFIGURATION.format(assignment=ASSIGNMENT))
     for k, book in enumerate(books):
         cells = [Ran(cell) for cell in book.cells] if ran is None else ran[k]
         for place, content in (
@@ -44,7 +44,7 @@ def write(books: Sequence[Notebook], folder: Path, ran: Sequence[Sequence[Ran]] 
             (folder / "teacher", teacher(book, cells)),
             (source, autograded(book)),
         ):
-            _save(place / f"{book.name}.ipynb", json.dumps(content, ensure_ascii=False, indent=1) + "\n")
+            write_file(place / f"{book.name}.ipynb", json.dumps(content, ensure_ascii=False, indent=1) + "\n")
 
 
 def student(book: Notebook) -> Json:
@@ -158,8 +158,3 @@ def _file(book: Notebook, cells: list[Json]) -> Json:
 
 def _lines(text: str) -> list[str]:
     return text.splitlines(keepends=True)
-
-
-def _save(path: Path, text: str) -> None:
-    with whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Any
 
 from fromnoise.faces import html
 from fromnoise.faces.notebook import Shown
-from fromnoise.files import whole
+from fromnoise.files import write_file
 from fromnoise.lab import markdown
 from fromnoise.lab.running import Chapter, Ran
 
@@ -42,7 +42,7 @@ def write(chapters: Sequence[Chapter], folder: Path, **about: Any) -> None:
     """Write index.html and figures/ into the folder; `about` is what lab.html says of how it was made."""
     (folder / "figures").mkdir()
     blocks = {chapter.notebook.number: list(_blocks(chapter, folder)) for chapter in chapters}
-    html.save(folder / "index.html", html.render("lab.html", chapters=chapters, blocks=blocks, **about))
+    write_file(folder / "index.html", html.render("lab.html", chapters=chapters, blocks=blocks, **about))
 
 
 def _blocks(chapter: Chapter, folder: Path) -> Iterator[Block]:
@@ -60,8 +60,7 @@ def _blocks(chapter: Chapter, folder: Path) -> Iterator[Block]:
 
 
 def _saved(shown: Shown, folder: Path, name: str) -> Item:
-    with whole(folder / name) as temporary:
-        temporary.write_bytes(shown.content)
+    write_file(folder / name, shown.content)
     return Item(shown.caption, name, shown.alt, shown.width)
 
 

@@ -41,15 +41,16 @@ def main(words: Sequence[str]) -> None:
         refuse_existing(arguments.out, arguments.overwrite)
 
     from fromnoise.experiment import system
-    from fromnoise.faces import compare, html
+    from fromnoise.faces import compare
     from fromnoise.faces.console import say
     from fromnoise.faces.tables import print_side_by_side
+    from fromnoise.files import write_file
 
     scored = [compare.Scored.of(path) for path in arguments.runs]
     names = [of.name for of in scored]
     warnings, settings = compare.warnings(scored), compare.settings(scored)
     if arguments.out is not None:
-        html.save(arguments.out, compare.page(scored, system.command()))
+        write_file(arguments.out, compare.page(scored, system.command()))
     if arguments.json:
         runs = {of.name: of.cells for of in scored}
         differ = {name: dict(zip(names, row, strict=True)) for name, row in settings}

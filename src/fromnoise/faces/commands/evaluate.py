@@ -89,23 +89,21 @@ def main(words: Sequence[str]) -> None:
     from fromnoise.experiment.evaluate import evaluate
     from fromnoise.faces.console import TERMINAL, say
     from fromnoise.faces.tables import print_score
-    from fromnoise.files import write_json
+    from fromnoise.files import write_file, write_json
     from fromnoise.training.device import alone
 
     failing = verdicts.named(arguments.fail_on)
     asked, before = _asked(arguments)
     device = alone(arguments.device, arguments.threads).device
     check = None if before is None else partial(again.check, before)
-    done = evaluate(asked, device, TERMINAL, check)
-    report = replace(done.report, command=system.command(), system=system.about(device))
+    report, generated, train = evaluate(asked, device, TERMINAL, check)
+    report = replace(report, command=system.command(), system=system.about(device))
     if file is not None:
         write_json(file, report.plain())
     if arguments.html is not None:
-        from fromnoise.faces import html  # imports Matplotlib
-        from fromnoise.faces import report as pages
+        from fromnoise.faces import report as pages  # imports Matplotlib
 
-        shown = pages.Shown(done.generated, done.train)
-        html.save(arguments.html, pages.page(report, shown, done.generated.name))
+        write_file(arguments.html, pages.page(report, generated.name, generated, train))
     if arguments.json == "-":
         print(json.dumps(report.plain(), indent=2))
     else:

@@ -19,7 +19,7 @@ from matplotlib.image import AxesImage
 from matplotlib.style import context
 from matplotlib.ticker import LogLocator, NullLocator
 
-from fromnoise.files import whole
+from fromnoise.files import write_file
 
 # Okabe & Ito (2008), from dark to light, so that greyscale keeps the order.
 BLACK, BLUE, VERMILION, GREEN, SKY, ORANGE = "#000000", "#0072b2", "#d55e00", "#009e73", "#56b4e9", "#e69f00"
@@ -133,5 +133,4 @@ def svg(figure: Figure, *, transparent: bool = True, title: str | None = None) -
 
 def save(figure: Figure, path: Path) -> None:
     """Write the figure as a PNG file, whole or not at all."""
-    with whole(path) as temporary:
-        temporary.write_bytes(png(figure))
+    write_file(path, png(figure))
