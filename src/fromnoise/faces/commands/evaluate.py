@@ -123,13 +123,12 @@ def _asked(arguments: EvaluateArguments) -> tuple["Asked", "Report | None"]:
     from fromnoise.experiment import again
     from fromnoise.experiment.evaluate import READING, Asked
 
-    sets = {role: getattr(arguments, role) for role in ("generated", "reference", "train", "floor")}
+    sets = {role: getattr(arguments, role) for role in again.ROLES}
     if arguments.again is not None:
         before = Report.of(read_report(arguments.again), str(arguments.again))
         return again.asked(arguments.again, before, sets), before
-    for role in ("generated", "reference"):
-        if sets[role] is None:
-            raise UserError("name the images to compare, --generated and --reference, or a report, --again")
-    how = (arguments.features, arguments.weights, arguments.n, arguments.seed, arguments.skip_broken)
+    if arguments.generated is None or arguments.reference is None:
+        raise UserError("name the images to compare, --generated and --reference, or a report, --again")
+    how = {name: getattr(arguments, name) for name in ("features", "weights", "n", "seed", "skip_broken")}
     rules = {name: getattr(arguments, name) for name in READING if getattr(arguments, name) is not None}
-    return Asked(sets["generated"], sets["reference"], sets["train"], sets["floor"], *how, reading=rules), None
+    return Asked(**sets, **how, reading=rules), None

@@ -2,8 +2,8 @@
 
 import json
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,9 +13,8 @@ from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, Flag, ModelSource, SkipBroken, Threads, parse
 
 if TYPE_CHECKING:
-    from jaxtyping import UInt8
-    from torch import Tensor
-
+    from fromnoise.data.image_set import ImageSet
+    from fromnoise.data.inventory import Say
     from fromnoise.generation.likelihood import Likelihood
     from fromnoise.generation.model import Model
 
@@ -52,16 +51,6 @@ class LikelihoodArguments:
     threads: Threads = None
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Images that one argument named: a single file, or many with a mean."""
-
-    name: str
-    names: list[str]
-    images: "UInt8[Tensor, 'n c h w']"
-    single: bool
-
-
 def main(words: Sequence[str]) -> None:
     """Compute and print."""
     arguments = parse(LikelihoodArguments, words, "likelihood")
@@ -69,6 +58,7 @@ def main(words: Sequence[str]) -> None:
         raise UserError("name the images: files, folders, .npz files or data sets")
 
     from fromnoise.experiment.find import load_model
+    from fromnoise.experiment.progress import once
     from fromnoise.faces.console import Bar, say
     from fromnoise.generation import likelihood
     from fromnoise.training.device import alone
@@ -78,14 +68,15 @@ def main(words: Sequence[str]) -> None:
     likelihood.labelled(model, arguments.label, device)
     levels = None if arguments.levels == "all" else int(arguments.levels)
     common: dict[str, Any] = {"seed": arguments.seed, "label": arguments.label, "device": device}
-    results = []
-    for batch in list(_batches(arguments, model)):
-        with Bar(batch.name) as bar:
+    results, tell = [], once(say)
+    sets = [(spec, images) for spec in arguments.images if (images := _images(spec, arguments, model, tell))]
+    for spec, images in sets:
+        with Bar(spec) as bar:
             if arguments.method == "flow":
-                found = likelihood.flow_bits(model, batch.images, progress=bar.show, **common)
+                found = likelihood.flow_bits(model, images.images, progress=bar.show, **common)
             else:
-                found = likelihood.bound_bits(model, batch.images, levels, progress=bar.show, **common)
-        results.append(_result(batch, found))
+                found = likelihood.bound_bits(model, images.images, levels, progress=bar.show, **common)
+        results.append(_result(spec, images, found))
         if not arguments.json:
             _print(results[-1])
     if arguments.json:
@@ -95,56 +86,49 @@ def main(words: Sequence[str]) -> None:
         say("bits per dimension ± standard error; an upper bound on the negative log-likelihood")
 
 
-def _batches(arguments: LikelihoodArguments, model: "Model") -> Iterator[Batch]:
+def _images(spec: str, arguments: LikelihoodArguments, model: "Model", tell: "Say") -> "ImageSet | None":
+    """The images that `spec` names, their names in `files`: of a single file the spec. None for one that is skipped."""
     from fromnoise.data import folder, picture, sources
     from fromnoise.data.colour import kind, laid, with_channels
     from fromnoise.data.settings import Size
-    from fromnoise.experiment.progress import once
-    from fromnoise.faces.console import say
 
-    tell = once(say)
     info, data = model.info, model.config.data
     size = Size(info.height, info.width, data.fit)
-    for spec in arguments.images:
-        path = Path(spec)
-        single = path.is_file() and path.suffix.lower() in picture.suffixes()
-        if single:
-            try:
-                images, names = folder.load_file(path, size), [spec]
-            except UserError as error:
-                if not arguments.skip_broken:
-                    raise
-                tell(f"skipped: {error}")
-                continue
-        else:
-            images = sources.load(spec, size, skip_broken=arguments.skip_broken, say=tell)
-            names = list(images.files) or [f"{spec}[{k}]" for k in range(len(images))]
-            if arguments.n is not None:
-                rows = images.rows(arguments.n, arguments.seed, balanced=False)
-                images, names = images.take(rows), [names[k] for k in rows]
-        images = laid(images, data.alpha)
-        if info.channels == 4 and images.shape[0] in (1, 3):
-            images = with_channels(images, 4)
-        if images.shape[0] != info.channels:
-            ours, theirs = kind(info.channels), kind(images.shape[0])
-            raise UserError(f"{spec}: the model knows {ours} images, but these are {theirs}")
-        if images.range != info.range:
-            raise UserError(
-                f"{spec}: these values and the model's training images were mapped to 8 bits by other ranges"
-            )
-        yield Batch(spec, names, images.images, single)
+    path = Path(spec)
+    if path.is_file() and path.suffix.lower() in picture.suffixes():
+        try:
+            images = replace(folder.load_file(path, size), files=(spec,))
+        except UserError as error:
+            if not arguments.skip_broken:
+                raise
+            tell(f"skipped: {error}")
+            return None
+    else:
+        images = sources.load(spec, size, skip_broken=arguments.skip_broken, say=tell)
+        images = replace(images, files=images.files or tuple(f"{spec}[{k}]" for k in range(len(images))))
+        if arguments.n is not None:
+            images = images.take(images.rows(arguments.n, arguments.seed, balanced=False))
+    images = laid(images, data.alpha)
+    if info.channels == 4 and images.shape[0] in (1, 3):
+        images = with_channels(images, 4)
+    if images.shape[0] != info.channels:
+        ours, theirs = kind(info.channels), kind(images.shape[0])
+        raise UserError(f"{spec}: the model knows {ours} images, but these are {theirs}")
+    if images.range != info.range:
+        raise UserError(f"{spec}: these values and the model's training images were mapped to 8 bits by other ranges")
+    return images
 
 
-def _result(batch: Batch, found: "Likelihood") -> dict[str, Any]:
+def _result(spec: str, images: "ImageSet", found: "Likelihood") -> dict[str, Any]:
     """One argument's result as plain JSON values."""
     names = ("bits", "standard_error", "prior", "steps", "decoder")
     columns = {name: getattr(found, name).tolist() for name in names if getattr(found, name) is not None}
     rows = [
         {"name": name} | {key: None if math.isnan(column[k]) else column[k] for key, column in columns.items()}
-        for k, name in enumerate(batch.names)
+        for k, name in enumerate(images.files)
     ]
-    result: dict[str, Any] = {"name": batch.name, "images": rows}
-    if not batch.single:
+    result: dict[str, Any] = {"name": spec, "images": rows}
+    if images.files != (spec,):
         n = len(rows)
         spread = float(found.bits.std()) / math.sqrt(n) if n > 1 else None
         result["mean"] = {"bits": float(found.bits.mean()), "standard_error": spread, "n": n}
