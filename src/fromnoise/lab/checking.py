@@ -83,6 +83,12 @@ def close(found: Any, right: Any, within: float = 1e-6) -> bool:
     return bool((found - right).abs().max() <= within * max(1.0, float(right.abs().max()))) if right.numel() else True
 
 
+def shaped(found: Any, right: tuple[int, ...], said: str, given: str) -> Finding:
+    """The finding on a shape; `given` is what it comes from, as in "7 points give"."""
+    shape = tuple(found.shape)
+    return Finding(shape == right, said, f"{given} shape {shape}, not {right}")
+
+
 def _failure(name: str, check: Check, answers: tuple[Any, ...]) -> str:
     """Print what is found right; returns the line on what is not, or nothing."""
     try:

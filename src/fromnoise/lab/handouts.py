@@ -49,7 +49,7 @@ def write(books: Sequence[Notebook], folder: Path, ran: Sequence[Sequence[Ran]] 
 
 def student(book: Notebook) -> Json:
     """The notebook without solutions, notes and outputs; hints are folded."""
-    return _file(book, [_json(cell) for cell in _for_students(book)])
+    return _file(book, [_json(_folded(cell)) for cell in book.cells if not cell.has("solution") and not cell.has("note")])
 
 
 def teacher(book: Notebook, cells: Sequence[Ran]) -> Json:
@@ -65,24 +65,18 @@ def autograded(book: Notebook) -> Json:
             continue
         if cell.has("solution") and not cell.words:
             region = f"### BEGIN SOLUTION\n{cell.body}\n### END SOLUTION"
-            if cells and (stub := next((old for old in reversed(cells) if _is_stub(old)), None)):
-                stub["source"] = [*stub["source"][:-1], stub["source"][-1] + "\n", "\n", *_lines(region)]
-        elif cell.has("solution"):
-            answer = _graded(replace(cell, source=cell.source), f"{book.number}-{len(cells)}", solution=True, points=1)
-            cells.append(answer)
-        elif cell.has("stub"):
-            cells.append(_graded(cell, f"{book.number}-{len(cells)}", solution=True))
+            stub = next(old for old in reversed(cells) if "stub" in old["metadata"].get("tags", ()))
+            stub["source"] = [*stub["source"][:-1], stub["source"][-1] + "\n", "\n", *_lines(region)]
+        elif cell.has("solution") or cell.has("stub"):
+            points = 1 if cell.has("solution") else None  # an answer in words is graded by hand
+            cells.append(_graded(cell, f"{book.number}-{len(cells)}", solution=True, points=points))
         elif cell.has("check"):
-            cells.append(_graded(replace(cell, source=_strict(cell.source)), _name(cell), points=_points(cell)))
+            name = _name(cell)
+            points = POINTS["task" if "task" in name else "exercise"]
+            cells.append(_graded(replace(cell, source=_strict(cell.source)), name, points=points))
         else:
             cells.append(_json(_folded(cell)))
     return _file(book, cells)
-
-
-def _for_students(book: Notebook) -> Iterator[Cell]:
-    for cell in book.cells:
-        if not cell.has("solution") and not cell.has("note"):
-            yield _folded(cell)
 
 
 def _folded(cell: Cell) -> Cell:
@@ -98,10 +92,6 @@ def _marked(cell: Cell) -> Cell:
     return _folded(cell)
 
 
-def _is_stub(cell: Json) -> bool:
-    return "stub" in cell["metadata"].get("tags", ()) and cell["metadata"]["nbgrader"]["solution"]
-
-
 def _strict(source: str) -> str:
     """The check as an autograder wants it: it raises when the answer is not right."""
     indented = "".join(f"    {line}\n" for line in source.splitlines())
@@ -113,10 +103,6 @@ def _name(cell: Cell) -> str:
     if match is None:
         raise ValueError(f"a cell tagged check calls check.NAME(...), unlike {cell.source!r}")
     return f"check-{match[1]}"
-
-
-def _points(cell: Cell) -> int:
-    return POINTS["task" if "task" in _name(cell) else "exercise"]
 
 
 def _graded(cell: Cell, name: str, *, solution: bool = False, points: int | None = None) -> Json:

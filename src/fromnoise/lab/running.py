@@ -4,7 +4,7 @@ import contextlib
 import io
 import linecache
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from fromnoise.faces import notebook
@@ -25,13 +25,13 @@ class Ran:
         return [output for output in self.outputs if isinstance(output, Shown)]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Chapter:
     """A notebook that was run, and how long it took."""
 
     notebook: Notebook
-    cells: list[Ran] = field(default_factory=list)
-    seconds: float = 0.0
+    cells: list[Ran]
+    seconds: float
 
     @property
     def figures(self) -> list[Shown]:
@@ -41,16 +41,15 @@ class Chapter:
 
 def run(book: Notebook) -> Chapter:
     """Run all cells of a notebook; whatever one of them raises is raised, and stdout is as it was before."""
-    chapter, names = Chapter(book), {"__name__": "__main__"}
-    start = time.perf_counter()
-    for k, cell in enumerate(book.cells):
-        outputs = () if cell.words else tuple(_outputs(cell, f"<{book.name}, cell {k}>", names))
-        chapter.cells.append(Ran(cell, outputs))
-    chapter.seconds = time.perf_counter() - start
-    return chapter
+    names, start = {"__name__": "__main__"}, time.perf_counter()
+    cells = [
+        Ran(cell, () if cell.words else _outputs(cell, f"<{book.name}, cell {k}>", names))
+        for k, cell in enumerate(book.cells)
+    ]
+    return Chapter(book, cells, time.perf_counter() - start)
 
 
-def _outputs(cell: Cell, name: str, names: dict[str, Any]) -> list[str | Shown]:
+def _outputs(cell: Cell, name: str, names: dict[str, Any]) -> tuple[str | Shown, ...]:
     outputs: list[str | Shown] = []
     printed = io.StringIO()
 
@@ -68,4 +67,4 @@ def _outputs(cell: Cell, name: str, names: dict[str, Any]) -> list[str | Shown]:
     with notebook.showing_to(show), contextlib.redirect_stdout(printed):
         exec(compile(cell.source, name, "exec"), names)
     flush()
-    return outputs
+    return tuple(outputs)

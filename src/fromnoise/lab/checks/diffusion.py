@@ -7,7 +7,7 @@ from torch import Tensor
 
 from fromnoise.diffusion import ideal
 from fromnoise.diffusion.schedule import rescaled_to_zero_terminal_snr, schedule
-from fromnoise.lab.checking import Finding, checked, close
+from fromnoise.lab.checking import Finding, checked, close, shaped
 
 Level = tuple[Tensor, Tensor]
 
@@ -21,11 +21,8 @@ def exercise_4_1(walk_variance: Callable[[Tensor], Tensor]) -> Iterator[Finding]
     """walk_variance(alphas): T + 1 → T + 1."""
     table = schedule("cosine", 40)
     found = torch.as_tensor(walk_variance(table.alphas)).double()
-    yield Finding(
-        found.shape == (41,),
-        "a variance for each t from 0 to T",
-        f"T + 1 = 41 coefficients give shape {tuple(found.shape)}, not (41,): t = 0 counts too",
-    )
+    given = "T + 1 = 41 coefficients, t = 0 among them, give"
+    yield shaped(found, (41,), "a variance for each t from 0 to T", given)
     yield Finding(
         abs(float(found[0])) < 1e-12,
         "clean data does not vary",
@@ -50,7 +47,7 @@ def exercise_4_3(zero_terminal: Callable[[Tensor], Tensor]) -> Iterator[Finding]
     table = schedule("linear", 500)
     before = table.alphas_cumprod
     found = torch.as_tensor(zero_terminal(before.clone())).double()
-    yield Finding(found.shape == (501,), "T + 1 entries", f"501 entries give shape {tuple(found.shape)}, not (501,)")
+    yield shaped(found, (501,), "T + 1 entries", "501 entries give")
     yield Finding(
         abs(float(found[0] - 1)) < 1e-12, "entry 0 is clean data still", f"entry 0 is ᾱ_0 = 1, yours is {found[0]:.6f}"
     )
@@ -117,11 +114,7 @@ def exercise_4_5(memory: Callable[..., Tensor]) -> Iterator[Finding]:
     """memory(x, points, a, b): m×d."""
     points, x = _normal((5, 2), 0), 1.5 * _normal((7, 2), 1)
     found = memory(x, points, 0.8, 0.6)
-    yield Finding(
-        tuple(found.shape) == (7, 2),
-        "a point for each x",
-        f"7 points of 2 numbers give {tuple(found.shape)}, not (7, 2)",
-    )
+    yield shaped(found, (7, 2), "a point for each x", "7 points of 2 numbers give")
     noisy = memory(x, points, 1e-4, 1.0)
     yield Finding(
         close(noisy, points.mean(dim=0).expand(7, 2), 1e-2),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from fromnoise.lab.checking import Finding, checked, close
+from fromnoise.lab.checking import Finding, checked, close, shaped
 from fromnoise.probability.gaussian import Gaussian
 
 MEAN = torch.tensor([1.0, -2.0], dtype=torch.float64)
@@ -40,8 +40,7 @@ def task1(density: Callable[..., Tensor], draw: Callable[..., Tensor]) -> Iterat
     standard = Gaussian.standard(2)
     x = 2 * torch.randn(50, 2, dtype=torch.float64, generator=generator)
     found = density(x, standard.mean, standard.covariance)
-    shape = tuple(found.shape)
-    yield Finding(shape == (50,), "one density for each point", f"50 points give shape {shape}, not (50,)")
+    yield shaped(found, (50,), "one density for each point", "50 points give")
     right = close(found, standard.log_prob(x).exp(), 1e-5)
     peak = density(torch.zeros(1, 2, dtype=torch.float64), standard.mean, standard.covariance).item()
     yield Finding(
@@ -64,8 +63,7 @@ def task1(density: Callable[..., Tensor], draw: Callable[..., Tensor]) -> Iterat
         "it integrates to one, but is not (3): is the mean taken off x, and C⁻¹ rather than its diagonal used?",
     )
     drawn = draw(MEAN, COVARIANCE, DRAWS, generator)
-    shape = tuple(drawn.shape)
-    yield Finding(shape == (DRAWS, 2), "m draws in the plane", f"the shape is {shape}, not ({DRAWS}, 2)")
+    yield shaped(drawn, (DRAWS, 2), "m draws in the plane", f"{DRAWS} draws have")
     drawn = drawn.double()
     yield from moments(drawn, MEAN, COVARIANCE)
     off = torch.linalg.solve(torch.linalg.cholesky(COVARIANCE), (drawn - MEAN).T)
@@ -100,9 +98,7 @@ def exercise_1_2(root: Callable[[Tensor], Tensor]) -> Iterator[Finding]:
     for covariance in (COVARIANCE, other):
         found = root(covariance.clone()).double()
         n = len(covariance)
-        yield Finding(
-            found.shape == (n, n), f"a matrix of {n}×{n}", f"the shape is {tuple(found.shape)}, not ({n}, {n})"
-        )
+        yield shaped(found, (n, n), f"a matrix of {n}×{n}", "R has")
         square = [[round(entry, 2) for entry in row] for row in (found @ found.T).tolist()]
         yield Finding(
             close(found @ found.T, covariance),

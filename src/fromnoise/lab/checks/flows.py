@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from fromnoise.lab.checking import Finding, checked, close
+from fromnoise.lab.checking import Finding, checked, close, shaped
 
 
 @checked("exercise 8.1")
@@ -14,11 +14,7 @@ def exercise_8_1(velocity_from_noise: Callable[..., Tensor]) -> Iterator[Finding
     x0, noise = torch.randn(2, 5, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for a, b in ((0.8, 0.6), (0.28, 0.96)):
         found = velocity_from_noise(a * x0 + b * noise, noise, a, b)
-        yield Finding(
-            tuple(found.shape) == (5, 2),
-            "an arrow for each point",
-            f"5 points give shape {tuple(found.shape)}, not (5, 2)",
-        )
+        yield shaped(found, (5, 2), "an arrow for each point", "5 points give")
         yield Finding(
             not close(found, x0 - noise),
             "from data to noise",
@@ -50,9 +46,7 @@ def exercise_8_2(heun: Callable[..., Tensor]) -> Iterator[Finding]:
         return _velocity(y, s)
 
     found = heun(watched, start, 4)
-    yield Finding(
-        tuple(found.shape) == (3, 1), "points like those at the start", f"3 points give shape {tuple(found.shape)}"
-    )
+    yield shaped(found, (3, 1), "points like those at the start", "3 points give")
     yield Finding(
         len(seen) == 8,
         "two velocities a step",

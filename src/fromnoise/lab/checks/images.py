@@ -10,7 +10,7 @@ from torch import Tensor
 from fromnoise.config import Config
 from fromnoise.data.resize import resize
 from fromnoise.diffusion.schedule import Schedule, schedule
-from fromnoise.lab.checking import Finding, checked, close
+from fromnoise.lab.checking import Finding, checked, close, shaped
 
 T = 500
 SIDE = 32
@@ -33,13 +33,6 @@ def scales(t: Tensor) -> tuple[Tensor, Tensor]:
     return keep.sqrt(), (1 - keep).sqrt()
 
 
-def shape_is(found: Tensor, right: tuple[int, ...], of: str) -> Finding:
-    """The finding on a shape."""
-    return Finding(
-        tuple(found.shape) == right, f"{of} have the right shape", f"{of} have shape {tuple(found.shape)}, not {right}"
-    )
-
-
 @checked("task 3")
 def task3(training_set: Callable[..., tuple[Tensor, Tensor]]) -> Iterator[Finding]:
     """training_set(images, labels, m, generator): m×1×32×32 in [−1, 1], and m labels."""
@@ -48,7 +41,7 @@ def task3(training_set: Callable[..., tuple[Tensor, Tensor]]) -> Iterator[Findin
     labels = torch.cat([torch.full((40 + 8 * c,), c) for c in range(4)] + [torch.full((192,), 4)])
     labels = labels[torch.randperm(400, generator=random)]
     found, of = training_set(images, labels, 100, seeded(1))
-    yield shape_is(found, (100, 1, SIDE, SIDE), "the images")
+    yield shaped(found, (100, 1, SIDE, SIDE), "the images have the right shape", "the images have")
     counts = of.bincount(minlength=5).tolist()
     yield Finding(
         counts == 5 * [20], "as many of each class", f"100 images of 5 classes should be 20 of each, yours are {counts}"
@@ -101,8 +94,8 @@ def task4(noisy: Callable[..., tuple[Tensor, Tensor]]) -> Iterator[Finding]:
     both = isinstance(result, tuple | list) and len(result) == 2
     yield Finding(both, "x_t and the noise", "one tensor comes back: training needs the noise too, so return x_t and ε")
     xt, noise = result
-    yield shape_is(xt, (6, 1, SIDE, SIDE), "noisy images")
-    yield shape_is(noise, (6, 1, SIDE, SIDE), "noises")
+    yield shaped(xt, (6, 1, SIDE, SIDE), "noisy images have the right shape", "noisy images have")
+    yield shaped(noise, (6, 1, SIDE, SIDE), "noises have the right shape", "noises have")
     yield Finding(
         xt.dtype == x0.dtype, "of the images' type", f"float32 images became {xt.dtype}: the tables are float64"
     )
@@ -143,12 +136,9 @@ def task4(noisy: Callable[..., tuple[Tensor, Tensor]]) -> Iterator[Finding]:
 @checked("exercise 5.1")
 def exercise_5_1(half_life: Callable[[int], int]) -> Iterator[Finding]:
     """half_life(T): the first t with √ᾱ_t < ½."""
-    for steps in (500, 1000, 50):
+    for steps in (500, 1000):
         root = schedule("linear", steps).alphas_cumprod.sqrt()
-        below = (root < 0.5).nonzero()
-        if not len(below):
-            continue
-        right, found = int(below[0]), int(half_life(steps))
+        right, found = int((root < 0.5).nonzero()[0]), int(half_life(steps))
         hint = (
             "look at where your table begins, t = 0 or 1" if abs(found - right) == 1 else "√ᾱ, the root of the product"
         )
@@ -164,11 +154,9 @@ def exercise_5_5(pictures: Callable[[Tensor], Tensor]) -> Iterator[Finding]:
     for m in (10, 1):
         x = 2 * torch.randn(m, 1, SIDE, SIDE, generator=seeded(m))
         found = torch.as_tensor(pictures(x))
-        yield Finding(
-            tuple(found.shape) == (m, SIDE, SIDE),
-            f"{m} sample{'s' * (m > 1)}, {m} picture{'s' * (m > 1)}",
-            f"m = {m} gives shape {tuple(found.shape)}, not ({m}, 32, 32): only the axis of the grey channel should go",
-        )
+        plural = "s" * (m > 1)
+        given = f"only the axis of the grey channel should go: m = {m} gives"
+        yield shaped(found, (m, SIDE, SIDE), f"{m} sample{plural}, {m} picture{plural}", given)
         yield Finding(
             close(found, (x[:, 0] / 2 + 0.5).clamp(0, 1), 1e-5),
             "from [−1, 1] to 0 … 1",

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fromnoise.diffusion.bound import Bound, per_dimension
-from fromnoise.lab.checking import Finding, checked, close
+from fromnoise.lab.checking import Finding, checked, close, shaped
 
 
 @checked("exercise 7.1")
@@ -17,9 +17,7 @@ def exercise_7_1(prior_bits: Callable[[Tensor, float], Tensor]) -> Iterator[Find
     x0[2] = 0
     for alpha_bar in (0.0064, 0.3):
         found = torch.as_tensor(prior_bits(x0, alpha_bar)).double()
-        yield Finding(
-            tuple(found.shape) == (3,), "a number for each image", f"3 images give shape {tuple(found.shape)}, not (3,)"
-        )
+        yield shaped(found, (3,), "a number for each image", "3 images give")
         levels = torch.logit(torch.tensor([0.9, alpha_bar], dtype=torch.float64))
         nats = Bound(levels).prior(x0)
         right = per_dimension(nats, 64)
@@ -46,9 +44,7 @@ def exercise_7_2(strata: Callable[[Tensor], Tensor]) -> Iterator[Finding]:
     """strata(u): N×k."""
     u = torch.rand(500, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     found = strata(u.clone())
-    yield Finding(
-        tuple(found.shape) == (500, 8), "as many as before", f"500 rows of 8 become {tuple(found.shape)}, not (500, 8)"
-    )
+    yield shaped(found, (500, 8), "as many as before", "500 rows of 8 give")
     low, high = float(found.min()), float(found.max())
     yield Finding(
         low >= 0 and high <= 1, "within (0, 1)", f"the numbers go from {low:.2f} to {high:.2f}, beyond (0, 1)"

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from fromnoise.diffusion.schedule import schedule
-from fromnoise.lab.checking import Finding, checked, close
-from fromnoise.lab.checks.images import SIDE, T, scales, seeded, shape_is, table
+from fromnoise.lab.checking import Finding, checked, close, shaped
+from fromnoise.lab.checks.images import SIDE, T, scales, seeded, table
 
 
 class _Cheat:
@@ -179,11 +179,11 @@ class _Constant(nn.Module):
 
 
 def _sampler(sample: Callable[..., Tensor]) -> Iterator[Finding]:
-    """Findings on the sampling loop: shapes, times, means and variances of each step, the end."""
+    """sample(network, m, generator): m×1×32×32; asks for shapes, times, each step's mean and variance, the end."""
     m, process = 3, table()
     network = _Constant()
     found = sample(network, m, seeded(0))
-    yield shape_is(found, (m, 1, SIDE, SIDE), "the images")
+    yield shaped(found, (m, 1, SIDE, SIDE), "the images have the right shape", "the images have")
     yield Finding(
         not found.requires_grad, "without gradients", "the images carry gradients: sample under torch.no_grad()"
     )
@@ -236,16 +236,7 @@ def _sampler(sample: Callable[..., Tensor]) -> Iterator[Finding]:
         f"for data that is −1 everywhere the result is off by up to {end:.3f}: leave it as it is",
     )
     single = sample(_Constant(), 1, seeded(0))
-    yield shape_is(single, (1, 1, SIDE, SIDE), "one image and its batch axis")
+    yield shaped(single, (1, 1, SIDE, SIDE), "one image has its batch axis too", "one image has")
 
 
-@checked("task 5")
-def task5(sample: Callable[..., Tensor]) -> Iterator[Finding]:
-    """sample(network, m, generator): m×1×32×32."""
-    yield from _sampler(sample)
-
-
-@checked("exercise 5.4")
-def exercise_5_4(dusty: Callable[..., Tensor]) -> Iterator[Finding]:
-    """dusty(network, m, generator): m×1×32×32."""
-    yield from _sampler(dusty)
+task5, exercise_5_4 = checked("task 5")(_sampler), checked("exercise 5.4")(_sampler)

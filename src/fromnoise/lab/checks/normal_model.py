@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from fromnoise.lab.checking import Finding, checked, close
+from fromnoise.lab.checking import Finding, checked, close, shaped
 from fromnoise.lab.checks.distributions import DRAWS, moments
 from fromnoise.probability.gaussian import Gaussian
 
@@ -20,8 +20,7 @@ def task2(fit: Callable[..., Tensor], descend: Callable[..., Tensor], draw: Call
     )
     best = x.mean(dim=0)
     found = fit(x)
-    shape = tuple(found.shape)
-    yield Finding(shape == (3,), "one mean of n numbers", f"7 points in 3 dimensions give shape {shape}, not (3,)")
+    yield shaped(found, (3,), "one mean of n numbers", "7 points in 3 dimensions give")
     moved = [_sum(x, found + step) - _sum(x, found) for step in 1e-3 * torch.eye(3, dtype=torch.float64)]
     yield Finding(
         close(found, best),
@@ -42,8 +41,7 @@ def task2(fit: Callable[..., Tensor], descend: Callable[..., Tensor], draw: Call
         )
     mean = torch.tensor([1.0, 2.0], dtype=torch.float64)
     drawn = draw(mean, DRAWS, generator)
-    shape = tuple(drawn.shape)
-    yield Finding(shape == (DRAWS, 2), "m new samples", f"the shape is {shape}, not ({DRAWS}, 2)")
+    yield shaped(drawn, (DRAWS, 2), "m new samples", f"{DRAWS} samples have")
     yield from moments(drawn.double(), mean, torch.eye(2, dtype=torch.float64))
 
 
