@@ -50,11 +50,6 @@ def test_fid_by_size_has_the_line_through_its_end():
     assert [label.get_text() for label in axis.get_xticklabels()] == ["∞", "100", "1,000"]
 
 
-def test_fid_by_size_without_a_line():
-    (axis,) = figures.fid_by_size([100, 1000], [0.4, 0.07]).axes
-    assert len(axis.lines) == 1
-
-
 def test_damage_has_a_panel_a_kind_on_one_scale_with_the_floor():
     figure = figures.damage({"noise": ([0, 5], [0.2, 3.0]), "blur": ([0, 1], [0.2, 50.0])}, 0.2)
     assert [axis.get_xlabel() for axis in figure.axes] == ["noise", "blur"]

@@ -14,6 +14,7 @@ HILL = torch.exp(-PLANE.square().sum(dim=-1) / 2)
 DOTS = torch.randn(30, 2, generator=torch.Generator().manual_seed(0))
 N = torch.tensor([10, 100, 1000])
 PAIR = (torch.tensor([0.32, 0.11, 0.03]), torch.tensor([0.31, 0.1, 0.031]))
+GAP = (0.0, 0.0, 1.0, "gap")
 
 
 def drawn(axis):
@@ -40,7 +41,7 @@ FIGURES = {
     "estimates": (lambda: figures.estimates([10, 100], {"plain": ([1.0, 2.0], [0.5, 0.1])}, 1.5, "D"), 1),
     "tangent": (lambda: figures.tangent(X[31:], X[31:] - 1 - X[31:].log()), 2),
     "landscapes": (lambda: figures.landscapes(X, X, {"a": 2 - HILL, "b": 3 - HILL}, {"a": [(0.0, 0.0)], "b": []}), 3),
-    "objectives": (lambda: figures.objectives(X, {"a": X**2, "b": X**2 + 1}, (0.0, 0.0, 1.0, "gap")), 1),
+    "objectives": (lambda: figures.objectives(X, {"a": X**2, "b": X**2 + 1}, GAP), 1),
     "descents": (lambda: figures.descents({"a": X}, {"a": BELL}, 0.5), 2),
 }  # fmt: skip
 
@@ -147,7 +148,7 @@ def test_landscapes_put_the_star_on_the_first_minimum():
 
 
 def test_objectives_mark_where_each_is_least():
-    (axis,) = figures.objectives(X, {"a": (X - 1) ** 2, "b": (X + 1) ** 2 + 1}).axes
+    (axis,) = figures.objectives(X, {"a": (X - 1) ** 2, "b": (X + 1) ** 2 + 1}, GAP).axes
     least = [line.get_xydata()[0] for line in axis.lines if len(line.get_xdata()) == 1]
     np.testing.assert_allclose(least, [[1, 0], [-1, 1]], atol=1e-12)
 
@@ -163,6 +164,6 @@ def test_descents_show_first_steps_and_all_errors():
 
 def test_figures_do_not_depend_on_the_readers_own_style():
     with mpl.rc_context({"lines.linewidth": 9.0, "axes.labelcolor": "red"}):
-        (axis,) = figures.objectives(X, {"a": X**2}).axes
+        (axis,) = figures.objectives(X, {"a": X**2}, GAP).axes
     assert axis.lines[0].get_linewidth() == 2.0
     assert axis.xaxis.label.get_color() in ("black", BLACK)

@@ -94,9 +94,7 @@ def landscapes(
 
 @styled
 def objectives(
-    w: Float[Tensor, " k"],
-    curves: Mapping[str, Float[Tensor, " k"]],
-    gap: tuple[float, float, float, str] | None = None,
+    w: Float[Tensor, " k"], curves: Mapping[str, Float[Tensor, " k"]], gap: tuple[float, float, float, str]
 ) -> Figure:
     """Objectives over one parameter, each with its least point marked; `gap` is (w, low, high, text) for an arrow."""
     figure, (axis,) = panels(1, 1, (7.4, 3.9))
@@ -104,10 +102,9 @@ def objectives(
         (line,) = axis.plot(w, values, label=name)
         least = int(values.argmin())
         axis.plot([float(w[least])], [float(values[least])], MARKERS[k], color=line.get_color(), markersize=9)
-    if gap is not None:
-        at, low, high, text = gap
-        axis.annotate("", (at, high), (at, low), arrowprops={"arrowstyle": "<->", "color": BLACK})
-        axis.annotate(text, (at, (low + high) / 2), (8, 0), textcoords="offset points", va="center")
+    at, low, high, text = gap
+    axis.annotate("", (at, high), (at, low), arrowprops={"arrowstyle": "<->", "color": BLACK})
+    axis.annotate(text, (at, (low + high) / 2), (8, 0), textcoords="offset points", va="center")
     axis.set(xlabel="w", ylabel="nats", xlim=(float(w[0]), float(w[-1])))
     axis.legend()
     return figure

@@ -85,15 +85,14 @@ def excesses(rows: Sequence[tuple[str, float, float, float]]) -> Figure:
 
 
 @styled
-def fid_by_size(sizes: Sequence[int], fids: Sequence[float], line: tuple[float, float] | None = None) -> Figure:
+def fid_by_size(sizes: Sequence[int], fids: Sequence[float], line: tuple[float, float]) -> Figure:
     """FID against one by the number of images, and the line (value at 1/n = 0, slope) through it."""
     figure, (axis,) = panels(1, 1, (6.8, 3.8))
     inverse = 1 / np.asarray(sizes, dtype=float)
     axis.plot(inverse, fids, "o", color=BLUE, markersize=8, label="mean FID of disjoint subsets")
-    if line is not None:
-        ends = np.array([0, inverse.max()])
-        axis.plot(ends, line[0] + line[1] * ends, "--", color=VERMILION, label="line through the largest sizes")
-        axis.plot([0], [line[0]], "D", color=VERMILION, markersize=8, clip_on=False, label="FID at n = ∞")
+    ends = np.array([0, inverse.max()])
+    axis.plot(ends, line[0] + line[1] * ends, "--", color=VERMILION, label="line through the largest sizes")
+    axis.plot([0], [line[0]], "D", color=VERMILION, markersize=8, clip_on=False, label="FID at n = ∞")
     axis.set_xticks([0, *inverse], ["∞", *(f"{n:,}" for n in sizes)])
     axis.set(xlim=(0, inverse.max() * 1.05), ylim=(min(0, *fids), None))
     axis.set(xlabel="number n of images (axis even in 1/n)", ylabel="FID")

@@ -18,7 +18,7 @@ Pair = tuple[Float[Tensor, " k"], Float[Tensor, " k"]]
 
 @styled
 def densities(
-    x: Float[Tensor, " k"], curves: Mapping[str, Float[Tensor, " k"]], shaded: str | None = None, ylabel: str = "p(x)"
+    x: Float[Tensor, " k"], curves: Mapping[str, Float[Tensor, " k"]], shaded: str | None = None
 ) -> Figure:
     """Densities on the line, one curve each; the one called `shaded` is a grey area behind the others."""
     figure, (axis,) = panels(1, 1, (7.4, 3.6))
@@ -29,7 +29,7 @@ def densities(
         else:
             (line,) = axis.plot(x, values, label=name)
             axis.fill_between(x, values, color=line.get_color(), alpha=0.08, linewidth=0)
-    axis.set(xlabel="x", ylabel=ylabel, xlim=(float(x[0]), float(x[-1])), ylim=(0, None))
+    axis.set(xlabel="x", ylabel="p(x)", xlim=(float(x[0]), float(x[-1])), ylim=(0, None))
     axis.legend()
     return figure
 
