@@ -176,7 +176,7 @@ show(
 for rate in (0.1, 0.5, 1.7):
     measured = (errors[f"rate {rate}"][10] / errors[f"rate {rate}"][0]).item()
     print(f"rate {rate}: error after 10 steps {measured:.6f} of the first, theory {abs(1 - rate) ** 10:.6f}")
-found = normal_model.fit_by_gradient_descent(x, rate=0.1, steps=500).mean
+found = normal_model.descent(x, rate=0.1, steps=500)[-1]
 print(f"500 steps of rate 0.1, as in the chapter, end {(found - model.mean).abs().max():.1e} from the closed form")
 
 # %% [markdown]

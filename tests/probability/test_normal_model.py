@@ -19,16 +19,6 @@ def test_the_fit_is_the_sample_mean_and_lies_close_to_the_truth(x):
     assert kl(TRUTH, model) < 10 / 1000  # its mean is n/2N = 0.001
 
 
-def test_gradient_descent_arrives_at_the_same_mean(x):
-    found = normal_model.fit_by_gradient_descent(x, 0.1, 500)
-    torch.testing.assert_close(found.mean, x.mean(dim=0), rtol=0, atol=1e-12)
-
-
-def test_descent_closes_the_gap_by_the_rate_at_each_step(x):
-    after = normal_model.fit_by_gradient_descent(x, 0.1, 7).mean
-    torch.testing.assert_close(after, x.mean(dim=0) * (1 - 0.9**7), rtol=1e-10, atol=0)
-
-
 @pytest.mark.parametrize("rate", [0.1, 1.0, 1.5])
 def test_the_path_of_the_descent_is_the_recursion_solved(x, rate):
     path = normal_model.descent(x, rate, 30)
@@ -68,7 +58,7 @@ def test_samples_of_the_model_are_new_samples_of_the_truth(x):
 @pytest.mark.parametrize("rate", [0.0, 2.0, -1.0])
 def test_rates_that_diverge_are_refused(x, rate):
     with pytest.raises(ValueError, match="between 0 and 2"):
-        normal_model.fit_by_gradient_descent(x, rate)
+        normal_model.descent(x, rate)
 
 
 def test_too_few_samples_are_refused():

@@ -37,11 +37,6 @@ def descent(x: Float[Tensor, "m n"], rate: float = 0.1, steps: int = 500) -> Flo
     return torch.stack(means).detach()
 
 
-def fit_by_gradient_descent(x: Float[Tensor, "m n"], rate: float = 0.1, steps: int = 500) -> Gaussian:
-    """The same as `fit`, by `descent`."""
-    return Gaussian.white(descent(x, rate, steps)[-1])
-
-
 def fit_covariance(x: Float[Tensor, "m n"]) -> Gaussian:
     """N(μ, C), mean and covariance of greatest likelihood: the covariance divided by m.
 
