@@ -6,9 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import UInt8
-from torch import Tensor
-
 from fromnoise.config import Config, from_json
 from fromnoise.data import pictures, saving
 from fromnoise.data.image_set import ImageSet
@@ -77,7 +74,7 @@ def page(
         pairs=PAIRS if train is not None else 0,
         generated=generated,
         train=train,
-        small=_small,
+        small=lambda image: html.picture(pictures.grid(image[None], columns=1, gap=0, zoom=1)),
         classes=_classes(report.classes, generated.class_names),
         commands=_commands(report),
         duration=duration,
@@ -123,10 +120,6 @@ def _over_time(lines: Sequence[Line]) -> str | None:
     steps, kids, copies = ([line[name] for line in lines] for name in ("step", "kid", "copies"))
     values, errors = ([kid[name] for kid in kids] for name in ("value", "error"))
     return html.svg(figures.score_over_time(steps, values, errors, [found["share"] for found in copies]))
-
-
-def _small(image: UInt8[Tensor, "c h w"]) -> str:
-    return html.picture(pictures.grid(image[None], columns=1, gap=0, zoom=1))
 
 
 def _classes(found: Classes | None, named: Sequence[str]) -> str | None:

@@ -12,16 +12,8 @@ from fromnoise.files import write_file
 from fromnoise.lab import markdown
 from fromnoise.lab.running import Chapter, Ran
 
-
-@dataclass(frozen=True)
-class Item:
-    """What a cell printed, or a figure that it showed."""
-
-    text: str
-    file: str = ""
-    """The figure's file, relative to the page."""
-    alt: str = ""
-    width: int = 0
+Items = Sequence[tuple[str | Shown, str]]
+"""What a cell printed, and the figures that it showed, these with their file, relative to the page."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +25,7 @@ class Block:
     code: str = ""
     fold: str = ""
     """The line above a fold that holds words, code and, for a solution, what it printed and showed."""
-    items: tuple[Item, ...] = ()
+    items: Items = ()
     whole: bool = False
     """Whether the items are in the fold too."""
 
@@ -50,21 +42,17 @@ def _blocks(chapter: Chapter, folder: Path) -> Iterator[Block]:
     for k, ran in enumerate(chapter.cells):
         items = []
         for output in ran.outputs:
+            file = ""
             if isinstance(output, Shown):
                 count += 1
-                items.append(_saved(output, folder, f"figures/{chapter.notebook.number}-{count:02}{output.ending}"))
-            else:
-                items.append(Item(output))
+                file = f"figures/{chapter.notebook.number}-{count:02}{output.ending}"
+                write_file(folder / file, output.content)
+            items.append((output, file))
         if not ran.cell.has("note"):
-            yield _block(ran, tuple(items), first=k == 0)
+            yield _block(ran, items, first=k == 0)
 
 
-def _saved(shown: Shown, folder: Path, name: str) -> Item:
-    write_file(folder / name, shown.content)
-    return Item(shown.caption, name, shown.alt, shown.width)
-
-
-def _block(ran: Ran, items: tuple[Item, ...], first: bool) -> Block:
+def _block(ran: Ran, items: Items, first: bool) -> Block:
     cell = ran.cell
     if cell.has("solution"):
         fold, whole = cell.title or "Solution", True
