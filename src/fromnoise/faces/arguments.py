@@ -171,13 +171,14 @@ def _with_budget_of(out: Path, config: Config, extension: Budget) -> Config:
     return dataclasses.replace(config, training=dataclasses.replace(config.training, **budget))
 
 
-def refuse_existing(path: Path, overwrite: bool) -> None:
-    """Raise UserError when `path` exists and may not be replaced, or cannot be written."""
-    if path.is_dir():
-        raise UserError(f"{path} is a folder: name a file")
-    if path.exists() and not overwrite:
-        raise UserError(f"{path} already exists; choose another name or add --overwrite")
-    check_writable(path)
+def refuse_existing(overwrite: bool, *paths: Path | None) -> None:
+    """Raise UserError when a path, of those given, exists and may not be replaced, or cannot be written."""
+    for path in filter(None, paths):
+        if path.is_dir():
+            raise UserError(f"{path} is a folder: name a file")
+        if path.exists() and not overwrite:
+            raise UserError(f"{path} already exists; choose another name or add --overwrite")
+        check_writable(path)
 
 
 def folder_is_new(path: Path) -> None:
@@ -195,6 +196,6 @@ def refuse_unwritable_images(out: Path, overwrite: bool) -> None:
     if str(out) == "-":
         raise UserError("--out -: images go to a .png, an .npz or a folder, not to stdout")
     if kind in (".png", ".npz"):
-        refuse_existing(out, overwrite)
+        refuse_existing(overwrite, out)
     else:
         folder_is_new(out)

@@ -37,8 +37,7 @@ def main(words: Sequence[str]) -> None:
         raise UserError("name at least two runs to compare")
     if len(set(arguments.runs)) < len(arguments.runs):
         raise UserError("a run is named twice: name each once")
-    if arguments.out is not None:
-        refuse_existing(arguments.out, arguments.overwrite)
+    refuse_existing(arguments.overwrite, arguments.out)
 
     from fromnoise.experiment import system
     from fromnoise.faces import compare

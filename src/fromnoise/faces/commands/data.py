@@ -93,9 +93,7 @@ def main(words: Sequence[str]) -> None:
 def _inspect(words: Sequence[str]) -> None:
     arguments = parse(InspectArguments, words, "data inspect")
     out = None if arguments.json in (None, "-") else Path(str(arguments.json))
-    for path in (arguments.sheet, out):
-        if path is not None:
-            refuse_existing(path, arguments.overwrite)
+    refuse_existing(arguments.overwrite, arguments.sheet, out)
 
     from fromnoise.data.inspection import inspected
     from fromnoise.data.pictures import save_grid

@@ -79,9 +79,7 @@ def main(words: Sequence[str]) -> None:
     file = None if arguments.json in (None, "-") else Path(str(arguments.json))
     if arguments.html in (Path("-"), Path(arguments.json or "-")):
         raise UserError(f"--html {arguments.html}: give the page a file of its own")
-    for path in (file, arguments.html):
-        if path is not None:
-            refuse_existing(path, arguments.overwrite)
+    refuse_existing(arguments.overwrite, file, arguments.html)
 
     from msgspec.structs import replace
 

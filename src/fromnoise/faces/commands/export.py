@@ -29,7 +29,7 @@ class ExportArguments:
 def main(words: Sequence[str]) -> None:
     """Export."""
     arguments = parse(ExportArguments, words, "export")
-    refuse_existing(arguments.out, arguments.overwrite)
+    refuse_existing(arguments.overwrite, arguments.out)
 
     from fromnoise.experiment.find import load_model
     from fromnoise.extras import extra
