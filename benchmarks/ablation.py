@@ -163,9 +163,9 @@ def trained_and_scored(row: str, seed: int, settings: Settings) -> Cell:
     import torch
 
     torch.set_num_threads(1)
+    from benchmarks import results
     from fromnoise.evaluation.features import features
     from fromnoise.evaluation.frechet import Moments, distance
-    from fromnoise.experiment import system
     from fromnoise.experiment.find import find_model
     from fromnoise.faces import cli
     from fromnoise.generation.model import Model
@@ -187,8 +187,7 @@ def trained_and_scored(row: str, seed: int, settings: Settings) -> Cell:
     fid = distance(Moments.of(extract(images)), Moments.of(extract(reference(settings, size).images)))
     parameters = sum(parameter.numel() for parameter in model.network.parameters())
     kind = (settings.n, settings.reference, recipe(flags))
-    about = (settings.steps, steps, parameters, *kind, fid, f"{system.processor()}, {system.matrix_units()}")
-    return Cell(row, seed, flags, *about)
+    return Cell(row, seed, flags, settings.steps, steps, parameters, *kind, fid, results.machine())
 
 
 def reference(settings: Settings, size: tuple[int, int]) -> "ImageSet":
@@ -201,9 +200,11 @@ def reference(settings: Settings, size: tuple[int, int]) -> "ImageSet":
 
 def table(cells: Sequence[Cell], settings: Settings) -> str:
     """A row each: its flags, steps, and FID over seeds beside the preset's on the same seeds."""
+    from benchmarks import results
+
     of = {(cell.row, cell.seed): cell for cell in cells}
     base = {cell.seed: cell.fid for cell in cells if not cell.flags}
-    lines = ["| change | flags | steps | parameters | FID | seeds | against the preset |", "|---" * 7 + "|"]
+    rows = []
     for row in (*ROWS, *TAKEN_OUT):
         mine = [of[row, seed] for seed in sorted({cell.seed for cell in cells}) if (row, seed) in of]
         if not mine:
@@ -215,17 +216,16 @@ def table(cells: Sequence[Cell], settings: Settings) -> str:
         against = f"{statistics.geometric_mean(ratios):.2f}×" if flags and ratios else ""
         told = f"`{' '.join(flags)}`{', taken out since' if row in TAKEN_OUT else ''}" if flags else ""
         size = f"{mine[0].parameters / 1e6:.1f} M"
-        lines.append(
-            f"| {row} | {told} | {mine[0].steps:,} | {size} | {statistics.mean(fids):.2f}{spread} | {len(fids)} "
-            f"| {against} |"
-        )
-    return "\n".join(lines)
+        fid = f"{statistics.mean(fids):.2f}{spread}"
+        rows.append([row, told, f"{mine[0].steps:,}", size, fid, str(len(fids)), against])
+    head = ("change", "flags", "steps", "parameters", "FID", "seeds", "against the preset")
+    return results.table(head, rows)
 
 
 def write(cells: Sequence[Cell], settings: Settings) -> None:
     """ablation.json and ablation.md."""
     from benchmarks.real import NAME
-    from fromnoise.files import whole, write_json
+    from fromnoise.files import write_file, write_json
 
     write_json(settings.out / "ablation.json", {"cells": [asdict(cell) for cell in cells]})
     command = f" --reference {settings.reference}" if settings.reference else ""
@@ -244,8 +244,7 @@ column compares the same seeds: below 1 the change is better.
 
 on {"; ".join(sorted({cell.processor for cell in shown}))}
 """
-    with whole(settings.out / "ablation.md") as file:
-        file.write_text(text)
+    write_file(settings.out / "ablation.md", text)
 
 
 def current(cell: Cell, settings: Settings) -> bool:
@@ -258,16 +257,16 @@ def current(cell: Cell, settings: Settings) -> bool:
 
 def main(settings: Settings) -> None:
     """Train and score what is missing."""
+    from benchmarks import results
     from fromnoise.faces.console import Bar, say
-    from fromnoise.files import check_writable, read_json
+    from fromnoise.files import check_writable
     from fromnoise.lookup import lookup
 
     for row in settings.rows:
         lookup("row", row, ROWS)
     file = settings.out / "ablation.json"
     check_writable(file)
-    known = read_json(file)["cells"] if file.exists() else []
-    cells = [Cell(**cell | {"flags": tuple(cell["flags"])}) for cell in known]
+    cells = results.known(file, Cell)
     done = {(cell.row, cell.seed) for cell in cells if current(cell, settings)}
     wanted = [(row, seed) for seed in settings.seeds for row in settings.rows if (row, seed) not in done]
     if wanted:

@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from benchmarks import battery_draws
+from benchmarks import battery_draws, results
 from benchmarks.battery_cases import SAME, Case, cases, world
 from benchmarks.battery_draws import drawn, pool
-from benchmarks.results import put
 from fromnoise.evaluation import two_sample
 from fromnoise.evaluation.classes import balance
 from fromnoise.evaluation.copies import copy_test
@@ -196,7 +195,7 @@ def main(settings: Settings) -> None:
         mark = "✓" if found.right else "✗"
         print(f"{mark} {name}: {', '.join(found.found) or 'nothing'} ({found.seconds:.0f} s)", flush=True)
         write_json(settings.out, kept)
-        put(settings.table, "battery", table([kept[each] for each in dict.fromkeys([*work, *kept]) if each in kept]))
+        results.put(settings.table, "battery", table([kept[each] for each in dict.fromkeys([*work, *kept]) if each in kept]))
 
 
 def table(found: Sequence[Mapping[str, Any]]) -> str:
@@ -204,7 +203,7 @@ def table(found: Sequence[Mapping[str, Any]]) -> str:
     judged, draws = ([each for each in found if (each["kind"] == "draw") == drawn] for drawn in (False, True))
     head = ("kind", "images", "manipulation", "expected", "found", "excess", "copied share", "AUC")
     lines = [f"{sum(each['right'] for each in judged)} of {len(judged)} cases are as expected.", ""]
-    lines += [_row(head), _row(["---"] * len(head)), *(_row(_cells(each)) for each in judged)]
+    lines.append(results.table(head, map(_cells, judged)))
     if draws:
         lines += ["", f"What was found in {len(draws)} draws of fresh real images:", "", battery_draws.table(draws)]
     return "\n".join(lines)
@@ -217,10 +216,6 @@ def _cells(of: Mapping[str, Any]) -> list[str]:
     auc = f"{numbers['AUC']:.2f}" if "AUC" in numbers else ""
     wanted, got = " or ".join(of["expected"]) or "nothing", ", ".join(of["found"]) or "nothing"
     return [of["kind"], of["sort"], of["name"], wanted, got + mark, excess, bound, auc]
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import results
 from benchmarks.shapes import shapes
 from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
@@ -64,10 +65,10 @@ def table(draws: Sequence[Mapping[str, Any]]) -> str:
         "any": [sum(bool(each["found"]) for each in some) for some in kinds.values()]
     }
     head = ["finding", "its own level", *(f"{kind}: {len(some)} draws" for kind, some in kinds.items())]
-    lines = [head, ["---"] * len(head), *([name, LEVELS.get(name, ""), *map(str, counts[name])] for name in counts)]
+    rows = [[name, LEVELS.get(name, ""), *map(str, counts[name])] for name in counts]
     scaled = [value / error for value, error in (each["numbers"]["excess"] for each in draws)]
     said = (
         f"The excess is {statistics.fmean(scaled):.2f} ± {statistics.pstdev(scaled):.2f} of its standard errors (mean "
         f"and deviation), and above {STRICT} of them, a level of 0.1 %, in {sum(z > STRICT for z in scaled)}."
     )
-    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", said])
+    return f"{results.table(head, rows)}\n\n{said}"

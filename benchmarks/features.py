@@ -21,7 +21,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from benchmarks.damages import DAMAGES, Damage, mixed, repeated
-from benchmarks.results import put
+from benchmarks.results import put, table
 from benchmarks.shapes import SIDE, shapes
 from fromnoise import rng
 from fromnoise.data import sources
@@ -258,16 +258,16 @@ def tables(kept: Mapping[str, Kept]) -> str:
         middle, strongest = (sum(row[k:][0] >= SEEN for row in rows) for k in (-2, -1))
         shares = (f"{count} of {len(rows)}, {count / len(rows):.0%}" for count in (middle, strongest, _ordered(rows)))
         counts.append([name, *shares])
-    parts = [_table(["features", "middle strength seen", "strongest seen", "in order of strength"], counts)]
+    parts = [table(["features", "middle strength seen", "strongest seen", "in order of strength"], counts)]
     for name, of in kept.items():
         parts.append(f"### {name}\n\n{of['n']:,} images of {'×'.join(map(str, of['shape']))} in each half.")
         lines = [
             [damage, ", ".join(f"{each:g}" for each in of["strengths"][damage]), *(_cell(ratios.get(k)) for k in names)]
             for damage, ratios in of["ratios"].items()
         ]
-        parts.append(_table(["damage", "strengths", *names], lines))
+        parts.append(table(["damage", "strengths", *names], lines))
     head = ["images", "damage", "times the floor", "told apart (AUC)", "recall (of real images)", "repeats"]
-    parts += ["### What general features do not see", _table(head, list(_missed(kept)))]
+    parts += ["### What general features do not see", table(head, list(_missed(kept)))]
     return "\n\n".join(parts)
 
 
@@ -291,10 +291,6 @@ def _said(found: bool) -> str:
 
 def _cell(ratios: Sequence[float] | None) -> str:
     return ", ".join(f"**{ratio:.3g}**" if ratio >= SEEN else f"{ratio:.3g}" for ratio in ratios or ())
-
-
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *lines))
 
 
 if __name__ == "__main__":

@@ -66,12 +66,6 @@ class Settings:
     """Numbers of grey 28×28 images, scored in 2,048 features."""
     drawn: tuple[int, ...] = (1000, 10000, 50000)
     """Numbers of images that `sample` draws into an .npz file."""
-    before: Path | None = None
-    """The folder src of an older version, to be measured on .npz files too."""
-    before_grey: tuple[int, ...] = (1000, 20000)
-    """How many grey images for that."""
-    before_colour: tuple[int, ...] = (4000,)
-    """How many colour images for that."""
     out: Path = HERE
     """Folder for memory.json and memory.png."""
 
@@ -87,12 +81,10 @@ class Peak:
     seconds: float
 
 
-def peak(
-    name: str, n: int, place: Path, *words: object, source: Path = SOURCE, program: tuple[str, str] = PROGRAM
-) -> Peak:
+def peak(name: str, n: int, place: Path, *words: object, program: tuple[str, str] = PROGRAM) -> Peak:
     """Run `fromnoise WORDS` in the folder `place` and watch it."""
     command = [sys.executable, *program, *map(str, words)]
-    environment = os.environ | {"PYTHONPATH": str(source.resolve())}
+    environment = os.environ | {"PYTHONPATH": str(SOURCE.resolve())}
     own = most = 0.0
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with (place / "log").open("w+") as log:
@@ -138,16 +130,12 @@ def images(n: int, colour: bool, seed: int) -> tuple[Tensor, Tensor]:
 def grey(settings: Settings, place: Path) -> Iterator[Peak]:
     """Sets of grey images, as .npz and as a folder."""
     against = ("--reference", "digits:heldout", "--train", "digits", "--json", "score.json", "--overwrite")
-    for n in sorted({*settings.grey, *(settings.before_grey if settings.before else ())}):
+    for n in settings.grey:
         drawn, labels = images(n, False, 0)
         arrays.save(place / f"{n}.npz", drawn, labels)
-        if settings.before and n in settings.before_grey:
-            words = ("evaluate", "--generated", f"{n}.npz", *against)
-            yield peak("grey .npz, before", n, place, *words, source=settings.before)
-        if n in settings.grey:
-            folder.save(place / str(n), drawn, labels.tolist())
-            yield peak("grey .npz", n, place, "evaluate", "--generated", f"{n}.npz", *against)
-            yield peak("grey folder", n, place, "evaluate", "--generated", n, *against)
+        folder.save(place / str(n), drawn, labels.tolist())
+        yield peak("grey .npz", n, place, "evaluate", "--generated", f"{n}.npz", *against)
+        yield peak("grey folder", n, place, "evaluate", "--generated", n, *against)
 
 
 def colour(settings: Settings, place: Path) -> Iterator[Peak]:
@@ -155,13 +143,10 @@ def colour(settings: Settings, place: Path) -> Iterator[Peak]:
     for name, n, seed in (("reference", 1000, 1), ("train", 3000, 2)):
         arrays.save(place / f"{name}.npz", *images(n, True, seed))
     against = ("--reference", "reference.npz", "--train", "train.npz", "--json", "score.json", "--overwrite")
-    for n in sorted({*settings.colour, *(settings.before_colour if settings.before else ())}):
+    for n in settings.colour:
         arrays.save(place / f"{n}.npz", *images(n, True, 0))
         words = ("evaluate", "--generated", f"{n}.npz", *against)
-        if settings.before and n in settings.before_colour:
-            yield peak("colour .npz, before", n, place, *words, source=settings.before)
-        if n in settings.colour:
-            yield peak("colour .npz", n, place, *words)
+        yield peak("colour .npz", n, place, *words)
 
 
 def wide(settings: Settings, place: Path) -> Iterator[Peak]:

@@ -31,7 +31,6 @@ from fromnoise.data import arrays, sources
 from fromnoise.data.settings import DataSettings
 from fromnoise.errors import UserError
 from fromnoise.evaluation.report import Report
-from fromnoise.experiment import system
 from fromnoise.faces.cli import script
 from fromnoise.faces.console import Bar
 from fromnoise.files import check_writable, read_json, write_json
@@ -149,7 +148,7 @@ def main(settings: Settings) -> None:
         if unknown := set(asked) - set(known):
             raise UserError(f"no such {kind}: {', '.join(sorted(unknown))}; choose of {', '.join(known)}")
     check_writable(settings.out / "own.json")
-    cells = known_cells(settings)
+    cells = results.known(settings.out / "own.json", Cell)
     done = {(cell.contender, cell.images, cell.size, cell.minutes, cell.seed) for cell in cells}
     wanted = [cell for cell in asked_cells(settings) if cell not in done]
     with Bar("runs") as bar:
@@ -228,7 +227,7 @@ def cell(report: Report, steps: int, guidance: float | None, about: Mapping[str,
         gap=None if over_fit is None else over_fit.gap,
         copies="" if report.copies is None else report.copies.verdict,
         guidance=guidance,
-        system=f"{system.processor()}, {system.matrix_units()}",
+        system=results.machine(),
         **about,
     )
 
@@ -241,7 +240,7 @@ def _command(*words: object, environment: Mapping[str, str] | None = None) -> No
 def table(cells: Sequence[Cell]) -> str:
     """Markdown: a line for each contender, set, size and budget, the mean over seeds and their deviation."""
     heads = ("trainer", "images", "size", "minutes", "seeds", "steps", "AUC", "FID − floor", "recall", "overfitting")
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    rows = []
     for key in sorted({(c.images, c.size, c.contender, c.minutes) for c in cells}):
         group = [c for c in cells if (c.images, c.size, c.contender, c.minutes) == key]
         steps = statistics.mean(c.steps for c in group)
@@ -261,8 +260,8 @@ def table(cells: Sequence[Cell]) -> str:
             recall + (f" ({statistics.mean(real):.2f})" if real else ""),
             f"{statistics.mean(gaps):+.0%}" if gaps else "",
         )
-        lines.append(f"| {' | '.join(row)} |")
-    return "\n".join(lines)
+        rows.append(row)
+    return results.table(heads, rows)
 
 
 def _spread(values: Sequence[float], error: float | None) -> str:
@@ -270,12 +269,6 @@ def _spread(values: Sequence[float], error: float | None) -> str:
     if len(values) > 1:
         return f"{mean} ± {statistics.stdev(values):.2g}"
     return mean if error is None else f"{mean} ({error:.2g})"
-
-
-def known_cells(settings: Settings) -> list[Cell]:
-    """The cells of own.json."""
-    file = settings.out / "own.json"
-    return [Cell(**each) for each in read_json(file)["cells"]] if file.exists() else []
 
 
 def write(cells: Sequence[Cell], settings: Settings) -> None:

@@ -38,11 +38,10 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation.design import disjoint
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
-from fromnoise.experiment import system
 from fromnoise.faces.cli import script
 from fromnoise.faces.console import Bar
 from fromnoise.faces.figures import style
-from fromnoise.files import check_writable, read_json, write_json
+from fromnoise.files import check_writable, write_json
 from fromnoise.training.run_folder import RunFolder
 
 HERE = Path(__file__).parent
@@ -160,7 +159,7 @@ def scored(images: Path, settings: Settings, place: Path, **about: Any) -> Cell:
         peer_calls=settings.peer_calls,
         verdict=copies["verdict"],
         p=tuple(closer["p"] for closer in copies["closer"]),
-        system=f"{system.processor()}, {system.matrix_units()}",
+        system=results.machine(),
         **about,
     )
 
@@ -183,7 +182,7 @@ def floor(settings: Settings) -> float:
 def table(cells: Sequence[Cell]) -> str:
     """A line for each contender, budget and CPU: FID and ratio over seeds, and the copy test."""
     heads = ("trainer", "minutes", "CPU", "seeds", "seconds", "steps", "FID", "ratio", "copies", "least p")
-    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    rows = []
     cpus = systems(cells)
     for contender in dict.fromkeys(cell.contender for cell in cells):
         mine = [cell for cell in cells if cell.contender == contender]
@@ -201,8 +200,8 @@ def table(cells: Sequence[Cell]) -> str:
                 "; ".join(sorted({cell.verdict for cell in group})),
                 "; ".join(f"{min(cell.p):.2g}" for cell in group),
             )
-            lines.append(f"| {' | '.join(row)} |")
-    return "\n".join(lines)
+            rows.append(row)
+    return results.table(heads, rows)
 
 
 def systems(cells: Sequence[Cell]) -> list[str]:
@@ -286,20 +285,13 @@ def alike(cell: Cell, settings: Settings) -> bool:
     return (cell.n, cell.reference, cell.peer_calls) == asked
 
 
-def known_cells(settings: Settings) -> list[Cell]:
-    """The cells of quality.json."""
-    file = settings.out / "quality.json"
-    known = read_json(file)["cells"] if file.exists() else []
-    return [Cell(**cell | {"p": tuple(cell["p"])}) for cell in known]
-
-
 def main(settings: Settings) -> None:
     """Make the cells that are missing."""
     unknown = set(settings.contenders) - {*WAYS, *LABELLED}
     if unknown:
         raise UserError(f"no such contender: {', '.join(sorted(unknown))}; choose of {', '.join([*WAYS, *LABELLED])}")
     check_writable(settings.out / "quality.json")
-    cells = known_cells(settings)
+    cells = results.known(settings.out / "quality.json", Cell)
     done = {(cell.contender, cell.minutes, cell.seed) for cell in cells if alike(cell, settings)}
     wanted: list[tuple[str, tuple[float, ...], int]] = []
     for seed in settings.seeds:

@@ -1,19 +1,23 @@
 """What benchmarks write: sections of one Markdown file, each between its own markers; and speed's tables and plot."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+import msgspec
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fromnoise.faces.figures import style
-from fromnoise.files import whole
+from fromnoise.experiment import system
+from fromnoise.files import read_json, write_file
 
 TITLE = "# Results\n"
 TRAINING_LIMIT, SAMPLING_LIMIT = "convolution forward and backward", "convolution forward"
 FULL = {"fp32": "float32", "bf16": "bf16"}
 Limits = Mapping[str, Mapping[str, float]]
+Cell = TypeVar("Cell")
 
 
 @dataclass(frozen=True)
@@ -56,47 +60,55 @@ def put(path: Path, name: str, text: str) -> None:
         raise ValueError(f"{path}: {first} is not followed by {last}")
     if not found:
         before, after = old.rstrip("\n") + "\n\n", "\n"
-    with whole(path) as temporary:
-        temporary.write_text(f"{before}{first}\n{text.strip()}\n{last}{after}")
+    write_file(path, f"{before}{first}\n{text.strip()}\n{last}{after}")
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    first, *others = (f"| {' | '.join(cells)} |" for cells in (head, *rows))
+    return "\n".join([first, "|---" * len(head) + "|", *others])
+
+
+def known(path: Path, kind: type[Cell]) -> list[Cell]:
+    """The cells that a benchmark keeps in the file, none where there is no file yet."""
+    return [msgspec.convert(each, kind) for each in read_json(path)["cells"]] if path.exists() else []
+
+
+def machine() -> str:
+    """The processor, and its units for bfloat16."""
+    return f"{system.processor()}, {system.matrix_units()}"
 
 
 def training_table(rows: Sequence[Row], limits: Limits) -> str:
     """Markdown; each trainer's fastest way in bold."""
-    lines = [
-        "| trainer | run | parameters | GFLOP forward | images/s | TFLOP/s | share of limit |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
+
+    def cells(row: Row) -> list[str]:
         if row.failure:
-            lines.append(f"| {row.who} | {row.how} | | | {row.failure} | | |")
-            continue
+            return [row.who, row.how, "", "", row.failure, "", ""]
         rate = f"{row.images_per_second:.0f}"
         rate = f"**{rate}**" if row in fastest(rows) else rate
-        cells = [row.who, row.how, f"{row.parameters / 1e6:.1f} M", f"{row.gflop:.2f}", rate, *_speed(row, limits)]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        return [row.who, row.how, f"{row.parameters / 1e6:.1f} M", f"{row.gflop:.2f}", rate, *_speed(row, limits)]
+
+    head = ("trainer", "run", "parameters", "GFLOP forward", "images/s", "TFLOP/s", "share of limit")
+    return table(head, map(cells, rows))
 
 
 def sampling_table(rows: Sequence[Row], limits: Limits) -> str:
     """Markdown; an asterisk where the whole time is extrapolated from a few network calls."""
-    lines = [
-        "| | sampler | run | network calls | images/s | TFLOP/s | share of limit |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
+
+    def cells(row: Row) -> list[str]:
         star = f"* ({row.timed} timed)" if row.timed < row.passes else ""
         rate = f"{row.images_per_second:.3g}"
-        cells = [row.who, row.task, row.how, f"{row.passes:,}{star}", rate, *_speed(row, limits)]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        return [row.who, row.task, row.how, f"{row.passes:,}{star}", rate, *_speed(row, limits)]
+
+    return table(("", "sampler", "run", "network calls", "images/s", "TFLOP/s", "share of limit"), map(cells, rows))
 
 
 def limits_table(limits: Limits) -> str:
     """Markdown: TFLOP/s of each bare operation in each precision."""
-    lines = ["| limit, TFLOP/s | " + " | ".join(FULL[name] for name in limits) + " |", "|---|" + "---|" * len(limits)]
-    for operation in next(iter(limits.values())):
-        lines.append(f"| {operation} | " + " | ".join(f"{each[operation]:.2f}" for each in limits.values()) + " |")
-    return "\n".join(lines)
+    head = ["limit, TFLOP/s", *(FULL[name] for name in limits)]
+    operations = next(iter(limits.values()))
+    return table(head, ([name, *(f"{each[name]:.2f}" for each in limits.values())] for name in operations))
 
 
 def fastest(rows: Sequence[Row]) -> list[Row]:

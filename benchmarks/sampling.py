@@ -26,6 +26,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from torch import Tensor
 
+from benchmarks import results
 from benchmarks.real import validation
 from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
@@ -40,7 +41,7 @@ from fromnoise.experiment.find import find_model
 from fromnoise.faces.cli import script
 from fromnoise.faces.console import Bar
 from fromnoise.faces.figures import style
-from fromnoise.files import check_writable, whole, write_json
+from fromnoise.files import check_writable, write_file, write_json
 from fromnoise.generation.model import Model
 from fromnoise.generation.sampling import SampleRequest, guidance_of, network_calls, own_precision, sample
 from fromnoise.training.device import accelerator
@@ -162,15 +163,14 @@ def table(rows: Sequence[Row]) -> str:
     """FID and network calls of every setting as Markdown, the least FID of each column in bold."""
     steps = sorted({row.steps for row in rows})
     best = {n: min(row.fid for row in rows if row.steps == n) for n in steps}
-    lines = ["| sampler | spacing | guidance | " + " | ".join(f"{n} steps" for n in steps) + " |"]
-    lines.append("|---" * (3 + len(steps)) + "|")
+    found = []
     for line in dict.fromkeys(row.line for row in rows):
         cells = [
             f"{'**' * (row.fid == best[row.steps])}{row.fid:.3f}{'**' * (row.fid == best[row.steps])} ({row.calls})"
             for row in sorted((row for row in rows if row.line == line), key=lambda row: row.steps)
         ]
-        lines.append(f"| {' | '.join(line)} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        found.append([*line, *cells])
+    return results.table(["sampler", "spacing", "guidance", *(f"{n} steps" for n in steps)], found)
 
 
 @style.styled
@@ -222,10 +222,9 @@ The model's own guidance is {guidance_of(model, model.config.sampling):g} for λ
 
 ![FID over network calls](sampling.png)
 
-on {system.processor()}, {system.matrix_units()}
+on {results.machine()}
 """
-    with whole(settings.out / "sampling.md") as file:
-        file.write_text(text)
+    write_file(settings.out / "sampling.md", text)
     style.save(curves(rows, settings.n, real), settings.out / "sampling.png")
     Console().print(text, markup=False)
 

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from benchmarks import peer_rates, quality
+from benchmarks import peer_rates, quality, results
 from benchmarks.quality import Cell
 from fromnoise.errors import UserError
 from fromnoise.files import write_json
@@ -69,7 +69,7 @@ def test_a_section_and_a_plot_are_written_and_cells_come_back(tmp_path):
     assert "<!-- quality -->" in text
     assert line(text, "diffusers", "5")
     assert (tmp_path / "quality.png").stat().st_size > 5000
-    assert quality.known_cells(settings) == [CELL, PEER]
+    assert results.known(tmp_path / "quality.json", Cell) == [CELL, PEER]
 
 
 def test_an_unknown_contender_is_refused(tmp_path):
