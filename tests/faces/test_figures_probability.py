@@ -5,7 +5,7 @@ import torch
 from matplotlib.figure import Figure
 
 from fromnoise.faces import figures
-from fromnoise.faces.figures.style import BLACK, STYLE
+from fromnoise.faces.figures.style import STYLE
 
 X = torch.linspace(-3, 3, 61, dtype=torch.float64)
 BELL = torch.exp(-(X**2) / 2)
@@ -160,10 +160,3 @@ def test_descents_show_first_steps_and_all_errors():
     assert left.lines[0].get_ydata() == [1.0, 1.0]
     np.testing.assert_array_equal(drawn(right)["rate"], error)
     assert right.get_yscale() == "log"
-
-
-def test_figures_do_not_depend_on_the_readers_own_style():
-    with mpl.rc_context({"lines.linewidth": 9.0, "axes.labelcolor": "red"}):
-        (axis,) = figures.objectives(X, {"a": X**2}, GAP).axes
-    assert axis.lines[0].get_linewidth() == 2.0
-    assert axis.xaxis.label.get_color() in ("black", BLACK)
