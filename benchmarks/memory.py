@@ -40,7 +40,7 @@ HERE = Path(__file__).parent
 SOURCE = HERE.parent / "src"
 SECONDS = 0.02  # between two looks
 MB = 1e6
-PROGRAM = ("-m", "fromnoise.faces.cli")
+PROGRAM = ("-m", "fromnoise")
 # The same, with 2,048 features under the name of the pixels.
 PROJECTED = """
 import sys, torch

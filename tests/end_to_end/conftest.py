@@ -15,7 +15,7 @@ from accelerate.state import AcceleratorState
 from fromnoise.faces import cli
 
 
-def in_a_process_of_its_own(*words, cwd, code=0, environment=None, program=("-m", "fromnoise.faces.cli")):
+def in_a_process_of_its_own(*words, cwd, code=0, environment=None, program=("-m", "fromnoise")):
     done = subprocess.run(
         [sys.executable, *program, *map(str, words)],
         cwd=cwd,

@@ -49,7 +49,7 @@ def test_the_page_is_served_and_draws(finished, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    words = ["-m", "fromnoise.faces.cli", "ui", str(finished / "run"), "--port", str(port), "--device", "cpu"]
+    words = ["-m", "fromnoise", "ui", str(finished / "run"), "--port", str(port), "--device", "cpu"]
     said = tmp_path / "said.txt"
     with said.open("w") as output:
         process = subprocess.Popen([sys.executable, *words], stdout=output, stderr=output)

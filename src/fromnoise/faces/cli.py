@@ -106,7 +106,3 @@ def _guarded(work: Callable[[], int]) -> int:
         if rank == "0":
             print(f"{name}: {str(interrupt) or 'stopped'}", file=sys.stderr)
         return 130
-
-
-if __name__ == "__main__":
-    sys.exit(main())

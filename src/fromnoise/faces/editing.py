@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, arg
 
 from fromnoise.config import check_ranges
+from fromnoise.data.settings import Size
 from fromnoise.faces.arguments import Device, ModelSource, Overwrite, Threads, refuse_unwritable_images
 
 if TYPE_CHECKING:
@@ -90,7 +91,6 @@ def read(path: Path, model: "Model", size: tuple[int, int] | None = None) -> "UI
     from fromnoise.data import folder
     from fromnoise.data.colour import is_grey, laid, with_channels
     from fromnoise.data.resize import resized
-    from fromnoise.data.settings import Size
     from fromnoise.faces.console import say
 
     info, data = model.info, model.config.data
@@ -110,7 +110,6 @@ def read_mask(path: Path, model: "Model") -> "Bool[Tensor, 'h w']":
     from fromnoise.data import folder
     from fromnoise.data.colour import laid, with_channels
     from fromnoise.data.resize import resized
-    from fromnoise.data.settings import Size
 
     mask = with_channels(laid(folder.load_file(path), "black"), 1)
     size = Size(model.info.height, model.info.width, model.config.data.fit)

@@ -6,6 +6,7 @@ what came before: `yield Finding(x.shape == (m, 2), "m points in the plane", f"t
 
 import functools
 import inspect
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -127,11 +128,10 @@ def _refuse_todo(answer: Any) -> None:
 
 def _line(error: Exception) -> int | None:
     """The line in which the student's own cell failed, if it was there."""
-    line, trace = None, error.__traceback__
-    while trace is not None:
-        if "fromnoise" not in trace.tb_frame.f_globals.get("__name__", ""):
-            file = trace.tb_frame.f_code.co_filename
-            if file.startswith("<") or "ipykernel" in file:
-                line = trace.tb_lineno
-        trace = trace.tb_next
-    return line
+    own = [
+        line
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if "fromnoise" not in frame.f_globals.get("__name__", "")
+        and (frame.f_code.co_filename.startswith("<") or "ipykernel" in frame.f_code.co_filename)
+    ]
+    return own[-1] if own else None

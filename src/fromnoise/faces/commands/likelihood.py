@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from fromnoise.data.settings import Size
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, Flag, ModelSource, SkipBroken, Threads, parse
 
@@ -90,7 +91,6 @@ def _images(spec: str, arguments: LikelihoodArguments, model: "Model", tell: "Sa
     """The images that `spec` names, their names in `files`: of a single file the spec. None for one that is skipped."""
     from fromnoise.data import folder, picture, sources
     from fromnoise.data.colour import kind, laid, with_channels
-    from fromnoise.data.settings import Size
 
     info, data = model.info, model.config.data
     size = Size(info.height, info.width, data.fit)
