@@ -17,7 +17,6 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -185,7 +184,7 @@ def made(contender: str, name: str, size: int, minutes: float, seed: int, place:
     if contender == "diffusers":
         return diffusers(data, about, place)
     words = ["--data", data, "--size", size, "--seed", seed, *CONTENDERS[contender], "--minutes", minutes]
-    _command("fromnoise", "run", *words, "--out", place, environment=environment)
+    results.command("fromnoise", "run", *words, "--out", place, environment=environment)
     run = fromnoise.load(place)
     assert run.report is not None, "`run` has just written it"
     guidance = None if run.report.run is None else run.config.sampling.guidance
@@ -202,7 +201,7 @@ def diffusers(data: str, about: Mapping[str, Any], place: Path) -> Cell:
     n = min(len(parts.heldout), 3000)
     words = ["--peer", "diffusers", "--data", data, "--size", about["size"], "--minutes", about["minutes"]]
     words += ["--seed", about["seed"], "--n", n, "--calls", CALLS, "--started", time.time(), "--out", place]
-    _command("benchmarks.peer_training", *words)
+    results.command("benchmarks.peer_training", *words)
     (told,) = json.loads((place / "training.json").read_text())
     images = arrays.load(place / told["images"])
     report = fromnoise.evaluate(images, parts.heldout, train=parts.train, floor=parts.val)
@@ -230,11 +229,6 @@ def cell(report: Report, steps: int, guidance: float | None, about: Mapping[str,
         system=results.machine(),
         **about,
     )
-
-
-def _command(*words: object, environment: Mapping[str, str] | None = None) -> None:
-    line = [sys.executable, "-m", *map(str, words)]
-    subprocess.run(line, check=True, cwd=ROOT, stdout=subprocess.DEVNULL, env=environment)
 
 
 def table(cells: Sequence[Cell]) -> str:

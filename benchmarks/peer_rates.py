@@ -9,8 +9,6 @@ holds already is not made again; `benchmarks.quality` takes the best from there.
 """
 
 import json
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -20,7 +18,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from benchmarks import real
+from benchmarks import real, results
 from benchmarks.peers import PEERS
 from fromnoise.data import arrays
 from fromnoise.errors import UserError
@@ -74,8 +72,7 @@ def train(
     words: list[object] = ["--peer", peer, "--labels", "--minutes", *minutes, "--seed", seed, "--rate", rate]
     words += ["--n", n, "--calls", calls, "--started", time.time(), "--out", out]
     words += ["--guidances", *guidances] if any(guidances) else []
-    command = [sys.executable, "-m", "benchmarks.peer_training", *map(str, words)]
-    subprocess.run(command, check=True, cwd=HERE.parent, stdout=subprocess.DEVNULL)
+    results.command("benchmarks.peer_training", *words)
     return list(json.loads((out / "training.json").read_text()))
 
 

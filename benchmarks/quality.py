@@ -18,8 +18,6 @@ import functools
 import json
 import statistics
 import string
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -107,24 +105,15 @@ class Cell:
         return self.fid / self.floor
 
 
-def command(*words: object) -> None:
-    """Run a module's command line in a process of its own; its messages go to the terminal."""
-    subprocess.run([sys.executable, "-m", *map(str, words)], check=True, cwd=HERE.parent, stdout=subprocess.DEVNULL)
-
-
-def fromnoise(*words: object) -> None:
-    """Run fromnoise's command line."""
-    command("fromnoise", *words)
-
-
 def ours(contender: str, minutes: float, seed: int, settings: Settings, place: Path) -> Cell:
     """Train, draw and score by the command line alone."""
     run, images = place / "run", place / "images.npz"
     start = time.perf_counter()
     budget = f"{minutes - STARTING / 60:.4f}"
-    fromnoise("train", "--data", "digits", "--minutes", budget, "--seed", seed, *WAYS[contender], "--out", run)
+    words = ("--data", "digits", "--minutes", budget, "--seed", seed, *WAYS[contender], "--out", run)
+    results.command("fromnoise", "train", *words)
     seconds = time.perf_counter() - start
-    fromnoise("sample", run, "--n", settings.n, "--out", images)
+    results.command("fromnoise", "sample", run, "--n", settings.n, "--out", images)
     steps = RunFolder(run).steps()[-1]
     return scored(
         images, settings, place, contender=contender, minutes=minutes, seed=seed, seconds=seconds, steps=steps
@@ -146,7 +135,7 @@ def scored(images: Path, settings: Settings, place: Path, **about: Any) -> Cell:
     """The cell of a model whose images are in a file."""
     report = place / "score.json"
     words = ("--generated", images, "--reference", settings.reference, "--train", "digits", "--json", report)
-    fromnoise("evaluate", *words, "--overwrite")
+    results.command("fromnoise", "evaluate", *words, "--overwrite")
     score = json.loads(report.read_text())
     fid, copies = score["metrics"]["fid"], score["copies"]
     return Cell(

@@ -1,5 +1,7 @@
 """What benchmarks write: sections of one Markdown file, each between its own markers; and speed's tables and plot."""
 
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from fromnoise.faces.figures import style
 from fromnoise.experiment import system
 from fromnoise.files import read_json, write_file
 
+ROOT = Path(__file__).parents[1]
 TITLE = "# Results\n"
 TRAINING_LIMIT, SAMPLING_LIMIT = "convolution forward and backward", "convolution forward"
 FULL = {"fp32": "float32", "bf16": "bf16"}
@@ -72,6 +75,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def known(path: Path, kind: type[Cell]) -> list[Cell]:
     """The cells that a benchmark keeps in the file, none where there is no file yet."""
     return [msgspec.convert(each, kind) for each in read_json(path)["cells"]] if path.exists() else []
+
+
+def command(*words: object, environment: Mapping[str, str] | None = None) -> None:
+    """Run a module's command line in a process of its own; its messages go to the terminal."""
+    line = [sys.executable, "-m", *map(str, words)]
+    subprocess.run(line, check=True, cwd=ROOT, stdout=subprocess.DEVNULL, env=environment)
 
 
 def machine() -> str:
