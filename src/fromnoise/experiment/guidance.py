@@ -7,8 +7,9 @@ are often too few to choose by, and a single number cannot memorise training ima
 choose nothing.
 """
 
-import dataclasses
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 
@@ -33,30 +34,31 @@ SHARE = 0.2  # of a training: nothing is chosen if that would take more, as with
 PASSES = 4  # forward, of as many images, take the time of a training step; on CPUs 4 or 5
 
 
+@dataclass(frozen=True)
 class Chooser:
     """Chooses a model's guidance, and writes guidance.json."""
 
-    def __init__(
-        self,
-        model: Model,
-        train: ImageSet,
-        folder: RunFolder,
-        device: torch.device,
-        features: Features,
-        bar: Bar,
-        say: Say = silent,
-    ) -> None:
-        self.config, self.folder, self.device, self.features = model.config, folder, device, features
-        self.bar, self.say = bar, say
-        self.calls = network_calls(model, dataclasses.replace(self.config.sampling, guidance=FACTOR))
-        few = len(train) <= MOST_REAL
-        self.real = train if few else train.subset(MOST_REAL, self.config.seed, balanced=False)
+    model: Model
+    train: ImageSet
+    folder: RunFolder
+    device: torch.device
+    features: Features
+    bar: Bar
+    say: Say = silent
+
+    @cached_property
+    def real(self) -> ImageSet:
+        """The training images that sampled ones are compared with."""
+        few = len(self.train) <= MOST_REAL
+        return self.train if few else self.train.subset(MOST_REAL, self.model.config.seed, balanced=False)
 
     def cost(self, steps: int) -> int:
         """How many steps' time choosing takes (more with features slower than `digits`); 0 if nothing is chosen."""
         if steps < FEWEST_STEPS or len(self.real) < FEWEST_REAL:
             return 0
-        cost = round(USUALLY * images_after(steps) * self.calls / (PASSES * self.config.training.batch))
+        config = self.model.config
+        calls = network_calls(self.model, replace(config.sampling, guidance=FACTOR))
+        cost = round(USUALLY * images_after(steps) * calls / (PASSES * config.training.batch))
         return cost if cost <= SHARE * steps else 0
 
     def choose(self, step: int, model: Model) -> float:
@@ -65,7 +67,7 @@ class Chooser:
         self.bar.turn("choosing guidance")
         n = images_after(step)
         real = Moments.of(self.features.cached(self.real.images))
-        seed = rng.integer(self.config.seed, "guidance")
+        seed = rng.integer(self.model.config.seed, "guidance")
         begun: list[int] = []
 
         def show(done: int, total: int) -> None:
