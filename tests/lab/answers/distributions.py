@@ -66,11 +66,7 @@ WRONG = [
     (r"not \(1, -2\)", check.task1, density, lambda mean, c, m, g: draw(0 * mean, c, m, g)),
     (r"not \(20000, 2\)", check.task1, density, lambda mean, c, m, g: draw(mean, c, m, g).T),
     ("is the noise normal", check.task1, density, signs),
-    (
-        "n = 2, radius 2",
-        check.exercise_1_1,
-        lambda n, r, m, g: (noise(m, n, g).abs() < r).all(dim=1).double().mean(),
-    ),
+    ("n = 2, radius 2", check.exercise_1_1, lambda n, r, m, g: (noise(m, n, g).abs() < r).all(dim=1).double().mean()),
     ("95.4% in theory", check.exercise_1_1, lambda n, r, m, g: 1 - within(n, r, m, g)),
     ("95.4% in theory", check.exercise_1_1, lambda n, r, m, g: within(n, r**0.5, m, g)),
     ("Cholesky factor again", check.exercise_1_2, torch.linalg.cholesky),
@@ -78,10 +74,6 @@ WRONG = [
     ("under a root", check.exercise_1_2, lambda c: torch.linalg.eigh(c)[1] * torch.linalg.eigh(c)[0]),
     (r"not \(2, 2\)", check.exercise_1_2, lambda c: torch.linalg.eigh(c)[0].sqrt()),
     ("off its own mean", check.exercise_1_3, lambda mean, c, x1: conditional(0 * mean, c, x1)),
-    (
-        "x₂ is 4.000",
-        check.exercise_1_3,
-        lambda mean, c, x1: (conditional(mean, c, x1)[0], c[1, 1] - c[0, 1]),
-    ),
+    ("x₂ is 4.000", check.exercise_1_3, lambda mean, c, x1: (conditional(mean, c, x1)[0], c[1, 1] - c[0, 1])),
     ("your variance", check.exercise_1_3, lambda mean, c, x1: (conditional(mean, c, x1)[0], c[1, 1])),
 ]
