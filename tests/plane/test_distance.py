@@ -1,13 +1,10 @@
-import math
 from itertools import permutations
 
 import pytest
 import torch
-from scipy.stats import wasserstein_distance
 
 from fromnoise.plane.distance import floor, transport_distance
 from fromnoise.plane.sets import SETS
-from fromnoise.probability.gaussian import Gaussian
 
 
 def randn(*shape, seed=0):
@@ -20,34 +17,12 @@ def test_the_distance_is_the_least_over_all_pairings():
     assert transport_distance(x, y) == pytest.approx(min(costs), rel=1e-12)
 
 
-def test_in_one_dimension_points_are_paired_in_their_order():
-    x, y = randn(200, 1), randn(200, 1, seed=1).exp()
-    sorted_apart = (x.sort(dim=0).values - y.sort(dim=0).values).abs()
-    assert transport_distance(x, y) == pytest.approx(sorted_apart.square().mean().sqrt().item(), rel=1e-12)
-    # scipy has the 1-distance, which is never greater
-    assert transport_distance(x, y) >= wasserstein_distance(x[:, 0], y[:, 0])
-
-
-def test_a_shift_is_its_own_length():
-    x = randn(300, 2)
-    assert transport_distance(x, x + torch.tensor([3.0, 4.0])) == pytest.approx(5, rel=1e-12)
-
-
 def test_the_order_of_the_points_does_not_count_and_the_two_sides_are_alike():
     x, y = randn(100, 2), randn(100, 2, seed=1)
     shuffled = y[torch.randperm(100, generator=torch.Generator().manual_seed(0))]
     assert transport_distance(x, shuffled) == pytest.approx(transport_distance(x, y), rel=1e-12)
     assert transport_distance(y, x) == pytest.approx(transport_distance(x, y), rel=1e-12)
     assert transport_distance(y, shuffled) == 0
-
-
-def test_far_from_the_floor_it_is_the_distance_of_the_gaussians():
-    # W₂² = ‖μ_1 − μ_2‖² + Σ (σ_1 − σ_2)² for covariances that commute (Dowson & Landau 1982)
-    one = Gaussian(torch.zeros(2), torch.diag(torch.tensor([1.0, 4.0])))
-    other = Gaussian(torch.tensor([6.0, 0.0]), torch.diag(torch.tensor([9.0, 1.0])))
-    generator = torch.Generator().manual_seed(0)
-    got = transport_distance(one.sample(1000, generator), other.sample(1000, generator))
-    assert got == pytest.approx(math.sqrt(36 + 4 + 1), abs=0.3)
 
 
 def test_single_precision_will_do():
