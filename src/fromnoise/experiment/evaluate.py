@@ -64,18 +64,14 @@ def evaluate(asked: Asked, device: torch.device, reporter: Reporter, check: Chec
     """
     say = once(reporter.say)
     published = statistics.load(Path(asked.reference)) if isinstance(asked.reference, str) else None
-
-    def extractor_for(real: ImageSet) -> Features:
-        return features(asked.features, device, images=real, weights=asked.weights, say=reporter.say)
-
     if published is not None and asked.reading:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in asked.reading)
         raise UserError(f"{asked.reference} holds statistics, not images: leave out {flags}")
     if published is not None:
         images, train = _generated(asked, say), None
-        extractor = extractor_for(images)  # real images there are none
+        real = images  # real images there are none
         sets: Sets = {"generated": images, "reference": published}
-        scored = partial(statistics.score, images, published, extractor, asked.seed)
+        scored = partial(statistics.score, images, published)
     else:
         found = contest(
             asked.generated,
@@ -88,14 +84,14 @@ def evaluate(asked: Asked, device: torch.device, reporter: Reporter, check: Chec
             reading=asked.reading,
             say=say,
         )
-        images, train = found.generated, found.train
-        extractor = extractor_for(found.reference)
-        sets = {"generated": images, "reference": found.reference, "floor": found.floor, "train": train}
-        scored = partial(score, found, extractor, asked.seed, also=choosing_features(device))
+        images, train, real = found.generated, found.train, found.reference
+        sets = {"generated": images, "reference": real, "floor": found.floor, "train": train}
+        scored = partial(score, found, also=choosing_features(device))
+    extractor = features(asked.features, device, images=real, weights=asked.weights, say=reporter.say)
     if check is not None:
         check(sets, extractor)
     with reporter.bar("scoring") as bar:
-        report = scored(lambda role, done, total: bar.show(done, total, role))
+        report = scored(extractor, asked.seed, lambda role, done, total: bar.show(done, total, role))
     return replace(report, request=asked.request()), images, train
 
 
