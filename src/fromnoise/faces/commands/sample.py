@@ -1,6 +1,5 @@
 """`fromnoise sample`."""
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,20 +89,20 @@ def main(words: Sequence[str]) -> None:
     settings = model.config.sampling.but(sampling_steps=arguments.steps, **given)
     device = alone(arguments.device, arguments.threads).device
     each, n = arguments.per_class, 64 if arguments.n is None else arguments.n
+    precision = own_precision(model, device) if arguments.precision == "auto" else arguments.precision
     request = SampleRequest(
         n if each is None else each * max(len(model.info.present), 1),
         arguments.seed,
         arguments.first,
         arguments.label,
         arguments.guidance,
-        sampler=settings,
+        precision,
+        settings,
         even=each is not None,
     )
     labels = labels_for(model, request)
     if arguments.guidance_interval and labels is None:
         raise UserError("this model was trained without classes: leave out --guidance-interval")
-    precision = own_precision(model, device) if arguments.precision == "auto" else arguments.precision
-    request = dataclasses.replace(request, precision=precision)
 
     def draw(request: SampleRequest) -> "Tensor":
         with Bar("sampling") as bar:
