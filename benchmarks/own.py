@@ -249,20 +249,13 @@ def table(cells: Sequence[Cell]) -> str:
             f"{key[3]:g}",
             f"{len(group)}",
             f"{steps:,.0f}",
-            _spread([c.auc for c in group], group[0].auc_error),
-            _spread(over, group[0].excess_error) if over else "",
+            results.spread([c.auc for c in group], group[0].auc_error),
+            results.spread(over, group[0].excess_error) if over else "",
             recall + (f" ({statistics.mean(real):.2f})" if real else ""),
             f"{statistics.mean(gaps):+.0%}" if gaps else "",
         )
         rows.append(row)
     return results.table(heads, rows)
-
-
-def _spread(values: Sequence[float], error: float | None) -> str:
-    mean = f"{statistics.mean(values):.3f}"
-    if len(values) > 1:
-        return f"{mean} ± {statistics.stdev(values):.2g}"
-    return mean if error is None else f"{mean} ({error:.2g})"
 
 
 def write(cells: Sequence[Cell], settings: Settings) -> None:

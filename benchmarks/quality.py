@@ -184,8 +184,8 @@ def table(cells: Sequence[Cell]) -> str:
                 f"{len(group)}",
                 f"{statistics.mean(cell.seconds for cell in group):,.0f}",
                 f"{statistics.mean(cell.steps for cell in group):,.0f}",
-                spread([cell.fid for cell in group], group[0].error),
-                spread([cell.ratio for cell in group]),
+                results.spread([cell.fid for cell in group], group[0].error, number),
+                results.spread([cell.ratio for cell in group], shown=number),
                 "; ".join(sorted({cell.verdict for cell in group})),
                 "; ".join(f"{min(cell.p):.2g}" for cell in group),
             )
@@ -196,13 +196,6 @@ def table(cells: Sequence[Cell]) -> str:
 def systems(cells: Sequence[Cell]) -> list[str]:
     """What the cells ran on, in the order of the letters that stand for them."""
     return sorted({cell.system for cell in cells})
-
-
-def spread(values: Sequence[float], error: float | None = None) -> str:
-    """Mean and standard deviation over seeds; of one seed, its own standard error in brackets."""
-    if len(values) > 1:
-        return f"{number(statistics.mean(values))} ± {statistics.stdev(values):.2g}"
-    return number(values[0]) + (f" ({error:.2g})" if error is not None else "")
 
 
 def number(value: float) -> str:

@@ -1,8 +1,9 @@
 """What benchmarks write: sections of one Markdown file, each between its own markers; and speed's tables and plot."""
 
+import statistics
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -75,6 +76,15 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def known(path: Path, kind: type[Cell]) -> list[Cell]:
     """The cells that a benchmark keeps in the file, none where there is no file yet."""
     return [msgspec.convert(each, kind) for each in read_json(path)["cells"]] if path.exists() else []
+
+
+def spread(
+    values: Sequence[float], error: float | None = None, shown: Callable[[float], str] = "{:.3f}".format
+) -> str:
+    """Mean and standard deviation over seeds; of one seed, its own standard error in brackets."""
+    if len(values) > 1:
+        return f"{shown(statistics.mean(values))} ± {statistics.stdev(values):.2g}"
+    return shown(values[0]) + (f" ({error:.2g})" if error is not None else "")
 
 
 def command(*words: object, environment: Mapping[str, str] | None = None) -> None:
