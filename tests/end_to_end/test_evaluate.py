@@ -5,6 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
+from fromnoise.data import arrays, digits, folder, idx
 from fromnoise.evaluation.report import SCHEMA
 from fromnoise.experiment.contest import contest
 from fromnoise.training import probe
@@ -56,8 +57,6 @@ def test_every_metric_is_in_a_runs_report_and_in_its_table(finished, fromnoise):
 
 def test_images_are_scored_in_pixels(fromnoise, tmp_path):
     for name, part in (("real.npz", "heldout"), ("mine.npz", "val")):
-        from fromnoise.data import arrays, digits
-
         images = digits.load(part).subset(80, 0)
         arrays.save(tmp_path / name, images.images[:, :, 8:20:2, 8:20:2].contiguous(), images.labels)
     words = ("--generated", "mine.npz", "--reference", "real.npz", "--features", "pixels", "--json", "-")
@@ -72,8 +71,6 @@ def test_images_are_scored_in_pixels(fromnoise, tmp_path):
 
 
 def test_a_part_of_the_images_has_the_classes_shares_of_all(tmp_path):
-    from fromnoise.data import arrays, digits
-
     train = digits.load("train")
     few = np.sort(np.concatenate([np.flatnonzero(train.labels == 0)[:270], np.flatnonzero(train.labels == 1)[:30]]))
     arrays.save(tmp_path / "mine.npz", train.images[few], train.labels[few])
@@ -96,8 +93,6 @@ def test_images_from_anywhere_are_scored(fromnoise, tmp_path):
 
 
 def test_folders_of_some_classes_are_scored_as_those_and_of_others_without(fromnoise, tmp_path):
-    from fromnoise.data import digits, folder
-
     images = digits.load("val")
     some = images.take(np.flatnonzero((images.labels == 3) | (images.labels == 8)))
     folder.save(tmp_path / "some", some.images, some.labels.tolist())
@@ -138,8 +133,6 @@ def test_a_floor_that_was_all_trained_on_is_none(finished, fromnoise):
 
 def test_an_export_is_true_to_the_byte_and_reads_back_with_its_classes(fromnoise, tmp_path):
     fromnoise("data", "export", "digits:heldout", "out", "--n", "200", "--by-class", cwd=tmp_path)
-    from fromnoise.data import digits, folder
-
     back, real = folder.load(tmp_path / "out"), digits.load("heldout").subset(200, 0)
 
     def labelled(images):
@@ -151,8 +144,6 @@ def test_an_export_is_true_to_the_byte_and_reads_back_with_its_classes(fromnoise
 
 def test_the_mnist_test_set_is_exported_whole(fromnoise, mnist_root, tmp_path):
     fromnoise("data", "export", "mnist:test", "real", "--n", "10000", cwd=tmp_path)
-    from fromnoise.data import idx
-
     real = idx.load("mnist", "test", mnist_root).images
     assert len(list((tmp_path / "real").iterdir())) == 10000
     for k in (0, 4321, 9999):
@@ -213,8 +204,6 @@ def test_features_that_are_not_finite_are_refused(fromnoise, tmp_path, monkeypat
 
 
 def test_images_of_another_size_and_colour_are_scored_and_the_report_tells_how(fromnoise, tmp_path):
-    from fromnoise.data import arrays, digits
-
     random = np.random.default_rng(0)
     np.savez(tmp_path / "mine.npz", random.integers(0, 255, (60, 16, 20, 3), dtype=np.uint8))
     arrays.save(tmp_path / "train.npz", digits.load("train").subset(300, 0).images)
@@ -238,8 +227,6 @@ def test_the_doctor_looks(fromnoise, tmp_path, monkeypatch):
 
 
 def test_programs_get_exit_code_3_and_the_report_all_the_same(fromnoise, tmp_path):
-    from fromnoise.data import arrays, digits
-
     train = digits.load("train").subset(500, 0).images
     for name, images in (("train", train), ("copies", train[:60]), ("val", digits.load("val").images[:60])):
         arrays.save(tmp_path / f"{name}.npz", images)
@@ -277,8 +264,6 @@ def test_a_runs_score_is_made_again_from_its_folder(finished, fromnoise):
 
 
 def test_published_statistics_are_enough_for_an_fid(fromnoise, tmp_path):
-    from fromnoise.data import digits
-
     pixels = digits.load("heldout").images[:, 0, 8:20:2, 8:20:2].flatten(1).double()
     np.savez(tmp_path / "stats.npz", mu=pixels.mean(0).numpy(), sigma=pixels.T.cov().numpy())
     np.save(tmp_path / "mine.npy", digits.load("val").images[:90, 0, 8:20:2, 8:20:2].numpy())
@@ -292,8 +277,6 @@ def test_published_statistics_are_enough_for_an_fid(fromnoise, tmp_path):
 
 
 def test_a_floor_of_images_in_groups_is_of_all_but_the_reference(fromnoise, tmp_path):
-    from fromnoise.data import arrays, digits
-
     images = digits.load("train").images[:600]
     arrays.save(tmp_path / "real.npz", torch.cat([images, images[::3], images[::3] // 2]))
     arrays.save(tmp_path / "mine.npz", digits.load("val").images[:90])
