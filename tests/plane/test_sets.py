@@ -5,7 +5,6 @@ import torch
 from scipy.stats import kstest
 from sklearn.datasets import make_moons
 
-from fromnoise.plane import sets
 from fromnoise.plane.distance import transport_distance
 from fromnoise.plane.sets import MIXTURE, SETS, THICKNESS
 
@@ -76,8 +75,3 @@ def test_the_mixture_is_of_exactly_zero_mean_and_unit_deviation():
     torch.testing.assert_close(MIXTURE.mean, torch.zeros(2).double(), rtol=0, atol=1e-14)
     assert MIXTURE.covariance.trace().item() == pytest.approx(2, abs=1e-13)
     assert len(set(MIXTURE.weights.tolist())) == 5
-
-
-def test_the_mixtures_points_are_draws_of_the_exact_one():
-    generators = [torch.Generator().manual_seed(3) for _ in range(2)]
-    assert torch.equal(sets.mixture(10, generators[0]), MIXTURE.sample(10, generators[1]))

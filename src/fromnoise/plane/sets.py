@@ -84,9 +84,4 @@ MIXTURE = _standardised(
 """Five Gaussians of unequal weights, round and stretched: data whose ideal denoiser is known exactly."""
 
 
-def mixture(m: int, generator: torch.Generator | None = None) -> Float64[Tensor, "m 2"]:
-    """A sample of `MIXTURE`."""
-    return MIXTURE.sample(m, generator)
-
-
-SETS: Mapping[str, Points] = {"rings": rings, "moons": moons, "spiral": spiral, "mixture": mixture}
+SETS: Mapping[str, Points] = {"rings": rings, "moons": moons, "spiral": spiral, "mixture": MIXTURE.sample}
