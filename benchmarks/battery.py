@@ -195,7 +195,8 @@ def main(settings: Settings) -> None:
         mark = "✓" if found.right else "✗"
         print(f"{mark} {name}: {', '.join(found.found) or 'nothing'} ({found.seconds:.0f} s)", flush=True)
         write_json(settings.out, kept)
-        results.put(settings.table, "battery", table([kept[each] for each in dict.fromkeys([*work, *kept]) if each in kept]))
+        judged = [kept[each] for each in dict.fromkeys([*work, *kept]) if each in kept]
+        results.put(settings.table, "battery", table(judged))
 
 
 def table(found: Sequence[Mapping[str, Any]]) -> str:

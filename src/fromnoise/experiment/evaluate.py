@@ -56,7 +56,9 @@ class Asked:
         return Request(generated, reference, train, floor, *how, **self.reading)
 
 
-def evaluate(asked: Asked, device: torch.device, reporter: Reporter, check: Check | None = None) -> tuple[Report, ImageSet, ImageSet | None]:
+def evaluate(
+    asked: Asked, device: torch.device, reporter: Reporter, check: Check | None = None
+) -> tuple[Report, ImageSet, ImageSet | None]:
     """The score of what is asked for, the generated images, and the training images if they are known.
 
     `check` sees the sets and features before anything is scored, and may raise. Raises UserError for sets that are too

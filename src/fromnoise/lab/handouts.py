@@ -49,7 +49,8 @@ def write(books: Sequence[Notebook], folder: Path, ran: Sequence[Sequence[Ran]] 
 
 def student(book: Notebook) -> Json:
     """The notebook without solutions, notes and outputs; hints are folded."""
-    return _file(book, [_json(_folded(cell)) for cell in book.cells if not cell.has("solution") and not cell.has("note")])
+    cells = (cell for cell in book.cells if not cell.has("solution") and not cell.has("note"))
+    return _file(book, [_json(_folded(cell)) for cell in cells])
 
 
 def teacher(book: Notebook, cells: Sequence[Ran]) -> Json:
