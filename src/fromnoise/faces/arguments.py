@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 import tyro
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from fromnoise.config import BUDGETS, Config, folder_for, preset, read, settled
+from fromnoise.config import BUDGETS, Config, check_ranges, folder_for, preset, read, settled
 from fromnoise.errors import UserError
 from fromnoise.files import check_writable, lost
 from fromnoise.training.settings import Budget, Recording
@@ -55,12 +55,13 @@ Overwrite = Annotated[bool, arg(help="Replace existing files.")]
 def parse(cls: type[Arguments], words: Sequence[str], command: str, default: Arguments | None = None) -> Arguments:
     """The arguments of `fromnoise COMMAND` as a `cls`.
 
-    Prints help and exits where it is asked for; raises UserError, one line, for words that do not fit.
+    Prints help and exits where it is asked for; raises UserError, one line, for words that do not fit and for
+    numbers out of range; those over a `default` are checked once they are settled.
     """
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
-            return tyro.cli(  # type: ignore[return-value]
+            arguments: Arguments = tyro.cli(  # type: ignore[assignment]
                 cls,
                 prog=f"fromnoise {command}",
                 description=re.sub("^fromnoise ", "  fromnoise ", inspect.getdoc(cls) or "", flags=re.MULTILINE),
@@ -72,6 +73,9 @@ def parse(cls: type[Arguments], words: Sequence[str], command: str, default: Arg
         if not stop.code:
             raise
         raise UserError(f"{_first_sentence(complaint.getvalue())} (fromnoise {command} --help)") from None
+    if default is None:
+        check_ranges(arguments)
+    return arguments
 
 
 def _first_sentence(box: str) -> str:

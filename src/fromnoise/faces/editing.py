@@ -53,7 +53,6 @@ class SamplingArguments(EditArguments):
         """The same for the model; raises UserError for what is out of range."""
         from fromnoise.generation.edit import Edit
 
-        check_ranges(self)
         check_ranges(self.steps, lambda name: "--steps", "sampling_steps")
         return Edit(self.n, self.seed, self.label, self.guidance, self.steps)
 

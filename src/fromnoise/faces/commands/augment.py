@@ -7,7 +7,6 @@ from typing import Annotated
 
 import tyro
 
-from fromnoise.config import check_ranges
 from fromnoise.faces.arguments import Device, SkipBroken, Threads, folder_is_new, parse
 
 
@@ -42,7 +41,6 @@ class AugmentArguments:
 def main(words: Sequence[str]) -> None:
     """Augment."""
     arguments = parse(AugmentArguments, words, "augment")
-    check_ranges(arguments)
     folder_is_new(arguments.out)
 
     from fromnoise.data import folder

@@ -67,7 +67,6 @@ class SampleArguments:
 def main(words: Sequence[str]) -> None:
     """Sample."""
     arguments = parse(SampleArguments, words, "sample")
-    check_ranges(arguments)
     check_ranges(arguments.steps, lambda name: "--steps", "sampling_steps")
     refuse_unwritable_images(arguments.out, arguments.overwrite)
     kind = arguments.out.suffix.lower()

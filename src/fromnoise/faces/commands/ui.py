@@ -4,7 +4,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fromnoise.config import check_ranges
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, ModelSource, Threads, parse
 
@@ -26,7 +25,6 @@ class UiArguments:
 def main(words: Sequence[str]) -> None:
     """Serve until Ctrl-C."""
     arguments = parse(UiArguments, words, "ui")
-    check_ranges(arguments)
     port = arguments.port
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
