@@ -27,12 +27,9 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fromnoise.faces.cli import script
-
-if TYPE_CHECKING:
-    from fromnoise.data.image_set import ImageSet
 
 HERE = Path(__file__).parent
 BATCH = 64  # of the preset
@@ -89,8 +86,6 @@ class Settings:
     """Steps of the preset; a row's own are those of equal cost."""
     n: int = 1000
     """Images scored."""
-    reference: str | None = None
-    """Real images to score against; by default 10,000 training digits of MNIST that are not in the package."""
     jobs: int = os.cpu_count() or 1
     """Trainings beside each other, one thread each."""
     out: Path = HERE
@@ -108,7 +103,6 @@ class Cell:
     steps: int
     parameters: int
     n: int
-    reference: str | None
     recipe: str
     """Digest of the row's whole configuration: cells of another day's defaults are not shown beside today's."""
     fid: float
@@ -163,7 +157,7 @@ def trained_and_scored(row: str, seed: int, settings: Settings) -> Cell:
     import torch
 
     torch.set_num_threads(1)
-    from benchmarks import results
+    from benchmarks import real, results
     from fromnoise.evaluation.features import features
     from fromnoise.evaluation.frechet import Moments, distance
     from fromnoise.experiment.find import find_model
@@ -184,18 +178,10 @@ def trained_and_scored(row: str, seed: int, settings: Settings) -> Cell:
     images = sample(model, SampleRequest(settings.n, precision=own_precision(model, device)), device)
     extract = features("digits", device)
     size = model.info.image[1:]
-    fid = distance(Moments.of(extract(images)), Moments.of(extract(reference(settings, size).images)))
+    fid = distance(Moments.of(extract(images)), Moments.of(extract(real.validation(size)[0].images)))
     parameters = sum(parameter.numel() for parameter in model.network.parameters())
-    kind = (settings.n, settings.reference, recipe(flags))
+    kind = (settings.n, recipe(flags))
     return Cell(row, seed, flags, settings.steps, steps, parameters, *kind, fid, results.machine())
-
-
-def reference(settings: Settings, size: tuple[int, int]) -> "ImageSet":
-    """The real images that all rows are scored against."""
-    from benchmarks.real import validation
-    from fromnoise.data import sources
-
-    return validation(size)[0] if settings.reference is None else sources.load(settings.reference, size)
 
 
 def table(cells: Sequence[Cell], settings: Settings) -> str:
@@ -228,14 +214,13 @@ def write(cells: Sequence[Cell], settings: Settings) -> None:
     from fromnoise.files import write_file, write_json
 
     write_json(settings.out / "ablation.json", {"cells": [asdict(cell) for cell in cells]})
-    command = f" --reference {settings.reference}" if settings.reference else ""
     shown = [cell for cell in cells if current(cell, settings)]
     text = f"""# What each choice of the recipe is worth
 
-`python -m benchmarks.ablation{command}` (what it does its head tells). The fast preset, with
+`python -m benchmarks.ablation` (what it does its head tells). The fast preset, with
 `{" ".join(BASE)}` normalised in 8 groups (a setting taken out since), on the packaged digits, one change a row,
 each at the operations of {settings.steps:,} steps of {BATCH} images. FID of
-{settings.n:,} samples in digit features against {settings.reference or NAME}:
+{settings.n:,} samples in digit features against {NAME}:
 mean and standard deviation over training seeds. Images are drawn with a guidance of 1.5 (2 for clusters) where the
 network was shown images with and without their classes: so "no labels" and "labels never dropped" lack it. The last
 column compares the same seeds: below 1 the change is better.
@@ -249,7 +234,7 @@ on {"; ".join(sorted({cell.processor for cell in shown}))}
 
 def current(cell: Cell, settings: Settings) -> bool:
     """Whether a cell was made as it would be made now."""
-    same = (cell.budget, cell.n, cell.reference) == (settings.steps, settings.n, settings.reference)
+    same = (cell.budget, cell.n) == (settings.steps, settings.n)
     if cell.row in TAKEN_OUT:
         return same
     return same and cell.flags == ROWS.get(cell.row) and cell.recipe == recipe(cell.flags)
@@ -257,7 +242,7 @@ def current(cell: Cell, settings: Settings) -> bool:
 
 def main(settings: Settings) -> None:
     """Train and score what is missing."""
-    from benchmarks import results
+    from benchmarks import real, results
     from fromnoise.faces.console import Bar, say
     from fromnoise.files import check_writable
     from fromnoise.lookup import lookup
@@ -270,7 +255,7 @@ def main(settings: Settings) -> None:
     done = {(cell.row, cell.seed) for cell in cells if current(cell, settings)}
     wanted = [(row, seed) for seed in settings.seeds for row in settings.rows if (row, seed) not in done]
     if wanted:
-        reference(settings, (32, 32))  # had, or refused, before anything is trained
+        real.validation((32, 32))  # had, or refused, before anything is trained
     os.environ["OMP_NUM_THREADS"] = "1"  # of the processes to come, which PyTorch reads when it is imported
     spawn = multiprocessing.get_context("spawn")
     with Bar("cells") as bar, ProcessPoolExecutor(settings.jobs, spawn, max_tasks_per_child=1) as pool:

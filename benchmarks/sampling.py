@@ -28,11 +28,8 @@ from torch import Tensor
 
 from benchmarks import results
 from benchmarks.real import validation
-from fromnoise.data import sources
-from fromnoise.data.image_set import ImageSet
 from fromnoise.diffusion.settings import SamplerName, SamplerSettings, Spacing
 from fromnoise.errors import UserError
-from fromnoise.evaluation.design import disjoint
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
@@ -69,8 +66,6 @@ class Settings:
     when not said)."""
     steps: tuple[int, ...] = (6, 8, 10, 14, 20)
     """Network calls an image, without those of guidance."""
-    reference: str | None = None
-    """Real images to score against; by default 10,000 training digits of MNIST that are not in the package."""
     device: str = "auto"
     """Where to compute."""
 
@@ -91,21 +86,6 @@ class Row:
     def line(self) -> tuple[str, str, str]:
         """What a curve of its own is drawn for."""
         return self.sampler, self.spacing, self.guidance
-
-
-def real_images(settings: Settings, size: tuple[int, int]) -> tuple[ImageSet, ImageSet | None]:
-    """The reference, and n other images for the floor, with the reference's shares of classes; None for too few."""
-    if settings.reference is None:
-        reference, rest = validation(size)
-        return reference, rest.subset(settings.n, 0)  # as many of each class, like the reference
-    reference = sources.load(settings.reference, size)
-    source = sources.floor_for(settings.reference)
-    unknown = None if source is None else sources.load(source, size)
-    others = sources.less(unknown, sources.load("digits", size))
-    if others is None or len(others) < settings.n:
-        return reference, None
-    labels = None if others.labels is None else others.labels.numpy()
-    return reference, others.take(disjoint(len(others), settings.n, 1, 0, labels)[0])
 
 
 def guided(sampling: SamplerSettings, spec: str) -> SamplerSettings:
@@ -174,7 +154,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 @style.styled
-def curves(rows: Sequence[Row], n: int, real: float | None) -> Figure:
+def curves(rows: Sequence[Row], n: int, real: float) -> Figure:
     """FID over network calls, a panel for each guidance and spacing, both axes logarithmic."""
     kinds = list(dict.fromkeys((row.guidance, row.spacing) for row in rows))
     figure, axes = style.panels(len(kinds), 1, (4.6, 4.0))
@@ -183,8 +163,7 @@ def curves(rows: Sequence[Row], n: int, real: float | None) -> Figure:
         for k, name in enumerate(dict.fromkeys(row.sampler for row in own)):
             line = sorted((row for row in own if row.sampler == name), key=lambda row: row.calls)
             axis.loglog([row.calls for row in line], [row.fid for row in line], marker="os^DvP*"[k % 7], label=name)
-        if real is not None:
-            axis.axhline(real, color=style.QUIET, linewidth=1, linestyle="-", label="floor")
+        axis.axhline(real, color=style.QUIET, linewidth=1, linestyle="-", label="floor")
         axis.set_title(f"guidance {guidance}, {spacing}")
         style.counts(axis, sorted({row.calls for row in own}))
         axis.set_xlabel("network calls an image")
@@ -201,20 +180,20 @@ def main(settings: Settings) -> None:
     grid = asked(settings, model)
     device = accelerator(settings.device).device
     extract = features("digits", device)
-    reference, others = real_images(settings, model.info.image[1:])
+    reference, rest = validation(model.info.image[1:])
     moments = Moments.of(extract(reference.images))
-    real = None if others is None else distance(Moments.of(extract(others.images)), moments)
+    others = rest.subset(settings.n, 0)  # as many of each class, like the reference
+    real = distance(Moments.of(extract(others.images)), moments)
     rows = measure(grid, settings.n, model, device, extract, moments)
     settings.out.mkdir(parents=True, exist_ok=True)
     about = {"n": settings.n, "reference": reference.name, "floor": real, "system": system.about(device)}
     write_json(settings.out / "sampling.json", about | {"rows": [asdict(row) for row in rows]})
-    floor_line = "" if real is None else f"; real images, as many: {real:.3f}"
     seconds = sum(row.seconds for row in rows) / sum(row.calls for row in rows)
     least, most = model.config.sampling.guidance_interval
     text = f"""# Samplers
 
 `python -m benchmarks.sampling {shlex.join(sys.argv[1:])}` (what it does its head tells).
-FID of {settings.n:,} images in digit features against {reference.name}{floor_line}.
+FID of {settings.n:,} images in digit features against {reference.name}; real images, as many: {real:.3f}.
 In brackets the network calls of an image, guidance included; a call takes {seconds:.2f} s for all images.
 The model's own guidance is {guidance_of(model, model.config.sampling):g} for λ between {least:g} and {most:g}.
 

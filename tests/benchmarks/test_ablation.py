@@ -5,7 +5,7 @@ import pytest
 from benchmarks import ablation
 from benchmarks.ablation import Cell, Settings
 
-BASE = Cell("the preset", 0, (), 600, 600, 4_100_000, 1000, None, "", 2.0, "a CPU")
+BASE = Cell("the preset", 0, (), 600, 600, 4_100_000, 1000, "", 2.0, "a CPU")
 ADAMW = dataclasses.replace(BASE, row="adamw", flags=("--optimizer", "adamw"), fid=3.0)
 
 

@@ -51,13 +51,6 @@ def test_the_script_refuses_in_a_sentence(tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.usefixtures("mnist_root")
-def test_the_floors_images_have_the_references_shares_of_classes(tmp_path):
-    reference, floor = sampling.real_images(Settings(tmp_path, n=300), (28, 28))
-    assert reference.labels.bincount().tolist() == [1000] * 10
-    assert floor.labels.bincount().tolist() == [30] * 10
-
-
 def test_every_setting_is_drawn_from_the_same_noise_and_scored(tiny_model, tmp_path):
     extract = features("digits", CPU)
     real = Moments.of(extract(torch.randint(0, 256, (40, 1, 16, 16), dtype=torch.uint8)))
