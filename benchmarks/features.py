@@ -181,8 +181,6 @@ class Settings:
     """Sets of real images, each with a name for the table."""
     features: tuple[str, ...] = (GENERAL, "random convolutions", "digits", "pixels")
     """Sets of features; with the file of their weights where they need one, as in inception=FILE."""
-    generated: tuple[str, ...] = ()
-    """Images of models that never saw DATA, the longest trained first: NAME=FOLDER,FOLDER,FOLDER."""
     n: int = 1000
     """Images of each half, at most."""
     out: Path = HERE / "features.json"
@@ -194,9 +192,8 @@ class Settings:
 def main(settings: Settings) -> None:
     """Measure what is not known yet, keep it, write the tables."""
     kept: dict[str, Kept] = json.loads(settings.out.read_text()) if settings.out.exists() else {}
-    generated = dict(_named(each) for each in settings.generated)
     for name, spec in map(_named, settings.data):
-        for _ in measured(name, Real.of(spec, settings.n), generated.get(name, ""), settings.features, kept):
+        for _ in measured(name, Real.of(spec, settings.n), settings.features, kept):
             write_json(settings.out, kept)
             put(settings.table, "features", tables(kept))
 
@@ -208,16 +205,13 @@ def _named(text: str) -> tuple[str, str]:
     return name, value
 
 
-def measured(name: str, real: Real, paths: str, wanted: Sequence[str], kept: dict[str, Kept]) -> Iterator[None]:
+def measured(name: str, real: Real, wanted: Sequence[str], kept: dict[str, Kept]) -> Iterator[None]:
     """Put what is missing of a set into `kept`; yields after each damage."""
     about = {"n": len(real.whole), "shape": list(real.whole.shape), "fingerprint": real.reference.fingerprint}
     if not about.items() <= kept.get(name, {}).items():
         kept[name] = about | {"strengths": {}, "ratios": {}, "elsewhere": {}}
     found, rulers = kept[name], cache(lambda named: ruler(extractor(named), real))
     rows = damages(real.whole)
-    if paths:
-        places = paths.split(",")
-        rows["a model's"] = range(1, len(places) + 1), lambda half, k: _generated(places[int(k) - 1], half)
     for damage, (strengths, change) in rows.items():
         ratios = found["ratios"].setdefault(damage, {})
         missing = [named for named in wanted if named.partition("=")[0] not in ratios]
@@ -237,11 +231,6 @@ def measured(name: str, real: Real, paths: str, wanted: Sequence[str], kept: dic
         found["elsewhere"][damage] = elsewhere(change(real.whole, strength), real) | {"strength": strength}
         print(f"{name}, {damage}, elsewhere: {found['elsewhere'][damage]}", flush=True)
         yield
-
-
-def _generated(place: str, like: ImageSet) -> Images:
-    images = with_channels(laid(sources.load(place, (SIDE, SIDE)), "white"), like.shape[0])
-    return images.subset(min(len(images), len(like)), 0, balanced=False).images
 
 
 def _unseen(ratios: Mapping[str, Sequence[float]]) -> list[int]:
