@@ -7,6 +7,7 @@ students get, `nbgrader autograde` runs the checks. No file needs Jupyter to be 
 
 import json
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -55,7 +56,7 @@ def student(book: Notebook) -> Json:
 
 def teacher(book: Notebook, cells: Sequence[Ran]) -> Json:
     """The whole notebook, notes marked, with whatever its cells printed and showed."""
-    return _file(book, [_json(_marked(ran.cell), ran.outputs) for ran in cells])
+    return _file(book, [_json(_folded(ran.cell), ran.outputs) for ran in cells])
 
 
 def autograded(book: Notebook) -> Json:
@@ -74,29 +75,20 @@ def autograded(book: Notebook) -> Json:
         elif cell.has("check"):
             name = _name(cell)
             points = POINTS["task" if "task" in name else "exercise"]
-            cells.append(_graded(replace(cell, source=_strict(cell.source)), name, points=points))
+            strict = f"with check.grading():\n{textwrap.indent(cell.source, '    ')}"
+            cells.append(_graded(replace(cell, source=strict), name, points=points))
         else:
             cells.append(_json(_folded(cell)))
     return _file(book, cells)
 
 
 def _folded(cell: Cell) -> Cell:
-    """A hint in a fold; other cells as they are."""
-    if not cell.has("hint"):
-        return cell
-    return replace(cell, source=f"<details><summary>Hint</summary>\n\n{cell.source}\n\n</details>")
-
-
-def _marked(cell: Cell) -> Cell:
+    """A hint in a fold, a note as a quotation; other cells as they are."""
     if cell.has("note"):
         return replace(cell, source="> **For the teacher.** " + cell.source.replace("\n", "\n> "))
-    return _folded(cell)
-
-
-def _strict(source: str) -> str:
-    """The check as an autograder wants it: it raises when the answer is not right."""
-    indented = "".join(f"    {line}\n" for line in source.splitlines())
-    return f"with check.grading():\n{indented}".rstrip()
+    if cell.has("hint"):
+        return replace(cell, source=f"<details><summary>Hint</summary>\n\n{cell.source}\n\n</details>")
+    return cell
 
 
 def _name(cell: Cell) -> str:
