@@ -64,11 +64,8 @@ def parse(script: str) -> tuple[Cell, ...]:
 
 
 def read(path: Path) -> Notebook:
-    """The notebook in the file `path`, NUMBER_name.py; ValueError if it does not begin with a heading."""
-    cells = parse(path.read_text(encoding="utf-8"))
-    if not cells or not cells[0].words or not cells[0].title:
-        raise ValueError(f"{path.name}: a notebook begins with a cell of words, and these with a heading")
-    return Notebook(int(path.name[0]), path.stem, cells)
+    """The notebook in the file `path`, NUMBER_name.py, which begins with a heading."""
+    return Notebook(int(path.name[0]), path.stem, parse(path.read_text(encoding="utf-8")))
 
 
 def paths() -> dict[int, Path]:
