@@ -78,9 +78,7 @@ def known(path: Path, kind: type[Cell]) -> list[Cell]:
     return [msgspec.convert(each, kind) for each in read_json(path)["cells"]] if path.exists() else []
 
 
-def spread(
-    values: Sequence[float], error: float | None = None, shown: Callable[[float], str] = "{:.3f}".format
-) -> str:
+def spread(values: Sequence[float], error: float | None = None, shown: Callable[[float], str] = "{:.3f}".format) -> str:
     """Mean and standard deviation over seeds; of one seed, its own standard error in brackets."""
     if len(values) > 1:
         return f"{shown(statistics.mean(values))} ± {statistics.stdev(values):.2g}"

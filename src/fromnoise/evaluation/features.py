@@ -1,10 +1,8 @@
 """Features in which images are compared, by name."""
 
 import hashlib
-import importlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +13,7 @@ from fromnoise.data.inventory import Say
 from fromnoise.data.pixels import normalise
 from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
-from fromnoise.evaluation import digit_network, general
+from fromnoise.evaluation import digit_network, dinov2, general, inception, onnx_features
 from fromnoise.evaluation.extractor import BILINEAR, Features
 from fromnoise.hardware import channels_last
 from fromnoise.lookup import lookup
@@ -46,10 +44,10 @@ def features(
         "auto": lambda: features(automatic(_needed(images)), where),
         "digits": lambda: digits(where),
         "general": lambda: general.load(where),
-        "inception": lambda: _late("inception", where, weights, say),
-        "dinov2": lambda: _late("dinov2", where, weights, say),
+        "inception": lambda: inception.load(where, weights, say),
+        "dinov2": lambda: dinov2.load(where, weights, say),
         "pixels": pixels,
-        "onnx:PATH": lambda: _late("onnx_features", Path(path)),
+        "onnx:PATH": lambda: onnx_features.load(Path(path)),
     }
     return lookup("features", "onnx:PATH" if kind == "onnx" and path else name, makers)()
 
@@ -76,11 +74,6 @@ def digits(device: torch.device) -> Features:
 def pixels() -> Features:
     """The images' own values, 0 to 255, as they are: float64 vectors of length C·H·W."""
     return Features("pixels", 0, "", lambda images: images.flatten(1).double())
-
-
-def _late(module: str, *how: Any) -> Features:
-    """The extractor of a module that takes long to import, or needs an extra."""
-    return importlib.import_module(f"fromnoise.evaluation.{module}").load(*how)
 
 
 def _needed(images: ImageSet | None) -> ImageSet:

@@ -17,9 +17,7 @@ Pair = tuple[Float[Tensor, " k"], Float[Tensor, " k"]]
 
 
 @styled
-def densities(
-    x: Float[Tensor, " k"], curves: Mapping[str, Float[Tensor, " k"]], shaded: str | None = None
-) -> Figure:
+def densities(x: Float[Tensor, " k"], curves: Mapping[str, Float[Tensor, " k"]], shaded: str | None = None) -> Figure:
     """Densities on the line, one curve each; the one called `shaded` is a grey area behind the others."""
     figure, (axis,) = panels(1, 1, (7.4, 3.6))
     for name, values in curves.items():
