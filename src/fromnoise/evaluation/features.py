@@ -13,7 +13,7 @@ from fromnoise.data.inventory import Say
 from fromnoise.data.pixels import normalise
 from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
-from fromnoise.evaluation import digit_network, dinov2, general, inception, onnx_features
+from fromnoise.evaluation import digit_network, dinov2, general, onnx_features
 from fromnoise.evaluation.extractor import BILINEAR, Features
 from fromnoise.hardware import channels_last
 from fromnoise.lookup import lookup
@@ -40,11 +40,17 @@ def features(
         raise UserError(f"--weights is for --features {' and '.join(WEIGHED)}, not {name}")
     where = device or torch.device("cpu")
     kind, _, path = name.partition(":")
+
+    def inceptions() -> Features:
+        from fromnoise.evaluation import inception  # imports clean-fid, which takes a tenth of a second
+
+        return inception.load(where, weights, say)
+
     makers: dict[str, Callable[[], Features]] = {
         "auto": lambda: features(automatic(_needed(images)), where),
         "digits": lambda: digits(where),
         "general": lambda: general.load(where),
-        "inception": lambda: inception.load(where, weights, say),
+        "inception": inceptions,
         "dinov2": lambda: dinov2.load(where, weights, say),
         "pixels": pixels,
         "onnx:PATH": lambda: onnx_features.load(Path(path)),
