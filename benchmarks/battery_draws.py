@@ -13,6 +13,7 @@ from benchmarks.shapes import shapes
 from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.design import disjoint
+from fromnoise.evaluation.excess import NORMAL
 from fromnoise.evaluation.score import Contest
 from fromnoise.experiment.contest import contest
 
@@ -24,7 +25,7 @@ LEVELS = {
     "overlap": "",
     "class shares": "0.1 %",
     "colour": "",
-    "worse": "2.5 %",
+    "worse": "0.1 %",
     "repeats": "0.1 %",
     "copying": "0.1 %",
     "told apart": "0.1 %",
@@ -32,8 +33,6 @@ LEVELS = {
 """How often each finding accuses real images by its own making; the others have no test behind them."""
 PASSES = 4
 """The two-sample network's, a tenth of a report's: whatever it has learnt, its level is the same."""
-STRICT = 3.09
-"""Standard errors that a normal number exceeds once in 1,000 cases."""
 
 
 @cache
@@ -69,6 +68,6 @@ def table(draws: Sequence[Mapping[str, Any]]) -> str:
     scaled = [value / error for value, error in (each["numbers"]["excess"] for each in draws)]
     said = (
         f"The excess is {statistics.fmean(scaled):.2f} ± {statistics.pstdev(scaled):.2f} of its standard errors (mean "
-        f"and deviation), and above {STRICT} of them, a level of 0.1 %, in {sum(z > STRICT for z in scaled)}."
+        f"and deviation), and above {NORMAL:.2f} of them, a level of 2.5 %, in {sum(z > NORMAL for z in scaled)}."
     )
     return f"{results.table(head, rows)}\n\n{said}"

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,11 +7,21 @@ import torch
 from fromnoise import rng
 from fromnoise.evaluation import kernel
 from fromnoise.evaluation.design import deal, disjoint
-from fromnoise.evaluation.kernel import mmd2
+from fromnoise.evaluation.featured import Featured, UnavailableError
+from fromnoise.evaluation.kernel import measure, mmd2
 
 
 def normal(n, d, seed, shift=0.0):
     return torch.from_numpy(rng.generator(seed, "features").standard_normal((n, d)) + shift)
+
+
+def kid(x, y, ours=None, theirs=None):
+    """Of features, with the labels of sets that have so many of each class by design."""
+    return mmd2(strata(x, ours), strata(y, theirs))
+
+
+def strata(x, labels):
+    return Featured(x, labels, "random" if labels is None else "stratified")
 
 
 def theirs(x, y):
@@ -41,7 +53,7 @@ def exact(d, shift):
 
 def test_it_is_torch_fidelitys_on_the_same_rows():
     x, y = normal(300, 24, 0), normal(300, 24, 1, 0.2)
-    assert mmd2(x, y).value == pytest.approx(theirs(x, y), rel=1e-10)
+    assert kid(x, y).value == pytest.approx(theirs(x, y), rel=1e-10)
 
 
 def test_sets_of_different_sizes_are_summed_by_hand():
@@ -53,7 +65,7 @@ def test_sets_of_different_sizes_are_summed_by_hand():
     own = sum(k(x[i], x[j]) for i in range(7) for j in range(7) if i != j) / 42
     others = sum(k(y[i], y[j]) for i in range(5) for j in range(5) if i != j) / 20
     between = sum(k(u, v) for u in x for v in y) / 35
-    assert mmd2(x, y).value == pytest.approx(own + others - 2 * between, rel=1e-12)
+    assert kid(x, y).value == pytest.approx(own + others - 2 * between, rel=1e-12)
 
 
 def test_the_error_is_the_jackknifes_over_rows_less_what_it_counts_twice():
@@ -61,18 +73,18 @@ def test_the_error_is_the_jackknifes_over_rows_less_what_it_counts_twice():
     x, y = normal(60, 3, 8), normal(50, 3, 9, 2.0)
     variance = 0.0
     for n, without in (
-        (60, [mmd2(x[torch.arange(60) != i], y).value for i in range(60)]),
-        (50, [mmd2(x, y[torch.arange(50) != i]).value for i in range(50)]),
+        (60, [kid(x[torch.arange(60) != i], y).value for i in range(60)]),
+        (50, [kid(x, y[torch.arange(50) != i]).value for i in range(50)]),
     ):
         variance += (n - 1) / n * np.square(np.array(without) - np.mean(without)).sum()
-    assert 0.9 * np.sqrt(variance) < mmd2(x, y).error < np.sqrt(variance)
+    assert 0.9 * np.sqrt(variance) < kid(x, y).error < np.sqrt(variance)
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.1, 0.3])
 def test_it_is_unbiased_and_its_error_is_honest(shift):
     true, found = exact(6, shift), []
     for k in range(150):
-        found.append(mmd2(normal(100, 6, 2 * k), normal(150, 6, 2 * k + 1, shift)))
+        found.append(kid(normal(100, 6, 2 * k), normal(150, 6, 2 * k + 1, shift)))
     values, errors = np.array(found).T
     assert abs(values.mean() - true) < 4 * values.std() / np.sqrt(150)
     assert np.sqrt(np.square(errors).mean()) == pytest.approx(values.std(), rel=0.2)
@@ -90,19 +102,19 @@ def test_by_class_it_is_unbiased_and_its_error_is_honest(shift):
     shares, found = (0.5, 0.3, 0.2), []
     for k in range(150):
         (x, ours), (y, theirs) = drawn(100, 2 * k, shares, shift), drawn(200, 2 * k + 1, shares)
-        found.append(mmd2(x, y, ours, theirs))
+        found.append(kid(x, y, ours, theirs))
     values, errors = np.array(found).T
     many, _ = drawn(4000, 1000, shares, shift)
     others, _ = drawn(4000, 1001, shares)
-    true, error = mmd2(many, others) if shift else (0.0, 0.0)
+    true, error = kid(many, others) if shift else (0.0, 0.0)
     assert abs(values.mean() - true) < 4 * (values.std() / np.sqrt(150) + error)
     assert np.sqrt(np.square(errors).mean()) == pytest.approx(values.std(), rel=0.25)
 
 
 def test_one_class_is_no_strata():
     x, y = normal(40, 3, 0), normal(30, 3, 1)
-    one = mmd2(x, y, torch.zeros(40).long(), torch.full((30,), 7))
-    assert one == pytest.approx(mmd2(x, y), rel=1e-12)
+    one = kid(x, y, torch.zeros(40).long(), torch.full((30,), 7))
+    assert one == pytest.approx(kid(x, y), rel=1e-12)
 
 
 def test_strata_are_summed_by_hand():
@@ -122,7 +134,7 @@ def test_strata_are_summed_by_hand():
         )
 
     expected = cross(x, ours, x, ours, True) + cross(y, theirs, y, theirs, True) - 2 * cross(x, ours, y, theirs)
-    assert mmd2(x, y, ours, theirs).value == pytest.approx(float(expected), rel=1e-10)
+    assert kid(x, y, ours, theirs).value == pytest.approx(float(expected), rel=1e-10)
 
 
 @pytest.mark.slow
@@ -138,9 +150,9 @@ def test_stratified_draws_of_real_digits_are_at_no_distance():
     for draw in disjoint(len(labels), 400, 25, 0, labels):
         for seed in range(4):
             one, other = (draw[part] for part in deal(400, 2, seed, "halves", labels=labels[draw]))
-            kid = mmd2(found[one], found[other], digits.labels[one], digits.labels[other])
-            values.append(kid.value)
-            errors.append(kid.error)
+            distance = kid(found[one], found[other], digits.labels[one], digits.labels[other])
+            values.append(distance.value)
+            errors.append(distance.error)
     values = np.array(values)
     assert abs(values.mean()) < 2 * values.std() / np.sqrt(25)
     assert np.sqrt(np.square(errors).mean()) == pytest.approx(values.std(), rel=0.25)
@@ -148,8 +160,8 @@ def test_stratified_draws_of_real_digits_are_at_no_distance():
 
 def test_one_feature_set_is_not_at_a_distance_from_its_own_distribution_but_from_another():
     x, y = normal(1000, 16, 10), normal(1000, 16, 11)
-    assert abs(mmd2(x, y).value) < 3 * mmd2(x, y).error
-    far = mmd2(x + 0.3, y)
+    assert abs(kid(x, y).value) < 3 * kid(x, y).error
+    far = kid(x + 0.3, y)
     assert far.value > 5 * far.error
 
 
@@ -157,40 +169,85 @@ def test_sets_balanced_by_design_need_their_labels():
     """The plain estimate takes them for independent draws, and comes out far below zero."""
     labels = torch.arange(2).repeat(100)
     draws = [[normal(200, 4, 2 * k + j) + 4 * labels[:, None] for j in (0, 1)] for k in range(20)]
-    assert max(mmd2(*pair).value for pair in draws) < 0
-    kids = [mmd2(*pair, labels, labels) for pair in draws]
-    assert min(kid.value for kid in kids) < 0 < max(kid.value for kid in kids)
+    assert max(kid(*pair).value for pair in draws) < 0
+    kids = [kid(*pair, labels, labels).value for pair in draws]
+    assert min(kids) < 0 < max(kids)
 
 
 @pytest.mark.parametrize("block", [3, 7, 64, 1000])
 def test_blocks_do_not_change_it(block, monkeypatch):
     x, y = normal(130, 8, 12), normal(70, 8, 13, 0.1)
-    other = mmd2(x, y)
+    other = kid(x, y)
     monkeypatch.setattr(kernel, "BLOCK", block)
-    one = mmd2(x, y)
+    one = kid(x, y)
     assert one.value == pytest.approx(other.value, rel=1e-10)
     assert one.error == pytest.approx(other.error, rel=1e-10)
 
 
 def test_order_does_not_matter():
     x, y = normal(100, 8, 14), normal(100, 8, 15, 0.2)
-    assert mmd2(x.flip(0), y.roll(3, 0)).value == pytest.approx(mmd2(x, y).value, rel=1e-10)
-    assert mmd2(y, x).value == pytest.approx(mmd2(x, y).value, rel=1e-10)
+    assert kid(x.flip(0), y.roll(3, 0)).value == pytest.approx(kid(x, y).value, rel=1e-10)
+    assert kid(y, x).value == pytest.approx(kid(x, y).value, rel=1e-10)
 
 
 def test_float32_features_are_summed_in_float64():
     x, y = normal(200, 8, 18).float(), normal(200, 8, 19, 0.01).float()
-    assert mmd2(x, y).value == pytest.approx(theirs(x.double(), y.double()), rel=1e-9)
+    assert kid(x, y).value == pytest.approx(theirs(x.double(), y.double()), rel=1e-9)
 
 
 @pytest.mark.parametrize(("change", "said"), [
-    (lambda x, y: mmd2(x[:3], y), "generated: 3 rows; at least 4"),
-    (lambda x, y: mmd2(x, y, None, torch.arange(30) // 3), "reference: a class has fewer than 4 rows"),
-    (lambda x, y: mmd2(x, y, torch.arange(9)), "generated: 20 rows need as many"),
-    (lambda x, y: mmd2(x, y[:, :3]), "4 features generated, 3 in the reference"),
-    (lambda x, y: mmd2(x, y / 0), "reference: some features are not finite"),
-    (lambda x, y: mmd2(x[0], y), "must be n×d"),
+    (lambda x, y: kid(x[:3], y), "generated: 3 rows; at least 4"),
+    (lambda x, y: mmd2(Featured(x), Featured(y, groups=torch.arange(30) % 3)), "reference: fewer than 4 groups"),
+    (lambda x, y: kid(x, y[:, :3]), "4 features generated, 3 in the reference"),
+    (lambda x, y: kid(x, y / 0), "reference: some features are not finite"),
+    (lambda x, y: kid(x[0], y), "must be n×d"),
 ])  # fmt: skip
 def test_what_cannot_be_compared_is_refused(change, said):
     with pytest.raises(ValueError, match=said):
         change(normal(20, 4, 0), normal(30, 4, 1))
+
+
+@pytest.mark.parametrize("stratified", [True, False])
+def test_copies_of_a_row_in_one_group_count_once(stratified):
+    """Each row of the reference four times: the estimate and its error are those of the distinct ones."""
+    (x, ours), (y, theirs) = drawn(60, 20, (0.5, 0.5), 0.2), drawn(80, 21, (0.25, 0.75))
+    once = kid(x, y, ours, theirs) if stratified else kid(x, y)
+    four = strata(y.repeat(4, 1), theirs.repeat(4) if stratified else None)
+    generated = strata(x, ours if stratified else None)
+    assert mmd2(generated, replace(four, groups=torch.arange(80).repeat(4))) == pytest.approx(once, rel=1e-9)
+    assert mmd2(generated, four).error < 0.8 * once.error
+    assert mmd2(generated, four).value > once.value + once.error
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.3])
+def test_in_groups_it_is_unbiased_and_its_error_is_honest(shift):
+    """Groups of one to six near-duplicates, in one of the sets or in both."""
+    found = []
+    for k in range(150):
+        sizes = rng.generator(k, "sizes").integers(1, 7, (2, 40))
+        x, y = (
+            Featured(
+                (normal(40, 6, 4 * k + j)[groups] + 0.2 * normal(len(groups), 6, 4 * k + 2 + j)) / 1.04**0.5 + shift * j,
+                groups=torch.from_numpy(groups),
+            )
+            for j, groups in enumerate(np.repeat(np.arange(40), each) for each in sizes)
+        )
+        if k % 2:
+            x = Featured(normal(100, 6, 4 * k))
+        found.append(mmd2(x, y))
+    for some in (found[::2], found[1::2]):
+        values, errors = np.array(some).T
+        assert abs(values.mean() - exact(6, shift)) < 4 * values.std() / np.sqrt(75)
+        assert np.sqrt(np.square(errors).mean()) == pytest.approx(values.std(), rel=0.25)
+
+
+def test_groups_of_one_change_nothing():
+    x, y = normal(60, 3, 22), normal(50, 3, 23, 0.2)
+    alone = [Featured(rows, groups=torch.arange(len(rows)).flip(0)) for rows in (x, y)]
+    assert mmd2(*alone) == pytest.approx(kid(x, y), rel=1e-9)
+
+
+def test_a_few_groups_have_no_kernel_distance():
+    few = Featured(normal(50, 3, 24), groups=torch.arange(50) % 3)
+    with pytest.raises(UnavailableError, match="fewer than 4 groups"):
+        measure(Featured(normal(50, 3, 25)), few, 0)

@@ -10,6 +10,7 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.data.sources import Parts
 from fromnoise.errors import UserError
 from fromnoise.evaluation.copies import copy_test
+from fromnoise.evaluation.featured import Featured
 from fromnoise.evaluation.features import features as extractor
 from fromnoise.evaluation.kernel import mmd2
 from fromnoise.experiment import few
@@ -68,7 +69,7 @@ def test_kid_and_copy_test_are_those_of_images_that_the_model_draws(validator_of
     record = validator_of(features="digits").validate(7, tiny_model)[0]
     images = sample(tiny_model, SampleRequest(IMAGES, rng.integer(0, "watch")))
     extract = extractor("digits")
-    expected = mmd2(extract(images), extract(parts.val.images))
+    expected = mmd2(Featured(extract(images)), Featured(extract(parts.val.images)))
     assert record["kid"]["value"] == pytest.approx(expected.value, rel=1e-5)
     assert record["kid"]["error"] == pytest.approx(expected.error, rel=1e-5)
     report = copy_test(ImageSet("drawn", images), parts.train, parts.val)

@@ -73,8 +73,11 @@ def test_the_verdict_comes_first_and_the_fid_stands_beside_floor_copycat_and_noi
 @pytest.mark.parametrize(("low", "high", "said"), [
     (-0.1, 0.2, "✓ close to real images: no farther from the reference than real images, as far as 1,000 images can"),
     (-0.3, -0.1, "? close to real images: closer to the reference than real images are: look for images of the"),
+    (-0.31, -0.01, "✓ close to real images: no farther from the reference than real images, as far as 1,000 images"),
+    (0.01, 0.31, "? close to real images: perhaps farther from the reference than real images are, as one in 40 sets"),
+    (0.1, 0.3, "! close to real images: farther from the reference than real images are; FID over that of"),
 ])  # fmt: skip
-def test_verdicts_follow_the_interval(shown, low, high, said):
+def test_verdicts_follow_the_excess_and_its_error(shown, low, high, said):
     assert shown(replace(report(), excess=excess(low, high)))[0].startswith(said)
 
 

@@ -17,6 +17,9 @@ from fromnoise.evaluation.report import Beside, Excess, Measured
 
 NORMAL = 1.959964
 """Standard errors to either side of a 95 % interval."""
+STRICT = 3.090232
+"""Standard errors from 0 at which images are called farther than real ones, or closer: chance takes real images so far
+once in 1,000 cases."""
 
 
 def beside(values: Sequence[float], n: int) -> Beside:
@@ -46,9 +49,15 @@ def excess(generated: Iterable[Featured], floor: Sequence[Featured], reference: 
     The variance has a part for every subset, and one for the reference, which both have in common: only the difference
     of its pulls counts. All are first-order (`Gradient.influence`). Subsets of images in groups are no independent
     draws, as they share groups: they have one part together.
+
+    Between sets that do not differ, the distance is quadratic in what chance moves: all variance is of pairs of images,
+    and a first-order variance counts it twice (Efron & Stein 1981). So it is taken off once: that of floor draws, which
+    differ from the reference by chance alone. Pairs are of one draw, or of a draw and the reference. With a and b the
+    parts of draw and reference in the variance of one draw's distance, the pairs of a draw have a(a/2 + b)/(a + b).
     """
-    values, variance, designs = [], 0.0, set()
+    values, parts, designs = [], [], set()
     pulls = [torch.zeros_like(reference.moments.mean), torch.zeros_like(reference.moments.covariance)]
+    alone: list[tuple[float, float]] = []  # the variance of a single draw's distance: of the draw, of the reference
     for sets, sign in ((floor, -1), (generated, 1)):
         found, squares = [], 0.0
         grouped: list[Featured] = []
@@ -57,9 +66,11 @@ def excess(generated: Iterable[Featured], floor: Sequence[Featured], reference: 
             value, ours, theirs = derived(images.moments, reference.moments)
             found.append(value)
             influence = ours.influence(images.features)
-            if images.groups is None:
-                squares += images.error(influence) ** 2
-            else:
+            square = images.error(influence) ** 2
+            squares += square
+            if sign < 0:
+                alone.append((square, reference.error(theirs.influence(reference.features)) ** 2))
+            if images.groups is not None:
                 grouped.append(replace(images, features=(influence - influence.mean())[:, None]))
             pull = [one + another for one, another in zip(pull, theirs[1:], strict=True)]
         k = len(found)
@@ -67,12 +78,15 @@ def excess(generated: Iterable[Featured], floor: Sequence[Featured], reference: 
         if grouped:
             together = _joined(grouped)
             squares = (k * together.error(together.features[:, 0])) ** 2
-        variance += squares / k**2
+        parts.append(squares / k**2)
         pulls = [one + sign * another / k for one, another in zip(pulls, pull, strict=True)]
         n, design = len(images), images.design
         designs.add(design)
     both = Gradient(reference.moments.mean, *pulls)
-    error = (variance + reference.error(both.influence(reference.features)) ** 2) ** 0.5
+    variance = sum(parts) + reference.error(both.influence(reference.features)) ** 2
+    a, b = (statistics.fmean(each) for each in zip(*alone, strict=True))
+    pairs = (parts[0] + a / k) * (a / 2 + b) / (a + b) if a else 0.0
+    error = max(variance - pairs, variance / 2) ** 0.5
     value = values[1] - values[0]
     alike = len(designs) == 1 and values[0] > 0
     return Excess(

@@ -51,6 +51,19 @@ class Featured:
         return self.labels if int(sizes[sizes > 0].min()) >= LEAST else None
 
     @cached_property
+    def units(self) -> tuple[Int[Tensor, " n"], Int[Tensor, " u"]]:
+        """The unit of each row, which chance draws as a whole: a group (of one class, if there are strata) or the row.
+
+        Then the class of each unit, counted from 0 without gaps: 0 without strata.
+        """
+        numbered = torch.zeros(len(self), dtype=torch.long) if self.strata is None else _numbered(self.strata)
+        if self.groups is None:
+            return torch.arange(len(self)), numbered
+        by = int(self.groups.max()) + 1
+        units, index = np.unique((numbered * by + self.groups).numpy(), return_inverse=True)
+        return torch.from_numpy(index), torch.from_numpy(units // by)
+
+    @cached_property
     def moments(self) -> Moments:
         """Mean and covariance."""
         return Moments.of(self.features)
@@ -81,16 +94,10 @@ class Featured:
         """
         if self.strata is None and self.groups is None:
             return float(influence.std()) / len(self) ** 0.5
-        classes = torch.zeros(len(self), dtype=torch.long) if self.strata is None else _numbered(self.strata)
-        sizes = classes.bincount().double()
-        means = classes.bincount(influence) / sizes
-        pulls = influence - means[classes]
-        if self.groups is not None:
-            by = int(self.groups.max()) + 1
-            units, index = np.unique((classes * by + self.groups).numpy(), return_inverse=True)
-            pulls, classes = torch.from_numpy(index).bincount(pulls), torch.from_numpy(units // by)
-            sizes = classes.bincount().double()
-        squares = classes.bincount(pulls.square())
+        unit, classes = self.units
+        means = classes[unit].bincount(influence) / classes[unit].bincount()
+        pulls = unit.bincount(influence - means[classes[unit]])
+        sizes, squares = classes.bincount().double(), classes.bincount(pulls.square())
         return float((squares * sizes / (sizes - 1).clamp(min=1)).sum()) ** 0.5 / len(self)
 
 

@@ -5,11 +5,15 @@ chance in it, and with an error that says how far other images would move it. Un
 size; below zero it means no difference that shows.
 
 Sets with so many rows of each class by design (strata) are no independent draws: the plain estimate, which averages the
-kernel over all pairs, would come out too low. Theirs averages it over the pairs of each two classes, of one class over
-pairs of different rows, and weights the averages by the classes' shares (the stratified estimator of a U-statistic).
-Without strata all rows are one class, and it is the plain estimate.
+kernel over all pairs, would come out too low. Theirs averages it over the pairs of each two classes, and weights the
+averages by the classes' shares (the stratified estimator of a U-statistic). Without strata all rows are one class, and
+it is the plain estimate. Pairs within a set are of rows in different groups of near-duplicates, for only those are
+independent.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -17,8 +21,8 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from fromnoise.evaluation.design import LEAST
-from fromnoise.evaluation.featured import Featured, Number
-from fromnoise.evaluation.pairs import labelled, pair
+from fromnoise.evaluation.featured import Featured, Number, UnavailableError
+from fromnoise.evaluation.pairs import pair
 
 BLOCK = 1024  # rows
 
@@ -30,123 +34,145 @@ class KernelDistance(NamedTuple):
     error: float
 
 
-def mmd2(
-    generated: Float[Tensor, "n d"],
-    reference: Float[Tensor, "m d"],
-    generated_strata: Int[Tensor, " n"] | None = None,
-    reference_strata: Int[Tensor, " m"] | None = None,
-) -> KernelDistance:
+def mmd2(generated: Featured, reference: Featured) -> KernelDistance:
     """The unbiased estimate from all rows of both sets, in memory that does not grow with n·m.
 
-    Give the labels of a set that has so many rows of each class by design as its strata. The error is the jackknife's
-    over single rows of both sets, within classes, less what it counts twice (Efron & Stein 1981): the part of pairs,
-    which is all there is where the sets do not differ. That part is estimated without bias from doubly centred kernels
-    (Székely & Rizzo 2014). Raises ValueError for fewer than 4 rows, of a class where there are strata, or for sets
-    that cannot be compared.
+    The error is the jackknife's over units (rows, or groups of one class) of both sets, within classes, less what it
+    counts twice (Efron & Stein 1981): the part of pairs, which is all there is where the sets do not differ. That part
+    is estimated without bias from doubly centred kernels (Székely & Rizzo 2014). Raises ValueError for fewer than
+    `LEAST` units, or for sets that cannot be compared.
     """
-    x, y = pair(generated, reference, LEAST)
-    own, other = _classes(x, generated_strata, "generated"), _classes(y, reference_strata, "reference")
-    n, m = len(x), len(y)
-    xx, yy, xy = _Within.of(x, own), _Within.of(y, other), _Between.of(x, y, own, other)
-    value = xx.mean + yy.mean - 2 * float(xy.rows.sum()) / (n * m)
-    first = _jackknife(xx, own, xy.rows.sum(dim=1) / (n * m)) + _jackknife(yy, other, xy.columns.sum(dim=1) / (n * m))
-    pairs = xx.pairs + yy.pairs + 4 * xy.pairs
+    pair(generated.features, reference.features, LEAST)
+    x, y = _Units.of(generated, "generated"), _Units.of(reference, "reference")
+    xx, yy, xy = _Sums.of(x, x), _Sums.of(y, y), _Sums.of(x, y)
+    nm = len(x.rows) * len(y.rows)
+    value = x.mean(xx.rows) + y.mean(yy.rows) - 2 * float(xy.rows.sum()) / nm
+    first = x.jackknife(xx.rows, xy.rows.sum(dim=1) / nm) + y.jackknife(yy.rows, xy.columns.sum(dim=1) / nm)
+    pairs = 2 * xx.pairs + 2 * yy.pairs + 4 * xy.pairs
     return KernelDistance(value, max(first - pairs, pairs / 4) ** 0.5)  # an estimate may fall below what there is
 
 
 def measure(ours: Featured, real: Featured, _: int) -> Number:
-    """The KID of a set of images."""
-    return Number(*mmd2(ours.features, real.features, ours.strata, real.strata))
+    """The KID of a set of images; raises UnavailableError for fewer than `LEAST` groups."""
+    if min(len(each.units[1]) for each in (ours, real)) < LEAST:
+        raise UnavailableError(f"the images are fewer than {LEAST} groups")
+    return Number(*mmd2(ours, real))
 
 
-def _classes(x: Tensor, strata: Tensor | None, name: str) -> Float64[Tensor, "n c"]:
-    """Each row's class, one-hot, for the classes that there are."""
-    if strata is None:
-        return torch.ones(len(x), 1, dtype=torch.float64)
-    found, index = labelled(x, strata, name).long().unique(return_inverse=True)
-    hot = torch.nn.functional.one_hot(index, len(found)).double()
-    if int(hot.sum(dim=0).min()) < LEAST:
-        raise ValueError(f"{name}: a class has fewer than {LEAST} rows")
-    return hot
+@dataclass(frozen=True)
+class _Units:
+    """The rows of a set, those of one unit side by side.
 
-
-class _Within(NamedTuple):
-    """The kernel between different rows of one set.
-
-    mean   of x and x' drawn independently, without bias
-    rows   its sums over the rows of each class, n×classes
-    pairs  the variance of `mean` that is of pairs: of the kernel, doubly centred within classes
+    unit    of each row, counted from 0
+    starts  the first row of each unit
+    hot     each row's class, one-hot
+    sizes   rows of each class
+    number  units of each class
     """
 
-    mean: float
-    rows: Float64[Tensor, "n c"]
-    pairs: float
+    rows: Float[Tensor, "n d"]
+    unit: Int[Tensor, " n"]
+    starts: Int[Tensor, " u"]
+    hot: Float64[Tensor, "n c"]
+    sizes: Float64[Tensor, " c"]
+    number: Float64[Tensor, " c"]
 
     @classmethod
-    def of(cls, x: Tensor, hot: Float64[Tensor, "n c"]) -> "_Within":
-        rows, _, squares = _sums(x, x, hot, hot)
-        itself, sizes, n = _cubed(x.double().square().sum(dim=1), x.shape[1]), hot.sum(dim=0), len(x)
-        rows, squares = rows - itself[:, None] * hot, squares - torch.diag(hot.T @ itself.square())
-        blocks = hot.T @ rows
-        # Pairs of two classes, as `_Between`, and those of one class, among n(n − 1) with their U-centring.
-        apart = squares - hot.T @ rows.square() / sizes - (hot.T @ rows.square()).T / sizes[:, None]
-        apart = (apart + blocks.square() / torch.outer(sizes, sizes)) / torch.outer(sizes - 1, sizes - 1)
-        of_one = squares.diagonal() - 2 / (sizes - 2) * (hot.T @ rows.square()).diagonal()
-        of_one = (of_one + blocks.diagonal().square() / ((sizes - 1) * (sizes - 2))) / (sizes * (sizes - 3))
-        weights = 2 * torch.outer(sizes, sizes)
-        variances = apart.fill_diagonal_(0) + torch.diag(of_one * sizes / (sizes - 1))
-        scale = torch.ones_like(blocks) + torch.diag(1 / (sizes - 1))  # n_c² pairs from n_c(n_c − 1)
-        return cls(float((blocks * scale).sum()) / n**2, rows, float((weights * variances).sum()) / n**4)
+    def of(cls, images: Featured, name: str) -> "_Units":
+        unit, classes = images.units
+        number = classes.bincount().double()
+        if int(number.min()) < LEAST:
+            raise ValueError(f"{name}: fewer than {LEAST} groups")
+        order = unit.argsort(stable=True)
+        starts = unit.bincount().cumsum(0).roll(1)
+        starts[0] = 0
+        hot = torch.nn.functional.one_hot(classes[unit[order]], len(number)).double()
+        return cls(images.features.detach().cpu()[order], unit[order], starts, hot, hot.sum(dim=0), number)
+
+    def mean(self, rows: Float64[Tensor, "n c"]) -> float:
+        """The kernel's mean over x and x' drawn independently, without bias, from its sums over other units' rows."""
+        same = self.hot.T @ self.unit.bincount()[self.unit].double()  # pairs of one unit, by class
+        pairs = torch.outer(self.sizes, self.sizes)
+        return float((self.hot.T @ rows * pairs / (pairs - torch.diag(same))).sum()) / len(self.rows) ** 2
+
+    def jackknife(self, rows: Float64[Tensor, "n c"], cross: Float64[Tensor, " n"]) -> float:
+        """Σ_c (u_c − 1)/u_c Σ (θ_u − θ̄_c)² over the u_c units of each class, with θ_u the value without the rows of
+        unit u and the classes' shares as they are.
+
+        Exact for single rows, from the kernel's sums over each row: `cross` is that over the other set, by the number
+        of all pairs.
+        """
+        size, n = self.hot @ self.number, len(self.rows)
+        same = (rows * self.hot).sum(dim=1)
+        others = (rows.sum(dim=1) - same) / n**2 + same * size / (size - 2) / n**2
+        without = 2 * size / (size - 1) * (cross - others)
+        centred = self.unit.bincount(without - self.hot @ (self.hot.T @ without / self.sizes))
+        return float(((size - 1) / size)[self.starts] @ centred.square())
+
+    def blocks(self) -> Iterator[slice]:
+        """Stretches of about `BLOCK` rows that divide no unit."""
+        ends = torch.arange(BLOCK, len(self.rows), BLOCK)
+        last = torch.searchsorted(self.starts, ends, right=True) - 1
+        for start, end in pairwise([0, *self.starts[last].unique().tolist(), len(self.rows)]):
+            if end > start:
+                yield slice(start, end)
+
+    def classes(self, rows: slice) -> Float64[Tensor, "u c"]:
+        """The class of each unit of a block, one-hot."""
+        return self.hot[self.starts[self.unit[rows.start] : self.unit[rows.stop - 1] + 1]]
 
 
-class _Between(NamedTuple):
-    """The kernel between the rows of two sets: its sums over the rows of each class of the other, and as `_Within`."""
+class _Sums(NamedTuple):
+    """What is summed of the kernel between the rows of two sets, or of one: then between rows of different units.
+
+    rows     over the rows of each class of y, for each x
+    columns  over the rows of each class of x, for each y
+    pairs    the variance of the kernel's mean that is of pairs: of the kernel, doubly centred within classes
+    """
 
     rows: Float64[Tensor, "n e"]
     columns: Float64[Tensor, "m c"]
     pairs: float
 
     @classmethod
-    def of(cls, x: Tensor, y: Tensor, own: Float64[Tensor, "n c"], other: Float64[Tensor, "m e"]) -> "_Between":
-        rows, columns, squares = _sums(x, y, own, other)
-        ours, theirs = own.sum(dim=0), other.sum(dim=0)
-        centred = squares - own.T @ rows.square() / theirs - (other.T @ columns.square()).T / ours[:, None]
-        centred = centred + (own.T @ rows).square() / torch.outer(ours, theirs)
-        variances = centred / torch.outer((ours - 1).clamp(min=1), (theirs - 1).clamp(min=1))
-        pairs = float((torch.outer(ours, theirs) * variances).sum()) / (len(x) * len(y)) ** 2
-        return cls(rows, columns, pairs)
+    def of(cls, x: _Units, y: _Units) -> "_Sums":
+        rows = torch.zeros(len(x.rows), len(y.sizes), dtype=torch.float64)
+        columns = torch.zeros(len(y.rows), len(x.sizes), dtype=torch.float64)
+        for left, right, part in _kernel(x, y):
+            rows[left] += part @ y.hot[right]
+            columns[right] += part.T @ x.hot[left]
+
+        # Pairs of two classes, and those of one class with their U-centring, without which they would be too few.
+        own = torch.eye(len(x.sizes), len(y.sizes), dtype=torch.float64) * (x is y)
+        fewer = [1 - own * k / x.number[:, None] for k in range(4)]
+        total = x.hot.T @ rows / torch.outer(x.sizes, y.sizes) / (fewer[1] * fewer[2])
+        ours = rows / y.sizes / (x.hot @ fewer[2]) - x.hot @ total
+        theirs = columns / x.sizes / (y.hot @ fewer[2].T)
+        squares = torch.zeros_like(total)
+        for left, right, part in _kernel(x, y, ours, theirs):
+            by_unit = _summed(_summed(part, x.unit[left]).T, y.unit[right]).T
+            squares += x.classes(left).T @ by_unit.square() @ y.classes(right)
+        apart = torch.outer(1 - 1 / x.number, 1 - 1 / y.number)
+        squares /= torch.where(own > 0, fewer[1] * fewer[3], apart)
+        return cls(rows, columns, float(squares.sum()) / (len(x.rows) * len(y.rows)) ** 2)
 
 
-def _jackknife(within: _Within, hot: Float64[Tensor, "n c"], cross: Float64[Tensor, " n"]) -> float:
-    """Σ_c (n_c − 1)/n_c Σ_{i∈c} (θ_i − θ̄_c)², with θ_i the value without row i and the classes' shares as they are.
-
-    Exact, from the sums of the kernel over each row: `cross` is that over the other set, by the number of all pairs.
-    """
-    sizes, n = hot.sum(dim=0), len(hot)
-    size = hot @ sizes
-    same = (within.rows * hot).sum(dim=1)
-    others = (within.rows.sum(dim=1) - same) / n**2 + same * size / (size - 2) / n**2
-    without = 2 * size / (size - 1) * (cross - others)
-    centred = without - hot @ (hot.T @ without / sizes)
-    return float(((size - 1) / size * centred.square()).sum())
-
-
-def _sums(
-    x: Tensor, y: Tensor, own: Float64[Tensor, "n c"], other: Float64[Tensor, "m e"]
-) -> tuple[Float64[Tensor, "n e"], Float64[Tensor, "m c"], Float64[Tensor, "c e"]]:
-    """Sums of the kernel over the classes of y for each x, over the classes of x for each y, and of its squares."""
-    rows = torch.zeros(len(x), other.shape[1], dtype=torch.float64)
-    columns = torch.zeros(len(y), own.shape[1], dtype=torch.float64)
-    squares = torch.zeros(own.shape[1], other.shape[1], dtype=torch.float64)
-    for i in range(0, len(x), BLOCK):
-        for j in range(0, len(y), BLOCK):
-            left, right = slice(i, i + BLOCK), slice(j, j + BLOCK)
-            part = _cubed(x[left].double() @ y[right].double().T, x.shape[1])
-            rows[left] += part @ other[right]
-            columns[right] += part.T @ own[left]
-            squares += own[left].T @ part.square() @ other[right]
-    return rows, columns, squares
+def _kernel(
+    x: _Units, y: _Units, ours: Float64[Tensor, "n e"] | None = None, theirs: Float64[Tensor, "m c"] | None = None
+) -> Iterator[tuple[slice, slice, Float64[Tensor, "b b2"]]]:
+    """The kernel block by block, less numbers of each row for each class of the other set; 0 within a unit."""
+    d = x.rows.shape[1]
+    for left in x.blocks():
+        for right in y.blocks():
+            part = (x.rows[left].double() @ y.rows[right].double().T / d + 1) ** 3
+            if ours is not None and theirs is not None:
+                part -= ours[left] @ y.hot[right].T + x.hot[left] @ theirs[right].T
+            if x is y:
+                part[x.unit[left][:, None] == x.unit[right]] = 0
+            yield left, right, part
 
 
-def _cubed(products: Tensor, dimension: int) -> Tensor:
-    return (products / dimension + 1) ** 3
+def _summed(part: Float64[Tensor, "b k"], unit: Int[Tensor, " b"]) -> Float64[Tensor, "u k"]:
+    """The sums of each unit's rows."""
+    first = int(unit[0])
+    return torch.zeros(int(unit[-1]) + 1 - first, part.shape[1], dtype=part.dtype).index_add_(0, unit - first, part)

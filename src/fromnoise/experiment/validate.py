@@ -17,6 +17,7 @@ from fromnoise.data.sources import Parts
 from fromnoise.errors import UserError
 from fromnoise.evaluation.copies import FEWEST, copy_test, gallery
 from fromnoise.evaluation.extractor import Features
+from fromnoise.evaluation.featured import Featured
 from fromnoise.evaluation.kernel import mmd2
 from fromnoise.evaluation.overfitting import image_errors
 from fromnoise.experiment import few
@@ -73,7 +74,8 @@ class Validator:
         if self.features is not None:
             request = SampleRequest(IMAGES, rng.integer(self.config.seed, "watch"), precision=model.precision)
             images = ImageSet(f"step {step}", sample(model, request, self.device))
-            kid = mmd2(self.features(images.images), self.features.cached(self.real.images))._asdict()
+            drawn, real = self.features(images.images), self.features.cached(self.real.images)
+            kid = mmd2(Featured(drawn), Featured(real))._asdict()
             found |= {"images": IMAGES, "kid": kid, "copies": self._copies(images)}
             words |= {"kid": f"KID {said(kid)}", "copies": found["copies"]["verdict"]}
         return found, words

@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 from scipy import stats
 
 from fromnoise.evaluation.copies import NOTICED
+from fromnoise.evaluation.excess import STRICT
 from fromnoise.evaluation.metrics import METRICS
 from fromnoise.evaluation.report import Copies, Excess, Report
 
@@ -70,9 +71,9 @@ def _close(report: Report) -> tuple[Mark, str]:
     if excess is None:
         return "?", "real images that the model never saw are not known (--floor): the FID has nothing to stand beside"
     over = f"FID over that of as many real images: {interval(excess)}"
-    if excess.low > 0:
+    if excess.value > STRICT * excess.error:
         return "!", f"farther from the reference than real images are; {over}"
-    if excess.high < 0:
+    if excess.value < -STRICT * excess.error:
         if excess.design == "random":
             how = "so many images of each class (then give their labels), or images of the reference among them"
         else:
@@ -81,6 +82,8 @@ def _close(report: Report) -> tuple[Mark, str]:
     no = f"no farther from the reference than real images, as far as {excess.n:,} images can tell"
     if behind := _behind(report):
         return "!", f"{no}, but worse in {', '.join(behind)}; {over}"
+    if excess.low > 0:
+        return "?", f"perhaps farther from the reference than real images are, as one in 40 sets of those is; {over}"
     if excess.n <= (numbers := report.protocol.features.dimension):
         return "?", f"{no}, which are too few for {numbers} features; {over}"
     groups, floor = report.protocol.reference.groups, report.protocol.floor
