@@ -8,9 +8,11 @@ move, for it is (distance + bias)/bias. Both are taken at the same number of ima
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 
+from fromnoise.evaluation.design import Design
 from fromnoise.evaluation.featured import Featured
 from fromnoise.evaluation.frechet import Gradient, derived, distance
 from fromnoise.evaluation.report import Beside, Excess, Measured
@@ -46,60 +48,77 @@ def excess(generated: Iterable[Featured], floor: Sequence[Featured], reference: 
 
     The subsets may come from a generator: one at a time is in memory.
 
-    The variance has a part for every subset, and one for the reference, which both have in common: only the difference
-    of its pulls counts. All are first-order (`Gradient.influence`). Subsets of images in groups are no independent
-    draws, as they share groups: they have one part together.
-
-    Between sets that do not differ, the distance is quadratic in what chance moves: all variance is of pairs of images,
-    and a first-order variance counts it twice (Efron & Stein 1981). So it is taken off once: that of floor draws, which
-    differ from the reference by chance alone. Pairs are of one draw, or of a draw and the reference. With a and b the
-    parts of draw and reference in the variance of one draw's distance, the pairs of a draw have a(a/2 + b)/(a + b).
+    The variance has a part for the images of either side, and one for the reference, which both sides have in common:
+    only the difference of its pulls counts. All are first-order (`Gradient.influence`). Where sets differ by chance
+    alone, the distance is quadratic in what chance moves, and first order counts twice what two images of one set do
+    together (Efron & Stein 1981). So half of the floor's part goes, and as much of a set of generated images.
     """
-    values, parts, designs = [], [], set()
-    pulls = [torch.zeros_like(reference.moments.mean), torch.zeros_like(reference.moments.covariance)]
-    alone: list[tuple[float, float]] = []  # the variance of a single draw's distance: of the draw, of the reference
-    for sets, sign in ((floor, -1), (generated, 1)):
-        found, squares = [], 0.0
-        grouped: list[Featured] = []
-        pull = [torch.zeros_like(each) for each in pulls]
-        for images in sets:
-            value, ours, theirs = derived(images.moments, reference.moments)
-            found.append(value)
-            influence = ours.influence(images.features)
-            square = images.error(influence) ** 2
-            squares += square
-            if sign < 0:
-                alone.append((square, reference.error(theirs.influence(reference.features)) ** 2))
-            if images.groups is not None:
-                grouped.append(replace(images, features=(influence - influence.mean())[:, None]))
-            pull = [one + another for one, another in zip(pull, theirs[1:], strict=True)]
-        k = len(found)
-        values.append(statistics.fmean(found))
-        if grouped:
-            together = _joined(grouped)
-            squares = (k * together.error(together.features[:, 0])) ** 2
-        parts.append(squares / k**2)
-        pulls = [one + sign * another / k for one, another in zip(pulls, pull, strict=True)]
-        n, design = len(images), images.design
-        designs.add(design)
-    both = Gradient(reference.moments.mean, *pulls)
-    variance = sum(parts) + reference.error(both.influence(reference.features)) ** 2
-    a, b = (statistics.fmean(each) for each in zip(*alone, strict=True))
-    pairs = (parts[0] + a / k) * (a / 2 + b) / (a + b) if a else 0.0
-    error = max(variance - pairs, variance / 2) ** 0.5
-    value = values[1] - values[0]
-    alike = len(designs) == 1 and values[0] > 0
+    real, ours = _Side.of(floor, reference), _Side.of(generated, reference)
+    both = Gradient(reference.moments.mean, ours.mean - real.mean, ours.covariance - real.covariance)
+    twice = real.variance + min(real.single / ours.sets, ours.variance)
+    common = reference.error(both.influence(reference.features)) ** 2
+    error = (real.variance + ours.variance - twice / 2 + common) ** 0.5
+    value = ours.value - real.value
+    alike = ours.design == real.design and real.value > 0
     return Excess(
         value,
         error,
         value - NORMAL * error,
         value + NORMAL * error,
-        n=n,
-        design=design,
-        fid=values[1],
-        floor=values[0],
-        ratio=values[1] / values[0] if alike else None,
+        n=ours.n,
+        design=ours.design,
+        fid=ours.value,
+        floor=real.value,
+        ratio=ours.value / real.value if alike else None,
     )
+
+
+class _Side(NamedTuple):
+    """Generated images or real ones: sets of n images, of one design, against the reference.
+
+    value            their mean FID
+    variance         of that, by which images they are
+    mean, covariance its gradient by the reference's moments
+    single           the variance of one set's FID, by which images it has, on average
+    """
+
+    sets: int
+    n: int
+    design: Design
+    value: float
+    variance: float
+    mean: torch.Tensor
+    covariance: torch.Tensor
+    single: float
+
+    @classmethod
+    def of(cls, sets: Iterable[Featured], reference: Featured) -> "_Side":
+        values, own = [], []
+        grouped: list[Featured] = []
+        mean, covariance = (torch.zeros_like(each) for each in (reference.moments.mean, reference.moments.covariance))
+        for images in sets:
+            value, ours, theirs = derived(images.moments, reference.moments)
+            values.append(value)
+            influence = ours.influence(images.features)
+            own.append(images.error(influence) ** 2)
+            if images.groups is not None:
+                grouped.append(replace(images, features=(influence - influence.mean())[:, None]))
+            mean, covariance = mean + theirs.mean, covariance + theirs.covariance
+        k = len(values)
+        variance = statistics.fmean(own) / k
+        if grouped:  # they share groups, and are no independent draws: one together
+            together = _joined(grouped)
+            variance = together.error(together.features[:, 0]) ** 2
+        return cls(
+            k,
+            len(images),
+            images.design,
+            statistics.fmean(values),
+            variance,
+            mean / k,
+            covariance / k,
+            statistics.fmean(own),
+        )
 
 
 def _joined(sets: Sequence[Featured]) -> Featured:

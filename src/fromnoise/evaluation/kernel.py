@@ -111,11 +111,9 @@ class _Units:
 
     def blocks(self) -> Iterator[slice]:
         """Stretches of about `BLOCK` rows that divide no unit."""
-        ends = torch.arange(BLOCK, len(self.rows), BLOCK)
-        last = torch.searchsorted(self.starts, ends, right=True) - 1
-        for start, end in pairwise([0, *self.starts[last].unique().tolist(), len(self.rows)]):
-            if end > start:
-                yield slice(start, end)
+        last = torch.searchsorted(self.starts, torch.arange(0, len(self.rows), BLOCK), right=True) - 1
+        for start, end in pairwise([*self.starts[last].unique().tolist(), len(self.rows)]):
+            yield slice(start, end)
 
     def classes(self, rows: slice) -> Float64[Tensor, "u c"]:
         """The class of each unit of a block, one-hot."""

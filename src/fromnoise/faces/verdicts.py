@@ -86,11 +86,10 @@ def _close(report: Report) -> tuple[Mark, str]:
         return "?", f"perhaps farther from the reference than real images are, as one in 40 sets of those is; {over}"
     if excess.n <= (numbers := report.protocol.features.dimension):
         return "?", f"{no}, which are too few for {numbers} features; {over}"
-    groups, floor = report.protocol.reference.groups, report.protocol.floor
+    groups = report.protocol.reference.groups
     if groups is not None and groups < FEW_GROUPS:
         return "?", f"{no}, and the reference is {groups} groups of images only; {over}"
-    grouped = floor is not None and floor.groups is not None
-    if not grouped and report.repeats is not None and report.repeats.real > ALIKE:
+    if groups is None and report.repeats is not None and report.repeats.real > ALIKE:
         share = f"{100 * report.repeats.real:.0f} %"
         return "?", f"{no}; {over}; {share} of the reference are near-duplicates of others, which raises the floor"
     return "✓", f"{no}; {over}"
