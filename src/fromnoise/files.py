@@ -5,8 +5,9 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,43 +45,43 @@ def lost(path: Path) -> str:
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place only when the block ends without an error.
+    """A temporary path with the name of `path` that takes its place only when the block ends without an error.
 
-    What was at `path` before stays until then. The temporary name keeps the suffix of `path`, so that
-    writers which look at it (Pillow, NumPy) behave.
+    What was at `path` before stays until then.
     """
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f"{UNFINISHED}{path.stem}.", suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        try:
-            yield temporary
-            _flush(temporary)
-            temporary.chmod(0o666 & ~_umask())  # mkstemp's 0600 would keep others from reading a result
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    with _making(path) as temporary:
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, path)
 
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside `path` that is renamed to it only when the block ends without an error.
+    """A temporary folder that is renamed to `path`, which must not exist yet, once the block ends without an error."""
+    with _making(path) as temporary:
+        temporary.mkdir()
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                _flush(file)
+        os.rename(temporary, path)
 
-    `path` must not exist yet.
-    """
+
+@contextmanager
+def _making(path: Path) -> Iterator[Path]:
+    """A path with the same name in a hidden folder beside `path`."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}{path.name}.", dir=path.parent))
-        try:
-            yield temporary
-            for file in temporary.rglob("*"):
-                if file.is_file():
-                    _flush(file)
-            temporary.chmod(0o777 & ~_umask())
-            os.rename(temporary, path)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=path.parent, ignore_cleanup_errors=True) as folder:
+            yield Path(folder) / path.name
+
+
+def sweep(folder: Path, older: float = 0.0) -> None:
+    """Remove what killed writers left half-written in `folder`, if it is at least so many seconds old."""
+    for left in folder.glob(f"{UNFINISHED}*"):
+        with suppress(OSError):
+            if not older or time.time() - left.stat().st_mtime > older:
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def write_file(path: Path, content: str | bytes) -> None:
@@ -168,9 +169,3 @@ def reason(error: Exception) -> str:
 def _flush(path: Path) -> None:
     with path.open("rb+") as file:  # Windows flushes no file that is open for reading alone
         os.fsync(file.fileno())
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

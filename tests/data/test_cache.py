@@ -228,11 +228,12 @@ def test_a_picture_that_cannot_be_read_is_refused_as_ever_and_nothing_kept(load,
 def test_what_a_killed_process_left_is_swept_once_it_is_old(load, home):
     home.mkdir()
     for name, age in (("old", 2 * cache.STALE), ("new", 0)):
-        left = home / f".fromnoise-{name}.npy"
-        left.write_bytes(b"part")
+        left = home / f".fromnoise-{name}"
+        left.mkdir()
+        (left / "images.npy").write_bytes(b"part")
         os.utime(left, (left.stat().st_mtime - age,) * 2)
     load()
-    assert [file.name for file in home.glob(".fromnoise-*")] == [".fromnoise-new.npy"]
+    assert [file.name for file in home.glob(".fromnoise-*")] == [".fromnoise-new"]
 
 
 def test_groups_of_many_are_kept_by_their_images(load, home, monkeypatch):

@@ -7,7 +7,6 @@ keep the same images at once: each writes whole files, and the same ones.
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -26,7 +25,7 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.data.settings import Size
 from fromnoise.data.source import Reading, Source, unwatched
 from fromnoise.errors import UserError
-from fromnoise.files import UNFINISHED, Unwritten, read_json, reading, whole, write_json
+from fromnoise.files import Unwritten, read_json, reading, sweep, whole, write_json
 
 LARGE = 1 << 26
 """Bytes of files from which on the images in them are kept."""
@@ -130,10 +129,7 @@ def _kept(place: Path, name: str) -> tuple[ImageSet, str] | None:
 
 def _keep(place: Path, images: ImageSet, line: str) -> None:
     """Write images whole or not at all; raises Unwritten."""
-    for left in place.parent.glob(f"{UNFINISHED}*"):
-        with suppress(OSError):
-            if time.time() - left.stat().st_mtime > STALE:
-                left.unlink()
+    sweep(place.parent, STALE)
     with whole(place.with_suffix(".npy")) as temporary:
         np.save(temporary, images.images.numpy(), allow_pickle=False)
     about = About(

@@ -17,7 +17,7 @@ from fromnoise import __version__
 from fromnoise.config import Config, differences, read, to_json
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
-from fromnoise.files import UNFINISHED, read_json, write_json
+from fromnoise.files import UNFINISHED, read_json, sweep, write_json
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
 from fromnoise.tensors import DamagedFile
 from fromnoise.training import checkpoints
@@ -271,8 +271,7 @@ class RunFolder:
         """Remove what a killed writer left half-written."""
         if os.access(self.path, os.W_OK):
             for place in (self.path, self.checkpoints, self.best, self.samples):
-                for item in place.glob(f"{UNFINISHED}*"):
-                    shutil.rmtree(item) if item.is_dir() else item.unlink()
+                sweep(place)
 
 
 def _origin(initial: Initial) -> Origin:
