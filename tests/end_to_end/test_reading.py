@@ -151,6 +151,23 @@ def test_inspecting_shows_what_training_would_take(fromnoise, photos):
     assert sum(len(part["files"]) for part in found["parts"]) == 133
 
 
+def test_an_inspection_of_many_sizes_and_broken_files_stays_short(fromnoise, tmp_path):
+    (tmp_path / "photos").mkdir()
+    random = np.random.default_rng(0)
+    for k in range(30):
+        pixels = random.integers(0, 256, (8, 8 + k % 11), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{k}.png")
+    for k in range(12):
+        (tmp_path / "photos" / f"bad{k}.png").write_bytes(b"no image")
+    rows = fromnoise("data", "inspect", "photos", "--size", "8", cwd=tmp_path).stdout.splitlines()
+    assert f"sizes: {', '.join(f'8×{width} (3)' for width in range(8, 16))} and 3 more sizes" in rows
+    assert sum(row.startswith("unreadable: ") for row in rows) == 10
+    assert "and 2 more (--json lists them)" in rows
+    found = json.loads(fromnoise("data", "inspect", "photos", "--size", "8", "--json", "-", cwd=tmp_path).stdout)
+    assert len(found["files"]["sizes"]) == 11
+    assert len(found["files"]["unreadable"]) == 12
+
+
 def test_a_model_learns_from_a_zip_and_a_rule_and_is_scored_on_the_rest(fromnoise, tmp_path):
     random = np.random.default_rng(0)
     with zipfile.ZipFile(tmp_path / "icons.zip", "w") as file:

@@ -14,7 +14,7 @@ from fromnoise.data import blocks, inventory, mapped, picture
 from fromnoise.data.colour import KINDS, kind, straight
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.labelling import Contents, Labels, Table, labelled, table_of
-from fromnoise.data.listing import Listing, listing
+from fromnoise.data.listing import Listing, listed, listing
 from fromnoise.data.pixels import as_bytes
 from fromnoise.data.source import Reading, Source
 from fromnoise.errors import UserError
@@ -198,9 +198,7 @@ def _notes(found: Listing, labels: Labels, broken: list[tuple[str, str]], change
     """What was changed or not taken, in a few words each."""
     notes = [f"{change} ({inventory.some(count, 'image')})" for change, count in changes.items()] + labels.notes
     if broken:
-        more = f" and {len(broken) - NAMED:,} more" if broken[NAMED:] else ""
-        names = ", ".join(name for name, _ in broken[:NAMED])
-        notes.append(f"{len(broken):,} unreadable, skipped: {names}{more}")
+        notes.append(f"{len(broken):,} unreadable, skipped: {listed([name for name, _ in broken], NAMED)}")
     return notes + found.left_out(labels.used, labels.by)
 
 

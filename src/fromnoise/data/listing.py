@@ -3,11 +3,12 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fromnoise.data import picture
+from fromnoise.data.inventory import some
 from fromnoise.errors import UserError
 
 TABLES = {".csv", ".tsv", ".json", ".jsonl", ".parquet"}  # labels and captions, in other tools' folders
@@ -46,9 +47,9 @@ class Listing:
         ignored = [table for table in self.tables if table not in used]
         said = []
         if kinds:
-            said.append(f"not read: {_listed(kinds, 'kinds')}")
+            said.append(f"not read: {listed(kinds, NAMED, 'kind')}")
         if ignored:
-            said.append(f"ignored: {_listed(ignored, 'tables')} (classes come from {by})")
+            said.append(f"ignored: {listed(ignored, NAMED, 'table')} (classes come from {by})")
         return said
 
 
@@ -76,9 +77,11 @@ def natural(name: str) -> tuple[list[str | int], str]:
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)], name
 
 
-def _listed(names: list[str], what: str) -> str:
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more:,} more {what}" if more > 0 else "")
+def listed(names: Sequence[str], most: int, what: str = "") -> str:
+    """The first names, at most so many, and how many more there are; `what` is what one of them is called."""
+    more = len(names) - most
+    others = some(more, f"more {what}") if what else f"{more:,} more"
+    return ", ".join(names[:most]) + (f" and {others}" if more > 0 else "")
 
 
 def _walk(

@@ -78,6 +78,7 @@ class InspectArguments:
 
 
 HEADS = ("part", "images", "equal", "near", "equal elsewhere", "near elsewhere")
+MOST_KINDS, MOST_FILES = 8, 10  # sizes, and files that cannot be read, that are shown; --json has all
 
 
 def main(words: Sequence[str]) -> None:
@@ -120,6 +121,8 @@ def _inspect(words: Sequence[str]) -> None:
 
 
 def _print(found: "Inspection") -> None:
+    from fromnoise.data.listing import listed
+
     width = max(len(each.name) for each in found.repeats)
     print(f"{HEADS[0]:<{width}}", *(f"{head:>{max(8, len(head))}}" for head in HEADS[1:]))
     for name, *counts in found.repeats:
@@ -128,11 +131,14 @@ def _print(found: "Inspection") -> None:
     for part in found.parts:
         if classes := found.classes(part):
             print(f"{part.name}: {', '.join(f'{name} {n:,}' for name, n in classes.items())}")
-    for title, files in (("sizes", found.files.sizes), ("changed", found.files.changed)):
-        if files:
-            print(f"{title}: {', '.join(f'{what} ({n:,})' for what, n in files.most_common())}")
-    for name, why in found.files.unreadable.items():
+    for title, what, counts in (("sizes", "size", found.files.sizes), ("changed", "change", found.files.changed)):
+        if counts:
+            print(f"{title}: {listed([f'{each} ({n:,})' for each, n in counts.most_common()], MOST_KINDS, what)}")
+    unreadable = list(found.files.unreadable.items())
+    for name, why in unreadable[:MOST_FILES]:
         print(f"unreadable: {name} ({why})")
+    if unreadable[MOST_FILES:]:
+        print(f"and {len(unreadable) - MOST_FILES:,} more (--json lists them)")
     mean, deviation = (" ".join(f"{value:.3f}" for value in values) for values in found.moments())
     print(f"values from 0 to 1: mean {mean}, deviation {deviation}")
 
