@@ -200,7 +200,7 @@ def test_tables_may_lie_in_the_parts(put):
         (photos / part / "metadata.csv").write_text("file_name,label\n0.png,x\n1.png,y\n2.png,x\n")
     images, said = read(photos)
     assert images.labels.tolist() == [0, 1, 0, 0, 1, 0]
-    assert said.endswith("classes from test/metadata.csv, train/metadata.csv; in parts of its own: 3 train, 3 heldout")
+    assert said.endswith("in parts of its own: 3 train, 3 heldout; classes from test/metadata.csv, train/metadata.csv")
 
 
 def test_images_in_parts_are_not_grouped(put):

@@ -6,8 +6,8 @@ C is from 1 to 8, and 4 is straight RGBA. Numbers other than bytes are mapped to
 import io
 import math
 import zipfile
-from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from fromnoise.data import blocks, mapped
 from fromnoise.data.colour import premultiplied, straight, without_needless_alpha
-from fromnoise.data.image_set import MOST_CHANNELS, ImageSet
+from fromnoise.data.image_set import MOST_CHANNELS, ImageSet, joined
 from fromnoise.data.inventory import Say, line, silent
 from fromnoise.data.pixels import as_bytes
 from fromnoise.data.resize import resized
@@ -46,33 +46,20 @@ def load(path: Path, size: tuple[int, int] | None = None, *, say: Say = silent) 
     classes are in `class_names`. Of MedMNIST's files all parts are read, and each image keeps its own.
     `say` gets one line on what was read and what was not. Raises UserError when images and labels do not fit.
     """
-    labels, others = None, set[str]()
-    class_names: tuple[str, ...] = ()
+    others: list[str] = []
     if path.suffix.lower() == ".npy":
         with reading(path, "a readable .npy file"):
             images, values = _images(path, _header(path.name, lambda: path.open("rb"), path.stat().st_size))
+        found = ImageSet(str(path), images, range=values)
     else:
         with reading(path, "a readable .npz file"), zipfile.ZipFile(path) as file:
             names = _names(file)
-            key = next((key for key in IMAGES if key in names), None)
-            if key is None and "train_images" in names:
-                return _divided(path, file, size, say)
-            if key is None:
-                hint = "; statistics can only be the reference" if "mu" in names else ""
-                raise UserError(f"{path} has no array 'arr_0' or 'images'; it has: {', '.join(names)[:200]}{hint}")
-            images, values = _images(path, _entry(file, key))
-            for name in LABELS:
-                if name in names and labels is None:
-                    labels = _labels(path, _entry(file, name), len(images))
-                    key = key if labels is None else f"{key} {name}"
-            if labels is not None and NAMES in names:
-                class_names = _class_names(_entry(file, NAMES), max(labels.tolist(), default=-1) + 1)
-                key = f"{key} {NAMES}" if class_names else key
-            others = set(names) - set(key.split())
-    was = images.shape[2:]
-    found = without_needless_alpha(ImageSet(str(path), images, labels, class_names=class_names, range=values))
+            divided = "train_images" in names and not set(IMAGES) & set(names)
+            found, read = _divided(path, file, size) if divided else _whole(path, file)
+            others = sorted(set(names) - read)
+    found = without_needless_alpha(found)
     found = resized(found, size) if size else found
-    say(line(found, [(was[0], was[1])], [f"arrays not read: {', '.join(sorted(others))[:200]}"] if others else []))
+    say(line(found, [f"arrays not read: {', '.join(others)[:200]}"] if others else []))
     return found
 
 
@@ -122,8 +109,30 @@ def save(
                 npy.write_array(member, np.array(class_names, dtype=np.str_), allow_pickle=False)
 
 
-def _divided(path: Path, file: zipfile.ZipFile, size: tuple[int, int] | None, say: Say) -> ImageSet:
-    """The images of a file of MedMNIST's; without labels where it has several numbers for an image."""
+def _whole(path: Path, file: zipfile.ZipFile) -> tuple[ImageSet, set[str]]:
+    """The images of a file with one array of them, and the names of the arrays that were read."""
+    names = _names(file)
+    key = next((key for key in IMAGES if key in names), None)
+    if key is None:
+        hint = "; statistics can only be the reference" if "mu" in names else ""
+        raise UserError(f"{path} has no array 'arr_0' or 'images'; it has: {', '.join(names)[:200]}{hint}")
+    images, values = _images(path, _entry(file, key))
+    found, read = ImageSet(str(path), images, range=values), {key}
+    for name in LABELS:
+        if name in names and found.labels is None:
+            found = replace(found, labels=_labels(path, _entry(file, name), len(images)))
+            read |= set() if found.labels is None else {name}
+    if found.labels is not None and NAMES in names:
+        found = replace(found, class_names=_class_names(_entry(file, NAMES), found.classes))
+        read |= {NAMES} if found.class_names else set()
+    return found, read
+
+
+def _divided(path: Path, file: zipfile.ZipFile, size: tuple[int, int] | None) -> tuple[ImageSet, set[str]]:
+    """The images of a file of MedMNIST's, at `size`, and the names of the arrays that were read.
+
+    They have no labels where it has several numbers for an image.
+    """
     names, sets, parts, read = _names(file), list[ImageSet](), list[str](), set[str]()
     for prefix, part in DIVIDED.items():
         key, label_key = f"{prefix}_images", f"{prefix}_labels"
@@ -139,21 +148,7 @@ def _divided(path: Path, file: zipfile.ZipFile, size: tuple[int, int] | None, sa
         sets.append(resized(found, size) if size else found)
         parts += [part] * len(images)
         read |= {key} if labels is None else {key, label_key}
-    known = [each.labels for each in sets if each.labels is not None]
-    whole = ImageSet(
-        str(path),
-        blocks.cat([each.images for each in sets]),
-        torch.cat(known) if len(known) == len(sets) else None,
-        parts=tuple(parts) if len(sets) > 1 else (),
-        was=sets[0].was,
-    )
-    height, width = _entry(file, "train_images").shape[1:3]
-    whole = without_needless_alpha(whole)
-    notes = [f"in parts of its own: {', '.join(f'{n:,} {part}' for part, n in Counter(parts).items())}"]
-    if others := sorted(set(names) - read):
-        notes.append(f"arrays not read: {', '.join(others)[:200]}")
-    say(line(whole, [(height, width)], notes))
-    return whole
+    return replace(joined(sets, str(path)), parts=tuple(parts) if len(sets) > 1 else ()), read
 
 
 class _Entry(NamedTuple):

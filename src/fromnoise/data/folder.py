@@ -1,7 +1,8 @@
 """A folder of images, in and out, and images that lie elsewhere as in one."""
 
+import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -91,10 +92,10 @@ def collected(
         class_names=labels.class_names,
         files=tuple(str(Path(root) / name) for name in kept),
         parts=labels.parts,
-        was="" if set(was) == {stack.images.shape[2:]} else inventory.sizes(was),
+        was="" if set(was) == {stack.images.shape[2:]} else _sizes(was),
         range=values,
     )
-    how.say(inventory.line(images, was, _notes(found, labels, broken, changes)))
+    how.say(inventory.line(images, _notes(found, labels, broken, changes)))
     return images
 
 
@@ -200,6 +201,12 @@ def _notes(found: Listing, labels: Labels, broken: list[tuple[str, str]], change
     if broken:
         notes.append(f"{len(broken):,} unreadable, skipped: {listed([name for name, _ in broken], NAMED)}")
     return notes + found.left_out(labels.used, labels.by)
+
+
+def _sizes(was: Collection[tuple[int, int]]) -> str:
+    """28×28; or 3 sizes from 8×8 to 20×10."""
+    least, largest = (f"{h}×{w}" for h, w in (min(was, key=math.prod), max(was, key=math.prod)))
+    return least if len(was) == 1 else f"{len(was):,} sizes from {least} to {largest}"
 
 
 def _files(name: str) -> dict[str, Path]:

@@ -1,6 +1,7 @@
 """The one form in which images cross a room's wall: uint8, N×C×H×W."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -136,6 +137,24 @@ class ImageSet:
                 place[members] = np.arange(count) if balanced else (np.arange(count) + 0.5) / count
             order = order[np.lexsort((labels, place))]  # balanced: first of each class, second of each class, ...
         return np.sort(order[:m])
+
+
+def joined(sets: Sequence[ImageSet], name: str) -> ImageSet:
+    """The images of all sets, one after another; with labels and groups where all have them, without files and parts."""
+
+    def together(each: list[Tensor | None]) -> Tensor | None:
+        known = [one for one in each if one is not None]
+        return torch.cat(known) if len(known) == len(sets) else None
+
+    return replace(
+        sets[0],
+        name=name,
+        images=blocks.cat([one.images for one in sets]),
+        labels=together([one.labels for one in sets]),
+        groups=together([one.groups for one in sets]),
+        files=(),
+        parts=(),
+    )
 
 
 def digests(images: UInt8[Tensor, "n c h w"], *, grey: bool = False) -> np.ndarray:

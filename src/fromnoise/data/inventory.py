@@ -1,7 +1,7 @@
 """What a reading found, and what it changed or left out, in one line."""
 
-import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,30 +18,31 @@ def silent(line: str) -> None:
     """Say nothing."""
 
 
-def line(images: ImageSet, was: Iterable[tuple[int, int]], notes: Iterable[str]) -> str:
-    """Of a set as it was read: `was` are the sizes (height, width) that its files had, `notes` what else to say.
+def line(images: ImageSet, notes: Iterable[str]) -> str:
+    """Of a set as it was read; `notes` are what else to say.
 
     "photos: 240 images, 3 classes, RGB, 64×64 → 32×32; 60 duplicates, 180 distinct; not read: 30 .txt"
     """
     kinds = 0 if images.labels is None else len(images.labels.unique())
     classes = f"{kinds:,} classes" if kinds > 1 else "no classes"
-    size = _resizing(set(was), images.shape[1:])
+    height, width = images.shape[1:]
+    size = f"{images.was} → {height}×{width}" if images.was else f"{height}×{width}"
     what = [f"{some(len(images), 'image')}, {classes}, {kind(images.shape[0])}, {size}"]
-    if n := duplicates(images):
-        what.append(f"{some(n, 'duplicate')}, {len(images) - n:,} distinct")
+    distinct = len(np.unique(digests(images.images, grey=True)))
+    if distinct < len(images):
+        what.append(f"{some(len(images) - distinct, 'duplicate')}, {distinct:,} distinct")
     if images.range is not None:
         what.append(f"values from {images.range[0]:g} to {images.range[1]:g} mapped to 8 bits")
+    if images.parts:
+        counts = Counter(images.parts)
+        each = ", ".join(f"{counts[part]:,} {part}" for part in ("train", "val", "heldout") if counts[part])
+        what.append(f"in parts of its own: {each}")
     return f"{images.name}: " + "; ".join([*what, *notes])
 
 
 def some(n: int, what: str) -> str:
     """1 image, 2 images."""
     return f"{n:,} {what}{'s' * (n != 1)}"
-
-
-def duplicates(images: ImageSet) -> int:
-    """How many images are, byte for byte, like one before them."""
-    return len(images) - len(np.unique(digests(images.images, grey=True)))
 
 
 class Repeats(NamedTuple):
@@ -77,13 +78,3 @@ def _like(kind: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     np.add.at(together, (kind, part), 1)
     own = together[kind, part]
     return own > 1, together.sum(axis=1)[kind] > own
-
-
-def sizes(was: Collection[tuple[int, int]]) -> str:
-    """28×28; or 3 sizes from 8×8 to 20×10."""
-    least, largest = (f"{h}×{w}" for h, w in (min(was, key=math.prod), max(was, key=math.prod)))
-    return least if len(was) == 1 else f"{len(was):,} sizes from {least} to {largest}"
-
-
-def _resizing(was: set[tuple[int, int]], now: tuple[int, int]) -> str:
-    return sizes(was) if was == {now} else f"{sizes(was)} → {now[0]}×{now[1]}"

@@ -3,7 +3,6 @@
 import csv
 import io
 import posixpath
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,10 +71,6 @@ def labelled(root: str, names: Sequence[str], table: Table, rule: str | None) ->
             notes.append(f"{by} names {some(lost, 'file')} that {'was' if lost == 1 else 'were'} not read")
     elif found is None and 0 < (n := sum("/" not in name for name in inner)) < len(inner):
         notes.append(f"sub-folders are not classes ({some(n, 'image')} outside them)")
-    if parts:
-        counts = Counter(parts)
-        each = ", ".join(f"{counts[part]:,} {part}" for part in ("train", "val", "heldout") if counts[part])
-        notes.append(f"in parts of its own: {each}")
     if found is None or len(set(found)) < 2:
         return Labels(None, (), parts, by, used, notes)
     label = _numbered(set(found))

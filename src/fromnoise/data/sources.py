@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from fromnoise import rng
-from fromnoise.data import archive, arrays, blocks, cache, cifar, digits, folder, idx, saved, svhn
+from fromnoise.data import archive, arrays, cache, cifar, digits, folder, idx, saved, svhn
 from fromnoise.data.colour import laid
 from fromnoise.data.groups import by_name, groups
-from fromnoise.data.image_set import ImageSet
+from fromnoise.data.image_set import ImageSet, joined
 from fromnoise.data.inventory import Say, silent
 from fromnoise.data.resize import resized
 from fromnoise.data.settings import DataSettings, parse_size
@@ -119,23 +119,17 @@ def prepare(
     _check_rules(name, source, settings.group_by, settings.label_by)
     how = Reading(size, skip_broken, settings.label_by, say, watch)
     if "test" in source.parts:
-        return _resized(_without_val(name, source, how, settings.m, seed), size)
-    if source.parts:
-        each = {part: source.load(name, part, how) for part in source.parts}
-        parts = Parts(each["train"], each["val"], each["heldout"])
+        parts = _without_val(name, source, how, settings.m, seed)
     else:
-        parts = _split(cache.load(source, name, how), settings.group_by, say)
-    if settings.m is not None:
-        parts = replace(parts, train=parts.train.subset(settings.m, seed))
-    parts = _resized(parts, size)
+        if source.parts:
+            parts = Parts(*(source.load(name, each, how) for each in source.parts))
+        else:
+            parts = _split(cache.load(source, name, how), settings.group_by, say)
+        if settings.m is not None:
+            parts = replace(parts, train=parts.train.subset(settings.m, seed))
     if settings.alpha != "keep" and parts.train.shape[0] == 4:
         say(f"{name}: transparency laid on {settings.alpha}")
-    return replace(
-        parts,
-        train=laid(parts.train, settings.alpha),
-        val=parts.val and laid(parts.val, settings.alpha),
-        heldout=parts.heldout and laid(parts.heldout, settings.alpha),
-    )
+    return parts.changed(lambda part: laid(resized(part, size), settings.alpha))
 
 
 def parts_of(settings: DataSettings, *, say: Say = silent, watch: Watch = unwatched) -> list[ImageSet]:
@@ -181,18 +175,7 @@ def floor_of(reference: str, read: Callable[[str], ImageSet]) -> ImageSet | None
     if images.groups is None:
         return images
     rest = read(f"{_parse(reference)[0]}:train")
-    labels, groups = (
-        None if one is None or other is None else torch.cat([one, other])
-        for one, other in ((images.labels, rest.labels), (images.groups, rest.groups))
-    )
-    return replace(
-        images,
-        name=f"{images.name} and {rest.name}",
-        images=blocks.cat([images.images, rest.images]),
-        labels=labels,
-        groups=groups,
-        files=(),
-    )
+    return joined([images, rest], f"{images.name} and {rest.name}")
 
 
 def whole_of(spec: str) -> str:
@@ -350,8 +333,3 @@ def _with_shares_of(whole: ImageSet, part: ImageSet) -> ImageSet:
     order = rng.generator(SPLIT_SEED, "shares", len(part)).permutation(len(part))
     chosen = [order[labels[order] == label][: keep[label]] for label in np.flatnonzero(left)]
     return part.take(np.sort(np.concatenate(chosen)))
-
-
-def _resized(parts: Parts, size: tuple[int, int]) -> Parts:
-    val, heldout = (None if part is None else resized(part, size) for part in (parts.val, parts.heldout))
-    return replace(parts, train=resized(parts.train, size), val=val, heldout=heldout)
