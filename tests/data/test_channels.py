@@ -12,6 +12,7 @@ from fromnoise.data.image_set import ImageSet, digests
 from fromnoise.data.pixels import as_bytes
 from fromnoise.data.resize import resize
 from fromnoise.data.settings import DataSettings, Size
+from fromnoise.data.source import Reading
 from fromnoise.errors import UserError
 
 
@@ -134,7 +135,7 @@ def test_a_folder_is_rgba_where_one_image_is_transparent(tmp_path):
     for name, pixels in (("a", grey), ("b", opaque), ("c", np.asarray(OPAQUE)), ("d", clear), ("e", grey)):
         Image.fromarray(pixels).save(tmp_path / f"{name}.png")
     said = []
-    images = folder.load(tmp_path, say=said.append)
+    images = folder.load(tmp_path, Reading(say=said.append))
     assert said == [
         f"{tmp_path}: 5 images, no classes, RGBA, 6×5; 2 duplicates, 3 distinct; with transparency (1 image)"
     ]
@@ -242,7 +243,7 @@ def deep(path, *levels):
 def test_deep_grey_is_mapped_by_the_range_of_all_images(tmp_path):
     deep(tmp_path, 1000, 4000, 2500)
     said = []
-    images = folder.load(tmp_path, say=said.append)
+    images = folder.load(tmp_path, Reading(say=said.append))
     assert images.images[:, 0, 0, 0].tolist() == [0, 255, 128]
     assert images.range == (1000, 4000)
     assert images.take(np.array([1])).range == (1000, 4000)
@@ -252,8 +253,8 @@ def test_deep_grey_is_mapped_by_the_range_of_all_images(tmp_path):
 def test_deep_grey_is_resized_before_it_is_mapped(tmp_path):
     y = np.arange(16, dtype=np.uint16)[:, None] + np.zeros(16, np.uint16)
     Image.fromarray(y * 16 + 4000).save(tmp_path / "a.png")  # 16 levels, which 8 bits of 0 to 65,535 would make one
-    assert len(folder.load(tmp_path, (16, 8)).images.unique()) == 16
-    assert folder.load(tmp_path, (8, 8)).range == pytest.approx((4000, 4240), abs=20)
+    assert len(folder.load(tmp_path, Reading((16, 8))).images.unique()) == 16
+    assert folder.load(tmp_path, Reading((8, 8))).range == pytest.approx((4000, 4240), abs=20)
 
 
 def test_depths_are_not_mixed(tmp_path):

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 from fromnoise.data import folder
 from fromnoise.data.colour import premultiplied
 from fromnoise.data.resize import resize
+from fromnoise.data.source import Reading
 from fromnoise.errors import UserError
 
 
@@ -146,7 +147,7 @@ def test_one_bit_is_black_and_white(tmp_path):
 def test_colour_of_sixteen_bits_keeps_the_upper_eight(tmp_path, channels):
     (tmp_path / "deep.png").write_bytes(png16(channels))
     said = []
-    images = folder.load(tmp_path, say=said.append).images
+    images = folder.load(tmp_path, Reading(say=said.append)).images
     upper = np.arange(2 * 2 * channels, dtype=np.uint8)[::2].reshape(2, channels)
     rgba = np.concatenate([upper[:, :1].repeat(3, axis=1), upper[:, 1:]], axis=1) if channels == 2 else upper
     expected = premultiplied(rgba) if channels != 3 else rgba
@@ -192,7 +193,7 @@ def test_mixed_sizes_are_refused_without_a_size_and_resized_with_one(tmp_path):
     write(tmp_path / "b.png", large)
     with pytest.raises(UserError, match=r"b\.png is 9×7 where a\.png is 6×8; make them one size"):
         folder.load(tmp_path)
-    images = folder.load(tmp_path, (6, 8)).images
+    images = folder.load(tmp_path, Reading((6, 8))).images
     assert np.array_equal(images[0, 0], small)
     assert torch.equal(images[1:], resize(torch.from_numpy(large)[None, None], (6, 8)))
 

@@ -10,6 +10,7 @@ from PIL import Image, features
 
 from fromnoise.data import folder, sources
 from fromnoise.data.settings import DataSettings
+from fromnoise.data.source import Reading
 from fromnoise.errors import UserError
 
 
@@ -41,7 +42,7 @@ def read(tmp_path):
 
     def load(size=None, **how):
         said = []
-        images = folder.load(tmp_path / "photos", size, say=said.append, **how)
+        images = folder.load(tmp_path / "photos", Reading(size, say=said.append, **how))
         (line,) = said
         name, _, rest = line.partition(": ")
         assert name == str(tmp_path / "photos")
@@ -215,7 +216,7 @@ def test_nothing_but_unreadable_files_cannot_be_skipped(tmp_path):
         (tmp_path / f"bad{k}.png").write_bytes(b"no image")
     for skip in (False, True):
         with pytest.raises(UserError, match=r"2 of 2 image files cannot be read: repair or remove them\n"):
-            folder.load(tmp_path, skip_broken=skip)
+            folder.load(tmp_path, Reading(skip_broken=skip))
 
 
 def test_a_class_of_unreadable_files_is_no_class(put, read):

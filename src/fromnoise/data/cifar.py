@@ -20,12 +20,12 @@ RECORD = 1 + 3 * 32 * 32  # bytes: a label, then one image, channel by channel
 MOST = 50_000 * RECORD  # bytes of a file, which has 10,000 images
 
 
-def load(part: str, root: Path | None = None) -> ImageSet:
-    """The part `train` (50,000 images) or `test` (10,000), 3×32×32, from below `root` (default: `idx.default_root`).
+def load(part: str) -> ImageSet:
+    """The part `train` (50,000 images) or `test` (10,000), 3×32×32, from below `idx.default_root`.
 
     Raises UserError where the files are missing or damaged.
     """
-    base = root or default_root()
+    base = default_root()
     place = base / FOLDER
     if missing := [name for names in FILES.values() for name in names if not (place / name).is_file()]:
         hint = f" ({PICKLED} is there, but it is pickled, and no pickle is opened)" if (base / PICKLED).exists() else ""

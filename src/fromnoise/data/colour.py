@@ -105,11 +105,6 @@ def is_grey(images: UInt8[Tensor, "n c h w"]) -> bool:
     return all(bool((part == part[:, :1]).all()) for part in blocks.parts(images))
 
 
-def is_opaque(images: UInt8[Tensor, "n 4 h w"]) -> bool:
-    """Whether nothing in RGBA images is transparent."""
-    return all(bool((part[:, 3] == 255).all()) for part in blocks.parts(images))
-
-
 def with_channels(images: ImageSet, channels: int) -> ImageSet:
     """The set as grey (1: its luminance), RGB (3: as `rgb`) or RGBA (4: opaque).
 
@@ -125,7 +120,8 @@ def with_channels(images: ImageSet, channels: int) -> ImageSet:
 
 def without_needless_alpha(images: ImageSet) -> ImageSet:
     """RGBA in which nothing is transparent as RGB; else the set as it is."""
-    return with_channels(images, 3) if images.shape[0] == 4 and is_opaque(images.images) else images
+    opaque = images.shape[0] == 4 and all(bool((part[:, 3] == 255).all()) for part in blocks.parts(images.images))
+    return with_channels(images, 3) if opaque else images
 
 
 def plain(images: ImageSet) -> ImageSet:

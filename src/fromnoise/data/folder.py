@@ -25,27 +25,16 @@ LISTED = 10  # files that cannot be read, in an error
 NAMED = 3  # of them, in the line of a reading
 
 
-def load(
-    folder: Path,
-    size: tuple[int, int] | None = None,
-    *,
-    skip_broken: bool = False,
-    label_by: str | None = None,
-    say: inventory.Say = inventory.silent,
-) -> ImageSet:
-    """The images below a folder, resized to `size` (height, width) where they have another.
+def load(folder: Path, how: Reading | None = None) -> ImageSet:
+    """The images below a folder, resized where `how` says a size and they have another.
 
     All grey gives one channel, any colour three, any transparency four (`data.colour`). Grey of more than 8 bits is
     mapped to 8: the least value of all images becomes 0, the largest 255. What else `picture.read` changes, and what is
-    not read, `say` gets in one line. For the classes see `labelling.labelled`.
-    Raises UserError, naming them all, for images that cannot be read, unless `skip_broken` leaves them out; and,
-    without `size`, for an image of another size than the first; and for some images of 8 bits and some of more.
+    not read, `how.say` gets in one line. For the classes see `labelling.labelled`.
+    Raises UserError, naming them all, for images that cannot be read, unless `how.skip_broken` leaves them out;
+    and, without a size, for an image of another size than the first; and for some images of 8 bits and some of more.
     """
-    return _read(folder, Reading(size, skip_broken, label_by, say))
-
-
-def _read(folder: Path, how: Reading) -> ImageSet:
-    return collected(str(folder), listing(folder), lambda name: folder / name, how)
+    return collected(str(folder), listing(folder), lambda name: folder / name, how or Reading())
 
 
 def collected(
@@ -218,6 +207,6 @@ def _files(name: str) -> dict[str, Path]:
 SOURCE = Source(
     "a folder of images",
     lambda name: Path(name).is_dir(),
-    lambda name, _, how: _read(Path(name), how),
+    lambda name, _, how: load(Path(name), how),
     files=_files,
 )

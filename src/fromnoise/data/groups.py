@@ -129,10 +129,6 @@ class _Looks:
         histograms = blocks.join((_histograms(part.float()) for part in grey.split(PAIRS)), n)
         return cls(sized, grey, histograms.numpy())
 
-    def at(self, rows: Int64[np.ndarray, " k"]) -> "_Looks":
-        """Those of the images at the positions `rows`."""
-        return _Looks(self.images[rows], self.luminance[rows], self.histograms[rows])
-
 
 def _size(images: Tensor) -> tuple[int, int]:
     least, most = SIDE

@@ -15,12 +15,12 @@ FILES = {part: f"{part}_32x32.mat" for part in ("train", "test")}
 ADDRESS = "http://ufldl.stanford.edu/housenumbers/"
 
 
-def load(part: str, root: Path | None = None) -> ImageSet:
-    """The part `train` (73,257 images) or `test` (26,032), 3×32×32, from below `root` (default: `idx.default_root`).
+def load(part: str) -> ImageSet:
+    """The part `train` (73,257 images) or `test` (26,032), 3×32×32, from below `idx.default_root`.
 
     Raises UserError where the file is missing or damaged.
     """
-    base = root or default_root()
+    base = default_root()
     places = [base / "svhn", base / "SVHN", base]
     path = next((place / FILES[part] for place in places if (place / FILES[part]).is_file()), None)
     if path is None:
