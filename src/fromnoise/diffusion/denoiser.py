@@ -103,6 +103,8 @@ def guided(
     (Kynkäänniemi et al. 2024, "Applying guidance in a limited interval…"); elsewhere the label has its own effect.
     The rows of a call are all at the same level, as a sampler's are.
     """
+    if weight == 1:
+        return denoiser
 
     def guide(x: Tensor, logsnr: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         with_label = denoiser(x, logsnr, label)

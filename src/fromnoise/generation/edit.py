@@ -7,7 +7,6 @@ Without a label, a model of classes gets the null class.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import count
 
 import torch
 import torch.nn.functional as F
@@ -225,26 +224,27 @@ def _sampled(
     progress: Progress | None,
 ) -> Float[Tensor, "m c h w"]:
     """`how.n` samples of each image as encoded data, from `begin`(x_0, noise) along `levels`."""
-    calls = count(1)
     rows = [(i, j) for i in range(len(images)) for j in range(how.n)]
-    total = -(-len(rows) // MICRO_BATCH) * (len(levels) - 1)
+    steps = len(levels) - 1
+    total = -(-len(rows) // MICRO_BATCH) * steps
 
-    def part(of: list[tuple[int, int]]) -> Tensor:
+    def part(before: int) -> Tensor:
+        of = rows[before : before + MICRO_BATCH]
+
         def noise(step: int | str) -> Tensor:
             shape = model.info.image
             return torch.stack([rng.normal(shape, how.seed, "edit", i, j, step) for i, j in of]).to(device)
 
         def visit(seen: Visit) -> None:
-            done = next(calls)
             if progress:
-                progress(done, total)
+                progress(before // MICRO_BATCH * steps + seen.k + 1, total)
 
         x0 = model.info.encode(images[[i for i, _ in of]]).to(device)
         with torch.no_grad():
             return run(denoiser_for(x0), begin(x0, noise("start")), levels, noise, visit).cpu()
 
     with following(model.network):
-        return torch.cat([part(rows[k : k + MICRO_BATCH]) for k in range(0, len(rows), MICRO_BATCH)])
+        return torch.cat([part(before) for before in range(0, len(rows), MICRO_BATCH)])
 
 
 def _levels_from(model: Model, settings: SamplerSettings, strength: float) -> Float64[Tensor, " steps1"]:

@@ -80,8 +80,8 @@ def labelled(
     if not classes:
         return denoiser
     call: Callable[..., tuple[Tensor, Tensor]] = denoiser
-    if label is not None and settings is not None and (weight := guidance_of(model, settings)) != 1.0:
-        call = guided(denoiser, classes, weight, settings.guidance_interval)
+    if label is not None and settings is not None:
+        call = guided(denoiser, classes, guidance_of(model, settings), settings.guidance_interval)
     return lambda x, logsnr: call(x, logsnr, torch.full((len(x),), number, device=x.device))
 
 

@@ -8,7 +8,6 @@ differences do not reach the eighth bit.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import count
 
 import numpy as np
 import torch
@@ -17,10 +16,10 @@ from torch import Tensor
 
 from fromnoise import rng
 from fromnoise.data import blocks
-from fromnoise.diffusion.denoiser import Denoiser, guided
+from fromnoise.diffusion.denoiser import guided
 from fromnoise.diffusion.samplers import levels_for, sampler, start
 from fromnoise.diffusion.settings import SamplerSettings
-from fromnoise.diffusion.steps import Callback, Denoise, Visit
+from fromnoise.diffusion.steps import Callback, Visit
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
 from fromnoise.hardware import CPU, autocast, channels_last, precisions
@@ -113,8 +112,9 @@ def sample_batches(
     network = model.network.to(device).eval()
     if model.channels_last:
         network = channels_last(network)
-    denoiser = model.denoiser(network)
-    calls, total = count(1), -(-request.n // MICRO_BATCH) * (len(levels) - 1)
+    weight, steps = guidance_of(model, settings), len(levels) - 1
+    denoise = guided(model.denoiser(network), info.classes, weight, settings.guidance_interval)
+    total = -(-request.n // MICRO_BATCH) * steps
 
     def part(before: int) -> Tensor:
         """The micro-batch of the images from number `before` on."""
@@ -130,15 +130,15 @@ def sample_batches(
             return torch.stack([rng.normal(info.image, request.seed, "image", k, step) for k in numbers])
 
         def visit(seen: Visit) -> None:
-            done = next(calls)
             if callback and before == 0:
                 callback(seen)
             if progress:
-                progress(done, total)
+                progress(before // MICRO_BATCH * steps + seen.k + 1, total)
 
         with torch.inference_mode(), autocast(device, request.precision):
             x = start(settings, levels[0], noise("start"), info.encoded_mean).to(device)
-            x = run(_bound(model, denoiser, label, settings), x, levels, lambda k: noise(k).to(device), visit)
+            call = denoise if label is None else lambda x, logsnr: denoise(x, logsnr, label)
+            x = run(call, x, levels, lambda k: noise(k).to(device), visit)
             return info.decode(x[:size]).cpu()
 
     def parts() -> Iterator[Tensor]:
@@ -186,13 +186,3 @@ def guidance_of(model: Model, settings: SamplerSettings) -> float:
     if model.guidance is not None:
         return model.guidance
     return BY_CLUSTER if model.info.clustered else BY_CLASS
-
-
-def _bound(model: Model, denoiser: Denoiser, label: Tensor | None, settings: SamplerSettings) -> Denoise:
-    if label is None:
-        return denoiser
-    call: Callable[..., tuple[Tensor, Tensor]] = denoiser
-    weight = guidance_of(model, settings)
-    if weight != 1.0:
-        call = guided(denoiser, model.info.classes, weight, settings.guidance_interval)
-    return lambda x, logsnr: call(x, logsnr, label)
