@@ -58,14 +58,6 @@ def test_folders_are_what_was_saved(tmp_path, block, make_images, channels):
     assert torch.equal(folder.load(tmp_path / "x").images, images)
 
 
-def test_colour_that_comes_last_makes_all_colour(tmp_path, block, make_images):
-    grey, colour = make_images(9, (1, 6, 5)), make_images(1, (3, 6, 5))
-    folder.save(tmp_path / "x", grey)
-    folder.save(tmp_path / "y", colour)
-    (tmp_path / "y" / "000000.png").rename(tmp_path / "x" / "z.png")
-    assert torch.equal(folder.load(tmp_path / "x").images, torch.cat([grey.expand(-1, 3, -1, -1), colour]))
-
-
 def test_sets_of_images_do_not_feel_it(block, make_set):
     whole = make_set((20, 25))
     rows = np.random.default_rng(0).permutation(45)[:30]

@@ -257,13 +257,6 @@ def test_deep_grey_is_resized_before_it_is_mapped(tmp_path):
     assert folder.load(tmp_path, Reading((8, 8))).range == pytest.approx((4000, 4240), abs=20)
 
 
-def test_depths_are_not_mixed(tmp_path):
-    deep(tmp_path, 1000, 2000)
-    Image.fromarray(noise(8, 8)).save(tmp_path / "2.png")
-    with pytest.raises(UserError, match=r"2\.png and .*0\.png are not of the same depth: give all images 8 bits"):
-        folder.load(tmp_path)
-
-
 def test_one_deep_image_alone_has_no_range(tmp_path):
     deep(tmp_path, 1000)
     with pytest.raises(UserError, match=r"0\.png has more than 8 bits"):
