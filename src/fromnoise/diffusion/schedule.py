@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float64
 from torch import Tensor
 
-from fromnoise.diffusion import level
+from fromnoise.diffusion import backward, level
 from fromnoise.errors import UserError
 from fromnoise.lookup import lookup
 
@@ -50,10 +51,7 @@ class Schedule:
     @cached_property
     def posterior_variance(self) -> Float64[Tensor, " T1"]:
         """σ_q²(t) (30), zero at t = 1 because ᾱ_0 = 1; entry 0 is 0."""
-        before = torch.cat([self.alphas_cumprod[:1], self.alphas_cumprod[:-1]])
-        variance = (1 - self.alphas) * (1 - before) / (1 - self.alphas_cumprod)
-        variance[0] = 0.0
-        return variance
+        return F.pad(backward.posterior_variance(self.logsnr[:-1], self.logsnr[1:]), (1, 0))
 
 
 def linear(T: int) -> Float64[Tensor, " T"]:

@@ -62,9 +62,7 @@ class DataInfo:
         # Rounded to float32, as what the network computes with.
         scale, *mean = torch.tensor([scale, *means.tolist()]).tolist()
         clustered = images.clustered and bool(classes)
-        names = images.class_names[: len(classes)]
-        named = bool(names) and len(names) == len(classes) and not clustered
-        names = names if named else ()
+        names = () if clustered or len(images.class_names) < len(classes) else images.class_names[: len(classes)]
         return cls(*images.shape, scale, tuple(mean), classes, clustered, images.range, names)
 
     @property

@@ -73,12 +73,7 @@ def _matrix(kernel: Tensor) -> Tensor:
 
 
 def _adamw(parameters: list[nn.Parameter], settings: TrainingSettings) -> torch.optim.Optimizer:
-    decay, fused = settings.weight_decay, _fused(parameters)
-    return torch.optim.AdamW(parameters, lr=settings.lr, betas=BETAS, weight_decay=decay, fused=fused)
-
-
-def _fused(parameters: list[nn.Parameter]) -> bool:
-    return parameters[0].device.type in ("cpu", "cuda", "mps")
+    return torch.optim.AdamW(parameters, lr=settings.lr, betas=BETAS, weight_decay=settings.weight_decay, fused=True)
 
 
 def _muon(parameters: list[nn.Parameter], settings: TrainingSettings) -> list[torch.optim.Optimizer]:
@@ -96,7 +91,7 @@ def _muon(parameters: list[nn.Parameter], settings: TrainingSettings) -> list[to
 OPTIMIZERS: Mapping[str, Callable[[list[nn.Parameter], TrainingSettings], list[torch.optim.Optimizer]]] = {
     "muon": _muon,
     "adamw": lambda parameters, settings: [_adamw(parameters, settings)],
-    "adam": lambda parameters, settings: [torch.optim.Adam(parameters, lr=settings.lr, fused=_fused(parameters))],
+    "adam": lambda parameters, settings: [torch.optim.Adam(parameters, lr=settings.lr, fused=True)],
 }
 
 

@@ -71,22 +71,20 @@ class Pace:
     @property
     def total(self) -> int | None:
         """The step at which the training ends; None until a budget in minutes can tell."""
-        if self.stopped is not None:
-            return self.stopped
-        if self.steps is not None:
-            return self.budget.step + self.steps
-        if self.segment.step_seconds is None or self.segment.left is None:
-            return None
-        return self.segment.step + max(0, math.floor(self.segment.left / self.segment.step_seconds))
+        return self._end(self.segment.left) if self.stopped is None else self.stopped
 
     @property
     def possible(self) -> int:
         """The step at which the training would end without a choice of guidance; 0 while not known."""
+        return self._end(self.time_left(self.segment.seconds)) or 0
+
+    def _end(self, left: float | None) -> int | None:
+        """The step at which the training ends with so many seconds left; None until that and the speed are known."""
         if self.steps is not None:
             return self.budget.step + self.steps
-        if self.segment.step_seconds is None:
-            return 0
-        return self.segment.step + max(0, math.floor(self.time_left(self.segment.seconds) / self.segment.step_seconds))
+        if self.segment.step_seconds is None or left is None:
+            return None
+        return self.segment.step + max(0, math.floor(left / self.segment.step_seconds))
 
     def rate(self, k: int, settings: TrainingSettings) -> float:
         """The learning rate of step `k`: a linear rise, a plateau, and in the last `decay` a linear fall to zero."""
