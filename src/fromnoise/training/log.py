@@ -32,13 +32,7 @@ class Log:
     """
 
     def __init__(
-        self,
-        take_step: Step,
-        images: int,
-        folder: RunFolder,
-        pacer: Pacer,
-        recording: Recording,
-        say: Say,
+        self, take_step: Step, images: int, folder: RunFolder, pacer: Pacer, recording: Recording, say: Say
     ) -> None:
         self.take_step, self.images, self.folder, self.pacer, self.say = take_step, images, folder, pacer, say
         self.batch, self.every, self.loss = take_step.settings.batch, recording.log_interval(pacer.pace.steps), math.nan

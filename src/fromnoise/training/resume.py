@@ -22,12 +22,7 @@ from fromnoise.training.step import Step
 
 
 def begin(
-    model: Model,
-    images: int,
-    accelerator: Accelerator,
-    folder: RunFolder,
-    initial: Initial | None,
-    say: Say,
+    model: Model, images: int, accelerator: Accelerator, folder: RunFolder, initial: Initial | None, say: Say
 ) -> Progress:
     """Before the first step of all; the weights are those of `initial` where the settings ask for it."""
     settings = model.config.training

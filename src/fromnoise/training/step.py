@@ -50,14 +50,7 @@ class Step:
     skipped     steps whose gradients overflowed in fp16, for the log
     """
 
-    def __init__(
-        self,
-        model: Model,
-        images: ImageSet,
-        accelerator: Accelerator,
-        plan: Plan,
-        say: Say = silent,
-    ) -> None:
+    def __init__(self, model: Model, images: ImageSet, accelerator: Accelerator, plan: Plan, say: Say = silent) -> None:
         self.model = dataclasses.replace(model, precision=plan.precision, channels_last=plan.channels_last)
         self.plan, self.accelerator, self.say = plan, accelerator, say
         self.settings, self.device = model.config.training, accelerator.device

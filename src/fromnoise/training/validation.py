@@ -33,13 +33,7 @@ class Validation:
         return step > 0 and (step % self.every == 0 or step == last)
 
     def run(
-        self,
-        step: int,
-        seconds: float,
-        model: Model,
-        weights: Mapping[str, Tensor],
-        folder: RunFolder,
-        say: Say,
+        self, step: int, seconds: float, model: Model, weights: Mapping[str, Tensor], folder: RunFolder, say: Say
     ) -> None:
         """Validate a copy of `model` with `weights`, unless evaluations.jsonl has this step; write and say the result.
 
