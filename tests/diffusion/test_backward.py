@@ -5,8 +5,6 @@ import torch
 
 from fromnoise.diffusion import backward, forward, level
 from fromnoise.diffusion.schedule import schedule
-from fromnoise.diffusion.steps import Ancestral
-from fromnoise.errors import UserError
 
 PAIRS = [(math.inf, 3.0), (6.0, 5.9), (4.0, -4.0), (0.0, -0.5), (-2.0, -9.0), (1.0, -math.inf), (math.inf, -math.inf)]
 FINITE = [pair for pair in PAIRS if pair[1] > -math.inf]
@@ -96,14 +94,3 @@ def test_each_row_may_have_levels_of_its_own(randn):
     together = backward.posterior_mean(x, x0, s, t)
     apart = [backward.posterior_mean(x[k : k + 1], x0[k : k + 1], s[k], t[k]) for k in range(3)]
     torch.testing.assert_close(together, torch.cat(apart), rtol=0, atol=1e-15)
-
-
-def test_the_two_variances_are_the_two_that_are_named():
-    s, t = tensors(1.0, -1.0)
-    assert backward.VARIANCES["posterior"](s, t) == backward.posterior_variance(s, t)
-    assert backward.VARIANCES["forward"](s, t) > backward.posterior_variance(s, t)
-
-
-def test_an_unknown_variance_is_refused_and_the_known_ones_listed():
-    with pytest.raises(UserError, match=r"'fixed_small'.*posterior, forward"):
-        Ancestral("fixed_small")

@@ -80,18 +80,6 @@ def test_the_loss_is_the_mean_square_of_what_the_network_misses(randn, kind):
     torch.testing.assert_close(errors, torch.full_like(errors, 0.3**2), rtol=1e-10, atol=0)
 
 
-def test_the_label_reaches_the_network(randn):
-    labels = []
-
-    def network(x, condition, *label):
-        labels.append(label)
-        return x
-
-    x0, noise, label = randn(6, 3), randn(6, 3, seed=1), torch.arange(6)
-    Objective(LEVELS["uniform"]).errors(Denoiser(network, "v"), x0, noise, U, label)
-    assert torch.equal(labels[0][0], label)
-
-
 @pytest.mark.parametrize("label", [None, torch.arange(6)])
 def test_what_was_changed_reaches_the_network_only_where_it_is_given(randn, label):
     told = []

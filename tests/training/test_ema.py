@@ -16,14 +16,6 @@ def test_the_average_is_the_warmed_up_recursion():
     torch.testing.assert_close(average.average["weight"], expected)
 
 
-def test_it_starts_as_the_weights_and_follows_them_closely_at_first():
-    network = nn.Linear(1, 1)
-    average = MovingAverage(network, 0.999)
-    network.weight.data.fill_(100.0)
-    average.update(1)
-    assert average.average["weight"].item() > 75
-
-
 def test_buffers_are_not_averaged():
     assert set(MovingAverage(nn.BatchNorm2d(3), 0.9).average) == {"weight", "bias"}
 

@@ -1,5 +1,4 @@
 import dataclasses
-import math
 import os
 import re
 import signal
@@ -75,23 +74,10 @@ def test_a_finished_training_does_nothing_more(train, config_of):
     assert before == {path: path.stat().st_mtime_ns for path in folder.checkpoints.rglob("*")}
 
 
-def test_epochs_become_steps(train, config_of):
-    _, outcome = train(config_of(training={"epochs": 2.5}))
-    assert outcome.steps == math.ceil(2.5 * 64 / 16)
-
-
 def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_checkpoint(train, config_of):
     config = config_of(training={"steps": 40, "lr": 1e9, "optimizer": "adamw", "clip": None})
     with pytest.raises(UserError, match="no longer finite"):
         train(config, log_every=2, checkpoint_every=1)
-
-
-def test_bf16_trains_as_float32_does(train, config_of):
-    losses = []
-    for precision in ("fp32", "bf16"):
-        folder, _ = train(config_of(training={"steps": 40, "precision": precision}), precision)
-        losses.append(folder.log.records()[-1]["loss"])
-    assert losses[1] == pytest.approx(losses[0], rel=0.1)
 
 
 def test_the_seed_decides_everything(train, config_of, assert_same):
@@ -129,7 +115,7 @@ def test_a_format_that_is_imitated_is_told_to_whoever_goes_on_not_to_whoever_ask
     said = []
     train(config, say=said.append)
     train(config, say=said.append)
-    assert not any("imitated" in text for text in said), "asked for, and then finished"
+    assert not any("emulated" in text for text in said), "asked for, and then finished"
     train(config, say=said.append, extension=Budget("steps", 1))
     assert said[-3:-1] == ["resuming from step 2", next(text for text in said if "began in fp16" in text)]
 
@@ -334,14 +320,6 @@ def test_validation_goes_on_where_the_training_does(train, config_of, assert_sam
     assert outcome.already_finished
     assert validations(folder) == validations(whole)
     assert_same(whole, folder)
-
-
-def test_a_finished_training_is_validated_no_more(train, config_of):
-    config, validator = config_of(training={"steps": 4}), Validator()
-    train(config, validation=Validation(4, validator))
-    validator.seen.clear()
-    train(config, validation=Validation(4, validator))
-    assert not validator.seen
 
 
 def test_what_is_not_finite_is_never_validated(train, config_of, poisoned):
