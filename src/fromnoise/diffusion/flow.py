@@ -47,12 +47,11 @@ class Flow:
         return self._walk(_untraced(denoise), z, self.noisiest, self.clearest)[0]
 
     def log_prob(
-        self, denoise: Denoise, x: Float[Tensor, "n *d"], probes: Float[Tensor, "k n *d"] | None = None
+        self, denoise: Denoise, x: Float[Tensor, "n *d"], probes: Float[Tensor, "k n *d"]
     ) -> Float64[Tensor, " n"]:
         """log p(x) of data x at the clearest level, in nats: log N(z; 0, I) of its noise z and the change of volume.
 
-        The trace of the Jacobian is Hutchinson's, vᵀJv over the `probes` v (numbers ±1, for one), unbiased; without
-        probes it is exact, at one backward pass for each dimension.
+        The trace of the Jacobian is Hutchinson's: the mean of vᵀJv over the `probes` v (numbers ±1, for one), unbiased.
         """
 
         def moving(x: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
@@ -69,7 +68,7 @@ class Flow:
         denoise: Denoise,
         x0: Float[Tensor, "n *d"],
         noise: Float[Tensor, "n *d"],
-        probes: Float[Tensor, "k n *d"] | None = None,
+        probes: Float[Tensor, "k n *d"],
         pixel: float | None = PIXEL,
     ) -> Float64[Tensor, " n"]:
         """−log p(x_0) in nats: −log p(x_1) by the flow, with the bound's first and last words for the step to x_0.
@@ -113,15 +112,9 @@ def _untraced(denoise: Denoise) -> Moving:
     return lambda x, at: (velocity(denoise, x, at), torch.zeros(len(x), dtype=torch.float64))
 
 
-def _trace(speed: Tensor, x: Tensor, probes: Tensor | None) -> Float64[Tensor, " n"]:
-    if probes is None:
-        unit = torch.eye(x[0].numel(), dtype=x.dtype, device=x.device)
-        probes = unit.reshape(-1, 1, *x.shape[1:]).expand(-1, *x.shape)
-        share = 1.0
-    else:
-        share = 1 / len(probes)
+def _trace(speed: Tensor, x: Tensor, probes: Tensor) -> Float64[Tensor, " n"]:
     total = torch.zeros(len(x), dtype=torch.float64)
     for probe in probes:
         (pulled,) = torch.autograd.grad(speed, x, probe, retain_graph=True)
         total += (pulled * probe).cpu().double().flatten(1).sum(dim=1)
-    return total * share
+    return total / len(probes)
