@@ -9,10 +9,10 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePath
-from typing import TypedDict
 
+import msgspec
 import numpy as np
 import PIL
 import torch
@@ -35,17 +35,18 @@ STALE = 86_400.0  # seconds after which nobody is at work on an unfinished file 
 KNOWN = "decoded before"
 
 
-class About(TypedDict):
+@dataclass(frozen=True)
+class About:
     """What is kept beside the images; files by their names below the source."""
 
     fingerprint: str
     line: str
     labels: list[int] | None
-    class_names: list[str]
-    files: list[str]
-    parts: list[str]
+    files: tuple[str, ...]
+    class_names: tuple[str, ...]
+    parts: tuple[str, ...]
     was: str
-    range: list[float] | None
+    range: tuple[float, float] | None
 
 
 def load(source: Source, name: str, how: Reading) -> ImageSet:
@@ -110,20 +111,20 @@ def _digest(value: object) -> str:
 def _kept(place: Path, name: str) -> tuple[ImageSet, str] | None:
     """The images at `place` and what their reading said; None where there are none, or not as they were written."""
     with suppress(UserError), reading(place, "what was kept"):
-        about = read_json(place.with_suffix(".json"), About)
+        about = msgspec.convert(read_json(place.with_suffix(".json")), About)
         pixels = np.load(place.with_suffix(".npy"), mmap_mode="c", allow_pickle=False)
         images = ImageSet(
             name,
             torch.from_numpy(pixels),
-            None if about["labels"] is None else torch.tensor(about["labels"]),
-            class_names=tuple(about["class_names"]),
-            files=tuple(str(Path(name) / file) for file in about["files"]),
-            parts=tuple(about["parts"]),
-            was=about["was"],
-            range=None if about["range"] is None else (about["range"][0], about["range"][1]),
+            None if about.labels is None else torch.tensor(about.labels),
+            class_names=about.class_names,
+            files=tuple(str(Path(name) / file) for file in about.files),
+            parts=about.parts,
+            was=about.was,
+            range=about.range,
         )
-        if images.fingerprint == about["fingerprint"]:
-            return images, about["line"]
+        if images.fingerprint == about.fingerprint:
+            return images, about.line
     return None
 
 
@@ -132,14 +133,7 @@ def _keep(place: Path, images: ImageSet, line: str) -> None:
     sweep(place.parent, STALE)
     with whole(place.with_suffix(".npy")) as temporary:
         np.save(temporary, images.images.numpy(), allow_pickle=False)
-    about = About(
-        fingerprint=images.fingerprint,
-        line=line,
-        labels=None if images.labels is None else images.labels.tolist(),
-        class_names=list(images.class_names),
-        files=[PurePath(file).relative_to(images.name).as_posix() for file in images.files],
-        parts=list(images.parts),
-        was=images.was,
-        range=None if images.range is None else list(images.range),
-    )
-    write_json(place.with_suffix(".json"), about)
+    labels = None if images.labels is None else images.labels.tolist()
+    files = tuple(PurePath(file).relative_to(images.name).as_posix() for file in images.files)
+    kept = images.class_names, images.parts, images.was, images.range
+    write_json(place.with_suffix(".json"), asdict(About(images.fingerprint, line, labels, files, *kept)))

@@ -19,7 +19,6 @@ class Tick:
 
     step: int
     total: int | None
-    elapsed: float
     remaining: float
     images_per_second: float
     loss: float
@@ -86,7 +85,7 @@ class Log:
     def tick(self) -> Tick:
         """How far the training is; until the first line is logged, by the speed since it began or resumed."""
         pacer, speed = self.pacer, self._speed() if self._rate is None else self._rate
-        return Tick(pacer.step, pacer.pace.total, pacer.clock.seconds, pacer.time_to_come(speed), speed, self.loss)
+        return Tick(pacer.step, pacer.pace.total, pacer.time_to_come(speed), speed, self.loss)
 
     def close(self) -> None:
         """Write the curves out."""
