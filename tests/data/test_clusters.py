@@ -62,12 +62,6 @@ def test_no_more_clusters_than_different_images() -> None:
     assert clusters(images, 5).tolist() == [0] * 20 + [1] * 20
 
 
-@pytest.mark.parametrize("k", [0, 41])
-def test_refuses_a_number_that_cannot_be(k: int) -> None:
-    with pytest.raises(ValueError, match=f"{k} clusters of 40 images"):
-        clusters(torch.zeros(40, 1, 8, 8, dtype=torch.uint8), k)
-
-
 def test_many_images_are_put_to_the_centres_of_some() -> None:
     shade = torch.arange(FITTED + 500) % 4
     images = (shade * 80).to(torch.uint8)[:, None, None, None].expand(-1, 1, 2, 2)

@@ -47,11 +47,8 @@ def conditioned(images: ImageSet, classes: bool, k: int) -> ImageSet:
 def clusters(images: UInt8[Tensor, "n c h w"], k: int) -> Int64[Tensor, " n"]:
     """The cluster of each image by k-means (scikit-learn), counted from 0 in the order of first appearance.
 
-    The same for the same images. There are fewer than `k` if fewer images differ. Raises ValueError for k < 1 or
-    fewer than k images.
+    The same for the same images. There are fewer than `k` if fewer images differ.
     """
-    if not 1 <= k <= len(images):
-        raise ValueError(f"{k} clusters of {len(images)} images")
     from sklearn.cluster import KMeans  # takes a second to import, which labelled data need not wait for
 
     chosen = np.sort(rng.generator(SEED, "clusters", len(images)).permutation(len(images))[:FITTED])
