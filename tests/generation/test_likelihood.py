@@ -1,6 +1,5 @@
 """Likelihood of images, against a model whose distribution is known: white noise around mid-grey."""
 
-import dataclasses
 import math
 
 import numpy as np
@@ -18,20 +17,9 @@ from fromnoise.generation.model import Model
 DEVIATION = 0.3
 
 
-class Nothing(torch.nn.Module):
-    """v̂ = 0, the ideal prediction for white data of unit deviation."""
-
-    def forward(self, x, condition, label=None):
-        return torch.zeros_like(x)
-
-
 @pytest.fixture
-def white(config_of):
-    """The exact model of pixels N(0, 0.3²), and images drawn from it."""
-    model = Model.build(config_of(), DataInfo(1, 16, 16, DEVIATION, (0.0,)))
-    x = np.random.default_rng(0).normal(0, DEVIATION, (40, 1, 16, 16))
-    images = torch.from_numpy(((x + 1) * 127.5).round().clip(0, 255).astype(np.uint8))
-    return dataclasses.replace(model, network=Nothing()), images
+def white(white_of):
+    return white_of(40)
 
 
 def exact_bits(images):
