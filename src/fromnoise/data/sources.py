@@ -4,7 +4,7 @@ Every source has three parts. `train` is learnt. `val` is real data that nobody 
 models, and floors are taken from it. `heldout` never chooses anything: scores are taken against it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypedDict
@@ -248,12 +248,8 @@ def _split(images: ImageSet, group_by: str | None, say: Say) -> Parts:
     """The parts that the images came in; else eight groups in ten to train, and one for each of the other parts."""
     if images.parts:
         return _own(images, group_by, say)
-    images, place, n = _places(images, group_by, say)
-    if place is None:
-        return Parts(images, None, None, n)
-    val, heldout = place == SHARE // 2, place == SHARE - 1
-    train = _part(images, "train", ~(val | heldout))
-    return Parts(train, _part(images, "val", val), _part(images, "heldout", heldout), n)
+    parts, n = _shared_out(images, group_by, say, {"val": SHARE // 2, "heldout": SHARE - 1})
+    return Parts(parts["train"], parts.get("val"), parts.get("heldout"), n)
 
 
 def _own(images: ImageSet, group_by: str | None, say: Say) -> Parts:
@@ -265,11 +261,9 @@ def _own(images: ImageSet, group_by: str | None, say: Say) -> Parts:
     if len(own) == 3:
         return Parts(own["train"], own["val"], own["heldout"])
     train, other = own.values()
+    parts, n = _shared_out(train, None, say, {"val": 0})
     heldout = replace(other, name=f"{images.name}:heldout")
-    train, place, n = _places(train, None, say)
-    if place is None:
-        return Parts(train, None, heldout, n)
-    return Parts(_part(train, "train", place > 0), _part(train, "val", place == 0), heldout)
+    return Parts(parts["train"], parts.get("val"), heldout, None if "val" in parts else n)
 
 
 def _part(images: ImageSet, name: str, rows: np.ndarray) -> ImageSet:
@@ -277,12 +271,14 @@ def _part(images: ImageSet, name: str, rows: np.ndarray) -> ImageSet:
     return images.take(np.flatnonzero(rows), f"{whole}:{name}")
 
 
-def _places(images: ImageSet, group_by: str | None, say: Say) -> tuple[ImageSet, np.ndarray | None, int]:
-    """The images with their groups, and each one's place from 0 to 9, in which groups of images are equally many, of
-    each class alike, however rare; None for fewer groups than ten. Then the number of groups.
+def _shared_out(
+    images: ImageSet, group_by: str | None, say: Say, held: Mapping[str, int]
+) -> tuple[dict[str, ImageSet], int]:
+    """The images as train and as the parts in `held`, each of which gets one group in ten; then the number of groups.
 
-    The groups are those of near-duplicates, or what `group_by` makes of the files' names; none is divided. A group has
-    the class of its first image.
+    A part has the classes in the shares of all, however rare, and its groups are those at its place from 0 to 9. Fewer
+    groups than ten are all train. The groups are those of near-duplicates, or what `group_by` makes of the files'
+    names; none is divided. A group has the class of its first image.
     """
     group = cache.grouped(images, groups).numpy() if group_by is None else by_name(images, group_by)
     first = np.unique(group, return_index=True)[1]
@@ -293,14 +289,16 @@ def _places(images: ImageSet, group_by: str | None, say: Say) -> tuple[ImageSet,
     if len(first) < len(group):
         images = replace(images, groups=torch.from_numpy(group))
     if len(first) < SHARE:
-        return images, None, len(first)
+        return {"train": images}, len(first)
     order = rng.generator(SPLIT_SEED, "parts", len(images)).permutation(len(images))
     order = order[np.isin(order, first)]
     if images.labels is not None:
         order = order[np.argsort(images.labels.cpu().numpy()[order], kind="stable")]
     place = np.empty(len(first), dtype=np.int64)
     place[group[order]] = np.arange(len(order)) % SHARE
-    return images, place[group], len(first)
+    place = place[group]
+    parts = {"train": _part(images, "train", ~np.isin(place, list(held.values())))}
+    return parts | {name: _part(images, name, place == at) for name, at in held.items()}, len(first)
 
 
 def less(images: ImageSet | None, other: ImageSet | None) -> ImageSet | None:
