@@ -77,16 +77,11 @@ def vary(
         raise UserError(f"--strength must be from 0 to 1, not {strength:g}")
     settings = model.config.sampling.but(sampling_steps=how.steps)
     levels = _levels_from(model, settings, strength)
-
-    def begin(x0: Tensor, noise: Tensor) -> Tensor:
-        if strength == 1:
-            return start(settings, levels[0], noise, model.info.encoded_mean)
-        return forward.jump(x0, noise, levels[:1])
-
     run, denoise = sampler(settings), labelled(model, how.label, device, settings.but(guidance=how.guidance))
     if len(levels) == 1:  # clean data
         return images.repeat_interleave(how.n, 0)
-    return model.info.decode(_sampled(model, images, how, run, levels, begin, lambda _: denoise, device, progress))
+    afresh = settings if strength == 1 else None
+    return model.info.decode(_sampled(model, images, how, run, levels, afresh, lambda _: denoise, device, progress))
 
 
 def inpaint(
@@ -202,14 +197,11 @@ def _completed(
     levels = levels_for(settings, model.table)
     denoise = labelled(model, how.label, device, settings.but(guidance=how.guidance))
 
-    def begin(x0: Tensor, noise: Tensor) -> Tensor:
-        return start(settings, levels[0], noise, model.info.encoded_mean)
-
     def completing(x0: Tensor) -> Denoise:
         return conditional.given(denoise, Known(project, project(x0)))
 
     run = StochasticDPMSolver2M()
-    return _sampled(model, images, how, run, levels, begin, completing, device, progress)
+    return _sampled(model, images, how, run, levels, settings, completing, device, progress)
 
 
 def _sampled(
@@ -218,12 +210,15 @@ def _sampled(
     how: Edit,
     run: Sampler,
     levels: Float64[Tensor, " steps1"],
-    begin: Callable[[Tensor, Tensor], Tensor],
+    afresh: SamplerSettings | None,
     denoiser_for: Callable[[Tensor], Denoise],
     device: torch.device,
     progress: Progress | None,
 ) -> Float[Tensor, "m c h w"]:
-    """`how.n` samples of each image as encoded data, from `begin`(x_0, noise) along `levels`."""
+    """`how.n` samples of each image as encoded data along `levels`.
+
+    They begin at noise as the settings `afresh` have it, or without these at the images with noise added.
+    """
     rows = [(i, j) for i in range(len(images)) for j in range(how.n)]
     steps = len(levels) - 1
     total = -(-len(rows) // MICRO_BATCH) * steps
@@ -239,9 +234,10 @@ def _sampled(
             if progress:
                 progress(before // MICRO_BATCH * steps + seen.k + 1, total)
 
-        x0 = model.info.encode(images[[i for i, _ in of]]).to(device)
+        x0, x = model.info.encode(images[[i for i, _ in of]]).to(device), noise("start")
+        x = start(afresh, levels[0], x, model.info.encoded_mean) if afresh else forward.jump(x0, x, levels[:1])
         with torch.no_grad():
-            return run(denoiser_for(x0), begin(x0, noise("start")), levels, noise, visit).cpu()
+            return run(denoiser_for(x0), x, levels, noise, visit).cpu()
 
     with following(model.network):
         return torch.cat([part(before) for before in range(0, len(rows), MICRO_BATCH)])
