@@ -43,11 +43,6 @@ def test_a_fresh_net_says_nothing(randn):
     assert (UNet(1, (16, 32), classes=3)(randn(4, 1, 8, 8), LEVELS) == 0).all()
 
 
-def test_channels_that_are_no_multiples_of_8_are_refused():
-    with pytest.raises(ValueError, match="multiple of 8"):
-        UNet(1, (16, 20))
-
-
 def test_norms_take_16_channels_together_or_8_where_16_do_not_divide_them():
     def groups(net):
         return {(m.num_channels, m.num_groups) for m in net.modules() if isinstance(m, torch.nn.GroupNorm)}

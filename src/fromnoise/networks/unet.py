@@ -93,8 +93,6 @@ class UNet(Network):
         change: int = 0,
     ) -> None:
         super().__init__()
-        if any(width % MULTIPLE for width in channels):
-            raise ValueError(f"every level's channels must be a multiple of {MULTIPLE}: {channels}")
         self.stem = stem
         self.embedding = Embedding(classes, change)
         width = channels[0]
