@@ -23,7 +23,7 @@ KILLS = {
     "as a checkpoint starts": "before(run_folder.RunFolder, 'save', 2)",
     "with the model written and the state not": "before(checkpoints.tensors, 'save', 4)",
     "with all files of a checkpoint written": "before(os, 'rename', 2)",
-    "between a checkpoint and the removal of older ones": "before(run_folder.shutil, 'rmtree', 3)",
+    "between a checkpoint and the removal of older ones": "before(run_folder.shutil, 'rmtree', 1, '000006')",
 }
 KILLER = """
 import os, signal, sys
@@ -33,10 +33,11 @@ from fromnoise.training import checkpoints, run_folder, step
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
-def before(owner, name, count):
+def before(owner, name, count, end=""):
     real, calls = getattr(owner, name), []
     def call(*args, **kwargs):
-        calls.append(name)
+        if str(args[0]).endswith(end):
+            calls.append(name)
         if len(calls) == count:
             die()
         return real(*args, **kwargs)
