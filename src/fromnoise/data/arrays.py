@@ -24,7 +24,7 @@ from fromnoise.data.image_set import MOST_CHANNELS, ImageSet, joined
 from fromnoise.data.inventory import Say, line, silent
 from fromnoise.data.pixels import as_bytes
 from fromnoise.data.resize import resized
-from fromnoise.data.source import Reading, Source, refuse_rule
+from fromnoise.data.source import Reading, Source
 from fromnoise.errors import UserError
 from fromnoise.files import check_deflated, reading, whole
 
@@ -276,7 +276,8 @@ def _class_names(entry: _Entry, classes: int) -> tuple[str, ...]:
 
 
 def _load(name: str, _: str, how: Reading) -> ImageSet:
-    refuse_rule(name, how)
+    if how.label_by is not None:
+        raise UserError(f"--label-by is for a folder or an archive of images: those of {name} have no names")
     return load(Path(name), how.size, say=how.say)
 
 

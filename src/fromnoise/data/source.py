@@ -7,7 +7,6 @@ from pathlib import Path
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.inventory import Say, silent
 from fromnoise.data.picture import Picture, Unreadable
-from fromnoise.errors import UserError
 
 Watch = Callable[[str, Picture | Unreadable], None]
 """Is told the name of each image file, and what was read or why nothing was."""
@@ -50,9 +49,3 @@ class Source:
 def named(name: str, parts: Sequence[str], load: Callable[[str], ImageSet]) -> Source:
     """The source of a data set with a name of its own; `load` takes the name of a part."""
     return Source(name, lambda given: given == name, lambda _, part, how: load(part), tuple(parts))
-
-
-def refuse_rule(name: str, how: Reading) -> None:
-    """Raise UserError for `--label-by` where images have no file names."""
-    if how.label_by is not None:
-        raise UserError(f"--label-by is for a folder or an archive of images: those of {name} have no names")
