@@ -140,7 +140,7 @@ class ImageSet:
 
 
 def joined(sets: Sequence[ImageSet], name: str) -> ImageSet:
-    """The images of all sets, one after another; with labels and groups where all have them, without files and parts."""
+    """All sets as one, one after another; with labels and groups where all have them, without files and parts."""
 
     def together(each: list[Tensor | None]) -> Tensor | None:
         known = [one for one in each if one is not None]

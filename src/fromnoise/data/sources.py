@@ -54,6 +54,11 @@ class Parts:
     heldout: ImageSet | None
     groups: int | None = None
 
+    def changed(self, change: Callable[[ImageSet], ImageSet]) -> "Parts":
+        """The parts, each changed."""
+        val, heldout = (part and change(part) for part in (self.val, self.heldout))
+        return replace(self, train=change(self.train), val=val, heldout=heldout)
+
     @property
     def why_few(self) -> str:
         """In brackets, behind "too few images": the groups that are never divided, if they made them few."""
@@ -122,7 +127,8 @@ def prepare(
         parts = _without_val(name, source, how, settings.m, seed)
     else:
         if source.parts:
-            parts = Parts(*(source.load(name, each, how) for each in source.parts))
+            train, val, heldout = (source.load(name, each, how) for each in source.parts)
+            parts = Parts(train, val, heldout)
         else:
             parts = _split(cache.load(source, name, how), settings.group_by, say)
         if settings.m is not None:

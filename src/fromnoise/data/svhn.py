@@ -1,7 +1,5 @@
 """SVHN, house numbers cut to single digits, from its .mat files."""
 
-from pathlib import Path
-
 import numpy as np
 import torch
 

@@ -131,9 +131,9 @@ def _print(found: "Inspection") -> None:
     for part in found.parts:
         if classes := found.classes(part):
             print(f"{part.name}: {', '.join(f'{name} {n:,}' for name, n in classes.items())}")
-    for title, what, counts in (("sizes", "size", found.files.sizes), ("changed", "change", found.files.changed)):
-        if counts:
-            print(f"{title}: {listed([f'{each} ({n:,})' for each, n in counts.most_common()], MOST_KINDS, what)}")
+    for title, what, kinds in (("sizes", "size", found.files.sizes), ("changed", "change", found.files.changed)):
+        if kinds:
+            print(f"{title}: {listed([f'{each} ({n:,})' for each, n in kinds.most_common()], MOST_KINDS, what)}")
     unreadable = list(found.files.unreadable.items())
     for name, why in unreadable[:MOST_FILES]:
         print(f"unreadable: {name} ({why})")
