@@ -90,7 +90,9 @@ def test_images_in_colour_start_from_transparent_ones(fromnoise, starts, tmp_pat
     told, found = starts("first", "--data", "rgb.npz", "--m", "None")
     assert "adapted in classes (no classes there, 4 classes here), channels (RGBA there, RGB here)\n" in told
     source = tensors(tmp_path / "first")
-    torch.testing.assert_close(found["first.weight"], source["first.weight"][:, :12], rtol=0, atol=1e-9)
+    colours, alpha = source["first.weight"][:, :12], source["first.weight"][:, 12:]
+    expected = colours + alpha.repeat(1, 3, 1, 1) / 3
+    torch.testing.assert_close(found["first.weight"], expected, rtol=0, atol=1e-7)
     torch.testing.assert_close(found["last.weight"], source["last.weight"][:12], rtol=0, atol=1e-9)
 
 

@@ -235,20 +235,28 @@ def coloured(tiny_model, source, noisy, config_of):
     return model.network
 
 
-def test_alpha_is_left_out(started, coloured, noisy):
+def test_alpha_counts_as_the_mean_of_the_colours(started, coloured, noisy):
     _, network, adapted = started(channels=3)
     assert changed(network, coloured) == {"first.weight", "last.weight", "last.bias"}
     assert adapted == "channels (RGBA there, RGB here)"
     x, levels = noisy(3)
-    transparent = torch.cat([x, torch.zeros(3, 1, 16, 16)], dim=1)
+    transparent = torch.cat([x, x.mean(dim=1, keepdim=True)], dim=1)
     torch.testing.assert_close(network(x, levels), coloured(transparent, levels)[:, :3])
 
 
 def test_grey_is_the_mean_of_what_colour_of_equal_channels_gives(started, coloured, noisy):
     _, network, _ = started(channels=1)
     x, levels = noisy()
-    transparent = torch.cat([x, x, x, torch.zeros_like(x)], dim=1)
+    transparent = x.expand(-1, 4, -1, -1)
     torch.testing.assert_close(network(x, levels), coloured(transparent, levels)[:, :3].mean(dim=1, keepdim=True))
+
+
+def test_a_new_alpha_is_the_mean_of_the_colours(started, tiny_model, noisy):
+    _, network, adapted = started(channels=4)
+    assert adapted == "channels (grey there, RGBA here)"
+    x, levels = noisy(4)
+    grey = tiny_model.network(x[:, :3].mean(dim=1, keepdim=True), levels)
+    torch.testing.assert_close(network(x, levels), grey.expand(-1, 4, -1, -1))
 
 
 def test_channels_that_are_no_colours_start_afresh(started, tiny_model):

@@ -19,9 +19,10 @@ from fromnoise.networks.settings import NetworkSettings
 
 MULTIPLE = 8  # of which the levels' channels are
 TOGETHER = 16  # channels that are normalised together
-# Images of so many channels (grey, RGB, premultiplied RGBA) to RGB and back.
+# Images of so many channels (grey, RGB, premultiplied RGBA) to RGB and back. Alpha is the mean of the colours: with an
+# alpha of 0 a model of transparent images denoises opaque ones worse.
 TO_RGB = {1: torch.ones(3, 1), 3: torch.eye(3), 4: torch.eye(3, 4)}
-FROM_RGB = {1: torch.full((1, 3), 1 / 3), 3: torch.eye(3), 4: torch.eye(4, 3)}
+FROM_RGB = {1: torch.full((1, 3), 1 / 3), 3: torch.eye(3), 4: torch.cat([torch.eye(3), torch.full((1, 3), 1 / 3)])}
 
 
 def norm(channels: int) -> nn.GroupNorm:
@@ -151,8 +152,8 @@ class UNet(Network):
     def adapted(self, weights: Mapping[str, Tensor], same_classes: bool) -> dict[str, Tensor]:
         """As `Network` says, for another number of classes and other channels too.
 
-        Each new class starts as the null class. Grey counts as RGB of equal channels, RGB as grey by its mean; alpha is
-        left out, or starts at zero; other channels start afresh.
+        Each new class starts as the null class. Grey counts as RGB of equal channels, RGB as grey by its mean. Where
+        one network has no alpha, it counts as the mean of RGB. Other channels start afresh.
         """
         inner = {name.removeprefix("embedding."): value for name, value in weights.items() if "embedding." in name}
         inner = self.embedding.adapted(inner, same_classes)
