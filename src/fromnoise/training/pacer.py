@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 
 from fromnoise.config import from_json
-from fromnoise.data.inventory import Say, silent
+from fromnoise.data.inventory import Say, silent, some
 from fromnoise.threads import Load, Threads
 from fromnoise.training.checkpoints import Progress
 from fromnoise.training.device import Agreement
@@ -185,9 +185,8 @@ class Pacer:
             self.say(f"about {steps:,} steps ({steps * self.settings.batch:,} images) fit into {budget} at this speed")
             self._said_steps = True
         if self.threads and self.threads_now < self.threads.most and not self.threads.trying and not self._said_busy:
-            number = f"{self.threads_now} thread{'s' if self.threads_now > 1 else ''}"
             self.say(
-                f"other processes are using {self.threads.load:.1f} cores: training continues with {number}, "
-                f"and with {self.threads.most} again once they finish"
+                f"other processes are using {self.threads.load:.1f} cores: training continues with "
+                f"{some(self.threads_now, 'thread')}, and with {self.threads.most} again once they finish"
             )
             self._said_busy = True

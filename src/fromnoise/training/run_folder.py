@@ -269,9 +269,8 @@ class RunFolder:
 
     def sweep(self) -> None:
         """Remove what a killed writer left half-written."""
-        if os.access(self.path, os.W_OK):
-            for place in (self.path, self.checkpoints, self.best, self.samples):
-                sweep(place)
+        for place in (self.path, self.checkpoints, self.best, self.samples):
+            sweep(place)
 
 
 def _origin(initial: Initial) -> Origin:
