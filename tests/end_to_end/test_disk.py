@@ -50,8 +50,9 @@ def read_only(folder):
 
 
 def one_line(done):
-    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
-    return done.stderr
+    lines = [line for line in done.stderr.splitlines() if " ETA " not in line]  # progress, on a machine that is busy
+    assert len(lines) == 1, done.stderr
+    return lines[0]
 
 
 @pytest.mark.parametrize(
