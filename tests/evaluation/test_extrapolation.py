@@ -5,6 +5,7 @@ import torch
 from fromnoise import rng
 from fromnoise.evaluation import extrapolation
 from fromnoise.evaluation.extrapolation import infinite_fid
+from fromnoise.evaluation.featured import Featured
 from fromnoise.evaluation.frechet import Moments, distance
 
 D = 16
@@ -21,46 +22,41 @@ def generated(n, seed):
     return SHIFT + SPREAD * normal(n, seed)
 
 
+def extrapolated(x, y, labels=None, seed=0):
+    """From features; with labels that both sets have by design."""
+    design = "random" if labels is None else "stratified"
+    return infinite_fid(Featured(x, labels, design), Featured(y, labels, design), seed)
+
+
 @pytest.fixture(scope="module")
 def many():
-    """Forty draws of 600 generated and 600 real rows: FID, extrapolation with both sides, with the generated alone."""
+    """Forty draws of 600 generated and 600 real rows: FID and extrapolation."""
     found = []
     for k in range(40):
         x, y = generated(600, 2 * k), normal(600, 2 * k + 1)
         fid = distance(Moments.of(x), Moments.of(y))
-        found.append((fid, infinite_fid(x, y, seed=k), infinite_fid(x, y, both=False, seed=k)))
+        found.append((fid, extrapolated(x, y, seed=k)))
     return found
 
 
 def test_it_finds_the_true_distance_where_the_fid_is_biased(many):
-    values = np.array([both.value for _, both, _ in many])
-    fids = np.array([fid for fid, _, _ in many])
+    values = np.array([found.value for _, found in many])
+    fids = np.array([fid for fid, _ in many])
     assert abs(values.mean() - TRUE) < 3 * values.std() / np.sqrt(40)
     assert fids.mean() - TRUE > 5 * fids.std() / np.sqrt(40)
     assert values.std() < 1.3 * fids.std()  # the extrapolation costs little noise
 
 
 def test_its_error_is_the_deviation_over_other_draws(many):
-    values, errors = np.array([(both.value, both.error) for _, both, _ in many]).T
+    values, errors = np.array([(found.value, found.error) for _, found in many]).T
     assert np.sqrt(np.square(errors).mean()) == pytest.approx(values.std(), rel=0.25)
     assert (np.abs(values - TRUE) < 2 * errors).mean() >= 0.85
-
-
-def test_with_the_reference_fixed_its_own_bias_stays(many):
-    """By symmetry of the two biases' size, about half the way is left."""
-    alone = np.mean([fixed.value for _, _, fixed in many])
-    both, fid = np.mean([b.value for _, b, _ in many]), np.mean([fid for fid, _, _ in many])
-    assert both < alone < fid
-    exact = Moments(torch.zeros(D, dtype=torch.float64), torch.eye(D, dtype=torch.float64), 10**9)
-    to_exact = np.mean([distance(Moments.of(generated(600, 2 * k)), exact) for k in range(40)])
-    bias_of_reference = fid - to_exact
-    assert alone - TRUE == pytest.approx(bias_of_reference, abs=0.05)
 
 
 def test_the_points_are_the_fids_of_the_parts_and_the_line_goes_through_them(monkeypatch):
     x, y = generated(500, 1), normal(400, 2)
     monkeypatch.setattr(extrapolation, "LEVELS", 4)
-    found = infinite_fid(x, y)
+    found = extrapolated(x, y)
     assert [n for n, _ in found.points] == [500, 250, 500 / 3, 125]
     assert found.points[0][1] == pytest.approx(distance(Moments.of(x), Moments.of(y)), rel=1e-10)
     fids = [fid for _, fid in found.points]
@@ -75,8 +71,8 @@ def test_sets_balanced_by_design_need_their_labels():
     with_labels, without = [], []
     for k in range(20):
         x, y = normal(500, 2 * k) + 4 * labels[:, None], normal(500, 2 * k + 1) + 4 * labels[:, None]
-        with_labels.append(infinite_fid(x, y, generated_labels=labels, reference_labels=labels, seed=k))
-        without.append(infinite_fid(x, y, seed=k))
+        with_labels.append(extrapolated(x, y, labels, k))
+        without.append(extrapolated(x, y, seed=k))
     values, errors = np.array([(found.value, found.error) for found in with_labels]).T
     assert abs(values.mean()) < 4 * values.std() / np.sqrt(20) + 0.01
     assert (np.abs(values) < 2 * errors).mean() >= 0.85
@@ -85,32 +81,27 @@ def test_sets_balanced_by_design_need_their_labels():
 
 
 def test_equal_distributions_are_at_no_distance_that_shows():
-    found = infinite_fid(normal(1000, 3), normal(1000, 4))
+    found = extrapolated(normal(1000, 3), normal(1000, 4))
     assert abs(found.value) < 3 * found.error
     assert found.value < 0.3 * distance(Moments.of(normal(1000, 3)), Moments.of(normal(1000, 4)))
 
 
 def test_order_moves_it_by_less_than_its_error_and_the_seed_decides():
     x, y = generated(600, 5), normal(600, 6)
-    one, again, other = (infinite_fid(x, y, seed=seed) for seed in (0, 0, 1))
+    one, again, other = (extrapolated(x, y, seed=seed) for seed in (0, 0, 1))
     assert one == again
     assert one.value != other.value
-    assert abs(infinite_fid(x.flip(0), y.roll(5, 0)).value - one.value) < one.error
+    assert abs(extrapolated(x.flip(0), y.roll(5, 0)).value - one.value) < one.error
     assert abs(other.value - one.value) < one.error
 
 
 @pytest.mark.parametrize(("change", "said"), [
-    (lambda x, y: infinite_fid(x[:84], y), "84 rows in 5 parts cannot fill the covariance of 16"),
-    (lambda x, y: infinite_fid(x, y[:84]), "84 rows in 5 parts cannot fill"),
-    (lambda x, y: infinite_fid(x[:, :4], y), "4 features generated, 16 in the reference"),
-    (lambda x, y: infinite_fid(x.log(), y), "generated: some features are not finite"),
-    (lambda x, y: infinite_fid(x[:1], y), "generated: 1 rows; at least 2"),
-    (lambda x, y: infinite_fid(x, y, reference_labels=torch.zeros(9).long()), "reference: 100 rows need as many"),
+    (lambda x, y: extrapolated(x[:84], y), "84 rows in 5 parts cannot fill the covariance of 16"),
+    (lambda x, y: extrapolated(x, y[:84]), "84 rows in 5 parts cannot fill"),
+    (lambda x, y: extrapolated(x[:, :4], y), "4 features generated, 16 in the reference"),
+    (lambda x, y: extrapolated(x.log(), y), "generated: some features are not finite"),
+    (lambda x, y: extrapolated(x[:1], y), "generated: 1 rows; at least 2"),
 ])  # fmt: skip
 def test_what_cannot_be_extrapolated_is_refused(change, said):
     with pytest.raises(ValueError, match=said):
         change(normal(100, 0), normal(100, 1))
-
-
-def test_a_small_reference_may_stand_fixed():
-    assert np.isfinite(infinite_fid(generated(100, 7), normal(30, 8), both=False).value)

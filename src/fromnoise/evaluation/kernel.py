@@ -27,15 +27,8 @@ from fromnoise.evaluation.pairs import pair
 BLOCK = 1024  # rows
 
 
-class KernelDistance(NamedTuple):
-    """An estimate of MMD² and its standard error."""
-
-    value: float
-    error: float
-
-
-def mmd2(generated: Featured, reference: Featured) -> KernelDistance:
-    """The unbiased estimate from all rows of both sets, in memory that does not grow with n·m.
+def mmd2(generated: Featured, reference: Featured) -> Number:
+    """The unbiased estimate, and its standard error, from all rows of both sets, in memory that does not grow with n·m.
 
     The error is the jackknife's over units (rows, or groups of one class) of both sets, within classes, less what it
     counts twice (Efron & Stein 1981): the part of pairs, which is all there is where the sets do not differ. That part
@@ -49,14 +42,14 @@ def mmd2(generated: Featured, reference: Featured) -> KernelDistance:
     value = x.mean(xx.rows) + y.mean(yy.rows) - 2 * float(xy.rows.sum()) / nm
     first = x.jackknife(xx.rows, xy.rows.sum(dim=1) / nm) + y.jackknife(yy.rows, xy.columns.sum(dim=1) / nm)
     pairs = 2 * xx.pairs + 2 * yy.pairs + 4 * xy.pairs
-    return KernelDistance(value, max(first - pairs, pairs / 4) ** 0.5)  # an estimate may fall below what there is
+    return Number(value, max(first - pairs, pairs / 4) ** 0.5)  # an estimate may fall below what there is
 
 
 def measure(ours: Featured, real: Featured, _: int) -> Number:
     """The KID of a set of images; raises UnavailableError for fewer than `LEAST` groups."""
     if min(len(each.units[1]) for each in (ours, real)) < LEAST:
         raise UnavailableError(f"the images are fewer than {LEAST} groups")
-    return Number(*mmd2(ours, real))
+    return mmd2(ours, real)
 
 
 @dataclass(frozen=True)
