@@ -9,7 +9,6 @@ from fromnoise.errors import UserError
 from fromnoise.faces import digit_model
 from fromnoise.faces.digit_model import trained
 from fromnoise.generation.model import check
-from fromnoise.training.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -76,10 +75,6 @@ def test_a_model_of_other_images_is_refused(monkeypatch, config_of, tmp_path):
     )
     with pytest.raises(UserError, match="32×32"):
         trained(tmp_path / "run", True)
-
-
-def test_a_folder_without_a_checkpoint_is_not_finished(tmp_path):
-    assert not RunFolder(tmp_path).is_finished()
 
 
 @pytest.mark.parametrize("config", [digit_model.QUICK, digit_model.FULL])

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from PIL import Image
 
 from fromnoise.config import TINY, to_json
-from fromnoise.data import digits, pictures
+from fromnoise.data import digits
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.report import Balance, Bits, Classes, DenoisingError, Overfitting
@@ -174,12 +174,6 @@ def test_without_training_images_and_labels_it_says_less(halves, page_of):
     assert "Classes" not in page.text.split()
 
 
-def test_the_same_report_makes_the_same_page(scored):
-    told, generated, train = scored
-    one, other = (report.page(told, "theirs", generated, train) for _ in range(2))
-    assert one == other
-
-
 @pytest.mark.parametrize(("n", "kept"), [(3, 3), (200, 200), (201, 101), (1000, 200)])
 def test_long_curves_are_thinned_evenly_to_their_end(n, kept):
     steps = [record["step"] for record in report.thinned(lines(n))]
@@ -197,8 +191,3 @@ def test_the_images_that_give_themselves_away_are_shown(scored, page_of):
     unsure = replace(told, told_apart=replace(judged, told=False))
     page = page_of(report.page(unsure, "theirs", generated, train))
     assert "the generated images that the network is surest about" not in page.alternatives
-
-
-def test_a_picture_alone_is_the_image_itself():
-    image = digits.load("val").images[:1]
-    assert pictures.grid(image, columns=1, gap=0, zoom=1).tobytes() == image.numpy().tobytes()
