@@ -13,7 +13,7 @@ from fromnoise.diffusion.objective import LogNormal, Objective, stratified
 from fromnoise.diffusion.samplers import levels_for, sampler
 from fromnoise.diffusion.schedule import schedule
 from fromnoise.diffusion.settings import DiffusionSettings, SamplerSettings
-from fromnoise.diffusion.steps import Callback, Denoise
+from fromnoise.diffusion.steps import Denoise
 from fromnoise.networks.mlp import MLP
 
 PROCESS = DiffusionSettings(lognormal=(1.0, 2.4))  # v-prediction, log-normal levels: as for images, with less noise
@@ -69,13 +69,11 @@ def learn(
     return Denoiser(average.module.eval().requires_grad_(False), PROCESS.prediction)
 
 
-def sample(
-    denoise: Denoise, m: int, settings: SamplerSettings | None = None, seed: int = 0, callback: Callback | None = None
-) -> Float64[Tensor, "m 2"]:
+def sample(denoise: Denoise, m: int, settings: SamplerSettings | None = None, seed: int = 0) -> Float64[Tensor, "m 2"]:
     """m points sampled with a learned denoiser, or an ideal one, from pure noise; by `SAMPLER` without settings.
 
-    `callback` sees every step of the sampler. Point k of a seed starts from the same noise, and meets the same,
-    however many are sampled. Raises UserError for settings that the samplers do not know.
+    Point k of a seed starts from the same noise, and meets the same, however many are sampled. Raises UserError
+    for settings that the samplers do not know.
     """
     settings = settings or SAMPLER
     levels = levels_for(settings, schedule(PROCESS.schedule, PROCESS.T))
@@ -84,4 +82,4 @@ def sample(
         return rng.normal((m, 2), seed, "points", k)
 
     with torch.inference_mode():
-        return sampler(settings)(denoise, noise("start"), levels, noise, callback).double()
+        return sampler(settings)(denoise, noise("start"), levels, noise).double()
