@@ -273,8 +273,7 @@ def train(
 
     Raises UserError, before anything is written, for settings that do not go together or data that is not there.
     """
-    if "size" in settings:
-        settings["size"] = str(settings["size"])
+    settings |= {name: str(settings[name]) for name in ("size", "init") if settings.get(name) is not None}
     config = settled(with_settings(preset_called(preset), settings | {"data": str(data)}), preset)
     place = folder_for(config, preset) if out is None else Path(out)
     recording = Recording(log_every, checkpoint_every, tensorboard)

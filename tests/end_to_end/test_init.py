@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 
 from fromnoise import api, rng
 from fromnoise.data import arrays
+from fromnoise.generation.pretrained import packaged
 from fromnoise.training.run_folder import RunFolder
 
 TRAIN = ("train", "--preset", "tiny", "--steps", "3", "--out", "fine")
@@ -22,7 +23,7 @@ def test_a_run_starts_from_another_and_goes_on_without_it(finished, fromnoise, t
     assert len(about["init"]["sha256"]) == 64
     shutil.rmtree(tmp_path / "first")
     assert "nothing to do" in fromnoise(*words, cwd=tmp_path).stderr
-    assert "init: None, first" in fromnoise(*TRAIN, cwd=tmp_path, code=2).stderr
+    assert "init: auto, first" in fromnoise(*TRAIN, cwd=tmp_path, code=2).stderr
 
 
 def test_a_start_that_is_not_there_or_does_not_fit_is_one_line(finished, fromnoise, tmp_path):
@@ -96,7 +97,30 @@ def test_images_in_colour_start_from_transparent_ones(fromnoise, starts, tmp_pat
     torch.testing.assert_close(found["last.weight"], source["last.weight"][:12], rtol=0, atol=1e-9)
 
 
+def test_images_in_colour_start_from_clip_art_unless_told_otherwise(fromnoise, tmp_path):
+    pixels = torch.from_numpy(rng.generator(0, "colour").integers(0, 256, (40, 3, 16, 16), np.uint8))
+    arrays.save(tmp_path / "rgb.npz", pixels, None)
+    fast = ("train", "--data", "rgb.npz", "--size", "16", "--steps", "1", "--lr", "1e-12", "--device", "cpu")
+    said = fromnoise(*fast, "--out", "usual", cwd=tmp_path).stderr
+    assert "starting from the weights of clipart, adapted in classes" in said
+    assert "; --init none starts afresh\n" in said
+    assert len(json.loads((tmp_path / "usual" / "config.json").read_text())["init"]["sha256"]) == 64
+    assert "nothing to do" in fromnoise(*fast, "--out", "usual", cwd=tmp_path).stderr
+    for words in (("--init", "none"), ("--channels", "48", "96")):
+        assert "starting from" not in fromnoise(*fast, *words, "--out", words[1], cwd=tmp_path).stderr
+    found, afresh = tensors(tmp_path / "usual"), tensors(tmp_path / "none")
+    source = load_file(packaged("clipart"))
+    name = "embedding.out.weight"
+    torch.testing.assert_close(found[name], source[name].float(), rtol=0, atol=1e-6)
+    assert (afresh[name] - source[name]).abs().max() > 1e-3
+
+
+def test_grey_images_start_afresh(fromnoise, tmp_path):
+    said = fromnoise("train", "--m", "40", "--steps", "1", "--device", "cpu", "--out", "grey", cwd=tmp_path).stderr
+    assert "starting from" not in said
+
+
 def test_python_starts_from_a_run_too(finished, tmp_path):
     first = finished / "run"
     run = api.train(preset="tiny", steps=1, size=24, init=first, out=tmp_path / "fine", device="cpu", quiet=True)
-    assert run.config.training.init == first
+    assert run.config.training.init == str(first)

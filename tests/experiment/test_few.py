@@ -218,10 +218,11 @@ def test_the_honest_word_says_what_happens_and_what_helps(config_of, parts_of):
     augmented = few.advice(config_of(training={"augment": 0.3}), parts_of(180, 22), None)
     assert "--augment" not in augmented
     assert "--init" in augmented
-    assert "--init clipart" not in said
     grey = parts_of(180, 22)
     colour = dataclasses.replace(grey.train, images=grey.train.images.expand(-1, 3, -1, -1))
-    assert "--augment 0.3 and --init clipart" in few.advice(config_of(), dataclasses.replace(grey, train=colour), None)
+    coloured = few.advice(config_of(), dataclasses.replace(grey, train=colour), None)
+    assert "--augment" in coloured
+    assert "--init" not in coloured
     assert "too few validation images to tell when" in few.advice(config_of(), parts_of(60, 7), None)
     assert "every 40 steps" in few.advice(config_of(evaluation={"evaluate_every": 40}), parts_of(180, 22), None)
     assert few.advice(config_of(), parts_of(1000, 100), None) is None

@@ -13,6 +13,8 @@ import numpy as np
 
 from fromnoise.config import Config
 from fromnoise.data.sources import Parts
+from fromnoise.experiment.start import COLOUR
+from fromnoise.training.settings import AUTO
 
 FEW = 1000
 """Training images below which the denoising error chooses the model."""
@@ -23,8 +25,6 @@ EVERY = 250
 PATIENCE = 5
 """Validations in a row that must be worse than the best one before the training ends."""
 CONFIDENCE = 0.95
-COLOUR = (3, 4)
-"""Channels of images in colour, which the packaged model of clip art is a start for."""
 
 
 def are_few(parts: Parts) -> bool:
@@ -52,8 +52,8 @@ def advice(config: Config, parts: Parts, steps: int | None) -> str | None:
     else:
         kept = "there are too few validation images to tell when: train briefly, and see the report's copy test"
     tries = [] if training.augment else ["--augment 0.3"]
-    other = "clipart" if parts.train.shape[0] in COLOUR else "with a model of other images"
-    tries += [] if training.init else [f"--init {other}"]
+    if training.init == AUTO and parts.train.shape[0] not in COLOUR:
+        tries.append("--init with a model of other images")
     return (
         f"{len(parts.train):,} training images are few: a network soon knows them by heart, and then copies them; "
         f"{kept}. More images help most{'; so may ' + ' and '.join(tries) if tries else ''}; more minutes do not"

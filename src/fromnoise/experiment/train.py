@@ -17,8 +17,7 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.data.inventory import Say, silent
 from fromnoise.errors import UserError
 from fromnoise.evaluation.extractor import Features
-from fromnoise.experiment import few
-from fromnoise.experiment.find import find_model
+from fromnoise.experiment import few, start
 from fromnoise.experiment.progress import SILENT, Bar, Reporter, duration, once
 from fromnoise.extras import extra
 from fromnoise.files import check_writable
@@ -29,7 +28,6 @@ from fromnoise.tensors import DamagedFile
 from fromnoise.training.batches import rows
 from fromnoise.training.device import GUIDE, alone, check_alike, connected
 from fromnoise.training.device import accelerator as accelerator_on
-from fromnoise.training.initial import initial
 from fromnoise.training.log import Tick
 from fromnoise.training.pace import steps_of
 from fromnoise.training.profile import Profile, profile
@@ -77,7 +75,7 @@ class Experiment:
         if self.recording.tensorboard:
             extra("tensorboard", "tensorboard")
         self.folder.check_settings(self.config)
-        _start_file(self)
+        start.named(self.config.training.init)
         if self.extension or not (self.folder.path.is_dir() and self.folder.is_finished()):
             check_writable(self.folder.config_file)
         found = accelerator_on(self.device, self.threads)
@@ -127,12 +125,11 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
     train = _conditioned(parts.train, config)
     model = Model.build(config, DataInfo.of(train, config))
     validation = _validation(experiment)
-    file = _start_file(experiment)
-    start = None if file is None else initial(model, file)
+    begins = None if folder.steps() else start.start(model)  # a resumed training has weights of its own
     reporter = experiment.reporter if experiment.is_first else SILENT
     bar = reporter.bar("training")
     choice = _choice(experiment, model, train, bar)
-    with folder.open(config, parts.train, start) if experiment.is_first else nullcontext():
+    with folder.open(config, parts.train, begins) if experiment.is_first else nullcontext():
         if device.num_processes > 1:
             batch, each = config.training.batch, rows(config.training.batch, device.num_processes)
             reporter.say(f"{device.num_processes} processes share each batch of {batch} images, {each} each")
@@ -152,7 +149,7 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
                 reporter.say,
                 validation=validation,
                 choice=choice,
-                initial=start,
+                initial=begins,
                 extension=experiment.extension,
                 recording=experiment.recording,
             )
@@ -240,12 +237,6 @@ def _steps(experiment: Experiment) -> int | None:
     """The steps of the budget; None where the clock decides."""
     settings = experiment.config.training
     return steps_of(experiment.extension or settings.budget, len(experiment.parts.train), settings.batch)
-
-
-def _start_file(experiment: Experiment) -> Path | None:
-    """The model file that a new training starts from, if any; a resumed training has its own weights."""
-    start = experiment.config.training.init
-    return find_model(start) if start and not experiment.folder.steps() else None
 
 
 def _ticker(bar: Bar) -> Callable[[Tick], None]:

@@ -31,9 +31,8 @@ def initial(model: Model, file: Path) -> Initial:
     another network or prediction.
     """
     other = Model.load(file)
-    ours, theirs = _needs(model), _needs(other)
-    different = [name for name in theirs | ours if ours.get(name) != theirs.get(name)]
-    if different:
+    if different := differences(model, other):
+        ours, theirs = _needs(model), _needs(other)
         said = "; ".join(f"{name}: {ours.get(name)}, {theirs.get(name)}" for name in different)
         flags = " ".join(f"{flag(name)} {theirs[name]}" for name in different if name in theirs)
         raise UserError(f"--init {file} does not fit (this run, that model): {said}; set {flags}")
@@ -41,7 +40,13 @@ def initial(model: Model, file: Path) -> Initial:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     assert isinstance(model.network, Network)
     weights = model.network.adapted(other.network.state_dict(), same_classes(model.info, other.info))
-    return Initial(file, sha256, weights, ", ".join(_differences(model, other)))
+    return Initial(file, sha256, weights, ", ".join(_adapted(model, other)))
+
+
+def differences(model: Model, other: Model) -> list[str]:
+    """The settings by which the weights of one do not fit the other."""
+    ours, theirs = _needs(model), _needs(other)
+    return [name for name in theirs | ours if ours.get(name) != theirs.get(name)]
 
 
 def _needs(model: Model) -> dict[str, str]:
@@ -59,7 +64,7 @@ def same_classes(ours: DataInfo, theirs: DataInfo) -> bool:
     return ours.classes == theirs.classes and not (named and ours.class_names != theirs.class_names)
 
 
-def _differences(model: Model, other: Model) -> list[str]:
+def _adapted(model: Model, other: Model) -> list[str]:
     """What the weights were adapted to, in words."""
     ours, theirs = model.info, other.info
     found = []

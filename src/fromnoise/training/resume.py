@@ -17,21 +17,22 @@ from fromnoise.training.device import Agreement
 from fromnoise.training.initial import Initial
 from fromnoise.training.pace import Pace, Segment, steps_of
 from fromnoise.training.run_folder import RunFolder
-from fromnoise.training.settings import Budget
+from fromnoise.training.settings import AUTO, CLIPART, Budget
 from fromnoise.training.step import Step
 
 
 def begin(
     model: Model, images: int, accelerator: Accelerator, folder: RunFolder, initial: Initial | None, say: Say
 ) -> Progress:
-    """Before the first step of all; the weights are those of `initial` where the settings ask for it."""
+    """Before the first step of all; the weights are those of `initial`, if any."""
     settings = model.config.training
-    if settings.init:
-        if initial is None:
-            raise UserError(f"{folder.path} has no intact checkpoint: run the same command again to start from --init")
+    if initial is not None:
         model.network.load_state_dict(initial.weights)
+        name, hint = (CLIPART, "; --init none starts afresh") if settings.init == AUTO else (settings.init, "")
         adapted = f", adapted in {initial.adapted}" if initial.adapted else ""
-        say(f"starting from the weights of {settings.init}{adapted}")
+        say(f"starting from the weights of {name}{adapted}{hint}")
+    elif folder.config_file.exists() and folder.about().init:
+        raise UserError(f"{folder.path} has no intact checkpoint: run the same command again")
     agreement, steps = Agreement(accelerator), steps_of(settings.budget, images, settings.batch)
     # The first process's plan, where there are several: all must run alike.
     plan = plans.make(model, accelerator.device, steps, accelerator.num_processes) if agreement.first else None

@@ -106,7 +106,7 @@ class RunFolder:
                 f"{self.path} was trained on other images than {train.name} has now: the files have changed, or "
                 "this version of fromnoise splits them differently; choose another --out"
             )
-        if about and initial and about.init != _origin(initial):
+        if about and initial and (about.init is None or about.init.sha256 != initial.sha256):
             raise UserError(f"{self.path} began from other weights than {initial.file} now holds: choose another --out")
 
     def check_settings(self, config: Config) -> None:
@@ -142,7 +142,7 @@ class RunFolder:
             self.check(config, train, initial)
             if not self.config_file.exists():
                 data = TrainingImages(train.name, train.fingerprint, len(train), train.shape, train.classes)
-                about = About(__version__, config, data, _origin(initial) if initial else None)
+                about = About(__version__, config, data, Origin(str(initial.file), initial.sha256) if initial else None)
                 write_json(self.config_file, to_json(about))
             self._held = True
             yield
@@ -271,7 +271,3 @@ class RunFolder:
         """Remove what a killed writer left half-written."""
         for place in (self.path, self.checkpoints, self.best, self.samples):
             sweep(place)
-
-
-def _origin(initial: Initial) -> Origin:
-    return Origin(str(initial.file), initial.sha256)

@@ -1,10 +1,13 @@
 """Settings of the training (no PyTorch here: the command line reads this for `--help`)."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 Unit = Literal["minutes", "epochs", "steps"]
+AUTO, NONE = "auto", "none"
+"""What --init takes besides names."""
+CLIPART = "clipart"
+"""The packaged model that trainings on images in colour start from."""
 LOG_EVERY = 50  # steps, at most, unless asked for
 
 
@@ -34,9 +37,10 @@ class TrainingSettings:
     """Budget: passes over the training images."""
     steps: int | None = None
     """Budget: optimiser steps."""
-    init: Path | None = None
-    """Start from the weights of a run, a model file, or digits or clipart (packaged; in colour), of the same network.
-    Image size, classes, channels and --augment may differ (fine-tuning)."""
+    init: str | None = AUTO
+    """Start from the weights of a run, a model file, or digits or clipart (packaged), of the same network; or none.
+    Image size, classes, channels and --augment may differ (fine-tuning). auto: clipart for images in colour, where the
+    network is its own, and none for others."""
     augment: float = 0.0
     """Share of training images that are rotated, scaled, stretched and shifted a little, never mirrored.
     The network is conditioned on the change, so that samples show none."""

@@ -1,0 +1,35 @@
+"""The weights that a training starts from: those that --init names, or by default of the packaged model that suits.
+
+For images in colour that is the model of clip art: it has seen more pictures than most people have, and a network like
+it has learnt from them what outlines, shades and surfaces look like.
+"""
+
+from pathlib import Path
+
+from fromnoise.experiment.find import find_model
+from fromnoise.generation import pretrained
+from fromnoise.generation.model import Model
+from fromnoise.training.initial import Initial, differences, initial
+from fromnoise.training.settings import AUTO, CLIPART, NONE
+
+COLOUR = (3, 4)
+"""Channels of images in colour."""
+
+
+def named(init: str | None) -> Path | None:
+    """The model file that --init names, if any; raises UserError if there is none of that name."""
+    return None if init in (None, AUTO, NONE) else find_model(Path(str(init)))
+
+
+def start(model: Model) -> Initial | None:
+    """The weights that a new training of `model` starts from, None for fresh ones.
+
+    Raises UserError for those that --init names and that do not fit.
+    """
+    init = model.config.training.init
+    if file := named(init):
+        return initial(model, file)
+    if init != AUTO or model.info.channels not in COLOUR:
+        return None
+    file = pretrained.FILES[CLIPART]
+    return None if differences(model, Model.load(file)) else initial(model, file)
