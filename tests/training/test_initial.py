@@ -10,7 +10,7 @@ from fromnoise.config import preset, with_budget
 from fromnoise.errors import UserError
 from fromnoise.files import read_json
 from fromnoise.generation.data_info import DataInfo
-from fromnoise.generation.model import Model
+from fromnoise.generation.model import CHECKPOINT_FILE, Model
 from fromnoise.generation.pretrained import packaged
 from fromnoise.training.batches import Batches
 from fromnoise.training.initial import initial, same_classes
@@ -42,7 +42,7 @@ def test_the_model_of_clip_art_fits_the_default_training_of_other_images(blobs_o
 def train(train, images, config_of, source):
     def run(name="run", start=True, stop=None, **training):
         """Train from `source` in a folder of that name, reading it only at the `start`; returns the folder."""
-        config = config_of(training={"init": source, **training})
+        config = config_of(training={"init": str(source), **training})
         model = Model.build(config, DataInfo.of(images, config))
         return train(config, name, stop, log_every=1, initial=initial(model, source) if start else None)[0]
 
@@ -75,7 +75,7 @@ def test_a_resumed_training_needs_the_model_no_more_and_ends_with_the_same_bits(
 
 def test_the_model_files_hash_is_written_down_and_held_to(train, source, tiny_model, images, config_of, tmp_path):
     begin = initial(tiny_model, source)
-    folder, config = RunFolder(tmp_path / "run"), config_of(training={"init": source})
+    folder, config = RunFolder(tmp_path / "run"), config_of(training={"init": str(source)})
     with folder.open(config, images, begin):
         pass
     assert read_json(folder.config_file)["init"] == {"file": str(source), "sha256": begin.sha256}
@@ -83,12 +83,15 @@ def test_the_model_files_hash_is_written_down_and_held_to(train, source, tiny_mo
     with pytest.raises(UserError, match="began from other weights"):
         folder.check(config, images, dataclasses.replace(begin, sha256="0"))
     with pytest.raises(UserError, match=r"init: .*other.*, .*source"):
-        folder.check(config_of(training={"init": tmp_path / "other"}), images)
+        folder.check(config_of(training={"init": str(tmp_path / "other")}), images)
 
 
 def test_without_a_whole_checkpoint_and_the_model_nothing_starts_at_random(train):
-    with pytest.raises(UserError, match="start from --init"):
-        train(start=False)
+    folder = train(steps=2)
+    for step in folder.steps():
+        (folder.checkpoint(step) / CHECKPOINT_FILE).write_bytes(b"damaged")
+    with pytest.raises(UserError, match="no intact checkpoint"):
+        train(start=False, steps=2)
 
 
 @pytest.mark.parametrize(

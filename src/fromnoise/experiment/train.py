@@ -75,7 +75,8 @@ class Experiment:
         if self.recording.tensorboard:
             extra("tensorboard", "tensorboard")
         self.folder.check_settings(self.config)
-        start.named(self.config.training.init)
+        if not self.folder.steps():
+            start.named(self.config.training.init)
         if self.extension or not (self.folder.path.is_dir() and self.folder.is_finished()):
             check_writable(self.folder.config_file)
         found = accelerator_on(self.device, self.threads)

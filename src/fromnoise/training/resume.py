@@ -31,7 +31,7 @@ def begin(
         name, hint = (CLIPART, "; --init none starts afresh") if settings.init == AUTO else (settings.init, "")
         adapted = f", adapted in {initial.adapted}" if initial.adapted else ""
         say(f"starting from the weights of {name}{adapted}{hint}")
-    elif folder.config_file.exists() and folder.about().init:
+    elif folder.about().init:
         raise UserError(f"{folder.path} has no intact checkpoint: run the same command again")
     agreement, steps = Agreement(accelerator), steps_of(settings.budget, images, settings.batch)
     # The first process's plan, where there are several: all must run alike.
