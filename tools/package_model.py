@@ -4,8 +4,10 @@ r"""Put a trained run's model into the package: src/fromnoise/generation/NAME.sa
     python -m tools.package_model digits runs/packaged
 
     python -m tools.make_clipart --out build/clipart
-    fromnoise run --data build/clipart --fit pad --skip-broken --augment 0.3 --guidance 1 --minutes 30 \
+    fromnoise train --data build/clipart --fit pad --skip-broken --augment 0.3 --guidance 1 --init none --minutes 30 \
         --out runs/clipart
+    fromnoise train --data build/clipart --fit pad --skip-broken --augment 0.3 --guidance 1 --init none --minutes +58 \
+        --threads 1 --out runs/clipart
     python -m tools.package_model clipart runs/clipart
 
 The averaged weights in half precision, which is half the size; how far that moves the pixels of 64 images is printed.
