@@ -59,7 +59,7 @@ def files(tmp_path, monkeypatch):
 
 
 def test_a_runs_model_goes_into_the_package_and_by_its_name_out_of_it(clipart, files, fromnoise, tmp_path, capsys):
-    words = ("--preset", "tiny", "--m", "None", "--steps", "2", "--out", "run")
+    words = ("--preset", "tiny", "--m", "None", "--steps", "2", "--init", "none", "--out", "run")
     fromnoise("train", "--data", clipart.out, *words, cwd=tmp_path)
     package_model.main(package_model.Arguments("clipart", tmp_path / "run"))
     said = capsys.readouterr().out

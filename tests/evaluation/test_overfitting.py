@@ -40,7 +40,7 @@ def patterns(n, seed):
     return ImageSet("patterns", torch.randint(0, 256, (n, 1, 16, 16), dtype=torch.uint8, generator=generator))
 
 
-def test_memory_at_middle_levels_is_found(tiny_model, denoiser):
+def test_memory_at_middle_levels_is_found(tiny_model, denoiser, monkeypatch):
     """A denoiser that leans on its training images a little, and not where little noise is left."""
     train, held_out = (patterns(60, seed) for seed in (0, 1))
     by_heart = ideal.of_points(tiny_model.info.encode(train.images))
@@ -54,6 +54,10 @@ def test_memory_at_middle_levels_is_found(tiny_model, denoiser):
     assert found.overfitted
     assert found.verdict.startswith("overfitting: held-out images are denoised ")
     assert 0.03 < found.gap < 0.3
+    monkeypatch.setattr(module, "LEVEL", 0.0)
+    unsure = overfitting(tiny_model, train, held_out)
+    assert not unsure.overfitted
+    assert unsure.verdict.startswith("perhaps overfitting: held-out images are denoised ")
 
 
 @pytest.mark.slow

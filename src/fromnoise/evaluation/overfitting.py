@@ -88,8 +88,9 @@ def overfitting(
     error = float((theirs - ratio * ours).std(ddof=1) / (n**0.5 * ours.mean()))  # of a ratio of means
     gap, p = float(ratio - 1), float(stats.ttest_rel(theirs, ours, alternative="greater").pvalue)
     low, high = (gap + float(side) * error for side in stats.t.interval(0.95, n - 1))
+    found = "overfitting" if p < LEVEL else "perhaps overfitting" if low > 0 else "no sign of overfitting"
     return Overfitting(
-        f"{'overfitting' if p < LEVEL else 'no sign of overfitting'}: held-out images are denoised "
+        f"{found}: held-out images are denoised "
         f"{100 * abs(gap):.1f} % {'worse' if gap >= 0 else 'better'} than training images "
         f"(95 % interval {100 * low:.1f} to {100 * high:.1f} %)",
         bool(p < LEVEL),

@@ -229,7 +229,9 @@ class DenoisingError(msgspec.Struct, frozen=True):
 class Overfitting(msgspec.Struct, frozen=True):
     """Whether the model denoises its training images better than held-out ones."""
 
-    verdict: str  # "overfitting: …" where p < 0.001, else "no sign of overfitting: …".
+    # "overfitting: …" where p < 0.001, "perhaps overfitting: …" where only the interval is above 0, else "no sign of
+    # overfitting: …".
+    verdict: str
     overfitted: bool  # The verdict.
     # By how much the error of held-out images is larger than that of training images, as a share of it; each level
     # counts the same.
