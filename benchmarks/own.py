@@ -6,7 +6,8 @@
 Each cell is one `fromnoise run` on a set as its package holds it, and what the report says: how well a network tells
 the images from real ones, the excess over the floor, recall beside that of real images, and by how much held-out
 images are denoised worse than training ones. The contender "diffusers" is its training example, given the same
-minutes and opaque images, as it knows no transparency; `fromnoise, opaque` stands beside it.
+minutes and opaque images, as it knows no transparency; `fromnoise, opaque, afresh` stands beside it, as both start from
+nothing. `fromnoise` starts from the packaged model of clip art where images are in colour, `fromnoise, afresh` does not.
 
 The packages are fetched into --data once: npm's emoji-datasource-google by `npm`, Debian's oxygen-icon-theme and
 dataset-fashion-mnist by `apt-get`. A folder that is there already is taken as it is. own.json keeps what was found;
@@ -39,7 +40,13 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 THRICE = 10  # minutes of which there are three seeds
 OPAQUE = ("--alpha", "white")
-CONTENDERS: Mapping[str, tuple[str, ...]] = {"fromnoise": (), "fromnoise, opaque": OPAQUE, "diffusers": ()}
+AFRESH = ("--init", "none")
+CONTENDERS: Mapping[str, tuple[str, ...]] = {
+    "fromnoise": (),
+    "fromnoise, afresh": AFRESH,
+    "fromnoise, opaque, afresh": (*OPAQUE, *AFRESH),
+    "diffusers": (),
+}
 CALLS = 50  # network calls of DDIM for each of diffusers' images
 
 
@@ -56,7 +63,7 @@ class Settings:
     seeds: tuple[int, ...] | None = None
     """Seeds of training; default: 0, and 0 1 2 for ten minutes."""
     contenders: tuple[str, ...] = ("fromnoise",)
-    """fromnoise; "fromnoise, opaque" and diffusers, on the images laid on white."""
+    """fromnoise, "fromnoise, afresh"; "fromnoise, opaque, afresh" and diffusers, on the images laid on white."""
     data: Path = ROOT / "build" / "own"
     """The folder of the fetched packages."""
     out: Path = HERE
