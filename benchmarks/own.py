@@ -7,7 +7,8 @@ Each cell is one `fromnoise run` on a set as its package holds it, and what the 
 the images from real ones, the excess over the floor, recall beside that of real images, and by how much held-out
 images are denoised worse than training ones. The contender "diffusers" is its training example, given the same
 minutes and opaque images, as it knows no transparency; `fromnoise, opaque, afresh` stands beside it, as both start from
-nothing. `fromnoise` starts from the packaged model of clip art where images are in colour, `fromnoise, afresh` does not.
+nothing. `fromnoise` starts from the packaged model of clip art where images are in colour; `fromnoise, afresh` does
+not.
 
 The packages are fetched into --data once: npm's emoji-datasource-google by `npm`, Debian's oxygen-icon-theme and
 dataset-fashion-mnist by `apt-get`. A folder that is there already is taken as it is. own.json keeps what was found;
