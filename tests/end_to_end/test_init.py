@@ -115,6 +115,15 @@ def test_images_in_colour_start_from_clip_art_unless_told_otherwise(fromnoise, t
     assert (afresh[name] - source[name]).abs().max() > 1e-3
 
 
+def test_the_report_says_that_the_training_began_from_other_weights(finished, fromnoise, tmp_path):
+    words = ("run", "--preset", "tiny", "--steps", "1", "--n", "50", "--out", "run")
+    fromnoise(*words, "--init", finished / "run", cwd=tmp_path)
+    notes = json.loads((tmp_path / "run" / "report.json").read_text())["notes"]
+    assert any(f"began from the weights of {finished / 'run'}, which" in note for note in notes)
+    notes = json.loads((finished / "run" / "report.json").read_text())["notes"]
+    assert not any("began from" in note for note in notes)
+
+
 def test_grey_images_start_afresh(fromnoise, tmp_path):
     said = fromnoise("train", "--m", "40", "--steps", "1", "--device", "cpu", "--out", "grey", cwd=tmp_path).stderr
     assert "starting from" not in said

@@ -22,7 +22,7 @@ from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.overfitting import overfitting
 from fromnoise.evaluation.report import Bits, Report
 from fromnoise.evaluation.score import FEWEST, Contest, score
-from fromnoise.experiment import few, system
+from fromnoise.experiment import few, start, system
 from fromnoise.experiment.contest import in_one_colour
 from fromnoise.experiment.progress import Bar, Reporter
 from fromnoise.experiment.train import Experiment
@@ -106,15 +106,15 @@ def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageS
         "evaluations": folder.evaluations.records(),
         "best": folder.about_best(),
     }
-    start = time.perf_counter()
+    begun = time.perf_counter()
     generated = _sample(experiment, outcome, n)
     sampled = time.perf_counter()
     features, also = experiment.features, experiment.choosing
     report = score_of(config, parts, generated, reference, features, also, experiment.reporter)
     scored = time.perf_counter()
     report = with_overfitting(report, model, parts, reference, outcome.device, experiment.reporter)
-    if note := few.note(parts, noted["best"], outcome.steps):
-        report = replace(report, notes=(*report.notes, note))
+    notes = few.note(parts, noted["best"], outcome.steps), start.note(experiment.folder)
+    report = replace(report, notes=(*report.notes, *filter(None, notes)))
     run = {
         "command": system.command(),
         "config": to_json(config),
@@ -132,7 +132,7 @@ def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageS
         "weights": None if experiment.weights is None else str(experiment.weights),
         "sampling": {
             "n": n,
-            "seconds": sampled - start,
+            "seconds": sampled - begun,
             "sampler": to_json(config.sampling),
             "guidance": guidance_of(model, config.sampling),
             "calls": network_calls(model, config.sampling),

@@ -10,6 +10,7 @@ from fromnoise.experiment.find import find_model
 from fromnoise.generation import pretrained
 from fromnoise.generation.model import Model
 from fromnoise.training.initial import Initial, differences, initial
+from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.settings import AUTO, CLIPART, NONE
 
 COLOUR = (3, 4)
@@ -19,6 +20,17 @@ COLOUR = (3, 4)
 def named(init: str | None) -> Path | None:
     """The model file that --init names, if any; raises UserError if there is none of that name."""
     return None if init in (None, AUTO, NONE) else find_model(Path(str(init)))
+
+
+def note(folder: RunFolder) -> str | None:
+    """The report's note on a training that began from other weights; None for one that began afresh."""
+    about = folder.about()
+    if about.init is None:
+        return None
+    return (
+        f"the training began from the weights of {about.config.training.start}, which learned from other images: "
+        "the tests for copies and overfitting know this training's images only"
+    )
 
 
 def start(model: Model) -> Initial | None:

@@ -17,7 +17,7 @@ from fromnoise.training.device import Agreement
 from fromnoise.training.initial import Initial
 from fromnoise.training.pace import Pace, Segment, steps_of
 from fromnoise.training.run_folder import RunFolder
-from fromnoise.training.settings import AUTO, CLIPART, Budget
+from fromnoise.training.settings import AUTO, Budget
 from fromnoise.training.step import Step
 
 
@@ -28,9 +28,9 @@ def begin(
     settings = model.config.training
     if initial is not None:
         model.network.load_state_dict(initial.weights)
-        name, hint = (CLIPART, "; --init none starts afresh") if settings.init == AUTO else (settings.init, "")
+        hint = "; --init none starts afresh" if settings.init == AUTO else ""
         adapted = f", adapted in {initial.adapted}" if initial.adapted else ""
-        say(f"starting from the weights of {name}{adapted}{hint}")
+        say(f"starting from the weights of {settings.start}{adapted}{hint}")
     elif folder.about().init:
         raise UserError(f"{folder.path} has no intact checkpoint: run the same command again")
     agreement, steps = Agreement(accelerator), steps_of(settings.budget, images, settings.batch)
