@@ -35,7 +35,8 @@ def initial(model: Model, file: Path) -> Initial:
         ours, theirs = _needs(model), _needs(other)
         said = "; ".join(f"{name}: {ours.get(name)}, {theirs.get(name)}" for name in different)
         flags = " ".join(f"{flag(name)} {theirs[name]}" for name in different if name in theirs)
-        raise UserError(f"--init {file} does not fit (this run, that model): {said}; set {flags}")
+        name = model.config.training.start
+        raise UserError(f"--init {name} does not fit (this run, that model): {said}; set {flags}")
     with file.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     assert isinstance(model.network, Network)
