@@ -318,7 +318,7 @@ def test_the_verdict_says_what_was_looked_at_and_what_would_have_been_found():
     )
     assert copies._verdict([], (closer(),), bound, 0) == f"{NONE}{none}; 2.1 % would have been noticed"
     few = copies._verdict([], (closer(),), CopyBound(0.0123, 0.15, True), 0)
-    assert few == f"{NONE}{none}; no less than 15 % would have been noticed"
+    assert few == f"{NONE}{none}; fewer than 15 % could have gone unnoticed"
     none_at_all = copies._verdict([], (closer(),), CopyBound(0.0123, None, True), 0)
     assert none_at_all == f"{NONE}{none}; not even copies alone would have been noticed"
     assert copies._verdict([], (closer(),), bound, 1).startswith(

@@ -263,11 +263,14 @@ def _verdict(accusing: list[Closer], closer: tuple[Closer, ...], bound: CopyBoun
         seen = _percent(max(each.found for each in closer))
         verdict = f"copying cannot be judged: of training images planted as copies the test finds only {seen}"
         return f"{verdict}; {plain}" if identical else verdict
-    least = "not even copies alone"
-    if bound.least is not None:
-        least = f"{'' if bound.least <= NOTICED else 'no less than '}{_percent(bound.least)}"
+    if bound.least is None:
+        least = "not even copies alone would have been noticed"
+    elif bound.least <= NOTICED:
+        least = f"{_percent(bound.least)} would have been noticed"
+    else:
+        least = f"fewer than {_percent(bound.least)} could have gone unnoticed"
     but = f", but {plain}" if identical else ""
-    return f"no sign of copying{but}: {most}; {least} would have been noticed"
+    return f"no sign of copying{but}: {most}; {least}"
 
 
 def _percent(share: float) -> str:
