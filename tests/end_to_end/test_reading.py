@@ -138,6 +138,7 @@ def test_inspecting_shows_what_training_would_take(fromnoise, photos):
     assert list(counts) == ["photos:train", "photos:val", "photos:heldout"]
     assert sum(counts.values()) == 133
     assert "7 unreadable, skipped: cat/19.png" in shown.stderr
+    assert "refuse" not in shown.stderr
     assert rows[3].startswith("photos:train: cat ")
     assert "sizes: 24×24 (133)" in rows
     assert sum(row.startswith("unreadable: ") for row in rows) == 7
@@ -163,7 +164,10 @@ def test_an_inspection_of_many_sizes_and_broken_files_stays_short(fromnoise, tmp
     assert f"sizes: {', '.join(f'8×{width} (3)' for width in range(8, 16))} and 3 more sizes" in rows
     assert sum(row.startswith("unreadable: ") for row in rows) == 10
     assert "and 2 more (--json lists them)" in rows
-    found = json.loads(fromnoise("data", "inspect", "photos", "--size", "8", "--json", "-", cwd=tmp_path).stdout)
+    piped = fromnoise("data", "inspect", "photos", "--size", "12", "--json", "-", cwd=tmp_path)
+    assert "`fromnoise train` would refuse this" in piped.stderr
+    assert piped.stderr.endswith("the nearest is --size 16\n")
+    found = json.loads(piped.stdout)
     assert len(found["files"]["sizes"]) == 11
     assert len(found["files"]["unreadable"]) == 12
 

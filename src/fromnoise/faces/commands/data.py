@@ -96,10 +96,12 @@ def _inspect(words: Sequence[str]) -> None:
     out = None if arguments.json in (None, "-") else Path(str(arguments.json))
     refuse_existing(arguments.overwrite, arguments.sheet, out)
 
+    from fromnoise.config import Config
     from fromnoise.data.inspection import inspected
     from fromnoise.data.pictures import save_grid
     from fromnoise.faces.console import say
     from fromnoise.files import write_json
+    from fromnoise.generation.model import check
 
     given = DataSettings(
         arguments.source,
@@ -118,6 +120,10 @@ def _inspect(words: Sequence[str]) -> None:
         print(json.dumps(found.plain(), indent=2))
     else:
         _print(found)
+    try:
+        check(Config(data=given))
+    except UserError as error:
+        say(f"note: `fromnoise train` would refuse this. {error}")
 
 
 def _print(found: "Inspection") -> None:
