@@ -54,7 +54,7 @@ def main(settings: Settings) -> None:
         Console().print(f"{name}: FID {statistics.mean(fids):.3f}{spread} ({len(fids)} draws)", highlight=False)
 
     def several(name: str, n: int, draws: int = settings.draws) -> list[Tensor]:
-        return [found[name][sets[name].rows(n, seed)] for seed in range(draws)]  # as many of each class
+        return [found[name][sets[name].subset_rows(n, seed)] for seed in range(draws)]  # as many of each class
 
     many, few = (f"{n:,} digits" for n in (settings.n, settings.few))
     assert learnt.labels is not None

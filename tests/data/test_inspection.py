@@ -17,12 +17,12 @@ from fromnoise.errors import UserError
 def test_every_part_is_shown(tmp_path, make_images, write_idx_set, monkeypatch):
     write_idx_set(tmp_path / "mnist")
     monkeypatch.setenv("FROMNOISE_DATA", str(tmp_path))
-    assert [each.name for each in inspected(DataSettings("mnist")).repeats] == ["mnist:train", "mnist:test"]
+    assert [each.name for each in inspected(DataSettings("mnist")).duplicates] == ["mnist:train", "mnist:test"]
     npz = tmp_path / "images.npz"
     arrays.save(npz, make_images(40))
-    found = inspected(DataSettings(str(npz), size="8")).repeats
+    found = inspected(DataSettings(str(npz), size="8")).duplicates
     assert found == [(f"{npz}:{part}", n, 0, 0, 0, 0) for part, n in (("train", 32), ("val", 4), ("heldout", 4))]
-    assert inspected(DataSettings(f"{npz}:val", size="8")).repeats == [(f"{npz}:val", 4, 0, 0, 0, 0)]
+    assert inspected(DataSettings(f"{npz}:val", size="8")).duplicates == [(f"{npz}:val", 4, 0, 0, 0, 0)]
 
 
 def test_classes_are_counted_by_name_in_each_part(tmp_path, make_images):

@@ -9,7 +9,7 @@ from PIL import Image
 
 from fromnoise.data import arrays, blocks, folder, mapped
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.inventory import repeats
+from fromnoise.data.inventory import duplicates
 from fromnoise.data.settings import DataSettings
 from fromnoise.data.sources import prepare
 
@@ -75,7 +75,7 @@ def test_sets_are_the_same_in_files_as_in_memory(tmp_path, make_images, monkeypa
         found = [prepare(each, 0) for each in settings]
         sets = [part for parts in found for part in (parts.train, parts.val, parts.heldout)]
         deep = arrays.from_array("deep", images.float().numpy() / 7 - 2)
-        return [part.fingerprint for part in (*sets, deep)], repeats(sets[3:])
+        return [part.fingerprint for part in (*sets, deep)], duplicates(sets[3:])
 
     in_memory = read()
     monkeypatch.setattr(mapped, "LARGE", 1)

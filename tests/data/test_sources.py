@@ -9,7 +9,7 @@ from fromnoise import rng
 from fromnoise.data import arrays, folder, sources
 from fromnoise.data.groups import groups
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.inventory import repeats
+from fromnoise.data.inventory import duplicates
 from fromnoise.data.resize import resize
 from fromnoise.data.settings import NAMED, DataSettings, parse_size
 from fromnoise.errors import UserError
@@ -390,4 +390,4 @@ def test_repeated_images_are_counted_within_and_across_parts(make_images):
     train, val = ImageSet("a", make_images(6, (1, 16, 16))), make_images(4, (1, 16, 16), seed=1)
     brighter = (train.images[:2].float() * 0.8 + 20).round().to(torch.uint8)
     val = ImageSet("b", torch.cat([val, val[:1], train.images[3:4], brighter]))
-    assert repeats([train, val]) == [("a", 6, 0, 0, 1, 3), ("b", 8, 2, 2, 1, 3)]
+    assert duplicates([train, val]) == [("a", 6, 0, 0, 1, 3), ("b", 8, 2, 2, 1, 3)]

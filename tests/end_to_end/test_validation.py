@@ -15,7 +15,7 @@ WORDS = ("--preset", "tiny", "--steps", "16", "--checkpoint-every", "6", "--eval
 KILLS = {
     "with the best model written and best.json not": ("run_folder", "write_json", "args[0].name == 'best.json'"),
     "with the best kept and no line written": ("step_log.StepLog", "append", "args[0].file.stem == 'evaluations'"),
-    "between the line and the next checkpoint": ("run_folder.RunFolder", "save", "args[2].progress.step == 12"),
+    "between the line and the next checkpoint": ("run_folder.RunFolder", "save", "args[2].standing.step == 12"),
 }
 KILLER = """
 import os, signal, sys

@@ -82,7 +82,7 @@ def test_ctrl_c_in_the_last_validation_only_delays_the_end(train, config, assert
     said = []
     pieces, outcome = train(config, "pieces", validation=validation(), say=said.append)
     assert (outcome.steps, pieces.is_finished(), said.count("enough")) == (6, True, 1)
-    assert pieces.load(6).progress.pace == whole.load(6).progress.pace
+    assert pieces.load(6).standing.pace == whole.load(6).standing.pace
     assert_same(whole, pieces)
 
 
@@ -92,7 +92,7 @@ def test_a_process_killed_after_the_last_line_comes_to_the_same_end(train, confi
     real = RunFolder.save
 
     def save(self, model, checkpoint):
-        if checkpoint.progress.step == 6:
+        if checkpoint.standing.step == 6:
             raise ZeroDivisionError
         real(self, model, checkpoint)
 

@@ -82,7 +82,7 @@ def test_budgets_add_up_and_are_written_down(train):
         ("steps", 4, 0), ("epochs", 1.5, 4), ("steps", 2, 10),
     ]  # fmt: skip
     assert 0 < budgets[1]["seconds"] < budgets[2]["seconds"]
-    assert to_json(folder.load(12).progress.pace.budgets) == budgets
+    assert to_json(folder.load(12).standing.pace.budgets) == budgets
     assert first.pace.budgets == (Budget("steps", 4),)
 
 

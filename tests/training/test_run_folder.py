@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fromnoise.errors import UserError
-from fromnoise.training.checkpoints import Checkpoint, Progress
+from fromnoise.training.checkpoints import Checkpoint, Standing
 from fromnoise.training.pace import Pace, Segment
 from fromnoise.training.plan import Plan
 from fromnoise.training.run_folder import RunFolder
@@ -15,8 +15,8 @@ BEST = {"step": 1, "kid": {"value": 0.5, "error": 0.1}}
 
 def checkpoint(step, model):
     pace = Pace((Budget("steps", 9),), Segment(0, 0.0, 1), 9)
-    progress = Progress(step, 1.5, Plan("fp32", False, False, 1, "as asked"), pace)
-    return Checkpoint(progress, model.network.state_dict(), {"a": torch.tensor([float(step)])})
+    standing = Standing(step, 1.5, Plan("fp32", False, False, 1, "as asked"), pace)
+    return Checkpoint(standing, model.network.state_dict(), {"a": torch.tensor([float(step)])})
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_checkpoints_come_back_as_they_went_and_two_are_kept(folder, tiny_model)
         folder.save(tiny_model, checkpoint(step, tiny_model))
     assert folder.steps() == [2, 3]
     saved, there = checkpoint(3, tiny_model), folder.load(3)
-    assert there.progress == saved.progress
+    assert there.standing == saved.standing
     assert there.state == saved.state
     assert all(torch.equal(there.weights[name], saved.weights[name]) for name in saved.weights)
 

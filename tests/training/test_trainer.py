@@ -275,7 +275,7 @@ def test_validation_takes_none_of_the_trainings_time(train, config_of):
     folder, outcome = train(config_of(training={"steps": 5}), validation=validation, say=said.append)
     wall = time.perf_counter() - start
     assert outcome.seconds <= wall - 5 * 0.3
-    assert folder.load(5).progress.seconds <= wall - 5 * 0.3
+    assert folder.load(5).standing.seconds <= wall - 5 * 0.3
     for record, line in zip(folder.evaluations.records(), folder.log.records(), strict=True):
         assert record["cost_seconds"] >= 0.3
         assert record["seconds_of_training"] <= line["seconds"]

@@ -21,12 +21,13 @@ from torch import Tensor
 from fromnoise.data import blocks, mapped
 from fromnoise.data.colour import premultiplied, straight, without_needless_alpha
 from fromnoise.data.image_set import MOST_CHANNELS, ImageSet, joined
-from fromnoise.data.inventory import Say, line, silent
+from fromnoise.data.inventory import line
 from fromnoise.data.pixels import as_bytes
 from fromnoise.data.resize import resized
 from fromnoise.data.source import Reading, Source
 from fromnoise.errors import UserError
 from fromnoise.files import check_deflated, reading, whole
+from fromnoise.say import Say, silent
 
 SUFFIXES = (".npz", ".npy")
 IMAGES = ("arr_0", "images")

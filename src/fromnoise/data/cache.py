@@ -36,7 +36,7 @@ KNOWN = "decoded before"
 
 
 @dataclass(frozen=True)
-class About:
+class Entry:
     """What is kept beside the images; files by their names below the source."""
 
     fingerprint: str
@@ -111,7 +111,7 @@ def _digest(value: object) -> str:
 def _kept(place: Path, name: str) -> tuple[ImageSet, str] | None:
     """The images at `place` and what their reading said; None where there are none, or not as they were written."""
     with suppress(UserError), reading(place, "what was kept"):
-        about = msgspec.convert(read_json(place.with_suffix(".json")), About)
+        about = msgspec.convert(read_json(place.with_suffix(".json")), Entry)
         pixels = np.load(place.with_suffix(".npy"), mmap_mode="c", allow_pickle=False)
         images = ImageSet(
             name,
@@ -136,4 +136,4 @@ def _keep(place: Path, images: ImageSet, line: str) -> None:
     labels = None if images.labels is None else images.labels.tolist()
     files = tuple(PurePath(file).relative_to(images.name).as_posix() for file in images.files)
     kept = images.class_names, images.parts, images.was, images.range
-    write_json(place.with_suffix(".json"), asdict(About(images.fingerprint, line, labels, files, *kept)))
+    write_json(place.with_suffix(".json"), asdict(Entry(images.fingerprint, line, labels, files, *kept)))

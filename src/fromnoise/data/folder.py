@@ -20,6 +20,7 @@ from fromnoise.data.pixels import as_bytes
 from fromnoise.data.source import Reading, Source
 from fromnoise.errors import UserError
 from fromnoise.files import whole, whole_folder
+from fromnoise.say import some
 
 LISTED = 10  # files that cannot be read, in an error
 NAMED = 3  # of them, in the line of a reading
@@ -186,7 +187,7 @@ def _complaint(folder: Path, broken: list[tuple[str, str]], n: int) -> str:
 
 def _notes(found: Listing, labels: Labels, broken: list[tuple[str, str]], changes: Counter[str]) -> list[str]:
     """What was changed or not taken, in a few words each."""
-    notes = [f"{change} ({inventory.some(count, 'image')})" for change, count in changes.items()] + labels.notes
+    notes = [f"{change} ({some(count, 'image')})" for change, count in changes.items()] + labels.notes
     if broken:
         notes.append(f"{len(broken):,} unreadable, skipped: {listed([name for name, _ in broken], NAMED)}")
     return notes + found.left_out(labels.used, labels.by)

@@ -105,20 +105,20 @@ class ImageSet:
         return self.take(keep, f"{self.name} without {other.name}")
 
     def subset(self, m: int, seed: int, balanced: bool = True) -> "ImageSet":
-        """A random subset of `m` images; of their classes see `rows`."""
+        """A random subset of `m` images; for classes see `subset_rows`."""
         return self.split(m, seed, balanced)[0]
 
     def split(self, m: int, seed: int, balanced: bool = True) -> tuple["ImageSet", "ImageSet | None"]:
-        """A random subset of `m` images, and what it left (None when it took everything); of their classes see `rows`.
+        """A random subset of `m` images (for classes see `subset_rows`), and what it left: None if nothing.
 
         Raises UserError when there are fewer than `m` images.
         """
-        chosen = self.rows(m, seed, balanced)
+        chosen = self.subset_rows(m, seed, balanced)
         left = np.setdiff1d(np.arange(len(self)), chosen)
         rest = self.take(left, f"{self.name} less {m} drawn with seed {seed}") if len(left) else None
         return self.take(chosen, f"{m} of {self.name}, seed {seed}"), rest
 
-    def rows(self, m: int, seed: int, balanced: bool = True) -> np.ndarray:
+    def subset_rows(self, m: int, seed: int, balanced: bool = True) -> np.ndarray:
         """The positions, sorted, of a random subset of `m` images, by class where there are labels.
 
         Balanced, classes get ⌊m/classes⌋ images each and the first few one more; a class that has fewer than its share

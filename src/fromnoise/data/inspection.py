@@ -9,10 +9,11 @@ import torch
 
 from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.inventory import Repeats, Say, repeats, silent
+from fromnoise.data.inventory import Duplicates, duplicates
 from fromnoise.data.picture import Picture, Unreadable
 from fromnoise.data.pixels import histogram
 from fromnoise.data.settings import DataSettings
+from fromnoise.say import Say, silent
 
 SHEET = 100  # images on a contact sheet
 
@@ -42,13 +43,13 @@ class Inspection:
     """A data set as training would take it.
 
     parts      its images, by part; what is not train is never trained on
-    repeats    of each part, how many images are there more than once, in it and in others
+    duplicates    of each part, how many images are there more than once, in it and in others
     files      the image files they come from, if any
     reading    what reading them said: their number, classes, channels and sizes, what was changed, what left out
     """
 
     parts: list[ImageSet]
-    repeats: list[Repeats]
+    duplicates: list[Duplicates]
     reading: list[str]
     files: Files
 
@@ -71,7 +72,7 @@ class Inspection:
     def sheet(self) -> ImageSet:
         """At most `SHEET` images of the first part, by class where there are classes."""
         part = self.parts[0]
-        chosen = part.take(part.rows(min(SHEET, len(part)), 0))
+        chosen = part.take(part.subset_rows(min(SHEET, len(part)), 0))
         return chosen if chosen.labels is None else chosen.take(np.argsort(chosen.labels.numpy(), kind="stable"))
 
     def plain(self) -> dict[str, Any]:
@@ -80,7 +81,7 @@ class Inspection:
         channels, height, width = self.parts[0].shape
         parts = [
             found._asdict() | {"classes": self.classes(part), "files": list(part.files)}
-            for part, found in zip(self.parts, self.repeats, strict=True)
+            for part, found in zip(self.parts, self.duplicates, strict=True)
         ]
         about = {"channels": channels, "height": height, "width": width, "mean": mean, "deviation": deviation}
         return {"reading": self.reading, "files": dict(vars(self.files)), **about, "parts": parts}
@@ -96,4 +97,4 @@ def inspected(settings: DataSettings, *, say: Say = silent) -> Inspection:
         say(line)
 
     parts = sources.parts_of(settings, say=heard, watch=files.see)
-    return Inspection(parts, repeats(parts), reading, files)
+    return Inspection(parts, duplicates(parts), reading, files)

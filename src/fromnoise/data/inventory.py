@@ -1,7 +1,7 @@
 """What a reading found, and what it changed or left out, in one line."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,12 +10,7 @@ from fromnoise.data import blocks
 from fromnoise.data.colour import kind
 from fromnoise.data.groups import groups
 from fromnoise.data.image_set import ImageSet, digests
-
-Say = Callable[[str], None]
-
-
-def silent(line: str) -> None:
-    """Say nothing."""
+from fromnoise.say import some
 
 
 def line(images: ImageSet, notes: Iterable[str]) -> str:
@@ -40,12 +35,7 @@ def line(images: ImageSet, notes: Iterable[str]) -> str:
     return f"{images.name}: " + "; ".join([*what, *notes])
 
 
-def some(n: int, what: str) -> str:
-    """1 image, 2 images."""
-    return f"{n:,} {what}{'s' * (n != 1)}"
-
-
-class Repeats(NamedTuple):
+class Duplicates(NamedTuple):
     """How many of n images are there more than once: the same to the byte, or as near-duplicates (`groups`).
 
     `within` the part, `elsewhere` in other parts of the same data; near-duplicates include equal images.
@@ -59,7 +49,7 @@ class Repeats(NamedTuple):
     near_elsewhere: int
 
 
-def repeats(parts: Sequence[ImageSet]) -> list[Repeats]:
+def duplicates(parts: Sequence[ImageSet]) -> list[Duplicates]:
     """The images of each part of some data that are like others, in it or in other parts; all are of one shape."""
     images = blocks.cat([part.images for part in parts])
     part = np.repeat(np.arange(len(parts)), [len(each) for each in parts])
@@ -67,7 +57,7 @@ def repeats(parts: Sequence[ImageSet]) -> list[Repeats]:
     counts = [counted for kind in (same, groups(images).numpy()) for counted in _like(kind, part)]
     rows = np.stack([np.bincount(part[count], minlength=len(parts)) for count in counts], axis=1).tolist()
     return [
-        Repeats(each.name, len(each), same_within, near_within, same_elsewhere, near_elsewhere)
+        Duplicates(each.name, len(each), same_within, near_within, same_elsewhere, near_elsewhere)
         for each, (same_within, same_elsewhere, near_within, near_elsewhere) in zip(parts, rows, strict=True)
     ]
 

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from fromnoise.data.groups import pattern
-from fromnoise.data.inventory import some
 from fromnoise.data.listing import Listing, natural
 from fromnoise.errors import UserError
 from fromnoise.files import MOST_JSON, read_bytes, reading
+from fromnoise.say import some
 
 FOLDER = "folder"  # as a rule: sub-folders, whatever a table says
 MOST_NUMBERED = 1_000  # classes; larger numbers are names as others are

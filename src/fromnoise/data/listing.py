@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fromnoise.data import picture
-from fromnoise.data.inventory import some
 from fromnoise.errors import UserError
+from fromnoise.say import some
 
 TABLES = {".csv", ".tsv", ".json", ".jsonl", ".parquet"}  # labels and captions, in other tools' folders
 TAG = ".cls"  # WebDataset's: the class of one image

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.inventory import Say, silent
 from fromnoise.data.picture import Picture, Unreadable
+from fromnoise.say import Say, silent
 
 Watch = Callable[[str, Picture | Unreadable], None]
 """Is told the name of each image file, and what was read or why nothing was."""

@@ -17,12 +17,12 @@ from fromnoise.data import archive, arrays, cache, cifar, digits, folder, idx, s
 from fromnoise.data.colour import laid
 from fromnoise.data.groups import by_name, groups
 from fromnoise.data.image_set import ImageSet, joined
-from fromnoise.data.inventory import Say, silent
 from fromnoise.data.resize import resized
 from fromnoise.data.settings import DataSettings, parse_size
 from fromnoise.data.source import Reading, Source, Watch, unwatched
 from fromnoise.errors import UserError
 from fromnoise.files import lost
+from fromnoise.say import Say, silent
 
 PARTS = ("train", "val", "heldout", "test")
 PICKLES = (".pt", ".pth", ".pkl", ".pickle")  # in which torch-fidelity and others keep statistics

@@ -23,7 +23,7 @@ def per_dimension(nats: Float64[Tensor, " n"], dimensions: int) -> Float64[Tenso
 
 
 @dataclass(frozen=True)
-class Estimate:
+class BoundEstimate:
     """−log p(x_0) ≤ prior + steps + decoder, in nats, float64, one number for each row.
 
     standard_error   of the total, from the random levels and noise alone; too large rather than too small
@@ -95,7 +95,7 @@ class Bound:
 
     def estimate(
         self, denoise: Denoise, x0: Float[Tensor, "n *d"], noise: Noise, u: Float64[Tensor, "n k"] | None = None
-    ) -> Estimate:
+    ) -> BoundEstimate:
         """The bound of each row from k network calls at random steps, or from all T − 1 steps without `u`.
 
         u      k ≥ 2 numbers in (0, 1) for each row, the i-th of them even on ((i−1)/k, i/k): see `strata`
@@ -108,7 +108,7 @@ class Bound:
         decoders = torch.stack([self.decoder(denoise, x0, noise(calls + i)) for i in range(2)], dim=1)
         weight = (self.T - 1) / calls
         variance = weight**2 * _variance_of_sum(terms) + decoders.diff().square()[:, 0] / 4
-        return Estimate(self.prior(x0), weight * terms.sum(dim=1), decoders.mean(dim=1), variance.sqrt())
+        return BoundEstimate(self.prior(x0), weight * terms.sum(dim=1), decoders.mean(dim=1), variance.sqrt())
 
 
 def strata(u: Float64[Tensor, "n k"]) -> Float64[Tensor, "n k"]:

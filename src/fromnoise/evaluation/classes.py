@@ -13,7 +13,7 @@ from torch import Tensor
 from fromnoise.evaluation.design import disjoint
 from fromnoise.evaluation.featured import Featured, Number, UnavailableError
 from fromnoise.evaluation.frechet import Moments, distance
-from fromnoise.evaluation.pairs import labelled, pair, rows
+from fromnoise.evaluation.pairs import checked, labelled, pair
 from fromnoise.evaluation.report import Balance, Classes, ClassFid, Learned
 
 CLASSIFIED = 2048
@@ -123,7 +123,7 @@ def train_on_generated(
         return Learned(accuracy, len(x), None, None)
     if train.labels is None:
         raise ValueError("train needs its labels")
-    known = rows(train.features, 1, "train")
+    known = checked(train.features, 1, "train")
     chosen = disjoint(len(known), len(x), 1, seed)[0]
     labels = labelled(known, train.labels, "train").numpy()[chosen]
     return Learned(accuracy, len(x), _accuracy(known[chosen].double().numpy(), labels, *test), len(chosen))

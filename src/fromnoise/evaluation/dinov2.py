@@ -13,11 +13,11 @@ from safetensors.torch import load as read_tensors
 from torch import Tensor, nn
 
 from fromnoise.data.colour import SEEN, rgb
-from fromnoise.data.inventory import Say
 from fromnoise.errors import UserError
 from fromnoise.evaluation.extractor import Features
 from fromnoise.extras import extra
 from fromnoise.files import read_bytes, reading, reason
+from fromnoise.say import Say
 
 REPOSITORY, FILE = "facebook/dinov2-small", "model.safetensors"
 URL = f"https://huggingface.co/{REPOSITORY}/resolve/main/{FILE}"

@@ -12,7 +12,7 @@ from torch import Tensor
 from fromnoise.data import blocks
 from fromnoise.data.image_set import digests
 from fromnoise.errors import UserError
-from fromnoise.generation.sampling import Progress
+from fromnoise.say import Progress
 from fromnoise.threads import shared
 
 BATCH = 256

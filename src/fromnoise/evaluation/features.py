@@ -9,7 +9,6 @@ from torch import Tensor
 
 from fromnoise.data.colour import luminance
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.inventory import Say
 from fromnoise.data.pixels import normalise
 from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
@@ -17,6 +16,7 @@ from fromnoise.evaluation import digit_network, dinov2, general, onnx_features
 from fromnoise.evaluation.extractor import BILINEAR, Features
 from fromnoise.hardware import channels_last
 from fromnoise.lookup import lookup
+from fromnoise.say import Say
 
 WEIGHED = ("inception", "dinov2")
 """Features whose weights are a file of their own."""

@@ -7,7 +7,6 @@ images. Both networks see images moved by a pixel or two and with a little noise
 changes achieve as well is no gain.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +20,7 @@ from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.two_sample import BATCH, Judge, judged, learning, reproducible
 from fromnoise.hardware import channels_last
+from fromnoise.say import Progress
 
 SEEDS = 5
 """Times that both networks are trained."""
@@ -68,7 +68,7 @@ def gain(
     train: ImageSet,
     held_out: ImageSet,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Gain:
     """The gain from `generated`, by `SEEDS` pairs of classifiers; all sets share their shape and the meaning of labels.
 

@@ -24,10 +24,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from fromnoise.data.colour import SEEN, rgb
-from fromnoise.data.inventory import Say
 from fromnoise.errors import UserError
 from fromnoise.evaluation.extractor import Features
 from fromnoise.files import check_deflated, check_writable, read_bytes, reading, reason
+from fromnoise.say import Say
 
 URL: str = inception_url
 NAME = "inception-2015-12-05.pt"

@@ -3,13 +3,14 @@
 Each is measured on the generated images, and on floor and copycat draws for comparison.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fromnoise.evaluation import classes, extrapolation, kernel, neighbours
 from fromnoise.evaluation.excess import beside
 from fromnoise.evaluation.featured import Featured, Measure, UnavailableError
 from fromnoise.evaluation.report import Beside, Measured
+from fromnoise.say import Progress
 
 MOST = 3000
 """Images of each set at most, in metrics whose time grows with n·m."""
@@ -47,7 +48,7 @@ def measured(
     floor: Sequence[Featured],
     copycat: Sequence[Featured],
     seed: int = 0,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = lambda done, total: None,
 ) -> tuple[dict[str, Measured], list[str]]:
     """The available metrics, each beside its floor and copycat, and notes on why the others are not."""
     found, notes = {}, []

@@ -17,8 +17,8 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.report import DenoisingError, Overfitting
 from fromnoise.generation.denoising import denoising_errors, known_levels
 from fromnoise.generation.model import Model
-from fromnoise.generation.sampling import Progress
 from fromnoise.hardware import CPU
+from fromnoise.say import Progress
 
 MOST = 1000
 """Pairs of images."""

@@ -13,13 +13,13 @@ def pair(
 
     That is: fewer than `fewest` rows in either, rows of different lengths, or a value that is not finite.
     """
-    generated, reference = rows(generated, fewest, "generated"), rows(reference, fewest, "reference")
+    generated, reference = checked(generated, fewest, "generated"), checked(reference, fewest, "reference")
     if generated.shape[1] != reference.shape[1]:
         raise ValueError(f"{generated.shape[1]} features generated, {reference.shape[1]} in the reference")
     return generated, reference
 
 
-def rows(features: Float[Tensor, "n d"], fewest: int, name: str) -> Float[Tensor, "n d"]:
+def checked(features: Float[Tensor, "n d"], fewest: int, name: str) -> Float[Tensor, "n d"]:
     """One set on the CPU; raises ValueError for fewer than `fewest` rows or values that are not finite."""
     if features.ndim != 2:
         raise ValueError(f"{name}: features must be n×d, not of shape {tuple(features.shape)}")

@@ -66,7 +66,8 @@ SETTINGS = {
 }
 """What the numbers depend on, for the report's protocol."""
 
-Progress = Callable[[str, int, int], None]
+StageProgress = Callable[[str, int, int], None]
+"""`Progress` of one stage of the work, whose name comes first."""
 
 
 class AnyReport(TypedDict):
@@ -119,7 +120,7 @@ def score(
     contest: Contest,
     features: Features,
     seed: int = 0,
-    progress: Progress = lambda *_: None,
+    progress: StageProgress = lambda *_: None,
     also: Features | None = None,
 ) -> Report:
     """The score of a contest (docs/report.md); `progress` receives (role, done, all).
@@ -171,7 +172,7 @@ class _Featured:
     copycat: list[Featured]
 
     @classmethod
-    def of(cls, contest: Contest, drawn: Drawn, features: Features, progress: Progress) -> "_Featured":
+    def of(cls, contest: Contest, drawn: Drawn, features: Features, progress: StageProgress) -> "_Featured":
         def featured(images: ImageSet, role: str, how: design.Design) -> Featured:
             found = features.cached(images.images, partial(progress, role))
             return Featured(found, images.labels, how, images.groups)
@@ -199,7 +200,7 @@ class _Featured:
         return excess(self.generated.one_by_one(n, len(self.generated), seed), self.floor, self.reference)
 
 
-def _also(contest: Contest, drawn: Drawn, features: Features, seed: int, progress: Progress) -> OtherFeatures:
+def _also(contest: Contest, drawn: Drawn, features: Features, seed: int, progress: StageProgress) -> OtherFeatures:
     sets = _Featured.of(contest, drawn, features, progress)
     return OtherFeatures(used(features), sets.fid(), sets.excess(seed))
 
@@ -330,7 +331,7 @@ def _copies(contest: Contest, notes: list[str]) -> Copies | None:
     return found
 
 
-def _told_apart(contest: Contest, seed: int, progress: Progress, notes: list[str]) -> ToldApart | None:
+def _told_apart(contest: Contest, seed: int, progress: StageProgress, notes: list[str]) -> ToldApart | None:
     """Whether a network tells generated images from the reference; None, and a note, where it cannot be asked."""
     try:
         learnt = partial(progress, "telling apart")

@@ -20,7 +20,7 @@ from fromnoise.evaluation.design import design_of
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.evaluation.report import SCHEMA, Measured, Protocol, Report, SetOfImages
-from fromnoise.evaluation.score import FEWEST, SETTINGS, Progress, about, cited, noise, too_few, used
+from fromnoise.evaluation.score import FEWEST, SETTINGS, StageProgress, about, cited, noise, too_few, used
 
 KEYS = ("mu", "sigma")
 ASYMMETRY = 1e-3  # of a covariance, in shares of its largest entry: more than any rounding
@@ -64,7 +64,11 @@ def load(path: Path) -> Statistics | None:
 
 
 def score(
-    generated: ImageSet, published: Statistics, features: Features, seed: int = 0, progress: Progress = lambda *_: None
+    generated: ImageSet,
+    published: Statistics,
+    features: Features,
+    seed: int = 0,
+    progress: StageProgress = lambda *_: None,
 ) -> Report:
     """The FID of images against published statistics, and that of noise; `progress` receives (role, done, all).
 

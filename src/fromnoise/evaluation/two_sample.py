@@ -32,6 +32,7 @@ from fromnoise.data.pixels import normalise
 from fromnoise.evaluation.design import deal
 from fromnoise.evaluation.report import ToldApart
 from fromnoise.hardware import channels_last
+from fromnoise.say import Progress
 
 FEWEST, MOST, TAUGHT = 50, 3000, 6000
 """Images of each set; training images that are learnt from, at most."""
@@ -101,7 +102,7 @@ def told_apart(
     generated: ImageSet,
     reference: ImageSet,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     train: ImageSet | None = None,
 ) -> ToldApart:
     """How well a network tells generated images from real ones, of `MOST` of each set at most.
@@ -119,7 +120,7 @@ def told_apart(
     sets, most = [generated, reference], [MOST, MOST]
     if train is not None and train.shape[1:] == generated.shape[1:]:
         sets, most = [*sets, train], [*most, TAUGHT]
-    rows = [replace(each, labels=None).rows(min(k, len(each)), seed) for each, k in zip(sets, most, strict=True)]
+    rows = [replace(each, labels=None).subset_rows(min(k, len(each)), seed) for each, k in zip(sets, most, strict=True)]
     taken = [each.images[chosen].cpu() for each, chosen in zip(sets, rows, strict=True)]
     images = torch.cat(taken if len({each.shape for each in sets}) == 1 else [*map(luminance, taken)])
     n = len(rows[0]) + len(rows[1])

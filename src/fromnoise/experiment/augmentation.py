@@ -11,7 +11,6 @@ import torch
 from fromnoise.config import to_json
 from fromnoise.data import folder, saving, sources
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.inventory import Say, silent
 from fromnoise.data.settings import DataSettings
 from fromnoise.data.sources import Parts
 from fromnoise.errors import UserError
@@ -20,7 +19,8 @@ from fromnoise.experiment import system
 from fromnoise.experiment.find import is_run, parts_of
 from fromnoise.files import whole_folder, write_json
 from fromnoise.generation.model import Model
-from fromnoise.generation.sampling import Progress, SampleRequest, labels_for, own_precision, sample
+from fromnoise.generation.sampling import SampleRequest, labels_for, own_precision, sample
+from fromnoise.say import Progress, Say, silent
 
 MOST = 3000  # images by default
 

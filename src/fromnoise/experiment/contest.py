@@ -8,12 +8,12 @@ from typing import Any
 from fromnoise.data import sources
 from fromnoise.data.colour import laid, plain, with_channels
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.inventory import Say, silent
 from fromnoise.data.resize import resized
 from fromnoise.data.settings import DataSettings, Size
 from fromnoise.errors import UserError
 from fromnoise.evaluation.score import Contest
 from fromnoise.experiment.find import find_images, is_run, trained_on
+from fromnoise.say import Say, silent
 from fromnoise.training.run_folder import RunFolder
 
 Named = str | ImageSet

@@ -11,7 +11,6 @@ from msgspec.structs import replace
 
 from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.inventory import Say
 from fromnoise.errors import UserError
 from fromnoise.evaluation import statistics
 from fromnoise.evaluation.choosing import choosing_features
@@ -22,6 +21,7 @@ from fromnoise.evaluation.score import score
 from fromnoise.experiment.contest import Named, contest
 from fromnoise.experiment.find import find_images, is_run
 from fromnoise.experiment.progress import Reporter, once
+from fromnoise.say import Say
 
 Sets = Mapping[str, ImageSet | statistics.Statistics | None]
 """What takes part, by the names that the report's protocol has for it."""

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.inventory import Say, silent
 from fromnoise.errors import UserError
 from fromnoise.files import lost
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
 from fromnoise.generation.pretrained import FILES, packaged
+from fromnoise.say import Say, silent
 from fromnoise.training.run_folder import RunFolder
 
 

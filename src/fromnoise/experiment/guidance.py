@@ -15,13 +15,13 @@ import torch
 
 from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.inventory import Say, silent
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.experiment.progress import Bar
 from fromnoise.files import write_json
 from fromnoise.generation.model import Model
 from fromnoise.generation.sampling import MICRO_BATCH, SampleRequest, network_calls, own_precision, sample
+from fromnoise.say import Say, silent
 from fromnoise.training.run_folder import RunFolder
 
 FACTOR, LAST = 1.35, 4  # the values are powers of it: 1, 1.35, 1.82, 2.46 and 3.32

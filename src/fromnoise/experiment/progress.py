@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
-from fromnoise.data.inventory import Say, silent
+from fromnoise.say import Say, silent
 
 
 class Bar:

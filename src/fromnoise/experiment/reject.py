@@ -9,11 +9,11 @@ from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.inventory import Say, silent
 from fromnoise.errors import UserError
 from fromnoise.evaluation.copy_guard import CopyGuard
 from fromnoise.experiment.find import is_run, parts_of
 from fromnoise.generation.sampling import SampleRequest
+from fromnoise.say import Say, silent
 
 TRIES = 10
 """Times an image is sampled again. One that fails them all is no accident: of fresh images, all classes together, 1 in

@@ -12,7 +12,6 @@ from fromnoise.config import Config, to_json
 from fromnoise.data import saving, sources
 from fromnoise.data.colour import laid
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.inventory import Say, silent
 from fromnoise.data.pictures import save_grid
 from fromnoise.data.settings import Size
 from fromnoise.data.sources import Parts
@@ -37,6 +36,7 @@ from fromnoise.generation.sampling import (
     own_precision,
     sample,
 )
+from fromnoise.say import Say, silent
 from fromnoise.training.trainer import Outcome
 
 MOST = 3000  # images scored when nobody says how many

@@ -14,7 +14,6 @@ from fromnoise.config import Config, check_ranges, to_json
 from fromnoise.data import sources
 from fromnoise.data.clusters import conditioned
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.inventory import Say, silent
 from fromnoise.errors import UserError
 from fromnoise.evaluation.extractor import Features
 from fromnoise.experiment import few, start
@@ -24,8 +23,9 @@ from fromnoise.files import check_writable
 from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.model import Model, check
 from fromnoise.networks.registry import network
+from fromnoise.say import Say, silent
 from fromnoise.tensors import DamagedFile
-from fromnoise.training.batches import rows
+from fromnoise.training.batches import rows_each
 from fromnoise.training.device import GUIDE, alone, check_alike, connected
 from fromnoise.training.device import accelerator as accelerator_on
 from fromnoise.training.log import Tick
@@ -80,7 +80,7 @@ class Experiment:
         if self.extension or not (self.folder.path.is_dir() and self.folder.is_finished()):
             check_writable(self.folder.config_file)
         found = accelerator_on(self.device, self.threads)
-        rows(self.config.training.batch, found.num_processes)
+        rows_each(self.config.training.batch, found.num_processes)
         return found
 
     @property
@@ -132,7 +132,7 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
     choice = _choice(experiment, model, train, bar)
     with folder.open(config, parts.train, begins) if experiment.is_first else nullcontext():
         if device.num_processes > 1:
-            batch, each = config.training.batch, rows(config.training.batch, device.num_processes)
+            batch, each = config.training.batch, rows_each(config.training.batch, device.num_processes)
             reporter.say(f"{device.num_processes} processes share each batch of {batch} images, {each} each")
         if text := few.advice(config, parts, _steps(experiment)):
             reporter.say(text)
@@ -174,7 +174,7 @@ def without_unscored_extension(experiment: Experiment) -> Experiment:
     if folder.aside(folder.report_file, step).exists():
         return experiment  # this step has its score: a further extension was killed before its first checkpoint
     try:
-        pace = folder.load(step).progress.pace
+        pace = folder.load(step).standing.pace
     except DamagedFile:
         return experiment
     if pace.total != step or len(pace.budgets) < 2 or str(pace.budget) != str(extension):

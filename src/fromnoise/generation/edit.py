@@ -24,8 +24,8 @@ from fromnoise.diffusion.steps import Denoise, Sampler, StochasticDPMSolver2M, V
 from fromnoise.errors import UserError
 from fromnoise.generation.likelihood import check, decode, encode, labelled
 from fromnoise.generation.model import Model
-from fromnoise.generation.sampling import Progress
 from fromnoise.hardware import CPU
+from fromnoise.say import Progress
 from fromnoise.threads import following
 
 MICRO_BATCH = 16

@@ -22,8 +22,9 @@ from fromnoise.diffusion.settings import SamplerSettings
 from fromnoise.diffusion.steps import Denoise
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
-from fromnoise.generation.sampling import Progress, guidance_of
+from fromnoise.generation.sampling import guidance_of
 from fromnoise.hardware import CPU
+from fromnoise.say import Progress
 from fromnoise.threads import following
 
 MICRO_BATCH = 64

@@ -24,7 +24,7 @@ from fromnoise.networks.network import Network
 from fromnoise.networks.registry import network
 from fromnoise.tensors import DamagedFile
 
-FORMAT = 2  # of `About`
+FORMAT = 2  # of `Metadata`
 CHECKPOINT_FILE = "model.safetensors"
 
 
@@ -71,7 +71,7 @@ class Model:
     def save(self, path: Path, weights: dict[str, Tensor] | None = None) -> None:
         """Write weights (the network's own, or those given) and configuration as one safetensors file."""
         sampling = Sampling(self.precision, self.channels_last, self.guidance)  # type: ignore[arg-type]
-        about = to_json(About(FORMAT, self.config, self.info, sampling))
+        about = to_json(Metadata(FORMAT, self.config, self.info, sampling))
         with whole(path) as temporary:
             tensors.save(temporary, self.network.state_dict() if weights is None else weights, about)
 
@@ -85,7 +85,7 @@ class Model:
         if not isinstance(about, dict) or about.get("format") != FORMAT:
             raise UserError(f"{path} is not a model of this version of fromnoise")
         try:
-            found = from_json(About, about)
+            found = from_json(Metadata, about)
             check(found.config)
             found.info.check(found.config)
             with torch.device("meta"):  # which takes no memory, whatever the configuration says
@@ -108,7 +108,7 @@ class Sampling:
 
 
 @dataclass(frozen=True)
-class About:
+class Metadata:
     """A model file's metadata."""
 
     format: int

@@ -6,7 +6,7 @@ differences do not reach the eighth bit.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,14 +23,13 @@ from fromnoise.diffusion.steps import Callback, Visit
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
 from fromnoise.hardware import CPU, autocast, channels_last, precisions
+from fromnoise.say import Progress
 from fromnoise.threads import following
 
 MICRO_BATCH = 64
 GOLDEN = (5**0.5 - 1) / 2
 # Guidance if neither the settings nor the model have any, as after a training too short to choose it.
 BY_CLASS, BY_CLUSTER = 1.5, 2.0
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

@@ -26,15 +26,13 @@ BATCH = 1024
 RATE, WARMUP = 1e-2, 50  # the learning rate: a rise, then a linear fall to zero at the last step
 AVERAGED = 10  # the weights are averaged over about the last 1/10 of the steps, with less and less weight backwards
 
-Progress = Callable[[int, float], None]
-
 
 def learn(
     points: Float[Tensor, "m 2"],
     steps: int = STEPS,
     batch: int = BATCH,
     seed: int = 0,
-    callback: Progress | None = None,
+    callback: Callable[[int, float], None] | None = None,
 ) -> Denoiser:
     """An `MLP` trained on points of about unit deviation, by Adam, with averaged weights, as their denoiser.
 

@@ -39,7 +39,7 @@ class Batches:
 
     def __init__(self, model: Model, images: ImageSet, rank: int = 0, world: int = 1) -> None:
         self.seed, self.size = model.config.seed, model.config.training.batch
-        rows(self.size, world)
+        rows_each(self.size, world)
         self.images, self.info, self.rank, self.world = images, model.info, rank, world
         self.augment = model.config.training.augment
         self._orders: dict[int, np.ndarray] = {}  # of the images, in the present epochs
@@ -82,7 +82,7 @@ class Batches:
         return torch.randn(shape, generator=generator, device=device)
 
 
-def rows(batch: int, world: int) -> int:
+def rows_each(batch: int, world: int) -> int:
     """How many of a batch's images each of `world` processes takes; raises UserError where they cannot be shared."""
     if batch % world:
         raise UserError(f"--batch {batch} cannot be shared evenly by {world} processes")

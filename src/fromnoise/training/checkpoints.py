@@ -18,8 +18,8 @@ STATE_FILE, FORMAT = "state.safetensors", 1
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a training is.
+class Standing:
+    """Where a training stands, as its checkpoint records it.
 
     seconds  of training
     sums     of the loss since it was last logged, and its counts, of all processes together
@@ -41,7 +41,7 @@ class Checkpoint:
     state    all other tensors
     """
 
-    progress: Progress
+    standing: Standing
     weights: dict[str, Tensor]
     state: dict[str, Tensor]
 
@@ -56,7 +56,7 @@ def save(folder: Path, model: Model, checkpoint: Checkpoint) -> None:
 def save_state(folder: Path, checkpoint: Checkpoint) -> None:
     """Write the state into the folder of its checkpoint, in the place of what is there."""
     with whole(folder / STATE_FILE) as new:
-        tensors.save(new, checkpoint.state, asdict(checkpoint.progress))
+        tensors.save(new, checkpoint.state, asdict(checkpoint.standing))
 
 
 def load(folder: Path) -> Checkpoint:
@@ -69,9 +69,9 @@ def load(folder: Path) -> Checkpoint:
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise UserError(f"{folder} was made by another version of fromnoise")
     try:
-        progress = from_json(Progress, about)
+        standing = from_json(Standing, about)
     except UserError as error:
         raise UserError(f"{folder / STATE_FILE}: {error}") from error
-    if progress.step != int(folder.name):
-        raise DamagedFile(f"{folder / STATE_FILE} is damaged (it is of step {progress.step})")
-    return Checkpoint(progress, weights, state)
+    if standing.step != int(folder.name):
+        raise DamagedFile(f"{folder / STATE_FILE} is damaged (it is of step {standing.step})")
+    return Checkpoint(standing, weights, state)

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from fromnoise.data.inventory import Say
+from fromnoise.say import Say
 from fromnoise.training.pacer import Pacer
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.settings import Recording

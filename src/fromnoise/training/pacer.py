@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from dataclasses import asdict
 
 from fromnoise.config import from_json
-from fromnoise.data.inventory import Say, silent, some
+from fromnoise.say import Say, silent, some
 from fromnoise.threads import Load, Threads
-from fromnoise.training.checkpoints import Progress
+from fromnoise.training.checkpoints import Standing
 from fromnoise.training.device import Agreement
 from fromnoise.training.pace import Segment
 from fromnoise.training.settings import TrainingSettings
@@ -70,7 +70,7 @@ class Pacer:
     def __init__(
         self,
         settings: TrainingSettings,
-        start: Progress,
+        start: Standing,
         clock: Clock,
         record: StepLog,
         agreement: Agreement,

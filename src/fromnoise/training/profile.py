@@ -11,7 +11,7 @@ from torch.profiler import ProfilerActivity
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
-from fromnoise.generation.sampling import Progress
+from fromnoise.say import Progress
 from fromnoise.training import plan as plans
 from fromnoise.training import probe
 from fromnoise.training.pace import steps_of

@@ -5,14 +5,14 @@ import dataclasses
 import torch
 from accelerate import Accelerator
 
-from fromnoise.data.inventory import Say
 from fromnoise.errors import UserError
 from fromnoise.files import reading
 from fromnoise.generation.model import Model
+from fromnoise.say import Say
 from fromnoise.tensors import DamagedFile
 from fromnoise.threads import shared
 from fromnoise.training import plan as plans
-from fromnoise.training.checkpoints import Checkpoint, Progress
+from fromnoise.training.checkpoints import Checkpoint, Standing
 from fromnoise.training.device import Agreement
 from fromnoise.training.initial import Initial
 from fromnoise.training.pace import Pace, Segment, steps_of
@@ -23,7 +23,7 @@ from fromnoise.training.step import Step
 
 def begin(
     model: Model, images: int, accelerator: Accelerator, folder: RunFolder, initial: Initial | None, say: Say
-) -> Progress:
+) -> Standing:
     """Before the first step of all; the weights are those of `initial`, if any."""
     settings = model.config.training
     if initial is not None:
@@ -38,7 +38,7 @@ def begin(
     plan = plans.make(model, accelerator.device, steps, accelerator.num_processes) if agreement.first else None
     plan = agreement.shared(plan)
     assert plan is not None
-    return Progress(0, 0.0, plan, Pace((settings.budget,), Segment(0, 0.0, shared().now), steps))
+    return Standing(0, 0.0, plan, Pace((settings.budget,), Segment(0, 0.0, shared().now), steps))
 
 
 def newest(folder: RunFolder, first: bool, say: Say) -> Checkpoint | None:
@@ -53,9 +53,9 @@ def newest(folder: RunFolder, first: bool, say: Say) -> Checkpoint | None:
     return None
 
 
-def check(progress: Progress, model: Model, images: int, folder: RunFolder) -> None:
+def check(standing: Standing, model: Model, images: int, folder: RunFolder) -> None:
     """Raise UserError for the checkpoint of a training with another budget or other clusters."""
-    pace, settings, checkpoint = progress.pace, model.config.training, folder.checkpoint(progress.step)
+    pace, settings, checkpoint = standing.pace, model.config.training, folder.checkpoint(standing.step)
     first, steps = pace.budgets[0], steps_of(pace.budget, images, settings.batch)
     if (str(first), pace.steps) != (str(settings.budget), steps):
         raise UserError(
@@ -69,30 +69,30 @@ def check(progress: Progress, model: Model, images: int, folder: RunFolder) -> N
 
 
 def extended(
-    progress: Progress, budget: Budget, model: Model, images: int, folder: RunFolder, unchosen: bool
-) -> Progress:
-    """`progress` with a further budget, or as it is if that budget has begun.
+    standing: Standing, budget: Budget, model: Model, images: int, folder: RunFolder, unchosen: bool
+) -> Standing:
+    """`standing` with a further budget, or as it is if that budget has begun.
 
     `unchosen`: a finished training still lacks its guidance. Raises UserError for a training that has not finished its
     last budget.
     """
-    pace, finished = progress.pace, progress.step == progress.pace.total
+    pace, finished = standing.pace, standing.step == standing.pace.total
     under_way = len(pace.budgets) > 1 and str(pace.budget) == str(budget)
     if under_way and (not finished or unchosen):
-        return progress
+        return standing
     if not finished:
         raise UserError(f"{folder.path} has not finished its {pace.budget}: finish that first")
-    budget = dataclasses.replace(budget, step=progress.step, seconds=progress.seconds)
+    budget = dataclasses.replace(budget, step=standing.step, seconds=standing.seconds)
     return dataclasses.replace(
-        progress, pace=pace.extended(budget, steps_of(budget, images, model.config.training.batch))
+        standing, pace=pace.extended(budget, steps_of(budget, images, model.config.training.batch))
     )
 
 
 def restore(take_step: Step, checkpoint: Checkpoint, folder: RunFolder, first: bool) -> None:
     """Let `take_step` resume from a checkpoint; the `first` process takes the sums of all processes' loss."""
-    with reading(folder.checkpoint(checkpoint.progress.step), "a checkpoint of this training"):
+    with reading(folder.checkpoint(checkpoint.standing.step), "a checkpoint of this training"):
         take_step.load(checkpoint.state, checkpoint.weights)
-        sums = torch.tensor(checkpoint.progress.sums)
+        sums = torch.tensor(checkpoint.standing.sums)
         if sums.shape != take_step.losses.shape:
             raise ValueError(f"sums of {tuple(sums.shape)}")
         if first:

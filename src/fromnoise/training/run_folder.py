@@ -49,7 +49,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class About:
+class ConfigFile:
     """config.json; `budgets` are those of a training that was extended."""
 
     fromnoise: str
@@ -142,7 +142,8 @@ class RunFolder:
             self.check(config, train, initial)
             if not self.config_file.exists():
                 data = TrainingImages(train.name, train.fingerprint, len(train), train.shape, train.classes)
-                about = About(__version__, config, data, Origin(str(initial.file), initial.sha256) if initial else None)
+                origin = Origin(str(initial.file), initial.sha256) if initial else None
+                about = ConfigFile(__version__, config, data, origin)
                 write_json(self.config_file, to_json(about))
             self._held = True
             yield
@@ -164,13 +165,13 @@ class RunFolder:
         """Whether the newest checkpoint is intact, and from the training's last step."""
         steps = self.steps()
         try:
-            return bool(steps) and self.load(steps[-1]).progress.pace.total == steps[-1]
+            return bool(steps) and self.load(steps[-1]).standing.pace.total == steps[-1]
         except DamagedFile:
             return False  # the Trainer sets it aside and goes back to the one before
 
-    def about(self) -> About:
+    def about(self) -> ConfigFile:
         """config.json; raises UserError when it is missing or damaged."""
-        return read(self.config_file, About)
+        return read(self.config_file, ConfigFile)
 
     def steps(self) -> list[int]:
         """The steps at which there are checkpoints, in order."""
@@ -202,7 +203,7 @@ class RunFolder:
         The budgets of a training that was extended are written into config.json too.
         """
         self.check_there()
-        step, budgets = checkpoint.progress.step, checkpoint.progress.pace.budgets
+        step, budgets = checkpoint.standing.step, checkpoint.standing.pace.budgets
         if step not in self.steps():
             checkpoints.save(self.checkpoint(step), model, checkpoint)
         else:

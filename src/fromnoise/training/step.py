@@ -11,10 +11,10 @@ from torch.profiler import record_function
 
 from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.inventory import Say, silent
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
 from fromnoise.hardware import autocast, channels_last, to_device
+from fromnoise.say import Say, silent
 from fromnoise.training import scaling
 from fromnoise.training.batches import Batches
 from fromnoise.training.device import is_lost

@@ -14,11 +14,11 @@ from accelerate import Accelerator
 
 from fromnoise.config import from_json
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.inventory import Say, silent
 from fromnoise.generation.model import Model
+from fromnoise.say import Say, silent
 from fromnoise.threads import apart, cores, shared
 from fromnoise.training import resume
-from fromnoise.training.checkpoints import Checkpoint, Progress
+from fromnoise.training.checkpoints import Checkpoint, Standing
 from fromnoise.training.device import Agreement
 from fromnoise.training.initial import Initial
 from fromnoise.training.interrupt import Interrupted, InterruptGuard
@@ -120,7 +120,7 @@ class Trainer:
                 if stop:
                     raise self._interrupted()
 
-    def _start(self) -> Progress:
+    def _start(self) -> Standing:
         """Begin, or go on from the newest checkpoint; then extend, if asked to."""
         model, folder, device, first = self.model, self.folder, self.accelerator.device, self.agreement.first
         if first:
@@ -129,7 +129,7 @@ class Trainer:
         with self.accelerator.main_process_first():  # which sets damaged ones aside
             checkpoint, n = resume.newest(folder, first, self.say), len(self.images)
         if checkpoint:
-            start = checkpoint.progress
+            start = checkpoint.standing
             resume.check(start, model, n, folder)
         else:
             start = resume.begin(model, n, self.accelerator, folder, self.initial, self.say)
@@ -206,8 +206,8 @@ class Trainer:
         take_step.check_finite(pacer.step)
         sums = tuple(map(tuple, take_step.reduced_losses().tolist()))
         if self.agreement.first:
-            progress = Progress(pacer.step, self.clock.seconds, take_step.plan, pacer.pace, sums)
-            checkpoint = Checkpoint(progress, take_step.averaged(), take_step.state())
+            standing = Standing(pacer.step, self.clock.seconds, take_step.plan, pacer.pace, sums)
+            checkpoint = Checkpoint(standing, take_step.averaged(), take_step.state())
             self.folder.save(take_step.model, checkpoint)
         self.agreement.wait()
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from fromnoise.data.inventory import Say
 from fromnoise.generation.model import Model
+from fromnoise.say import Say
 from fromnoise.training.run_folder import RunFolder
 
 

@@ -129,9 +129,9 @@ def _inspect(words: Sequence[str]) -> None:
 def _print(found: "Inspection") -> None:
     from fromnoise.data.listing import listed
 
-    width = max(len(each.name) for each in found.repeats)
+    width = max(len(each.name) for each in found.duplicates)
     print(f"{HEADS[0]:<{width}}", *(f"{head:>{max(8, len(head))}}" for head in HEADS[1:]))
-    for name, *counts in found.repeats:
+    for name, *counts in found.duplicates:
         numbers = (f"{n:>{max(8, len(head))},}" for n, head in zip(counts, HEADS[1:], strict=True))
         print(f"{name:<{width}}", *numbers)
     for part in found.parts:

@@ -80,7 +80,7 @@ def _others(model: "Model", candidate: "Candidate") -> str:
     import torch
 
     from fromnoise import threads
-    from fromnoise.data.inventory import some
+    from fromnoise.say import some
     from fromnoise.training import probe
 
     load, most = threads.Load(), torch.get_num_threads()

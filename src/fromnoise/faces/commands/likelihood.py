@@ -15,9 +15,9 @@ from fromnoise.faces.arguments import Device, Flag, ModelSource, SkipBroken, Thr
 
 if TYPE_CHECKING:
     from fromnoise.data.image_set import ImageSet
-    from fromnoise.data.inventory import Say
     from fromnoise.generation.likelihood import Likelihood
     from fromnoise.generation.model import Model
+    from fromnoise.say import Say
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _images(spec: str, arguments: LikelihoodArguments, model: "Model", tell: "Sa
         images = sources.load(spec, size, skip_broken=arguments.skip_broken, say=tell)
         images = replace(images, files=images.files or tuple(f"{spec}[{k}]" for k in range(len(images))))
         if arguments.n is not None:
-            images = images.take(images.rows(arguments.n, arguments.seed, balanced=False))
+            images = images.take(images.subset_rows(arguments.n, arguments.seed, balanced=False))
     images = laid(images, data.alpha)
     if info.channels == 4 and images.shape[0] in (1, 3):
         images = with_channels(images, 4)
