@@ -55,7 +55,7 @@ def test_a_plus_extends_the_run_in_the_folder_by_its_own_budget(tmp_path, words)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--minutes", "+20"), "extends a finished run, and .* is none"),
+        (("--minutes", "+20"), "extends a finished run, but .* is not a run"),
         (("--steps", "+2.5"), "expected a number of steps after the ."),
         (("--epochs", "+"), "expected a number of epochs after the ."),
         (("--epochs", "+0"), "above 0"),

@@ -74,7 +74,7 @@ def test_the_verdict_comes_first_and_the_fid_stands_beside_floor_copycat_and_noi
     (-0.1, 0.2, "✓ close to real images: no farther from the reference than real images, as far as 1,000 images can"),
     (-0.3, -0.1, "? close to real images: closer to the reference than real images are: look for images of the"),
     (-0.31, -0.01, "✓ close to real images: no farther from the reference than real images, as far as 1,000 images"),
-    (0.01, 0.31, "? close to real images: perhaps farther from the reference than real images are, as one in 40 sets"),
+    (0.01, 0.31, "? close to real images: perhaps farther from the reference than real images are: one real set in 40"),
     (0.1, 0.3, "! close to real images: farther from the reference than real images are; FID over that of"),
 ])  # fmt: skip
 def test_verdicts_follow_the_excess_and_its_error(shown, low, high, said):
@@ -147,7 +147,7 @@ def test_a_network_that_would_have_found_little_leaves_the_verdict_open(shown, t
 
 def test_without_a_floor_the_fid_stands_alone(shown):
     lines = shown(replace(report(), excess=None))
-    assert lines[0].startswith("? close to real images: real images that the model never saw are not known (--floor)")
+    assert lines[0].startswith("? close to real images: no floor to compare the FID with")
     assert "excess unknown generated less floor: 0 is as close as real images" in lines
 
 

@@ -64,7 +64,7 @@ class Sampler(ABC):
         noise: Noise,
         callback: Callback | None = None,
     ) -> Float[Tensor, "n *d"]:
-        """The end of x.
+        """Runs the sampler and returns the data at the clean level.
 
         denoise    (x, λ) → (x̂_0, ε̂), a `Denoiser` with its label bound
         x          the start at levels[0] (see `samplers.start`)

@@ -100,7 +100,7 @@ def read_report(path: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Drawn:
-    """Images drawn for comparison: the generated ones' subsets and the floor's draws of one size, and the copycat's."""
+    """The floor's and the copycat's draws, made by the generated images' design `how`."""
 
     how: design.Design
     floor: list[ImageSet]
@@ -291,9 +291,9 @@ def _notes(contest: Contest, features: Features, drawn: Drawn, sets: _Featured) 
         notes.append("these are not Inception's published weights: do not compare with published scores")
     if contest.floor is not None and contest.floor.groups is not None:
         notes.append(
-            "the real images come in groups: floor and copycat are drawn from all but the reference, with no group "
-            "twice in a draw where that can be. A model that only memorised scores as the floor does; the copy test "
-            "finds it"
+            "the real images come in groups: floor and copycat are drawn from everything outside the reference; where "
+            "possible, no draw holds a group twice. A model that only memorised scores as the floor does; the copy "
+            "test finds it"
         )
     elif contest.floor is not None and contest.train is None:
         notes.append("the training images are not known (--train): the floor may contain some of them")
@@ -337,7 +337,7 @@ def _told_apart(contest: Contest, seed: int, progress: StageProgress, notes: lis
         learnt = partial(progress, "telling apart")
         return told_apart(contest.generated, contest.reference, seed, learnt, contest.train)
     except ValueError as reason:
-        notes.append(f"not asked whether a network tells the images apart: {reason}")
+        notes.append(f"no two-sample test: {reason}")
         return None
 
 

@@ -107,7 +107,7 @@ def told_apart(
 ) -> ToldApart:
     """How well a network tells generated images from real ones, of `MOST` of each set at most.
 
-    `train`: further real images to learn from, but for near-duplicates of images that are judged.
+    `train`: further real images to learn from, without near-duplicates of those drawn from the other two.
 
     Grey beside colour is compared in grey. Whatever differs counts: where one set was saved as JPEG and the other was
     not, the network will see that. `progress` receives (batches learnt, all of them). One thread computes, so that the

@@ -46,7 +46,7 @@ class Asked:
     reading: Mapping[str, Any] = field(default_factory=dict)
 
     def request(self) -> Request:
-        """The same in words; images in memory have none."""
+        """The request for report.json: names, None for images in memory."""
         generated, reference, train, floor = (
             named if isinstance(named, str) else None
             for named in (self.generated, self.reference, self.train, self.floor)

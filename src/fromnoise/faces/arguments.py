@@ -169,7 +169,7 @@ def _with_budget_of(out: Path, config: Config, extension: Budget) -> Config:
         raise UserError(f"give one budget, not {flag} and --{given[0]}")
     file = out / "config.json"
     if not file.is_file():
-        raise UserError(f"{flag} extends a finished run, and {out} is none: name it with --out{lost(out)}")
+        raise UserError(f"{flag} extends a finished run, but {out} is not a run: name one with --out{lost(out)}")
     training = read(file, Config, "config").training
     budget = {name: getattr(training, name) for name in BUDGETS}
     return dataclasses.replace(config, training=dataclasses.replace(config.training, **budget))

@@ -69,7 +69,7 @@ def interval(excess: Excess) -> str:
 def _close(report: Report) -> tuple[Mark, str]:
     excess = report.excess
     if excess is None:
-        return "?", "real images that the model never saw are not known (--floor): the FID has nothing to stand beside"
+        return "?", "no floor to compare the FID with: name real images that the model never saw with --floor"
     over = f"FID over that of as many real images: {interval(excess)}"
     if excess.value > STRICT * excess.error:
         return "!", f"farther from the reference than real images are; {over}"
@@ -83,7 +83,8 @@ def _close(report: Report) -> tuple[Mark, str]:
     if behind := _behind(report):
         return "!", f"{no}, but worse in {', '.join(behind)}; {over}"
     if excess.low > 0:
-        return "?", f"perhaps farther from the reference than real images are, as one in 40 sets of those is; {over}"
+        perhaps = "perhaps farther from the reference than real images are: one real set in 40 would look this far away"
+        return "?", f"{perhaps}; {over}"
     if excess.n <= (numbers := report.protocol.features.dimension):
         return "?", f"{no}, which are too few for {numbers} features; {over}"
     groups = report.protocol.reference.groups

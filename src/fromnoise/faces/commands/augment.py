@@ -12,7 +12,7 @@ from fromnoise.faces.arguments import Device, SkipBroken, Threads, folder_is_new
 
 @dataclass(frozen=True)
 class AugmentArguments:
-    """Sample images of every class to train a classifier on, and say what it gains from them.
+    """Sample images of every class to train a classifier on, and measure what it gains from them.
 
     fromnoise augment photos/ --model runs/photos --out more/
     fromnoise augment photos/ --model runs/photos --out more/ --per-class 200 --guidance 1

@@ -31,19 +31,19 @@ class ExportArguments:
     n: int | None = None
     """A random subset of this many, balanced over the classes; default: all, in order."""
     size: str | None = None
-    """Resize to "32" or "24x40", as training does; default: no resizing."""
+    """Resize to "32" or "24x40", as in `train`; default: no resizing."""
     fit: Fit = "stretch"
-    """How images of other proportions come to that size, as in training."""
+    """How to fit images of other proportions, as in `train`."""
     alpha: Alpha = "keep"
-    """What becomes of transparency, as in training."""
+    """Keep transparency, or lay images on white or black, as in `train`."""
     by_class: bool = False
     """One sub-folder per class, which `fromnoise train --data DIR` reads back."""
     seed: int = 0
     """Seed of the subset."""
     group_by: str | None = None
-    """How your own images are split into parts, as training does it."""
+    """How your own images are split into parts, as in `train`."""
     label_by: str | None = None
-    """How your own images have classes, as training does it."""
+    """Where your own images' classes come from, as in `train`."""
     skip_broken: SkipBroken = False
 
 
@@ -61,15 +61,15 @@ class InspectArguments:
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SPEC")]
     """What `fromnoise train --data` takes; or a part of it, as in digits:train."""
     size: str = DataSettings.size
-    """Resize your own images to "32" or "24x40", as training does."""
+    """Resize your own images to "32" or "24x40", as in `train`."""
     fit: Fit = "stretch"
-    """How images of other proportions come to that size, as in training."""
+    """How to fit images of other proportions, as in `train`."""
     alpha: Alpha = "keep"
-    """What becomes of transparency, as in training."""
+    """Keep transparency, or lay images on white or black, as in `train`."""
     group_by: str | None = None
-    """How your own images are split into parts, as training does it."""
+    """How your own images are split into parts, as in `train`."""
     label_by: str | None = None
-    """How your own images have classes, as training does it."""
+    """Where your own images' classes come from, as in `train`."""
     sheet: File = None
     """Write a contact sheet as a PNG: at most 100 images of the first part, by class."""
     json: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None

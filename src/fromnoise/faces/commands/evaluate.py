@@ -52,13 +52,13 @@ class EvaluateArguments:
     seed: int = 0
     """Seed of all subsets."""
     fit: Fit | None = None
-    """How sets of other proportions come to the generated images' size; default: stretched, of a run as it trained."""
+    """How to fit images of other proportions; default: stretch, or as the run was trained."""
     alpha: Alpha | None = None
-    """What becomes of transparency in all sets; default: it is kept, of a run as it trained."""
+    """Keep transparency, or lay images on white or black; default: keep, or as the run was trained."""
     label_by: str | None = None
-    """How the reference and other parts of its data have classes, as training does it; known for run folders."""
+    """Where classes come from, for the reference and other parts of its data, as in `train`; known for run folders."""
     group_by: str | None = None
-    """How the data of a reference such as photos:heldout is split, as training does it; known for run folders."""
+    """How the data of a reference such as photos:heldout is split, as in `train`; known for run folders."""
     skip_broken: SkipBroken = False
     again: File = None
     """Make the score in this report.json again, and say whether its numbers are the same (exit code 3: they are not).
