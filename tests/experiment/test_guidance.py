@@ -10,7 +10,7 @@ from fromnoise import rng
 from fromnoise.evaluation.features import features as extractor
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.experiment import guidance as module
-from fromnoise.experiment.guidance import FACTOR, FEWEST_REAL, FEWEST_STEPS, LAST, Chooser, lowest
+from fromnoise.experiment.guidance import FACTOR, FEWEST_REAL, FEWEST_STEPS, LAST, Chooser, lowest, whitening
 from fromnoise.experiment.progress import SILENT
 from fromnoise.experiment.train import Experiment, _choice, _validation
 from fromnoise.generation import sampling
@@ -98,11 +98,33 @@ def test_distances_are_those_of_images_from_one_noise_that_is_no_later_drawings(
     seed = rng.integer(3, "guidance")
     assert seed != 3
     pixels = extractor("pixels")
+    real = pixels(images.images)
+    whiten = whitening(real)
     for each in json.loads(chooser.folder.guidance_file.read_text())["tried"]:
         k = round(math.log(each["guidance"], FACTOR))
         mine = pixels(sample(tiny_model, SampleRequest(70, seed, guidance=FACTOR**k), CPU))
-        wanted = distance(Moments.of(mine), Moments.of(pixels(images.images)))
+        wanted = distance(Moments.of(mine.double() @ whiten), Moments.of(real.double() @ whiten))
         assert each["fid"] == pytest.approx(wanted, rel=1e-9)
+
+
+def test_whitened_features_are_uncorrelated_and_of_variances_below_one():
+    mixing = torch.randn(5, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    features = torch.randn(400, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64) @ mixing
+    variances = torch.linalg.eigvalsh(torch.cov(features.T))
+    found = torch.cov((features @ whitening(features)).T)
+    torch.testing.assert_close(found, torch.diag(variances / (variances + variances.mean())))
+    turned, _ = torch.linalg.qr(mixing)  # distances do not depend on the axes
+    other = torch.randn(300, 5, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+
+    def far(features, other):
+        whiten = whitening(features)
+        return distance(Moments.of(features @ whiten), Moments.of(other @ whiten))
+
+    assert far(features, other) == pytest.approx(far(features @ turned, other @ turned), rel=1e-9)
+
+
+def test_equal_real_images_can_be_chosen_by():
+    assert bool(whitening(torch.ones(60, 4)).isfinite().all())
 
 
 @pytest.mark.parametrize(("best", "shown"), [(FACTOR, [1, 2, 3, 4, 5, 6]), (FACTOR**3, [1, 2, 3, 4, 5, 6, 7, 8])])

@@ -2,9 +2,10 @@
 
 Guidance (Ho & Salimans 2022) makes up for what a short training has not learnt, and costs a long one variety: no
 constant is right. So a few hundred images are sampled at each of a few values, from one noise that no later sample
-uses, and compared with the training images by FID, in features that are not the score's (`choosing`). Validation images
-are often too few to choose by, and a single number cannot memorise training images; KID is noisier. Held-out images
-choose nothing.
+uses, and compared with the training images by FID, in features that are not the score's (`choosing`). They are whitened
+first: as they are, a few directions, of brightness and contrast, hold nearly all their variance, and the FID asks for
+strong guidance long after variety suffers. Validation images are often too few to choose by, and a single number cannot
+memorise training images; KID is noisier. Held-out images choose nothing.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
 
 from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
@@ -27,6 +30,7 @@ from fromnoise.training.run_folder import RunFolder
 FACTOR, LAST = 1.35, 4  # the values are powers of it: 1, 1.35, 1.82, 2.46 and 3.32
 USUALLY = 3  # of them are tried
 IMAGES = 256, 1024  # are sampled at each: more after more steps, when less depends on it
+LEAST = 1e-12  # variance that real features count as having
 MOST_REAL = 3000
 FEWEST_REAL = 50
 FEWEST_STEPS = 300  # of a training: after fewer, choosing takes longer than it is worth
@@ -66,7 +70,9 @@ class Chooser:
         self.say("choosing guidance: sampling at several strengths")
         self.bar.turn("choosing guidance")
         n = images_after(step)
-        real = Moments.of(self.features.cached(self.real.images))
+        features = self.features.cached(self.real.images)
+        whiten = whitening(features)
+        real = Moments.of(features.double() @ whiten)
         seed = rng.integer(self.model.config.seed, "guidance")
         begun: list[int] = []
 
@@ -76,7 +82,8 @@ class Chooser:
         def far(k: int) -> float:
             begun.append(k)
             request = SampleRequest(n, seed, guidance=FACTOR**k, precision=own_precision(model, self.device))
-            return distance(Moments.of(self.features(sample(model, request, self.device, show))), real)
+            images = sample(model, request, self.device, show)
+            return distance(Moments.of(self.features(images).double() @ whiten), real)
 
         k, tried = lowest(far, LAST)
         guidance = round(FACTOR**k, 2)
@@ -87,9 +94,19 @@ class Chooser:
         fids = ", ".join(f"{each['fid']:.3g} at {each['guidance']:g}" for each in distances)
         self.say(
             f"guidance {guidance:g}, by the FID of {n:,} images against {len(self.real):,} training images in "
-            f"{self.features.name} features ({fids})"
+            f"whitened {self.features.name} features ({fids})"
         )
         return guidance
+
+
+def whitening(features: Float[Tensor, "n d"]) -> Float64[Tensor, "d d"]:
+    """What features are multiplied by to be whitened: real ones are then uncorrelated.
+
+    A direction of variance v has v/(v + m) after it, where m is the mean variance. So all that vary much count alike,
+    and those that hardly vary do not drown them in noise.
+    """
+    values, vectors = torch.linalg.eigh(Moments.of(features).covariance)
+    return vectors / (values.clamp(min=0) + values.mean()).clamp(min=LEAST).sqrt()
 
 
 def images_after(steps: int) -> int:
