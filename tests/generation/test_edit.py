@@ -81,6 +81,19 @@ def test_variants_go_from_the_image_itself_to_new_samples(white_of):
     assert far[1] == pytest.approx(DEVIATION * (2 - 2 * 0.5**0.5) ** 0.5, rel=0.05)
 
 
+@pytest.mark.parametrize("calls", [8, 9])
+def test_heun_varies_along_the_schedules_own_steps(white_of, config_of, calls):
+    """It visits most levels twice, but not that where it begins."""
+    model, images = white_of(2)
+    settings = config_of(sampling={"sampler": "heun", "spacing": "t", "sampling_steps": calls})
+    model = dataclasses.replace(model, config=settings)
+    far = [0.0]
+    for strength in (0.4, 0.55, 0.7, 0.85, 1):
+        varied = vary(model, images, strength, Edit(n=4))
+        far.append(float((values(varied) - values(images.repeat_interleave(4, 0))).std()))
+    assert far == sorted(set(far))
+
+
 def test_a_path_begins_and_ends_at_the_images(white_of):
     model, images = white_of(2)
     path = interpolate(model, images[:1], images[1:], 5)

@@ -252,7 +252,8 @@ def _levels_from(model: Model, settings: SamplerSettings, strength: float) -> Fl
         if noisiest < high:
             return levels_for(replace(settings, logsnr_range=(max(low, noisiest), high)), model.table)
     levels = levels_for(settings, model.table)
-    return levels[levels >= noisiest]
+    levels = levels[levels >= noisiest]
+    return levels[1:] if len(levels) > 1 and levels[0] == levels[1] else levels  # Heun visits its first level once
 
 
 def _size(shape: tuple[int, ...]) -> str:
