@@ -195,6 +195,19 @@ def test_archives_are_kept_too(load, photos, decoded):
         assert said[0].startswith(f"{file}: 12 images, 2 classes, RGB")
 
 
+def test_a_change_in_any_of_several_archives_is_seen(load, photos, tmp_path):
+    """Also where they lie in folders of their own and are called the same."""
+    for k, kind in enumerate(("cat", "dog")):
+        shutil.make_archive(str(tmp_path / f"shards-{k}" / "data"), "tar", photos, kind)
+    one, _ = load(tmp_path / "shards-*" / "data.tar")
+    Image.new("RGB", (10, 10)).save(photos / "cat" / "1.bmp")
+    shutil.make_archive(str(tmp_path / "shards-0" / "data"), "tar", photos, "cat")
+    other, said = load(tmp_path / "shards-*" / "data.tar")
+    assert not same(one, other)
+    assert cache.KNOWN not in said[0]
+    assert same(other, load(tmp_path / "shards-*" / "data.tar")[0])
+
+
 def test_small_folders_and_other_sources_are_read_as_they_are(load, photos, tmp_path, home, monkeypatch, make_images):
     np.save(tmp_path / "x.npy", make_images(5)[:, 0].numpy())
     sources.load(str(tmp_path / "x.npy"))

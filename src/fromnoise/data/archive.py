@@ -152,5 +152,5 @@ SOURCE = Source(
     "a zip or tar of images",
     _matches,
     lambda name, _, how: load(name, how),
-    files=lambda name: {path.name: path for path in _paths(name)},
+    files=lambda name: {f"{k}/{path.name}": path for k, path in enumerate(_paths(name))},  # names may be the same
 )
