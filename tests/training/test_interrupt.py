@@ -29,24 +29,39 @@ def test_the_first_is_noted_and_the_second_stops():
 
 def test_work_that_can_be_done_without_is_broken_off_by_the_first():
     reached = []
+
+    def work():
+        ctrl_c()
+        reached.append("the end of the work")
+
     with InterruptGuard() as guard:
-        with guard.breaking_off():
-            ctrl_c()
-            reached.append("the end of the block")
+        assert guard.unless_asked(work) is None
         assert guard.asked
         with pytest.raises(KeyboardInterrupt):
             ctrl_c()
     assert not reached
 
 
+def test_a_signal_just_before_such_work_breaks_it_off_too():
+    class Early(InterruptGuard):
+        def __setattr__(self, name, value):
+            super().__setattr__(name, value)
+            if name == "_breaking" and value:
+                ctrl_c()
+
+    with Early() as guard:
+        assert guard.unless_asked(lambda: "done") is None
+        assert guard.asked
+
+
 def test_the_second_stops_even_while_the_first_breaks_off():
-    with pytest.raises(KeyboardInterrupt), InterruptGuard() as guard, guard.breaking_off():
-        ctrl_c_twice()
+    with pytest.raises(KeyboardInterrupt), InterruptGuard() as guard:
+        guard.unless_asked(ctrl_c_twice)
 
 
 def test_after_such_work_the_first_is_only_noted():
     with InterruptGuard() as guard:
-        with guard.breaking_off():
-            pass
+        assert guard.unless_asked(lambda: "done") == "done"
         ctrl_c()
         assert guard.asked
+        assert guard.unless_asked(lambda: "done") is None

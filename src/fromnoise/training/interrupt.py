@@ -1,9 +1,11 @@
 """Ctrl-C that saves and leaves cleanly."""
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import FrameType
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class Interrupted(KeyboardInterrupt):
@@ -11,7 +13,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class _BrokenOff(KeyboardInterrupt):
-    """Ends a block of `InterruptGuard.breaking_off`."""
+    """Ends the work of `InterruptGuard.unless_asked`."""
 
 
 class InterruptGuard:
@@ -34,14 +36,13 @@ class InterruptGuard:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
-    @contextmanager
-    def breaking_off(self) -> Iterator[None]:
-        """A block of work that the training can do without: the first Ctrl-C, noted too, ends it early."""
-        self._breaking = True
+    def unless_asked(self, work: Callable[[], T]) -> T | None:
+        """What `work` returns, which the training can do without: the first Ctrl-C, noted too, ends it with None."""
         try:
-            yield
+            self._breaking = True  # not before `try`: a signal may come at any time
+            return None if self.asked else work()
         except _BrokenOff:
-            pass
+            return None
         finally:
             self._breaking = False
 

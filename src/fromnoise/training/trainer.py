@@ -8,6 +8,7 @@ import dataclasses
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from accelerate import Accelerator
@@ -168,24 +169,26 @@ class Trainer:
         self.take_step.check_finite(step)  # for which the device has to be done with the steps before
         why: str | None = None
         with self.clock.stopped(), apart():
-            if self.agreement.first and not guard.asked:
-                model, weights, seconds = self.take_step.model, self.take_step.averaged(), self.clock.seconds
-                with guard.breaking_off():
-                    self.validation.run(step, seconds, model, weights, self.folder, self.say)
-                    why = self.validation.ends(self.folder.evaluations.records(), self.pacer.pace.budget.step)
+            if self.agreement.first:
+                why = guard.unless_asked(partial(self._validated, self.validation))
             self.agreement.wait()
         if self.agreement.flags(first=why is not None)[0] and not self.pacer.finished:
             self.pacer.stop()
             if why:
                 self.say(why)
 
+    def _validated(self, validation: Validation) -> str | None:
+        """Why the training ends here, if it does."""
+        take_step, pacer = self.take_step, self.pacer
+        validation.run(pacer.step, self.clock.seconds, take_step.model, take_step.averaged(), self.folder, self.say)
+        return validation.ends(self.folder.evaluations.records(), pacer.pace.budget.step)
+
     def _choose_guidance(self, guard: InterruptGuard) -> None:
         """Choose the trained model's guidance, unless that is done; Ctrl-C breaks it off."""
         pacer = self.pacer
         if self.choice and not guard.asked and self._lacks_guidance(pacer.pace):
-            model, guidance = Model.load(self.folder.model_file()), None
-            with guard.breaking_off():
-                guidance = self.choice.choose(pacer.step, model)
+            model = Model.load(self.folder.model_file())
+            guidance = guard.unless_asked(partial(self.choice.choose, pacer.step, model))
             if guidance is not None:
                 dataclasses.replace(model, guidance=guidance).save(self.folder.model_file())
         if guard.asked:
