@@ -18,6 +18,7 @@ def test_every_part_is_shown(tmp_path, make_images, write_idx_set, monkeypatch):
     write_idx_set(tmp_path / "mnist")
     monkeypatch.setenv("FROMNOISE_DATA", str(tmp_path))
     assert [each.name for each in inspected(DataSettings("mnist")).duplicates] == ["mnist:train", "mnist:test"]
+    assert [part.shape for part in inspected(DataSettings("mnist", size="8")).parts] == 2 * [(1, 8, 8)]
     npz = tmp_path / "images.npz"
     arrays.save(npz, make_images(40))
     found = inspected(DataSettings(str(npz), size="8")).duplicates

@@ -59,7 +59,7 @@ def load(path: Path, size: tuple[int, int] | None = None, *, say: Say = silent) 
             found, read = _divided(path, file, size) if divided else _whole(path, file)
             others = sorted(set(names) - read)
     found = without_needless_alpha(found)
-    found = resized(found, size) if size else found
+    found = resized(found, size)
     say(line(found, [f"arrays not read: {', '.join(others)[:200]}"] if others else []))
     return found
 
@@ -146,7 +146,7 @@ def _divided(path: Path, file: zipfile.ZipFile, size: tuple[int, int] | None) ->
         if entry is not None and entry.shape[1:] in ((), (1,)):
             labels = _labels(path, entry._replace(shape=entry.shape[:1]), len(images))
         found = ImageSet(str(path), images, labels)
-        sets.append(resized(found, size) if size else found)
+        sets.append(resized(found, size))
         parts += [part] * len(images)
         read |= {key} if labels is None else {key, label_key}
     return replace(joined(sets, str(path)), parts=tuple(parts) if len(sets) > 1 else ()), read

@@ -88,7 +88,7 @@ class Inspection:
 
 
 def inspected(settings: DataSettings, *, say: Say = silent) -> Inspection:
-    """The parts that `settings.data` has, or the one that it names; raises UserError for what cannot be had."""
+    """What `sources.parts_of` finds; raises UserError if the data cannot be found or read."""
     reading: list[str] = []
     files = Files()
 

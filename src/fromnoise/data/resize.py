@@ -28,9 +28,12 @@ def resize(images: UInt8[Tensor, "n c h w"], size: tuple[int, int]) -> UInt8[Ten
     return resized if images.is_floating_point() else resized.round_().clamp_(0, 255).to(torch.uint8)
 
 
-def resized(images: ImageSet, size: tuple[int, int]) -> ImageSet:
-    """`resize` for an `ImageSet`, block by block: in float32 all images at once would take four times their memory."""
-    if images.shape[1:] == size:
+def resized(images: ImageSet, size: tuple[int, int] | None) -> ImageSet:
+    """`resize` for an `ImageSet`, block by block: in float32 all images at once would take four times their memory.
+
+    They stay as they are without a size.
+    """
+    if size is None or images.shape[1:] == size:
         return images
     parts = (resize(part, size) for part in blocks.parts(images.images))
     height, width = images.shape[1:]

@@ -54,11 +54,6 @@ class Parts:
     heldout: ImageSet | None
     groups: int | None = None
 
-    def changed(self, change: Callable[[ImageSet], ImageSet]) -> "Parts":
-        """The parts, each changed."""
-        val, heldout = (part and change(part) for part in (self.val, self.heldout))
-        return replace(self, train=change(self.train), val=val, heldout=heldout)
-
     @property
     def why_few(self) -> str:
         """In brackets, behind "too few images": the groups that are never divided, if they made them few."""
@@ -93,8 +88,7 @@ def load(
     exist.
     """
     name, part = _parse(spec)
-    source = _source(name)
-    _check_rules(name, source, group_by, label_by)
+    source = _source(name, group_by, label_by)
     how = Reading(size, skip_broken, label_by, say, watch)
     if source.parts:
         images = source.load(name, _check(spec, part or "train", source.parts), how)
@@ -106,7 +100,7 @@ def load(
             if chosen is None:
                 raise UserError(f"{name} has too few images ({len(images)}) for a part '{part}'{parts.why_few}")
             images = chosen
-    return resized(images, size) if size else images
+    return resized(images, size)
 
 
 def prepare(
@@ -114,14 +108,13 @@ def prepare(
 ) -> Parts:
     """The parts to train and score with, as `settings` say; the other arguments are those of `load`.
 
-    Raises UserError for what cannot be had.
+    Raises UserError if the data cannot be found or read.
     """
     size = parse_size(settings.size, settings.fit)
     name, part = _parse(settings.data)
     if part:
         raise UserError(f"--data {settings.data}: name the whole source, '{name}'; fromnoise splits it itself")
-    source = _source(name)
-    _check_rules(name, source, settings.group_by, settings.label_by)
+    source = _source(name, settings.group_by, settings.label_by)
     how = Reading(size, skip_broken, settings.label_by, say, watch)
     if "test" in source.parts:
         parts = _without_val(name, source, how, settings.m, seed)
@@ -135,24 +128,34 @@ def prepare(
             parts = replace(parts, train=parts.train.subset(settings.m, seed))
     if settings.alpha != "keep" and parts.train.shape[0] == 4:
         say(f"{name}: transparency laid on {settings.alpha}")
-    return parts.changed(lambda part: laid(resized(part, size), settings.alpha))
+
+    def fitted(part: ImageSet) -> ImageSet:
+        return laid(resized(part, size), settings.alpha)
+
+    return replace(
+        parts,
+        train=fitted(parts.train),
+        val=parts.val and fitted(parts.val),
+        heldout=parts.heldout and fitted(parts.heldout),
+    )
 
 
 def parts_of(settings: DataSettings, *, say: Say = silent, watch: Watch = unwatched) -> list[ImageSet]:
-    """The parts that `settings.data` has, as they are, or the one that it names, without images that cannot be read.
+    """All parts of the data, or the one part that `settings.data` names, sized and laid as training would take them.
 
-    Raises UserError as `prepare` does.
+    A named set has the parts that it comes in (mnist: train and test). Images that cannot be read are left out. Raises
+    UserError as `prepare` does.
     """
     name, part = _parse(settings.data)
-    if part is not None:
-        size = parse_size(settings.size, settings.fit)
-        rules = Rules(group_by=settings.group_by, label_by=settings.label_by)
-        return [laid(load(settings.data, size, skip_broken=True, say=say, watch=watch, **rules), settings.alpha)]
-    if source := _named(name):
-        _check_rules(name, source, settings.group_by, settings.label_by)
-        return [source.load(name, each, Reading()) for each in source.parts]
-    parts = prepare(settings, 0, skip_broken=True, say=say, watch=watch)
-    return [each for each in (parts.train, parts.val, parts.heldout) if each is not None]
+    source = _named(name)
+    if part is None and source is None:
+        parts = prepare(settings, 0, skip_broken=True, say=say, watch=watch)
+        return [each for each in (parts.train, parts.val, parts.heldout) if each is not None]
+    size = parse_size(settings.size, settings.fit)
+    rules = Rules(group_by=settings.group_by, label_by=settings.label_by)
+    specs = [f"{name}:{each}" for each in source.parts] if source and part is None else [settings.data]
+    found = (load(spec, size, skip_broken=True, say=say, watch=watch, **rules) for spec in specs)
+    return [laid(each, settings.alpha) for each in found]
 
 
 def reference_for(data: str) -> str:
@@ -208,20 +211,17 @@ def _check(spec: str, part: str, known: tuple[str, ...]) -> str:
     return part
 
 
-def _check_rules(name: str, source: Source, group_by: str | None, label_by: str | None) -> None:
-    for flag, rule, what in (("--group-by", group_by, "parts"), ("--label-by", label_by, "classes")):
-        if rule is not None and source.parts:
-            raise UserError(f"{flag} is for images of your own: {name} has {what} already")
-
-
 def _named(name: str) -> Source | None:
     """The source of a data set with a name of its own; None where `name` is no such."""
     return next((source for source in SOURCES if source.parts and source.matches(name)), None)
 
 
-def _source(name: str) -> Source:
-    """Where the images called `name` come from; raises UserError for what is no source."""
+def _source(name: str, group_by: str | None, label_by: str | None) -> Source:
+    """Where the images called `name` come from; raises UserError for what is no source, and for rules it cannot use."""
     if found := next((source for source in SOURCES if source.matches(name)), None):
+        for flag, rule, what in (("--group-by", group_by, "parts"), ("--label-by", label_by, "classes")):
+            if rule is not None and found.parts:
+                raise UserError(f"{flag} is for images of your own: {name} has {what} already")
         return found
     path = Path(name)
     if path.suffix.lower() in PICKLES and path.is_file():

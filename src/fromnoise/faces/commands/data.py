@@ -61,7 +61,7 @@ class InspectArguments:
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SPEC")]
     """What `fromnoise train --data` takes; or a part of it, as in digits:train."""
     size: str = DataSettings.size
-    """Resize your own images to "32" or "24x40", as in `train`."""
+    """Resize to "32" or "24x40", as in `train`."""
     fit: Fit = "stretch"
     """How to fit images of other proportions, as in `train`."""
     alpha: Alpha = "keep"
