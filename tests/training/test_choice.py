@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import signal
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -11,7 +12,12 @@ from safetensors.torch import load_file
 from fromnoise.generation.model import Model
 from fromnoise.training.interrupt import Interrupted
 from fromnoise.training.settings import Budget
-from fromnoise.training.validation import GuidanceChoice
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    cost: Callable[[int], int]
+    choose: Callable[[int, Model], float]
 
 
 @pytest.fixture
@@ -27,7 +33,7 @@ def choice(asked):
         asked.append(step)
         return 1.25 + step / 100
 
-    return GuidanceChoice(lambda steps: 7, choose)
+    return Choice(lambda steps: 7, choose)
 
 
 def test_the_guidance_is_in_the_finished_model_and_the_weights_stay_as_they_are(train, config_of, choice, asked):

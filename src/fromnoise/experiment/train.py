@@ -200,11 +200,9 @@ def profiled(experiment: Experiment) -> Profile:
 
 def _conditioned(train: ImageSet, config: Config) -> ImageSet:
     """The training images, each with its condition: its class, its cluster or none."""
-    return (
-        conditioned(train, config.network.labels, config.data.clusters)
-        if network(config.network).CONDITIONED
-        else train
-    )
+    if not network(config.network).CONDITIONED:
+        return train
+    return conditioned(train, config.network.labels, config.data.clusters)
 
 
 def _validation(experiment: Experiment) -> Validation | None:
@@ -230,8 +228,7 @@ def _choice(experiment: Experiment, model: Model, train: ImageSet, bar: Bar) -> 
     if not experiment.extension and not folder.steps() and steps and steps < FEWEST_STEPS:
         return None
     device, say = experiment.accelerator.device, experiment.reporter.say
-    chooser = Chooser(model, train, folder, device, experiment.choosing, bar, say)
-    return GuidanceChoice(chooser.cost, chooser.choose)
+    return Chooser(model, train, folder, device, experiment.choosing, bar, say)
 
 
 def _steps(experiment: Experiment) -> int | None:

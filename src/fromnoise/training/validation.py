@@ -5,7 +5,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -53,13 +53,11 @@ class Validation:
         say(f"step {step:,}: {words} ({cost:.1f} s; all validation so far: {share:.0%} of the training's time)")
 
 
-@dataclass(frozen=True)
-class GuidanceChoice:
-    """The choice of guidance, on the training's clock.
+class GuidanceChoice(Protocol):
+    """The choice of guidance, on the training's clock."""
 
-    cost    how many steps' time it takes after so many steps; 0 where nothing is chosen
-    choose  the guidance for a model after so many steps, given in eval mode
-    """
+    def cost(self, steps: int) -> int:
+        """How many steps' time it takes after `steps` steps; 0 where nothing is chosen."""
 
-    cost: Callable[[int], int]
-    choose: Callable[[int, Model], float]
+    def choose(self, step: int, model: Model) -> float:
+        """The guidance for a model, given in eval mode, after `step` steps."""
