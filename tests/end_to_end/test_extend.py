@@ -22,5 +22,5 @@ def test_a_finished_run_goes_on_and_is_scored_anew(finished, fromnoise, tmp_path
 
 def test_what_cannot_be_extended_is_one_line(fromnoise, tmp_path):
     refused = fromnoise(*RUN, "--minutes", "+20", cwd=tmp_path, code=2)
-    assert "--minutes +20 extends a finished run, and run is none" in refused.stderr
+    assert "--minutes +20 extends a finished run, but run is not a run" in refused.stderr
     assert not (tmp_path / "run").exists()
