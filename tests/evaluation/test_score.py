@@ -274,14 +274,15 @@ def test_what_is_infinite_is_null_and_a_note(parts):
     json.dumps(report.plain(), allow_nan=False)
 
 
-def test_the_protocol_tells_the_features(parts):
+@pytest.mark.parametrize("name", ["inception", "dinov2"])
+def test_the_protocol_tells_the_features(parts, name):
     contest = Contest(parts["val"].subset(60, 0), parts["heldout"].subset(60, 0))
-    extract = Features("inception", 8, "abc", projection().extract, "bicubic", "RGB; grey repeated", known=False)
+    extract = Features(name, 8, "abc", projection().extract, "bicubic", "RGB; grey repeated", known=False)
     report = score(contest, extract)
-    assert report.protocol.features == UsedFeatures("inception", 8, "abc", "RGB; grey repeated", False)
+    assert report.protocol.features == UsedFeatures(name, 8, "abc", "RGB; grey repeated", False)
     assert report.protocol.resizing == "bicubic"
-    assert any("not Inception's published weights" in note for note in report.notes)
-    published = Features("inception", 8, "abc", projection().extract)
+    assert f"these may not be the published weights of {name}: do not compare with published scores" in report.notes
+    published = Features(name, 8, "abc", projection().extract)
     assert not any("published weights" in note for note in score(contest, published).notes)
 
 

@@ -47,6 +47,14 @@ def test_the_fid_is_that_of_the_images_behind_the_statistics(put, project):
     assert Report.of(json.loads(json.dumps(report.plain()))) == report
 
 
+def test_weights_that_may_not_be_the_published_ones_are_said(put, project):
+    published = statistics.load(put(mu=np.zeros(6), sigma=np.eye(6)))
+    for known in (True, False):
+        features = replace(project, name="inception", known=known)
+        notes = statistics.score(digits.load("val").subset(60, 0), published, features).notes
+        assert any("may not be the published weights of inception" in note for note in notes) is not known
+
+
 def test_statistics_of_other_features_are_refused_and_inceptions_are_named(put, project):
     generated = digits.load("val").subset(60, 0)
     for d, told in ((5, "statistics of 5 features, and projection has 6$"), (2048, "--features inception")):

@@ -1,3 +1,4 @@
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -21,7 +22,7 @@ def test_names_are_a_comma_list_of_known_ones():
 
 def test_only_what_was_asked_for_fails_and_all_of_it_is_said():
     bad = report(
-        copies=SimpleNamespace(verdict="copying: 9 %"),
+        copies=SimpleNamespace(verdict="copying: 9 %", copying=True),
         told_apart=SimpleNamespace(verdict="told apart: AUC 0.7", told=True),
         overfitting=SimpleNamespace(verdict="overfitting: +21 %", overfitted=True),
     )
@@ -32,7 +33,7 @@ def test_only_what_was_asked_for_fails_and_all_of_it_is_said():
     with pytest.raises(Failed, match=r"^repeats: 50 of 100$"):
         verdicts.check(report(repeats=SimpleNamespace(found=True, verdict="50 of 100")), ("repeats",))
     good = report(
-        copies=SimpleNamespace(verdict="no sign of copying"),
+        copies=SimpleNamespace(verdict="no sign of copying", copying=False),
         told_apart=SimpleNamespace(told=False, verdict="not told apart: 51 %"),
         overlaps=Overlaps(Overlap(0, 0, 100, "none"), Overlap(0, 1, 100, "1 as near-duplicates"), None),
         repeats=SimpleNamespace(found=False, verdict="no more than among real images"),
@@ -55,3 +56,10 @@ def test_images_that_sets_share_and_images_that_give_themselves_away_fail():
 def test_what_was_not_tested_fails(name):
     with pytest.raises(Failed, match=f"^{name}: not tested"):
         verdicts.check(report(), (name,))
+
+
+@pytest.mark.parametrize(("copying", "fails"), [(True, True), (False, False), (None, True)])
+def test_whether_images_are_copies_is_decided_whatever_the_words(copying, fails):
+    reworded = report(copies=SimpleNamespace(verdict="in other words", copying=copying))
+    with pytest.raises(Failed, match="in other words") if fails else nullcontext():
+        verdicts.check(reworded, ("copying",))

@@ -156,6 +156,9 @@ def test_the_commands_repeat_what_is_not_usual(scored, page_of):
     told.run["config"]["evaluation"]["features"] = "inception"
     page = page_of(report.page(told, "theirs", generated, train))
     assert "--reference digits:heldout --features inception --weights mine.pt --seed 3" in page.text
+    assert "--skip-broken" not in page.text
+    told.run["skip_broken"] = True
+    assert "--weights mine.pt --seed 3 --skip-broken" in page_of(report.page(told, "theirs", generated, train)).text
 
 
 def test_the_style_sheet_is_not_escaped(scored):

@@ -17,6 +17,7 @@ from fromnoise.evaluation.report import (
     Learned,
     Measured,
     OtherFeatures,
+    Overfitting,
     Overlap,
     Overlaps,
     Protocol,
@@ -137,6 +138,19 @@ def test_a_copy_test_that_would_have_noticed_little_leaves_the_verdict_open(show
     sizes = CopySizes(348, 3101, 1428, 348)
     copies = Copies("no sign of copying: a bound", False, sizes, None, 0, CopyBound(0.037, least, False), (), ())
     assert f"{mark} copies: no sign of copying: a bound" in shown(replace(report(), copies=copies))
+
+
+@pytest.mark.parametrize(("copying", "mark"), [(True, "!"), (False, "✓"), (None, "?")])
+def test_the_mark_of_the_copy_test_is_that_of_its_answer_whatever_the_words(shown, copying, mark):
+    sizes = CopySizes(348, 3101, 1428, 348)
+    copies = Copies("in other words", copying, sizes, None, 0, CopyBound(0.037, 0.021, False), (), ())
+    assert f"{mark} copies: in other words" in shown(replace(report(), copies=copies))
+
+
+@pytest.mark.parametrize(("found", "low", "mark"), [(True, 0.1, "!"), (False, 0.1, "?"), (False, -0.1, "✓")])
+def test_the_mark_of_overfitting_is_that_of_its_answer_whatever_the_words(shown, found, low, mark):
+    gap = Overfitting("in other words", found, 0.2, (low, 0.4), 0.08, 0.031, (), 200, 0)
+    assert f"{mark} overfitting: in other words" in " ".join(shown(replace(report(), overfitting=gap)))
 
 
 @pytest.mark.parametrize(("told", "detectable", "mark"), [(True, 0.71, "!"), (False, 0.57, "✓"), (False, 0.71, "?")])

@@ -14,7 +14,7 @@ from fromnoise.evaluation.alike import Gallery, Neighbours
 from fromnoise.evaluation.copies import FEWEST, RANK, gallery, rank_of, views
 
 REJECTED = 0.01
-"""Share of fresh images that are taken for copies."""
+"""Share of fresh images that may be taken for copies; one image, where it is less than that."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,10 @@ class CopyGuard:
 
     @classmethod
     def of(cls, train: ImageSet, held_out: ImageSet | None = None) -> "CopyGuard":
-        """The guard of a training set, by the scale among training images; it takes 1 % of fresh images for copies.
+        """The guard of a training set, by the scale among training images; it takes at most
+        1 % of fresh images for copies, or up to 2 % where fewer than 99 images set its threshold.
 
-        Its threshold comes from held-out images, or, without at least `FEWEST`, from the training images among
+        The threshold comes from held-out images, or, without at least `FEWEST`, from the training images among
         themselves, each measured against those of other groups. Raises UserError for fewer than `FEWEST` distinct
         training images.
         """

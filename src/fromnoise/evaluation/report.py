@@ -174,7 +174,9 @@ class UsedFeatures(msgspec.Struct, frozen=True):
     dimension: int  # Their length.
     sha256: str  # Of their weights; empty where there are none.
     colour: str  # What is done to images with other channels.
-    known: bool  # Whether the weights are the published ones that the name stands for.
+    # Whether the weights are the published ones that the name stands for: Inception's by their SHA-256, DINOv2's where
+    # they come from their publisher's repository and not from a file. False for `onnx:PATH`.
+    known: bool
 
 
 class OtherFeatures(msgspec.Struct, frozen=True):

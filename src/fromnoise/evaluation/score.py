@@ -27,7 +27,7 @@ from fromnoise.evaluation.copies import copy_test
 from fromnoise.evaluation.excess import beside, distances, excess, fid
 from fromnoise.evaluation.extractor import BATCH, Features
 from fromnoise.evaluation.featured import Featured
-from fromnoise.evaluation.features import automatic
+from fromnoise.evaluation.features import WEIGHED, automatic
 from fromnoise.evaluation.frechet import Moments, Sums, distance
 from fromnoise.evaluation.metrics import MOST, measured
 from fromnoise.evaluation.overlap import overlap
@@ -287,8 +287,7 @@ def _notes(contest: Contest, features: Features, drawn: Drawn, sets: _Featured) 
     notes, n = [], len(contest.generated)
     if features.name == "digits" and automatic(contest.reference) != "digits":
         notes.append("digit features say little about images other than digits: compare only scores on the same data")
-    if features.name == "inception" and not features.known:
-        notes.append("these are not Inception's published weights: do not compare with published scores")
+    notes += unpublished(features)
     if contest.floor is not None and contest.floor.groups is not None:
         notes.append(
             "the real images come in groups: floor and copycat are drawn from everything outside the reference; where "
@@ -310,6 +309,13 @@ def _notes(contest: Contest, features: Features, drawn: Drawn, sets: _Featured) 
             words = "its FID is biased upwards" if name == "copycat" else "the excess is taken at that number"
             notes.append(f"the {name} has {len(draws[0]):,} images, fewer than the {n:,} generated: {words}")
     return notes + too_few(n, features.dimension)
+
+
+def unpublished(features: Features) -> list[str]:
+    """A note on features that have published weights, where these may be others."""
+    if features.known or features.name not in WEIGHED:
+        return []
+    return [f"these may not be the published weights of {features.name}: do not compare with published scores"]
 
 
 def too_few(n: int, dimension: int) -> list[str]:

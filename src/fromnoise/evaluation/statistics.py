@@ -20,7 +20,7 @@ from fromnoise.evaluation.design import design_of
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.evaluation.report import SCHEMA, Measured, Protocol, Report, SetOfImages
-from fromnoise.evaluation.score import FEWEST, SETTINGS, StageProgress, about, cited, noise, too_few, used
+from fromnoise.evaluation.score import FEWEST, SETTINGS, StageProgress, about, cited, noise, too_few, unpublished, used
 
 KEYS = ("mu", "sigma")
 ASYMMETRY = 1e-3  # of a covariance, in shares of its largest entry: more than any rounding
@@ -94,6 +94,7 @@ def score(
         (
             "against statistics there is an FID and nothing else: floor, copy test and other metrics need real images",
             "how the images behind the statistics were chosen and resized is not known here",
+            *unpublished(features),
             *too_few(n, d),
         ),
     )

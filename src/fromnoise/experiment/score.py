@@ -130,6 +130,7 @@ def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageS
             "class_names": list(model.info.class_names),
         },
         "weights": None if experiment.weights is None else str(experiment.weights),
+        "skip_broken": experiment.skip_broken,
         "sampling": {
             "n": n,
             "seconds": sampled - begun,

@@ -106,7 +106,7 @@ class Experiment:
         from fromnoise.evaluation.features import features
 
         name, device, images = self.config.evaluation.features, self.accelerator.device, self.parts.train
-        return features(name, device, images=images, weights=self.weights, say=self.reporter.say)
+        return features(name, device, images=images, weights=self.weights, say=self.tell)
 
     @cached_property
     def choosing(self) -> Features:

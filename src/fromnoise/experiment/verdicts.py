@@ -13,7 +13,7 @@ from fromnoise.lookup import lookup
 def _copying(report: Report) -> str | None:
     if report.copies is None:
         return "not tested, for the training images are not known (--train)"
-    return report.copies.verdict if report.copies.verdict.startswith("copying") else None
+    return None if report.copies.copying is False else report.copies.verdict
 
 
 def _overfitting(report: Report) -> str | None:

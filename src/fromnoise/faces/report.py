@@ -147,4 +147,5 @@ def _commands(report: Report) -> list[str]:
         "seed": (config.seed, 0),
     }
     words += [word for name, (value, usual) in given.items() if value != usual for word in (f"--{name}", str(value))]
+    words += ["--skip-broken"] if run.get("skip_broken") else []
     return [again, shlex.join(words)]

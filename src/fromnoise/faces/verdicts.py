@@ -42,8 +42,9 @@ def verdicts(report: Report) -> list[Verdict]:
     if report.repeats is not None:
         found.append(Verdict("repeats", "!" if report.repeats.found else "✓", report.repeats.verdict))
     if report.overfitting is not None:
-        said = report.overfitting.verdict
-        found.append(Verdict("overfitting", _mark(said, "no sign", "overfitting"), said))
+        gap = report.overfitting
+        mark = "!" if gap.overfitted else "?" if gap.interval[0] > 0 else "✓"
+        found.append(Verdict("overfitting", mark, gap.verdict))
     if report.overlaps is not None:
         spoilt = report.overlaps.found
         shared = [each for each in report.overlaps.known if each in spoilt or each.near > each.n / 100]
@@ -116,10 +117,7 @@ def _behind(report: Report) -> list[str]:
 
 
 def _copies(found: Copies) -> Mark:
-    mark = _mark(found.verdict, "no sign", "copying:")
+    if found.copying is not False:
+        return "!" if found.copying else "?"
     least = None if found.bound is None else found.bound.least
-    return "?" if mark == "✓" and (least is None or least > NOTICED) else mark
-
-
-def _mark(said: str, fine: str, bad: str) -> Mark:
-    return "✓" if said.startswith(fine) else "!" if said.startswith(bad) else "?"
+    return "?" if least is None or least > NOTICED else "✓"
