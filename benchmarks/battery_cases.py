@@ -16,7 +16,7 @@ from fromnoise.data.colour import with_channels
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.resize import resize
 from fromnoise.evaluation.score import Contest
-from fromnoise.experiment.contest import contest
+from fromnoise.experiment.contest import Asked, contest
 
 Change = Callable[[Tensor], Tensor]
 """From uint8 images to others."""
@@ -34,7 +34,7 @@ class World:
     def against(self, generated: ImageSet, **other: ImageSet) -> Contest:
         """The contest of these images in this world, but for what is named."""
         world = replace(self, **other)
-        return contest(generated, world.reference, world.train, world.floor)
+        return contest(Asked(generated, world.reference, world.train, world.floor))
 
     def some(self, n: int = 500) -> ImageSet:
         """Fresh images, at random and without labels."""

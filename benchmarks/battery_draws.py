@@ -15,7 +15,7 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.design import disjoint
 from fromnoise.evaluation.excess import NORMAL
 from fromnoise.evaluation.score import Contest
-from fromnoise.experiment.contest import contest
+from fromnoise.experiment.contest import Asked, contest
 
 POOL = 10_000
 """Real images of a kind that all draws are taken from, so that their features are computed once."""
@@ -51,7 +51,7 @@ def drawn(source: str, k: int) -> Contest:
     rows = disjoint(len(whole), 100, sum(HUNDREDS.values()), k, labels)
     ends = accumulate(HUNDREDS.values(), initial=0)
     train, reference, floor, fresh = (whole.take(np.concatenate(rows[a:b])) for a, b in pairwise(ends))
-    return contest(fresh, reference, train, floor)
+    return contest(Asked(fresh, reference, train, floor))
 
 
 def table(draws: Sequence[Mapping[str, Any]]) -> str:

@@ -40,8 +40,7 @@ from fromnoise.evaluation.features import features as extractor_of
 from fromnoise.evaluation.report import Report
 from fromnoise.evaluation.score import read_report
 from fromnoise.experiment import find
-from fromnoise.experiment.contest import Named
-from fromnoise.experiment.evaluate import Asked
+from fromnoise.experiment.contest import Asked, Named
 from fromnoise.experiment.evaluate import evaluate as scored
 from fromnoise.experiment.progress import SILENT, Reporter, once
 from fromnoise.experiment.score import reference_of, score_of, with_overfitting
@@ -330,12 +329,12 @@ def evaluate(
         _named(reference, "reference"),
         None if train is None else _named(train, "train"),
         None if floor is None else _named(floor, "floor"),
-        features,
-        weights,
-        n,
-        seed,
-        skip_broken,
-        {name: value for name, value in reading.items() if value is not None},
+        features=features,
+        weights=weights,
+        n=n,
+        seed=seed,
+        skip_broken=skip_broken,
+        reading={name: value for name, value in reading.items() if value is not None},
     )
     return scored(asked, alone(device).device, _reporter(quiet))[0]
 

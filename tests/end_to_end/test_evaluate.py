@@ -7,7 +7,7 @@ from PIL import Image
 
 from fromnoise.data import arrays, digits, folder, idx
 from fromnoise.evaluation.report import SCHEMA
-from fromnoise.experiment.contest import contest
+from fromnoise.experiment.contest import Asked, contest
 from fromnoise.training import probe
 
 HELD = {"schema", "excess", "metrics", "noise", "classes", "copies", "protocol", "notes"}
@@ -74,7 +74,7 @@ def test_a_part_of_the_images_has_the_classes_shares_of_all(tmp_path):
     train = digits.load("train")
     few = np.sort(np.concatenate([np.flatnonzero(train.labels == 0)[:270], np.flatnonzero(train.labels == 1)[:30]]))
     arrays.save(tmp_path / "mine.npz", train.images[few], train.labels[few])
-    sets = contest(str(tmp_path / "mine.npz"), "digits:heldout", n=100)
+    sets = contest(Asked(str(tmp_path / "mine.npz"), "digits:heldout", n=100))
     assert sets.generated.labels.bincount().tolist() == [90, 10]
 
 
@@ -172,6 +172,7 @@ def test_the_mnist_test_set_is_exported_whole(fromnoise, mnist_root, tmp_path):
     (("--generated", "digits:val", "--reference", "mnist:test"), "put its four IDX files"),
     (("--generated", "digits:val"), "name the images to compare, --generated and --reference, or a report, --again"),
     (("--again", "nowhere.json"), "nowhere.json cannot be read"),
+    (("--again", "s.json", "--n", "60", "--label-by", "folder"), "scores as s.json says: leave out --n, --label-by"),
 ])  # fmt: skip
 def test_nonsense_is_one_line_exit_code_2_and_writes_nothing(fromnoise, tmp_path, words, message):
     for name in ("empty", "bad", "mixed", "deep"):

@@ -11,7 +11,8 @@ from fromnoise.data.resize import resized
 from fromnoise.errors import UserError
 from fromnoise.evaluation.report import Report
 from fromnoise.experiment import again
-from fromnoise.experiment.evaluate import Asked, evaluate
+from fromnoise.experiment.contest import Asked
+from fromnoise.experiment.evaluate import evaluate
 from fromnoise.experiment.progress import SILENT
 
 CPU = torch.device("cpu")
@@ -34,6 +35,7 @@ def scored(tmp_path):
 def test_a_report_asks_for_the_same_and_gets_the_same(scored):
     asked, file, report = scored
     assert again.asked(file, report, {}) == asked
+    assert again.asked(file, report, {}, file) == dataclasses.replace(asked, weights=file)
     now = evaluate(asked, CPU, SILENT, lambda sets, features: again.check(report, sets, features))[0]
     repeated = again.compare(report, now)
     assert (repeated.differences, repeated.largest, repeated.missing) == ((), 0.0, ())

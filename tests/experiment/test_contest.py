@@ -13,8 +13,8 @@ from fromnoise.data.settings import DataSettings
 from fromnoise.data.sources import prepare
 from fromnoise.errors import UserError
 from fromnoise.evaluation.score import Contest
-from fromnoise.experiment.contest import contest, in_one_colour
-from fromnoise.experiment.score import floor_images
+from fromnoise.experiment.contest import Asked, contest, in_one_colour
+from fromnoise.experiment.score import sets_of
 from fromnoise.training.run_folder import RunFolder
 
 
@@ -58,7 +58,7 @@ def test_colour_is_laid_aside_with_a_word_where_the_reference_is_grey():
 
 def test_grey_images_are_not_coloured_ones():
     reference = tinted(some("heldout", 200))
-    sets = contest(some("val", 60), reference, some("train", 60), some("val", 100))
+    sets = contest(Asked(some("val", 60), reference, some("train", 60), some("val", 100)))
     assert {images.shape for images in (sets.generated, sets.reference, sets.train, sets.floor)} == {(3, 28, 28)}
     assert "the generated images are grey and the reference is coloured" in sets.notes
     assert torch.equal(sets.reference.images, reference.images)
@@ -79,7 +79,7 @@ def test_the_file_format_of_grey_images_changes_nothing():
 
 def test_images_of_the_reference_are_no_floor_in_any_colour():
     heldout = some("heldout", 100)
-    sets = contest(some("val", 60), with_channels(heldout, 3), floor=heldout)
+    sets = contest(Asked(some("val", 60), with_channels(heldout, 3), floor=heldout))
     assert sets.floor is None
 
 
@@ -89,10 +89,10 @@ def test_what_was_resized_is_said(tmp_path):
         place.parent.mkdir(exist_ok=True)
         Image.fromarray(np.random.default_rng(k).integers(0, 256, (20 + k % 2, 24), np.uint8)).save(place)
     generated = ImageSet("mine", torch.randint(0, 256, (60, 1, 16, 16), dtype=torch.uint8))
-    sets = contest(generated, "digits:heldout", str(tmp_path / "mixed"))
+    sets = contest(Asked(generated, "digits:heldout", str(tmp_path / "mixed")))
     said = "reference (from 28×28), floor (from 28×28), training images (from 2 sizes from 20×24 to 21×24)"
     assert sets.notes == [f"resized to the generated images' 16×16: {said}"]
-    assert contest(some("val", 60), "digits:heldout").notes == []
+    assert contest(Asked(some("val", 60), "digits:heldout")).notes == []
 
 
 def test_a_score_of_a_run_splits_its_data_by_the_runs_rule(tmp_path, config_of):
@@ -105,9 +105,9 @@ def test_a_score_of_a_run_splits_its_data_by_the_runs_rule(tmp_path, config_of):
     with run.open(config, parts.train):
         arrays.save(run.samples / "images.npz", images[:50])
     reference = f"{tmp_path / 'scans'}:heldout"
-    sets = contest(str(run.path), reference)
+    sets = contest(Asked(str(run.path), reference))
     found = (sets.train, sets.reference, sets.floor)
-    own = (parts.train, parts.heldout, floor_images(reference, parts, config))
+    own = (parts.train, parts.heldout, sets_of(config, parts, parts.heldout, parts.heldout).floor)
     assert [one.fingerprint for one in found] == [part.fingerprint for part in own]
     assert [len(np.unique(one.labels)) for one in found] == [32, 4, 36]
     assert [len(one.groups.unique()) for one in found] == [32, 4, 36]
@@ -129,22 +129,22 @@ def test_sets_are_read_as_a_training_would_where_flags_say_so(icons):
     generated = with_channels(some("val", 60), 3)
     generated = replace(generated, images=generated.images[:, :, 6:22, 6:22].contiguous(), labels=None)
     reading = {"fit": "crop", "alpha": "black", "group_by": r"-(\d+)-", "label_by": "^([a-z]+)"}
-    sets = contest(generated, f"{icons}:heldout", f"{icons}:train", reading=reading)
+    sets = contest(Asked(generated, f"{icons}:heldout", f"{icons}:train", reading=reading))
     parts = prepare(DataSettings(icons, size="16", **reading), 0)
     found = (sets.train, sets.reference)
     assert [one.fingerprint for one in found] == [part.fingerprint for part in (parts.train, parts.heldout)]
     assert len(sets.floor) + len(sets.reference) == 120
     assert sets.reference.class_names == ("cat", "dog")
-    plain = contest(generated, f"{icons}:heldout").reference
+    plain = contest(Asked(generated, f"{icons}:heldout")).reference
     assert (plain.shape, plain.labels) == ((4, 16, 16), None)
 
 
 def test_rules_are_for_the_references_data_alone(icons, tmp_path):
     folder.save(tmp_path / "mine", torch.zeros(60, 4, 16, 24, dtype=torch.uint8))
-    sets = contest(str(tmp_path / "mine"), icons, reading={"label_by": "^([a-z]+)"})
+    sets = contest(Asked(str(tmp_path / "mine"), icons, reading={"label_by": "^([a-z]+)"}))
     assert (sets.generated.labels, sets.reference.classes) == (None, 2)
     with pytest.raises(UserError, match="--label-by is for images of your own: digits has classes already"):
-        contest(str(tmp_path / "mine"), "digits:heldout", reading={"label_by": "(.)"})
+        contest(Asked(str(tmp_path / "mine"), "digits:heldout", reading={"label_by": "(.)"}))
 
 
 def test_what_flags_say_goes_before_a_runs_own_way(icons, tmp_path, config_of):
@@ -153,9 +153,9 @@ def test_what_flags_say_goes_before_a_runs_own_way(icons, tmp_path, config_of):
     parts = prepare(config.data, 0)
     with run.open(config, parts.train):
         arrays.save(run.samples / "images.npz", parts.train.images[:60])
-    own = contest(str(run.path), f"{icons}:heldout").reference
+    own = contest(Asked(str(run.path), f"{icons}:heldout")).reference
     assert own.fingerprint == parts.heldout.fingerprint
-    other = contest(str(run.path), f"{icons}:heldout", reading={"fit": "stretch"}).reference
+    other = contest(Asked(str(run.path), f"{icons}:heldout", reading={"fit": "stretch"})).reference
     assert other.fingerprint == prepare(replace(config.data, fit="stretch"), 0).heldout.fingerprint != own.fingerprint
 
 
@@ -215,7 +215,7 @@ def test_a_score_of_a_run_reads_its_data_as_its_training_did(tmp_path, config_of
     run = RunFolder(tmp_path / "run")
     with run.open(config, parts.train):
         arrays.save(run.samples / "images.npz", parts.train.images[:50])
-    sets = contest(str(run.path), f"{tmp_path / 'icons'}:heldout")
+    sets = contest(Asked(str(run.path), f"{tmp_path / 'icons'}:heldout"))
     found = (sets.train, sets.floor, sets.reference)
     assert [one.fingerprint for one in found] == [part.fingerprint for part in (parts.train, parts.val, parts.heldout)]
     assert sets.reference.shape == (3, 16, 16)
@@ -232,8 +232,34 @@ def test_the_floor_of_images_in_groups_is_the_same_in_a_run_and_after_it(tmp_pat
     with run.open(config, parts.train):
         arrays.save(run.samples / "images.npz", some("val", 50).images[:, :, 6:22, 6:22])
     reference = f"{tmp_path / 'twins.npz'}:heldout"
-    after, own = contest(str(run.path), reference).floor, floor_images(reference, parts, config)
+    after = contest(Asked(str(run.path), reference)).floor
+    own = sets_of(config, parts, parts.heldout, parts.heldout).floor
     assert after.fingerprint == own.fingerprint
     assert len(own) == 200 - len(parts.heldout)
     assert len(own.groups) == len(own)
     assert not set(own.groups.tolist()) & set(parts.heldout.groups.tolist())
+
+
+def test_the_floor_of_images_that_came_divided_is_the_same_in_a_run_and_after_it(tmp_path, config_of):
+    """Nobody has kept their parts apart: some validation images are trained on or held out too."""
+    train, heldout = some("train", 90), some("heldout", 60)
+    shared = (train.images[:7], heldout.images[:5])
+    val = torch.cat([some("val", 80).images, *shared])
+    parts = {"train": train.images, "val": val, "test": heldout.images}
+    np.savez(tmp_path / "own.npz", **{f"{name}_images": arrays.to_array(each) for name, each in parts.items()})
+    config = config_of(data={"data": str(tmp_path / "own.npz"), "m": None, "size": "28"})
+    parts = prepare(config.data, 0)
+    run = RunFolder(tmp_path / "run")
+    with run.open(config, parts.train):
+        arrays.save(run.samples / "images.npz", some("val", 50).images)
+    after = contest(Asked(str(run.path), f"{tmp_path / 'own.npz'}:heldout")).floor
+    own = sets_of(config, parts, parts.heldout, parts.heldout).floor
+    assert after.fingerprint == own.fingerprint
+    assert len(own) == 80
+
+
+def test_transparency_is_laid_aside_in_images_in_memory_too():
+    transparent = clear(some("val", 60))
+    sets = contest(Asked(transparent, clear(some("heldout", 60)), floor=transparent, reading={"alpha": "black"}))
+    assert sets.generated.shape == sets.reference.shape == (1, 28, 28)
+    assert sets.notes == []

@@ -11,7 +11,8 @@ from fromnoise.data import sources
 from fromnoise.errors import UserError
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.report import Report, Request
-from fromnoise.experiment.evaluate import READING, Asked, Sets
+from fromnoise.experiment.contest import READING, Asked
+from fromnoise.experiment.evaluate import Sets
 from fromnoise.experiment.find import is_run
 
 ROLES = ("generated", "reference", "floor", "train")
@@ -21,25 +22,27 @@ ROUNDING = 1e-6
 """Relative difference of numbers up to which hardware and libraries that round otherwise may be the cause."""
 
 
-def asked(file: Path, report: Report, moved: Mapping[str, str | None]) -> Asked:
+def asked(file: Path, report: Report, moved: Mapping[str, str | None], weights: Path | None = None) -> Asked:
     """The request behind the report in `file`; a run's report is a score of its folder.
 
-    `moved` names sets that lie elsewhere now. Raises UserError where the report does not say what it scored.
+    `moved` names sets that lie elsewhere now, and `weights` the file of the features' weights. Raises UserError where
+    the report does not say what it scored.
     """
     if report.request is not None:
         request = report.request
     elif report.run is not None and is_run(file.parent):
         config = from_json(Config, report.run["config"])
         reference = config.evaluation.reference or sources.reference_for(config.data.data)
-        features, weights = config.evaluation.features, report.run.get("weights")
-        request = Request(str(file.parent), reference, None, None, features, weights, None, skip_broken=True)
+        features, used = config.evaluation.features, report.run.get("weights")
+        request = Request(str(file.parent), reference, None, None, features, used, None, skip_broken=True)
     else:
         raise UserError(f"{file} does not say which images it scored: score them with --generated and --reference")
     sets = {role: moved.get(role) or getattr(request, role) for role in ROLES}
     for role in ("generated", "reference"):
         if sets[role] is None:
             raise UserError(f"{file} scored images in memory: name them with --{role}")
-    weights = None if request.weights is None else Path(request.weights)
+    if weights is None and request.weights is not None:
+        weights = Path(request.weights)
     return Asked(
         **sets,
         features=report.protocol.features.name,  # what auto stood for

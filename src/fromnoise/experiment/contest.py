@@ -1,7 +1,7 @@
 """What is compared with what, from what a user names: any images, against real ones, beside training images."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,53 +11,79 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.data.resize import resized
 from fromnoise.data.settings import DataSettings, Size
 from fromnoise.errors import UserError
+from fromnoise.evaluation.report import Request
 from fromnoise.evaluation.score import Contest
-from fromnoise.experiment.find import find_images, is_run, trained_on
+from fromnoise.experiment.find import find_images, is_run, known_parts
 from fromnoise.say import Say, silent
 from fromnoise.training.run_folder import RunFolder
 
 Named = str | ImageSet
 """A data set's name, a folder, an .npz or .npy file (for generated images, a run folder too); or the images."""
+READING = ("fit", "alpha", "label_by", "group_by")
+"""Settings of the data by which sets are read, where they are given."""
 
 
-def contest(
-    generated: Named,
-    reference: Named,
-    train: Named | None = None,
-    floor: Named | None = None,
-    *,
-    n: int | None = None,
-    seed: int = 0,
-    skip_broken: bool = False,
-    reading: Mapping[str, Any] | None = None,
-    say: Say = silent,
-) -> Contest:
-    """The sets of a score, of the generated images' size; raises UserError for what cannot be found.
+@dataclass(frozen=True)
+class Asked:
+    """What to compare with what.
 
     A run knows its training images, and a named reference the real images that its floor is taken from, where `train`
-    and `floor` do not say. `n`: a random subset of so many of the generated images. `skip_broken` and `say` are those
-    of `sources.load`. `reading`: settings of `DataSettings` by which the sets come to the generated images' size, lose
-    their transparency and, being of the reference's data, have classes and parts; those of a run are its own, unless
-    given. Channels are as in `in_one_colour`.
+    and `floor` do not say. The reference of `evaluate` may be statistics.
+
+    n            a random subset of so many of the generated images
+    skip_broken  is that of `sources.load`
+    reading      settings of `DataSettings`, by names in `READING`, by which the sets come to the generated images'
+                 size, lose their transparency and, being of the reference's data, have classes and parts; those of a
+                 run are its own, unless given
+    """
+
+    generated: Named
+    reference: Named
+    train: Named | None = None
+    floor: Named | None = None
+    features: str = "auto"
+    weights: Path | None = None
+    n: int | None = None
+    seed: int = 0
+    skip_broken: bool = False
+    reading: Mapping[str, Any] = field(default_factory=dict)
+
+    def request(self) -> Request:
+        """The request for report.json: names, None for images in memory."""
+        generated, reference, train, floor = (
+            named if isinstance(named, str) else None
+            for named in (self.generated, self.reference, self.train, self.floor)
+        )
+        weights = None if self.weights is None else str(self.weights)
+        how = (self.features, weights, self.n, self.skip_broken)
+        return Request(generated, reference, train, floor, *how, **self.reading)
+
+
+def contest(asked: Asked, say: Say = silent) -> Contest:
+    """The sets of a score, of the generated images' size; raises UserError for what cannot be found.
+
+    `say` is that of `sources.load`. Channels and floor are as in `fair`.
     """
     notes: list[str] = []
+    generated, reference = asked.generated, asked.reference
     run = Path(generated) if isinstance(generated, str) and is_run(Path(generated)) else None
     unknown = DataSettings(sources.whole_of(reference) if isinstance(reference, str) else "")
-    way = replace(unknown if run is None else RunFolder(run).about().config.data, **(reading or {}))
+    own = unknown if run is None else RunFolder(run).about().config.data
+    way = replace(own, **asked.reading)
 
     def load(named: Named, size: tuple[int, int] | None = None) -> ImageSet:
-        if isinstance(named, ImageSet):
-            return resized(named, size) if size else named
-        rules = sources.rules_of(named, way)
-        return laid(sources.load(named, size, skip_broken=skip_broken, say=say, **rules), way.alpha)
+        return read(named, way, size, skip_broken=asked.skip_broken, say=say)
 
     trained: ImageSet | None = None
+    parts: sources.Parts | None = None
     if run is not None:
         images = load(str(find_images(run)))
-        if train is None:
-            trained = trained_on(run, say)
-            if trained is None:
+        if asked.train is None:
+            parts = known_parts(run, say)
+            if parts is None:
                 notes.append("no copycat: the run's training images are missing or have changed")
+            else:
+                trained = parts.train
     else:
         images = load(generated)
     size = Size(*images.shape[1:], way.fit)
@@ -65,21 +91,54 @@ def contest(
     if images.class_names and real.class_names and images.class_names != real.class_names:
         images = replace(images, labels=None, class_names=())
         notes.append("labels were ignored: the generated images' classes have other names than the reference's")
-    if n is not None:
-        images = images.subset(n, seed, balanced=False)
-    if train is not None:
-        trained = load(train, size)
+    if asked.n is not None:
+        images = images.subset(asked.n, asked.seed, balanced=False)
+    if asked.train is not None:
+        trained = load(asked.train, size)
     other = None
-    if floor is not None:
-        other = load(floor, size)
+    if asked.floor is not None:
+        other = load(asked.floor, size)
     elif isinstance(reference, str):
-        known = {trained.name: trained} if trained is not None and trained.shape[1:] == size else {}
-        other = sources.floor_of(reference, lambda spec: known.get(spec) or load(spec, size))
-    found = in_one_colour(Contest(images, real, other, trained, notes))
-    beside = found.floor
-    if beside is not None and beside.groups is None:
-        beside = sources.unseen(beside, found.train)
-    return replace(found, floor=sources.less(beside, found.reference), notes=found.notes + _resizing(found))
+        known = parts if parts is not None and parts.train.shape[1:] == size and way == own else None
+        other = floor_images(reference, way, known, lambda spec: load(spec, size))
+    found = fair(Contest(images, real, other, trained, notes))
+    return replace(found, notes=found.notes + _resizing(found))
+
+
+def read(
+    named: Named, way: DataSettings, size: tuple[int, int] | None, *, skip_broken: bool, say: Say = silent
+) -> ImageSet:
+    """A set as a training on the data `way` reads it, at `size` if given; the rest is as in `sources.load`."""
+    if isinstance(named, ImageSet):
+        images = resized(named, size) if size else named
+    else:
+        images = sources.load(named, size, skip_broken=skip_broken, say=say, **sources.rules_of(named, way))
+    return laid(images, way.alpha)
+
+
+def floor_images(
+    reference: str, data: DataSettings, parts: sources.Parts | None, load: Callable[[str], ImageSet]
+) -> ImageSet | None:
+    """The images that floors against a reference may be taken from, as `fair` leaves them; None if not known.
+
+    `parts` are those of a training on `data`, if there was one; `load` reads any others by name.
+    """
+    if parts is None:
+        return sources.floor_of(reference, load)
+    if reference == sources.reference_for(data.data) and (parts.val is None or parts.val.groups is None):
+        return parts.val
+    known = {part.name: part for part in (parts.train, parts.val) if part is not None}
+    return sources.floor_of(reference, lambda spec: known.get(spec) or load(spec))
+
+
+def fair(contest: Contest) -> Contest:
+    """The sets as in `in_one_colour`, and the floor without images that are in the reference or, unless they come in
+    groups, were trained on."""
+    found = in_one_colour(contest)
+    floor = found.floor
+    if floor is not None and floor.groups is None:
+        floor = sources.unseen(floor, found.train)
+    return replace(found, floor=sources.less(floor, found.reference))
 
 
 def in_one_colour(contest: Contest) -> Contest:

@@ -1,10 +1,8 @@
 """From what is asked for to a report: what `fromnoise evaluate` and `fromnoise.evaluate` do."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from msgspec.structs import replace
@@ -16,44 +14,16 @@ from fromnoise.evaluation import statistics
 from fromnoise.evaluation.choosing import choosing_features
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.features import features
-from fromnoise.evaluation.report import Report, Request
+from fromnoise.evaluation.report import Report
 from fromnoise.evaluation.score import score
-from fromnoise.experiment.contest import Named, contest
+from fromnoise.experiment.contest import Asked, contest
 from fromnoise.experiment.find import find_images, is_run
 from fromnoise.experiment.progress import Reporter, once
 from fromnoise.say import Say
 
 Sets = Mapping[str, ImageSet | statistics.Statistics | None]
 """What takes part, by the names that the report's protocol has for it."""
-READING = ("fit", "alpha", "label_by", "group_by")
-"""Settings of the data by which sets are read, where they are given."""
 Check = Callable[[Sets, Features], None]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What to compare with what: sets and `reading` are those of `contest`; the reference may be statistics."""
-
-    generated: Named
-    reference: Named
-    train: Named | None = None
-    floor: Named | None = None
-    features: str = "auto"
-    weights: Path | None = None
-    n: int | None = None
-    seed: int = 0
-    skip_broken: bool = False
-    reading: Mapping[str, Any] = field(default_factory=dict)
-
-    def request(self) -> Request:
-        """The request for report.json: names, None for images in memory."""
-        generated, reference, train, floor = (
-            named if isinstance(named, str) else None
-            for named in (self.generated, self.reference, self.train, self.floor)
-        )
-        weights = None if self.weights is None else str(self.weights)
-        how = (self.features, weights, self.n, self.skip_broken)
-        return Request(generated, reference, train, floor, *how, **self.reading)
 
 
 def evaluate(
@@ -75,17 +45,7 @@ def evaluate(
         sets: Sets = {"generated": images, "reference": published}
         scored = partial(statistics.score, images, published)
     else:
-        found = contest(
-            asked.generated,
-            asked.reference,
-            asked.train,
-            asked.floor,
-            n=asked.n,
-            seed=asked.seed,
-            skip_broken=asked.skip_broken,
-            reading=asked.reading,
-            say=say,
-        )
+        found = contest(asked, say)
         images, train, real = found.generated, found.train, found.reference
         sets = {"generated": images, "reference": real, "floor": found.floor, "train": train}
         scored = partial(score, found, also=choosing_features(device))

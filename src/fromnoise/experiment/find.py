@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from fromnoise.data import sources
-from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.files import lost
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
@@ -70,10 +69,10 @@ def parts_of(run: Path, tell: Say = silent) -> sources.Parts:
     return parts
 
 
-def trained_on(run: Path, tell: Say = silent) -> ImageSet | None:
-    """The images that a run was trained on; None when they cannot be found as they were."""
+def known_parts(run: Path, tell: Say = silent) -> sources.Parts | None:
+    """The same, or None when the training images cannot be found as they were."""
     try:
-        return parts_of(run, tell).train
+        return parts_of(run, tell)
     except TrainingImagesLost:
         return None
 

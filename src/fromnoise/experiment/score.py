@@ -10,7 +10,6 @@ from msgspec.structs import replace
 
 from fromnoise.config import Config, to_json
 from fromnoise.data import saving, sources
-from fromnoise.data.colour import laid
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.pictures import save_grid
 from fromnoise.data.settings import Size
@@ -22,7 +21,7 @@ from fromnoise.evaluation.overfitting import overfitting
 from fromnoise.evaluation.report import Bits, Report
 from fromnoise.evaluation.score import FEWEST, Contest, score
 from fromnoise.experiment import few, start, system
-from fromnoise.experiment.contest import in_one_colour
+from fromnoise.experiment.contest import fair, floor_images, read
 from fromnoise.experiment.progress import Bar, Reporter
 from fromnoise.experiment.train import Experiment
 from fromnoise.files import check_writable, write_json
@@ -59,7 +58,7 @@ def reference_of(config: Config, parts: Parts, tell: Say = silent, skip_broken: 
             )
         reference = parts.heldout
     else:
-        reference = _load(settings.reference, parts, config, tell, skip_broken)
+        reference = _read(settings.reference, parts, config, skip_broken, tell)
     n = min(MOST, len(reference)) if settings.n is None else settings.n
     if n < FEWEST or len(reference) < FEWEST:
         raise UserError(f"a score needs at least {FEWEST} images: --n {n}, reference {len(reference)}")
@@ -76,25 +75,21 @@ def score_of(
     reporter: Reporter,
 ) -> Report:
     """The score of images of a model that was trained on `parts`, and the FID in the features `also` that chose it."""
-    spec = config.evaluation.reference or sources.reference_for(config.data.data)
-    contest = in_one_colour(Contest(generated, reference, floor_images(spec, parts, config), parts.train))
+    contest = sets_of(config, parts, generated, reference)
     with reporter.bar("scoring") as bar:
         return score(contest, features, config.seed, lambda role, done, total: bar.show(done, total, role), also)
 
 
-def floor_images(spec: str, parts: Parts, config: Config) -> ImageSet | None:
-    """The images that floors against the reference `spec` are taken from, as `Contest` has them; None if not known."""
-    if spec == sources.reference_for(config.data.data) and (parts.val is None or parts.val.groups is None):
-        return parts.val
-    known = {part.name: part for part in (parts.train, parts.val) if part is not None}
-    found = sources.floor_of(spec, lambda each: known.get(each) or _load(each, parts, config, silent, True))
-    return found if found is None or found.groups is not None else sources.unseen(found, parts.train)
+def sets_of(config: Config, parts: Parts, generated: ImageSet, reference: ImageSet) -> Contest:
+    """What is compared with images of a model that was trained on `parts`."""
+    spec = config.evaluation.reference or sources.reference_for(config.data.data)
+    floor = floor_images(spec, config.data, parts, lambda each: _read(each, parts, config, True))
+    return fair(Contest(generated, reference, floor, parts.train))
 
 
-def _load(spec: str, parts: Parts, config: Config, tell: Say, skip_broken: bool) -> ImageSet:
-    data, size = config.data, Size(*parts.train.shape[1:], config.data.fit)
-    images = sources.load(spec, size, skip_broken=skip_broken, say=tell, **sources.rules_of(spec, data))
-    return laid(images, data.alpha)
+def _read(spec: str, parts: Parts, config: Config, skip_broken: bool, tell: Say = silent) -> ImageSet:
+    size = Size(*parts.train.shape[1:], config.data.fit)
+    return read(spec, config.data, size, skip_broken=skip_broken, say=tell)
 
 
 def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageSet, n: int) -> tuple[Report, ImageSet]:

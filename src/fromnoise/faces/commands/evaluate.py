@@ -15,9 +15,10 @@ from fromnoise.faces.arguments import Device, FailOn, File, Overwrite, SkipBroke
 
 if TYPE_CHECKING:
     from fromnoise.evaluation.report import Report
-    from fromnoise.experiment.evaluate import Asked
+    from fromnoise.experiment.contest import Asked
 
 Spec = tyro.conf.arg(metavar="SPEC")
+HOW = ("features", "n", "seed", "skip_broken")
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class EvaluateArguments:
     skip_broken: SkipBroken = False
     again: File = None
     """Make the score in this report.json again, and say whether its numbers are the same (exit code 3: they are not).
-    --generated, --reference, --train and --floor say where its images lie now, if they were moved."""
+    --generated, --reference, --train, --floor and --weights say where its files lie now, if they were moved."""
     fail_on: FailOn = None
     json: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
     """Write the score as JSON; - prints it instead of the table."""
@@ -119,14 +120,17 @@ def _asked(arguments: EvaluateArguments) -> tuple["Asked", "Report | None"]:
     from fromnoise.evaluation.report import Report
     from fromnoise.evaluation.score import read_report
     from fromnoise.experiment import again
-    from fromnoise.experiment.evaluate import READING, Asked
+    from fromnoise.experiment.contest import READING, Asked
 
     sets = {role: getattr(arguments, role) for role in again.ROLES}
     if arguments.again is not None:
+        if given := [name for name in (*HOW, *READING) if getattr(arguments, name) != getattr(EvaluateArguments, name)]:
+            flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            raise UserError(f"--again scores as {arguments.again} says: leave out {flags}")
         before = Report.of(read_report(arguments.again), str(arguments.again))
-        return again.asked(arguments.again, before, sets), before
+        return again.asked(arguments.again, before, sets, arguments.weights), before
     if arguments.generated is None or arguments.reference is None:
         raise UserError("name the images to compare, --generated and --reference, or a report, --again")
-    how = {name: getattr(arguments, name) for name in ("features", "weights", "n", "seed", "skip_broken")}
+    how = {name: getattr(arguments, name) for name in HOW}
     rules = {name: getattr(arguments, name) for name in READING if getattr(arguments, name) is not None}
-    return Asked(**sets, **how, reading=rules), None
+    return Asked(**sets, **how, weights=arguments.weights, reading=rules), None
