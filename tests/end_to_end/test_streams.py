@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 
-def to_nobody(*words, cwd):
-    """The command line with a stdout whose reader has gone already."""
+def to_nobody(*words, cwd, stream="stdout"):
+    """The command line with a stdout, or stderr, whose reader has gone already."""
     read, write = os.pipe()
     os.close(read)
     command = [sys.executable, "-m", "fromnoise", *map(str, words)]
     try:
-        return subprocess.run(command, cwd=cwd, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: write}
+        return subprocess.run(command, cwd=cwd, **streams, text=True, check=False)
     finally:
         os.close(write)
 
@@ -28,12 +29,14 @@ def test_a_reader_who_leaves_is_no_error(finished, tmp_path, words):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_page_is_written_though_nobody_reads_the_table(tmp_path):
-    for name, seed in (("mine.npy", 0), ("real.npy", 1)):
-        np.save(tmp_path / name, np.random.default_rng(seed).integers(0, 256, (60, 8, 8), np.uint8))
-    words = ("evaluate", "--generated", "mine.npy", "--reference", "real.npy", "--features", "pixels")
-    assert to_nobody(*words, "--html", "page.html", cwd=tmp_path).returncode == 0
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_verdict_fails_and_files_are_written_though_nobody_reads_the_table(tmp_path, stream):
+    np.save(tmp_path / "mine.npy", np.random.default_rng(0).integers(0, 256, (60, 8, 8), np.uint8))
+    words = ["evaluate", "--generated", "mine.npy", "--reference", "mine.npy", "--train", "mine.npy"]
+    words += ["--features", "pixels", "--fail-on", "overlap", "--html", "page.html", "--json", "score.json"]
+    assert to_nobody(*words, cwd=tmp_path, stream=stream).returncode == 3
     assert (tmp_path / "page.html").is_file()
+    assert (tmp_path / "score.json").is_file()
 
 
 def test_tables_are_whole_on_a_pipe_whose_encoding_lacks_letters(finished, process, tmp_path):

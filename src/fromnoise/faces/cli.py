@@ -10,11 +10,14 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from fromnoise import __version__
 from fromnoise.errors import UserError
 from fromnoise.lookup import lookup
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 # command (a module in faces/commands) -> what it does
 COMMANDS = {
@@ -82,22 +85,20 @@ def _answer(words: list[str]) -> int:
 
 
 def _guarded(work: Callable[[], int]) -> int:
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # ± and ∞ where the encoding has none
+    if sys.stdout is sys.__stdout__:
+        sys.stdout = _output(sys.stdout)
+    if sys.stderr is sys.__stderr__:
+        sys.stderr = _output(sys.stderr)
     rank = os.environ.get("RANK", "0")
     name = "fromnoise" if rank == "0" else f"fromnoise (process {rank})"
     try:
         try:
             return work()
         finally:
-            sys.stdout.flush()  # here a reader that has gone is noticed, and not at Python's end
+            sys.stdout.flush()  # here a full disk is noticed, and not at Python's end
     except UserError as error:
         print(f"{name}: {error}", file=sys.stderr)
         return error.code
-    except BrokenPipeError:  # `fromnoise ... | head` is no error
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except OSError as error:
         nameless = error.errno == errno.ENOSPC and error.filename is None  # files are named by those who write them
         print(f"{name}: {'standard output: ' * nameless}{error}", file=sys.stderr)
@@ -106,3 +107,25 @@ def _guarded(work: Callable[[], int]) -> int:
         if rank == "0":
             print(f"{name}: {str(interrupt) or 'stopped'}", file=sys.stderr)
         return 130
+
+
+class _Patient(io.FileIO):
+    """Output whose reader may leave: after `fromnoise ... | head` the work goes on, to its files and exit code."""
+
+    def write(self, data: "ReadableBuffer") -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())  # for all that follows
+            if isinstance(error, BrokenPipeError):
+                return super().write(data)
+            raise
+
+
+def _output(stream: TextIO | None) -> TextIO | None:
+    """`stream` to a reader who may leave, with a "?" for what its encoding lacks, as ± and ∞."""
+    if not isinstance(stream, io.TextIOWrapper):
+        return stream
+    patient = io.BufferedWriter(_Patient(stream.fileno(), "w", closefd=False))
+    by_line = stream.line_buffering or stream.write_through
+    return io.TextIOWrapper(patient, stream.encoding, "replace", line_buffering=by_line)

@@ -13,15 +13,8 @@ from fromnoise.experiment import progress
 PLAIN_SECONDS = 15.0  # between lines where there is no terminal
 WIDE = 1000  # columns where no terminal limits them
 
-
-class _Console(Console):
-    def on_broken_pipe(self) -> None:
-        """Leave it to `cli.main`, like all other output: rich would end the process with code 1."""
-        raise
-
-
-errors = _Console(stderr=True, highlight=False)
-results = _Console(highlight=False, width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else WIDE)
+errors = Console(stderr=True, highlight=False)
+results = Console(highlight=False, width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else WIDE)
 
 
 def say(text: str) -> None:
