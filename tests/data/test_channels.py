@@ -277,7 +277,11 @@ def test_values_that_are_not_finite_are_unreadable(tmp_path):
     (np.array([[3, 250]]), [3, 250], None),
     (np.array([[3, 256]]), [0, 255], (3, 256)),
     (np.array([[-2, -1]], np.int8), [0, 255], (-2, -1)),
-    (np.array([[7.0, 7.0]]), [0, 0], (7, 7)),
+    (np.array([[7.5, 7.5]]), [0, 0], (7.5, 7.5)),
+    (np.array([[60, 140]], np.float32), [60, 140], None),
+    (np.array([[60, 140.5]]), [0, 255], (60, 140.5)),
+    (np.array([[0.0, 1.0]]), [0, 255], (0, 1)),
+    (np.array([[0, 1]]), [0, 1], None),
 ])  # fmt: skip
 def test_numbers_become_bytes_by_their_range(values, found, span):
     pixels, values_range = as_bytes(values)

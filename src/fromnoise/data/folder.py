@@ -16,7 +16,7 @@ from fromnoise.data.colour import KINDS, kind, straight
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.labelling import Contents, Labels, Table, labelled, table_of
 from fromnoise.data.listing import Listing, listed, listing
-from fromnoise.data.pixels import as_bytes
+from fromnoise.data.pixels import stretched
 from fromnoise.data.source import Reading, Source
 from fromnoise.errors import UserError
 from fromnoise.files import whole, whole_folder
@@ -170,7 +170,7 @@ class _Stack:
         images = self.images[: self.done]
         if images.dtype == torch.uint8:
             return images, None
-        pixels, values = as_bytes(images.numpy())
+        pixels, values = stretched(images.numpy())
         return torch.from_numpy(pixels), values
 
 

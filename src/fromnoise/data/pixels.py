@@ -29,16 +29,26 @@ def quantise(x: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
 def as_bytes(values: Num[np.ndarray, "n *s"]) -> tuple[UInt8[np.ndarray, "n *s"], tuple[float, float] | None]:
     """Numbers of any range as bytes, and the range where they are no bytes already.
 
-    The least becomes 0, the largest 255, and what lies between is mapped linearly and rounded. Whole numbers from 0 to
-    255 stay as they are. Raises ValueError for values that are not finite.
+    Whole numbers from 0 to 255 stay as they are, also as floats; but floats of at most 1 are a range from 0 to 1.
+    All others are `stretched`. Raises ValueError for values that are not finite.
+    """
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    if low < 0 or high > 255:
+        return stretched(values)
+    whole = values.dtype.kind in "iu" or (high > 1 and all((row == np.rint(row)).all() for row in values))
+    return (values.astype(np.uint8), None) if whole else stretched(values)
+
+
+def stretched(values: Num[np.ndarray, "n *s"]) -> tuple[UInt8[np.ndarray, "n *s"], tuple[float, float] | None]:
+    """Numbers of any range as bytes, and the range: the least becomes 0, the largest 255, the rest is linear, rounded.
+
+    Raises ValueError for values that are not finite.
     """
     if not values.size:
         return values.astype(np.uint8), None
     low, high = float(values.min()), float(values.max())
     if not np.isfinite([low, high]).all():
         raise ValueError("some values are not finite")
-    if values.dtype.kind in "iu" and low >= 0 and high <= 255:
-        return values.astype(np.uint8), None
     found, unit = mapped.empty(values.shape, torch.uint8).numpy(), 255 / (high - low) if high > low else 0.0
     for k, row in enumerate(values):  # one by one: in float64 all at once would take many times their memory
         found[k] = ((row.astype(np.float64) - low) * unit).round()
