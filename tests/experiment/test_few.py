@@ -14,7 +14,7 @@ from fromnoise.data.sources import Parts
 from fromnoise.errors import UserError
 from fromnoise.evaluation import overfitting
 from fromnoise.evaluation.features import features
-from fromnoise.evaluation.overfitting import LEVELS, denoising_error, image_errors
+from fromnoise.evaluation.overfitting import LEVELS, image_errors
 from fromnoise.experiment import few, validate
 from fromnoise.experiment.find import better_before
 from fromnoise.experiment.validate import Validator
@@ -43,6 +43,10 @@ def parts_of():
         return Parts(faces(train, 0), faces(val, 1) if val else None, None)
 
     return make
+
+
+def denoising_error(model, images, **how):
+    return float(image_errors(model, images, **how).mean())
 
 
 @pytest.fixture

@@ -32,20 +32,13 @@ NOISY = 256
 """Noisy images at each level, at least, that tell one model's denoising error from another's."""
 
 
-def denoising_error(model: Model, images: ImageSet, *, seed: int = 0, device: torch.device = CPU) -> float:
-    """How well a model removes noise: the geometric mean over `LEVELS` of the mean square error in x̂_0.
-
-    Smaller is better. Noise and errors are as in `image_errors`.
-    """
-    return float(image_errors(model, images, seed=seed, device=device).mean())
-
-
 def image_errors(
     model: Model, images: ImageSet, *, seed: int = 0, device: torch.device = CPU
 ) -> Float64[np.ndarray, " n"]:
-    """The part of each image in the `denoising_error`, which is their mean; every level counts the same.
+    """Each image's part in a model's denoising error, which is their mean; smaller is better.
 
-    Fewer images than `NOISY` are each used several times. The noise is the same for the same seed, so that models
+    The denoising error is the geometric mean over `LEVELS` of the mean square error in x̂_0: every level counts the
+    same. Fewer images than `NOISY` are each used several times. The noise is the same for the same seed, so that models
     are compared as pairs. Raises UserError for images of another shape than the model's.
     """
     times = -(-NOISY // len(images))
