@@ -4,7 +4,7 @@ levels = levels_for(settings, table)
 x = sampler(settings)(denoise, start(settings, levels[0], noise, mean), levels, noises)
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from jaxtyping import Float, Float64
@@ -65,21 +65,34 @@ def levels_for(settings: SamplerSettings, table: Schedule) -> Float64[Tensor, " 
     if settings.sampling_steps < 1:
         raise UserError(f"a sampler needs at least 1 step, not {settings.sampling_steps}")
     visits = torch.tensor(sampler(settings).visits(settings.sampling_steps))
-    levels = _spaced(settings, table, len(visits)).repeat_interleave(visits)
+    spaced = lookup("spacing", settings.spacing, SPACINGS)
+    levels = spaced(settings, table, len(visits)).repeat_interleave(visits)
     return torch.cat([levels, torch.tensor([level.CLEAN], dtype=torch.float64)])
 
 
-def _spaced(settings: SamplerSettings, table: Schedule, n: int) -> Float64[Tensor, " n"]:
-    """The n levels that differ, without the clean one."""
-    if settings.spacing == "t":
-        if n > table.T:
-            raise UserError(f"the schedule has {table.T} steps; a sampler cannot take {n} of them")
-        t = torch.round(torch.arange(n, 0, -1, dtype=torch.float64) * table.T / n).long()
-        return table.logsnr[t]
-    spread = torch.linspace(0, 1, n, dtype=torch.float64)
-    ends = torch.tensor(settings.logsnr_range, dtype=torch.float64)
-    if settings.spacing == "logsnr":
-        return torch.lerp(ends[0], ends[1], spread)
-    lookup("spacing", settings.spacing, {"karras": None, "logsnr": None, "t": None})
-    first, last = torch.exp(-ends / 2 / RHO)
-    return -2 * RHO * torch.log(first + spread * (last - first))
+def trailing(settings: SamplerSettings, table: Schedule, n: int) -> Float64[Tensor, " n"]:
+    """Levels at steps T, T − T/n, … of the schedule."""
+    if n > table.T:
+        raise UserError(f"the schedule has {table.T} steps; a sampler cannot take {n} of them")
+    t = torch.round(torch.arange(n, 0, -1, dtype=torch.float64) * table.T / n).long()
+    return table.logsnr[t]
+
+
+def even(settings: SamplerSettings, table: Schedule, n: int) -> Float64[Tensor, " n"]:
+    """Levels even in λ."""
+    low, high = torch.tensor(settings.logsnr_range, dtype=torch.float64)
+    return torch.lerp(low, high, torch.linspace(0, 1, n, dtype=torch.float64))
+
+
+def karras(settings: SamplerSettings, table: Schedule, n: int) -> Float64[Tensor, " n"]:
+    """Levels even in (b/a)^(1/7)."""
+    first, last = torch.exp(-torch.tensor(settings.logsnr_range, dtype=torch.float64) / 2 / RHO)
+    return -2 * RHO * torch.log(first + torch.linspace(0, 1, n, dtype=torch.float64) * (last - first))
+
+
+SPACINGS: Mapping[str, Callable[[SamplerSettings, Schedule, int], Float64[Tensor, " n"]]] = {
+    "karras": karras,
+    "logsnr": even,
+    "t": trailing,
+}
+"""From settings and a schedule to the n levels that differ, without the clean one."""
