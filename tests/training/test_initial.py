@@ -11,7 +11,7 @@ from fromnoise.errors import UserError
 from fromnoise.files import read_json
 from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
-from fromnoise.generation.pretrained import packaged
+from fromnoise.generation.pretrained import FILES
 from fromnoise.training.batches import Batches
 from fromnoise.training.initial import initial, same_classes
 from fromnoise.training.interrupt import Interrupted
@@ -25,15 +25,15 @@ def source(tiny_model, tmp_path):
 
 
 def test_the_packaged_model_fits_the_default_training_of_digits():
-    there = Model.load(packaged("digits"))
+    there = Model.load(FILES["digits"])
     mine = Model.build(with_budget(preset("fast"), "fast"), there.info)
-    mine.network.load_state_dict(initial(mine, packaged("digits")).weights)
+    mine.network.load_state_dict(initial(mine, FILES["digits"], "digits").weights)
 
 
 def test_the_model_of_clip_art_fits_the_default_training_of_other_images(blobs_of):
     config, images = with_budget(preset("fast"), "fast"), blobs_of(channels=3, size=24, classes=2)
     mine = Model.build(config, DataInfo.of(images, config))
-    start = initial(mine, packaged("clipart"))
+    start = initial(mine, FILES["clipart"], "clipart")
     mine.network.load_state_dict(start.weights)
     assert start.adapted == "classes (40 clusters there, 2 classes here), channels (RGBA there, RGB here)"
 
@@ -44,7 +44,7 @@ def train(train, images, config_of, source):
         """Train from `source` in a folder of that name, reading it only at the `start`; returns the folder."""
         config = config_of(training={"init": str(source), **training})
         model = Model.build(config, DataInfo.of(images, config))
-        return train(config, name, stop, log_every=1, initial=initial(model, source) if start else None)[0]
+        return train(config, name, stop, log_every=1, initial=initial(model, source, str(source)) if start else None)[0]
 
     return run
 
@@ -74,7 +74,7 @@ def test_a_resumed_training_needs_the_model_no_more_and_ends_with_the_same_bits(
 
 
 def test_the_model_files_hash_is_written_down_and_held_to(train, source, tiny_model, images, config_of, tmp_path):
-    begin = initial(tiny_model, source)
+    begin = initial(tiny_model, source, str(source))
     folder, config = RunFolder(tmp_path / "run"), config_of(training={"init": str(source)})
     with folder.open(config, images, begin):
         pass
@@ -105,7 +105,7 @@ def test_without_a_whole_checkpoint_and_the_model_nothing_starts_at_random(train
 def test_another_network_is_refused_with_what_differs_and_what_to_set(tiny_model, source, config_of, rooms, difference):
     model = Model.build(config_of(**rooms), tiny_model.info)
     with pytest.raises(UserError, match=rf"\(this run, that model\): {difference}$"):
-        initial(model, source)
+        initial(model, source, str(source))
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def started(tiny_model, source, config_of):
         info = {"mean": (0.0,) * info.get("channels", 1)} | info
         info = dataclasses.replace(tiny_model.info, **info)
         model = Model.build(config_of(training={"augment": augment}), info)
-        found = initial(model, source)
+        found = initial(model, source, str(source))
         fresh = copy.deepcopy(model.network)
         model.network.load_state_dict(found.weights)
         return fresh, model.network, found.adapted
@@ -273,4 +273,4 @@ def test_channels_that_are_no_colours_start_afresh(started, tiny_model):
 def test_a_file_that_is_no_model_is_refused(tiny_model, tmp_path):
     (tmp_path / "words").write_text("words")
     with pytest.raises(UserError, match="not a whole safetensors file"):
-        initial(tiny_model, tmp_path / "words")
+        initial(tiny_model, tmp_path / "words", "words")

@@ -23,5 +23,5 @@ def test_the_first_step_denoises_other_images_better_than_a_fresh_networks(train
         return denoising_errors(model, others.images, known_levels(model, (-2.0, 0.0, 2.0))).mean()
 
     fresh = error()
-    model.network.load_state_dict(initial(model, folder.model_file()).weights)
+    model.network.load_state_dict(initial(model, folder.model_file(), "run").weights)
     assert error() < 0.8 * fresh

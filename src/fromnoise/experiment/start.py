@@ -27,8 +27,9 @@ def note(folder: RunFolder) -> str | None:
     about = folder.about()
     if about.init is None:
         return None
+    init = about.config.training.init
     return (
-        f"the training began from the weights of {about.config.training.start}, which learned from other images: "
+        f"the training began from the weights of {CLIPART if init == AUTO else init}, which learned from other images: "
         "the tests for copies and overfitting know this training's images only"
     )
 
@@ -40,8 +41,8 @@ def start(model: Model) -> Initial | None:
     """
     init = model.config.training.init
     if file := named(init):
-        return initial(model, file)
+        return initial(model, file, str(init))
     if init != AUTO or model.info.channels not in COLOUR:
         return None
     file = pretrained.FILES[CLIPART]
-    return None if differences(model, Model.load(file)) else initial(model, file)
+    return None if differences(model, Model.load(file)) else initial(model, file, CLIPART)

@@ -16,16 +16,21 @@ from fromnoise.networks.network import Network
 
 @dataclass(frozen=True)
 class Initial:
-    """The weights of a model file, adapted to another model; `adapted` says in what, in words, "" for nothing."""
+    """The weights of a model file, adapted to another model.
 
+    name     as the user calls the file
+    adapted  what was adapted, for the log; empty if nothing
+    """
+
+    name: str
     file: Path
     sha256: str
     weights: dict[str, Tensor]
     adapted: str = ""
 
 
-def initial(model: Model, file: Path) -> Initial:
-    """The weights in `file` for `model`, which has fresh ones, to start from.
+def initial(model: Model, file: Path, name: str) -> Initial:
+    """The weights in `file`, which the user calls `name`, for `model`, which has fresh ones, to start from.
 
     Image size, classes, channels and --augment may differ. Raises UserError, naming what differs, for the weights of
     another network or prediction.
@@ -33,15 +38,14 @@ def initial(model: Model, file: Path) -> Initial:
     other = Model.load(file)
     if different := differences(model, other):
         ours, theirs = _needs(model), _needs(other)
-        said = "; ".join(f"{name}: {ours.get(name)}, {theirs.get(name)}" for name in different)
-        flags = " ".join(f"{flag(name)} {theirs[name]}" for name in different if name in theirs)
-        name = model.config.training.start
+        said = "; ".join(f"{each}: {ours.get(each)}, {theirs.get(each)}" for each in different)
+        flags = " ".join(f"{flag(each)} {theirs[each]}" for each in different if each in theirs)
         raise UserError(f"--init {name} does not fit (this run, that model): {said}; set {flags}")
     with file.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     assert isinstance(model.network, Network)
     weights = model.network.adapted(other.network.state_dict(), same_classes(model.info, other.info))
-    return Initial(file, sha256, weights, ", ".join(_adapted(model, other)))
+    return Initial(name, file, sha256, weights, ", ".join(_adapted(model, other)))
 
 
 def differences(model: Model, other: Model) -> list[str]:

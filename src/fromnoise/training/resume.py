@@ -30,7 +30,7 @@ def begin(
         model.network.load_state_dict(initial.weights)
         hint = "; --init none starts afresh" if settings.init == AUTO else ""
         adapted = f", adapted in {initial.adapted}" if initial.adapted else ""
-        say(f"starting from the weights of {settings.start}{adapted}{hint}")
+        say(f"starting from the weights of {initial.name}{adapted}{hint}")
     elif folder.about().init:
         raise UserError(f"{folder.path} has no intact checkpoint: run the same command again")
     agreement, steps = Agreement(accelerator), steps_of(settings.budget, images, settings.batch)

@@ -73,11 +73,6 @@ class TrainingSettings:
         unit, amount = next((unit, amount) for unit, amount in given.items() if amount is not None)
         return Budget(unit, amount)
 
-    @property
-    def start(self) -> str | None:
-        """What the user calls the weights to start from, if there are any."""
-        return CLIPART if self.init == AUTO else self.init
-
 
 @dataclass(frozen=True)
 class Recording:
