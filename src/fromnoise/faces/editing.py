@@ -58,14 +58,13 @@ class SamplingArguments(EditArguments):
 
 
 def edited(arguments: EditArguments, title: str, work: Callable[..., "UInt8[Tensor, 'n c h w']"]) -> None:
-    """Write what `work`(edit, model, device, progress) makes with the module `edit`, and print where it is."""
+    """Write what `work`(model, device, progress) makes, and print where it is."""
     refuse_unwritable_images(arguments.out, arguments.overwrite)
 
     from fromnoise.data import folder, saving
     from fromnoise.data.image_set import ImageSet
     from fromnoise.experiment.find import load_model
     from fromnoise.faces.console import Bar
-    from fromnoise.generation import edit
     from fromnoise.training.device import alone
 
     model = load_model(arguments.source)
@@ -74,7 +73,7 @@ def edited(arguments: EditArguments, title: str, work: Callable[..., "UInt8[Tens
         folder.check_channels(arguments.out, model.info.channels)
     device = alone(arguments.device, arguments.threads).device
     with Bar(title) as bar:
-        images = work(edit, model, device, bar.show)
+        images = work(model, device, bar.show)
     if kind == ".png" and len(images) == 1:
         folder.save_file(arguments.out, images[0])
     else:

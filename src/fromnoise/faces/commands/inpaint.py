@@ -31,8 +31,10 @@ def main(words: Sequence[str]) -> None:
     """Inpaint."""
     arguments = parse(InpaintArguments, words, "inpaint")
 
-    def work(edit: Any, model: Any, *where: Any) -> Any:
+    def work(model: Any, *where: Any) -> Any:
+        from fromnoise.generation.edit import inpaint
+
         image, fill = read(arguments.image, model), read_mask(arguments.mask, model)
-        return edit.inpaint(model, image, fill, arguments.how(), *where)
+        return inpaint(model, image, fill, arguments.how(), *where)
 
     edited(arguments, "filling in", work)

@@ -28,8 +28,10 @@ def main(words: Sequence[str]) -> None:
     """Interpolate."""
     arguments = parse(InterpolateArguments, words, "interpolate")
 
-    def work(edit: Any, model: Any, *where: Any) -> Any:
+    def work(model: Any, *where: Any) -> Any:
+        from fromnoise.generation.edit import interpolate
+
         first, last = (read(path, model) for path in (arguments.first, arguments.last))
-        return edit.interpolate(model, first, last, arguments.n, arguments.label, *where)
+        return interpolate(model, first, last, arguments.n, arguments.label, *where)
 
     edited(arguments, "interpolating", work)

@@ -26,8 +26,10 @@ def main(words: Sequence[str]) -> None:
     """Upscale."""
     arguments = parse(UpscaleArguments, words, "upscale")
 
-    def work(edit: Any, model: Any, *where: Any) -> Any:
+    def work(model: Any, *where: Any) -> Any:
+        from fromnoise.generation.edit import upscale
+
         half = model.info.height // 2, model.info.width // 2
-        return edit.upscale(model, read(arguments.image, model, half), arguments.how(), *where)
+        return upscale(model, read(arguments.image, model, half), arguments.how(), *where)
 
     edited(arguments, "enlarging", work)

@@ -28,7 +28,9 @@ def main(words: Sequence[str]) -> None:
     """Vary."""
     arguments = parse(VaryArguments, words, "vary")
 
-    def work(edit: Any, model: Any, *where: Any) -> Any:
-        return edit.vary(model, read(arguments.image, model), arguments.strength, arguments.how(), *where)
+    def work(model: Any, *where: Any) -> Any:
+        from fromnoise.generation.edit import vary
+
+        return vary(model, read(arguments.image, model), arguments.strength, arguments.how(), *where)
 
     edited(arguments, "varying", work)
