@@ -38,9 +38,9 @@ def matched(ours: Featured, real: Featured, _: int) -> Number:
 
 
 def by_class(
-    generated: Featured, reference: Featured, train: Featured | None, rows: int, seed: int
+    generated: Featured, reference: Featured, train: Featured | None, most: int, seed: int
 ) -> tuple[Classes | None, list[str]]:
-    """What labels add, and why something is missing; a classifier is trained on `rows` images at most."""
+    """What labels add, and why something is missing; a classifier is trained on `most` images at most."""
     ours, theirs = generated.labels, reference.labels
     if ours is None or theirs is None:
         return None, ["no metrics by class: the generated images or the reference have no labels"]
@@ -54,12 +54,12 @@ def by_class(
     fids = class_fids(generated, reference)
     if any(fid.value is None for fid in fids):
         notes.append(f"no FID of classes with {d} images or fewer: too few for {d} features")
-    learned, few = None, generated.parts(rows, 1, seed)[0]
+    learned, few = None, generated.parts(most, 1, seed)[0]
     if d > CLASSIFIED or few.labels is None or len(few.labels.unique()) < 2:
         notes.append("no classifier trained on generated images: only one class, or too many features")
     else:
         taught = train is not None and train.labels is not None and len(train.labels.unique()) > 1
-        real = train.parts(rows, 1, seed)[0] if train is not None and taught else None
+        real = train.parts(most, 1, seed)[0] if train is not None and taught else None
         learned = train_on_generated(few, reference, real, seed)
     return Classes(shares, fids, learned), notes
 

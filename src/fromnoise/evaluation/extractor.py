@@ -49,16 +49,7 @@ class Features:
 
         Raises UserError for features that are not finite, or of another length than those before.
         """
-
-        def found() -> Iterator[Tensor]:
-            done = 0
-            for part in self.stream(blocks.parts(images)):
-                yield part
-                done += len(part)
-                if progress:
-                    progress(done, len(images))
-
-        return blocks.join(found(), len(images))
+        return blocks.join(self.stream(blocks.parts(images), progress, len(images)), len(images))
 
     def cached(self, images: UInt8[Tensor, "n c h w"], progress: Progress | None = None) -> Float[Tensor, "n d"]:
         """The same, computed once for each image: equal images have the same features, to the bit, in every set.
@@ -87,12 +78,15 @@ class Features:
             found[torch.from_numpy(here)] = rows[torch.from_numpy(place[here])]
         return found
 
-    def stream(self, parts: Iterable[UInt8[Tensor, "_ c h w"]]) -> Iterator[Float[Tensor, "_ d"]]:
+    def stream(
+        self, parts: Iterable[UInt8[Tensor, "_ c h w"]], progress: Progress | None = None, n: int = 0
+    ) -> Iterator[Float[Tensor, "_ d"]]:
         """The same numbers a batch at a time, for images that come in parts of any length, in constant memory.
 
-        Batches have a fixed size whatever the parts, so that results do not depend on how images come.
+        Batches have a fixed size whatever the parts, so that results do not depend on how images come. `progress`
+        receives (done, n).
         """
-        threads = shared()
+        threads, done = shared(), 0
         for batch in _batches(parts, self.batch):
             with torch.no_grad():
                 features = self.extract(batch).cpu()
@@ -106,6 +100,9 @@ class Features:
                     f"{self.name}: images of {size} give {features.shape[1]} features, not {self.dimension}: "
                     "all must be of one size and have as many channels"
                 )
+            done += len(batch)
+            if progress:
+                progress(done, n)
             yield features
 
 

@@ -8,6 +8,7 @@ differences do not reach the eighth bit.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -136,8 +137,7 @@ def sample_batches(
 
         with torch.inference_mode(), autocast(device, request.precision):
             x = start(settings, levels[0], noise("start"), info.encoded_mean).to(device)
-            call = denoise if label is None else lambda x, logsnr: denoise(x, logsnr, label)
-            x = run(call, x, levels, lambda k: noise(k).to(device), visit)
+            x = run(partial(denoise, label=label), x, levels, lambda k: noise(k).to(device), visit)
             return info.decode(x[:size]).cpu()
 
     def parts() -> Iterator[Tensor]:
