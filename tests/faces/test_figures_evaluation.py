@@ -61,12 +61,14 @@ def test_damage_has_a_panel_a_kind_on_one_scale_with_the_floor():
 
 
 def test_classes_stand_beside_what_is_expected_and_unknown_fids_are_left_out():
-    counts, fids = figures.class_balance([9, 11], [10, 10], [0.5, None], ["0", "1"]).axes
+    counts, fids = figures.class_balance(([9, 11], [10, 10]), [0.5, None], ["0", "1"]).axes
     assert [bar.get_height() for bar in counts.patches] == [9, 11]
     assert counts.lines[0].get_ydata().tolist() == [10, 10]
     assert fids.patches[0].get_height() == 0.5
     assert math.isnan(fids.patches[1].get_height())
-    assert len(figures.class_balance([9, 11], [10, 10], [None, None], ["0", "1"]).axes) == 1
+    assert len(figures.class_balance(([9, 11], [10, 10]), None, ["0", "1"]).axes) == 1
+    (fids,) = figures.class_balance(None, [0.5, None], ["0", "1"]).axes
+    assert fids.get_ylabel() == "FID of the class"
 
 
 def test_the_best_score_over_time_is_marked():

@@ -133,8 +133,18 @@ def test_curves_are_there_once_there_is_something_to_draw(scored, page_of):
 def test_a_class_that_the_reference_lacks_is_told(scored, page_of):
     told, generated, train = scored
     told = replace(told, classes=Classes(Balance((79, 1), (80.0, 0.0), None, 0.0), (), None))
+    told = replace(told, protocol=replace(told.protocol, design="random"))
+    text = report.page(told, "theirs", generated, train)
+    assert "χ² = ∞, p = 0." in page_of(text).text
+    assert 'class="adapts single"' in text, "one panel is as large as one of two"
+
+
+def test_numbers_of_a_class_that_were_chosen_are_not_tested(scored, page_of):
+    told, generated, train = scored
+    assert told.protocol.design == "stratified"
     page = page_of(report.page(told, "theirs", generated, train))
-    assert "χ² = ∞, p = 0." in page.text
+    assert "The number of images of each class was chosen, so it is not tested. A linear classifier" in page.text
+    assert "χ²" not in page.text
 
 
 def test_the_commands_repeat_what_is_not_usual(scored, page_of):

@@ -77,7 +77,8 @@ class Balance(msgspec.Struct, frozen=True):
     # χ²; null where it is infinite. The reference's shares count as exact where its classes are of one size (± 1), else
     # as a random sample.
     chi2: float | None
-    p: float  # Its p-value.
+    # Its p-value. Where `protocol.design` is "stratified" the numbers were chosen, and it says nothing of a model.
+    p: float
 
 
 class ClassFid(msgspec.Struct, frozen=True, rename={"class_": "class"}):

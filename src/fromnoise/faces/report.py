@@ -4,13 +4,15 @@ import math
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from matplotlib.figure import Figure
 
 from fromnoise.config import Config, from_json
 from fromnoise.data import pictures, saving
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.sources import reference_for
-from fromnoise.evaluation.report import Classes, Report
+from fromnoise.evaluation.report import Report
 from fromnoise.experiment.progress import duration
 from fromnoise.faces import figures, html
 from fromnoise.faces.tables import metric_rows, of_floor, score_rows
@@ -25,6 +27,13 @@ LETTERS = 20  # of a class's name, in a figure
 POINTS = 200  # of a curve: more than a screen can show only make the page heavy
 QUARTILES = ("least noise", "less", "more", "most noise")
 Line = dict[str, Any]
+
+
+class Drawing(NamedTuple):
+    """A figure as a `data:` address, and the class of its width: panels are of one size on the whole page."""
+
+    uri: str
+    width: str
 
 
 def write(folder: RunFolder, report: Report, generated: ImageSet, train: ImageSet) -> None:
@@ -75,7 +84,7 @@ def page(
         generated=generated,
         train=train,
         small=lambda image: html.picture(pictures.grid(image[None], columns=1, gap=0, zoom=1)),
-        classes=_classes(report.classes, generated.class_names),
+        classes=_classes(report, generated.class_names),
         commands=_commands(report),
         duration=duration,
     )
@@ -104,31 +113,38 @@ def _surest(report: Report, generated: ImageSet) -> str | None:
     return html.picture(pictures.grid(generated.images[list(told.surest)]))
 
 
-def _losses(log: Sequence[Line]) -> str | None:
+def _losses(log: Sequence[Line]) -> Drawing | None:
     records = thinned([record for record in log if record["loss"] > 0])
     if len(records) < 2:
         return None
     epochs, losses = ([record[name] for record in records] for name in ("epoch", "loss"))
     by_level = {name: [record.get(f"loss_q{k + 1}") for record in records] for k, name in enumerate(QUARTILES)}
-    return html.svg(figures.training_loss(epochs, losses, by_level))
+    return _drawing(figures.training_loss(epochs, losses, by_level))
 
 
-def _over_time(lines: Sequence[Line]) -> str | None:
+def _over_time(lines: Sequence[Line]) -> Drawing | None:
     lines = [line for line in lines if "kid" in line]
     if len(lines) < 2:
         return None
     steps, kids, copies = ([line[name] for line in lines] for name in ("step", "kid", "copies"))
     values, errors = ([kid[name] for kid in kids] for name in ("value", "error"))
-    return html.svg(figures.score_over_time(steps, values, errors, [found["share"] for found in copies]))
+    return _drawing(figures.score_over_time(steps, values, errors, [found["share"] for found in copies]))
 
 
-def _classes(found: Classes | None, named: Sequence[str]) -> str | None:
+def _classes(report: Report, named: Sequence[str]) -> Drawing | None:
+    """Images of each class, unless their numbers were chosen, and the FID of each, where one is known."""
+    found = report.classes
     if found is None:
         return None
     balance, fids = found.balance, {row.class_: row.value for row in found.fid}
     names = [named[k].replace("$", r"\$")[:LETTERS] if k < len(named) else str(k) for k in range(len(balance.counts))]
-    shown = [fids.get(k) for k in range(len(names))]
-    return html.svg(figures.class_balance(balance.counts, balance.expected, shown, names))
+    shares = None if report.protocol.design == "stratified" else (balance.counts, balance.expected)
+    known = [fids.get(k) for k in range(len(names))] if any(value is not None for value in fids.values()) else None
+    return _drawing(figures.class_balance(shares, known, names)) if shares or known else None
+
+
+def _drawing(figure: Figure) -> Drawing:
+    return Drawing(html.svg(figure), "wide" if len(figure.axes) > 1 else "single")
 
 
 def _commands(report: Report) -> list[str]:

@@ -27,7 +27,10 @@ def print_score(report: Report) -> None:
         results.print(_table("Other metrics, same features and reference", columns, rows))
     if report.classes is not None:
         learned = report.classes.learned
-        print(f"classes: χ² test of their shares against the reference's, p = {report.classes.balance.p:.3g}")
+        if protocol.design == "stratified":
+            print("classes: the number of images of each was chosen, so it is not tested")
+        else:
+            print(f"classes: χ² test of their shares against the reference's, p = {report.classes.balance.p:.3g}")
         if learned is not None:
             real = learned.real_accuracy
             beside = "" if real is None else f" ({real:.3f} when trained on {learned.real_n:,} training images)"

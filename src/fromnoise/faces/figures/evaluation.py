@@ -117,19 +117,21 @@ def damage(curves: Mapping[str, tuple[Sequence[float], Sequence[float]]], floor:
 
 @styled
 def class_balance(
-    counts: Sequence[float], expected: Sequence[float], fids: Sequence[float | None], names: Sequence[str]
+    shares: tuple[Sequence[float], Sequence[float]] | None, fids: Sequence[float | None] | None, names: Sequence[str]
 ) -> Figure:
-    """How many images of each class there are beside how many there should be; each class's FID, where it is known."""
-    known = any(fid is not None for fid in fids)
-    figure, axes = panels(1 + known, 1, (4.8, 3.2))
-    places = np.arange(len(counts))
-    axes[0].bar(places, counts, label="generated", **BAR)
-    axes[0].plot(places, expected, "D", color=VERMILION, markersize=6, label="as the reference has them")
-    axes[0].set(ylim=(0, 1.35 * max(*counts, *expected)), ylabel="images")
-    axes[0].legend(loc="upper center", ncols=2)
-    if known:
-        axes[1].bar(places, np.array(fids, dtype=float), **BAR)
-        axes[1].set_ylabel("FID of the class")
+    """How many images of each class there are beside how many there should be, and each class's FID; what is None has
+    no panel."""
+    figure, axes = panels((shares is not None) + (fids is not None), 1, (4.8, 3.2))
+    places = np.arange(len(names))
+    if shares is not None:
+        counts, expected = shares
+        axes[0].bar(places, counts, label="generated", **BAR)
+        axes[0].plot(places, expected, "D", color=VERMILION, markersize=6, label="as the reference has them")
+        axes[0].set(ylim=(0, 1.35 * max(*counts, *expected)), ylabel="images")
+        axes[0].legend(loc="upper center", ncols=2)
+    if fids is not None:
+        axes[-1].bar(places, np.array(fids, dtype=float), **BAR)
+        axes[-1].set_ylabel("FID of the class")
     for axis in axes:
         axis.set_xlabel("class")
         axis.set_xticks(places, names, rotation=0 if max(map(len, names)) < 3 else 60)
