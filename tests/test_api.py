@@ -95,6 +95,22 @@ def test_images_are_varied_filled_in_enlarged_and_blended(packaged):
         packaged.upscale(images)
 
 
+def test_images_to_edit_may_have_other_channels_than_the_models(packaged):
+    """What was sampled decided it: opaque images of a model of transparent ones were refused."""
+    clipart = fromnoise.load("clipart", quiet=True)
+    opaque = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 4), np.uint8)
+    opaque[..., 3] = 255
+    for images in (opaque, opaque[..., :3]):
+        assert np.array_equal(clipart.vary(images, strength=0), opaque)
+        assert clipart.inpaint(images, np.eye(32, dtype=bool), steps=1).shape == (2, 32, 32, 4)
+        assert clipart.upscale(images[:, ::2, ::2], steps=1).shape == (2, 32, 32, 4)
+    assert clipart.interpolate(*opaque, n=2).shape == (2, 32, 32, 4)
+    assert packaged.vary(opaque, strength=0).shape == (2, 32, 32, 1)
+    for edited in (lambda: packaged.vary(opaque / 255), lambda: packaged.interpolate(*opaque / 255)):
+        with pytest.raises(fromnoise.UserError, match="whole numbers from 0 to 255"):
+            edited()
+
+
 def test_what_a_model_cannot_do_is_refused(packaged):
     with pytest.raises(fromnoise.UserError, match="--label 10"):
         packaged.sample(1, label=10)

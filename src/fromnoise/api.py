@@ -30,6 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 from fromnoise.config import Config, folder_for, settled, with_settings
 from fromnoise.config import preset as preset_called
 from fromnoise.data import arrays, saving, sources
+from fromnoise.data.colour import laid, with_channels
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.settings import Alpha, Fit
 from fromnoise.diffusion.settings import SamplerName
@@ -162,6 +163,8 @@ class Run:
     ) -> Images:
         """n variants of each image, uint8 N×H×W×C: noise is added to it and removed again.
 
+        Images may be grey, RGB or RGBA: they are brought to the model's channels.
+
         - `strength`: from 0, the images as they are, to 1, new samples
         - `label`: the images' class or cluster; any without
         - `guidance`, `steps`: as in `sample`
@@ -169,7 +172,7 @@ class Run:
         Raises UserError, before any work, for what the model cannot do. So do the three below.
         """
         how = edit.Edit(n, seed, label, guidance, steps)
-        return self._edited(edit.vary, _as_set(images, "images").images, strength, how)
+        return self._edited(edit.vary, [images], strength, how)
 
     @apart()
     def inpaint(
@@ -187,7 +190,7 @@ class Run:
         given = np.asarray(mask)
         fill = torch.from_numpy(np.ascontiguousarray(given if given.dtype == bool else given > 127))
         how = edit.Edit(n, seed, label, guidance, steps)
-        return self._edited(edit.inpaint, _as_set(images, "images").images, fill, how)
+        return self._edited(edit.inpaint, [images], fill, how)
 
     @apart()
     def upscale(
@@ -202,18 +205,28 @@ class Run:
     ) -> Images:
         """n enlargements of each image of half the model's size, whose 2×2 means are the image's pixels."""
         how = edit.Edit(n, seed, label, guidance, steps)
-        return self._edited(edit.upscale, _as_set(images, "images").images, how)
+        return self._edited(edit.upscale, [images], how)
 
     @apart()
     def interpolate(self, one: ArrayLike, other: ArrayLike, n: int = 8, *, label: int | str | None = None) -> Images:
         """n images from `one` to `other`, each H×W×C, both included, by blending the noise that each comes from."""
-        ends = (_as_set(np.asarray(image)[None], "images").images for image in (one, other))
-        return self._edited(edit.interpolate, *ends, n, label)
+        return self._edited(edit.interpolate, [np.asarray(image)[None] for image in (one, other)], n, label)
 
-    def _edited(self, work: Callable[..., torch.Tensor], *how: Any) -> Images:
+    def _edited(self, work: Callable[..., torch.Tensor], images: Sequence[ArrayLike], *how: Any) -> Images:
+        given = [self._read(each) for each in images]
         with self.reporter.bar("editing") as bar:
-            images = work(self.model, *how, alone(self.device).device, bar.show)
-        return Images(arrays.to_array(images))
+            found = work(self.model, *given, *how, alone(self.device).device, bar.show)
+        return Images(arrays.to_array(found))
+
+    def _read(self, images: ArrayLike) -> torch.Tensor:
+        """Images to edit, in the model's channels, N×C×H×W; raises UserError for numbers that are no bytes."""
+        found = _as_set(images, "images")
+        if found.range is not None:
+            raise UserError(
+                "images to edit must be whole numbers from 0 to 255, as (255 * images).round().clip(0, 255)"
+                ".astype('uint8') makes them of numbers from 0 to 1"
+            )
+        return with_channels(laid(found, self.config.data.alpha), self.model.info.channels).images
 
     @apart()
     def evaluate(
