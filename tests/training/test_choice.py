@@ -59,6 +59,19 @@ def test_a_finished_training_is_not_asked_again_but_one_that_goes_on_is(train, c
     assert outcome.model.guidance == 1.34
 
 
+def test_a_model_that_stays_the_best_keeps_its_choice_and_another_does_not(train, config_of, choice, asked):
+    config = config_of(training={"steps": 6})
+    folder, _ = train(config, choice=choice)
+    folder.guidance_file.write_text('{"guidance": 1.31}')
+    folder.keep_best(Model.load(folder.model_file()), {"step": 4, "denoising": {"value": 0.1, "n": 9}})
+    _, outcome = train(config, choice=choice, extension=Budget("steps", 3))
+    assert (outcome.model.guidance, asked) == (1.31, [6])
+    assert folder.about_guidance() == {"guidance": 1.31}
+    folder.keep_best(dataclasses.replace(outcome.model, guidance=None), {"step": 9, "denoising": {"value": 0, "n": 9}})
+    train(config, choice=dataclasses.replace(choice, cost=lambda steps: 0), extension=Budget("steps", 2))
+    assert folder.about_guidance() is None
+
+
 def test_a_model_that_has_its_score_keeps_how_it_was_drawn_from(train, config_of, choice, asked):
     config = config_of(training={"steps": 6})
     folder, _ = train(config)

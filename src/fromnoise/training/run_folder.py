@@ -245,6 +245,12 @@ class RunFolder:
         self.set_aside_score(step)
         self._set_aside(step, self.guidance_file)
 
+    def keep_guidance(self, step: int) -> None:
+        """Put back the choice of guidance that was set aside at `step`, for a model that is still the best."""
+        aside = self.aside(self.guidance_file, step)
+        if aside.exists() and not self.guidance_file.exists():
+            aside.rename(self.guidance_file)
+
     def set_aside_score(self, step: int) -> None:
         """Rename the report on the model at `step`, its page and samples/, so that they are kept."""
         for results in (self.report_file, self.page_file, self.samples):

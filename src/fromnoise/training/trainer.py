@@ -191,6 +191,8 @@ class Trainer:
             guidance = guard.unless_asked(partial(self.choice.choose, pacer.step, model))
             if guidance is not None:
                 dataclasses.replace(model, guidance=guidance).save(self.folder.model_file())
+        elif Model.load(self.folder.model_file()).guidance is not None:
+            self.folder.keep_guidance(pacer.pace.budget.step)
         if guard.asked:
             raise self._interrupted()
 
