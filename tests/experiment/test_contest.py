@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -194,9 +195,31 @@ def test_values_of_another_range_are_said():
     sets = in_one_colour(Contest(some("val", 60), reference, train=replace(some("train", 60), range=(0.0, 3.0))))
     told = "the training images' values were mapped to 8 bits by another range than the reference's"
     assert sets.notes == [told]
-    for real, theirs in ((reference, "from 0 to 4"), (some("heldout", 60), "bytes")):
-        with pytest.raises(UserError, match=f"val.* has values from -1 to 1.1, .*heldout.* {theirs}: bring both"):
-            in_one_colour(Contest(replace(some("val", 60), range=(-1.0, 1.1)), real))
+
+
+@pytest.mark.parametrize(("low", "high", "formula"), [
+    (-1.0, 1.1, "(images + 1) * 127.5"),
+    (0.0, 1.0, "255 * images"),
+    (-0.02, 1.03, "255 * images"),
+    (0.3, 254.8, "images"),
+    (-3.0, 2.0, "255 * (images + 3) / 5"),
+    (0.0, 65535.0, "255 * (images - 0) / 65535"),
+])  # fmt: skip
+def test_another_range_is_refused_with_the_formula_for_it(low, high, formula):
+    told = f"has values from {low:g} to {high:g} and 60 of digits:heldout, seed 0 has bytes: first convert the values "
+    told += f"to bytes with ({formula}).round().clip(0, 255).astype('uint8')"
+    with pytest.raises(UserError, match=re.escape(told)):
+        in_one_colour(Contest(replace(some("val", 60), range=(low, high)), some("heldout", 60)))
+    levels = np.linspace(low, high, 7)
+    found = eval(formula, {"images": levels}).round().clip(0, 255)
+    assert (found[0], found[-1]) == (pytest.approx(0, abs=5), pytest.approx(255, abs=13))
+
+
+def test_a_reference_of_another_range_is_brought_to_bytes_by_the_same_formula():
+    real = replace(some("heldout", 60), range=(0.0, 4.0))
+    told = r"has values from 0 to 4: first convert both to bytes with \(255 \* \(images \+ 1\) / 5\)\."
+    with pytest.raises(UserError, match=told):
+        in_one_colour(Contest(replace(some("val", 60), range=(-1.0, 1.1)), real))
 
 
 def test_channels_without_colours_are_not_compared_with_colours():

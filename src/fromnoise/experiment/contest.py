@@ -164,11 +164,7 @@ def in_one_colour(contest: Contest) -> Contest:
             what = "opaque and the reference is transparent" if channels == 4 else "grey and the reference is coloured"
             notes.append(f"the generated images are {what}")
         if images.range not in (None, reference.range) and role == "generated":
-            theirs = "bytes" if reference.range is None else "from {:g} to {:g}".format(*reference.range)
-            raise UserError(
-                f"{images.name} has values from {images.range[0]:g} to {images.range[1]:g}, {reference.name} {theirs}: "
-                "bring both to bytes first, as by (255 * images).round().clip(0, 255).astype('uint8') from 0 to 1"
-            )
+            raise UserError(_other_range(images, reference))
         if images.range not in (None, reference.range):
             notes.append(f"the {role} images' values were mapped to 8 bits by another range than the reference's")
         return with_channels(images, channels)
@@ -176,6 +172,26 @@ def in_one_colour(contest: Contest) -> Contest:
     floor = contest.floor and like(contest.floor, "floor's")
     train = contest.train and like(contest.train, "training")
     return Contest(like(contest.generated, "generated"), reference, floor, train, notes)
+
+
+def _other_range(images: ImageSet, reference: ImageSet) -> str:
+    """What to say of images whose values have another range than the reference's."""
+    sets = images, reference
+    known = [found for found in (of.range for of in sets) if found is not None]
+    low, high = min(found[0] for found in known), max(found[1] for found in known)
+    if low > -0.25 and high < 1.5:
+        scaled = "255 * images"
+    elif low > -1.5 and high < 1.5:
+        scaled = "(images + 1) * 127.5"
+    elif low > -32 and 128 < high < 288:
+        scaled = "images"
+    else:
+        scaled = f"255 * (images - {low:g}) / {high - low:g}".replace("- -", "+ ")
+    ours, theirs = ("bytes" if of.range is None else "values from {:g} to {:g}".format(*of.range) for of in sets)
+    return (
+        f"{images.name} has {ours} and {reference.name} has {theirs}: first convert "
+        f"{'both' if len(known) > 1 else 'the values'} to bytes with ({scaled}).round().clip(0, 255).astype('uint8')"
+    )
 
 
 def _resizing(contest: Contest) -> list[str]:
