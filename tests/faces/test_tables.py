@@ -26,6 +26,7 @@ from fromnoise.evaluation.report import (
     SetOfImages,
     UsedFeatures,
 )
+from fromnoise.faces import console
 from fromnoise.faces.tables import print_score
 from fromnoise.faces.verdicts import SHARES, _behind
 
@@ -195,3 +196,11 @@ def test_the_other_metrics_features_and_classes_follow(shown):
     assert f"{learnt} (0.990 when trained on 800 training images)" in lines
     drawn = replace(whole, classes=classes, protocol=replace(whole.protocol, design="random"))
     assert "classes: χ² test of their shares against the reference's, p = 0.564" in shown(drawn)
+
+
+def test_colons_in_a_name_make_no_emoji(shown, capsys):
+    named = SetOfImages("photos:train:0", 1000, (1, 28, 28), "")
+    whole = replace(report(), protocol=replace(report().protocol, reference=named))
+    assert any("of photos:train:0" in line for line in shown(whole))
+    console.say("photos:train: 9 images")
+    assert capsys.readouterr().err == "photos:train: 9 images\n"

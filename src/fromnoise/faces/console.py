@@ -13,8 +13,10 @@ from fromnoise.experiment import progress
 PLAIN_SECONDS = 15.0  # between lines where there is no terminal
 WIDE = 1000  # columns where no terminal limits them
 
-errors = Console(stderr=True, highlight=False)
-results = Console(highlight=False, width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else WIDE)
+errors = Console(stderr=True, highlight=False, emoji=False)  # photos:train: is no tram
+results = Console(
+    highlight=False, emoji=False, width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else WIDE
+)
 
 
 def say(text: str) -> None:
