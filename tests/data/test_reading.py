@@ -251,16 +251,23 @@ def test_duplicates_are_blamed_where_they_leave_too_few_to_hold_out(tmp_path, ma
     np.savez(path, arr_0=make_images(9, (8, 8)).repeat(10, 1, 1).numpy())
     parts = sources.prepare(DataSettings(str(path), size="8"), seed=0)
     assert (parts.groups, parts.val, parts.heldout) == (9, None, None)
-    told = "(they are 9 groups, none of which is divided)"
-    assert told in parts.why_few
-    with pytest.raises(UserError, match=rf"too few images \(90\) for a part 'heldout' {re.escape(told)}"):
+    told = "(the 90 images are 9 groups, none of which is divided)"
+    with pytest.raises(UserError, match=rf"too few images for a part 'heldout' {re.escape(told)}"):
         sources.load(f"{path}:heldout")
 
 
 def test_no_duplicates_are_blamed_where_there_are_none(tmp_path, make_images):
     np.savez(tmp_path / "few.npz", arr_0=make_images(60, (8, 8)).numpy())
     parts = sources.prepare(DataSettings(str(tmp_path / "few.npz"), size="8"), seed=0)
-    assert (parts.groups, parts.why_few) == (60, "")
+    assert parts.why_few(50) == " (about 500 images are needed, there are 60)"
+
+
+def test_how_many_images_are_needed_does_not_depend_on_m(tmp_path, make_images):
+    images = torch.cat([make_images(60, (8, 8)), make_images(2, (8, 8))])  # the last two are there twice
+    np.savez(tmp_path / "few.npz", arr_0=images.numpy())
+    parts = sources.prepare(DataSettings(str(tmp_path / "few.npz"), m=9, size="8"), seed=0)
+    assert parts.groups < parts.whole == 62
+    assert parts.why_few(50) == " (about 500 images are needed, there are 62)"
 
 
 def test_named_sets_have_nothing_to_tell():

@@ -112,7 +112,7 @@ def test_too_few_images_have_no_parts_but_can_be_learnt(tmp_path, make_images):
     parts = sources.prepare(DataSettings(str(path)), seed=0)
     assert (len(parts.train), parts.val, parts.heldout) == (9, None, None)
     for part in ("val", "heldout"):
-        with pytest.raises(UserError, match=rf"few\.npz has too few images \(9\) for a part '{part}'"):
+        with pytest.raises(UserError, match=rf"few\.npz has too few images for a part '{part}' \(about 10"):
             sources.load(f"{path}:{part}")
 
 
@@ -134,7 +134,19 @@ def test_m_draws_from_the_training_part_alone_by_the_runs_seed():
 
 
 @pytest.mark.parametrize("data", ["digits", "mnist", "{npz}"])
-@pytest.mark.parametrize("m", [0, -5, 100_000])
+def test_fewer_images_than_m_are_all_taken_and_it_is_said(root, npz, data):
+    said, whole = [], sources.prepare(DataSettings(data.format(npz=npz), size="28"), seed=0)
+    parts = sources.prepare(DataSettings(data.format(npz=npz), m=100_000, size="28"), seed=0, say=said.append)
+    n = len(parts.train)
+    if data == "mnist":
+        assert (n, parts.val) == (len(whole.train) + len(whole.val), None)
+    else:
+        assert fingerprints(parts) == fingerprints(whole)
+    assert said[-1].endswith(f": training on all {n:,} images, fewer than the 100,000 that --m allows")
+
+
+@pytest.mark.parametrize("data", ["digits", "mnist", "{npz}"])
+@pytest.mark.parametrize("m", [0, -5])
 def test_an_m_that_cannot_be_drawn_is_refused(root, npz, data, m):
     with pytest.raises(UserError, match=f"cannot take {m} of them"):
         sources.prepare(DataSettings(data.format(npz=npz), m=m), seed=0)

@@ -126,7 +126,7 @@ class ImageSet:
         image or two. Raises UserError when there are fewer than `m` images.
         """
         if not 1 <= m <= len(self):
-            raise UserError(f"{self.name} has {len(self)} images; cannot take {m} of them (--m, --n)")
+            raise UserError(f"{self.name} has {len(self)} images; cannot take {m} of them")
         order = rng.generator(seed, "draw", len(self)).permutation(len(self))
         if self.labels is not None:
             labels = self.labels.cpu().numpy()[order]

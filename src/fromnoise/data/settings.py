@@ -24,7 +24,7 @@ class DataSettings:
     """digits (packaged); mnist, fashion_mnist, kmnist, emnist_letters, emnist_balanced, cifar10 or svhn, from files in
     $FROMNOISE_DATA (default: ~/.cache/fromnoise); a folder, zip or tar of images; or an .npz file."""
     m: int | None = None
-    """Train on a random subset of this many images, balanced over the classes; default: all."""
+    """Train on a random subset of this many images at most, balanced over the classes; default: all."""
     clusters: int = 40
     """Without classes, or with --no-labels: condition on this many clusters of similar images, for better samples.
     Found by k-means on pixels and, in colour, textures; at most one cluster per 50 images. 0: unconditional."""

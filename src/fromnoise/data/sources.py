@@ -46,20 +46,24 @@ SOURCES: tuple[Source, ...] = (
 class Parts:
     """The three parts of a source, all of one size; `val` and `heldout` are None when there is too little.
 
-    `groups` counts the groups that a user's own images were split by, one for each image that is like no other.
+    Where a user's own images were split, `whole` counts them all, and `groups` what the split divided: a group for each
+    image that is like no other.
     """
 
     train: ImageSet
     val: ImageSet | None
     heldout: ImageSet | None
+    whole: int | None = None
     groups: int | None = None
 
-    @property
-    def why_few(self) -> str:
-        """In brackets, behind "too few images": the groups that are never divided, if they made them few."""
-        n = sum(len(part) for part in (self.train, self.val, self.heldout) if part is not None)
-        split = self.groups is not None and self.groups < n
-        return f" (they are {self.groups:,} groups, none of which is divided)" if split else ""
+    def why_few(self, wanted: int) -> str:
+        """In brackets, behind a part with fewer than `wanted` images: how many in all it takes, of one's own."""
+        if self.whole is None or self.groups is None:
+            return ""
+        needed = SHARE * wanted
+        if self.whole < needed:
+            return f" (about {needed:,} images are needed, there are {self.whole:,})"
+        return f" (the {self.whole:,} images are {self.groups:,} groups, none of which is divided)"
 
 
 class Rules(TypedDict, total=False):
@@ -98,7 +102,7 @@ def load(
             parts = _split(images, group_by, say)
             chosen = getattr(parts, _check(spec, part, PARTS[:3]))
             if chosen is None:
-                raise UserError(f"{name} has too few images ({len(images)}) for a part '{part}'{parts.why_few}")
+                raise UserError(f"{name} has too few images for a part '{part}'{parts.why_few(1)}")
             images = chosen
     return resized(images, size)
 
@@ -125,7 +129,7 @@ def prepare(
         else:
             parts = _split(cache.load(source, name, how), settings.group_by, say)
         if settings.m is not None:
-            parts = replace(parts, train=parts.train.subset(settings.m, seed))
+            parts = replace(parts, train=parts.train.subset(_at_most(settings.m, parts.train, say), seed))
     if settings.alpha != "keep" and parts.train.shape[0] == 4:
         say(f"{name}: transparency laid on {settings.alpha}")
 
@@ -246,8 +250,17 @@ def _how_to_convert(path: Path) -> str:
 def _without_val(name: str, source: Source, how: Reading, m: int | None, seed: int) -> Parts:
     """The parts of a set that has none for validation: what `m` leaves of train, or a tenth of it."""
     whole = source.load(name, "train", how)
-    train, rest = whole.split(len(whole) - len(whole) // SHARE if m is None else m, seed, balanced=m is not None)
+    kept = len(whole) - len(whole) // SHARE if m is None else _at_most(m, whole, how.say)
+    train, rest = whole.split(kept, seed, balanced=m is not None)
     return Parts(train, None if rest is None else _with_shares_of(whole, rest), source.load(name, "test", how))
+
+
+def _at_most(m: int, images: ImageSet, say: Say) -> int:
+    """How many images --m takes: all, and a line says so, where there are fewer."""
+    if len(images) < m:
+        name = images.name.removesuffix(":train")
+        say(f"{name}: training on all {len(images):,} images, fewer than the {m:,} that --m allows")
+    return min(m, len(images))
 
 
 def _split(images: ImageSet, group_by: str | None, say: Say) -> Parts:
@@ -255,7 +268,7 @@ def _split(images: ImageSet, group_by: str | None, say: Say) -> Parts:
     if images.parts:
         return _own(images, group_by, say)
     parts, n = _shared_out(images, group_by, say, {"val": SHARE // 2, "heldout": SHARE - 1})
-    return Parts(parts["train"], parts.get("val"), parts.get("heldout"), n)
+    return Parts(parts["train"], parts.get("val"), parts.get("heldout"), len(images), n)
 
 
 def _own(images: ImageSet, group_by: str | None, say: Say) -> Parts:
@@ -269,7 +282,7 @@ def _own(images: ImageSet, group_by: str | None, say: Say) -> Parts:
     train, other = own.values()
     parts, n = _shared_out(train, None, say, {"val": 0})
     heldout = replace(other, name=f"{images.name}:heldout")
-    return Parts(parts["train"], parts.get("val"), heldout, None if "val" in parts else n)
+    return Parts(parts["train"], parts.get("val"), heldout, len(train), None if "val" in parts else n)
 
 
 def _part(images: ImageSet, name: str, rows: np.ndarray) -> ImageSet:

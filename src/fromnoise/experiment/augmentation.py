@@ -95,4 +95,5 @@ def _check(parts: Parts, model: Model, data: str) -> None:
         )
     n = 0 if parts.heldout is None else len(parts.heldout)
     if n < FEWEST:
-        raise UserError(f"{data} has {n} held-out images{parts.why_few}; measuring a gain takes {FEWEST}: add images")
+        why = parts.why_few(FEWEST)
+        raise UserError(f"{data} has {n} held-out images and measuring a gain takes {FEWEST}{why}: add images")

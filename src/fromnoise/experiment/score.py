@@ -53,8 +53,8 @@ def reference_of(config: Config, parts: Parts, tell: Say = silent, skip_broken: 
     if settings.reference is None:
         if parts.heldout is None or len(parts.heldout) < FEWEST:
             raise UserError(
-                f"{config.data.data} has too few images to hold out {FEWEST} for the score{parts.why_few}: use "
-                "`fromnoise train`, or name real images with --reference"
+                f"{config.data.data} has too few images to hold out {FEWEST} for the score{parts.why_few(FEWEST)}: "
+                "use `fromnoise train`, or name real images with --reference"
             )
         reference = parts.heldout
     else:
