@@ -146,7 +146,7 @@ def test_a_rule_that_names_no_classes_is_refused(put, rule, told):
         read(photos, label_by=rule)
 
 
-@pytest.mark.parametrize(("data", "told"), [("digits", "digits has classes already"), ("x.npz", "have no names")])
+@pytest.mark.parametrize(("data", "told"), [("digits", "digits has classes already"), ("x.npz", "have no file names")])
 def test_there_are_no_classes_by_name_without_names(tmp_path, monkeypatch, data, told):
     monkeypatch.chdir(tmp_path)
     np.savez("x.npz", np.zeros((12, 8, 8), np.uint8))

@@ -385,7 +385,7 @@ def test_a_rule_that_names_no_groups_is_refused(scans, rule, told):
         sources.prepare(DataSettings(str(scans), group_by=rule), seed=0)
 
 
-@pytest.mark.parametrize(("data", "told"), [("digits", "digits has parts already"), ("{npz}", "have no names")])
+@pytest.mark.parametrize(("data", "told"), [("digits", "digits has parts already"), ("{npz}", "have no file names")])
 def test_there_are_no_groups_by_name_without_names(npz, data, told):
     with pytest.raises(UserError, match=told):
         sources.prepare(DataSettings(data.format(npz=npz), group_by="folder"), seed=0)

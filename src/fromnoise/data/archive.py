@@ -25,16 +25,16 @@ from fromnoise.files import check_deflated, reading, reason
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 MOST = 1 << 28  # bytes of a file in an archive
-GZIP = b"\x1f\x8b"  # as which a packed tar begins
+GZIP = b"\x1f\x8b"  # the first bytes of a gzipped tar
 
 Members = dict[str, Callable[[], bytes]]
-"""What gives the bytes of each file in an archive, by its name there."""
+"""From the name of each file in an archive to a function that reads its bytes."""
 
 
 def load(name: str, how: Reading) -> ImageSet:
-    """The images in the archive `name`, or in all that a pattern such as shards-*.tar fits, as `folder.load` has them.
+    """The images in the archive `name`, or in all that match a pattern such as shards-*.tar, as `folder.load` has them.
 
-    A folder that holds everything in the archive is looked into. Raises UserError for what is no readable archive.
+    If one folder holds all files, names begin below it. Raises UserError if an archive cannot be read.
     """
     with ExitStack() as stack:
         members: Members = {}
@@ -70,14 +70,14 @@ def _matches(name: str) -> bool:
 
 
 def _inside(names: Iterable[str]) -> str:
-    """The folder, with its /, that all files lie in; "" where there is no such."""
+    """The folder, with its /, that all files lie in; "" if there is none."""
     folders = [posixpath.dirname(name) for name in names]
     common = posixpath.commonpath(folders) if folders else ""
     return f"{common}/" if common else ""
 
 
 def _kept(name: str, found: Listing) -> str | None:
-    """The name of a file, with / between its parts; None, counted, where it is hidden or leads out of the archive."""
+    """The name of a file, with / between its parts; None, and counted, if it is hidden or leads out of the archive."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
     if not parts or ".." in parts or parts[0].startswith("/"):
         found.kinds["outside the archive"] += 1
@@ -95,9 +95,9 @@ def _zip(path: Path, stack: ExitStack, found: Listing) -> Members:
 
 
 def _unzipped(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    """The bytes of a file in a zip; raises what zipfile does, or ValueError before there is memory for too many."""
+    """The bytes of a file in a zip; raises as zipfile does, or ValueError, before it takes memory, for too many."""
     if info.compress_type not in METHODS:
-        raise ValueError("compressed in another way than by deflate")
+        raise ValueError("compressed with another method than deflate")
     _check(info.file_size)
     check_deflated(info.file_size, info.compress_size)
     with file.open(info) as stream:
@@ -136,7 +136,7 @@ def _untarred(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
 
 
 def _inflate(path: Path, plain: IO[bytes]) -> None:
-    """Write a gzipped file as a plain one, of which any place can be read at once; raises ValueError for a bomb."""
+    """Unpack a gzipped file into a plain one, which can be read from any place; raises ValueError for a bomb."""
     with gzip.open(path, "rb") as packed:
         while block := packed.read(BLOCK):
             plain.write(block)

@@ -1,6 +1,6 @@
 """Arrays of images in and out of files: .npz (`arr_0` or `images`) and .npy; N×H×W, N×H×W×C or N×C×H×W.
 
-C is from 1 to 8, and 4 is straight RGBA. Numbers other than bytes are mapped to them by their range.
+C is from 1 to 8, and 4 is straight RGBA. Other numbers are mapped to bytes by their range.
 """
 
 import io
@@ -65,7 +65,7 @@ def load(path: Path, size: tuple[int, int] | None = None, *, say: Say = silent) 
 
 
 def numbers(path: Path, keys: Sequence[str]) -> list[np.ndarray] | None:
-    """The arrays `keys` of an .npz file as float64; None where it lacks one of them, or has images.
+    """The arrays `keys` of an .npz file as float64; None if it lacks one of them, or holds images.
 
     Raises UserError for a file that cannot be read, or whose arrays are not numbers.
     """
@@ -77,7 +77,7 @@ def numbers(path: Path, keys: Sequence[str]) -> list[np.ndarray] | None:
 
 
 def from_array(name: str, array: np.ndarray, labels: Tensor | None = None) -> ImageSet:
-    """An array in memory as a set of images; raises UserError for one that is not of images."""
+    """An array in memory as a set of images; raises UserError if it does not hold images."""
     last = _channels_last(name, array.dtype, array.shape)
     try:
         pixels, values = as_bytes(array)
@@ -130,9 +130,9 @@ def _whole(path: Path, file: zipfile.ZipFile) -> tuple[ImageSet, set[str]]:
 
 
 def _divided(path: Path, file: zipfile.ZipFile, size: tuple[int, int] | None) -> tuple[ImageSet, set[str]]:
-    """The images of a file of MedMNIST's, at `size`, and the names of the arrays that were read.
+    """The images in one of MedMNIST's files, at `size`, and the names of the arrays that were read.
 
-    They have no labels where it has several numbers for an image.
+    They have no labels if it has several numbers for each image.
     """
     names, sets, parts, read = _names(file), list[ImageSet](), list[str](), set[str]()
     for prefix, part in DIVIDED.items():
@@ -153,7 +153,7 @@ def _divided(path: Path, file: zipfile.ZipFile, size: tuple[int, int] | None) ->
 
 
 class _Entry(NamedTuple):
-    """Where one array lies, and of what it is."""
+    """Where an array lies, and what it holds."""
 
     key: str
     open: Callable[[], IO[bytes]]
@@ -168,9 +168,9 @@ def _names(file: zipfile.ZipFile) -> list[str]:
 
 
 def _entry(file: zipfile.ZipFile, key: str) -> _Entry:
-    """The array `key` of an .npz file, of which nothing as long as it says has been read yet.
+    """The array `key` of an .npz file, with only its header read.
 
-    Raises ValueError, or what NumPy and zipfile raise, where it cannot be what it says, before there is memory for it.
+    Raises ValueError, or as NumPy and zipfile do, if it cannot be what its header says, before it takes memory.
     """
     info = file.getinfo(key if key in file.namelist() else f"{key}.npy")
     if info.compress_type not in METHODS:
@@ -205,7 +205,7 @@ def _read(entry: _Entry) -> np.ndarray:
 
 
 def _labels(path: Path, entry: _Entry, n: int) -> Tensor | None:
-    """The labels of n images; None for an `arr_1` that holds something else."""
+    """The labels of n images; None if `arr_1` holds something else."""
     whole_numbers = len(entry.shape) == 1 and np.issubdtype(entry.dtype, np.integer)
     if entry.key == "arr_1" and not (whole_numbers and entry.shape == (n,)):
         return None
@@ -221,7 +221,7 @@ def _labels(path: Path, entry: _Entry, n: int) -> Tensor | None:
 
 
 def _images(path: Path, entry: _Entry) -> tuple[UInt8[Tensor, "n c h w"], tuple[float, float] | None]:
-    """The images in an array, and their range where they are no bytes; raises UserError for an array of others.
+    """The images in an array, and their range if they are not bytes; raises UserError for an array of anything else.
 
     Bytes are read from their compressed form as they go into the tensor, a block at a time.
     """
@@ -242,9 +242,9 @@ def _images(path: Path, entry: _Entry) -> tuple[UInt8[Tensor, "n c h w"], tuple[
 
 
 def _channels_last(name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> bool:
-    """Whether images of this shape are N×H×W×C or N×H×W, not N×C×H×W; raises UserError unless it is of images.
+    """Whether images of this shape are N×H×W×C or N×H×W, not N×C×H×W; raises UserError if they are not images.
 
-    The channels are the shorter of the two ends, and the last where both are as long.
+    Channels are the shorter of the second and the last axis; the last if both are as long.
     """
     if len(shape) in (3, 4) and 0 in shape:
         raise UserError(f"{name} has no images")
@@ -269,7 +269,7 @@ def _channels_first(images: UInt8[Tensor, "n *s"], last: bool) -> UInt8[Tensor, 
 
 
 def _class_names(entry: _Entry, classes: int) -> tuple[str, ...]:
-    """The names of at least so many classes; none for an array that is something else."""
+    """The names of at least `classes` classes; none if the array holds something else."""
     if entry.dtype.kind != "U" or len(entry.shape) != 1 or not classes <= entry.shape[0] <= MOST_CLASSES:
         return ()
     with entry.open() as stream:
@@ -278,7 +278,7 @@ def _class_names(entry: _Entry, classes: int) -> tuple[str, ...]:
 
 def _load(name: str, _: str, how: Reading) -> ImageSet:
     if how.label_by is not None:
-        raise UserError(f"--label-by is for a folder or an archive of images: those of {name} have no names")
+        raise UserError(f"--label-by is for a folder or an archive of images: those in {name} have no file names")
     return load(Path(name), how.size, say=how.say)
 
 

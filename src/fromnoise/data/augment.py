@@ -2,7 +2,7 @@
 
 A change is six numbers of about unit size, all zero for none: rotation, size, stretch along the axes, stretch along
 the diagonals, shift to the right, shift down. Because the network is conditioned on them, the changes do not leak: what
-it samples at zeros does not lean. Nothing is ever mirrored: a mirrored digit is no digit.
+it samples at zeros is not rotated. Nothing is ever mirrored: a mirrored digit is no digit.
 """
 
 import math
@@ -22,7 +22,7 @@ LARGEST = 2.0  # units: what is drawn beyond is clipped
 
 
 def random_changes(n: int, share: float, random: np.random.Generator) -> Float[Tensor, "n 6"]:
-    """The changes of n images: normal numbers for about that share of them, zeros for the rest."""
+    """The changes of n images: normal numbers for about a `share` of them, zeros for the rest."""
     changed = random.random(n) < share
     numbers = random.standard_normal((n, NUMBERS)).clip(-LARGEST, LARGEST) * changed[:, None]
     return torch.from_numpy(numbers.astype(np.float32))
@@ -33,7 +33,7 @@ def apply(
 ) -> Float[Tensor, "n c h w"]:
     """The images, each changed by its numbers (on the CPU); those whose numbers are all zero come back as they are.
 
-    `beyond` is that of `warp`.
+    For `beyond` see `warp`.
     """
     rows = change.any(dim=1).nonzero().flatten()
     if not len(rows):  # which `affine_grid` does not take
@@ -45,10 +45,10 @@ def apply(
 def warp(
     images: Float[Tensor, "n c h w"], change: Float[Tensor, "n 6"], beyond: float | None = None
 ) -> Float[Tensor, "n c h w"]:
-    """Every image resampled, bilinearly; what lies beyond its border has the value `beyond`, or is as on the border.
+    """Every image resampled bilinearly. Beyond its border it has the value `beyond`; if None, that at the border.
 
     Rotation, size and stretches are the matrix exp [[s + p, q − θ], [q + θ, s − p]] about the middle, then comes the
-    shift; of images that are not square, too, the angles are right.
+    shift. Angles are right for images that are not square, too.
     """
     n, _, height, width = images.shape
     theta, s, p, q, *shift = (change.double() * torch.tensor(UNITS, dtype=torch.float64)).unbind(1)

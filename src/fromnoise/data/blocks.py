@@ -1,4 +1,4 @@
-"""Many rows block by block, so that what is made of them never stands in memory for all of them at once."""
+"""Many rows, block by block, so that what is computed from them never takes memory for all at once."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,9 +22,9 @@ def parts(x: Shaped[Tensor, "n ..."], rows: Int64[np.ndarray, " k"] | None = Non
 
 
 def join(parts: Iterable[Shaped[Tensor, "_ ..."]], n: int) -> Shaped[Tensor, "n ..."]:
-    """Blocks of n rows in all as one tensor on the CPU, as `mapped.empty` has it.
+    """Blocks of n rows in all as one tensor on the CPU, from `mapped.empty`.
 
-    They may come from a generator: one at a time is in memory. Raises ValueError for another number of rows.
+    They may come from a generator: then only one at a time is in memory. Raises ValueError for another number of rows.
     """
     whole, done = None, 0
     for part in parts:
@@ -38,11 +38,11 @@ def join(parts: Iterable[Shaped[Tensor, "_ ..."]], n: int) -> Shaped[Tensor, "n 
 
 
 def take(x: Shaped[Tensor, "n ..."], rows: Int64[np.ndarray, " k"]) -> Shaped[Tensor, "k ..."]:
-    """The rows of `x`, on the CPU, at the positions `rows`, in that order, as `mapped.empty` has them."""
+    """The rows of `x`, on the CPU, at the positions `rows`, in that order; large ones in `mapped.empty`."""
     large = len(rows) * math.prod(x.shape[1:]) * x.dtype.itemsize >= mapped.LARGE
     return join(parts(x, rows), len(rows)) if large else x[rows]
 
 
 def cat(tensors: Sequence[Shaped[Tensor, "_ ..."]]) -> Shaped[Tensor, "n ..."]:
-    """The rows of all, one after another, as `mapped.empty` has them."""
+    """The rows of all, one after another, in `mapped.empty`."""
     return join((part for x in tensors for part in parts(x)), sum(map(len, tensors)))

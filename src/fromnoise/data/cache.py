@@ -1,7 +1,7 @@
-"""Images of large folders and archives, decoded once: kept on the disk, and mapped from there at the next start.
+"""Images of large folders and archives, decoded once: kept on disk, and mapped from there at the next start.
 
-What is kept is found by the contents of the files, not by their sizes and times: a picture that was replaced by one of
-the same size would go unnoticed. To hash them takes a small part of the time that decoding does. Several processes may
+What is kept is found by the contents of the files: by their sizes and times, a picture replaced by one of the same size
+would go unnoticed. Hashing takes a small part of the time of decoding. Several processes may
 keep the same images at once: each writes whole files, and the same ones.
 """
 
@@ -28,10 +28,10 @@ from fromnoise.errors import UserError
 from fromnoise.files import Unwritten, read_json, reading, sweep, whole, write_json
 
 LARGE = 1 << 26
-"""Bytes of files from which on the images in them are kept."""
+"""Images are kept if their files have at least so many bytes."""
 MANY = 10_000
-"""Images from which on their groups are kept."""
-STALE = 86_400.0  # seconds after which nobody is at work on an unfinished file any more
+"""Groups are kept of at least so many images."""
+STALE = 86_400.0  # seconds, after which nobody is still writing an unfinished file
 KNOWN = "decoded before"
 
 
@@ -50,9 +50,9 @@ class Entry:
 
 
 def load(source: Source, name: str, how: Reading) -> ImageSet:
-    """The images that `source` has under `name`; of large files those that are kept, if they are intact.
+    """The images that `source` has under `name`; if their files are large, those that are kept, if intact.
 
-    They are read anew for whoever watches. Raises UserError as `source.load` does.
+    With `how.watch`, files are always decoded again. Raises UserError as `source.load` does.
     """
     files = source.files(name)
     if how.watch is not unwatched or sum(path.stat().st_size for path in files.values() if path.is_file()) < LARGE:
@@ -75,7 +75,7 @@ def load(source: Source, name: str, how: Reading) -> ImageSet:
 
 
 def grouped(images: ImageSet, find: Callable[[UInt8[Tensor, "n c h w"]], Int64[Tensor, " n"]]) -> Int64[Tensor, " n"]:
-    """The groups that `find` finds of the images; of many those that are kept: to find them takes minutes."""
+    """The groups that `find` finds of the images; of many images those that are kept, as finding them takes minutes."""
     if len(images) < MANY:
         return find(images.images)
     file = mapped.folder() / f"{_digest([__version__, images.fingerprint])}.groups"
@@ -89,7 +89,7 @@ def grouped(images: ImageSet, find: Callable[[UInt8[Tensor, "n c h w"]], Int64[T
 
 
 def _key(files: Mapping[str, Path], how: Reading) -> str:
-    """What the files' contents, how they are read and by which versions come to."""
+    """A hash of the files' contents, of how they are read, and of the versions that read them."""
     fit = how.size.fit if isinstance(how.size, Size) else None
     versions = __version__, PIL.__version__, torch.__version__
     contents = [(name, _contents(path)) for name, path in files.items()]
@@ -100,7 +100,7 @@ def _contents(path: Path) -> str:
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "blake2b").hexdigest()
-    except OSError as error:  # left to whoever decodes it
+    except OSError as error:  # the decoder will report it
         return str(error.errno)
 
 
@@ -109,7 +109,7 @@ def _digest(value: object) -> str:
 
 
 def _kept(place: Path, name: str) -> tuple[ImageSet, str] | None:
-    """The images at `place` and what their reading said; None where there are none, or not as they were written."""
+    """The images at `place` and what their reading said; None if there are none, or they are damaged."""
     with suppress(UserError), reading(place, "what was kept"):
         about = msgspec.convert(read_json(place.with_suffix(".json")), Entry)
         pixels = np.load(place.with_suffix(".npy"), mmap_mode="c", allow_pickle=False)

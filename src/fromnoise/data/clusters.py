@@ -1,6 +1,6 @@
-"""Groups of like images: what a network is conditioned on where the images have no classes.
+"""Clusters of similar images: what a network is conditioned on if the images have no classes.
 
-An image's cluster makes a diffusion model's task much easier, if less than its class would, and the model can be guided
+An image's cluster makes a diffusion model's task easier, if less so than its class, and the model can be guided
 (Hu et al. 2023, "Self-guided diffusion models"; Adaloglou et al. 2024, "Rethinking cluster-conditioned diffusion models
 for label-free image synthesis"). Reduced pixels say what is where. Colour images are compared by their textures too
 (`patterns`): clusters by pixels alone make guidance useless on emoji. Digits fall into better clusters by pixels alone.
@@ -19,11 +19,11 @@ from fromnoise.data import blocks, patterns
 from fromnoise.data.image_set import ImageSet
 
 LEAST = 50
-"""Images of a cluster on average, at least."""
+"""Images in a cluster, on average, at least."""
 SIDE = 16
-"""Pixels that images are reduced to, along each side, to be compared."""
+"""Pixels a side to which images are reduced for comparison."""
 FITTED = 5_000
-"""Images that the clusters' centres are found from, at most."""
+"""Images from which the clusters' centres are found, at most."""
 STARTS = 4
 BATCH = 64
 COLOURED = 3
@@ -34,8 +34,8 @@ SEED = 0  # always the same clusters of the same images
 def conditioned(images: ImageSet, classes: bool, k: int) -> ImageSet:
     """A training set with the labels that a network is conditioned on.
 
-    With its classes if it has any and `classes` says so; else in `k` clusters, or as many as there are `LEAST` images
-    for each, instead of classes; without labels where that is less than two.
+    Its classes, if it has any and `classes` is true. Otherwise `k` clusters, fewer if there are not `LEAST` images for
+    each; no labels if there are fewer than two.
     """
     if classes and images.classes > 1:
         return images

@@ -1,8 +1,8 @@
-"""What the channels of images mean: grey, RGB, RGBA or any others, and sets brought to one kind.
+"""What the channels of images mean: grey, RGB, RGBA or anything else; and how sets are brought to one kind.
 
 One channel is grey, three are RGB, four are RGBA, and other numbers have no colours. Inside fromnoise RGBA is
 premultiplied: each colour is multiplied by its alpha, so that what is invisible is 0, and averages are right. In files
-and arrays outside it is straight, as everywhere else. From here to there and back every byte is the same.
+and arrays outside, alpha is straight, as everywhere else. The way out and back in keeps every byte.
 """
 
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def premultiplied(pixels: UInt8[np.ndarray, "*n 4"]) -> UInt8[np.ndarray, "*n 4"
 
 
 def straight(pixels: UInt8[np.ndarray, "*n c"]) -> UInt8[np.ndarray, "*n c"]:
-    """The reverse for RGBA, which `premultiplied` brings back to the byte; other images as they are."""
+    """The inverse for RGBA, which `premultiplied` undoes to the byte; other images as they are."""
     if pixels.shape[-1] != 4:
         return pixels
     wide = pixels.astype(np.int32)
@@ -78,7 +78,7 @@ def rgb(images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n 3 h w"]:
 def by_colour(
     images: UInt8[Tensor, "n c h w"], of: Callable[[UInt8[Tensor, "n 3 h w"]], Float[Tensor, "n d"]]
 ) -> Float[Tensor, "n d"]:
-    """`of` the images as RGB; the mean of it over each channel as grey where they have no colours."""
+    """`of` the images as RGB; if they have no colours, its mean over the channels, each taken as grey."""
     if images.shape[1] in KINDS:
         return of(rgb(images))
     return torch.stack([of(rgb(channel)) for channel in images.split(1, dim=1)]).mean(dim=0)

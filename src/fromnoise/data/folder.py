@@ -1,4 +1,4 @@
-"""A folder of images, in and out, and images that lie elsewhere as in one."""
+"""Reading and writing a folder of images; and reading images that lie elsewhere in the same way."""
 
 import math
 from collections import Counter
@@ -22,16 +22,16 @@ from fromnoise.errors import UserError
 from fromnoise.files import whole, whole_folder
 from fromnoise.say import some
 
-LISTED = 10  # files that cannot be read, in an error
+LISTED = 10  # unreadable files, in an error
 NAMED = 3  # of them, in the line of a reading
 
 
 def load(folder: Path, how: Reading | None = None) -> ImageSet:
-    """The images below a folder, resized where `how` says a size and they have another.
+    """The images below a folder, resized if `how` gives a size and they have another.
 
     All grey gives one channel, any colour three, any transparency four (`data.colour`). Grey of more than 8 bits is
-    mapped to 8: the least value of all images becomes 0, the largest 255. What else `picture.read` changes, and what is
-    not read, `how.say` gets in one line. For the classes see `labelling.labelled`.
+    mapped to 8: the least value of all images becomes 0, the largest 255. `how.say` gets one line on what
+    else `picture.read` changed and what was not read. For the classes see `labelling.labelled`.
     Raises UserError, naming them all, for images that cannot be read, unless `how.skip_broken` leaves them out;
     and, without a size, for an image of another size than the first; and for some images of 8 bits and some of more.
     """
@@ -41,9 +41,9 @@ def load(folder: Path, how: Reading | None = None) -> ImageSet:
 def collected(
     root: str, found: Listing, opened: Callable[[str], Contents], how: Reading, table: Table | None = None
 ) -> ImageSet:
-    """The images of a listing, each from what `opened` gives for its name, as `load` has them.
+    """The images of a listing, as `load` has them; `opened` gives the contents of each by its name.
 
-    `root` is where they lie, for their names and for messages; `table` says their classes, in place of tables there.
+    `root` is where they lie, for their names and for messages; `table` gives their classes instead of tables there.
     """
     if not found.images:
         raise UserError("; ".join([f"{root} holds no images", *found.left_out()]))
@@ -92,7 +92,7 @@ def collected(
 def load_file(path: Path, size: tuple[int, int] | None = None) -> ImageSet:
     """One image file as a set of one, resized to `size` if given.
 
-    Raises UserError where it cannot be read, and for more than 8 bits.
+    Raises UserError if it cannot be read or has more than 8 bits.
     """
     try:
         pixels = picture.read(path, size).pixels
@@ -108,8 +108,8 @@ def save(
 ) -> None:
     """Write `images` as 000000.png, 000001.png ... into a new folder, true to the byte, counted from `first`.
 
-    With `labels` the files go into one sub-folder a class, which is called as its label is. Raises UserError when the
-    folder has anything in it, and for images that are neither grey, RGB nor RGBA.
+    With `labels` the files go into one sub-folder for each class, named by its label. Raises UserError if the folder
+    is not empty, and for images that are neither grey, RGB nor RGBA.
     """
     check_channels(folder, images.shape[1])
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -125,7 +125,7 @@ def save(
 
 
 def save_file(path: Path, image: UInt8[Tensor, "c h w"]) -> None:
-    """Write one image as a PNG, as `save` does, in the place of what was there."""
+    """Write one image as a PNG, as `save` does, replacing what was there."""
     check_channels(path, len(image))
     with whole(path) as temporary:
         _picture(image.cpu().permute(1, 2, 0).numpy()).save(temporary, format="PNG")
@@ -143,7 +143,7 @@ def _picture(image: UInt8[np.ndarray, "h w c"]) -> Image.Image:
 
 
 class _Stack:
-    """At most n images of one size and depth, one after another in one tensor of as many channels as any has."""
+    """At most n images of one size and depth, in one tensor with as many channels as any image has."""
 
     def __init__(self, n: int) -> None:
         self.n, self.done, self.dtype = n, 0, np.dtype(np.uint8)
@@ -166,7 +166,7 @@ class _Stack:
         rows[:, 3:] = images[:, 3:] if images.shape[1] == 4 else 255
 
     def bytes(self) -> tuple[UInt8[Tensor, "n c h w"], tuple[float, float] | None]:
-        """The images, and their range where they are of more than 8 bits."""
+        """The images, and their range if they have more than 8 bits."""
         images = self.images[: self.done]
         if images.dtype == torch.uint8:
             return images, None
@@ -186,7 +186,7 @@ def _complaint(folder: Path, broken: list[tuple[str, str]], n: int) -> str:
 
 
 def _notes(found: Listing, labels: Labels, broken: list[tuple[str, str]], changes: Counter[str]) -> list[str]:
-    """What was changed or not taken, in a few words each."""
+    """What was changed or left out, in a few words each."""
     notes = [f"{change} ({some(count, 'image')})" for change, count in changes.items()] + labels.notes
     if broken:
         notes.append(f"{len(broken):,} unreadable, skipped: {listed([name for name, _ in broken], NAMED)}")

@@ -5,8 +5,8 @@ the windows in which there is something to see, at the best of the nine shifts b
 of the RV coefficient (Robert & Escoufier 1976, "A unifying tool for linear multivariate statistical methods: the RV-
 coefficient"); of grey images the absolute value of the structure term of SSIM (Wang et al. 2004, "Image quality
 assessment: from error visibility to structural similarity"). Brightness, contrast, a little noise and the colours of
-whole regions do not count; a stroke, a mouth or a hand elsewhere does. Transparent images are seen on mid-grey and on
-black, and their alpha has to be alike too. Images are reduced to 32×32 pixels at most.
+whole regions do not count; a stroke, a mouth or a hand in another place does. Transparent images are seen on mid-grey
+and on black, and their alpha has to be alike too. Images are reduced to 32×32 pixels at most.
 
 Only pairs of neighbours are looked at: those that lie closest in histograms of oriented gradients (Dalal & Triggs
 2005, "Histograms of oriented gradients for human detection"), which the same changes hardly move.
@@ -30,25 +30,25 @@ from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
 
 SIDE = 8, 32
-"""Pixels of an image's sides, at least and at most, when it is compared."""
+"""Pixels a side, at least and at most, at which images are compared."""
 WINDOW = 3
 ALIKE = 0.97
-"""Structure from which on two images are alike."""
+"""Two images are alike if their structure is at least so much."""
 RESEMBLES = 0.8
 """Structure that all images of a group share with its first at least; below it colours are not looked at."""
 BLANK = 64.0
 """Variance in a window (of values from 0 to 255) that noise alone may have: there is nothing to see."""
 NOISE = 25.0
-"""Variance that is added to what windows have in common: of noise that does not count."""
+"""Variance added to what windows have in common, for noise that does not count."""
 CELLS, ORIENTATIONS = 8, 4
 FAINT = 8.0
-"""Gradient (luminance a pixel) that noise alone may have: it counts as none."""
+"""Gradient (luminance per pixel) that noise alone may have: it counts as none."""
 NEIGHBOURS, FAR = 8, 1.5
 """How many neighbours of an image are looked at, and the distance of histograms beyond which none is."""
 FITTED, DIMENSIONS = 5_000, 48
-"""Images beyond which neighbours are sought in principal components (found from about so many), and how many."""
+"""With more images, neighbours are sought in principal components, found from about so many; and how many of them."""
 PAIRS = 512
-"""Pairs that are looked at together."""
+"""Pairs that are compared at once."""
 SHIFTS = sorted(((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)), key=lambda shift: abs(shift[0]) + abs(shift[1]))
 
 
@@ -56,7 +56,7 @@ def groups(images: UInt8[Tensor, "n c h w"]) -> Int64[Tensor, " n"]:
     """The group of near-duplicates that each image belongs to, numbered by first appearance.
 
     Images are in one group if pairs of alike ones lead from one to the other, as long as all resemble the group's first
-    image: a film, whose every picture is alike to the next, falls into several groups.
+    image: a film, in which every picture is like the next, falls into several groups.
     """
     _, first, whose = np.unique(digests(images, grey=True), return_index=True, return_inverse=True)
     distinct = np.sort(first)
@@ -68,7 +68,7 @@ def groups(images: UInt8[Tensor, "n c h w"]) -> Int64[Tensor, " n"]:
 
 
 def nearly_in(images: UInt8[Tensor, "n c h w"], others: UInt8[Tensor, "m c h w"]) -> Bool[Tensor, " n"]:
-    """Which images are near-duplicates of one of the others, or the same."""
+    """Which images are near-duplicates of any of the others, or equal to one."""
     (height, width), (theirs_high, theirs_wide) = _size(images), _size(others)
     size = min(height, theirs_high), min(width, theirs_wide)
     ours, theirs = _Looks.of(images, size), _Looks.of(others, size)
@@ -81,12 +81,12 @@ def nearly_in(images: UInt8[Tensor, "n c h w"], others: UInt8[Tensor, "m c h w"]
 def by_name(images: ImageSet, rule: str) -> Int64[np.ndarray, " n"]:
     """The group of each image by its file's name, numbered by first appearance.
 
-    `rule` is "folder", or a regular expression for the path within the images' folder whose first group names theirs;
-    a file that it does not fit is a group of its own. Raises UserError for a rule that is no such thing or fits no
-    file, and for images that are not of files.
+    `rule` is "folder", or a regular expression for paths within the images' folder, whose first group (...) names the
+    group; a file that it does not match is a group of its own. Raises UserError for another rule, one that matches no
+    file, and images that have no files.
     """
     if not images.files:
-        raise UserError(f"--group-by is for a folder of images: those of {images.name} have no names")
+        raise UserError(f"--group-by is for a folder of images: those in {images.name} have no file names")
     names = [PurePath(file).relative_to(images.name).as_posix() for file in images.files]
     if rule == "folder":
         keys = [(name.rpartition("/")[0], "") for name in names]
@@ -112,7 +112,7 @@ def pattern(rule: str, flag: str = "--group-by", what: str = "group") -> re.Patt
 
 @dataclass(frozen=True)
 class _Looks:
-    """What is compared of images: they themselves at one size, their luminance and histograms of its gradients."""
+    """What is compared: the images at one size, their luminance, and histograms of its gradients."""
 
     images: UInt8[Tensor, "n c h w"]
     luminance: UInt8[Tensor, "n 1 h w"]
@@ -137,7 +137,7 @@ def _size(images: Tensor) -> tuple[int, int]:
 
 
 def _histograms(x: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n d"]:
-    """Of unsigned gradients, in overlapping cells, by the mean of the gradients around."""
+    """Histograms of unsigned gradients in overlapping cells, relative to the mean gradient around."""
     padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
     across = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
     down = (padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]) / 2
@@ -152,7 +152,7 @@ def _histograms(x: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n d"]:
 
 
 def _pairs(ours: _Looks, theirs: _Looks, itself: bool = False) -> Int64[np.ndarray, "p 2"]:
-    """Each image with its nearest neighbours by histograms, none farther than `FAR`."""
+    """Pairs of each image and its nearest neighbours by histograms, none farther than `FAR`."""
     from sklearn.decomposition import PCA  # takes a second to import
     from sklearn.neighbors import NearestNeighbors
 

@@ -25,12 +25,12 @@ KINDS = ("images-idx3", "labels-idx1")
 class IdxSet(NamedTuple):
     """A set of four files.
 
-    torchvision  its class there
-    folders      those below the data root where its files may lie
+    torchvision  its class in torchvision
+    folders      below the data root, where its files may lie
     stems        how the files of each part begin
-    fetch        where to fetch them; "" where torchvision does
+    fetch        where to fetch them; "" if torchvision does
     first        the label that is the first class
-    classes      the classes' names, where they are no numbers
+    classes      the classes' names, if they are not numbers
     turned       whether rows are stored as columns
     """
 
@@ -61,7 +61,7 @@ MNIST_TEST_LABELS_MD5 = "27ae3e4e09519cfbb04c329615203637"
 
 
 def default_root() -> Path:
-    """Where data sets lie when nobody says so: $FROMNOISE_DATA, else ~/.cache/fromnoise."""
+    """Where data sets lie by default: $FROMNOISE_DATA, else ~/.cache/fromnoise."""
     return Path(os.environ.get("FROMNOISE_DATA") or Path.home() / ".cache" / "fromnoise").expanduser()
 
 
@@ -79,7 +79,7 @@ def load(name: str, part: str, root: Path | None = None) -> ImageSet:
     """The part `train` or `test` of the set `name`, 1×28×28.
 
     Read from below `root` (default: `default_root`); MNIST and Fashion-MNIST are downloaded there by torchvision if
-    they are missing. Raises UserError when it can be neither found nor downloaded.
+    they are missing. Raises UserError if it can be neither found nor downloaded.
     """
     base, about = root or default_root(), SETS[name]
     place = find(name, base) or _download(name, base)
@@ -93,7 +93,7 @@ def load(name: str, part: str, root: Path | None = None) -> ImageSet:
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """The uint8 array in an IDX file; raises UserError when the file is damaged or not IDX."""
+    """The uint8 array in an IDX file; raises UserError if the file is damaged or not IDX."""
     opened = gzip.open if path.suffix == ".gz" else open
     with reading(path, "a whole IDX file of bytes", "fetch it again"), opened(path, "rb") as file:
         magic = file.read(4)

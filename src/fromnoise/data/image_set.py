@@ -19,15 +19,18 @@ MOST_CHANNELS = 8
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Images, with labels where there are any.
+    """Images, with labels and what else is known of them.
 
-    `images` is uint8 N×C×H×W with C from 1 to 8, whose meaning `data.colour` tells; `labels` is int64 N, classes
-    counted from 0, or None; they are clusters of ours, not classes, where `clustered`.
-    `class_names` are the classes' names in that order where they have any but numbers; `files` each image's file where
-    it came from one of its own, and `parts` its part (train, val, heldout) where they came divided. `was` are the
-    sizes, in words, that the images had before they were resized; `range` the values that became the bytes 0 and 255,
-    of images that were not of bytes. `groups`, int64 N, tells the group that each image was kept with when images of
-    one's own were split: of near-duplicates, or by the files' names. None where no group has two.
+    images       uint8 N×C×H×W, C from 1 to 8; for what the channels mean see `data.colour`
+    labels       int64 N: classes counted from 0, or None
+    clustered    whether the labels are clusters (`data.clusters`), not classes
+    class_names  in the order of the labels; empty if classes have only numbers
+    files        each image's file; empty if images do not have files of their own
+    parts        each image's part (train, val, heldout); empty unless the images came in parts
+    was          the images' sizes before they were resized, in words
+    range        the values that became the bytes 0 and 255; None for images of bytes
+    groups       int64 N: the group in which each image was kept when a user's own images were split, of
+                 near-duplicates or by file names; None if no group has two
     """
 
     name: str
@@ -66,7 +69,7 @@ class ImageSet:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the images' shape and bytes and the labels': the same for the same data only."""
+        """SHA-256 of the images' and labels' shape and bytes: equal for equal data only."""
         digest = hashlib.sha256(str(tuple(self.images.shape)).encode())
         for part in blocks.parts(self.images):
             digest.update(part.cpu().contiguous().numpy().data)
@@ -93,7 +96,7 @@ class ImageSet:
         return replace(self, images=self.images.to(device), labels=labels)
 
     def without(self, other: "ImageSet") -> "ImageSet":
-        """The images that are not, byte for byte, in `other`; raises UserError when none is left.
+        """The images that are not in `other`, byte for byte; raises UserError if none is left.
 
         Grey images saved as RGB are the same as grey ones.
         """
@@ -121,9 +124,9 @@ class ImageSet:
     def subset_rows(self, m: int, seed: int, balanced: bool = True) -> np.ndarray:
         """The positions, sorted, of a random subset of `m` images, by class where there are labels.
 
-        Balanced, classes get ⌊m/classes⌋ images each and the first few one more; a class that has fewer than its share
-        gives what it has and the others make up for it. Else classes keep their shares of all images, to within an
-        image or two. Raises UserError when there are fewer than `m` images.
+        If balanced, classes get ⌊m/classes⌋ images each and the first few one more; a class that has fewer gives what
+        it has, and the others make up for it. Otherwise classes keep their shares, to within an image or two. Raises
+        UserError if there are fewer than `m` images.
         """
         if not 1 <= m <= len(self):
             raise UserError(f"{self.name} has {len(self)} images; cannot take {m} of them")
@@ -140,7 +143,7 @@ class ImageSet:
 
 
 def joined(sets: Sequence[ImageSet], name: str) -> ImageSet:
-    """All sets as one, one after another; with labels and groups where all have them, without files and parts."""
+    """All sets as one, one after another; with labels and groups if all have them, without files and parts."""
 
     def together(each: list[Tensor | None]) -> Tensor | None:
         known = [one for one in each if one is not None]

@@ -1,4 +1,4 @@
-"""What there is in a data set, part by part: how many images, of which classes, how many repeated, how bright."""
+"""What is in a data set, part by part: how many images, of which classes, how many duplicates, how bright."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ SHEET = 100  # images on a contact sheet
 
 @dataclass(frozen=True)
 class Files:
-    """Image files: how many of each size and number of channels, how many were changed, why others cannot be read."""
+    """Image files: how many of each size and number of channels, how many were changed, and why some cannot be read."""
 
     sizes: Counter[str] = field(default_factory=Counter)
     channels: Counter[str] = field(default_factory=Counter)
@@ -42,10 +42,10 @@ class Files:
 class Inspection:
     """A data set as training would take it.
 
-    parts      its images, by part; what is not train is never trained on
-    duplicates    of each part, how many images are there more than once, in it and in others
-    files      the image files they come from, if any
-    reading    what reading them said: their number, classes, channels and sizes, what was changed, what left out
+    parts       its images, by part; only train is trained on
+    duplicates  of each part: how many images occur more than once, in it and in others
+    files       the image files they come from, if any
+    reading     what reading them said: their number, classes, channels and sizes, what was changed and left out
     """
 
     parts: list[ImageSet]

@@ -1,4 +1,4 @@
-"""What a reading found, and what it changed or left out, in one line."""
+"""What a reading found, changed and left out, in one line; and how many images occur more than once."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ from fromnoise.say import some
 
 
 def line(images: ImageSet, notes: Iterable[str]) -> str:
-    """Of a set as it was read; `notes` are what else to say.
+    """The line on a set as it was read; `notes` go at its end.
 
     "photos: 240 images, 3 classes, RGB, 64×64 → 32×32; 60 duplicates, 180 distinct; not read: 30 .txt"
     """
@@ -36,7 +36,7 @@ def line(images: ImageSet, notes: Iterable[str]) -> str:
 
 
 class Duplicates(NamedTuple):
-    """How many of n images are there more than once: the same to the byte, or as near-duplicates (`groups`).
+    """How many of n images occur more than once: the same to the byte, or as near-duplicates (`groups`).
 
     `within` the part, `elsewhere` in other parts of the same data; near-duplicates include equal images.
     """
@@ -50,7 +50,7 @@ class Duplicates(NamedTuple):
 
 
 def duplicates(parts: Sequence[ImageSet]) -> list[Duplicates]:
-    """The images of each part of some data that are like others, in it or in other parts; all are of one shape."""
+    """The duplicates of each part's images, in it and in the other parts; all images are of one shape."""
     images = blocks.cat([part.images for part in parts])
     part = np.repeat(np.arange(len(parts)), [len(each) for each in parts])
     same = np.unique(digests(images, grey=True), return_inverse=True)[1]

@@ -17,7 +17,7 @@ from fromnoise.files import MOST_JSON, read_bytes, reading
 from fromnoise.say import some
 
 FOLDER = "folder"  # as a rule: sub-folders, whatever a table says
-MOST_NUMBERED = 1_000  # classes; larger numbers are names as others are
+MOST_NUMBERED = 1_000  # classes; larger numbers are names like any other
 SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val"}
 SPLITS |= {"test": "heldout", "testing": "heldout", "heldout": "heldout"}
 FILE_NAME, LABEL = "file_name", "label"  # columns, as Hugging Face's ImageFolder has them
@@ -28,7 +28,7 @@ Contents = Path | io.BytesIO
 
 @dataclass
 class Table:
-    """What a table says of images: by their names, a value for each column. `files` are where it stands."""
+    """What a table says of images: by their names, a value for each column. `files` are those that hold it."""
 
     by: str = ""
     rows: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -37,10 +37,9 @@ class Table:
 
 @dataclass(frozen=True)
 class Labels:
-    """The label of each image, or None; the classes' names, or none for numbers; each image's part, where they came in
-    parts.
+    """The label of each image, or None; the classes' names, if any; each image's part, if they came in parts.
 
-    `by` says where the classes come from, `used` are the files that do, `notes` what else there is to say.
+    `by` says where the classes come from, `used` are the files that say so, `notes` is what else there is to say.
     """
 
     numbers: list[int] | None
@@ -55,7 +54,7 @@ def labelled(root: str, names: Sequence[str], table: Table, rule: str | None) ->
     """The classes and parts of the images below `root` called `names`, with / between their parts.
 
     Classes are the first group of the regular expression `rule`; else a column of the table (see `_column`), unless
-    `rule` is "folder"; else the sub-folders. Raises UserError for a rule or a table that leaves an image without one.
+    `rule` is "folder"; else the sub-folders. Raises UserError if a rule or a table leaves an image without a class.
     """
     parts = divided(names)
     inner = [name.partition("/")[2] for name in names] if parts else list(names)
@@ -80,7 +79,7 @@ def labelled(root: str, names: Sequence[str], table: Table, rule: str | None) ->
 
 
 def divided(names: Iterable[str]) -> tuple[str, ...]:
-    """The part of each image if all lie in folders such as train, validation and test; else nothing."""
+    """The part of each image, if all lie in folders such as train, validation and test; else empty."""
     found = [SPLITS.get(name.partition("/")[0].lower(), "") if "/" in name else "" for name in names]
     kinds = set(found)
     return tuple(found) if "train" in kinds and len(kinds) > 1 and "" not in kinds else ()
@@ -89,8 +88,8 @@ def divided(names: Iterable[str]) -> tuple[str, ...]:
 def table_of(root: str, found: Listing, opened: Callable[[str], Contents]) -> Table:
     """What the tables in a listing say of its images: metadata.csv and metadata.jsonl, else WebDataset's .cls files.
 
-    The former name images, relative to their own folder, in a column file_name; a table without one is left alone. A
-    .cls file holds the class of the images whose names begin as its own. Raises UserError for damaged files.
+    Metadata names images, relative to its own folder, in a column file_name; a table without one is ignored. A
+    .cls file holds the class of the images that share the beginning of its name. Raises UserError for damaged files.
     """
     rows: dict[str, dict[str, str]] = {}
     files = []
@@ -114,7 +113,7 @@ def table_of(root: str, found: Listing, opened: Callable[[str], Contents]) -> Ta
 
 
 def _sample(name: str) -> str:
-    """What WebDataset's files of one sample have in common: their name up to its first dot."""
+    """What the files of a WebDataset sample have in common: their name up to its first dot."""
     folder, slash, base = name.rpartition("/")
     return folder + slash + base.partition(".")[0]
 
@@ -139,9 +138,9 @@ READERS = {"metadata.csv": _csv, "metadata.jsonl": _jsonl}
 
 
 def _column(root: str, table: Table, foldered: bool) -> str | None:
-    """The column with the classes: `label`; else, where sub-folders are none, the only other one if its values repeat.
+    """The column with the classes: `label`; else, if sub-folders are not, the only other one, if its values repeat.
 
-    Raises UserError where there are several others.
+    Raises UserError if there are several others.
     """
     columns = list(dict.fromkeys(key for row in table.rows.values() for key in row if key != FILE_NAME))
     if LABEL in columns:
@@ -179,7 +178,7 @@ def _by_rule(names: Sequence[str], rule: str) -> list[str]:
 
 
 def _folders(names: Sequence[str]) -> list[str] | None:
-    """The folder of the first level of each image, where there are two or more and no image lies outside."""
+    """Each image's folder at the first level, if there are two or more and no image lies outside them."""
     found = [name.partition("/")[0] if "/" in name else "" for name in names]
     return found if len(set(found)) > 1 and "" not in found else None
 
@@ -187,8 +186,8 @@ def _folders(names: Sequence[str]) -> list[str] | None:
 def _numbered(names: Iterable[str]) -> dict[str, int]:
     """The label of each class, in the order of labels.
 
-    Numbers below `MOST_NUMBERED` for names are the labels, unless two are the same number; else classes are counted
-    from 0 in natural order.
+    Names that are numbers below `MOST_NUMBERED` are the labels, unless two are equal; else classes are counted from 0
+    in natural order.
     """
     ordered = sorted(names, key=natural)
     if all(name.isdecimal() and int(name) < MOST_NUMBERED for name in ordered):

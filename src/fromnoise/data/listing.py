@@ -18,9 +18,9 @@ NAMED = 4  # tables, and kinds of files, that are named; the others are counted
 
 @dataclass
 class Listing:
-    """Image files and what else there is: names relative to the folder, with / between their parts.
+    """Image files and what else there is, by names relative to the folder, with / between their parts.
 
-    `kinds` counts files that are not read, by their kind; `tables` names those that may hold labels, `tags` those that
+    `kinds` counts the files that are not read, by kind; `tables` names those that may hold labels, `tags` those that
     hold one label each.
     """
 
@@ -30,7 +30,7 @@ class Listing:
     tags: list[str] = field(default_factory=list)
 
     def add(self, name: str) -> None:
-        """Take in a file by its suffix."""
+        """Add a file, by its suffix."""
         suffix = os.path.splitext(name)[1].lower()
         if suffix in picture.suffixes():
             self.images.append(name)
@@ -42,7 +42,7 @@ class Listing:
             self.kinds[suffix or "without a suffix"] += 1
 
     def left_out(self, used: Collection[str] = (), by: str = "sub-folders") -> list[str]:
-        """What is not read, in a few words each; `used` are tables that are, `by` what classes come from."""
+        """What is not read, in a few words each; `used` are tables that are, `by` says where classes come from."""
         kinds = [f"{n:,} {kind}" for kind, n in sorted(self.kinds.items(), key=lambda item: (-item[1], item[0]))]
         ignored = [table for table in self.tables if table not in used]
         said = []
@@ -54,7 +54,7 @@ class Listing:
 
 
 def listing(folder: Path) -> Listing:
-    """All files below `folder`, however deep; raises UserError for a folder that cannot be read."""
+    """All files below `folder`, at any depth; raises UserError for a folder that cannot be read."""
     found = Listing()
     try:
         for name, entry in _walk(folder, "", frozenset({os.path.realpath(folder)}), found.kinds):
@@ -73,12 +73,12 @@ def hidden(name: str) -> bool:
 
 
 def natural(name: str) -> tuple[list[str | int], str]:
-    """A key to sort names by in which a2 comes before a10; names with equal numbers (1, 01) by their letters."""
+    """A sort key by which a2 comes before a10; names with equal numbers (1, 01) are sorted by their letters."""
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)], name
 
 
 def listed(names: Sequence[str], most: int, what: str = "") -> str:
-    """The first names, at most so many, and how many more there are; `what` is what one of them is called."""
+    """The first `most` names, and how many more there are; `what` is the word for one of them."""
     more = len(names) - most
     others = some(more, f"more {what}") if what else f"{more:,} more"
     return ", ".join(names[:most]) + (f" and {others}" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""Tensors too large for memory, in files that the system maps: it reads what is used, and drops it again."""
+"""Tensors too large for memory, in files that the system maps: it reads what is used and may drop it again."""
 
 import math
 import mmap
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 LARGE = 1 << 28
-"""Bytes from which on a tensor lies in a file."""
+"""A tensor of at least so many bytes lies in a file."""
 
 
 def folder() -> Path:
@@ -23,9 +23,9 @@ def folder() -> Path:
 
 
 def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """A tensor on the CPU with any values: from `LARGE` bytes on in a file, which is gone when the tensor is.
+    """An uninitialised tensor on the CPU: from `LARGE` bytes on in a file, which goes when the tensor does.
 
-    In memory where there is no room for such a file.
+    It is in memory if there is no room for the file.
     """
     size = math.prod(shape) * dtype.itemsize
     if size >= LARGE:
@@ -33,7 +33,7 @@ def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
             folder().mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder()) as file:
                 file.truncate(size)
-                if hasattr(os, "posix_fallocate"):  # a disk that is full only later would end the process
+                if hasattr(os, "posix_fallocate"):  # if the disk filled up later, the process would be killed
                     os.posix_fallocate(file.fileno(), 0, size)
                 return torch.frombuffer(mmap.mmap(file.fileno(), size), dtype=dtype).view(*shape)
     return torch.empty(tuple(shape), dtype=dtype)

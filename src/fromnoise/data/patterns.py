@@ -1,8 +1,8 @@
 """How much of each pattern of a fixed dictionary is in an image: textures, edges and colours, offline.
 
 The dictionary holds whitened patches, with a soft code (Coates, Lee & Ng 2011). It was learnt from random shapes that
-hide each other, "dead leaves" (Lee, Mumford & Huang 2001): they have the edges, corners and flat places of all images,
-and belong to nobody. tools/make_patterns.py makes it again.
+occlude one another, "dead leaves" (Lee, Mumford & Huang 2001): they have the edges, corners and flat places of all
+images, and belong to nobody. tools/make_patterns.py makes it.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from fromnoise.data.resize import resize
 SIDE = 32
 PATCH, STRIDE = 5, 2
 CONTRAST = 1000.0
-"""Added to a patch's variance, in squared grey levels, before it is divided by: fainter patterns count for less."""
+"""Added to a patch's variance, in squared grey levels, before dividing by it: fainter patterns count for less."""
 WEIGHTS = Path(__file__).with_name("patterns.safetensors")
 
 
@@ -53,14 +53,14 @@ class Dictionary:
 
 
 def patches(x: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n l 75"]:
-    """Patches, each less its mean and divided by its contrast."""
+    """Patches, each minus its mean and divided by its contrast."""
     found = F.unfold(x, PATCH, stride=STRIDE).transpose(1, 2)
     found = found - found.mean(dim=2, keepdim=True)
     return found / (found.var(dim=2, keepdim=True) + CONTRAST).sqrt()
 
 
 def amounts(images: UInt8[Tensor, "n c h w"], dictionary: Dictionary) -> Float[Tensor, "n k"]:
-    """How much of each pattern is in each image, brought to 32×32."""
+    """How much of each pattern is in each image, resized to 32×32."""
     return by_colour(resize(images, (SIDE, SIDE)), lambda rgb: dictionary(rgb.float()))
 
 

@@ -16,10 +16,10 @@ from fromnoise.data.resize import resize
 from fromnoise.files import reason
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO")
-"""Still images that Pillow knows by their first bytes and reads by itself (not by Ghostscript, as EPS)."""
+"""Still images that Pillow recognises by their first bytes and reads itself (EPS, for one, needs Ghostscript)."""
 GREY, COLOUR, CONVERTED = {"1", "L", "LA"}, {"RGB", "RGBA", "RGBX", "P", "PA"}, {"CMYK", "YCbCr", "LAB", "HSV"}
 DEEP = {"I", "I;16", "I;16L", "I;16B", "I;16N", "F"}  # grey, of 16 or 32 bits or in floating point
-# What is said of images that are not grey or RGB as they are.
+# What is said of images that are neither grey nor RGB.
 TRANSPARENT = "with transparency"
 ANIMATED = "first frame only"
 PRINT = "colour spaces such as CMYK converted to RGB"
@@ -35,7 +35,7 @@ class Picture:
     """An image as it was read.
 
     pixels   bytes with C = 1 (grey), 3 (RGB) or 4 (premultiplied RGBA); of deep grey images float32
-    was      the height and width of its file
+    was      the height and width in its file
     changes  what was changed in it
     """
 
@@ -46,7 +46,7 @@ class Picture:
 
 @cache
 def suffixes() -> frozenset[str]:
-    """The endings, in small letters, of the files that this Pillow reads."""
+    """The suffixes, in lower case, of the files that this Pillow reads."""
     return frozenset(
         suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS and name in Image.OPEN
     )

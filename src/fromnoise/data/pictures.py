@@ -24,8 +24,8 @@ def grid(
 ) -> Image.Image:
     """The images side by side, as near to a square as fits, each pixel doubled, on a mid-grey ground.
 
-    Transparent ones lie on a light chequerboard. Of channels without colours the first three are shown, as RGB, or the
-    first of two.
+    Transparent ones lie on a light chequerboard. Of channels without colours the first three are shown as RGB; of
+    two, the first.
     """
     images = _shown(images)
     n, c, h, w = images.shape

@@ -1,4 +1,4 @@
-"""Between 8-bit pixels and other numbers: those that networks see, and those that deeper images hold."""
+"""Between 8-bit pixels and other numbers: those that networks see, and those in images of more bits."""
 
 import numpy as np
 import torch
@@ -27,10 +27,10 @@ def quantise(x: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
 
 
 def as_bytes(values: Num[np.ndarray, "n *s"]) -> tuple[UInt8[np.ndarray, "n *s"], tuple[float, float] | None]:
-    """Numbers of any range as bytes, and the range where they are no bytes already.
+    """Numbers of any range as bytes, and the range if they are not bytes already.
 
-    Whole numbers from 0 to 255 stay as they are, also as floats; but floats of at most 1 are a range from 0 to 1.
-    All others are `stretched`. Raises ValueError for values that are not finite.
+    Whole numbers from 0 to 255 stay as they are, as floats too; but floats from 0 to 1 are mapped from that range.
+    Other numbers are `stretched`. Raises ValueError for values that are not finite.
     """
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
     if low < 0 or high > 255:

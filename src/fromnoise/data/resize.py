@@ -13,9 +13,9 @@ from fromnoise.data.settings import Size
 
 
 def resize(images: UInt8[Tensor, "n c h w"], size: tuple[int, int]) -> UInt8[Tensor, "n c H W"]:
-    """Images at `size` (height, width); untouched when they have it already. Floats are not rounded.
+    """Images at `size` (height, width); unchanged if they have it already. Floats are not rounded.
 
-    A `Size` says how images of other proportions come to it; they are stretched where it does not.
+    A `Size` says how images of other proportions are fitted; without one they are stretched.
     """
     if tuple(images.shape[-2:]) == size:
         return images
@@ -31,7 +31,7 @@ def resize(images: UInt8[Tensor, "n c h w"], size: tuple[int, int]) -> UInt8[Ten
 def resized(images: ImageSet, size: tuple[int, int] | None) -> ImageSet:
     """`resize` for an `ImageSet`, block by block: in float32 all images at once would take four times their memory.
 
-    They stay as they are without a size.
+    Without a size they stay as they are.
     """
     if size is None or images.shape[1:] == size:
         return images
@@ -41,7 +41,7 @@ def resized(images: ImageSet, size: tuple[int, int] | None) -> ImageSet:
 
 
 def _middle(images: Num[Tensor, "n c h w"], size: tuple[int, int]) -> Num[Tensor, "n c H W"]:
-    """As much of the middle of the images as has the proportions of `size`."""
+    """The largest middle part of the images with the proportions of `size`."""
     (height, width), (tall, wide) = images.shape[2:], size
     rows = min(height, max(1, round(width * tall / wide)))
     columns = min(width, max(1, round(height * wide / tall)))
@@ -50,7 +50,7 @@ def _middle(images: Num[Tensor, "n c h w"], size: tuple[int, int]) -> Num[Tensor
 
 
 def _padded(images: Num[Tensor, "n c h w"], size: tuple[int, int]) -> Num[Tensor, "n c H W"]:
-    """The whole of the images, as large as it fits, in the middle of a background."""
+    """The whole images, as large as they fit, in the middle of a background."""
     scale = min(side / own for side, own in zip(size, images.shape[2:], strict=True))
     rows, columns = (max(1, round(own * scale)) for own in images.shape[2:])
     top, left = (size[0] - rows) // 2, (size[1] - columns) // 2

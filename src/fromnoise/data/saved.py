@@ -1,4 +1,4 @@
-"""Data sets of Hugging Face's `datasets`: a folder that it saved, or hf:NAME on its hub; through the extra `hf`."""
+"""Data sets of Hugging Face's `datasets`: a folder that it saved, or hf:NAME on its hub. Needs the extra `hf`."""
 
 from functools import partial
 from io import BytesIO
@@ -16,21 +16,21 @@ from fromnoise.extras import extra
 from fromnoise.files import reading
 
 MARKS = (("dataset_dict.json",), ("dataset_info.json", "state.json"))  # of several splits, and of one
-HUB = "hf:"  # before a name on the hub: of version 4 on, nothing that lies there is run as code
+HUB = "hf:"  # before a name on the hub; from version 4 on, `datasets` runs no code from there
 
 
 def load(name: str, how: Reading) -> ImageSet:
     """The images of all splits, with the classes of the column `label`, or else of the only ClassLabel there is.
 
-    Splits called train, validation and test are the parts. Raises UserError where `datasets` is missing, or an image
-    column.
+    Splits called train, validation and test are the parts. Raises UserError if `datasets` or an
+    image column is missing.
     """
     datasets = extra("datasets", "hf")
     with reading(name, "a readable data set of Hugging Face's `datasets`"):
         there = name.removeprefix(HUB)
         saved = datasets.load_from_disk(name) if there == name else datasets.load_dataset(there)
         splits = dict(saved) if isinstance(saved, datasets.DatasetDict) else {"": saved}
-        between = "/" if divided(f"{split}/" for split in splits) else "-"  # other splits are no parts
+        between = "/" if divided(f"{split}/" for split in splits) else "-"  # other splits are not parts
         rows: dict[str, Any] = {}
         classes: dict[str, dict[str, str]] = {}
         for split, data in splits.items():

@@ -10,7 +10,7 @@ from fromnoise.data import arrays, folder
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.pictures import save_grid
 
-LONGEST_ROW = 32  # images of one class side by side; of more the grid is square
+LONGEST_ROW = 32  # images of one class side by side; with more, the grid is square
 LONGEST_NAME = 80  # letters of a folder's
 
 
@@ -19,8 +19,8 @@ def save(path: Path, images: ImageSet, *, first: int = 0, per_class: int | None 
 
     A grid has the names of classes below the images. In a folder several classes with names have a sub-folder each,
     which `--data` reads back. `per_class`: there are so many of each class; a grid then has one row for each, and
-    classes without names are called by their numbers. Clusters are no classes, except to such a grid.
-    Raises UserError for a folder that has anything in it; a file is replaced.
+    classes without names are called by their numbers. Clusters count as classes only for such a grid.
+    Raises UserError for a folder that is not empty; a file is replaced.
     """
     labels = None if images.clustered else images.labels
     if path.suffix.lower() == ".png":
@@ -33,7 +33,7 @@ def save(path: Path, images: ImageSet, *, first: int = 0, per_class: int | None 
 
 
 def captions(images: ImageSet) -> list[str]:
-    """The class of each image by its name; empty where classes have none."""
+    """The name of each image's class; empty if classes have no names."""
     if images.labels is None or images.clustered or not images.class_names:
         return []
     return [images.class_names[label] for label in images.labels.tolist()]
@@ -47,7 +47,7 @@ def places(images: ImageSet) -> list[str]:
 
 
 def class_folders(names: Sequence[str]) -> list[str]:
-    """Names of folders for classes, each another: as the classes are called, but for what file systems forbid."""
+    """A different folder name for each class: the class's own, without what file systems forbid."""
     safe = [re.sub(r"[^\w +,.()-]", "_", name)[:LONGEST_NAME].strip(" .") for name in names]
     if len({name.lower() for name in safe}) == len(names) and all(safe):
         return safe

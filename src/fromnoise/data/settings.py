@@ -7,10 +7,10 @@ from typing import Literal
 from fromnoise.errors import UserError
 
 NAMED = ("digits", "mnist", "fashion_mnist", "kmnist", "emnist_letters", "emnist_balanced", "cifar10", "svhn")
-"""Data sets with a name of their own, which goes before a folder or file called the same."""
+"""Data sets with a name of their own, which comes before a folder or file of the same name."""
 
 LONGEST = 1024
-"""Pixels of an image's side."""
+"""Pixels a side, at most."""
 
 Fit = Literal["stretch", "crop", "pad"]
 Alpha = Literal["keep", "white", "black"]
@@ -44,12 +44,12 @@ class DataSettings:
 
 
 class Size(tuple[int, int]):
-    """Height and width in pixels, and how images of other proportions come to them."""
+    """Height and width in pixels, and how images of other proportions are fitted."""
 
     fit: Fit
 
     def __new__(cls, height: int, width: int, fit: Fit = "stretch") -> "Size":
-        """A pair that is equal to (height, width)."""
+        """A pair equal to (height, width)."""
         size = super().__new__(cls, (height, width))
         size.fit = fit
         return size

@@ -9,7 +9,7 @@ from fromnoise.data.picture import Picture, Unreadable
 from fromnoise.say import Say, silent
 
 Watch = Callable[[str, Picture | Unreadable], None]
-"""Is told the name of each image file, and what was read or why nothing was."""
+"""Gets the name of each image file, and what was read, or why nothing was."""
 
 
 def unwatched(name: str, found: Picture | Unreadable) -> None:
@@ -18,7 +18,7 @@ def unwatched(name: str, found: Picture | Unreadable) -> None:
 
 @dataclass(frozen=True)
 class Reading:
-    """How images are read: at which `size` (height, width), and by which rule they have classes (`DataSettings`)."""
+    """How images are read: at which `size` (height, width), with classes by which rule (`DataSettings`), and so on."""
 
     size: tuple[int, int] | None = None
     skip_broken: bool = False
@@ -31,12 +31,12 @@ class Reading:
 class Source:
     """One kind of place that images come from.
 
-    what     in words, for whoever named none
+    what     the kind in words, for the error if a name is of no kind
     matches  whether a name is of this kind
     load     from a name, a part and how to read it, to the images; a user's own have no part: they are read whole
     parts    of a data set with a name of its own: train, val and heldout; or train and test, where val is taken from
              train and test is held out
-    files    those that a name means, by their names below it, where what was decoded of them is worth keeping
+    files    the files that a name stands for, by a key that stays if they move; none if decoding is not worth caching
     """
 
     what: str

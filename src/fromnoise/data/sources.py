@@ -25,7 +25,7 @@ from fromnoise.files import lost
 from fromnoise.say import Say, silent
 
 PARTS = ("train", "val", "heldout", "test")
-PICKLES = (".pt", ".pth", ".pkl", ".pickle")  # in which torch-fidelity and others keep statistics
+PICKLES = (".pt", ".pth", ".pkl", ".pickle")  # suffixes; torch-fidelity and others keep statistics in these
 SPLIT_SEED = 0  # of a user's own images: fixed, so that `PATH:heldout` means the same images everywhere
 SHARE = 10  # one in ten of a user's own images (groups of images), or of a whole IDX set, for `val` and for `heldout`
 
@@ -39,15 +39,15 @@ SOURCES: tuple[Source, ...] = (
     archive.SOURCE,
     arrays.SOURCE,
 )
-"""The first that matches a name is its source. Data sets with a name of their own go before files called the same."""
+"""The first that matches a name is its source: data sets with a name of their own come before files called the same."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The three parts of a source, all of one size; `val` and `heldout` are None when there is too little.
+    """The three parts of a source, all of one size; `val` and `heldout` are None if there are too few images.
 
-    Where a user's own images were split, `whole` counts them all, and `groups` what the split divided: a group for each
-    image that is like no other.
+    If a user's own images were split, `whole` counts them, and `groups` the groups by which they were: an image that is
+    like no other is one.
     """
 
     train: ImageSet
@@ -57,7 +57,7 @@ class Parts:
     groups: int | None = None
 
     def why_few(self, wanted: int) -> str:
-        """In brackets, behind a part with fewer than `wanted` images: how many in all it takes, of one's own."""
+        """In brackets, after a part with fewer than `wanted` images: how many of one's own it takes in all."""
         if self.whole is None or self.groups is None:
             return ""
         needed = SHARE * wanted
@@ -87,9 +87,9 @@ def load(
 
     `NAME` or `NAME:PART` for the named sets (digits:train|val|heldout, mnist:train|test and so on; train when not
     said); `PATH` for all images of a folder or a file, `PATH:PART` for a part of them (train, val, heldout).
-    Of a folder or file `say` gets one line: what was read, and what was left out, and `watch` each image file. For
-    `skip_broken` see `folder.load`, for `group_by` and `label_by` `DataSettings`. Raises UserError for what does not
-    exist.
+    For a folder or file, `say` gets one line on what was read and what was left out, and `watch` each image file. For
+    `skip_broken` see `folder.load`, for `group_by` and `label_by` see `DataSettings`. Raises UserError if the data
+    cannot be found or read.
     """
     name, part = _parse(spec)
     source = _source(name, group_by, label_by)
@@ -177,9 +177,9 @@ def floor_for(reference: str) -> str | None:
 
 
 def floor_of(reference: str, read: Callable[[str], ImageSet]) -> ImageSet | None:
-    """Those images, as `read` has them; None if unknown.
+    """The images of `floor_for`, as `read` gives them; None if unknown.
 
-    The few groups of one part are no fair sample of images that come in groups: then train takes part as well.
+    If images come in groups, the few groups of one part are no fair sample: then train is added.
     """
     spec = floor_for(reference)
     if spec is None:
@@ -197,8 +197,7 @@ def whole_of(spec: str) -> str:
 
 
 def rules_of(spec: str, trained: DataSettings) -> Rules:
-    """The rules of `load` by which `spec` was read and split for a training on the data `trained`; none where it is of
-    other data."""
+    """The rules of `load` by which a training on the data `trained` read and split `spec`; none if it is other data."""
     if whole_of(spec) != trained.data:
         return {}
     return Rules(group_by=trained.group_by, label_by=trained.label_by)
@@ -216,12 +215,12 @@ def _check(spec: str, part: str, known: tuple[str, ...]) -> str:
 
 
 def _named(name: str) -> Source | None:
-    """The source of a data set with a name of its own; None where `name` is no such."""
+    """The source of a data set with a name of its own; None for any other `name`."""
     return next((source for source in SOURCES if source.parts and source.matches(name)), None)
 
 
 def _source(name: str, group_by: str | None, label_by: str | None) -> Source:
-    """Where the images called `name` come from; raises UserError for what is no source, and for rules it cannot use."""
+    """Where the images called `name` come from; raises UserError for an unknown name, and for rules it cannot use."""
     if found := next((source for source in SOURCES if source.matches(name)), None):
         for flag, rule, what in (("--group-by", group_by, "parts"), ("--label-by", label_by, "classes")):
             if rule is not None and found.parts:
@@ -236,7 +235,7 @@ def _source(name: str, group_by: str | None, label_by: str | None) -> Source:
 
 
 def _how_to_convert(path: Path) -> str:
-    """What to say of a pickle."""
+    """The error for a pickle."""
     if path.suffix.lower() in (".pt", ".pth"):
         opened = f"torch.load('{path}', weights_only=False)"
     else:
@@ -293,11 +292,11 @@ def _part(images: ImageSet, name: str, rows: np.ndarray) -> ImageSet:
 def _shared_out(
     images: ImageSet, group_by: str | None, say: Say, held: Mapping[str, int]
 ) -> tuple[dict[str, ImageSet], int]:
-    """The images as train and as the parts in `held`, each of which gets one group in ten; then the number of groups.
+    """The images as train and the parts in `held`, each of which gets one group in ten; and the number of groups.
 
-    A part has the classes in the shares of all, however rare, and its groups are those at its place from 0 to 9. Fewer
-    groups than ten are all train. The groups are those of near-duplicates, or what `group_by` makes of the files'
-    names; none is divided. A group has the class of its first image.
+    A part has all classes in their shares, however rare, and its groups are those at its place from 0 to 9. Fewer than
+    ten groups are all train. Groups are of near-duplicates, or what `group_by` makes of file names; none is divided. A
+    group has the class of its first image.
     """
     group = cache.grouped(images, groups).numpy() if group_by is None else by_name(images, group_by)
     first = np.unique(group, return_index=True)[1]
@@ -321,7 +320,7 @@ def _shared_out(
 
 
 def less(images: ImageSet | None, other: ImageSet | None) -> ImageSet | None:
-    """The images that are not in `other`; None where none is left, or there were none."""
+    """The images that are not in `other`; None if none is left, or there were none."""
     if images is None or other is None:
         return images
     try:
@@ -331,16 +330,16 @@ def less(images: ImageSet | None, other: ImageSet | None) -> ImageSet | None:
 
 
 def unseen(images: ImageSet, train: ImageSet | None) -> ImageSet | None:
-    """The images that are not in `train`, as many as keep all images' shares of the classes; None where none is left.
+    """The images that are not in `train`, as many as keep the classes' shares of all images; None if none is left.
 
-    A balanced subset leaves few of a rare class: what it left is no fair sample of real images any more.
+    A balanced subset leaves few of a rare class: all that it left would be no fair sample of real images.
     """
     rest = less(images, train)
     return rest if rest is None else _with_shares_of(images, rest)
 
 
 def _with_shares_of(whole: ImageSet, part: ImageSet) -> ImageSet:
-    """As many images of `part`, some of `whole`, as have the whole's shares of the classes that are left."""
+    """As many images of `part`, a subset of `whole`, as keep the whole's shares of the classes that are left."""
     if whole.labels is None or part.labels is None or len(part) == len(whole):
         return part
     labels = part.labels.cpu().numpy()
