@@ -47,7 +47,7 @@ class Experiment:
     threads            of the CPU; None for as many as help
     weights            those of the features, as `features` takes them
     extension          the budget by which a finished training goes on
-    reporter           hears in the first process how the work goes
+    reporter           receives progress, in the first process only
     recording          how often to log and to save
     skip_broken        leave out images that cannot be read
     """

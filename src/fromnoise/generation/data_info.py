@@ -28,9 +28,13 @@ LISTED = 30  # names of classes in an error
 
 @dataclass(frozen=True)
 class DataInfo:
-    """Images' channels, height and width; the scale and each channel's mean of pixels in [−1, 1]; each class's share,
-    whether the classes are clusters (`fromnoise.data.clusters`), and their names unless these are numbers; and the
-    `range` of images that were not bytes."""
+    """What a model knows of the images that it learnt.
+
+    scale, mean   the root mean square of pixels in [−1, 1], 1 for networks of the schedule's steps; each channel's mean
+    class_shares  of classes, or of clusters (`fromnoise.data.clusters`) if `clustered`
+    class_names   in the same order; empty if they are numbers
+    range         as in `ImageSet`
+    """
 
     channels: int
     height: int
@@ -52,7 +56,7 @@ class DataInfo:
         values = normalise(torch.arange(256, dtype=torch.uint8)).double()
         means = shares @ values
         kind = network(config.network)
-        # A network of the schedule's steps learns pixels in [−1, 1], as the text does.
+        # A network of the schedule's steps learns pixels in [−1, 1], as in the text.
         scale = 1.0 if kind.BY_STEP else float((shares @ values.square()).mean()) ** 0.5
         classes: tuple[float, ...] = ()
         conditioned = kind.CONDITIONED and (config.network.labels or images.clustered)

@@ -1,6 +1,6 @@
 """Images changed and completed by a model as it is: varied, filled in, enlarged, and blended into each other.
 
-Result j of image i depends on the seed, i and j alone, whatever is made beside it. The network computes in float32.
+Result j of image i depends only on the seed, i and j, not on what is made beside it. The network computes in float32.
 Without a label, a model of classes gets the null class.
 """
 
@@ -29,7 +29,7 @@ from fromnoise.say import Progress
 from fromnoise.threads import following
 
 MICRO_BATCH = 16
-STEPS = 20  # to complete an image: more come no nearer to the exact conditional
+STEPS = 20  # to complete an image: more bring it no nearer to the exact conditional
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Edit:
 
     label      the images' class; None for any
     guidance   how much the label counts, as in `SampleRequest`
-    steps      network calls of a result; None for as many as the model's own sampler takes, or `STEPS` to complete
+    steps      network calls for each result; None for as many as the model's own sampler takes, or `STEPS` to complete
 
     Raises UserError for less than one result, or guidance without a label.
     """
@@ -92,10 +92,10 @@ def inpaint(
     device: torch.device = CPU,
     progress: Progress | None = None,
 ) -> UInt8[Tensor, "m c h w"]:
-    """Images whose pixels where `fill` is true are replaced, so that they go with the others.
+    """Images with the pixels where `fill` is true replaced, to go with the rest.
 
-    All other pixels come back exactly as given. Raises UserError as `vary` does, and for a mask of another size or with
-    nothing to fill.
+    All other pixels come back exactly as given. Raises UserError as `vary` does, and for a mask of another size or
+    with nothing to fill.
     """
     check(model, images)
     if fill.shape != images.shape[2:]:
@@ -192,7 +192,7 @@ def _completed(
     device: torch.device,
     progress: Progress | None,
 ) -> Float[Tensor, "m c h w"]:
-    """Encoded data with the same projection, by `project`, as the images."""
+    """Samples, as encoded data, whose projection by `project` is that of the images."""
     settings = model.config.sampling.but(sampler="dpm++", sampling_steps=STEPS if how.steps is None else how.steps)
     levels = levels_for(settings, model.table)
     denoise = labelled(model, how.label, device, settings.but(guidance=how.guidance))
@@ -217,7 +217,7 @@ def _sampled(
 ) -> Float[Tensor, "m c h w"]:
     """`how.n` samples of each image as encoded data along `levels`.
 
-    They begin at noise as the settings `afresh` have it, or without these at the images with noise added.
+    They start from noise as `afresh` says, or, if None, from the images with noise added.
     """
     rows = [(i, j) for i in range(len(images)) for j in range(how.n)]
     steps = len(levels) - 1
@@ -244,7 +244,7 @@ def _sampled(
 
 
 def _levels_from(model: Model, settings: SamplerSettings, strength: float) -> Float64[Tensor, " steps1"]:
-    """The levels from that of `strength` on: as many as from noise, unless the network is tied to its schedule's."""
+    """The levels from that of `strength` on: as many as from noise, unless the sampler visits the schedule's own."""
     angle = torch.tensor(strength, dtype=torch.float64) * math.pi / 2
     noisiest = float(-2 * angle.tan().log()) if strength < 1 else level.NOISE  # tan = b/a
     if settings.spacing != "t":

@@ -52,7 +52,7 @@ class Likelihood:
 
 
 def bound_of(model: Model, clearest: float = CLEAREST) -> Bound:
-    """The bound for a model: by its schedule if the network is tied to that, else even in λ, with T = 1000."""
+    """The bound for a model: on its schedule's levels if the network is tied to them, else on levels even in λ."""
     info = model.info
     if model.kind.BY_STEP:
         return Bound(model.table.logsnr[1:], info.pixel_width)
@@ -74,7 +74,7 @@ def labelled(
 ) -> Denoise:
     """The model as a denoiser of images of one class, or of any class (the null class) if none is given.
 
-    With `settings` a label is guided as they say. Raises UserError for a class that the model does not have.
+    With `settings` the label is guided as they say. Raises UserError for a class that the model does not have.
     """
     denoiser, classes = model.denoiser(model.network.to(device).eval()), model.info.classes
     number = classes if label is None else model.info.label_of(label)
@@ -99,7 +99,7 @@ def bound_bits(
 ) -> Likelihood:
     """The bound from `levels` random levels an image, or from all of them (None), in bits per dimension.
 
-    `judge` is the bound to take; the model's own (`bound_of`) if not given.
+    `judge` is the bound to use; default: the model's own (`bound_of`).
     Raises UserError for images of another shape than the model's, fewer than two levels or an unknown class.
     """
     judge = judge or bound_of(model)
@@ -190,6 +190,6 @@ class _Random:
         return torch.stack(rows).to(self.device)
 
     def uniform(self, k: int) -> Float64[Tensor, "n k"]:
-        """k numbers even on (0, 1) for each image."""
+        """k uniform numbers in (0, 1) for each image."""
         rows = [torch.from_numpy(rng.generator(self.seed, "levels", key).random(k)) for key in self.keys]
         return torch.stack(rows)

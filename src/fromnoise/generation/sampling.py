@@ -1,8 +1,8 @@
 """Sampling any number of images: image k of seed s is the same however many are sampled with it.
 
 Every image has noise of its own, keyed by (seed, k), and goes through the network in a micro-batch of fixed size.
-In sixteen bits the last micro-batch is filled up, since kernels round differently for another batch size; float32's
-differences do not reach the eighth bit.
+In sixteen bits the last micro-batch is filled up, as kernels round differently at another batch size; in float32 the
+differences do not reach 8-bit pixels.
 """
 
 import math
@@ -38,7 +38,7 @@ class SampleRequest:
     """Which images to sample, `n` numbered from `first`, and how.
 
     label      a class for all, by name or number; without it each image's class follows the training data's shares
-    even       classes take turns instead: image k has the k-th of those that training images had, and so on around
+    even       classes take turns instead: image k has the k-th class that training images had, and so on around
     guidance   how much a class counts (`guided`); 1: the model as trained, None: as the sampler's settings say
     precision  fp32, or bf16 or fp16 by autocast
 
@@ -62,12 +62,12 @@ class SampleRequest:
 
 
 def labels_for(model: Model, request: SampleRequest) -> Int64[Tensor, " n"] | None:
-    """The class, or cluster, of each image, or None for a model without.
+    """The class or cluster of each image; None for a model without any.
 
     Raises UserError for a label or guidance that the model cannot follow. Classes follow the training data's
     shares evenly: image k takes the class at quantile frac((k + ½)·golden ratio), a low-discrepancy sequence. Clusters,
-    which only the network knows, are drawn at random by these shares, for each image on its own: images without labels
-    count as a random draw (`evaluation.design`), and so they must be one.
+    which only the network knows, are drawn at random by these shares, independently for each image: images without
+    labels count as a random draw (`evaluation.design`), so they must be one.
     """
     info = model.info
     if not info.classes:

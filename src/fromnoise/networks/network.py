@@ -42,7 +42,9 @@ class Network(nn.Module):
         """
 
     def adapted(self, weights: Mapping[str, Tensor], same_classes: bool) -> dict[str, Tensor]:
-        """Weights of another network whose `fit` is the same, as ones for this one; those of other shapes start afresh.
+        """Weights of another network whose `fit` is the same, adapted to this network.
+
+        Parameters of another shape keep their fresh values.
 
         same_classes  its classes are this one's
         """

@@ -27,14 +27,14 @@ class Batch:
     u: Float64[Tensor, " n"]
     label: Int64[Tensor, " n"] | None
     change: Float[Tensor, "n 6"] | None = None
-    """How `x0` was changed (`data.augment`); None where no image of the training is."""
+    """How `x0` was changed (`data.augment`); None if the training changes no images."""
 
 
 class Batches:
-    """Batches by number. Images come in a new order each epoch; a batch may lie across two epochs.
+    """Batches by number. Images come in a new order each epoch; a batch may span two epochs.
 
-    `rank` and `world`: this process and how many there are; each takes every world-th row of one batch, which does
-    not depend on how many share it.
+    `rank` and `world`: this process's number, and how many there are. Each takes every world-th row of a batch, which
+    is the same however many share it.
     """
 
     def __init__(self, model: Model, images: ImageSet, rank: int = 0, world: int = 1) -> None:
@@ -42,7 +42,7 @@ class Batches:
         rows_each(self.size, world)
         self.images, self.info, self.rank, self.world = images, model.info, rank, world
         self.augment = model.config.training.augment
-        self._orders: dict[int, np.ndarray] = {}  # of the images, in the present epochs
+        self._orders: dict[int, np.ndarray] = {}  # of the images, in the current epochs
 
     def __call__(self, step: int) -> Batch:
         """The batch of step `step` (0 for the first)."""
@@ -83,7 +83,7 @@ class Batches:
 
 
 def rows_each(batch: int, world: int) -> int:
-    """How many of a batch's images each of `world` processes takes; raises UserError where they cannot be shared."""
+    """How many of a batch's images each of `world` processes takes; raises UserError if they do not divide evenly."""
     if batch % world:
         raise UserError(f"--batch {batch} cannot be shared evenly by {world} processes")
     return batch // world

@@ -37,7 +37,7 @@ class Standing:
 class Checkpoint:
     """All that a training depends on.
 
-    weights  the averaged ones, which the model is used with
+    weights  the averaged weights, with which the model is used
     state    all other tensors
     """
 
@@ -54,7 +54,7 @@ def save(folder: Path, model: Model, checkpoint: Checkpoint) -> None:
 
 
 def save_state(folder: Path, checkpoint: Checkpoint) -> None:
-    """Write the state into the folder of its checkpoint, in the place of what is there."""
+    """Write the state into its checkpoint's folder, replacing what is there."""
     with whole(folder / STATE_FILE) as new:
         tensors.save(new, checkpoint.state, asdict(checkpoint.standing))
 
@@ -62,7 +62,7 @@ def save_state(folder: Path, checkpoint: Checkpoint) -> None:
 def load(folder: Path) -> Checkpoint:
     """The checkpoint in a folder that is named by its step.
 
-    Raises DamagedFile for one that is not as it was written, UserError for nonsense and for another version's.
+    Raises DamagedFile if a file is not as it was written, UserError for nonsense or another version's checkpoint.
     """
     weights, _ = tensors.load(folder / CHECKPOINT_FILE)
     state, about = tensors.load(folder / STATE_FILE)

@@ -27,10 +27,10 @@ Value = TypeVar("Value")
 
 
 class Agreement:
-    """Between the processes of an accelerator; each must ask for the same things in the same order.
+    """Agreement between an accelerator's processes. All must ask for the same things in the same order.
 
     alone  whether there is only one
-    first  whether this is the first, whose clock counts and which writes
+    first  whether this is the first process, whose clock counts and which alone writes
     """
 
     def __init__(self, accelerator: Accelerator) -> None:
@@ -51,15 +51,15 @@ class Agreement:
         return value if self.alone else broadcast_object_list([value])[0]
 
     def wait(self) -> None:
-        """Until every process is here."""
+        """Wait for every process."""
         self._accelerator.wait_for_everyone()
 
 
 def accelerator(device: str, threads: int | None = None) -> Accelerator:
-    """Accelerate's view of `auto`, `cpu`, `cuda` or `mps`, joined to the other processes of a launcher.
+    """Accelerate's view of the device `auto`, `cpu`, `cuda` or `mps`, connected to a launcher's other processes.
 
-    `threads` of the CPU compute, or as many as help (`threads.fix`). Raises UserError for a device that is missing, and
-    where a launcher promises processes that are missing.
+    On a CPU `threads` threads compute; None for as many as help (`threads.fix`). Raises UserError for a missing device,
+    and if a launcher did not start the processes that it promised.
     """
     fix(threads)
     there = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -72,7 +72,7 @@ def accelerator(device: str, threads: int | None = None) -> Accelerator:
         raise UserError(f"{here} processes need {here} GPUs, but there are {gpus}: start fewer, or use --device cpu")
     with warnings.catch_warnings(), connected():
         warnings.simplefilter("ignore")  # about settings of launchers that nobody chose
-        # The plan says what is computed in what.
+        # "no": the plan chooses the precision.
         found = Accelerator(cpu=cpu, mixed_precision="no", kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)])
     if found.device.type == "cpu":
         found.state.device = torch.device("cpu")  # of several processes cpu:0, to which PyTorch copies what is on cpu
@@ -93,7 +93,7 @@ def alone(device: str, threads: int | None = None) -> Accelerator:
     """`accelerator` for work that a single process does; raises UserError where there are several."""
     if launched() > 1:
         raise UserError(
-            f"only training can use several processes, and {launched()} were started: run this without a launcher"
+            f"only training can use several processes, but {launched()} were started: run this without a launcher"
         )
     return accelerator(device, threads)
 

@@ -25,6 +25,6 @@ class MovingAverage:
     def load(self, weights: dict[str, Tensor]) -> None:
         """Go on from saved averages; raises KeyError or ValueError for those of another network."""
         for name, average in self.average.items():
-            if weights[name].shape != average.shape:  # where it could be stretched, it would be
+            if weights[name].shape != average.shape:  # which `copy_` might broadcast
                 raise ValueError(f"{name} is {tuple(weights[name].shape)}, not {tuple(average.shape)}")
             average.copy_(weights[name])

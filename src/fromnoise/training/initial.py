@@ -30,7 +30,7 @@ class Initial:
 
 
 def initial(model: Model, file: Path, name: str) -> Initial:
-    """The weights in `file`, which the user calls `name`, for `model`, which has fresh ones, to start from.
+    """The weights in `file`, which the user calls `name`, adapted to `model`, to start from.
 
     Image size, classes, channels and --augment may differ. Raises UserError, naming what differs, for the weights of
     another network or prediction.
@@ -49,7 +49,7 @@ def initial(model: Model, file: Path, name: str) -> Initial:
 
 
 def differences(model: Model, other: Model) -> list[str]:
-    """The settings by which the weights of one do not fit the other."""
+    """The settings that keep the weights of one from fitting the other."""
     ours, theirs = _needs(model), _needs(other)
     return [name for name in theirs | ours if ours.get(name) != theirs.get(name)]
 
@@ -62,7 +62,7 @@ def _needs(model: Model) -> dict[str, str]:
 
 
 def same_classes(ours: DataInfo, theirs: DataInfo) -> bool:
-    """Whether class k is the same in both: of clusters, whether they are of the same images."""
+    """Whether class k is the same in both. Cluster k is, if both models' clusters are of the same images."""
     if ours.clustered or theirs.clustered:
         return (ours.clustered, ours.class_shares) == (theirs.clustered, theirs.class_shares)
     named = ours.class_names and theirs.class_names

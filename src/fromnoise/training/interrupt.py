@@ -37,7 +37,7 @@ class InterruptGuard:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def unless_asked(self, work: Callable[[], T]) -> T | None:
-        """What `work` returns, which the training can do without: the first Ctrl-C, noted too, ends it with None."""
+        """What `work`, which the training can do without, returns; None if the first Ctrl-C, noted too, ends it."""
         try:
             self._breaking = True  # not before `try`: a signal may come at any time
             return None if self.asked else work()

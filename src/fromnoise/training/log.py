@@ -15,7 +15,7 @@ from fromnoise.training.step import NotFinite, Step
 
 @dataclass(frozen=True)
 class Tick:
-    """How far a training is, after every step; `loss` is the last one logged."""
+    """Progress after a step, for the display; `loss` is the last one logged."""
 
     step: int
     total: int | None
@@ -44,9 +44,9 @@ class Log:
             self._curves = SummaryWriter(folder.path / "tensorboard", purge_step=self._step + 1, flush_secs=10)
 
     def after(self, rate: float, norm: Tensor | None) -> None:
-        """Log the step just taken, at this learning rate, if its turn has come; `norm` is its gradient's.
+        """Log the step just taken, at this learning rate, if a line is due; `norm` is the norm of its gradient.
 
-        Raises NotFinite where the loss is not.
+        Raises NotFinite if the loss is not finite.
         """
         pacer, take_step = self.pacer, self.take_step
         if pacer.step % self.every and not pacer.finished:
@@ -83,12 +83,12 @@ class Log:
                     self._curves.add_scalar(name, value, pacer.step)
 
     def tick(self) -> Tick:
-        """How far the training is; until the first line is logged, by the speed since it began or resumed."""
+        """The progress now. Until the first line is logged, the speed is that since the training began or resumed."""
         pacer, speed = self.pacer, self._speed() if self._rate is None else self._rate
         return Tick(pacer.step, pacer.pace.total, pacer.time_to_come(speed), speed, self.loss)
 
     def close(self) -> None:
-        """Write the curves out."""
+        """Write out what is left of TensorBoard's curves."""
         if self._curves:
             self._curves.close()
 

@@ -54,7 +54,7 @@ class KernelMuon(torch.optim.Muon):
 
 
 def _orthogonal(matrices: Tensor, group: Mapping[str, Any]) -> Tensor:
-    """Nearly the closest orthogonal matrix to each, by Newton and Schulz's iteration (Jordan et al. 2024)."""
+    """Approximately the closest orthogonal matrix to each, by the Newton–Schulz iteration (Jordan et al. 2024)."""
     a, b, c = group["ns_coefficients"]
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
@@ -129,7 +129,7 @@ class Optimizers:
             parameters = dict(enumerate(member.param_groups[0]["params"]))
             # Before the first step there is no state; after it there is the same of each parameter.
             if (any(entries) and found.keys() != parameters.keys()) or len(set(map(frozenset, found.values()))) > 1:
-                raise ValueError("the optimiser's state is not whole")
+                raise ValueError("the optimiser's state is incomplete")
             for index, values in found.items():
                 for key, value in values.items():
                     values[key] = _like(parameters[index], value)

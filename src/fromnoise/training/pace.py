@@ -3,7 +3,7 @@
 A budget in steps or epochs is a number of steps. A budget in minutes is time: the rate falls as the time left does, and
 the training ends with it. No clock runs twice alike, so it is read only every few seconds. Each reading begins a
 `Segment`; until the next one everything is a function of the step. Segments are written to pace.jsonl before they
-count, and a training that goes on follows those that are written there: so it repeats to the bit.
+count, and a resumed training follows those that it finds there: so it repeats to the bit.
 """
 
 import math
@@ -27,7 +27,7 @@ class Segment:
     step          steps before it
     seconds       of training before it
     threads       that compute
-    step_seconds  what a step costs, as last measured; None until it is
+    step_seconds  seconds that a step takes, as last measured; None until then
     left          seconds of the budget for steps still to come, without the choice of guidance; None until known
     others        cores that other processes kept busy, as last measured
     """
@@ -124,10 +124,10 @@ def steps_of(budget: Budget, images: int, batch: int) -> int | None:
 
 
 def shortfall(pace: Pace, segments: Sequence[Segment], threads: int | None, cores: int) -> str | None:
-    """What to say of a training whose minutes allowed far fewer steps than they could have; None if they did not.
+    """A sentence for a training that took far fewer steps than its minutes could have allowed; else None.
 
     segments  all that were recorded
-    threads   that compute when nothing else does; None where others' load does not matter, as beside a GPU
+    threads   that compute when nothing else does; None if others' load does not matter, as with a GPU
     cores     of this process
     """
     within = [s for s in segments if s.step > pace.budget.step and s.step_seconds]
@@ -141,7 +141,7 @@ def shortfall(pace: Pace, segments: Sequence[Segment], threads: int | None, core
         busy, since = busy + s.others * (s.seconds - since), s.seconds
     others = busy / seconds if seconds > 0 else 0.0
     possible = math.floor(seconds / fastest)
-    taken = threads and others - (cores - threads) >= BUSY * threads  # of the cores that these were to have
+    taken = threads and others - (cores - threads) >= BUSY * threads  # of the cores meant for the threads
     if steps >= FEW * possible and not taken:
         return None
     why = f"other processes used {others:.1f} of {cores} cores" if others >= 0.1 else "the machine slowed down"

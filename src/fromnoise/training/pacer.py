@@ -1,4 +1,4 @@
-"""Keeps a training at its pace: reads the clock, plans anew, and says when to save and when to stop."""
+"""Keeps a training at its pace: reads the clock, plans again, and says when to save and when to stop."""
 
 import dataclasses
 import statistics
@@ -34,12 +34,12 @@ class Clock:
 
     @property
     def seconds(self) -> float:
-        """Their number, with those that were added."""
+        """All of them, with those that were added."""
         return self.running + self._added
 
     @property
     def running(self) -> float:
-        """Their number in this process."""
+        """Those of this process."""
         return (time.perf_counter() if self._stopped_at is None else self._stopped_at) - self._start
 
     def add(self, seconds: float) -> None:
@@ -62,8 +62,8 @@ class Pacer:
 
     step     steps taken; call `advance` after each
     record   the file of segments
-    threads  that follow the load of the machine; None where they stay as many
-    choice   whose time is kept free at the end
+    threads  that follow the machine's load; None: their number is fixed
+    choice   of guidance; time is reserved for it at the end of the budget
     every    steps between checkpoints; None for one a minute
     """
 
@@ -93,7 +93,7 @@ class Pacer:
 
     @property
     def finished(self) -> bool:
-        """Whether the last step is taken."""
+        """Whether the last step has been taken."""
         return self.pace.total is not None and self.step >= self.pace.total
 
     @property
@@ -102,7 +102,7 @@ class Pacer:
         return self.threads.now if self.threads else self.pace.segment.threads
 
     def advance(self) -> None:
-        """Note that a step is taken, and begin a new segment if it is time to."""
+        """Note that a step has been taken, and begin a new segment if it is time to."""
         self.step += 1
         if self.pace.steps is not None and not self.threads:
             return
@@ -161,7 +161,7 @@ class Pacer:
             return False
         left, (step, since) = self.pace.time_left(now), self._measured_from
         settled = self.step - self._first > SETTLING and self.step > step
-        ends = self.pace.total is not None and self.step >= self.pace.total  # says the speed of before
+        ends = self.pace.total is not None and self.step >= self.pace.total  # by the speed measured before
         return left <= 0 or ends or (settled and now - since >= self.pace.reading_after(left))
 
     def _segment(self, now: float, others: float) -> Segment:

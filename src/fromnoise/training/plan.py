@@ -19,7 +19,7 @@ from fromnoise.training.probe import Candidate
 
 FASTER = 1.15  # sixteen bits must win by this factor
 AGREES = 0.99  # least cosine between the two gradients
-# Seconds of training from which compiling is tried: it takes up to 75, and made steps on CPUs a tenth faster at best.
+# Seconds of training from which compiling is tried: it takes up to 75, and makes steps on CPUs a tenth faster at best.
 LONG = {"cpu": 3600.0, "cuda": 300.0}
 BUSY = 0.4  # eager steps that reach this share of the matrix product's rate leave a compiler little to win
 WINS = 1.05  # compiled must win by this factor

@@ -96,7 +96,7 @@ def compiled(model: Model, device: torch.device, eager: Candidate, rows: int, pr
 
 def fuse(network: nn.Module, device: torch.device, processes: int = 1) -> Any:
     """The network compiled for batches of one size; on a single GPU with CUDA graphs, as its kernels are short."""
-    graphs = device.type == "cuda" and processes == 1  # what joins several does not go well with them
+    graphs = device.type == "cuda" and processes == 1  # several exchange gradients, which graphs cannot
     return torch.compile(network, dynamic=False, mode="reduce-overhead" if graphs else None)
 
 
@@ -121,7 +121,7 @@ def matrix_rate(device: torch.device, precision: str, side: int = 1024) -> float
 def step_flops(model: Model, device: torch.device) -> float:
     """Floating-point operations of one image's forward and backward pass (three times the forward's)."""
     run = _sample_step(model, device, 1)
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:  # it knows attention in this form
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:  # the attention that it counts
         run(_probe_copy(model.network, device, False), "fp32")
     return float(counter.get_total_flops())
 
@@ -171,7 +171,7 @@ def _probe_copy(network: nn.Module, device: torch.device, channels_last: bool) -
     clone = copy.deepcopy(network).to(device).train()
     for module in clone.modules():
         if isinstance(module, nn.Dropout):
-            module.p = 0.0  # its masks would differ between what is compared
+            module.p = 0.0  # dropout's masks would differ between the runs compared
     for k, parameter in enumerate(clone.parameters()):
         if not parameter.detach().any():
             parameter.data = rng.normal(tuple(parameter.shape), 0, "probe", k).mul(0.02).to(device)
@@ -179,7 +179,7 @@ def _probe_copy(network: nn.Module, device: torch.device, channels_last: bool) -
 
 
 def _best(calls: Sequence[Callable[[], object]], device: torch.device) -> list[float]:
-    """Each call's shortest time, in seconds, over rounds of all."""
+    """Each call's shortest time, in seconds, over rounds in which they take turns."""
     rounds = [[_timed(call, device) for call in calls] for _ in range(ROUNDS)]
     return [min(times) for times in zip(*rounds, strict=True)]
 

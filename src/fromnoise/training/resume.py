@@ -1,4 +1,4 @@
-"""Where a training starts: with new weights, with those of another model, where it stopped, or for more at its end."""
+"""Where a training starts: with fresh weights, with another model's, where it stopped, or with a further budget."""
 
 import dataclasses
 
@@ -42,7 +42,7 @@ def begin(
 
 
 def newest(folder: RunFolder, first: bool, say: Say) -> Checkpoint | None:
-    """The newest whole checkpoint; the `first` process sets damaged ones aside."""
+    """The newest intact checkpoint; the `first` process sets damaged ones aside."""
     for step in reversed(folder.steps()):
         try:
             return folder.load(step)
@@ -89,7 +89,7 @@ def extended(
 
 
 def restore(take_step: Step, checkpoint: Checkpoint, folder: RunFolder, first: bool) -> None:
-    """Let `take_step` resume from a checkpoint; the `first` process takes the sums of all processes' loss."""
+    """Let `take_step` resume from a checkpoint; the `first` process takes all processes' sums of the loss."""
     with reading(folder.checkpoint(checkpoint.standing.step), "a checkpoint of this training"):
         take_step.load(checkpoint.state, checkpoint.weights)
         sums = torch.tensor(checkpoint.standing.sums)

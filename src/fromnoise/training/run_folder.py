@@ -31,7 +31,7 @@ KEPT = 2  # checkpoints: should the last be damaged, training goes on from the o
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """The images that a run was trained on; the fingerprint tells whether others are the same."""
+    """The images that a run was trained on; their fingerprint tells them from others."""
 
     name: str
     fingerprint: str
@@ -98,7 +98,7 @@ class RunFolder:
         self.page_file = path / "report.html"
 
     def check(self, config: Config, train: ImageSet, initial: Initial | None = None) -> None:
-        """Raise UserError unless the folder is new, empty, or this very run's."""
+        """Raise UserError unless the folder is new, empty, or already holds this run."""
         self.check_settings(config)
         about = self.about() if self.config_file.is_file() else None
         if about and about.data.fingerprint != train.fingerprint:
@@ -155,7 +155,7 @@ class RunFolder:
             lock.release()
 
     def check_there(self, error: Exception | None = None) -> None:
-        """Raise UserError when the folder is gone since it was opened: what is written now would not make a run."""
+        """Raise UserError if the folder has gone since it was opened: what is written now would not make a run."""
         if self._held and not self.config_file.is_file():
             raise UserError(
                 f"{self.path} was deleted or moved during the training: nothing more can be saved; start again"
@@ -199,7 +199,8 @@ class RunFolder:
     def save(self, model: Model, checkpoint: Checkpoint) -> None:
         """Write a checkpoint of `model`, whole or not at all, and drop all but the newest `KEPT`.
 
-        One that is there is told how far the training is now: a validation that was broken off there may have ended it.
+        Of a checkpoint at this step only the state is replaced: a validation that was broken off there may have ended
+        the training since.
         The budgets of a training that was extended are written into config.json too.
         """
         self.check_there()
@@ -269,7 +270,7 @@ class RunFolder:
             results.rename(aside)
 
     def cut(self, step: int) -> None:
-        """Drop what the logs say of steps after `step`, where the training goes on; the pace stays to be repeated."""
+        """Drop the logs' lines on steps after `step`, where the training resumes; pace.jsonl stays, to be followed."""
         self.log.cut(step)
         self.evaluations.cut(step)
         self.pace.cut(math.inf)

@@ -13,7 +13,7 @@ LOG_EVERY = 50  # steps, at most, unless asked for
 
 @dataclass(frozen=True)
 class Budget:
-    """How long to train, at first or as an extension, and where in the training this budget begins."""
+    """How long to train, at first or as an extension, and where in the training this begins."""
 
     unit: Unit
     amount: float
@@ -38,7 +38,7 @@ class TrainingSettings:
     steps: int | None = None
     """Budget: optimiser steps."""
     init: str | None = AUTO
-    """Start from the weights of a run, a model file, or digits or clipart (packaged), of the same network; or none.
+    """Start from the weights of a run, a model file, or digits or clipart (packaged), with the same network; or none.
     Image size, classes, channels and --augment may differ (fine-tuning). auto: clipart for images in colour, where the
     network is its own, and none for others."""
     augment: float = 0.0
@@ -86,5 +86,5 @@ class Recording:
     """Also write curves for TensorBoard (extra: tensorboard), into the run folder's tensorboard/."""
 
     def log_interval(self, steps: int | None) -> int:
-        """Steps between lines of the log, of a budget of so many `steps`; None for one in minutes."""
+        """Steps between lines of the log, for a budget of `steps` steps; None for one in minutes."""
         return self.log_every or (LOG_EVERY if steps is None else min(max(steps // 20, 1), LOG_EVERY))

@@ -29,7 +29,7 @@ PHASES = ("batch", "forward", "backward", "optimizer", "average")  # of a step, 
 
 
 class NotFinite(UserError):  # noqa: N818 - a state of a training
-    """A training that has diverged after so many steps."""
+    """The training has diverged."""
 
     def __init__(self, steps: int) -> None:
         super().__init__(
@@ -41,7 +41,7 @@ class NotFinite(UserError):  # noqa: N818 - a state of a training
 class Step:
     """Takes steps with a model's network, as a plan says.
 
-    model       the model, to be sampled from in the way it is trained
+    model       the model, which is sampled in the way it is trained
     plan        as given, or without compiling if that fails
     network     the one in training
     optimizers  they hold the learning rate
@@ -80,7 +80,7 @@ class Step:
         return self.accelerator.reduce(self.losses)
 
     def __call__(self, k: int, rate: float) -> Tensor | None:
-        """Take step `k` (0 for the first) at this learning rate; returns the gradient's norm where it is clipped.
+        """Take step `k` (0 for the first) at this learning rate; returns the gradient's norm if it is clipped.
 
         If compiling was not asked for and fails in the first step, before any weight changes, training goes on eager.
         """
@@ -139,7 +139,7 @@ class Step:
         return {name: tensor.detach().cpu() for name, tensor in (weights | self.optimizers.state()).items()}
 
     def load(self, state: dict[str, Tensor], averaged: dict[str, Tensor]) -> None:
-        """Go on from what `state` and `averaged` gave; raises some exception for anything else."""
+        """Go on from what `state` and `averaged` gave; raises an exception, of any class, for anything else."""
         live = {name.removeprefix(WEIGHTS): value for name, value in state.items() if name.startswith(WEIGHTS)}
         self.network.load_state_dict(live)
         self.optimizers.load(state)

@@ -1,4 +1,4 @@
-"""A file of JSON lines, each of a step of the training, that goes on where the training does."""
+"""A file of JSON lines, each about a step; it resumes with the training."""
 
 import json
 import os
@@ -37,7 +37,7 @@ class Evaluation(Line):
 
 
 class StepLog:
-    """Lines with at least `step`, in the order of the steps. No file is made before the first line.
+    """Lines with at least `step`, in the order of the steps. The first line creates the file.
 
     form  the fields that a line must have
     """

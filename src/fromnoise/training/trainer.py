@@ -35,7 +35,7 @@ from fromnoise.training.validation import GuidanceChoice, Validation
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished training; `shortfall` says if its minutes allowed far too few steps."""
+    """A finished training; `shortfall` is a sentence if its minutes allowed far too few steps, else None."""
 
     model: Model
     plan: Plan
@@ -50,12 +50,12 @@ class Outcome:
 class Trainer:
     """Trains a model on images in a run folder, whose lock the caller holds.
 
-    tick        called after every step with how far the training is
+    tick        called after every step with its progress
     say         called with sentences worth reading: the plan, a resumption
-    validation  of the model now and then; it takes none of the training's time and changes nothing in it
+    validation  of the model now and then, off the training's clock; it changes nothing in the training
     choice      of guidance once the model is trained, at the end of a budget of minutes
     initial     the weights that a new training starts from; a resumed one does not need them
-    extension   the budget by which a finished training goes on, or is going on already
+    extension   a further budget for a finished training, which may have begun already
     recording   how often to log and to save
     """
 
@@ -91,7 +91,7 @@ class Trainer:
             self._validate(guard)  # if that was broken off here
             if self.agreement.flags(any_of=guard.asked)[1]:
                 raise self._interrupted()
-            if pacer.finished and not already_finished:  # by the validation that was made up for
+            if pacer.finished and not already_finished:  # by the validation just made up for
                 self._save()
             elif not already_finished:
                 self._train(guard)
@@ -166,7 +166,7 @@ class Trainer:
         step = self.pacer.step
         if self.validation is None or not self.validation.due(step, self.pacer.pace.total):
             return
-        self.take_step.check_finite(step)  # for which the device has to be done with the steps before
+        self.take_step.check_finite(step)  # which waits for the steps before
         why: str | None = None
         with self.clock.stopped(), apart():
             if self.agreement.first:
@@ -178,7 +178,7 @@ class Trainer:
                 self.say(why)
 
     def _validated(self, validation: Validation) -> str | None:
-        """Why the training ends here, if it does."""
+        """Validate, and return why the training ends here, if it does."""
         take_step, pacer = self.take_step, self.pacer
         validation.run(pacer.step, self.clock.seconds, take_step.model, take_step.averaged(), self.folder, self.say)
         return validation.ends(self.folder.evaluations.records(), pacer.pace.budget.step)
@@ -197,7 +197,7 @@ class Trainer:
             raise self._interrupted()
 
     def _lacks_guidance(self, pace: Pace) -> bool:
-        """Whether guidance is yet to be chosen, as the pacer counted on, after a training at this pace.
+        """Whether guidance is still to be chosen after a training at this pace, for which the pacer kept time.
 
         A model that was scored keeps the guidance that it was sampled with.
         """

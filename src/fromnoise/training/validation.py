@@ -21,7 +21,7 @@ class Validation:
     validate  given the step and a model of its own with the averaged weights, in eval mode on the training's device,
               returns plain JSON values for evaluations.jsonl, and the same in words
     ends      given the lines of evaluations.jsonl and the step at which the present budget began, says why the training
-              ends before its budget does; None where it goes on
+              ends before its budget does; None if it goes on
     """
 
     every: int
@@ -29,7 +29,7 @@ class Validation:
     ends: Callable[[Sequence[Mapping[str, Any]], int], str | None] = lambda records, began: None
 
     def due(self, step: int, last: int | None) -> bool:
-        """Whether to validate after `step` steps; `last` is None while it is not known."""
+        """Whether to validate after `step` steps; `last` is None until it is known."""
         return step > 0 and (step % self.every == 0 or step == last)
 
     def run(
@@ -57,7 +57,7 @@ class GuidanceChoice(Protocol):
     """The choice of guidance, on the training's clock."""
 
     def cost(self, steps: int) -> int:
-        """How many steps' time it takes after `steps` steps; 0 where nothing is chosen."""
+        """Its cost in training steps, once `steps` steps are trained; 0 if nothing is chosen."""
 
     def choose(self, step: int, model: Model) -> float:
         """The guidance for a model, given in eval mode, after `step` steps."""
