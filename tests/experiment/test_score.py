@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from fromnoise.experiment import score as scoring
+from fromnoise.experiment.progress import Reporter
 from fromnoise.experiment.train import Experiment
 from fromnoise.generation import sampling
 
@@ -26,3 +27,14 @@ def test_images_to_score_are_drawn_in_the_models_precision_where_the_device_has_
     found = scoring._sample(Experiment(tiny_model.config, tmp_path / "run"), outcome, 10)
     assert [wanted.precision for wanted in drawings] == [taken]
     assert torch.equal(found.images, images.images[:10])
+
+
+@pytest.mark.parametrize(("first", "said"), [(True, ["downloading"]), (False, [])])
+def test_only_the_first_process_says_what_it_downloads(tmp_path, config_of, images, monkeypatch, first, said):
+    heard = []
+    experiment = Experiment(config_of(), tmp_path / "run", device="cpu", reporter=Reporter(heard.append))
+    monkeypatch.setattr(Experiment, "is_first", first)
+    monkeypatch.setattr(Experiment, "parts", SimpleNamespace(train=images))
+    monkeypatch.setattr("fromnoise.evaluation.features.features", lambda *args, say, **how: say("downloading"))
+    _ = experiment.features
+    assert heard == said
