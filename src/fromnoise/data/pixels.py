@@ -29,8 +29,8 @@ def quantise(x: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
 def as_bytes(values: Num[np.ndarray, "n *s"]) -> tuple[UInt8[np.ndarray, "n *s"], tuple[float, float] | None]:
     """Numbers of any range as bytes, and the range if they are not bytes already.
 
-    Whole numbers from 0 to 255 stay as they are, as floats too; but floats from 0 to 1 are mapped from that range.
-    Other numbers are `stretched`. Raises ValueError for values that are not finite.
+    Whole numbers from 0 to 255 stay as they are, as floats too unless none is above 1. Other numbers are `stretched`.
+    Raises ValueError for values that are not finite.
     """
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
     if low < 0 or high > 255:
