@@ -73,6 +73,13 @@ def test_settings_that_differ_are_told_and_no_others(told):
     assert compare.settings([one, elsewhere]) == [("hardware", ["abacus", "sundial"])]
 
 
+def test_unknown_settings_are_not_different_ones(told):
+    scored = [Scored("a", run_of(told, 32, "abacus")), Scored("s.json", told), Scored("b", run_of(told, 64, "abacus"))]
+    assert compare.settings(scored[:2]) == []
+    assert compare.settings(scored) == [("batch", ["32", "", "64"])]
+    assert compare.warnings(scored) == ["the settings of s.json are not known"]
+
+
 def test_names_are_shortened_only_while_they_stay_apart():
     long = "a" * 40
     assert compare._labels([f"x/{long}1", "short"]) == [f"…{'a' * 30}1", "short"]

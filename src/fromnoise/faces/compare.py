@@ -79,13 +79,16 @@ def table(scored: Sequence[Scored]) -> list[tuple[str, list[str]]]:
 
 
 def warnings(scored: Sequence[Scored]) -> list[str]:
-    """Why scores must not be compared, in sentences; empty if all were taken alike."""
+    """Why scores must not be compared, and whose settings are not known, in sentences; empty if all is well."""
     first, *others = [(of.name, _conditions(of.report)) for of in scored]
     found = []
     for name, conditions in others:
         different = [what for what, value in conditions.items() if value != first[1][what]]
         if different:
             found.append(f"{name} and {first[0]} were not scored alike ({', '.join(different)}): do not compare")
+    unknown = [of.name for of in scored if of.report.run is None]
+    if len(unknown) < len(scored):
+        found += [f"the settings of {name} are not known" for name in unknown]
     return found
 
 
@@ -105,12 +108,13 @@ def _conditions(report: Report) -> dict[str, Any]:
 
 
 def settings(scored: Sequence[Scored]) -> list[tuple[str, list[str]]]:
-    """The settings, and hardware, in which the runs differ: name, and each one's."""
+    """The settings, and hardware, in which the runs differ: name, and each one's, empty where they are not known."""
     runs = [of.report.run for of in scored]
-    configs = [{} if run is None else flat(run["config"]) | {"hardware": run["system"]["hardware"]} for run in runs]
-    names = list(dict.fromkeys(name for config in configs for name in config))
-    values = {name: [str(config.get(name, "")) for config in configs] for name in names}
-    return [(name, row) for name, row in values.items() if len(set(row)) > 1]
+    configs = [run and flat(run["config"]) | {"hardware": run["system"]["hardware"]} for run in runs]
+    known = [config for config in configs if config]
+    names = dict.fromkeys(name for config in known for name in config)
+    differ = [name for name in names if len({str(config.get(name, "")) for config in known}) > 1]
+    return [(name, [str(config.get(name, "")) if config else "" for config in configs]) for name in differ]
 
 
 def page(scored: Sequence[Scored], command: str) -> str:
