@@ -118,6 +118,11 @@ def test_what_a_model_cannot_do_is_refused(packaged):
         fromnoise.load("nowhere")
 
 
+def test_a_training_on_images_in_memory_is_told_to_save_them(images):
+    with pytest.raises(fromnoise.UserError, match=r"numpy.savez\('mine.npz', images=images, labels=labels\)"):
+        fromnoise.train(images, preset="tiny", quiet=True)
+
+
 def test_a_training_is_that_of_the_command_line(run, tmp_path, capsys):
     assert main(["train", *WORDS, "--out", str(tmp_path / "tiny")]) == 0
     capsys.readouterr()

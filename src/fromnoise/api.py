@@ -285,6 +285,11 @@ def train(
 
     Raises UserError, before anything is written, for settings that do not go together or data that is not there.
     """
+    if not isinstance(data, str | Path):
+        raise UserError(
+            "training reads its images from files: save these first, as by numpy.savez('mine.npz', images=images, "
+            "labels=labels), and train on 'mine.npz'"
+        )
     settings |= {name: str(settings[name]) for name in ("size", "init") if settings.get(name) is not None}
     config = settled(with_settings(preset_called(preset), settings | {"data": str(data)}), preset)
     place = folder_for(config, preset) if out is None else Path(out)
