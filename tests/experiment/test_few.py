@@ -230,7 +230,9 @@ def test_the_honest_word_says_what_happens_and_what_helps(config_of, parts_of):
     assert "too few validation images to tell when" in few.advice(config_of(), parts_of(60, 7), None)
     assert "every 40 steps" in few.advice(config_of(evaluation={"evaluate_every": 40}), parts_of(180, 22), None)
     assert few.advice(config_of(), parts_of(1000, 100), None) is None
-    assert few.advice(config_of(), parts_of(180, 22), 30) is None
+    short = few.advice(config_of(), parts_of(180, 22), 30)
+    assert short.startswith("180 training images are few: trainings of fewer than 500 steps do not validate unless")
+    assert few.advice(config_of(evaluation={"evaluate_every": 10}), parts_of(180, 22), 30) is None
 
 
 def test_the_report_says_which_model_it_is_of(parts_of):

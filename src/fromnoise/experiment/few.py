@@ -42,10 +42,13 @@ def validate_every(parts: Parts, steps: int | None) -> int | None:
 
 def advice(config: Config, parts: Parts, steps: int | None) -> str | None:
     """What to say before a training on few images; None where there is nothing to say."""
-    if not _matters(parts, steps):
+    if not are_few(parts):
         return None
-    n, training = validation_images(parts), config.training
-    every = config.evaluation.evaluate_every or EVERY
+    n, training, asked = validation_images(parts), config.training, config.evaluation.evaluate_every
+    if not _matters(parts, steps):
+        few = f"{len(parts.train):,} training images are few: trainings of fewer than {2 * EVERY} steps do not validate"
+        return None if asked else f"{few} unless --evaluate-every says so, and the last model is kept"
+    every = asked or EVERY
     if n >= FEWEST:
         kept = f"the model that denoises {n} validation images best is kept, validated every {every:,} steps, and "
         kept += f"training ends after {PATIENCE} validations in a row that are worse"
