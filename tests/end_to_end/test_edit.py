@@ -27,6 +27,8 @@ def place(tmp_path):
     hole[:, 16:] = 255
     Image.fromarray(hole).save(tmp_path / "mask.png")
     Image.fromarray(0 * hole).save(tmp_path / "black.png")
+    Image.fromarray(hole).resize((48, 32)).save(tmp_path / "wide.png")
+    Image.fromarray(hole).resize((28, 28)).save(tmp_path / "small-mask.png")
     return tmp_path
 
 
@@ -45,6 +47,11 @@ def test_known_pixels_come_back_to_the_byte(fromnoise, place):
     assert "already exists" in again.stderr
     fromnoise(*words, "--out", "whole.png", "--overwrite", cwd=place)
     assert np.array_equal(pixels(place / "whole.png"), whole)
+
+
+def test_a_resized_mask_is_told(fromnoise, place):
+    done = fromnoise("inpaint", "digits", "a.png", "--mask", "small-mask.png", *QUICK, "--out", "w.png", cwd=place)
+    assert done.stderr == "small-mask.png: 28×28 → 32×32\n"
 
 
 def test_an_enlarged_image_has_the_pixels_given_as_its_means(fromnoise, place):
@@ -73,6 +80,7 @@ def test_a_path_has_the_images_at_its_ends(fromnoise, place):
     (("inpaint", "digits", "a.png", "--mask", "black.png"), "nothing to fill"),
     (("inpaint", "digits", "gone.png", "--mask", "mask.png"), "gone.png cannot be read as an image"),
     (("inpaint", "digits", "a.png"), "--mask"),
+    (("inpaint", "digits", "a.png", "--mask", "wide.png"), "wide.png is 32×48 and a.png is 32×32: give a mask of"),
     (("vary", "digits", "a.png", "--strength", "2"), "--strength must be from 0 to 1, not 2"),
     (("vary", "digits", "a.png", "--guidance", "2"), "give --label too"),
     (("vary", "digits", "a.png", "--label", "10"), "10 classes, counted from 0"),

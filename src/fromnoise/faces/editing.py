@@ -9,6 +9,7 @@ from tyro.conf import Positional, arg
 
 from fromnoise.config import check_ranges
 from fromnoise.data.settings import Size
+from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, ModelSource, Overwrite, Threads, refuse_unwritable_images
 
 if TYPE_CHECKING:
@@ -103,12 +104,22 @@ def read(path: Path, model: "Model", size: tuple[int, int] | None = None) -> "UI
     return image.images
 
 
-def read_mask(path: Path, model: "Model") -> "Bool[Tensor, 'h w']":
-    """Where the image in a file, at the model's size, is more white than black."""
+def read_mask(path: Path, model: "Model", image: Path) -> "Bool[Tensor, 'h w']":
+    """Where the mask in a file, at the model's size, is more white than black.
+
+    Says what was changed. Raises UserError for a mask of neither the model's size nor the proportions of `image`.
+    """
     from fromnoise.data import folder
     from fromnoise.data.colour import laid, with_channels
     from fromnoise.data.resize import resized
+    from fromnoise.faces.console import say
 
     mask = with_channels(laid(folder.load_file(path), "black"), 1)
     size = Size(model.info.height, model.info.width, model.config.data.fit)
-    return resized(mask, size).images[0, 0] >= 128
+    (_, h, w), (_, height, width) = mask.shape, folder.load_file(image).shape
+    if (h, w) != size and abs(h * width - w * height) > max(height, width):
+        raise UserError(f"{path} is {h}×{w} and {image} is {height}×{width}: give a mask of the image's proportions")
+    mask = resized(mask, size)
+    if mask.was:
+        say(f"{path}: {mask.was} → {size[0]}×{size[1]}")
+    return mask.images[0, 0] >= 128

@@ -24,7 +24,7 @@ class InpaintArguments(SamplingArguments):
     image: ImageFile
     """The image; resized if it is not the model's size."""
     mask: Annotated[Path, arg(metavar="MASK")]
-    """An image: white where the model fills in, black elsewhere."""
+    """An image of the same proportions: white where the model fills in, black elsewhere."""
 
 
 def main(words: Sequence[str]) -> None:
@@ -34,7 +34,7 @@ def main(words: Sequence[str]) -> None:
     def work(model: Any, *where: Any) -> Any:
         from fromnoise.generation.edit import inpaint
 
-        image, fill = read(arguments.image, model), read_mask(arguments.mask, model)
+        image, fill = read(arguments.image, model), read_mask(arguments.mask, model, arguments.image)
         return inpaint(model, image, fill, arguments.how(), *where)
 
     edited(arguments, "filling in", work)
