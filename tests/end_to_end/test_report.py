@@ -68,6 +68,16 @@ def test_an_extension_that_only_lacks_its_score_is_not_trained_again(extended, f
     assert report_of(tmp_path)["run"]["training"]["steps"] == 36
 
 
+def test_other_images_to_score_against_are_refused_before_anything_else_is_said(extended, fromnoise, tmp_path):
+    shutil.copytree(extended / "run", tmp_path / "run")
+    (tmp_path / "run" / "report.json").unlink()
+    refused = fromnoise(*EXTENSION, "--reference", "digits:val", cwd=tmp_path, code=2)
+    assert refused.stderr.startswith(
+        "fromnoise: run holds a run with other settings (now, then: reference: digits:val,"
+    )
+    assert "`fromnoise evaluate --generated run --reference digits:val`" in refused.stderr
+
+
 def test_an_extension_killed_before_its_first_checkpoint_is_trained_by_the_same_command(extended, fromnoise, tmp_path):
     shutil.copytree(extended / "run", tmp_path / "run")
     RunFolder(tmp_path / "run").set_aside_results(36)  # all that a second extension has done by then

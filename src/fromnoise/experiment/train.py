@@ -170,6 +170,7 @@ def without_unscored_extension(experiment: Experiment) -> Experiment:
     folder, extension = experiment.folder, experiment.extension
     if extension is None or folder.report_file.exists() or not folder.steps():
         return experiment
+    folder.check_settings(experiment.config)
     step = folder.steps()[-1]
     if folder.aside(folder.report_file, step).exists():
         return experiment  # this step has its score: a further extension was killed before its first checkpoint

@@ -118,11 +118,15 @@ class RunFolder:
             if all(name == "lock" or name.startswith(UNFINISHED) for name in names):
                 return  # killed before config.json was written
             raise UserError(f"{self.path} exists and is not a run folder: choose another with --out")
-        different = differences(config, self.about().config)
+        then, reference = self.about().config, config.evaluation.reference
+        different = differences(config, then)
         if different:
+            score = f", or score its images with `fromnoise evaluate --generated {self.path} --reference {reference}`"
             raise UserError(
                 f"{self.path} holds a run with other settings (now, then: {'; '.join(different)}): "
                 "repeat its settings to resume it, or choose another folder with --out"
+                + score
+                * (reference is not None and replace(config, evaluation=then.evaluation) == then)
             )
 
     @contextmanager
