@@ -118,6 +118,11 @@ def test_what_a_model_cannot_do_is_refused(packaged):
         fromnoise.load("nowhere")
 
 
+def test_too_few_images_in_memory_are_named_once():
+    with pytest.raises(fromnoise.UserError, match=r"^the generated set has 10 images; a score needs at least 50$"):
+        fromnoise.evaluate(np.zeros((10, 28, 28), np.uint8), "digits:heldout", quiet=True)
+
+
 def test_a_training_on_images_in_memory_is_told_to_save_them(images):
     with pytest.raises(fromnoise.UserError, match=r"numpy.savez\('mine.npz', images=images, labels=labels\)"):
         fromnoise.train(images, preset="tiny", quiet=True)

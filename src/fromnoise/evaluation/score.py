@@ -129,7 +129,8 @@ def score(
     """
     for role, images in (("generated", contest.generated), ("reference", contest.reference)):
         if len(images) < FEWEST:
-            raise UserError(f"{role} {images.name} has {len(images)} images; a score needs at least {FEWEST}")
+            what = f"the {role} set" if images.name == role else f"{role} {images.name}"
+            raise UserError(f"{what} has {len(images)} images; a score needs at least {FEWEST}")
     drawn = Drawn.of(contest, seed)
     sets = _Featured.of(contest, drawn, features, progress)
     value, over = sets.fid(), sets.excess(seed)
