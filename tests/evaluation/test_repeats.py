@@ -31,7 +31,7 @@ def test_each_image_twice(real, change):
     assert found.found
     assert found.share == pytest.approx(0.5, abs=0.02)
     assert found.n == 300
-    assert found.verdict.startswith("repeats: 15")
+    assert found.verdict.startswith("more than among real images: 15")
 
 
 def test_it_takes_more_than_chance_and_more_than_a_trifle(real):

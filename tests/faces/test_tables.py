@@ -204,3 +204,10 @@ def test_colons_in_a_name_make_no_emoji(shown, capsys):
     assert any("of photos:train:0" in line for line in shown(whole))
     console.say("photos:train: 9 images")
     assert capsys.readouterr().err == "photos:train: 9 images\n"
+
+
+def test_statistics_are_no_images_to_count(shown):
+    whole = report()
+    published = SetOfImages("stats.npz", 0, (), "cd" * 32)
+    lines = shown(replace(whole, protocol=replace(whole.protocol, reference=published)))
+    assert "FID in digits features against the statistics in stats.npz" in lines

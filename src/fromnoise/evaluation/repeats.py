@@ -25,9 +25,8 @@ def repeats(generated: ImageSet, reference: ImageSet, seed: int = 0) -> Repeats:
     p = float(stats.fisher_exact([[ours, n - ours], [theirs, n - theirs]], alternative="greater").pvalue)
     found = p < LEVEL and ours - theirs >= MATERIAL * n
     said = f"{ours:,} of {n:,} generated images are near-duplicates of others, and {theirs:,} of as many real ones"
-    return Repeats(
-        ours / n, theirs / n, n, p, found, f"repeats: {said}" if found else f"no more than among real images: {said}"
-    )
+    more = "more" if found else "no more"
+    return Repeats(ours / n, theirs / n, n, p, found, f"{more} than among real images: {said}")
 
 
 def _repeated(images: ImageSet) -> int:

@@ -63,4 +63,9 @@ def check(report: Report, names: Iterable[str]) -> None:
     """Raise Failed, saying what is wrong, for a report that fails one of the verdicts."""
     wrong = {name: VERDICTS[name](report) for name in names}
     if any(wrong.values()):
-        raise Failed("; ".join(f"{name}: {said}" for name, said in wrong.items() if said))
+        raise Failed("; ".join(_once(name, said) for name, said in wrong.items() if said))
+
+
+def _once(name: str, said: str) -> str:
+    head = f"{name.replace('-', ' ')}: "  # with which some verdicts begin
+    return f"{name}: {said.removeprefix(head)}"

@@ -15,7 +15,7 @@ from fromnoise.data.sources import reference_for
 from fromnoise.evaluation.report import Report
 from fromnoise.experiment.progress import duration
 from fromnoise.faces import figures, html
-from fromnoise.faces.tables import metric_rows, of_floor, score_rows
+from fromnoise.faces.tables import metric_rows, of_floor, of_reference, score_rows
 from fromnoise.faces.verdicts import interval, verdicts
 from fromnoise.files import check_writable, write_file
 from fromnoise.training.run_folder import RunFolder
@@ -73,6 +73,7 @@ def page(
         scores=_scores(report),
         rows=score_rows(report),
         floor=of_floor(report),
+        reference=of_reference(report),
         metrics=metric_rows(report),
         grid=html.picture(pictures.captioned(generated.images[:GRID], saving.captions(generated)[:GRID])),
         surest=_surest(report, generated),

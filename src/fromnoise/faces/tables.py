@@ -19,8 +19,7 @@ def print_score(report: Report) -> None:
     for verdict in verdicts(report):
         print(f"{verdict.mark} {verdict.question}: {verdict.words}")
     weights = f" (weights SHA-256 {protocol.features.sha256[:16]}…)" if protocol.features.name == "inception" else ""
-    against = f"against {protocol.reference.n:,} of {protocol.reference.name}"
-    title = f"FID in {protocol.features.name} features{weights} {against}"
+    title = f"FID in {protocol.features.name} features{weights} against {of_reference(report)}"
     results.print(_table(title, ("", "FID", "images", "what it is"), score_rows(report)))
     if rows := [(name, *values, meaning) for name, values, meaning in metric_rows(report)]:
         columns = ("", "generated", "floor", "copycat", "what it is")
@@ -61,6 +60,12 @@ def score_rows(report: Report) -> list[tuple[str, str, str, str]]:
         for name, of, meaning in entries
         if of is not None or name != "noise"
     ]
+
+
+def of_reference(report: Report) -> str:
+    """What the generated images are compared with."""
+    reference = report.protocol.reference
+    return f"{reference.n:,} of {reference.name}" if reference.n else f"the statistics in {reference.name}"
 
 
 def of_floor(report: Report) -> str:

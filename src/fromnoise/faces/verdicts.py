@@ -36,15 +36,15 @@ def verdicts(report: Report) -> list[Verdict]:
     if report.told_apart is not None:
         told = report.told_apart
         mark = "!" if told.told else "✓" if told.detectable < BLIND else "?"
-        found.append(Verdict("told from real ones", mark, told.verdict))
+        found.append(Verdict("told from real ones", mark, told.verdict.removeprefix("told apart: ")))
     if report.copies is not None:
-        found.append(Verdict("copies", _copies(report.copies), report.copies.verdict))
+        found.append(Verdict("copies", _copies(report.copies), report.copies.verdict.removeprefix("copying: ")))
     if report.repeats is not None:
         found.append(Verdict("repeats", "!" if report.repeats.found else "✓", report.repeats.verdict))
     if report.overfitting is not None:
         gap = report.overfitting
         mark = "!" if gap.overfitted else "?" if gap.interval[0] > 0 else "✓"
-        found.append(Verdict("overfitting", mark, gap.verdict))
+        found.append(Verdict("overfitting", mark, gap.verdict.removeprefix("overfitting: ")))
     if report.overlaps is not None:
         spoilt = report.overlaps.found
         shared = [each for each in report.overlaps.known if each in spoilt or each.near > each.n / 100]
