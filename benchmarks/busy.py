@@ -160,10 +160,10 @@ def _training(threads: int | None) -> tuple[Callable[[], object], int]:
 
 def _sampling() -> tuple[Callable[[], object], int]:
     from fromnoise.generation.model import Model
-    from fromnoise.generation.pretrained import FILES
+    from fromnoise.generation.pretrained import packaged
     from fromnoise.generation.sampling import MICRO_BATCH, SampleRequest, own_precision, sample_batches
 
-    file = FILES["digits"]
+    file = packaged("digits")
     assert file is not None
     model = Model.load(file)
     images = sample_batches(model, SampleRequest(10**6, precision=own_precision(model, _cpu())))

@@ -8,7 +8,7 @@ from benchmarks.conditional import KNOWN, METHODS, digits, drawn_exactly, error,
 from fromnoise.faces.cli import script
 from fromnoise.generation.edit import Edit, inpaint
 from fromnoise.generation.model import Model
-from fromnoise.generation.pretrained import FILES
+from fromnoise.generation.pretrained import packaged
 
 
 def test_the_exact_conditional_is_that_of_the_precision_matrix():
@@ -76,7 +76,7 @@ def test_the_command_prints_a_row_for_each_method(monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_completed_digits_are_read_as_they_were():
-    model, images = Model.load(FILES["digits"]), digits(100)
+    model, images = Model.load(packaged("digits")), digits(100)
     known = upper(model)
     blank = conditional.read_rightly(images.images * known, images)
     filled = conditional.read_rightly(inpaint(model, images.images, ~known, Edit()), images)

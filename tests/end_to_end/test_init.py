@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 
 from fromnoise import api, rng
 from fromnoise.data import arrays
-from fromnoise.generation.pretrained import FILES
+from fromnoise.generation.pretrained import packaged
 from fromnoise.training.run_folder import RunFolder
 
 TRAIN = ("train", "--preset", "tiny", "--steps", "3", "--out", "fine")
@@ -109,7 +109,7 @@ def test_images_in_colour_start_from_clip_art_unless_told_otherwise(fromnoise, t
     for words in (("--init", "none"), ("--channels", "48", "96")):
         assert "starting from" not in fromnoise(*fast, *words, "--out", words[1], cwd=tmp_path).stderr
     found, afresh = tensors(tmp_path / "usual"), tensors(tmp_path / "none")
-    source = load_file(FILES["clipart"])
+    source = load_file(packaged("clipart"))
     name = "embedding.out.weight"
     torch.testing.assert_close(found[name], source[name].float(), rtol=0, atol=1e-6)
     assert (afresh[name] - source[name]).abs().max() > 1e-3

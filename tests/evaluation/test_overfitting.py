@@ -63,7 +63,7 @@ def test_memory_at_middle_levels_is_found(tiny_model, denoiser, monkeypatch):
 @pytest.mark.slow
 def test_the_packaged_model_is_judged_by_images_that_it_did_not_learn(monkeypatch):
     monkeypatch.setattr(module, "MOST", 400)
-    model = Model.load(pretrained.FILES["digits"])
+    model = Model.load(pretrained.packaged("digits"))
     seen, unseen = (resized(digits.load(part), (32, 32)) for part in ("train", "val"))
     assert overfitting(model, seen, unseen).overfitted
     halves = [unseen.take(np.arange(k, len(unseen), 2)) for k in (0, 1)]

@@ -3,7 +3,7 @@ import torch
 
 from fromnoise.config import preset
 from fromnoise.generation.model import Model
-from fromnoise.generation.pretrained import FILES
+from fromnoise.generation.pretrained import packaged
 from fromnoise.generation.sampling import SampleRequest, sample
 
 
@@ -15,7 +15,7 @@ from fromnoise.generation.sampling import SampleRequest, sample
     ],
 )
 def test_packaged_models_are_small_and_of_the_default_network(name, image, condition):
-    file = FILES[name]
+    file = packaged(name)
     assert file.stat().st_size <= 8_000_000
     model = Model.load(file)
     assert model.info.image == image
@@ -25,8 +25,12 @@ def test_packaged_models_are_small_and_of_the_default_network(name, image, condi
     assert all(value.dtype == torch.float32 for value in model.network.state_dict().values())
 
 
+def test_another_name_is_no_packaged_model():
+    assert packaged("cats") is None
+
+
 def test_clip_art_is_in_colour_on_nothing():
-    drawn = sample(Model.load(FILES["clipart"]), SampleRequest(16, seed=1)).float() / 255
+    drawn = sample(Model.load(packaged("clipart")), SampleRequest(16, seed=1)).float() / 255
     colours, alpha = drawn[:, :3], drawn[:, 3]
     assert 0.2 < (alpha > 0.5).float().mean() < 0.8
     assert alpha[:, [0, 0, -1, -1], [0, -1, 0, -1]].mean() < alpha[:, 12:20, 12:20].mean() - 0.2  # corners, middle
@@ -38,7 +42,7 @@ def test_its_digits_are_read_as_the_classes_they_were_asked_for():
     from fromnoise.data.pixels import normalise
     from fromnoise.evaluation import digit_network
 
-    model, network = Model.load(FILES["digits"]), digit_network.packaged()
+    model, network = Model.load(packaged("digits")), digit_network.packaged()
     right = 0
     for label in range(10):
         with torch.inference_mode():

@@ -11,7 +11,7 @@ from fromnoise.errors import UserError
 from fromnoise.files import read_json
 from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
-from fromnoise.generation.pretrained import FILES
+from fromnoise.generation.pretrained import packaged
 from fromnoise.training.batches import Batches
 from fromnoise.training.initial import initial, same_classes
 from fromnoise.training.interrupt import Interrupted
@@ -25,15 +25,15 @@ def source(tiny_model, tmp_path):
 
 
 def test_the_packaged_model_fits_the_default_training_of_digits():
-    there = Model.load(FILES["digits"])
+    there = Model.load(packaged("digits"))
     mine = Model.build(with_budget(preset("fast"), "fast"), there.info)
-    mine.network.load_state_dict(initial(mine, FILES["digits"], "digits").weights)
+    mine.network.load_state_dict(initial(mine, packaged("digits"), "digits").weights)
 
 
 def test_the_model_of_clip_art_fits_the_default_training_of_other_images(blobs_of):
     config, images = with_budget(preset("fast"), "fast"), blobs_of(channels=3, size=24, classes=2)
     mine = Model.build(config, DataInfo.of(images, config))
-    start = initial(mine, FILES["clipart"], "clipart")
+    start = initial(mine, packaged("clipart"), "clipart")
     mine.network.load_state_dict(start.weights)
     assert start.adapted == "classes (40 clusters there, 2 classes here), channels (RGBA there, RGB here)"
 

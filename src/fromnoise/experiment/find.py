@@ -6,7 +6,7 @@ from fromnoise.data import sources
 from fromnoise.errors import UserError
 from fromnoise.files import lost
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
-from fromnoise.generation.pretrained import FILES
+from fromnoise.generation.pretrained import FILES, packaged
 from fromnoise.say import Say, silent
 from fromnoise.training.run_folder import RunFolder
 
@@ -31,7 +31,7 @@ def find_model(path: Path) -> Path:
         return path / CHECKPOINT_FILE
     if is_run(path):
         return RunFolder(path).model_file()
-    if found := FILES.get(str(path)):
+    if found := packaged(str(path)):
         return found
     known = ", ".join(FILES)
     raise UserError(f"{path} is neither a run folder, a checkpoint, a model file, nor one of: {known}{lost(path)}")

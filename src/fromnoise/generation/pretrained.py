@@ -3,3 +3,8 @@
 from pathlib import Path
 
 FILES = {name: Path(__file__).with_name(f"{name}.safetensors") for name in ("digits", "clipart")}
+
+
+def packaged(name: str) -> Path | None:
+    """The model file of a packaged model; None for a name that is not one's."""
+    return FILES.get(name)
