@@ -162,7 +162,7 @@ def test_the_mnist_test_set_is_exported_whole(fromnoise, mnist_root, tmp_path):
     (("--generated", "digits:val", "--reference", "digits:heldout", "--train", "bad"), "cannot be read as an image"),
     (("--generated", "digits:val", "--reference", "digits:heldout", "--floor", "deep"), "are not of the same depth"),
     (("--generated", "mine.pt", "--reference", "digits:heldout"), "mine.pt is a pickle"),
-    (("--generated", "digits:val", "--reference", "mine.pkl"), "**pickle.load(open('mine.pkl', 'rb'))"),
+    (("--generated", "digits:val", "--reference", "mine.pkl"), "found = pickle.load(open('mine.pkl', 'rb'))"),
     (("--generated", "digits:test", "--reference", "digits:heldout"), "there is no part 'test'"),
     (("--generated", "digits:val", "--reference", "digits:heldout", "--n", "49"), "needs at least 50"),
     (("--generated", "digits:val", "--reference", "digits:heldout", "--n", "4000"), "cannot take 4000"),

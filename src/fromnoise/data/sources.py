@@ -240,9 +240,11 @@ def _how_to_convert(path: Path) -> str:
         opened = f"torch.load('{path}', weights_only=False)"
     else:
         opened = f"pickle.load(open('{path}', 'rb'))"
+    new = path.with_suffix(".npz") if not path.with_suffix(".npz").exists() else path.with_name(f"{path.stem}-new.npz")
     return (
-        f"{path} is a pickle: opening it may run any program, so fromnoise never does. To convert statistics that you "
-        f"trust: python -c \"import numpy, pickle, torch; numpy.savez('{path.with_suffix('.npz')}', **{opened})\""
+        f"{path} is a pickle: opening it may run any program, so fromnoise never does. To convert images or statistics "
+        f"that you trust: python -c \"import numpy, pickle, torch; found = {opened}; numpy.savez('{new}', "
+        "**(found if isinstance(found, dict) else {'images': found}))\""
     )
 
 
