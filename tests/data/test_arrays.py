@@ -182,7 +182,7 @@ def test_guided_diffusions_labels_are_read_and_other_second_arrays_are_said(path
     assert arrays.load(path).labels.tolist() == labels.tolist()
     np.savez(path, grey(), grey())
     assert arrays.load(path, say=said.append).labels is None
-    assert said[0].endswith("arrays not read: arr_1")
+    assert said[0].endswith("arrays not read: arr_1 (labels are one whole number for each image)")
     np.savez(path, grey(), labels - 1)
     with pytest.raises(UserError, match="'arr_1' must be one whole number from 0"):
         arrays.load(path)
