@@ -56,3 +56,17 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr(cli, "_answer", lambda words: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         cli.main(["doctor"])
+
+
+def test_the_help_of_data_is_that_of_both_its_commands(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["data", "--help"])
+    shown = capsys.readouterr().out
+    assert "usage: fromnoise data export" in shown
+    assert "usage: fromnoise data inspect" in shown
+
+
+def test_the_help_of_compare_has_no_empty_default(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["compare", "--help"])
+    assert "(default: )" not in capsys.readouterr().out

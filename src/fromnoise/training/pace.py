@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fromnoise.say import some
 from fromnoise.training.settings import Budget, TrainingSettings
 
 SECONDS = 5.0  # between two readings of the clock; less where the budget, or what is left of it, is short:
@@ -144,6 +145,6 @@ def shortfall(pace: Pace, segments: Sequence[Segment], threads: int | None, core
     taken = threads and others - (cores - threads) >= BUSY * threads  # of the cores meant for the threads
     if steps >= FEW * possible and not taken:
         return None
-    why = f"other processes used {others:.1f} of {cores} cores" if others >= 0.1 else "the machine slowed down"
+    why = f"other processes used {others:.1f} of {some(cores, 'core')}" if others >= 0.1 else "the machine slowed down"
     could = f"; about {possible:,} were possible" if steps < FEW * possible else ""
     return f"only {steps:,} steps in {pace.budget}{could}: {why}. For better images, continue with --minutes +N"

@@ -21,7 +21,10 @@ class CompareArguments:
     fromnoise compare runs/digits theirs.json        # a report of fromnoise evaluate --json
     """
 
-    runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN")]
+    runs: Annotated[
+        tyro.conf.Positional[tuple[Path, ...]],
+        tyro.conf.arg(metavar="RUN", help_behavior_hint="(two or more)"),
+    ]
     """Run folders, or reports that `fromnoise evaluate --json` wrote."""
     out: File = None
     """Also write an HTML page with images and curves, which needs no network."""

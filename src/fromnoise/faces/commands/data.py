@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -87,7 +88,9 @@ def main(words: Sequence[str]) -> None:
     if words and words[0] in commands:
         return commands[words[0]](words[1:])
     if {"-h", "--help"} & set(words):
-        return _export(["--help"])
+        with suppress(SystemExit):  # after the first help
+            _export(["--help"])
+        return _inspect(["--help"])
     raise UserError("write `fromnoise data export SPEC DIR` or `fromnoise data inspect SPEC` (each has --help)")
 
 

@@ -94,4 +94,4 @@ def _others(model: "Model", candidate: "Candidate") -> str:
         rate = probe.speed(model, torch.device("cpu"), candidate, SECONDS)
         rates.append(f"{rate:.0f} images/s on {some(number, 'thread')}")
     torch.set_num_threads(most)
-    return f"they use {others:.1f} of {len(load.cores)} cores; training beside them runs at {', '.join(rates)}"
+    return f"they use {others:.1f} of {some(len(load.cores), 'core')}; training beside them runs at {', '.join(rates)}"
