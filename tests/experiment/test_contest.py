@@ -198,16 +198,16 @@ def test_values_of_another_range_are_said():
 
 
 @pytest.mark.parametrize(("low", "high", "formula"), [
-    (-1.0, 1.1, "(images + 1) * 127.5"),
-    (0.0, 1.0, "255 * images"),
-    (-0.02, 1.03, "255 * images"),
+    (-1.0, 1.1, "((images + 1) * 127.5)"),
+    (0.0, 1.0, "(255 * images)"),
+    (-0.02, 1.03, "(255 * images)"),
     (0.3, 254.8, "images"),
-    (-3.0, 2.0, "255 * (images + 3) / 5"),
-    (0.0, 65535.0, "255 * (images - 0) / 65535"),
+    (-3.0, 2.0, "(255 * (images + 3) / 5)"),
+    (0.0, 65535.0, "(255 * (images - 0) / 65535)"),
 ])  # fmt: skip
 def test_another_range_is_refused_with_the_formula_for_it(low, high, formula):
     told = f"has values from {low:g} to {high:g} and 60 of digits:heldout, seed 0 has bytes: first convert the values "
-    told += f"to bytes with ({formula}).round().clip(0, 255).astype('uint8')"
+    told += f"to bytes with {formula}.round().clip(0, 255).astype('uint8')"
     with pytest.raises(UserError, match=re.escape(told)):
         in_one_colour(Contest(replace(some("val", 60), range=(low, high)), some("heldout", 60)))
     levels = np.linspace(low, high, 7)

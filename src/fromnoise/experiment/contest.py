@@ -180,17 +180,17 @@ def _other_range(images: ImageSet, reference: ImageSet) -> str:
     known = [found for found in (of.range for of in sets) if found is not None]
     low, high = min(found[0] for found in known), max(found[1] for found in known)
     if low > -0.25 and high < 1.5:
-        scaled = "255 * images"
+        scaled = "(255 * images)"
     elif low > -1.5 and high < 1.5:
-        scaled = "(images + 1) * 127.5"
+        scaled = "((images + 1) * 127.5)"
     elif low > -32 and 128 < high < 288:
         scaled = "images"
     else:
-        scaled = f"255 * (images - {low:g}) / {high - low:g}".replace("- -", "+ ")
+        scaled = f"(255 * (images - {low:g}) / {high - low:g})".replace("- -", "+ ")
     ours, theirs = ("bytes" if of.range is None else "values from {:g} to {:g}".format(*of.range) for of in sets)
     return (
         f"{images.name} has {ours} and {reference.name} has {theirs}: first convert "
-        f"{'both' if len(known) > 1 else 'the values'} to bytes with ({scaled}).round().clip(0, 255).astype('uint8')"
+        f"{'both' if len(known) > 1 else 'the values'} to bytes with {scaled}.round().clip(0, 255).astype('uint8')"
     )
 
 
