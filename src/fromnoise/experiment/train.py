@@ -134,7 +134,8 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
         if device.num_processes > 1:
             batch, each = config.training.batch, rows_each(config.training.batch, device.num_processes)
             reporter.say(f"{device.num_processes} processes share each batch of {batch} images, {each} each")
-        if text := few.advice(config, parts, _steps(experiment)):
+        begun = folder.steps() and not experiment.extension  # then it was said
+        if not begun and (text := few.advice(config, parts, _steps(experiment))):
             reporter.say(text)
         if train.clustered:
             groups = f"{model.info.conditioned_on} of similar images, not on classes"
