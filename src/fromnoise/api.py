@@ -41,7 +41,7 @@ from fromnoise.evaluation.features import features as extractor_of
 from fromnoise.evaluation.report import Report
 from fromnoise.evaluation.score import read_report
 from fromnoise.experiment import find
-from fromnoise.experiment.contest import Asked, Named
+from fromnoise.experiment.contest import Asked, Named, as_8_bits
 from fromnoise.experiment.evaluate import evaluate as scored
 from fromnoise.experiment.progress import SILENT, Reporter, once
 from fromnoise.experiment.score import reference_of, score_of, with_overfitting
@@ -222,10 +222,7 @@ class Run:
         """Images to edit, in the model's channels, N×C×H×W; raises UserError for numbers that are no bytes."""
         found = _as_set(images, "images")
         if found.range is not None:
-            raise UserError(
-                "images to edit must be whole numbers from 0 to 255, as (255 * images).round().clip(0, 255)"
-                ".astype('uint8') makes them of numbers from 0 to 1"
-            )
+            raise UserError(f"images to edit must be bytes: convert these with {as_8_bits(*found.range)}")
         return with_channels(laid(found, self.config.data.alpha), self.model.info.channels).images
 
     @apart()

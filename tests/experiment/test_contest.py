@@ -215,11 +215,13 @@ def test_another_range_is_refused_with_the_formula_for_it(low, high, formula):
     assert (found[0], found[-1]) == (pytest.approx(0, abs=5), pytest.approx(255, abs=13))
 
 
-def test_a_reference_of_another_range_is_brought_to_bytes_by_the_same_formula():
-    real = replace(some("heldout", 60), range=(0.0, 4.0))
-    told = r"has values from 0 to 4: first convert both to bytes with \(255 \* \(images \+ 1\) / 5\)\."
+def test_sets_of_two_ranges_are_each_brought_to_bytes_by_their_own_formula():
+    sets = [replace(some(part, 60), range=(-1.0, 1.0), name=part) for part in ("val", "heldout")]
+    told = r"convert both to bytes, val with \(255 \* images\).* and heldout with \(\(images"
     with pytest.raises(UserError, match=told):
-        in_one_colour(Contest(replace(some("val", 60), range=(-1.0, 1.1)), real))
+        in_one_colour(Contest(replace(sets[0], range=(0.0, 0.9)), sets[1]))
+    with pytest.raises(UserError, match=r"first convert both to bytes with \(\(images \+ 1\) \* 127\.5\)"):
+        in_one_colour(Contest(replace(sets[0], range=(-1.0, 1.1)), sets[1]))
 
 
 def test_channels_without_colours_are_not_compared_with_colours():

@@ -251,8 +251,12 @@ def _how_to_convert(path: Path) -> str:
 def _without_val(name: str, source: Source, how: Reading, m: int | None, seed: int) -> Parts:
     """The parts of a set that has none for validation: what `m` leaves of train, or a tenth of it."""
     whole = source.load(name, "train", how)
-    kept = len(whole) - len(whole) // SHARE if m is None else _at_most(m, whole, how.say)
-    train, rest = whole.split(kept, seed, balanced=m is not None)
+    kept = len(whole) - len(whole) // SHARE
+    if m is not None and m > len(whole):
+        how.say(f"{name}: training on all {kept:,} images not for validation, fewer than the {m:,} that --m allows")
+    elif m is not None:
+        kept = m
+    train, rest = whole.split(kept, seed, balanced=kept == m)
     return Parts(train, None if rest is None else _with_shares_of(whole, rest), source.load(name, "test", how))
 
 

@@ -177,8 +177,16 @@ def in_one_colour(contest: Contest) -> Contest:
 def _other_range(images: ImageSet, reference: ImageSet) -> str:
     """What to say of images whose values have another range than the reference's."""
     sets = images, reference
-    known = [found for found in (of.range for of in sets) if found is not None]
-    low, high = min(found[0] for found in known), max(found[1] for found in known)
+    ours, theirs = ("bytes" if of.range is None else "values from {:g} to {:g}".format(*of.range) for of in sets)
+    ways = {of.name: as_8_bits(*of.range) for of in sets if of.range is not None}
+    said = f"{images.name} has {ours} and {reference.name} has {theirs}: first convert "
+    if len(set(ways.values())) == 1:
+        return f"{said}{'both' if len(ways) > 1 else 'the values'} to bytes with {next(iter(ways.values()))}"
+    return said + "both to bytes, " + " and ".join(f"{name} with {way}" for name, way in ways.items())
+
+
+def as_8_bits(low: float, high: float) -> str:
+    """Python that turns an array `images` of values from `low` to `high` into bytes, by the likeliest full range."""
     if low > -0.25 and high < 1.5:
         scaled = "(255 * images)"
     elif low > -1.5 and high < 1.5:
@@ -186,12 +194,8 @@ def _other_range(images: ImageSet, reference: ImageSet) -> str:
     elif low > -32 and 128 < high < 288:
         scaled = "images"
     else:
-        scaled = f"(255 * (images - {low:g}) / {high - low:g})".replace("- -", "+ ")
-    ours, theirs = ("bytes" if of.range is None else "values from {:g} to {:g}".format(*of.range) for of in sets)
-    return (
-        f"{images.name} has {ours} and {reference.name} has {theirs}: first convert "
-        f"{'both' if len(known) > 1 else 'the values'} to bytes with {scaled}.round().clip(0, 255).astype('uint8')"
-    )
+        scaled = f"(255 * (images - {low:g}) / {high - low or 1:g})".replace("- -", "+ ")
+    return f"{scaled}.round().clip(0, 255).astype('uint8')"
 
 
 def _resizing(contest: Contest) -> list[str]:

@@ -123,9 +123,13 @@ class _Patient(io.FileIO):
 
 
 def _output(stream: TextIO | None) -> TextIO | None:
-    """`stream` to a reader who may leave, with a "?" for what its encoding lacks, as ± and ∞."""
+    """`stream`, made safe for a reader that leaves; "?" replaces characters that its encoding lacks, as ± and ∞."""
     if not isinstance(stream, io.TextIOWrapper):
         return stream
+    if stream.isatty():
+        stream.reconfigure(errors="replace")
+        return stream
+    stream.flush()
     patient = io.BufferedWriter(_Patient(stream.fileno(), "w", closefd=False))
     by_line = stream.line_buffering or stream.write_through
     return io.TextIOWrapper(patient, stream.encoding, "replace", line_buffering=by_line)

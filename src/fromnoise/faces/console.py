@@ -13,8 +13,15 @@ from fromnoise.experiment import progress
 PLAIN_SECONDS = 15.0  # between lines where there is no terminal
 WIDE = 1000  # columns where no terminal limits them
 
-errors = Console(stderr=True, highlight=False, emoji=False)  # photos:train: is no tram
-results = Console(
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to whoever prints, as for all other output: rich would end the process with code 1."""
+        raise
+
+
+errors = _Console(stderr=True, highlight=False, emoji=False)  # photos:train: is no tram
+results = _Console(
     highlight=False, emoji=False, width=None if sys.stdout.isatty() or os.environ.get("COLUMNS") else WIDE
 )
 
