@@ -359,3 +359,19 @@ def test_several_labels_an_image_are_no_classes(path):
     np.savez(path, **medical(lambda n: np.zeros((n, 14), np.uint8)))
     assert arrays.load(path, say=said.append).labels is None
     assert said[0].endswith("arrays not read: test_labels, train_labels, val_labels")
+
+
+@pytest.mark.parametrize("held", ["images", "statistics"])
+def test_a_pickle_is_converted_by_the_line_that_refuses_it(tmp_path, make_images, held):
+    given = make_images(4) if held == "images" else {"mu": torch.zeros(2), "sigma": torch.eye(2)}
+    torch.save(given, tmp_path / "mine.pt")
+    (tmp_path / "mine.npz").write_text("precious")
+    with pytest.raises(UserError, match="is a pickle") as refused:
+        sources.load(str(tmp_path / "mine.pt"))
+    code = str(refused.value).partition('python -c "')[2].rstrip('"')
+    exec(code, {})
+    assert (tmp_path / "mine.npz").read_text() == "precious"
+    if held == "images":
+        assert torch.equal(arrays.load(tmp_path / "mine-new.npz").images, given)
+    else:
+        assert [each.shape for each in arrays.numbers(tmp_path / "mine-new.npz", ("mu", "sigma"))] == [(2,), (2, 2)]

@@ -8,7 +8,9 @@ import torch
 from PIL import Image
 
 from fromnoise.data import arrays, folder
+from fromnoise.data.image_set import ImageSet
 from fromnoise.data.inspection import inspected
+from fromnoise.data.inventory import duplicates
 from fromnoise.data.settings import DataSettings
 from fromnoise.data.sources import prepare
 from fromnoise.errors import UserError
@@ -85,3 +87,10 @@ def test_it_is_looked_at_as_training_would_take_it(tmp_path):
 def test_rules_for_images_of_ones_own_are_refused_for_named_data():
     with pytest.raises(UserError, match="--group-by is for images of your own: digits has parts already"):
         inspected(DataSettings("digits", group_by="folder"))
+
+
+def test_repeated_images_are_counted_within_and_across_parts(make_images):
+    train, val = ImageSet("a", make_images(6, (1, 16, 16))), make_images(4, (1, 16, 16), seed=1)
+    brighter = (train.images[:2].float() * 0.8 + 20).round().to(torch.uint8)
+    val = ImageSet("b", torch.cat([val, val[:1], train.images[3:4], brighter]))
+    assert duplicates([train, val]) == [("a", 6, 0, 0, 1, 3), ("b", 8, 2, 2, 1, 3)]

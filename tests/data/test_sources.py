@@ -8,8 +8,6 @@ from PIL import Image
 from fromnoise import rng
 from fromnoise.data import arrays, folder, sources
 from fromnoise.data.groups import groups
-from fromnoise.data.image_set import ImageSet
-from fromnoise.data.inventory import duplicates
 from fromnoise.data.resize import resize
 from fromnoise.data.settings import NAMED, DataSettings, parse_size
 from fromnoise.errors import UserError
@@ -393,26 +391,3 @@ def test_a_runs_rule_is_for_its_own_data_alone():
     rules = {"group_by": "folder", "label_by": None}
     assert sources.rules_of("scans:heldout", settings) == sources.rules_of("scans/:val", settings) == rules
     assert sources.rules_of("others:heldout", settings) == {}
-
-
-def test_repeated_images_are_counted_within_and_across_parts(make_images):
-    train, val = ImageSet("a", make_images(6, (1, 16, 16))), make_images(4, (1, 16, 16), seed=1)
-    brighter = (train.images[:2].float() * 0.8 + 20).round().to(torch.uint8)
-    val = ImageSet("b", torch.cat([val, val[:1], train.images[3:4], brighter]))
-    assert duplicates([train, val]) == [("a", 6, 0, 0, 1, 3), ("b", 8, 2, 2, 1, 3)]
-
-
-@pytest.mark.parametrize("held", ["images", "statistics"])
-def test_a_pickle_is_converted_by_the_line_that_refuses_it(tmp_path, make_images, held):
-    given = make_images(4) if held == "images" else {"mu": torch.zeros(2), "sigma": torch.eye(2)}
-    torch.save(given, tmp_path / "mine.pt")
-    (tmp_path / "mine.npz").write_text("precious")
-    with pytest.raises(UserError, match="is a pickle") as refused:
-        sources.load(str(tmp_path / "mine.pt"))
-    code = str(refused.value).partition('python -c "')[2].rstrip('"')
-    exec(code, {})
-    assert (tmp_path / "mine.npz").read_text() == "precious"
-    if held == "images":
-        assert torch.equal(arrays.load(tmp_path / "mine-new.npz").images, given)
-    else:
-        assert [each.shape for each in arrays.numbers(tmp_path / "mine-new.npz", ("mu", "sigma"))] == [(2,), (2, 2)]
