@@ -22,9 +22,9 @@ class Embedding(nn.Module):
 
     def __init__(self, classes: int, change: int = 0) -> None:
         super().__init__()
-        # On the CPU whatever the default: on "meta", where a file's weights are checked, logspace imports SymPy.
+        # Made on the CPU and moved: made on "meta", where a file's weights are checked, logspace imports SymPy.
         frequencies = torch.logspace(math.log10(0.06), math.log10(6.0), 16, device="cpu")
-        self.register_buffer("frequencies", frequencies, persistent=False)
+        self.register_buffer("frequencies", frequencies.to(torch.get_default_device()), persistent=False)
         self.frequencies: Tensor
         self.classes = classes
         self.level = nn.Linear(32, WIDTH)
