@@ -217,7 +217,7 @@ def write(cells: Sequence[Cell], settings: Settings) -> None:
     shown = [cell for cell in cells if current(cell, settings)]
     text = f"""# What each choice of the recipe is worth
 
-`python -m benchmarks.ablation` (what it does its head tells). The fast preset, with
+`python -m benchmarks.ablation` (its docstring says what it does). The fast preset, with
 `{" ".join(BASE)}` normalised in 8 groups (a setting taken out since), on the packaged digits, one change a row,
 each at the operations of {settings.steps:,} steps of {BATCH} images. FID of
 {settings.n:,} samples in digit features against {NAME}:

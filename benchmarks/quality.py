@@ -241,15 +241,15 @@ def write(cells: Sequence[Cell], settings: Settings) -> None:
 
 `make bench-quality`, or parts of it. Minutes of wall clock from the start of a process on the 3,000 packaged digits, at
 32×32. FID of {settings.n:,} samples in digit features against {settings.reference}, mean and standard deviation
-over seeds (one seed: its standard error in brackets). The ratio is over the floor, {shown[0].floor:.4f}: real images,
-as many, that no model was trained on; training images score {shown[0].copycat:.3f}.
+over seeds (for a single seed, its standard error in brackets). The ratio is to the floor, {shown[0].floor:.4f}, which
+is the FID of as many real images that no model was trained on; training images score {shown[0].copycat:.3f}.
 Seconds are those that the process took.
 fromnoise samples with its default sampler, the peers by DDIM in {settings.peer_calls} network calls. Without labels,
-fromnoise conditions on clusters of similar images. "Before" is the preset as it was, wider and slower:
-`{" ".join(BEFORE)}` in 8 groups (a setting taken out since), and a guidance of 1.5, without labels of 2.
-The peers have as many operations as that one. "Labels": a peer that is told the classes, with the learning rate and
-guidance that `python -m benchmarks.peer_rates` chose by {real.NAME}, and with a warm-up in
-proportion. Without that word a peer is unconditional, trained by its example's recipe as it stands, made for hours:
+fromnoise conditions on clusters of similar images. "Before" is an earlier, wider and slower preset:
+`{" ".join(BEFORE)}` normalised in 8 groups (a setting since removed), with a guidance of 1.5, or 2 without labels.
+The peers' networks take as many operations as that one. "Labels" marks a peer that is told the classes, with the
+learning rate and guidance that `python -m benchmarks.peer_rates` chose by {real.NAME}, and with a warm-up in
+proportion. Other peers are unconditional and follow their example's recipe unchanged. That recipe is made for hours:
 learning rates of 1e-4, which in diffusers' example rise over the first 500 steps.
 
 {table(shown)}

@@ -192,7 +192,7 @@ def main(settings: Settings) -> None:
     least, most = model.config.sampling.guidance_interval
     text = f"""# Samplers
 
-`python -m benchmarks.sampling {shlex.join(sys.argv[1:])}` (what it does its head tells).
+`python -m benchmarks.sampling {shlex.join(sys.argv[1:])}` (its docstring says what it does).
 FID of {settings.n:,} images in digit features against {reference.name}; real images, as many: {real:.3f}.
 In brackets the network calls of an image, guidance included; a call takes {seconds:.2f} s for all images.
 The model's own guidance is {guidance_of(model, model.config.sampling):g} for λ between {least:g} and {most:g}.

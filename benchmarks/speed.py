@@ -127,8 +127,9 @@ def section(training: list[Row], sampling: list[Row], limits: results.Limits, ab
 
 ![operations a second beside the limits](speed.png)
 
-**Training**, batches of {BATCH} grey 32×32 images; a step counts three forward passes. In bold each one's fastest way.
-Our network is that of `--channels {" ".join(map(str, CHANNELS))}`, of as many operations as the peers'.
+**Training**, batches of {BATCH} grey 32×32 images; a step counts as three forward passes. Each trainer's
+fastest run is in bold. fromnoise's network is that of `--channels {" ".join(map(str, CHANNELS))}`, as many operations
+as the peers'.
 
 {results.training_table(training, limits)}
 
