@@ -174,7 +174,7 @@ def test_a_value_that_is_no_json_leaves_the_old_file(tmp_path):
 def test_what_is_no_json_object_is_refused_by_name_in_one_line(tmp_path, content):
     path = tmp_path / "value.json"
     path.write_bytes(content)
-    with pytest.raises(UserError, match=re.escape(f"{path} is not a whole JSON file")) as refused:
+    with pytest.raises(UserError, match=re.escape(f"{path} is not a complete JSON file")) as refused:
         read_json(path)
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 400
@@ -247,7 +247,7 @@ def test_a_file_that_is_too_long_is_not_read(tmp_path):
         file.truncate(1 << 40)  # takes no room on the disk
     with pytest.raises(ValueError, match="1,099,512 MB, more than the 1 allowed"):
         read_bytes(path, 1_000_000)
-    with pytest.raises(UserError, match="long is not a whole JSON file"):
+    with pytest.raises(UserError, match="long is not a complete JSON file"):
         read_json(path)
 
 

@@ -50,7 +50,7 @@ def test_a_truncated_file_is_refused(length, tmp_path):
     path = tmp_path / "a.safetensors"
     tensors.save(path, SOME, ABOUT)
     path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(DamagedFile, match="not a whole safetensors file"):
+    with pytest.raises(DamagedFile, match="not a complete safetensors file"):
         tensors.load(path)
 
 

@@ -12,10 +12,10 @@
     digits = fromnoise.load("digits")                        # a packaged model; "clipart" is in colour
     card = fromnoise.evaluate(digits.sample(1000), "mnist:test")
 
-All names are in `fromnoise` itself, which imports PyTorch when the first of them is used. The functions do what the
-commands of the same names do: the same weights, the same images and the same numbers. So a training resumes when it is
-called again with the same settings, and `fromnoise run` may go on with what Python began. Progress goes to stderr, or
-nowhere if `quiet`; nothing is printed to stdout. What you can put right is raised as `fromnoise.UserError`.
+All names are in `fromnoise` itself, which imports PyTorch when the first of them is used. The functions do the same as
+the commands of their names, with the same weights, images and numbers. So a training resumes if it is called again with
+the same settings, and `fromnoise run` can continue what Python began. Progress goes to stderr, or nowhere if `quiet`;
+nothing is printed to stdout. Errors that you can fix are raised as `fromnoise.UserError`.
 """
 
 from collections.abc import Callable, Sequence
@@ -130,11 +130,11 @@ class Run:
         steps: int | None = None,
         precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
     ) -> Images:
-        """New images. Image k of a seed is the same however many are sampled with it.
+        """New images. Image k of a seed is the same, however many are sampled.
 
-        - `first`: the number of the first image; 100 goes on where `n=100` ended
+        - `first`: the number of the first image; 100 continues after `n=100`
         - `label`: this class only, by name or number, or this cluster
-        - `guidance`: how much class or cluster counts; 1: as learned
+        - `guidance`: how much the class or cluster counts; 1 for no guidance
         - `sampler`, `steps`: instead of the model's own
 
         Raises UserError, before any work, for what the model cannot do.
@@ -163,13 +163,13 @@ class Run:
     ) -> Images:
         """n variants of each image, uint8 N×H×W×C: noise is added to it and removed again.
 
-        Images may be grey, RGB or RGBA: they are brought to the model's channels.
+        Images may be grey, RGB or RGBA; they are converted to the model's channels.
 
-        - `strength`: from 0, the images as they are, to 1, new samples
-        - `label`: the images' class or cluster; any without
+        - `strength`: from 0 (the images as they are) to 1 (new samples)
+        - `label`: the images' class or cluster; default: any
         - `guidance`, `steps`: as in `sample`
 
-        Raises UserError, before any work, for what the model cannot do. So do the three below.
+        Raises UserError, before any work, for what the model cannot do. So do the next three.
         """
         how = edit.Edit(n, seed, label, guidance, steps)
         return self._edited(edit.vary, [images], strength, how)
@@ -186,7 +186,7 @@ class Run:
         guidance: float | None = None,
         steps: int | None = None,
     ) -> Images:
-        """n ways to fill in each image where `mask`, H×W, is true or (uint8) above 127; the rest stays as it is."""
+        """n ways to fill in each image where `mask`, H×W, is true or (uint8) above 127; the rest stays the same."""
         given = np.asarray(mask)
         fill = torch.from_numpy(np.ascontiguousarray(given if given.dtype == bool else given > 127))
         how = edit.Edit(n, seed, label, guidance, steps)
@@ -237,8 +237,8 @@ class Run:
     ) -> Report:
         """Sample n images and score them as `fromnoise run` does; writes nothing.
 
-        They are compared with the data's held-out part or with `reference`, such as "mnist:test". `n` is as many as
-        that has, at most 3,000, unless given. Raises UserError when the training images are not there any more.
+        They are compared with the data's held-out part, or with `reference`, such as "mnist:test". By default `n` is
+        the number of images in that, at most 3,000. Raises UserError if the training images can no longer be found.
         """
         given = {"n": n, "reference": reference, "features": features, "seed": seed}
         config = with_settings(self.config, {name: value for name, value in given.items() if value is not None})
@@ -271,21 +271,21 @@ def train(
     quiet: bool = False,
     **settings: Any,
 ) -> Run:
-    """Train on `data`, or go on where a training in `out` stopped; returns the trained run.
+    """Train on `data`, or resume the training in `out`; returns the trained run.
 
     - `data`: what `--data` takes: a folder, zip or tar of images, an `.npz` file, or a name such as digits or mnist
     - `out`: the run folder; runs/NAME-PRESET when not given
     - `skip_broken`: leave out files that cannot be read
     - `log_every`, `checkpoint_every`, `tensorboard`: as the flags of `fromnoise train`
-    - `settings`: those of `fromnoise train`, by the names of its flags: `minutes=10`, `size=32`, `augment=0.3`,
+    - `settings`: the settings of `fromnoise train`, by the names of its flags: `minutes=10`, `size=32`, `augment=0.3`,
       `evaluate_every=250`, `channels=(48, 96, 96)` …
 
-    Raises UserError, before anything is written, for settings that do not go together or data that is not there.
+    Raises UserError, before anything is written, for settings that do not fit together or data that cannot be found.
     """
     if not isinstance(data, str | Path):
         raise UserError(
-            "training reads its images from files: save these first, as by numpy.savez('mine.npz', images=images, "
-            "labels=labels), and train on 'mine.npz'"
+            "training reads its images from files: save these first, for example with numpy.savez('mine.npz', "
+            "images=images, labels=labels), and train on 'mine.npz'"
         )
     settings |= {name: str(settings[name]) for name in ("size", "init") if settings.get(name) is not None}
     config = settled(with_settings(preset_called(preset), settings | {"data": str(data)}), preset)
@@ -297,7 +297,7 @@ def train(
 
 
 def load(source: str | Path, *, device: DeviceName = "auto", quiet: bool = False) -> Run:
-    """A trained run: a run folder, a checkpoint in it, a model.safetensors file, or "digits" or "clipart", packaged.
+    """A trained run: a run folder, a checkpoint in it, a model.safetensors file, or "digits" or "clipart" (packaged).
 
     Raises UserError for anything else.
     """
@@ -325,16 +325,16 @@ def evaluate(
     device: DeviceName = "auto",
     quiet: bool = False,
 ) -> Report:
-    """Score images, whoever made them, against real ones; see docs/guides/evaluation.md.
+    """Score images from any source against real ones; see docs/guides/evaluation.md.
 
     Each set is an array, N×H×W×C, N×C×H×W or N×H×W, or is named as on the command line: a folder, an `.npz` or `.npy`,
-    a run folder, "digits:heldout", "mnist:test". The reference may be an `.npz` of statistics too (`mu`, `sigma`).
+    a run folder, "digits:heldout", "mnist:test". The reference may also be an `.npz` of statistics (`mu`, `sigma`).
 
-    - `train`: what the model was trained on, for copycat and copy test; a run folder knows it
-    - `floor`: other real images, for the floor; known for named references
-    - `n`: score that many of the generated images
-    - `skip_broken`: leave out files that cannot be read, instead of refusing them all
-    - `fit`, `alpha`, `label_by`, `group_by`: how sets are read, as in training; a run folder knows its own
+    - `train`: what the model was trained on, for copycat and copy test; run folders know theirs
+    - `floor`: other real images, for the floor; not needed for named references
+    - `n`: score a random subset of this many generated images
+    - `skip_broken`: leave out files that cannot be read, instead of refusing the whole set
+    - `fit`, `alpha`, `label_by`, `group_by`: how sets are read, as in training; run folders know theirs
 
     Raises UserError for sets that are too small or cannot be read.
     """

@@ -96,7 +96,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(
-    path: Path, form: type = dict, kind: str = "a whole JSON file of fromnoise", advice: str = ""
+    path: Path, form: type = dict, kind: str = "a complete JSON file of fromnoise", advice: str = ""
 ) -> dict[str, Any]:
     """The JSON object in the file `path`; raises UserError, as `reading` has it, for anything else.
 

@@ -49,7 +49,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], Any]:
     except OSError as error:
         raise DamagedFile(f"{path} cannot be read ({error})") from error
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DamagedFile(f"{path} is not a whole safetensors file ({reason(error)})") from error
+        raise DamagedFile(f"{path} is not a complete safetensors file ({reason(error)})") from error
     if checksum(tensors, about) != expected:
         raise DamagedFile(f"{path} is damaged (its content does not match its checksum)")
     return tensors, about

@@ -208,7 +208,7 @@ def test_a_bomb_in_a_gzipped_tar_is_not_inflated_to_its_end(tmp_path, monkeypatc
 
 def test_other_compressions_are_refused(tmp_path):
     write_zip(tmp_path / "x.zip", {"a.png": png(0)}, zipfile.ZIP_LZMA)
-    with pytest.raises(UserError, match="compressed with another method than deflate"):
+    with pytest.raises(UserError, match="compressed by a method other than deflate"):
         sources.load(str(tmp_path / "x.zip"))
 
 

@@ -136,7 +136,7 @@ def test_a_damaged_file_of_a_set_is_named(tmp_path, write_idx_set):
     write_idx_set(tmp_path / "mnist")
     path = tmp_path / "mnist" / "train-images-idx3-ubyte"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(UserError, match="train-images-idx3-ubyte is not a whole IDX file"):
+    with pytest.raises(UserError, match="train-images-idx3-ubyte is not a complete IDX file"):
         idx.load("mnist", "train", tmp_path)
 
 
@@ -171,7 +171,7 @@ def test_no_more_of_a_gzip_file_is_inflated_than_it_says(tmp_path, idx_bytes):
         for _ in range(64):
             file.write(bytes(1 << 20))
     tracemalloc.start()
-    with pytest.raises(UserError, match="not a whole IDX file"):
+    with pytest.raises(UserError, match="not a complete IDX file"):
         idx.read_idx(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

@@ -136,7 +136,7 @@ def test_a_rule_names_the_classes(put):
     [
         ("(cat", "--label-by '\\(cat' is not a regular expression"),
         (r"cat_\d", "has no group: put the part that names an image's class in brackets"),
-        (r"(cat)_\d", r"fits only 2 of 3 images, and not old/dog_1\.png"),
+        (r"(cat)_\d", r"matches only 2 of 3 images, and not old/dog_1\.png"),
         (r"(_)\d", "puts all images into one class, '_'"),
     ],
 )

@@ -79,7 +79,7 @@ def test_emnist_balanced_has_47_classes(root, idx_bytes):
 @pytest.mark.parametrize("labels", [[0, 1], [27]])
 def test_labels_of_another_split_are_refused(root, idx_bytes, labels):
     write_emnist(root / "emnist", "letters", labels, idx_bytes)
-    with pytest.raises(UserError, match="has labels of another set than emnist_letters"):
+    with pytest.raises(UserError, match="holds the labels of another set, not of emnist_letters"):
         sources.load("emnist_letters")
 
 
@@ -132,7 +132,7 @@ def test_a_damaged_file_of_cifar_is_named(root, spoil):
     write_cifar(root / "cifar-10-batches-bin")
     path = root / "cifar-10-batches-bin" / "data_batch_3.bin"
     path.write_bytes(spoil(path.read_bytes()))
-    with pytest.raises(UserError, match=r"data_batch_3\.bin is not a whole file of CIFAR-10's binary version"):
+    with pytest.raises(UserError, match=r"data_batch_3\.bin is not a complete file of CIFAR-10's binary version"):
         sources.load("cifar10")
 
 
@@ -154,5 +154,5 @@ def test_a_damaged_file_of_svhn_is_named(root, arrays):
         path.write_bytes(arrays)
     else:
         savemat(path, arrays)
-    with pytest.raises(UserError, match=r"train_32x32\.mat is not a whole file of SVHN"):
+    with pytest.raises(UserError, match=r"train_32x32\.mat is not a complete file of SVHN"):
         svhn.load("train")

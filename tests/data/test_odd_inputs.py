@@ -135,7 +135,7 @@ TABLE = [
     ("grey of 16 bits", {"a.png": encoded(np.arange(64, dtype=np.uint16).reshape(8, 8) + 500)},
      "1 image, no classes, grey, 8×8; values from 500 to 563 mapped to 8 bits"),
     ("8 bits and 16", {"a.png": grey(), "b.png": encoded(np.arange(64, dtype=np.uint16).reshape(8, 8))},
-     "refused: b.png and a.png are not of the same depth"),
+     "refused: b.png and a.png differ in depth"),
     ("print colours", {"a.jpg": encoded(Image.new("CMYK", (8, 8)), "JPEG")},
      "1 image, no classes, RGB, 8×8; colour spaces such as CMYK converted to RGB (1 image)"),
     ("a camera held sideways", {"a.png": turned()}, "1 image, no classes, RGB, 8×6"),

@@ -328,7 +328,7 @@ def test_near_duplicates_are_in_one_part_and_a_line_says_so(tmp_path, make_image
     arrays.save(path, torch.cat([images, noisy.to(torch.uint8), make_images(30, seed=1)]))
     said = []
     parts = sources.prepare(DataSettings(str(path), size="8"), seed=0, say=said.append)
-    assert said[1] == f"{path}: 120 of 150 images are near-duplicates of others; kept together in a part"
+    assert said[1] == f"{path}: 120 of 150 images are near-duplicates of others; each group is kept in one part"
     found = groups(torch.cat([parts.train.images, parts.val.images, parts.heldout.images])).tolist()
     sizes = [len(part) for part in (parts.train, parts.val, parts.heldout)]
     assert sum(sizes) == 150
@@ -372,7 +372,7 @@ def test_groups_may_be_folders(tmp_path, make_images):
     [
         ("(patient", "is not a regular expression"),
         (r"patient\d+", "in brackets"),
-        (r"(dog\d+)", "fits no file of .*such as patient0_0.png"),
+        (r"(dog\d+)", "matches no file of .*such as patient0_0.png"),
     ],
 )
 def test_a_rule_that_names_no_groups_is_refused(scans, rule, told):

@@ -102,7 +102,7 @@ def test_arrays_of_channels_without_colours_are_learnt_and_sampled(fromnoise, tm
     assert refused.stderr == (
         f"fromnoise: new: PNG files hold grey, RGB or RGBA, and not {channels} channels: write an .npz file\n"
     )
-    assert "the model knows" in fromnoise("likelihood", "run", "digits:val", cwd=tmp_path, code=2).stderr
+    assert "the model was trained on" in fromnoise("likelihood", "run", "digits:val", cwd=tmp_path, code=2).stderr
 
 
 @pytest.mark.slow
@@ -143,4 +143,4 @@ def test_deep_grey_is_learnt_by_its_range(fromnoise, tmp_path):
     assert 3000 <= low < 3010 < 4990 < high < 5000
     assert "mean of 4" in fromnoise("likelihood", "run", "scans:heldout", "--n", "4", cwd=tmp_path).stdout
     refused = fromnoise("likelihood", "run", "digits:val", "--n", "4", cwd=tmp_path, code=2).stderr
-    assert "mapped to 8 bits by other ranges" in refused
+    assert "mapped to 8 bits by another range" in refused

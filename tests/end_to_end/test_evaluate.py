@@ -156,11 +156,11 @@ def test_the_mnist_test_set_is_exported_whole(fromnoise, mnist_root, tmp_path):
     (("--generated", "empty", "--reference", "digits:heldout"), "holds no images"),
     (("--generated", "bad", "--reference", "digits:heldout"), "cannot be read as an image"),
     (("--generated", "mixed", "--reference", "digits:heldout"), "1.png is 9×8 where 0.png is 8×8; make them one size"),
-    (("--generated", "deep", "--reference", "digits:heldout"), "are not of the same depth"),
+    (("--generated", "deep", "--reference", "digits:heldout"), "differ in depth"),
     (("--generated", "complex.npz", "--reference", "digits:heldout"), "complex128 (60, 8, 8); images must be numbers"),
     (("--generated", "digits:val", "--reference", "empty"), "holds no images"),
     (("--generated", "digits:val", "--reference", "digits:heldout", "--train", "bad"), "cannot be read as an image"),
-    (("--generated", "digits:val", "--reference", "digits:heldout", "--floor", "deep"), "are not of the same depth"),
+    (("--generated", "digits:val", "--reference", "digits:heldout", "--floor", "deep"), "differ in depth"),
     (("--generated", "mine.pt", "--reference", "digits:heldout"), "mine.pt is a pickle"),
     (("--generated", "digits:val", "--reference", "mine.pkl"), "found = pickle.load(open('mine.pkl', 'rb'))"),
     (("--generated", "digits:test", "--reference", "digits:heldout"), "there is no part 'test'"),
@@ -170,7 +170,7 @@ def test_the_mnist_test_set_is_exported_whole(fromnoise, mnist_root, tmp_path):
     (("--generated", "digits:val", "--reference", "digits:heldout", "--weights", "x"), "not auto"),
     (("--generated", "digits:val", "--reference", "digits:val", "--features", "inception", "--weights", "x"), "x can"),
     (("--generated", "digits:val", "--reference", "mnist:test"), "put its four IDX files"),
-    (("--generated", "digits:val"), "name the images to compare, --generated and --reference, or a report, --again"),
+    (("--generated", "digits:val"), "name the images to compare with --generated and --reference, or a report"),
     (("--again", "nowhere.json"), "nowhere.json cannot be read"),
     (("--again", "s.json", "--n", "60", "--label-by", "folder"), "scores as s.json says: leave out --n, --label-by"),
 ])  # fmt: skip
@@ -291,7 +291,7 @@ def test_a_floor_of_images_in_groups_is_of_all_but_the_reference(fromnoise, tmp_
     assert (beside["n"], beside["draws"]) == (90, floor["n"] // 90)
     assert report["excess"]["low"] < 0 < report["excess"]["high"]
     assert report["overlaps"]["floor_in_train"] is None
-    assert "real images beside the reference" in " ".join(shown.split())
+    assert "real images outside the reference" in " ".join(shown.split())
     assert "note: the real images come in groups" in shown
     again = fromnoise("evaluate", "--again", "score.json", cwd=tmp_path)
     assert "values are equal" in again.stderr

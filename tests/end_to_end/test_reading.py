@@ -117,7 +117,7 @@ def test_too_few_images_are_blamed_on_their_duplicates(fromnoise, tmp_path):
     refused = fromnoise("run", "--preset", "tiny", "--data", "few", "--out", "run", cwd=tmp_path, code=2)
     found, split, error = refused.stderr.splitlines()
     assert found == "few: 400 images, no classes, grey, 16×16; 360 duplicates, 40 distinct"
-    assert split == "few: 400 of 400 images are near-duplicates of others; kept together in a part"
+    assert split == "few: 400 of 400 images are near-duplicates of others; each group is kept in one part"
     assert "few has too few images to hold out 50 for the score (about 500" in error
 
 

@@ -136,7 +136,7 @@ def mean(path, shape, kind=BYTE, output=FLOAT, keepdims=0):
     [
         ({"shape": ["n", "c", "h", "w"], "kind": FLOAT}, r"takes images tensor\(float\) .* one input of uint8 images"),
         ({"shape": ["n", "c", "l"]}, "features need one input of uint8 images, N×C×H×W"),
-        ({"shape": ["n", 4, "h", "w"]}, r"takes images of 4 channels; there are grey \(1\) and RGB \(3\) ones"),
+        ({"shape": ["n", 4, "h", "w"]}, r"takes images of 4 channels, but fromnoise gives it grey \(1\) or RGB \(3\)"),
         ({"shape": [1, 3, 8, 8]}, "takes exactly 1 images at once: export it with a dynamic batch size"),
         ({"shape": ["n", 3, 8, 8], "output": TensorProto.INT64}, "features are one output of floats, N×d"),
         ({"shape": ["n", 3, 8, 8], "keepdims": 1}, "features are one output of floats, N×d"),

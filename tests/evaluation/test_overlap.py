@@ -28,6 +28,13 @@ def test_noisy_and_brighter_training_digits_are_found_as_near():
     )
 
 
+def test_sets_that_are_called_images_are_not_called_so_twice():
+    train = digits.load("train")
+    ours, theirs = (train.take(np.arange(20), name) for name in ("the generated images", "the reference"))
+    assert overlap(ours, theirs).verdict == "20 of the 20 generated images are in the reference too: 20 to the byte"
+    assert overlap(theirs, ours).verdict.startswith("20 of the 20 images of the reference are in the generated")
+
+
 def test_grey_saved_as_rgb_is_found_to_the_byte():
     train = digits.load("train")
     assert overlap(ImageSet("rgb", train.images[:20].expand(-1, 3, -1, -1)), train).identical == 20

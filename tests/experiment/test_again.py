@@ -88,7 +88,7 @@ def test_numbers_that_differ_are_shown_and_rounding_is_not(scored):
         return replace(report, metrics={**report.metrics, "fid": replace(fid, value=value)})
 
     rounded = again.compare(report, with_fid(fid.value * (1 + 1e-9)))
-    assert "equal but for rounding (at most 1e-09 of a number)" in str(rounded)
+    assert "equal apart from rounding (by at most 1e-09 of a value)" in str(rounded)
     assert not rounded.differences
     other = again.compare(report, with_fid(2 * fid.value))
     assert other.differences == (("metrics.fid.value", fid.value, 2 * fid.value),)

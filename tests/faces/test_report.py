@@ -58,7 +58,7 @@ def test_it_tells_the_score_and_fetches_nothing(scored, page_of):
     told, generated, train = scored
     page = page_of(report.page(told, "theirs", generated, train))
     assert f"{told.fid.value:.3f} FID of 80 images in halves features against 1,000 of digits:heldout" in page.text
-    assert f"{told.excess.value:.3f} ± {told.excess.error:.3f} FID over that of as many real images" in page.text
+    assert f"{told.excess.value:.3f} ± {told.excess.error:.3f} excess FID over as many real images" in page.text
     assert "no farther from the reference than real images" in page.text
     assert told.copies.verdict in page.text
     assert told.protocol.line in page.text
@@ -143,7 +143,7 @@ def test_numbers_of_a_class_that_were_chosen_are_not_tested(scored, page_of):
     told, generated, train = scored
     assert told.protocol.design == "stratified"
     page = page_of(report.page(told, "theirs", generated, train))
-    assert "The number of images of each class was chosen, so it is not tested. A linear classifier" in page.text
+    assert "The number of images of each class was fixed, so it is not tested. A linear classifier" in page.text
     assert "χ²" not in page.text
 
 
@@ -199,7 +199,7 @@ def test_the_images_that_give_themselves_away_are_shown(scored, page_of):
     told, generated, train = scored
     judged = replace(told.told_apart, told=True, verdict="told apart: at a glance", surest=(3, 1))
     page = page_of(report.page(replace(told, told_apart=judged), "theirs", generated, train))
-    assert "! Told from real ones at a glance" in page.text
+    assert "! Told apart from real images at a glance" in page.text
     assert "the generated images that the network is surest about" in page.alternatives
     unsure = replace(told, told_apart=replace(judged, told=False))
     page = page_of(report.page(unsure, "theirs", generated, train))

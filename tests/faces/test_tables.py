@@ -59,11 +59,11 @@ def report():
 def test_the_verdict_comes_first_and_the_fid_stands_beside_floor_copycat_and_noise(shown):
     lines = shown(report())
     assert lines[0].startswith(
-        "! close to real images: farther from the reference than real images are; FID over that of"
+        "! close to real images: farther from the reference than real images are; excess FID over"
     )
     assert "1.250 ± 0.025, 95 % interval 1.200 to 1.300" in " ".join(lines[:3])
     assert "FID in digits features against 1,000 of digits:heldout" in lines
-    assert "excess 1.250 ± 0.025 1,000 generated less floor: 0 is as close as real images" in lines
+    assert "excess 1.250 ± 0.025 1,000 generated minus floor: 0 means as close as real images" in lines
     assert "generated 1.326 1,000 this model's images" in lines
     assert "floor 0.070 ± 0.010 1,000 real images that the model never saw" in lines
     assert "copycat unknown the training images: a model that only memorised" in lines
@@ -74,10 +74,10 @@ def test_the_verdict_comes_first_and_the_fid_stands_beside_floor_copycat_and_noi
 
 @pytest.mark.parametrize(("low", "high", "said"), [
     (-0.1, 0.2, "✓ close to real images: no farther from the reference than real images, as far as 1,000 images can"),
-    (-0.3, -0.1, "? close to real images: closer to the reference than real images are: look for images of the"),
+    (-0.3, -0.1, "? close to real images: closer to the reference than real images are: check for reference images"),
     (-0.31, -0.01, "✓ close to real images: no farther from the reference than real images, as far as 1,000 images"),
     (0.01, 0.31, "? close to real images: perhaps farther from the reference than real images are: one real set in 40"),
-    (0.1, 0.3, "! close to real images: farther from the reference than real images are; FID over that of"),
+    (0.1, 0.3, "! close to real images: farther from the reference than real images are; excess FID over"),
 ])  # fmt: skip
 def test_verdicts_follow_the_excess_and_its_error(shown, low, high, said):
     assert shown(replace(report(), excess=excess(low, high)))[0].startswith(said)
@@ -95,8 +95,8 @@ def test_a_reference_of_near_duplicates_leaves_the_verdict_open_unless_the_floor
         known = replace(report(), protocol=replace(protocol, reference=reference, floor=reference))
         lines = shown(replace(known, excess=excess(-0.1, 0.2), repeats=repeats))
         assert lines[0].startswith(f"{mark} close to real images: no farther")
-        assert ("the reference is 12 groups of images only" in " ".join(lines[:4])) == (mark == "?")
-        assert any("real images beside the reference" in line for line in lines)
+        assert ("the reference is only 12 groups of images" in " ".join(lines[:4])) == (mark == "?")
+        assert any("real images outside the reference" in line for line in lines)
 
 
 @pytest.mark.parametrize(("n", "mark"), [(64, "?"), (65, "✓")])
@@ -157,13 +157,13 @@ def test_the_mark_of_overfitting_is_that_of_its_answer_whatever_the_words(shown,
 @pytest.mark.parametrize(("told", "detectable", "mark"), [(True, 0.71, "!"), (False, 0.57, "✓"), (False, 0.71, "?")])
 def test_a_network_that_would_have_found_little_leaves_the_verdict_open(shown, told, detectable, mark):
     verdict = SimpleNamespace(told=told, detectable=detectable, verdict="a sentence")
-    assert f"{mark} told from real ones: a sentence" in shown(replace(report(), told_apart=verdict))
+    assert f"{mark} told apart from real images: a sentence" in shown(replace(report(), told_apart=verdict))
 
 
 def test_without_a_floor_the_fid_stands_alone(shown):
     lines = shown(replace(report(), excess=None))
     assert lines[0].startswith("? close to real images: no floor to compare the FID with")
-    assert "excess unknown generated less floor: 0 is as close as real images" in lines
+    assert "excess unknown generated minus floor: 0 means as close as real images" in lines
 
 
 @pytest.mark.parametrize(("identical", "near", "said"), [
@@ -190,10 +190,10 @@ def test_the_other_metrics_features_and_classes_follow(shown):
     assert "KID 0.500 ± 0.020 0.00140 ± 0.00050 unknown kernel distance, unbiased" in lines
     assert not any("FID∞" in line for line in lines)
     assert "excess in general features 2.500 ± 0.250 1,000 the same in other features" in lines
-    assert "generated in general features 7.000 ± 0.500 1,000 of 512 numbers" in lines
-    assert "classes: the number of images of each was chosen, so it is not tested" in lines
-    learnt = "a classifier trained on 1,000 generated images is right on 0.900 of the reference"
-    assert f"{learnt} (0.990 when trained on 800 training images)" in lines
+    assert "generated in general features 7.000 ± 0.500 1,000 512 numbers per image" in lines
+    assert "classes: the number of images of each class was fixed, so it is not tested" in lines
+    learnt = "a classifier trained on 1,000 generated images gets 90.0 % of the reference right"
+    assert f"{learnt} (99.0 % when trained on 800 training images)" in lines
     drawn = replace(whole, classes=classes, protocol=replace(whole.protocol, design="random"))
     assert "classes: χ² test of their shares against the reference's, p = 0.564" in shown(drawn)
 

@@ -36,7 +36,7 @@ def test_other_files_are_refused(tmp_path):
     tensors.save(tmp_path / "state.safetensors", {"a": torch.zeros(1)}, {"step": 1})
     with pytest.raises(UserError, match="no checksum"):
         Model.load(foreign)
-    with pytest.raises(UserError, match="not a whole safetensors file"):
+    with pytest.raises(UserError, match="not a complete safetensors file"):
         Model.load(garbage)
     with pytest.raises(UserError, match="cannot be read"):
         Model.load(tmp_path / "nowhere.safetensors")

@@ -26,7 +26,7 @@ def test_it_stops_at_the_first_that_is_wrong(capsys):
     twice(lambda x: x)
     assert capsys.readouterr().out == "✗ twice 2 is 4, not 2\n"
     twice(lambda x: x**2)
-    assert capsys.readouterr().out == "✓ two\n✗ not so: three\n"
+    assert capsys.readouterr().out == "✓ two\n✗ not true: three\n"
     number(-1)
     assert capsys.readouterr().out == "✗ {negative}\n"
 

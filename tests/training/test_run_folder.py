@@ -126,5 +126,5 @@ def test_no_checkpoint_yet_is_an_error_that_says_so(folder):
 def test_a_damaged_configuration_is_one_clear_error(folder):
     folder.path.mkdir()
     folder.config_file.write_text(json.dumps({"config": 1})[:-3])
-    with pytest.raises(UserError, match=r"config\.json is not a whole JSON file"):
+    with pytest.raises(UserError, match=r"config\.json is not a complete JSON file"):
         folder.about()

@@ -137,7 +137,7 @@ def test_gradients_too_large_for_fp16_are_not_learnt_from_and_said(train, config
     said = []
     after, _ = train(config_of(training={"steps": 6, **training}), "after", log_every=3, say=said.append)
     assert [text for text in said if "overflowed in fp16" in text] == [
-        "3 of the steps up to 6 overflowed in fp16 and were skipped; if this goes on, train with --precision fp32"
+        "3 of the steps up to 6 overflowed in fp16 and were skipped; if this continues, train with --precision fp32"
     ]
     assert_same(before, after)  # momentum is there, and moves nothing by itself
     assert [record["gradient_norm"] is None for record in after.log.records()] == [False, True]
@@ -182,7 +182,7 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_goes_on(train, config_o
     state.write_bytes(state.read_bytes()[:100])
     said = []
     train(config, say=said.append)
-    assert any("000010/state.safetensors is not a whole" in text for text in said)
+    assert any("000010/state.safetensors is not a complete" in text for text in said)
     assert "resuming from step 8" in said
     assert len(list(folder.checkpoints.glob("000010.damaged-*"))) == 1  # nothing is thrown away
     assert_same(whole, folder)

@@ -97,7 +97,7 @@ def _zip(path: Path, stack: ExitStack, found: Listing) -> Members:
 def _unzipped(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     """The bytes of a file in a zip; raises as zipfile does, or ValueError, before it takes memory, for too many."""
     if info.compress_type not in METHODS:
-        raise ValueError("compressed with another method than deflate")
+        raise ValueError("compressed by a method other than deflate")
     _check(info.file_size)
     check_deflated(info.file_size, info.compress_size)
     with file.open(info) as stream:

@@ -39,10 +39,10 @@ def load(part: str) -> ImageSet:
 
 
 def _records(path: Path) -> np.ndarray:
-    with reading(path, "a whole file of CIFAR-10's binary version", "fetch it again"):
+    with reading(path, "a complete file of CIFAR-10's binary version", "fetch it again"):
         records = np.frombuffer(read_bytes(path, MOST), np.uint8).reshape(-1, RECORD)
         if not len(records) or records[:, 0].max() >= len(CLASSES):
-            raise ValueError("it has other labels than 0 to 9")
+            raise ValueError("its labels are not from 0 to 9")
     return records
 
 

@@ -61,11 +61,11 @@ def collected(
         if how.size is None and was and read.was not in was:
             (h, w), (hh, ww) = next(iter(was)), read.was
             raise UserError(
-                f"{Path(root) / name} is {hh}×{ww} where {Path(kept[0]).name} is {h}×{w}; make them one size"
+                f"{Path(root) / name} is {hh}×{ww}, but {Path(kept[0]).name} is {h}×{w}; make them the same size"
             )
         if kept and read.pixels.dtype != stack.dtype:
             raise UserError(
-                f"{Path(root) / name} and {kept[0]} are not of the same depth: give all images 8 bits, or all more"
+                f"{Path(root) / name} and {kept[0]} differ in depth: give all images 8 bits, or all of them more"
             )
         stack.add(read.pixels)
         was[read.was] += 1
@@ -99,7 +99,9 @@ def load_file(path: Path, size: tuple[int, int] | None = None) -> ImageSet:
     except picture.Unreadable as reason:
         raise UserError(f"{path} cannot be read as an image ({reason})") from reason
     if pixels.dtype != np.uint8:
-        raise UserError(f"{path} has more than 8 bits, and a single image does not tell their range: convert it to 8")
+        raise UserError(
+            f"{path} has more than 8 bits, and a single image does not show their range: convert it to 8 bits"
+        )
     return ImageSet(str(path), torch.from_numpy(pixels.transpose(2, 0, 1)[None].copy()))
 
 

@@ -93,7 +93,7 @@ def by_name(images: ImageSet, rule: str) -> Int64[np.ndarray, " n"]:
     else:
         found = [pattern(rule).search(name) for name in names]
         if not any(found):
-            raise UserError(f"--group-by {rule!r} fits no file of {images.name}, such as {names[0]}")
+            raise UserError(f"--group-by {rule!r} matches no file of {images.name}, such as {names[0]}")
         keys = [(match[1], "") if match else ("", name) for name, match in zip(names, found, strict=True)]
     number: dict[tuple[str, str], int] = {}
     return np.array([number.setdefault(key, len(number)) for key in keys])

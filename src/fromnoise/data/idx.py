@@ -87,7 +87,7 @@ def load(name: str, part: str, root: Path | None = None) -> ImageSet:
     if about.turned and images.ndim == 3:
         images = np.ascontiguousarray(images.transpose(0, 2, 1))
     if about.classes and not np.isin(labels, np.arange(len(about.classes)) + about.first).all():
-        raise UserError(f"{_file(place, about.stems[part], KINDS[1])} has labels of another set than {name}")
+        raise UserError(f"{_file(place, about.stems[part], KINDS[1])} holds the labels of another set, not of {name}")
     numbers = torch.from_numpy(labels).long() - about.first
     return ImageSet(f"{name}:{part}", torch.from_numpy(images)[:, None], numbers, class_names=tuple(about.classes))
 
@@ -95,10 +95,10 @@ def load(name: str, part: str, root: Path | None = None) -> ImageSet:
 def read_idx(path: Path) -> np.ndarray:
     """The uint8 array in an IDX file; raises UserError if the file is damaged or not IDX."""
     opened = gzip.open if path.suffix == ".gz" else open
-    with reading(path, "a whole IDX file of bytes", "fetch it again"), opened(path, "rb") as file:
+    with reading(path, "a complete IDX file of bytes", "fetch it again"), opened(path, "rb") as file:
         magic = file.read(4)
         if len(magic) < 4 or magic[:3] != b"\0\0\x08" or not magic[3]:
-            raise ValueError("it does not begin as one")
+            raise ValueError("it does not begin like one")
         shape = struct.unpack(f">{magic[3]}I", file.read(4 * magic[3]))
         size, values = math.prod(shape), bytearray()
         check_deflated(size, path.stat().st_size)

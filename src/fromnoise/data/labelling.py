@@ -150,7 +150,7 @@ def _column(root: str, table: Table, foldered: bool) -> str | None:
     if len(columns) > 1:
         raise UserError(
             f"{root}: {table.by} has no column '{LABEL}' but {', '.join(columns)[:200]}; rename the one that holds the "
-            f"classes, or leave the table alone with --label-by {FOLDER}"
+            f"classes, or ignore the table with --label-by {FOLDER}"
         )
     values = {row.get(columns[0], "") for row in table.rows.values()}
     return columns[0] if 2 * len(values) <= len(table.rows) else None  # else they are captions
@@ -161,7 +161,7 @@ def _by_table(root: str, names: Sequence[str], table: Table, column: str) -> lis
     if without := [name for name, value in zip(names, found, strict=True) if not value]:
         raise UserError(
             f"{root}: no class in {table.by} for {some(len(without), 'image')}, such as {without[0]}; add what is "
-            f"missing, or leave it alone with --label-by {FOLDER}"
+            f"missing, or ignore the table with --label-by {FOLDER}"
         )
     return found
 
@@ -171,7 +171,7 @@ def _by_rule(names: Sequence[str], rule: str) -> list[str]:
     found = [(hit[1] or "") if (hit := search(name)) else "" for name in names]
     if "" in found:
         fitted, misfit = len(found) - found.count(""), names[found.index("")]
-        raise UserError(f"--label-by {rule!r} fits only {fitted:,} of {len(names):,} images, and not {misfit}")
+        raise UserError(f"--label-by {rule!r} matches only {fitted:,} of {len(names):,} images, and not {misfit}")
     if len(set(found)) < 2:
         raise UserError(f"--label-by {rule!r} puts all images into one class, {found[0]!r}")
     return found

@@ -253,7 +253,7 @@ def _without_val(name: str, source: Source, how: Reading, m: int | None, seed: i
     whole = source.load(name, "train", how)
     kept = len(whole) - len(whole) // SHARE
     if m is not None and m > len(whole):
-        how.say(f"{name}: training on all {kept:,} images not for validation, fewer than the {m:,} that --m allows")
+        how.say(f"{name}: training on all {kept:,} images outside validation, fewer than the {m:,} that --m allows")
     elif m is not None:
         kept = m
     train, rest = whole.split(kept, seed, balanced=kept == m)
@@ -308,7 +308,8 @@ def _shared_out(
     first = np.unique(group, return_index=True)[1]
     if group_by is None and (alike := len(group) - int((np.bincount(group) == 1).sum())):
         say(
-            f"{images.name}: {alike:,} of {len(images):,} images are near-duplicates of others; kept together in a part"
+            f"{images.name}: {alike:,} of {len(images):,} images are near-duplicates of others; "
+            "each group is kept in one part"
         )
     if len(first) < len(group):
         images = replace(images, groups=torch.from_numpy(group))

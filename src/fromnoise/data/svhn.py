@@ -23,7 +23,7 @@ def load(part: str) -> ImageSet:
     path = next((place / FILES[part] for place in places if (place / FILES[part]).is_file()), None)
     if path is None:
         raise UserError(f"svhn is not in {base}: fetch {ADDRESS}{FILES[part]} and put it into {places[0]}")
-    with reading(path, "a whole file of SVHN", "fetch it again"):
+    with reading(path, "a complete file of SVHN", "fetch it again"):
         from scipy.io import loadmat, whosmat  # takes a moment to import
 
         shapes = {name: shape for name, shape, _ in whosmat(path)}
@@ -34,7 +34,7 @@ def load(part: str) -> ImageSet:
         found = loadmat(path, variable_names=["X", "y"])
         images, labels = found["X"], found["y"][:, 0].astype(np.int64)
         if images.dtype != np.uint8 or labels.min() < 1 or labels.max() > 10:
-            raise ValueError("it has other pixels than bytes, or other labels than 1 to 10")
+            raise ValueError("its pixels are not bytes, or its labels are not from 1 to 10")
     pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(3, 2, 0, 1)))
     return ImageSet(f"svhn:{part}", pixels, torch.from_numpy(labels % 10))  # 10 is the digit 0
 

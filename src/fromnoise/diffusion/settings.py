@@ -34,10 +34,10 @@ class SamplerSettings:
     """Network calls per image, not counting those of guidance.
     heun makes two per step, and one in the last step (and in the first, if the number is even)."""
     spacing: Spacing = "karras"
-    """Spacing of the noise levels. t: even in the schedule's t, from pure noise.
-    logsnr: even in λ; karras: Karras et al.'s ρ = 7; both from a·μ + b·ε, with each channel's mean μ."""
+    """Spacing of the noise levels. t: even in the schedule's t, starting from pure noise. logsnr: even in λ.
+    karras: Karras et al.'s, ρ = 7. The last two start from a·μ + b·ε, with each channel's mean μ."""
     logsnr_range: tuple[float, float] = (-9.0, 6.0)
-    """λ of the first and the last network call; with --spacing t the schedule's own."""
+    """λ of the first and the last network call; --spacing t uses the schedule's own."""
     guidance: float | None = None
     """Strength of classifier-free guidance by class or cluster; 1: none.
     Default: chosen at the end of the training, by the FID of a few hundred samples at each of a few values.

@@ -36,7 +36,8 @@ class CopyGuard:
         trained = gallery(train)
         if trained.distinct < FEWEST:
             raise UserError(
-                f"{train.name}: {trained.distinct} distinct images are too few to detect copies; it takes {FEWEST}"
+                f"{train.name}: {trained.distinct} distinct images are too few to detect copies; "
+                f"at least {FEWEST} are needed"
             )
         held_out = less(held_out, train)
         if held_out is not None and len(held_out) >= FEWEST:

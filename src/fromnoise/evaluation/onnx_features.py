@@ -76,7 +76,7 @@ def _input(path: Path, session: Any) -> tuple[int, int, int]:
         raise UserError(f"{path} takes exactly {n} images at once: export it with a dynamic batch size")
     channels, height, width = fixed
     if channels not in (0, 1, 3):
-        raise UserError(f"{path} takes images of {channels} channels; there are grey (1) and RGB (3) ones")
+        raise UserError(f"{path} takes images of {channels} channels, but fromnoise gives it grey (1) or RGB (3)")
     return channels, height, width
 
 

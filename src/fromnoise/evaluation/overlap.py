@@ -19,7 +19,9 @@ def overlap(a: ImageSet, b: ImageSet) -> Overlap:
 
 
 def _verdict(identical: int, near: int, n: int, a: str, b: str) -> str:
+    own = a.removeprefix("the ")
+    ours = f"{n:,} {own}" if own.endswith("images") else f"{n:,} images of {a}"
     if not identical + near:
-        return f"none of the {n:,} images of {a} is in {b}"
+        return f"none of the {ours} is in {b}"
     how = [f"{identical:,} to the byte"] * bool(identical) + [f"{near:,} as near-duplicates"] * bool(near)
-    return f"{identical + near:,} of the {n:,} images of {a} are in {b} too: {' and '.join(how)}"
+    return f"{identical + near:,} of the {ours} are in {b} too: {' and '.join(how)}"

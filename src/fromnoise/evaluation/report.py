@@ -1,6 +1,6 @@
 """The report: what report.json holds, and what `fromnoise.evaluate` returns.
 
-docs/report.md is made from this module: what stands behind or above a field is its line there.
+docs/report.md is made from this module: the comment behind or above a field becomes its line there.
 """
 
 import json
@@ -19,39 +19,39 @@ SCHEMA = 4
 
 
 class Beside(msgspec.Struct, frozen=True):
-    """What other images score, held beside the generated ones'."""
+    """The score of other images, for comparison with the generated ones."""
 
     value: float  # The mean over the draws.
     deviation: float | None  # The standard deviation between draws; null for a single one.
-    draws: int  # How many disjoint draws: all that there are, up to the numbers of images in `protocol.settings`.
-    n: int  # Images in each.
+    draws: int  # Number of disjoint draws: as many as there are images for, up to `draws` in `protocol.settings`.
+    n: int  # Images in each draw.
 
 
 class Measured(msgspec.Struct, frozen=True):
-    """A metric of the generated images, and of others for comparison."""
+    """A metric of the generated images, and of other images for comparison."""
 
     value: float  # The number.
-    error: float | None  # Its standard error: how far other images would move it. Null where it is not known.
+    error: float | None  # Its standard error over the choice of images; null if unknown.
     n: int  # Images that it was measured on.
-    # The same of real images that the model never saw (of images in groups: of any that are not in the reference),
+    # The same for real images that the model never saw (for images in groups: any images outside the reference),
     # against the same reference; null if none are known.
     floor: Beside | None = None
-    # The same of training images: what a model would score that only memorised. Null if they are not known.
+    # The same for training images: what a model that only memorised would score. Null if they are not known.
     copycat: Beside | None = None
 
 
 class Excess(msgspec.Struct, frozen=True):
-    """The headline: how much farther from the reference the generated images are than real ones. 0: no farther."""
+    """The headline: how much farther the generated images are from the reference than real ones are. 0: no farther."""
 
-    value: float  # The FID less the floor, both of `n` images by the same design.
-    error: float  # Its standard error: how far other images would move it.
-    low: float  # The 95 % interval, from …
-    high: float  # … to.
-    n: int  # Images of each: all generated ones, or as many as the floor's source has for one draw.
+    value: float  # The FID minus the floor, both of `n` images drawn by the same design.
+    error: float  # Its standard error over the choice of images.
+    low: float  # Lower end of its 95 % interval.
+    high: float  # Upper end.
+    n: int  # Images of each kind: all generated ones, or fewer if the floor's source has too few for a draw.
     design: str  # How the generated images and the floor were drawn: "stratified" or "random".
-    fid: float  # The FID of `n` generated images: the mean over all disjoint subsets of so many.
+    fid: float  # The FID of `n` generated images: the mean over disjoint subsets of that size.
     floor: float  # The FID of `n` real images: the mean over the draws.
-    ratio: float | None  # `fid` over `floor`: it moves with `n`. Null where the floor was drawn by another design.
+    ratio: float | None  # `fid` divided by `floor`; it depends on `n`. Null if the floor was drawn by another design.
 
 
 class ToldApart(msgspec.Struct, frozen=True):
@@ -59,12 +59,12 @@ class ToldApart(msgspec.Struct, frozen=True):
 
     verdict: str  # "told apart: …" where p < 0.001, else "not told apart: …".
     told: bool  # The verdict.
-    auc: float  # The chance that it finds a generated image more suspicious than a real one; 0.5: it guesses.
+    auc: float  # The chance that it rates a generated image as more suspicious than a real one; 0.5 is guessing.
     error: float  # The AUC's standard error.
-    accuracy: float  # The share of the images that it is right about, of both sets alike.
-    p: float  # The chance of so high an AUC if the two were alike.
-    detectable: float  # The AUC that would have been told with a chance of 90 %.
-    n: int  # Generated images that it judged; it learnt from as many others.
+    accuracy: float  # The share of images that it gets right; both sets count the same.
+    p: float  # The chance of so high an AUC if the two sets were alike.
+    detectable: float  # The AUC that would have been noticed with a chance of 90 %.
+    n: int  # Generated images that it judged; it learnt from about as many others.
     m: int  # Real images that it judged.
     surest: tuple[int, ...]  # Positions of the generated images that it is surest about, the surest first.
 
@@ -73,11 +73,11 @@ class Balance(msgspec.Struct, frozen=True):
     """How the generated images fall into classes."""
 
     counts: tuple[int, ...]  # Images of each class.
-    expected: tuple[float, ...]  # How many there would be with the reference's shares.
-    # χ²; null where it is infinite. The reference's shares count as exact where its classes are of one size (± 1), else
-    # as a random sample.
+    expected: tuple[float, ...]  # How many there would be in the reference's shares.
+    # χ²; null if infinite. The reference's shares count as exact if its classes are of equal size (± 1), otherwise as
+    # a random sample.
     chi2: float | None
-    # Its p-value. Where `protocol.design` is "stratified" the numbers were chosen, and it says nothing of a model.
+    # Its p-value. If `protocol.design` is "stratified", the numbers were fixed, and it says nothing about the model.
     p: float
 
 
@@ -85,9 +85,9 @@ class ClassFid(msgspec.Struct, frozen=True, rename={"class_": "class"}):
     """The FID of one class."""
 
     class_: int  # The class.
-    value: float | None  # Its FID; null unless both numbers of images are above the number of features.
-    n: int  # Generated images of it.
-    m: int  # Images of it in the reference.
+    value: float | None  # Its FID; null unless `n` and `m` both exceed the number of features.
+    n: int  # Generated images of this class.
+    m: int  # Reference images of this class.
 
 
 class Learned(msgspec.Struct, frozen=True):
@@ -95,9 +95,9 @@ class Learned(msgspec.Struct, frozen=True):
 
     accuracy: float  # Its accuracy on the reference.
     n: int  # Images that it learned from.
-    # The accuracy of one that learned from training images; null if they or their labels are not known.
+    # The accuracy of one that learned from training images; null if these or their labels are not known.
     real_accuracy: float | None
-    real_n: int | None  # How many of those.
+    real_n: int | None  # Training images that it learned from.
 
 
 class Classes(msgspec.Struct, frozen=True):
@@ -110,35 +110,35 @@ class Classes(msgspec.Struct, frozen=True):
 
 
 class Closer(msgspec.Struct, frozen=True):
-    """How many images lie closer to the training set than held-out images do, by one scale and up to one threshold."""
+    """How many images lie closer to the training set than held-out images do, by one scale and one threshold."""
 
-    # What the distance to the nearest training image is relative to: that to the fifth nearest of another group of
-    # near-duplicates ("among"), or that to the nearest held-out image ("beside").
+    # What the distance to the nearest training image is divided by: the distance to the fifth nearest training image,
+    # where near-duplicates count as one ("among"), or to the nearest held-out image ("beside").
     scale: str
-    mirrored: bool  # Whether the lesser of the image's and its mirror image's was taken.
+    mirrored: bool  # Whether the smaller distance of the image and its mirror image was taken.
     share: float  # Share of the generated images below the threshold.
-    expected: float  # The share expected of fresh images.
+    expected: float  # The share expected for fresh images.
     p: float  # The p-value: exact, unless held-out images come in groups.
-    least: float | None  # The least share that would be called copying; null: none would.
-    threshold: float  # The relative distance below which about `expected` of held-out images lie.
+    least: float | None  # The smallest share that would be called copying; null if none would.
+    threshold: float  # The relative distance below which a share of about `expected` of the held-out images lies.
     found: float  # Share of planted copies below the threshold.
 
 
 class CopyBound(msgspec.Struct, frozen=True):
-    """What the copy test can exclude: of copies that are like the planted ones, training images darkened, moved by a
-    pixel and noisy."""
+    """What the copy test can exclude, for copies like the planted ones: training images made darker, shifted by a pixel
+    and noisy."""
 
     share: float  # The upper 95 % confidence bound of the share of copies.
-    least: float | None  # The least share of copies that would have been called copying; null: none would.
+    least: float | None  # The smallest share of copies that would have been called copying; null if none would.
     mirrored: bool  # Whether mirror images of training images count as copies.
 
 
 class Pair(msgspec.Struct, frozen=True):
-    """A generated image and the training image most alike to it."""
+    """A generated image and the training image most like it."""
 
     generated: int  # Position among the generated images.
     train: int  # Position among the training images.
-    relative: float  # The distance, relative to the fifth nearest training image's.
+    relative: float  # Their distance, divided by that to the fifth nearest training image.
 
 
 class CopySizes(msgspec.Struct, frozen=True):
@@ -146,37 +146,37 @@ class CopySizes(msgspec.Struct, frozen=True):
 
     generated: int  # Generated images.
     train: int  # Training images.
-    distinct: int  # Groups of near-duplicates among those.
-    held_out: int  # Images of the reference that are not, byte for byte, training images.
+    distinct: int  # Training images, with near-duplicates counted as one.
+    held_out: int  # Reference images that are not training images byte for byte.
 
 
 class Copies(msgspec.Struct, frozen=True):
-    """Whether generated images are copies of training images: of whatever brightness, contrast and colour, moved by up
-    to two pixels, mirrored, a little noisy or blurred."""
+    """Whether generated images are copies of training images. Copies count whatever their brightness, contrast and
+    colour, and if shifted by up to two pixels, mirrored, a little noisy or blurred."""
 
-    # "no sign of copying: …", with the bound; "copying: …"; or "copying cannot be judged: …", for fewer than 50 images
-    # of a kind, or where planted copies are not found.
+    # "no sign of copying: …", with the bound; "copying: …"; or "copying cannot be judged: …", if there are fewer than
+    # 50 images of a kind, or if planted copies are not found.
     verdict: str
-    copying: bool | None  # Whether images are copies; null where it cannot be judged.
+    copying: bool | None  # Whether images are copies; null if that cannot be judged.
     n: CopySizes  # What was compared.
-    # Whether held-out images were left out so that the classes have the generated images' shares. Null without labels;
-    # false where fewer than 50 would be left, and then all are taken and `notes` says so.
+    # Whether held-out images were left out to give their classes the generated images' shares. Null without labels;
+    # false if fewer than 50 would have been left: then all are used, and `notes` says so.
     by_class: bool | None
-    identical: int  # Generated images that are training images to the byte.
-    bound: CopyBound | None  # How many copies there may be; null where planted copies are not found.
-    closer: tuple[Closer, ...]  # All comparisons; empty for too few images.
-    closest: tuple[Pair, ...]  # The pairs of least relative distance.
+    identical: int  # Generated images that are training images byte for byte.
+    bound: CopyBound | None  # How many copies there may be; null if planted copies are not found.
+    closer: tuple[Closer, ...]  # All comparisons; empty if there are too few images.
+    closest: tuple[Pair, ...]  # The pairs with the smallest relative distance.
 
 
 class UsedFeatures(msgspec.Struct, frozen=True):
     """The features in which images were compared."""
 
     name: str  # As `--features` names them.
-    dimension: int  # Their length.
-    sha256: str  # Of their weights; empty where there are none.
+    dimension: int  # Numbers per image.
+    sha256: str  # Of their weights; empty if there are none.
     colour: str  # What is done to images with other channels.
-    # Whether the weights are the published ones that the name stands for: Inception's by their SHA-256, DINOv2's where
-    # they come from their publisher's repository and not from a file. False for `onnx:PATH`.
+    # Whether the weights are the published ones that the name stands for. For Inception the SHA-256 decides; for
+    # DINOv2, whether they came from the publisher's repository rather than a file. False for `onnx:PATH`.
     known: bool
 
 
@@ -185,38 +185,39 @@ class OtherFeatures(msgspec.Struct, frozen=True):
 
     features: UsedFeatures  # The features.
     fid: Measured  # The FID.
-    excess: Excess | None  # Its excess over the floor; null where there is no floor.
+    excess: Excess | None  # Its excess over the floor; null without a floor.
 
 
 class SetOfImages(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A set that took part."""
+    """One of the sets of images."""
 
     name: str  # Its name.
-    n: int  # Images in it; 0 for statistics, which do not say.
+    n: int  # Number of images; 0 for published statistics, which do not give it.
     shape: tuple[int, ...]  # Channels, height, width; empty for statistics.
     sha256: str  # Over pixels and labels.
-    # Groups of near-duplicates (or those of `--group-by`) that they fall into; left out where none has two images, or
-    # where they were not looked for.
+    # Number of groups that the images fall into, by near-duplicates or `--group-by`; left out if no group has two
+    # images, or if groups were not looked for.
     groups: int | None = None
 
 
 class Protocol(msgspec.Struct, frozen=True):
     """What the numbers depend on."""
 
-    line: str  # All of it in one line to cite. Scores may be compared where it is the same, and only there.
+    line: str  # All of it in one line, to cite. Only scores with the same line may be compared.
     version: str  # Of fromnoise.
     features: UsedFeatures  # The features.
-    resizing: str  # How images of another size are resized for them.
+    resizing: str  # How images of another size are resized for the features.
     seed: int  # Of all random subsets.
-    # How the generated images were drawn: "stratified" where their classes are of even size, or have the shares of the
+    # How the generated images were drawn: "stratified" if their classes are of equal size, or have the shares of the
     # reference or of the training images, to within three images; otherwise "random".
     design: str
-    # `rows`: images of each set, at most, for KID, neighbours and classifiers. `draws`: images of all draws of the
-    # floor or copycat, at most. `precision_k`, `density_k`: the neighbour that makes the balls. `levels` of FID∞.
+    # `rows`: the most images of each set used for KID, neighbours and classifiers. `draws`: the most images in all
+    # draws of the floor or copycat together. `precision_k`, `density_k`: which neighbour sets the balls' radius.
+    # `levels`: the number of sizes from which FID∞ is extrapolated.
     settings: Mapping[str, int]
     generated: SetOfImages  # The images scored.
     reference: SetOfImages  # The real images that they are compared with.
-    # Where floors were taken from: of images in groups, all but the reference. Null if not known.
+    # Where floors were taken from; for images in groups, everything but the reference. Null if not known.
     floor: SetOfImages | None
     train: SetOfImages | None  # The training images; null if not known.
 
@@ -225,71 +226,72 @@ class DenoisingError(msgspec.Struct, frozen=True):
     """How well a model removes noise of one level from images: the mean square error in the clean image."""
 
     level: float  # The level λ, the logarithm of the signal-to-noise ratio.
-    train: float  # The error of training images; 1 is the mean square of the data.
-    held_out: float  # The error of held-out images.
+    train: float  # The error on training images; 1 is the mean square of the data.
+    held_out: float  # The error on held-out images.
 
 
 class Overfitting(msgspec.Struct, frozen=True):
     """Whether the model denoises its training images better than held-out ones."""
 
-    # "overfitting: …" where p < 0.001, "perhaps overfitting: …" where only the interval is above 0, else "no sign of
+    # "overfitting: …" if p < 0.001, "perhaps overfitting: …" if only the interval is above 0, otherwise "no sign of
     # overfitting: …".
     verdict: str
     overfitted: bool  # The verdict.
-    # By how much the error of held-out images is larger than that of training images, as a share of it; each level
-    # counts the same.
+    # How much larger the error on held-out images is than that on training images, as a share of the latter; each
+    # level counts the same.
     gap: float
-    interval: tuple[float, ...]  # Its 95 % interval, from and to.
+    interval: tuple[float, ...]  # The two ends of its 95 % interval.
     p: float  # The paired t-test's one-sided p-value.
     detectable: float  # The gap that would have been found with a chance of 90 %.
     levels: tuple[DenoisingError, ...]  # What the gap was computed from.
     n: int  # Images of each set, chosen at random; 1,000 at most.
-    seed: int  # Of images and noise.
+    seed: int  # Of the choice of images and of the noise.
 
 
 class Bits(msgspec.Struct, frozen=True):
     """The variational bound of some images, in bits per dimension."""
 
     bits: float  # Its mean over the images.
-    standard_error: float  # Over the images.
+    standard_error: float  # The mean's standard error over the images.
     n: int  # Images, chosen at random; 256 at most.
-    prior: float  # The part of pure noise.
-    steps: float  # The part of the backward steps.
-    decoder: float  # The part of the last step, to pixels.
+    prior: float  # The part due to pure noise.
+    steps: float  # The part due to the backward steps.
+    decoder: float  # The part due to the last step, to pixels.
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What `evaluate` was asked to compare, as its flags name it."""
+    """What `evaluate` was asked to compare, in the words of its flags."""
 
     generated: str | None  # The images to score; null for images in memory, here and below.
     reference: str | None  # Real images, or a file of statistics.
-    train: str | None  # Training images; null where they were not named.
-    floor: str | None  # Real images for the floor; null where they were not named.
+    train: str | None  # Training images; null if not given.
+    floor: str | None  # Real images for the floor; null if not given.
     features: str  # The features.
-    weights: str | None  # The file of their weights; null where it was not named.
+    weights: str | None  # The file of their weights; null if not given.
     n: int | None  # How many of the generated images; null for all.
     skip_broken: bool  # Whether files that cannot be read were left out.
-    fit: Fit | None = None  # stretch, crop or pad, for images of other proportions; null where that was not said.
-    alpha: Alpha | None = None  # keep, white or black: what became of transparency; null where that was not said.
-    label_by: str | None = None  # How the reference's data has classes; null where that was not said.
-    group_by: str | None = None  # How the reference's data is split; null where that was not said.
+    fit: Fit | None = None  # stretch, crop or pad, for images of other proportions; null if not given.
+    alpha: Alpha | None = None  # keep, white or black: what becomes of transparency; null if not given.
+    label_by: str | None = None  # Where the classes of the reference's data come from; null if not given.
+    group_by: str | None = None  # How the reference's data is split; null if not given.
 
 
 class Overlap(msgspec.Struct, frozen=True):
     """How many images of one set are in another."""
 
-    identical: int  # Images that are in the other set to the byte; grey saved as RGB counts as grey.
-    near: int  # Further images of which the other set holds a near-duplicate.
-    n: int  # Images of the one set.
-    verdict: str  # Both in a sentence.
+    identical: int  # Images that are in the other set byte for byte; grey saved as RGB counts as grey.
+    near: int  # Further images with a near-duplicate in the other set.
+    n: int  # Images in the first set.
+    verdict: str  # The result in a sentence.
 
 
 class Overlaps(msgspec.Struct, frozen=True):
     """Images that two sets share and should not; null where a set is not known."""
 
-    generated_in_reference: Overlap  # Generated images that are reference images: the score is worth nothing then.
-    reference_in_train: Overlap | None  # Reference images that the model has learnt.
-    # Images of the floor's source that the model has learnt; null too for images in groups, whose floors take them all.
+    generated_in_reference: Overlap  # Generated images that are reference images: any makes the score worthless.
+    reference_in_train: Overlap | None  # Reference images that the model was trained on.
+    # Images of the floor's source that the model was trained on; also null for images in groups, where the floor
+    # includes training images on purpose.
     floor_in_train: Overlap | None
 
     @property
@@ -308,44 +310,44 @@ class Overlaps(msgspec.Struct, frozen=True):
 
 
 class Repeats(msgspec.Struct, frozen=True):
-    """How many images are near-duplicates of another of their set."""
+    """How many images are near-duplicates of another image of the same set."""
 
-    share: float  # Of the generated images, less the first of each group.
-    real: float  # Of as many reference images; of images in groups, as many of the floor's source.
-    n: int  # Images of each set that were looked at, chosen at random; 3,000 at most.
+    share: float  # Share of the generated images that repeat an earlier one.
+    real: float  # The same for as many reference images; for images in groups, from the floor's source.
+    n: int  # Images of each set that were compared, chosen at random; at most 3,000.
     p: float  # The one-sided p-value of Fisher's exact test.
-    found: bool  # Whether p < 0.001, and the share is larger by a hundredth at least.
-    verdict: str  # All of it in a sentence.
+    found: bool  # Whether p < 0.001 and the share is larger by at least 0.01.
+    verdict: str  # The result in a sentence.
 
 
 class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     """A score, with everything needed to judge it."""
 
-    schema: int  # The version of this form.
-    excess: Excess | None  # The headline: the FID over that of real images. Null without a floor.
-    # By name: `fid`, the Fréchet distance, and those listed below. One that could not be had is left out, and `notes`
-    # says why.
+    schema: int  # The version of this format.
+    excess: Excess | None  # The headline: the FID minus that of as many real images. Null without a floor.
+    # By name: `fid`, the Fréchet distance, and those listed below. One that could not be computed is left out, and
+    # `notes` says why.
     metrics: Mapping[str, Measured]
-    # The far end of the FID's scale: random bytes, in one draw. Null for features of published statistics.
-    noise: Beside | None
-    classes: Classes | None  # What labels add; null unless both sets have labels, of two classes at least.
-    # Whether images are copies of training images; null if these are not known, or differ in shape.
+    noise: Beside | None  # The far end of the FID's scale: the score of random bytes, in one draw.
+    classes: Classes | None  # What labels add; null unless both sets have labels, with at least two classes.
+    # Whether images are copies of training images; null if these are not known or differ in shape.
     copies: Copies | None
     protocol: Protocol  # What the numbers depend on.
-    notes: tuple[str, ...]  # What a reader of the score must know, in sentences.
+    notes: tuple[str, ...]  # What a reader of the score should know, in sentences.
     also: tuple[OtherFeatures, ...] = ()  # The FID in further features.
-    # Whether a network tells the images from real ones by their pixels; null where `notes` says why not.
+    # Whether a network tells the images from real ones by their pixels; if null, `notes` says why.
     told_apart: ToldApart | None = None
-    overlaps: Overlaps | None = None  # Images that sets share and should not.
+    overlaps: Overlaps | None = None  # Images that sets share but should not.
     repeats: Repeats | None = None  # Generated images that repeat each other.
-    # By `run`, and from Python by `Run.evaluate`: whether the model has overfitted. Null without held-out images.
+    # Only from `run`, or in Python from `Run.evaluate`: whether the model has overfitted. Null without held-out
+    # images.
     overfitting: Overfitting | None = None
-    likelihood: Bits | None = None  # By the same: how likely held-out images are to the model.
-    # By `run` only: command, configuration, training, sampling, guidance, evaluations, system.
+    likelihood: Bits | None = None  # From the same two: how likely the model finds held-out images.
+    # Only from `run`: command, configuration, training, sampling, guidance, evaluations, system.
     run: Mapping[str, Any] | None = None
-    request: Request | None = None  # By `evaluate` only: what was asked for, so that `--again` can ask the same.
-    command: str | None = None  # By `evaluate` only: the command.
-    system: Mapping[str, Any] | None = None  # By `evaluate` only: hardware and versions.
+    request: Request | None = None  # Only from `evaluate`: what was asked for, so that `--again` can repeat it.
+    command: str | None = None  # Only from `evaluate`: the command.
+    system: Mapping[str, Any] | None = None  # Only from `evaluate`: hardware and versions.
 
     @property
     def fid(self) -> Measured:

@@ -10,12 +10,12 @@ class EvaluationSettings:
     n: int | None = None
     """Number of images to sample and score; default: as many as the reference has, at most 3,000."""
     reference: str | None = None
-    """Real images to score against: digits:heldout, mnist:test, a PATH; default: the data's held-out part."""
+    """Real images to score against: digits:heldout, mnist:test or a PATH; default: the data's held-out part."""
     features: str = "auto"
     """Features in which images are compared: auto, digits, general, inception, dinov2, pixels, onnx:PATH.
-    auto: digits where the training images are of handwritten digits, else general."""
+    auto: digits if the training images are handwritten digits, else general."""
     evaluate_every: int | None = None
-    """Validate every so many steps, by KID and copy test against validation images (evaluations.jsonl). Default: never.
+    """Steps between validations, by KID and copy test against validation images (evaluations.jsonl); default: none.
     The best model is kept in checkpoints/best. Validation does not count as training time.
-    With fewer than 1,000 training images the denoising error chooses instead, by default every 250 steps, and the model
-    that it chooses is the one to sample from."""
+    With fewer than 1,000 training images, the denoising error chooses instead, by default every 250 steps, and sampling
+    uses the model that it chooses."""

@@ -130,7 +130,8 @@ def told_apart(
     if min(different) < FEWEST:
         counts = " and ".join(f"{number} of {len(each)}" for number, each in zip(different, rows, strict=False))
         raise ValueError(
-            f"a network needs {FEWEST} different images in each set; here are {counts} (near-duplicates are one)"
+            f"a network needs {FEWEST} different images in each set; here there are {counts} "
+            "(near-duplicates count as one)"
         )
     known, part = _halves(real[:n], group[:n], seed)
     sides = [known[~real[known]], np.concatenate([known[real[known]], more])]

@@ -59,13 +59,13 @@ def check(before: Report, sets: Sets, features: Features) -> None:
     for role in ROLES:
         was, now = getattr(before.protocol, role), sets.get(role)
         if was is None and now is not None:
-            raise UserError(f"the report was made without --{role}, and now there is {now.name}: leave it out")
+            raise UserError(f"the report was made without --{role}: leave out {now.name}")
         if was is not None and now is None:
             raise UserError(f"the report's {role} images, {was.name}, cannot be found: name them with --{role}")
         if was is not None and now is not None and was.sha256 != now.fingerprint:
             raise UserError(
                 f"{now.name} has changed: its SHA-256 is {now.fingerprint[:16]}…, in the report {was.sha256[:16]}… "
-                f"(if the same images lie elsewhere, name them with --{role})"
+                f"(if the same images are elsewhere, name them with --{role})"
             )
     used = before.protocol.features
     if (used.name, used.sha256) != (features.name, features.sha256):
@@ -91,12 +91,12 @@ class Repeated:
     missing: tuple[str, ...]
 
     def __str__(self) -> str:
-        left = f"; not made again: {', '.join(self.missing)}" if self.missing else ""
+        left = f"; not repeated: {', '.join(self.missing)}" if self.missing else ""
         if self.differences:
             some = [f"{path} {was} → {now}" for path, was, now in self.differences[:3]]
             more = ", …" if self.differences[3:] else ""
             return f"{len(self.differences):,} of {self.values:,} values differ: {', '.join(some)}{more}{left}"
-        but = f" but for rounding (at most {self.largest:.0e} of a number)" if self.largest else ""
+        but = f" apart from rounding (by at most {self.largest:.0e} of a value)" if self.largest else ""
         return f"scored again: all {self.values:,} values are equal{but}{left}"
 
 

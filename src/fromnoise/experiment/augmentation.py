@@ -96,4 +96,4 @@ def _check(parts: Parts, model: Model, data: str) -> None:
     n = 0 if parts.heldout is None else len(parts.heldout)
     if n < FEWEST:
         why = parts.why_few(FEWEST)
-        raise UserError(f"{data} has {n} held-out images and measuring a gain takes {FEWEST}{why}: add images")
+        raise UserError(f"{data} has {n} held-out images but measuring a gain takes at least {FEWEST}{why}: add images")

@@ -51,14 +51,14 @@ def advice(config: Config, parts: Parts, steps: int | None) -> str | None:
     every = asked or EVERY
     if n >= FEWEST:
         kept = f"the model that denoises {n} validation images best is kept, validated every {every:,} steps, and "
-        kept += f"training ends after {PATIENCE} validations in a row that are worse"
+        kept += f"training ends after {PATIENCE} worse validations in a row"
     else:
-        kept = "there are too few validation images to tell when: train briefly, and see the report's copy test"
+        kept = "there are too few validation images to tell when: train briefly, and look at the report's copy test"
     tries = [] if training.augment else ["--augment 0.3"]
     if training.init == AUTO and parts.train.shape[0] not in COLOUR:
         tries.append("--init with a model of other images")
     return (
-        f"{len(parts.train):,} training images are few: a network soon knows them by heart, and then copies them; "
+        f"{len(parts.train):,} training images are few: a network soon knows them by heart and then copies them; "
         f"{kept}. More images help most{'; so may ' + ' and '.join(tries) if tries else ''}; more minutes do not"
     )
 

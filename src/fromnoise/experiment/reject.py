@@ -65,7 +65,7 @@ def sample_without_copies(
     if len(copies):
         raise UserError(
             f"{len(copies)} of {request.n} images are copies of training images, and {TRIES} replacements of each were "
-            "too: the model has memorised its training images; train it on more of them, or for fewer steps"
+            "too: the model has memorised its training images; train it on more images, or for fewer steps"
         )
     return images, replaced
 

@@ -30,7 +30,7 @@ def note(folder: RunFolder) -> str | None:
     init = about.config.training.init
     return (
         f"the training began from the weights of {CLIPART if init == AUTO else init}, which learned from other images: "
-        "the tests for copies and overfitting know this training's images only"
+        "the tests for copies and overfitting know only this training's images"
     )
 
 

@@ -182,8 +182,8 @@ def without_unscored_extension(experiment: Experiment) -> Experiment:
     if pace.total != step or len(pace.budgets) < 2 or str(pace.budget) != str(extension):
         return experiment
     experiment.reporter.say(
-        f"already trained for {extension} more: only the score is missing; the same command again trains for "
-        f"{extension} more"
+        f"already trained for {extension} more: only the score is missing; once it is there, the same command trains "
+        f"for another {extension}"
     )
     return replace(experiment, extension=None)
 

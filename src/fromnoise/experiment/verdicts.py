@@ -12,14 +12,14 @@ from fromnoise.lookup import lookup
 
 def _copying(report: Report) -> str | None:
     if report.copies is None:
-        return "not tested, for the training images are not known (--train)"
+        return "not tested, because the training images are not known (--train)"
     return None if report.copies.copying is False else report.copies.verdict
 
 
 def _overfitting(report: Report) -> str | None:
     found = report.overfitting
     if found is None:
-        return "not tested: `fromnoise run` tests the model, `fromnoise evaluate` sees images only"
+        return "not tested: `fromnoise run` tests the model, `fromnoise evaluate` sees only images"
     return found.verdict if found.overfitted else None
 
 

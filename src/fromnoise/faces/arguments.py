@@ -32,21 +32,21 @@ ModelSource = Annotated[
     arg(metavar="RUN", help="A run folder, a checkpoint in it, a model.safetensors file, digits or clipart."),
 ]
 Device = Annotated[
-    Literal["auto", "cpu", "cuda", "mps"], arg(help="Where to compute; auto takes a GPU if there is one.")
+    Literal["auto", "cpu", "cuda", "mps"], arg(help="Where to compute; auto uses a GPU if there is one.")
 ]
 Threads = Annotated[
     int | None,
-    arg(metavar="N", help="CPU threads; by default all of them, and fewer while other processes are busy."),
+    arg(metavar="N", help="CPU threads; default: all, and fewer while other processes are busy."),
 ]
 SkipBroken = Annotated[
-    bool, FlagCreatePairsOff, arg(help="Skip images that cannot be read, and say how many there were.")
+    bool, FlagCreatePairsOff, arg(help="Skip images that cannot be read, and say how many were skipped.")
 ]
 FailOn = Annotated[
     str | None,
     arg(
         metavar="VERDICTS",
-        help="Write everything, then exit with code 3 on any of these verdicts (separated by commas): "
-        "copying, overlap, repeats, told-apart, overfitting. A test that could not be made counts as failed.",
+        help="Write all results, then exit with code 3 if any of these verdicts (separated by commas) fails: "
+        "copying, overlap, repeats, told-apart, overfitting. A test that could not be run counts as failed.",
     ),
 ]
 Overwrite = Annotated[bool, arg(help="Replace existing files.")]
@@ -92,8 +92,8 @@ class TrainingArguments:
     """Arguments of `run` and `train`."""
 
     preset: Literal["fast", "chapter", "tiny"] = "fast"
-    """fast: a good model in minutes on two cores. chapter: the lab chapter as written (UNet2DModel, 200 epochs).
-    tiny: seconds, for trying things out. All other flags override the preset."""
+    """fast: a good model in minutes on two cores. chapter: the recipe of the lab's chapter (UNet2DModel, 200 epochs).
+    tiny: a few seconds, to try things out. All other flags override the preset."""
     out: Annotated[Path | None, arg(metavar="DIR")] = None
     """The run folder, created or resumed; default: runs/DATA-PRESET."""
     device: Device = "auto"
@@ -169,7 +169,7 @@ def _with_budget_of(out: Path, config: Config, extension: Budget) -> Config:
         raise UserError(f"give one budget, not {flag} and --{given[0]}")
     file = out / "config.json"
     if not file.is_file():
-        raise UserError(f"{flag} extends a finished run, but {out} is not a run: name one with --out{lost(out)}")
+        raise UserError(f"{flag} extends a finished run, but {out} is not a run: name the run with --out{lost(out)}")
     training = read(file, Config, "config").training
     budget = {name: getattr(training, name) for name in BUDGETS}
     return dataclasses.replace(config, training=dataclasses.replace(config.training, **budget))
@@ -196,7 +196,7 @@ def refuse_unwritable_images(out: Path, overwrite: bool) -> None:
     """Raise UserError unless images can be written to `out`: a .png, an .npz or a new folder."""
     kind = out.suffix.lower()
     if kind in (".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".npy"):
-        raise UserError(f"{out}: images are written as .png, as .npz, or into a folder")
+        raise UserError(f"{out}: images are written as a .png, an .npz or a folder")
     if str(out) == "-":
         raise UserError("--out -: images go to a .png, an .npz or a folder, not to stdout")
     if kind in (".png", ".npz"):

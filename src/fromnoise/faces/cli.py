@@ -25,18 +25,18 @@ COMMANDS = {
     "train": "train a model, or resume its training",
     "sample": "sample images from a trained model",
     "vary": "make variants of an image",
-    "inpaint": "fill in a part of an image",
+    "inpaint": "fill in part of an image",
     "upscale": "enlarge an image of half the model's size",
     "interpolate": "blend one image into another, step by step",
     "evaluate": "score any images against real ones, and test them for copies",
     "augment": "sample images of each class and measure what a classifier gains from them",
-    "compare": "compare runs, in a table or on one page",
-    "likelihood": "compute images' likelihood under a model, in bits per dimension",
-    "lab": "run the lab's notebooks: a page to read, handouts, slides",
+    "compare": "compare runs, in a table or on a page",
+    "likelihood": "compute the likelihood of images under a model, in bits per dimension",
+    "lab": "make a page, handouts or slides from the lab's notebooks",
     "data": "write a data set as PNG files, or show what is in it",
     "export": "export a model's denoiser as ONNX",
     "ui": "sample interactively, on a local web page",
-    "doctor": "show what this machine has: device, precision, compiler, data",
+    "doctor": "show what this machine offers: device, precision, compiler, data",
 }
 USAGE = """\
 usage: fromnoise COMMAND [OPTIONS]

@@ -31,7 +31,7 @@ class EditArguments:
     """NAME.png for the image, or for a grid of several; NAME.npz for an array (arr_0, uint8, N×H×W×C); any other name
     for a folder of PNG files."""
     label: str | None = None
-    """The image's class, by name or number, or its cluster; default: any."""
+    """The image's class (name or number) or cluster; default: any."""
     device: Device = "auto"
     threads: Threads = None
     overwrite: Overwrite = False

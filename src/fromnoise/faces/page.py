@@ -35,7 +35,7 @@ def build(model: Model, device: torch.device) -> Any:
             raise gradio.Error(str(error)) from error
 
     with gradio.Blocks(title="fromnoise", analytics_enabled=False) as page:
-        gradio.Markdown("# fromnoise\nImage k of a seed is the same however many are sampled with it.")
+        gradio.Markdown("# fromnoise\nImage k of a seed is the same, however many are sampled.")
         with gradio.Row():
             with gradio.Column():
                 n = gradio.Slider(1, 100, 16, step=1, label="images")

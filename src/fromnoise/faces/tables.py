@@ -27,14 +27,14 @@ def print_score(report: Report) -> None:
     if report.classes is not None:
         learned = report.classes.learned
         if protocol.design == "stratified":
-            print("classes: the number of images of each was chosen, so it is not tested")
+            print("classes: the number of images of each class was fixed, so it is not tested")
         else:
             print(f"classes: χ² test of their shares against the reference's, p = {report.classes.balance.p:.3g}")
         if learned is not None:
             real = learned.real_accuracy
-            beside = "" if real is None else f" ({real:.3f} when trained on {learned.real_n:,} training images)"
+            beside = "" if real is None else f" ({100 * real:.1f} % when trained on {learned.real_n:,} training images)"
             learner = f"a classifier trained on {learned.n:,} generated images"
-            print(f"{learner} is right on {learned.accuracy:.3f} of the reference{beside}")
+            print(f"{learner} gets {100 * learned.accuracy:.1f} % of the reference right{beside}")
     for note in report.notes:
         print(f"note: {note}")
     print(f"protocol: {protocol.line}")
@@ -44,7 +44,7 @@ def score_rows(report: Report) -> list[tuple[str, str, str, str]]:
     """Name, FID, number of images, meaning: the excess, the generated images, floor, copycat, noise; other features."""
     fid = report.fid
     entries = [
-        ("excess", report.excess, "generated less floor: 0 is as close as real images"),
+        ("excess", report.excess, "generated minus floor: 0 means as close as real images"),
         ("generated", fid, "this model's images"),
         ("floor", fid.floor, of_floor(report)),
         ("copycat", fid.copycat, "the training images: a model that only memorised"),
@@ -54,7 +54,7 @@ def score_rows(report: Report) -> list[tuple[str, str, str, str]]:
         name = other.features.name
         if other.excess is not None:
             entries.append((f"excess in {name} features", other.excess, "the same in other features"))
-        entries.append((f"generated in {name} features", other.fid, f"of {other.features.dimension} numbers"))
+        entries.append((f"generated in {name} features", other.fid, f"{other.features.dimension} numbers per image"))
     return [
         (name, value_and_error(of), "" if of is None else f"{of.n:,}", meaning)
         for name, of, meaning in entries
@@ -72,7 +72,7 @@ def of_floor(report: Report) -> str:
     """What images the floor is taken from."""
     source = report.protocol.floor
     grouped = source is not None and source.groups is not None
-    return "real images beside the reference" if grouped else "real images that the model never saw"
+    return "real images outside the reference" if grouped else "real images that the model never saw"
 
 
 def metric_rows(report: Report) -> list[tuple[str, list[str], str]]:
@@ -107,13 +107,13 @@ def print_profile(profile: Profile) -> None:
     """What a training step costs and where its time goes."""
     images, rate, reachable = profile.batch / profile.seconds, profile.flops / profile.seconds, profile.reachable
     print(f"plan: {profile.plan.reason}")
-    print(f"{1000 * profile.seconds:.0f} ms a step of {profile.batch} images, {images:.0f} images/s")
+    print(f"{1000 * profile.seconds:.0f} ms per step of {profile.batch} images, {images:.0f} images/s")
     print(f"{rate / 1e12:.2f} TFLOP/s, {rate / reachable:.0%} of a matrix product's {reachable / 1e12:.2f}")
     print(f"the first steps took {profile.warm_up:.1f} s")
-    for title, shares in (("Phases of a step", profile.phases), ("Operators that take most", profile.operators)):
+    for title, shares in (("Phases of a step", profile.phases), ("Most expensive operators", profile.operators)):
         spent = [f"{1000 * part.share * profile.seconds:.1f}" for part in shares]
         rows = [(of.name, f"{of.share:.1%}", ms, f"{of.calls:g}") for of, ms in zip(shares, spent, strict=True)]
-        results.print(_table(title, ("", "share", "ms a step", "calls a step"), rows))
+        results.print(_table(title, ("", "share", "ms per step", "calls per step"), rows))
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -36,7 +36,7 @@ def verdicts(report: Report) -> list[Verdict]:
     if report.told_apart is not None:
         told = report.told_apart
         mark = "!" if told.told else "✓" if told.detectable < BLIND else "?"
-        found.append(Verdict("told from real ones", mark, told.verdict.removeprefix("told apart: ")))
+        found.append(Verdict("told apart from real images", mark, told.verdict.removeprefix("told apart: ")))
     if report.copies is not None:
         found.append(Verdict("copies", _copies(report.copies), report.copies.verdict.removeprefix("copying: ")))
     if report.repeats is not None:
@@ -54,7 +54,7 @@ def verdicts(report: Report) -> list[Verdict]:
                 Verdict(
                     "overlap",
                     "✓",
-                    "the reference holds no generated image and, as far as they are known, no training image",
+                    "the reference contains no generated images and, as far as they are known, no training images",
                 )
             )
     return found
@@ -70,16 +70,16 @@ def interval(excess: Excess) -> str:
 def _close(report: Report) -> tuple[Mark, str]:
     excess = report.excess
     if excess is None:
-        return "?", "no floor to compare the FID with: name real images that the model never saw with --floor"
-    over = f"FID over that of as many real images: {interval(excess)}"
+        return "?", "no floor to compare the FID with: give real images that the model never saw with --floor"
+    over = f"excess FID over as many real images: {interval(excess)}"
     if excess.value > STRICT * excess.error:
         return "!", f"farther from the reference than real images are; {over}"
     if excess.value < -STRICT * excess.error:
         if excess.design == "random":
-            how = "so many images of each class (then give their labels), or images of the reference among them"
+            how = "classes sampled in fixed shares (then give their labels) or reference images among them"
         else:
-            how = "images of the reference among them"
-        return "?", f"closer to the reference than real images are: look for {how}; {over}"
+            how = "reference images among them"
+        return "?", f"closer to the reference than real images are: check for {how}; {over}"
     no = f"no farther from the reference than real images, as far as {excess.n:,} images can tell"
     if behind := _behind(report):
         return "!", f"{no}, but worse in {', '.join(behind)}; {over}"
@@ -90,10 +90,10 @@ def _close(report: Report) -> tuple[Mark, str]:
         return "?", f"{no}, which are too few for {numbers} features; {over}"
     groups = report.protocol.reference.groups
     if groups is not None and groups < FEW_GROUPS:
-        return "?", f"{no}, and the reference is {groups} groups of images only; {over}"
+        return "?", f"{no}, but the reference is only {groups} groups of images; {over}"
     if groups is None and report.repeats is not None and report.repeats.real > ALIKE:
-        share = f"{100 * report.repeats.real:.0f} %"
-        return "?", f"{no}; {over}; {share} of the reference are near-duplicates of others, which raises the floor"
+        share = f"{100 * report.repeats.real:.0f} % of the reference"
+        return "?", f"{no}; {over}; {share} are near-duplicates of other images, which raises the floor"
     return "✓", f"{no}; {over}"
 
 

@@ -97,7 +97,7 @@ def _failure(name: str, check: Check, answers: tuple[Any, ...]) -> str:
             _refuse_todo(answer)
         for right, said, hint in check(*answers):
             if not right:
-                return f"✗ {hint or f'not so: {said}'}"
+                return f"✗ {hint or f'not true: {said}'}"
             print(f"✓ {said}")
     except NotYetError:
         return f"not yet: {name}"

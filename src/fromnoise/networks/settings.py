@@ -9,12 +9,12 @@ class NetworkSettings:
     """The network that predicts."""
 
     network: Literal["unet", "chapter"] = "unet"
-    """unet: our fast U-Net; chapter: diffusers' UNet2DModel with the chapter's 113.7 M parameters."""
+    """unet: a fast U-Net; chapter: diffusers' UNet2DModel with the chapter's 113.7 M parameters."""
     channels: tuple[int, ...] = (48, 96, 96)
     """Channels of the unet's levels, each at half the resolution of the one before.
     Wider networks learn more per step but take fewer steps in the same time."""
     blocks: int = 1
-    """Residual blocks per level of the unet on the way down; there is one more on the way up."""
+    """Residual blocks per level of the unet on the way down; there is one more per level on the way up."""
     stem: Literal[1, 2, 4] = 2
     """Space-to-depth factor of the unet: its first level works at size/stem."""
     dropout: float = 0.0

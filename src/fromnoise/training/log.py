@@ -61,7 +61,7 @@ class Log:
         if take_step.skipped:
             self.say(
                 f"{take_step.skipped} of the steps up to {pacer.step:,} overflowed in fp16 and were skipped; "
-                "if this goes on, train with --precision fp32"
+                "if this continues, train with --precision fp32"
             )
             take_step.skipped = 0
         if pacer.agreement.first:

@@ -103,11 +103,11 @@ class RunFolder:
         about = self.about() if self.config_file.is_file() else None
         if about and about.data.fingerprint != train.fingerprint:
             raise UserError(
-                f"{self.path} was trained on other images than {train.name} has now: the files have changed, or "
+                f"{self.path} was trained on other images than those now in {train.name}: the files have changed, or "
                 "this version of fromnoise splits them differently; choose another --out"
             )
         if about and initial and (about.init is None or about.init.sha256 != initial.sha256):
-            raise UserError(f"{self.path} began from other weights than {initial.file} now holds: choose another --out")
+            raise UserError(f"{self.path} began from weights that {initial.file} no longer holds: choose another --out")
 
     def check_settings(self, config: Config) -> None:
         """The part of `check` that needs no data."""

@@ -31,23 +31,23 @@ class TrainingSettings:
     """The budget and the recipe."""
 
     minutes: float | None = None
-    """Budget: minutes of training, wall clock, compiling included. Give one of --minutes, --epochs, --steps.
-    +20 extends a finished run by 20 minutes: the learning rate rises again and decays over their second half."""
+    """Budget: minutes of training by wall clock, including compiling. Give one of --minutes, --epochs, --steps.
+    +20 extends a finished run by 20 minutes; the learning rate rises again and decays in the second half of these."""
     epochs: float | None = None
     """Budget: passes over the training images."""
     steps: int | None = None
     """Budget: optimiser steps."""
     init: str | None = AUTO
     """Start from the weights of a run, a model file, or digits or clipart (packaged), with the same network; or none.
-    Image size, classes, channels and --augment may differ (fine-tuning). auto: clipart for images in colour, where the
-    network is its own, and none for others."""
+    Image size, classes, image channels and --augment may differ (fine-tuning). auto: clipart for colour images, if the
+    network is the same as its own; otherwise none."""
     augment: float = 0.0
     """Share of training images that are rotated, scaled, stretched and shifted a little, never mirrored.
-    The network is conditioned on the change, so that samples show none."""
+    The network is conditioned on the change, so samples show none of it."""
     batch: int = 64
     """Images per step, over all processes together."""
     optimizer: Literal["muon", "adamw", "adam"] = "muon"
-    """muon (on matrices and kernels, AdamW on the rest), adamw, or adam."""
+    """muon (for matrices and kernels, with AdamW for the rest), adamw, or adam."""
     lr: float = 2e-3
     """Peak learning rate."""
     weight_decay: float = 0.01
@@ -55,7 +55,7 @@ class TrainingSettings:
     warmup: int = 100
     """Steps over which the learning rate rises."""
     decay: float = 0.5
-    """Share of the steps, at the end, over which the learning rate falls linearly to zero; 0 keeps it constant."""
+    """Last share of the steps, over which the learning rate falls linearly to zero; 0 keeps it constant."""
     clip: float | None = 1.0
     """Largest gradient norm; None for no clipping."""
     ema: float = 0.999
@@ -64,7 +64,7 @@ class TrainingSettings:
     """auto: bf16 (fp16 on GPUs without it) if a short measurement finds it faster and in agreement with float32."""
     compile: Literal["auto", "on", "off"] = "auto"
     """torch.compile. auto: on if a measurement finds it faster with the same gradients.
-    Not tried without a compiler, for short trainings, or where eager steps already use the processor well."""
+    Not tried without a compiler, for short trainings, or if eager steps already use the processor well."""
 
     @property
     def budget(self) -> Budget:

@@ -17,20 +17,20 @@ class AugmentArguments:
     fromnoise augment photos/ --model runs/photos --out more/
     fromnoise augment photos/ --model runs/photos --out more/ --per-class 200 --guidance 1
 
-    Small classifiers learn from the training images alone, and from these and the generated ones. Both are tested on
-    held-out images. The difference, with its interval, is printed and written to augment.json in DIR.
+    Small classifiers learn from the training images alone, others from these and the generated ones. All are tested on
+    held-out images. The difference in accuracy, with its interval, is printed and written to augment.json in DIR.
     """
 
     data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")]
     """Images with classes: digits, mnist, fashion_mnist, a folder with sub-folders, or an .npz file with labels."""
     model: Annotated[Path, tyro.conf.arg(metavar="RUN")]
-    """A run folder, a checkpoint in it, a model.safetensors file, or digits (packaged), trained on such images."""
+    """A model of such images: a run folder, a checkpoint in it, a model.safetensors file, or digits (packaged)."""
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """A new folder, with a sub-folder for each class."""
     per_class: int | None = None
-    """Images of each class; default: as many in all as there are training images, at most 3,000."""
+    """Images of each class; default: in total as many as there are training images, at most 3,000."""
     guidance: float | None = None
-    """Strength of guidance; lower gives more variety; default: the model's."""
+    """Strength of guidance (lower gives more variety); default: the model's."""
     seed: int = 0
     """Seed of the images and of the classifiers."""
     skip_broken: SkipBroken = False

@@ -27,7 +27,7 @@ class CompareArguments:
     ]
     """Run folders, or reports that `fromnoise evaluate --json` wrote."""
     out: File = None
-    """Also write an HTML page with images and curves, which needs no network."""
+    """Also write an HTML page with images and curves; it needs no network."""
     json: Flag = False
     """Print JSON instead of a table."""
     overwrite: Overwrite = False
@@ -39,7 +39,7 @@ def main(words: Sequence[str]) -> None:
     if len(arguments.runs) < 2:
         raise UserError("name at least two runs to compare")
     if len(set(arguments.runs)) < len(arguments.runs):
-        raise UserError("a run is named twice: name each once")
+        raise UserError("a run is named twice: name each run once")
     refuse_existing(arguments.overwrite, arguments.out)
 
     from fromnoise.experiment import system

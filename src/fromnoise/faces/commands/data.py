@@ -26,11 +26,11 @@ class ExportArguments:
     """
 
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SPEC")]
-    """What `fromnoise train --data` takes, whole or a part: digits:heldout, mnist:test, photos/, images.zip."""
+    """What `fromnoise train --data` takes, or a part of it: digits:heldout, mnist:test, photos/, images.zip."""
     out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]
     """A new folder."""
     n: int | None = None
-    """A random subset of this many, balanced over the classes; default: all, in order."""
+    """Write a random subset of this many images, balanced over the classes; default: all, in order."""
     size: str | None = None
     """Resize to "32" or "24x40", as in `train`; default: no resizing."""
     fit: Fit = "stretch"
@@ -50,13 +50,13 @@ class ExportArguments:
 
 @dataclass(frozen=True)
 class InspectArguments:
-    """Show what is in a data set, part by part: images, classes, and images that are there more than once.
+    """Show what is in a data set, part by part: images, classes and duplicates.
 
     fromnoise data inspect photos/ --size 32 --sheet sheet.png
     fromnoise data inspect mnist --json -
 
-    What is not train is held out: training never sees it. Images that cannot be read are left out and named.
-    Near-duplicates are the same picture to a person: with a little noise, brighter, moved by a pixel or recoloured.
+    Parts other than train are never trained on. Images that cannot be read are left out and named.
+    Near-duplicates are the same picture to a person: a little noisy, brighter, shifted by a pixel or recoloured.
     """
 
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SPEC")]
@@ -74,7 +74,7 @@ class InspectArguments:
     sheet: File = None
     """Write a contact sheet as a PNG: at most 100 images of the first part, by class."""
     json: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
-    """Write all of it as JSON, files of every part included; - is standard output."""
+    """Write all of it as JSON, including the files of every part; - is standard output."""
     overwrite: Overwrite = False
 
 
@@ -126,7 +126,7 @@ def _inspect(words: Sequence[str]) -> None:
     try:
         check(Config(data=given))
     except UserError as error:
-        say(f"note: `fromnoise train` would refuse this. {error}")
+        say(f"note: `fromnoise train` would refuse this data: {error}")
 
 
 def _print(found: "Inspection") -> None:

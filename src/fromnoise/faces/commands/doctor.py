@@ -16,7 +16,7 @@ SECONDS = 2.0  # of measuring how busy other processes are, and how fast a train
 
 @dataclass(frozen=True)
 class DoctorArguments:
-    """Show what this machine has, and how fromnoise would use it.
+    """Show what this machine offers and how fromnoise would use it.
 
     fromnoise doctor
     fromnoise doctor --device cpu --threads 1

@@ -23,8 +23,8 @@ HOW = ("features", "n", "seed", "skip_broken")
 
 @dataclass(frozen=True)
 class EvaluateArguments:
-    """Score any images against real ones: FID and other metrics, each beside its floor and its copycat at the same
-    number of images, and a test for copies of training images.
+    """Score any images against real ones: FID and other metrics, each beside the score of real images (floor) and of
+    training images (copycat), and a test for copies of training images.
 
     fromnoise evaluate --generated runs/digits --reference digits:heldout
     fromnoise evaluate --generated out/ --reference mnist:test --train digits --json score.json
@@ -40,16 +40,16 @@ class EvaluateArguments:
     """Real images: digits:heldout, mnist:test, PATH, PATH:heldout ... Or an .npz file of published statistics (mu,
     sigma), against which there is an FID and nothing else."""
     train: Annotated[str | None, Spec] = None
-    """Training images, for the copycat and the copy test, and kept out of the floor; known for run folders."""
+    """Training images, for the copycat and the copy test; they are kept out of the floor. Run folders know theirs."""
     floor: Annotated[str | None, Spec] = None
-    """Real images outside the reference, for the floor; known for named sets and PATH:heldout."""
+    """Real images outside the reference, for the floor; not needed for named sets and PATH:heldout."""
     features: str = "auto"
     """Features in which images are compared: auto, digits, general, inception, dinov2, pixels, onnx:PATH.
-    auto: digits where the reference is of handwritten digits, else general."""
+    auto: digits if the reference is of handwritten digits, else general."""
     weights: File = None
     """Weights of --features inception or dinov2; default: the published ones, downloaded if missing."""
     n: int | None = None
-    """Score a random subset of this many of the generated images; default: all."""
+    """Score a random subset of this many generated images; default: all."""
     seed: int = 0
     """Seed of all subsets."""
     fit: Fit | None = None
@@ -57,18 +57,18 @@ class EvaluateArguments:
     alpha: Alpha | None = None
     """Keep transparency, or lay images on white or black; default: keep, or as the run was trained."""
     label_by: str | None = None
-    """Where classes come from, for the reference and other parts of its data, as in `train`; known for run folders."""
+    """Where the classes of the reference's data come from, as in `train`; run folders know theirs."""
     group_by: str | None = None
-    """How the data of a reference such as photos:heldout is split, as in `train`; known for run folders."""
+    """How the data of a reference such as photos:heldout is split, as in `train`; run folders know theirs."""
     skip_broken: SkipBroken = False
     again: File = None
-    """Make the score in this report.json again, and say whether its numbers are the same (exit code 3: they are not).
-    --generated, --reference, --train, --floor and --weights say where its files lie now, if they were moved."""
+    """Repeat the score in this report.json, and say whether the numbers are the same (exit code 3 if not).
+    If its files have moved, --generated, --reference, --train, --floor and --weights say where they are now."""
     fail_on: FailOn = None
     json: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
     """Write the score as JSON; - prints it instead of the table."""
     html: File = None
-    """Write the score as an HTML page, with the closest pairs as pictures; needs no network."""
+    """Write the score as an HTML page, with pictures of the closest pairs; it needs no network."""
     device: Device = "auto"
     threads: Threads = None
     overwrite: Overwrite = False
@@ -79,7 +79,7 @@ def main(words: Sequence[str]) -> None:
     arguments = parse(EvaluateArguments, words, "evaluate")
     file = None if arguments.json in (None, "-") else Path(str(arguments.json))
     if arguments.html in (Path("-"), Path(arguments.json or "-")):
-        raise UserError(f"--html {arguments.html}: give the page a file of its own")
+        raise UserError(f"--html {arguments.html}: name another file for the page")
     refuse_existing(arguments.overwrite, file, arguments.html)
 
     from msgspec.structs import replace
@@ -130,7 +130,7 @@ def _asked(arguments: EvaluateArguments) -> tuple["Asked", "Report | None"]:
         before = Report.of(read_report(arguments.again), str(arguments.again))
         return again.asked(arguments.again, before, sets, arguments.weights), before
     if arguments.generated is None or arguments.reference is None:
-        raise UserError("name the images to compare, --generated and --reference, or a report, --again")
+        raise UserError("name the images to compare with --generated and --reference, or a report with --again")
     how = {name: getattr(arguments, name) for name in HOW}
     rules = {name: getattr(arguments, name) for name in READING if getattr(arguments, name) is not None}
     return Asked(**sets, **how, weights=arguments.weights, reading=rules), None

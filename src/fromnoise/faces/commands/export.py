@@ -14,8 +14,9 @@ from fromnoise.faces.arguments import ModelSource, Overwrite, parse, refuse_exis
 class ExportArguments:
     """Export a model's denoiser as ONNX, for runtimes without PyTorch (extra: export).
 
-    Inputs: x (n×C×H×W, float32, noisy pixels in [−1, 1]), logsnr (n, float32, λ of each) and, for models with classes
-    or clusters, label (n, int64; the number of classes means "any"). Outputs: x0 and noise, which every sampler uses.
+    Inputs: x (n×C×H×W, float32, noisy pixels in [−1, 1]), logsnr (n, float32, λ of each image) and, for models with
+    classes or clusters, label (n, int64; a label equal to the number of classes means "any"). Outputs: x0 and noise,
+    which is what every sampler needs.
 
     fromnoise export runs/digits digits.onnx
     """

@@ -13,7 +13,7 @@ from fromnoise.faces.editing import ImageFile, SamplingArguments, edited, read, 
 
 @dataclass(frozen=True, kw_only=True)
 class InpaintArguments(SamplingArguments):
-    """Fill in a part of an image so that it goes with the rest, which stays as it is, to the byte.
+    """Fill in part of an image so that it goes with the rest, which stays the same to the byte.
 
     fromnoise inpaint digits seven.png --mask hole.png --out whole.png
     fromnoise inpaint runs/photos photo.png --mask hole.png --n 16 --out whole/
@@ -24,7 +24,7 @@ class InpaintArguments(SamplingArguments):
     image: ImageFile
     """The image; resized if it is not the model's size."""
     mask: Annotated[Path, arg(metavar="MASK")]
-    """An image of the same proportions: white where the model fills in, black elsewhere."""
+    """An image of the same proportions: white where the model should fill in, black elsewhere."""
 
 
 def main(words: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from fromnoise.faces.editing import EditArguments, ImageFile, edited, read
 
 @dataclass(frozen=True, kw_only=True)
 class InterpolateArguments(EditArguments):
-    """Blend one image into another in n images, both included, by blending the noise that each comes from.
+    """Blend one image into another in n images, both ends included, by blending the noise that each comes from.
 
     fromnoise interpolate digits three.png eight.png --out path.png
     fromnoise interpolate runs/photos a.png b.png --n 100 --out film/
@@ -21,7 +21,7 @@ class InterpolateArguments(EditArguments):
     last: ImageFile
     """The last image."""
     n: int = 8
-    """Number of images."""
+    """Number of images, including the first and the last."""
 
 
 def main(words: Sequence[str]) -> None:

@@ -14,28 +14,28 @@ from fromnoise.faces.arguments import Flag, folder_is_new, parse
 
 @dataclass(frozen=True)
 class LabArguments:
-    """Run the lab's notebooks without Jupyter and make a page to read of them; or handouts, or slides.
+    """Run the lab's notebooks without Jupyter and make a page of them, or handouts or slides.
 
     fromnoise lab --quick --out lab-page          # the page: a minute or two on two cores
-    fromnoise lab --out lab-page                  # a quarter of an hour: trains the fast preset for ten minutes
+    fromnoise lab --out lab-page                  # about twenty minutes: trains the fast preset for ten
     fromnoise lab --run runs/digits --out lab-page
     fromnoise lab handouts handouts/              # .ipynb files for students, teachers and nbgrader; runs nothing
-    fromnoise lab handouts handouts/ --execute --quick   # the teacher's with outputs
-    fromnoise lab slides slides/ --quick          # one PDF page a figure
+    fromnoise lab handouts handouts/ --execute --quick   # outputs in the teacher's files
+    fromnoise lab slides slides/ --quick          # PDFs, one figure per page
     """
 
     kind: Annotated[tyro.conf.Positional[Literal["page", "handouts", "slides"]], tyro.conf.arg(metavar="KIND")] = "page"
     """What to make: page, handouts or slides."""
     folder: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="DIR")] = None
-    """A new folder for it."""
+    """A new folder to write."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """The same, as a flag."""
     quick: Flag = False
     """Fewer samples and fewer steps."""
     execute: Flag = False
-    """Handouts only: run the notebooks, and put their output into the teacher's."""
+    """Handouts only: run the notebooks, and include their output in the teacher's files."""
     run: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
-    """A run on digits to use; by default the lab trains its own in runs/lab-quick or runs/lab-full."""
+    """A run trained on digits; by default the lab trains its own in runs/lab-quick or runs/lab-full."""
     only: tuple[int, ...] = ()
     """Numbers of the notebooks to include; default: all."""
 

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LikelihoodArguments:
-    """How likely a model finds images, in bits per dimension (fewer is likelier): one line per image.
+    """Show how likely a model finds images, in bits per dimension (fewer bits mean likelier): one line per image.
 
-    A folder, an .npz file or a data set ends with its mean and the mean's standard error. Likelihood is not
-    quality: a blank image is often likelier than any digit.
+    After a folder, an .npz file or a data set comes the mean, with its standard error. Likelihood is not quality: a
+    blank image is often likelier than any digit.
 
     fromnoise likelihood runs/digits seven.png blank.png
     fromnoise likelihood runs/digits digits:heldout
@@ -42,7 +42,7 @@ class LikelihoodArguments:
     label: str | None = None
     """Condition on this class, by name or number (or this cluster of a model trained without classes); default: any."""
     n: int | None = None
-    """A random subset of this many of each folder, file or data set; default: all."""
+    """A random subset of this many images of each folder, file or data set; default: all."""
     seed: int = 0
     """Seed of levels, noise and subsets."""
     skip_broken: SkipBroken = False
@@ -113,9 +113,9 @@ def _images(spec: str, arguments: LikelihoodArguments, model: "Model", tell: "Sa
         images = with_channels(images, 4)
     if images.shape[0] != info.channels:
         ours, theirs = kind(info.channels), kind(images.shape[0])
-        raise UserError(f"{spec}: the model knows {ours} images, but these are {theirs}")
+        raise UserError(f"{spec}: the model was trained on {ours} images, but these are {theirs}")
     if images.range != info.range:
-        raise UserError(f"{spec}: these values and the model's training images were mapped to 8 bits by other ranges")
+        raise UserError(f"{spec}: these values were mapped to 8 bits by another range than the model's training images")
     return images
 
 

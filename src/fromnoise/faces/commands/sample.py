@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SampleArguments:
-    """Sample images from a trained model. Image k of a seed is the same however many are sampled with it.
+    """Sample images from a trained model. Image k of a seed is the same, however many are sampled.
 
     fromnoise sample digits --n 64 --out digits.png            # the packaged model: no training needed
     fromnoise sample runs/digits --n 64 --out digits.png
@@ -30,20 +30,20 @@ class SampleArguments:
 
     source: ModelSource
     out: Annotated[Path, tyro.conf.arg(metavar="FILE|DIR")]
-    """NAME.png for one grid, NAME.npz for an array (arr_0, uint8, N×H×W×C), anything else for a folder of PNG files,
-    in sub-folders by class where classes have names."""
+    """NAME.png for one grid, NAME.npz for an array (arr_0, uint8, N×H×W×C), any other name for a folder of PNG files,
+    with sub-folders if there are several named classes."""
     n: int | None = None
     """Number of images; default: 64."""
     per_class: int | None = None
-    """Instead of --n: this many images of each class. Classes take turns, image by image."""
+    """Instead of --n: this many images of each class, which take turns image by image."""
     seed: int = 0
     """Seed of the noise."""
     first: int = 0
-    """Number of the first image: --first 100 --n 100 continues --n 100."""
+    """Number of the first image: --first 100 continues after --n 100."""
     label: str | None = None
     """Sample this class only, by name or number, or this cluster of a model trained without classes."""
     guidance: float | None = None
-    """Strength of classifier-free guidance: 1 for none, more for plainer images; default: the model's."""
+    """Strength of classifier-free guidance: 1 for none, more for more typical images; default: the model's."""
     guidance_interval: tuple[float, float] | None = None
     """Guide only between these λ; default: the model's."""
     sampler: SamplerName | None = None
@@ -55,10 +55,10 @@ class SampleArguments:
     logsnr_range: tuple[float, float] | None = None
     """λ of the first and the last network call (not with --spacing t); default: the model's."""
     reject_copies: bool = False
-    """Replace images closer to the run's training images, in pixels, than 99 % of real images that it never saw.
+    """Replace images that lie closer to the run's training images, in pixels, than 99 % of unseen real images do.
     RUN must be a run folder. Replacements are numbered after the last image, so they change with --n."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """auto: the precision of the training, where this machine has it. Images differ slightly between precisions."""
+    """auto: the precision of the training, if this machine supports it. Images differ slightly between precisions."""
     device: Device = "auto"
     threads: Threads = None
     overwrite: Overwrite = False

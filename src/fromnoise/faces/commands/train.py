@@ -18,7 +18,7 @@ class TrainArguments(TrainingArguments):
     """
 
     profile: Flag = False
-    """Show where the time of a few training steps goes (CPU only), and write nothing."""
+    """Show where the time of a few training steps goes (CPU only); write nothing."""
 
 
 def main(words: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from fromnoise.faces.editing import ImageFile, SamplingArguments, edited, read
 
 @dataclass(frozen=True, kw_only=True)
 class UpscaleArguments(SamplingArguments):
-    """Enlarge an image of half the model's size to the whole. Each block of 2×2 pixels has the given pixel as its mean.
+    """Enlarge an image of half the model's size to the full size. The mean of each 2×2 block is the pixel given.
 
     fromnoise upscale digits small.png --out large.png
     fromnoise upscale runs/photos small.png --n 16 --out large/

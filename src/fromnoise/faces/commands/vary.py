@@ -19,7 +19,7 @@ class VaryArguments(SamplingArguments):
     image: ImageFile
     """The image; resized if it is not the model's size."""
     strength: float = 0.5
-    """From 0, the image as it is, to 1, new samples that have nothing to do with it."""
+    """From 0 (the image as it is) to 1 (new samples that have nothing to do with it)."""
     n: int = 8
     """Number of variants."""
 

@@ -78,7 +78,7 @@ def excesses(rows: Sequence[tuple[str, float, float, float]]) -> Figure:
         axis.annotate(f"{value:.3f}", (value, place), (0, 9), textcoords="offset points", ha="center")
     axis.set_yticks(places, [name for name, *_ in rows])
     axis.set(
-        ylim=(-0.6, len(rows) - 0.2), xlabel="FID over the floor, with its 95 % interval (0: as close as real images)"
+        ylim=(-0.6, len(rows) - 0.2), xlabel="excess FID over the floor, 95 % interval (0: as close as real images)"
     )
     axis.tick_params(axis="y", length=0)
     return figure
@@ -126,7 +126,7 @@ def class_balance(
     if shares is not None:
         counts, expected = shares
         axes[0].bar(places, counts, label="generated", **BAR)
-        axes[0].plot(places, expected, "D", color=VERMILION, markersize=6, label="as the reference has them")
+        axes[0].plot(places, expected, "D", color=VERMILION, markersize=6, label="in the reference's shares")
         axes[0].set(ylim=(0, 1.35 * max(*counts, *expected)), ylabel="images")
         axes[0].legend(loc="upper center", ncols=2)
     if fids is not None:
