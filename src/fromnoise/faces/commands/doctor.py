@@ -54,7 +54,7 @@ def main(words: Sequence[str]) -> None:
     table.add_row("system", f"{about['system']}, Python {about['python']}")
     table.add_row("versions", ", ".join(f"{name} {number}" for name, number in about["versions"].items()))
     root = idx.default_root()
-    table.add_row("digits", "packaged, 3,000 / 1,000 / 1,000")
+    table.add_row("digits", "packaged: 3,000 train, 1,000 val, 1,000 heldout")
     for name, found in idx.SETS.items():
         missing = f"not in {root}" + ("" if found.fetch else "; downloaded on first use")
         table.add_row(name, str(idx.find(name, root) or missing))

@@ -16,7 +16,7 @@ from fromnoise.faces.arguments import Flag, folder_is_new, parse
 class LabArguments:
     """Run the lab's notebooks without Jupyter and make a page of them, or handouts or slides.
 
-    fromnoise lab --quick --out lab-page          # the page: a minute or two on two cores
+    fromnoise lab --quick --out lab-page          # the page: about two minutes on two cores
     fromnoise lab --out lab-page                  # about twenty minutes: trains the fast preset for ten
     fromnoise lab --run runs/digits --out lab-page
     fromnoise lab handouts handouts/              # .ipynb files for students, teachers and nbgrader; runs nothing
