@@ -20,13 +20,13 @@ help:  ## list the targets
 
 setup: .venv/.ready  ## make the virtual environment .venv and install fromnoise in it
 
-run: setup  ## from the packaged digits to a trained, sampled and scored model (MINUTES=10 OUT=runs/digits)
+run: setup  ## train on the packaged digits, sample and score (MINUTES=10 OUT=runs/digits)
 	$(BIN)/fromnoise run --data digits --out "$(OUT)" --minutes $(MINUTES)
 
 test: setup  ## the fast tests (about five minutes on two cores)
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
 
-test-slow: setup  ## the slow tests and those that need an extra
+test-slow: setup  ## the slow tests and those that need extras
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench,browser,docs,export,hf,lab,tensorboard,ui]'
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "slow and not alone"
 	$(BIN)/python -m pytest -q -m alone
@@ -38,7 +38,7 @@ lint: setup  ## ruff (lint and format) and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: setup  ## let ruff put the code in its form
+format: setup  ## format the code with ruff, and fix what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -51,7 +51,7 @@ handouts: setup  ## notebooks for students, teachers and nbgrader, and the wheel
 	$(BIN)/fromnoise lab handouts build/handouts
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/handouts .
 
-slides: setup  ## run the lab and make slides of it, a page a figure: build/slides (LAB= for the full setting)
+slides: setup  ## run the lab and make slides, one figure per page: build/slides (LAB= for the full setting)
 	rm -rf build/slides
 	$(BIN)/fromnoise lab slides build/slides $(LAB)
 
@@ -59,11 +59,11 @@ bench: setup  ## training and sampling speed beside peers and the hardware's lim
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
 	$(BIN)/python -m benchmarks.speed
 
-bench-quality: setup  ## quality after minutes of training, ours and peers (hours; for a part of it see benchmarks/quality.py)
+bench-quality: setup  ## quality after minutes of training, fromnoise and peers (hours; for parts see benchmarks/quality.py)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
 	$(BIN)/python -m benchmarks.quality
 
-bench-own: setup  ## quality on emoji, icons and clothes, fetched by npm and apt-get (many hours; a part: benchmarks/own.py)
+bench-own: setup  ## quality on emoji, icons and clothes, fetched by npm and apt-get (many hours; for parts see benchmarks/own.py)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
 	$(BIN)/python -m benchmarks.own
 
@@ -73,11 +73,11 @@ bench-memory: setup  ## peak memory of evaluate and sample from 1,000 to 50,000 
 bench-busy: setup  ## training and sampling beside other processes (a quarter of an hour)
 	$(BIN)/python -m benchmarks.busy
 
-docs: setup  ## build the documents' site into build/site; a warning is an error
+docs: setup  ## build the documentation site in build/site; a warning is an error
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
-dist: setup  ## build wheel and sdist into dist, and sample 64 digits from the wheel in an empty environment
+dist: setup  ## build wheel and sdist in dist, and sample 64 digits from the wheel in an empty environment
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,dist]'
 	rm -rf dist build/empty
 	$(BIN)/python -m build --outdir dist
