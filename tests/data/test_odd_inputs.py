@@ -149,7 +149,7 @@ TABLE = [
     ("half a file", {"a.png": rgb(0, 32, 32)[:900]}, "refused: a.png cannot be read as an image"),
     ("a web page for a picture", {"a.jpg": b"<html>404</html>"}, "refused: not an image in a supported format"),
     ("more pixels than there is memory for", {"a.png": huge()}, "refused: pixels): repair or remove it"),
-    ("two sizes", {"a.png": grey(), "b.png": grey(0, 9, 7)}, "refused: b.png is 9×7 where a.png is 8×8; make them"),
+    ("two sizes", {"a.png": grey(), "b.png": grey(0, 9, 7)}, "refused: b.png is 9×7, but a.png is 8×8; make them"),
     ("two sizes@8x8", {"a.png": grey(), "b.png": grey(0, 9, 7)},
      "2 images, no classes, grey, 2 sizes from 9×7 to 8×8 → 8×8"),
     ("vector graphics and phones' pictures", {"a.png": grey(), "b.svg": b"<svg/>", "c.heic": b"?"},

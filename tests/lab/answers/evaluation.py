@@ -66,8 +66,8 @@ RIGHT = [
 WRONG = [
     ("with the 2", check.task7, without_2),
     ("a matrix root", check.task7, by_entries),
-    ("squared distance of the means", check.task7, lambda a, b: fid(a, b) ** 0.5),
-    ("squared distance of the means", check.task7, lambda a, b: fid(a - a.mean(0), b - b.mean(0))),
+    ("distance of the means is squared", check.task7, lambda a, b: fid(a, b) ** 0.5),
+    ("distance of the means is squared", check.task7, lambda a, b: fid(a - a.mean(0), b - b.mean(0))),
     ("given variances", check.exercise_6_1, lambda m, v, n, w: diagonal(m, v**2, n, w**2)),
     ("given variances", check.exercise_6_1, lambda m, v, n, w: diagonal(m, v, n, w) ** 0.5),
     ("given variances", check.exercise_6_1, lambda m, v, n, w: diagonal(m, v, m, w)),

@@ -100,6 +100,10 @@ WRONG = [
     ("C \\+ τI", check.exercise_3_2, lambda tau, *a: bits_with(tau**2, *a)),
     ("weigh", check.exercise_3_3, lambda x, y: (torch.full((3,), 1 / 3), *fit_classes(x, y)[1:])),
     ("own mean", check.exercise_3_3, around_the_mean_of_all),
-    ("labels' order", check.exercise_3_3, lambda x, y: [p.flip(0) if p.ndim == 2 else p for p in fit_classes(x, y)]),
+    (
+        "order of the labels",
+        check.exercise_3_3,
+        lambda x, y: [p.flip(0) if p.ndim == 2 else p for p in fit_classes(x, y)],
+    ),
     ("shapes", check.exercise_3_3, lambda x, y: (fit_classes(x, y)[0], fit_classes(x, y)[1], torch.ones(3, 2))),
 ]

@@ -49,7 +49,7 @@ def exercise_4_3(zero_terminal: Callable[[Tensor], Tensor]) -> Iterator[Finding]
     found = torch.as_tensor(zero_terminal(before.clone())).double()
     yield shaped(found, (501,), "T + 1 entries", "501 entries give")
     yield Finding(
-        abs(float(found[0] - 1)) < 1e-12, "entry 0 is clean data still", f"entry 0 is ᾱ_0 = 1, yours is {found[0]:.6f}"
+        abs(float(found[0] - 1)) < 1e-12, "entry 0 is still clean data", f"entry 0 is ᾱ_0 = 1, yours is {found[0]:.6f}"
     )
     yield Finding(abs(float(found[-1])) < 1e-12, "no data is left at T", f"ᾱ_T should be 0, yours is {found[-1]:.3g}")
     yield Finding(

@@ -60,7 +60,7 @@ def task1(density: Callable[..., Tensor], draw: Callable[..., Tensor]) -> Iterat
     yield Finding(
         close(density(x, MEAN, COVARIANCE), gaussian.log_prob(x).exp(), 1e-5),
         "a coloured density",
-        "it integrates to one, but is not (3): is the mean taken off x, and C⁻¹ rather than its diagonal used?",
+        "it integrates to one, but is not (3): is the mean subtracted from x, and the whole of C⁻¹ used?",
     )
     drawn = draw(MEAN, COVARIANCE, DRAWS, generator)
     yield shaped(drawn, (DRAWS, 2), "m draws in the plane", f"{DRAWS} draws have")
@@ -71,7 +71,7 @@ def task1(density: Callable[..., Tensor], draw: Callable[..., Tensor]) -> Iterat
     share = 1 - math.exp(-0.5)
     yield Finding(
         abs(inside - share) < 5 * math.sqrt(share * (1 - share) / DRAWS),
-        "as many draws within one deviation as a Gaussian has",
+        "as many draws within one deviation as for a Gaussian",
         f"{inside:.1%} of the draws lie within one deviation, {share:.1%} of a Gaussian's: is the noise normal?",
     )
 
@@ -87,7 +87,7 @@ def exercise_1_1(within: Callable[..., float]) -> Iterator[Finding]:
             abs(found - share) < 5 * math.sqrt(share * (1 - share) / DRAWS) + 1e-4,
             f"n = {n}, radius {radius:g}: {share:.1%}",
             f"n = {n}, radius {radius:g}: {found:.1%} counted, {share:.1%} in theory; the distance of a point is the "
-            "root of its n squares together",
+            "root of the sum of its n squares",
         )
 
 

@@ -20,13 +20,13 @@ def task7(fid: Callable[[Tensor, Tensor], float]) -> Iterator[Finding]:
     same, moved = float(fid(one, one.clone())), float(fid(one, one + step))
     yield Finding(
         abs(same) < 1e-3,
-        "a set lies at 0 from itself",
-        f"a set lies {same:.3f} from itself: is it tr(C₁ + C₂ − 2(C₁C₂)^½), with the 2 and a matrix root?",
+        "a set is at distance 0 from itself",
+        f"a set is {same:.3f} away from itself: is it tr(C₁ + C₂ − 2(C₁C₂)^½), with the 2 and a matrix root?",
     )
     yield Finding(
         abs(moved - 25) < 1e-2,
-        "moved by 5, a set lies at 25",
-        f"moved by 5, a set lies at {moved:.3f}, not 25: it is the squared distance of the means",
+        "shifted by 5, a set is at distance 25",
+        f"shifted by 5, a set is at distance {moved:.3f}, not 25: the distance of the means is squared",
     )
     right, found = distance(Moments.of(one), Moments.of(other)), float(fid(one, other))
     by_n = [Moments(m.mean, m.covariance * (m.n - 1) / m.n, m.n) for m in (Moments.of(one), Moments.of(other))]
@@ -34,8 +34,8 @@ def task7(fid: Callable[[Tensor, Tensor], float]) -> Iterator[Finding]:
     hint = "a matrix's root is not the root of its entries: use its eigenvalues, or scipy.linalg.sqrtm"
     yield Finding(
         min(abs(found - right), abs(found - distance(*by_n))) < 1e-3 * right,  # covariances by N − 1 or by N
-        f"of two other sets: {right:.3f}",
-        f"of two other sets it is {right:.3f}, not {found:.3f} (the diagonals alone give {apart:.3f}): {hint}",
+        f"two other sets: {right:.3f}",
+        f"for two other sets it is {right:.3f}, not {found:.3f} (the diagonals alone give {apart:.3f}): {hint}",
     )
     back = float(fid(other, one))
     yield Finding(abs(back - found) < 1e-3 * right, "symmetric", f"one way it is {found:.3f}, the other way {back:.3f}")
@@ -53,8 +53,8 @@ def exercise_6_1(diagonal: Callable[..., float]) -> Iterator[Finding]:
         yield Finding(
             close(found, right, 1e-6),
             f"{d} dimensions: {right:.4f}",
-            f"in {d} dimensions it is {right:.4f}, not {found:.4f}: squares of differences of means, and of deviations "
-            "(you are given variances)",
+            f"in {d} dimensions it is {right:.4f}, not {found:.4f}: sum the squared differences of the means and "
+            "of the deviations (you are given variances)",
         )
 
 
@@ -70,24 +70,24 @@ def exercise_6_2(nearest: Callable[..., tuple[Tensor, Tensor]]) -> Iterator[Find
     yield Finding(
         which[:3].tolist() == [7, 3, 11],
         "copies are found",
-        f"copies of rows 7, 3 and 11 are found at {which[:3].tolist()}: the position is one in bank",
+        f"copies of rows 7, 3 and 11 are found at {which[:3].tolist()}: return positions in bank",
     )
     yield Finding(
         float(far[:2].abs().max()) < 1e-3,
         "at distance 0",
-        f"copies lie {float(far[0]):.3f} from what they were made of",
+        f"copies are {float(far[0]):.3f} away from their originals",
     )
     yield Finding(
         abs(float(far[2]) - 0.05) < 1e-4,
-        "an image that is brighter by 0.05 lies at 0.05",
-        f"a copy that is brighter by 0.05 in every pixel lies at {float(far[2]):.4f}: the root of the mean square, "
+        "an image that is brighter by 0.05 is at distance 0.05",
+        f"a copy brighter by 0.05 in every pixel is at distance {float(far[2]):.4f}: take the root of the mean square "
         "over 30 pixels",
     )
     right = (images[3:, None] - bank).square().mean(dim=2).sqrt().min(dim=1)
     yield Finding(
         close(far[3:], right.values, 1e-4) and which[3:].tolist() == right.indices.tolist(),
-        "and others too",
-        "of images that are no copies, another row of bank is nearer",
+        "and those of other images too",
+        "for images that are not copies, another row of bank is nearer",
     )
 
 

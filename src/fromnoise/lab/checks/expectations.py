@@ -69,7 +69,7 @@ def exercise_2_3(estimate: Callable[[Tensor, Tensor], tuple[float, float]]) -> I
     yield Finding(
         abs(value - right) < 1e-6,
         "as the mean of (r − 1) − log r",
-        f"near, but the mean of (r − 1) − log r is {right:.5f} here, not {value:.5f}: is it the plain log q/p?",
+        f"close, but the mean of (r − 1) − log r is {right:.5f} here, not {value:.5f}: is it the plain log q/p?",
     )
     wanted = float(gaps.std()) / math.sqrt(len(gaps))
     yield Finding(

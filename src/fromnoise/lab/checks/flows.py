@@ -46,11 +46,11 @@ def exercise_8_2(heun: Callable[..., Tensor]) -> Iterator[Finding]:
         return _velocity(y, s)
 
     found = heun(watched, start, 4)
-    yield shaped(found, (3, 1), "points like those at the start", "3 points give")
+    yield shaped(found, (3, 1), "the shape of the points at the start", "3 points give")
     yield Finding(
         len(seen) == 8,
-        "two velocities a step",
-        f"4 steps asked for {len(seen)} velocities; Heun's method needs two a step",
+        "two velocities per step",
+        f"4 steps asked for {len(seen)} velocities; Heun's method needs two per step",
     )
     wanted = [1, 0.75, 0.75, 0.5, 0.5, 0.25, 0.25, 0]
     yield Finding(

@@ -44,7 +44,9 @@ def task3(training_set: Callable[..., tuple[Tensor, Tensor]]) -> Iterator[Findin
     yield shaped(found, (100, 1, SIDE, SIDE), "the images have the right shape", "the images have")
     counts = of.bincount(minlength=5).tolist()
     yield Finding(
-        counts == 5 * [20], "as many of each class", f"100 images of 5 classes should be 20 of each, yours are {counts}"
+        counts == 5 * [20],
+        "equally many of each class",
+        f"100 images of 5 classes should be 20 of each, yours are {counts}",
     )
     lowest, highest = float(found.min()), float(found.max())
     yield Finding(
@@ -58,19 +60,19 @@ def task3(training_set: Callable[..., tuple[Tensor, Tensor]]) -> Iterator[Findin
     nearest = apart.min(dim=1)
     yield Finding(
         float(nearest.values.max()) < 0.02,
-        "resized as they should be",
-        f"one of the images is off by {float(nearest.values.max()):.2f} (root mean square): bilinear, "
-        "antialiased, then scaled",
+        "resized correctly",
+        f"one of the images is off by {float(nearest.values.max()):.2f} (root mean square): resize "
+        "bilinearly with antialiasing, then scale",
     )
     yield Finding(
         bool((labels[nearest.indices] == of).all()),
         "each with its own label",
-        "some labels are those of other images: choose images and labels by the same rows",
+        "some labels belong to other images: choose images and labels by the same rows",
     )
     yield Finding(
         len(set(nearest.indices.tolist())) == 100,
         "none twice",
-        f"only {len(set(nearest.indices.tolist()))} of the 100 images differ: draw without putting back",
+        f"only {len(set(nearest.indices.tolist()))} of the 100 images differ: draw without replacement",
     )
     step = float(((found.double() + 1) * 127.5 - ((found.double() + 1) * 127.5).round()).abs().max())
     yield Finding(
@@ -78,10 +80,14 @@ def task3(training_set: Callable[..., tuple[Tensor, Tensor]]) -> Iterator[Findin
     )
     again, other = (training_set(images, labels, 100, seeded(seed))[0] for seed in (1, 2))
     yield Finding(
-        torch.equal(found, again), "the same seed, the same images", "called twice with one seed, it gives other images"
+        torch.equal(found, again),
+        "the same seed, the same images",
+        "called twice with the same seed, it gives different images",
     )
     yield Finding(
-        not torch.equal(found, other), "another seed, others", "another seed gives the same images: use the generator"
+        not torch.equal(found, other),
+        "another seed, other images",
+        "another seed gives the same images: use the generator",
     )
 
 
@@ -95,7 +101,7 @@ def task4(noisy: Callable[..., tuple[Tensor, Tensor]]) -> Iterator[Finding]:
     yield Finding(both, "x_t and the noise", "one tensor comes back: training needs the noise too, so return x_t and ε")
     xt, noise = result
     yield shaped(xt, (6, 1, SIDE, SIDE), "noisy images have the right shape", "noisy images have")
-    yield shaped(noise, (6, 1, SIDE, SIDE), "noises have the right shape", "noises have")
+    yield shaped(noise, (6, 1, SIDE, SIDE), "the noise has the right shape", "the noise has")
     yield Finding(
         xt.dtype == x0.dtype, "of the images' type", f"float32 images became {xt.dtype}: the tables are float64"
     )
@@ -143,9 +149,7 @@ def exercise_5_1(half_life: Callable[[int], int]) -> Iterator[Finding]:
             "look at where your table begins, t = 0 or 1" if abs(found - right) == 1 else "√ᾱ, the root of the product"
         )
         at = f"T = {steps}"
-        yield Finding(
-            found == right, f"right for {at}", f"for {at} your t is {found}, and that is not the first: {hint}"
-        )
+        yield Finding(found == right, f"right for {at}", f"for {at} your t is {found}, which is not the first: {hint}")
 
 
 @checked("exercise 5.5")
@@ -198,4 +202,4 @@ def exercise_5_7(chapters_recipe: Callable[[], Config]) -> Iterator[Finding]:
         found = getattr(process, name)
         yield Finding(found == right, f"{name}: {right}", f"{name} is {found!r}: the chapter has {right!r}")
     others = [name for name in vars(base) if name != "diffusion" and getattr(recipe, name) != getattr(base, name)]
-    yield Finding(not others, "all else as it was", f"changed besides the process: {', '.join(others)}")
+    yield Finding(not others, "everything else unchanged", f"changed besides the process: {', '.join(others)}")

@@ -28,13 +28,13 @@ def exercise_7_1(prior_bits: Callable[[Tensor, float], Tensor]) -> Iterator[Find
         factor = f"yours is {ratio:.2f} times that" if math.isfinite(ratio) else "yours is not finite"
         yield Finding(
             abs(ratio - 1) < 1e-4,
-            "of an image that is 0",
+            "for an image of zeros",
             f"an image of zeros costs ½(b² − 1 − ln b²)/ln 2 = {right[2]:.5f} bits a pixel; {factor}",
         )
         yield Finding(
             close(found, right, 1e-4),
-            "of any image",
-            f"zeros are right, other images not: they pay ā·‖x_0‖²/2 more, {right[0] - right[2]:.5f} bits "
+            "for any image",
+            f"right for zeros, but not for other images: these cost ā·‖x_0‖²/2 more, {right[0] - right[2]:.5f} bits "
             "a pixel for the first",
         )
 
@@ -44,16 +44,20 @@ def exercise_7_2(strata: Callable[[Tensor], Tensor]) -> Iterator[Finding]:
     """strata(u): N×k."""
     u = torch.rand(500, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     found = strata(u.clone())
-    yield shaped(found, (500, 8), "as many as before", "500 rows of 8 give")
+    yield shaped(found, (500, 8), "the same shape as before", "500 rows of 8 give")
     low, high = float(found.min()), float(found.max())
     yield Finding(
         low >= 0 and high <= 1, "within (0, 1)", f"the numbers go from {low:.2f} to {high:.2f}, beyond (0, 1)"
     )
     each = ((found * 8).floor() == torch.arange(8)).all()
-    yield Finding(bool(each), "one in each eighth, in order", "a row of 8 has not one number in each eighth, in order")
+    yield Finding(
+        bool(each), "one in each eighth, in order", "a row of 8 does not have one number in each eighth, in order"
+    )
     rows = float(found[:, 0].std() * 8)
     yield Finding(
-        rows > 0.1, "each row its own", "all rows are alike: keep all of u, so that every image has its own levels"
+        rows > 0.1,
+        "each row its own numbers",
+        "all rows are alike: keep all of u, so that every image has its own levels",
     )
     spread = float((found * 8 % 1).std())
     yield Finding(
@@ -71,7 +75,7 @@ def exercise_7_3(lower_half_black: Callable[[Tensor], Tensor]) -> Iterator[Findi
     found = lower_half_black(given)
     yield Finding(
         found.shape == images.shape and found.dtype == torch.uint8,
-        "images like those given",
+        "the shape and type of the images given",
         f"uint8 (3, 1, 32, 32) became {str(found.dtype).removeprefix('torch.')} {tuple(found.shape)}",
     )
     yield Finding(
@@ -81,11 +85,11 @@ def exercise_7_3(lower_half_black: Callable[[Tensor], Tensor]) -> Iterator[Findi
     )
     yield Finding(
         torch.equal(found[:, :, :16], images[:, :, :16]),
-        "the upper half is as it was",
+        "the upper half is unchanged",
         "the upper half has changed too",
     )
     yield Finding(
         torch.equal(given, images),
-        "those given are unchanged",
-        "the images that were given are painted too: copy them first",
+        "the images given are unchanged",
+        "the images given have been changed too: copy them first",
     )

@@ -44,7 +44,7 @@ def exercise_5_2(batch_loss: Callable[..., Tensor]) -> Iterator[Finding]:
         "x_t is the jump",
         f"the network is shown images whose noise has deviation {mixed:.2f}, not 1: x_t = a·x_0 + b·ε",
     )
-    more = "that is another noise than the one in x_t: draw it once" if loss > 1.5 else "compare with the noise itself"
+    more = "this is not the noise in x_t: draw it once" if loss > 1.5 else "compare with the noise itself"
     yield Finding(
         loss < 1e-4, "the true noise costs nothing", f"the very noise in x_t has loss {loss:.2f}, not 0: {more}"
     )
@@ -72,7 +72,7 @@ def exercise_5_3(process: Callable[[int], tuple[Tensor, list[int], list[int]]]) 
         )
         yield Finding(
             list(sampling) == list(range(steps, 0, -1)),
-            "a step from each level, T … 1",
+            "one step from each level, T … 1",
             f"sampling should step from t = {steps}, …, 1, each once; yours begins at {sampling[0]} "
             f"and ends at {sampling[-1]}",
         )
@@ -109,13 +109,13 @@ def task6(train: Callable[..., list[float]]) -> Iterator[Finding]:
     yield Finding(
         len(history) == epochs,
         "a loss for each epoch",
-        f"{epochs} epochs gave {len(history)} numbers: one mean loss an epoch",
+        f"{epochs} epochs gave {len(history)} numbers: one mean loss per epoch",
     )
     sizes = [len(xt) for xt, _, _ in network.seen]
     calls = epochs * math.ceil(n / 64)
     yield Finding(
         sum(sizes) == epochs * n and len(sizes) == calls,
-        "every image once an epoch, in batches of 64",
+        "every image once per epoch, in batches of 64",
         f"{n} images in {epochs} epochs are {epochs * n} answers in {calls} batches; the network gave "
         f"{sum(sizes)} in {len(sizes)}",
     )
@@ -124,7 +124,7 @@ def task6(train: Callable[..., list[float]]) -> Iterator[Finding]:
     yield Finding(
         len(t) == epochs * n,
         "a time for each image",
-        f"a batch of 64 images is told {len(network.seen[0][1].reshape(-1))} times",
+        f"a batch of 64 images comes with {len(network.seen[0][1].reshape(-1))} times t",
     )
     low, high = int(t.min()), int(t.max())
     even = abs(float(t.double().mean()) - 250.5) < 5 * T / math.sqrt(12 * len(t))
@@ -150,7 +150,7 @@ def task6(train: Callable[..., list[float]]) -> Iterator[Finding]:
     right = float((1 - keep).sqrt().sum() / (keep / 3 + 1 - keep).sum())
     yield Finding(
         abs(w - right) < 0.08,
-        "they move to where (40) is least",
+        "they move to the minimum of (40)",
         f"a network ε̂ = w·x should learn w = {right:.2f} from these images, yours learns {w:.2f}: is the "
         "noise in x_t the target?",
     )

@@ -24,7 +24,7 @@ def task2(fit: Callable[..., Tensor], descend: Callable[..., Tensor], draw: Call
     moved = [_sum(x, found + step) - _sum(x, found) for step in 1e-3 * torch.eye(3, dtype=torch.float64)]
     yield Finding(
         close(found, best),
-        "fit finds where (23) is least",
+        "fit finds the minimum of (23)",
         f"a step of 0.001 along each axis changes (23) by {moved[0]:.1e}, {moved[1]:.1e}, {moved[2]:.1e}: at the "
         "minimum none would be above 1e-6",
     )
@@ -108,11 +108,13 @@ def exercise_3_3(fit_classes: Callable[[Tensor, Tensor], tuple[Tensor, Tensor, T
     yield Finding(shapes == wanted, "weights, means, covariances", f"three classes: shapes {shapes}, not {wanted}")
     yield Finding(
         close(weights, torch.tensor([1, 2, 3]) / 6, 1e-5),
-        "each class weighs as much as it has images",
+        "each class is weighted by its number of images",
         f"30, 60 and 90 images weigh 1/6, 1/3 and 1/2, not {[round(w, 3) for w in weights.tolist()]}",
     )
     right = torch.stack([x[labels == k].mean(dim=0) for k in range(3)])
-    yield Finding(close(means, right), "the means", "a class's mean is that of its own images, in the labels' order")
+    yield Finding(
+        close(means, right), "the means", "the mean of a class is that of its own images, in the order of the labels"
+    )
     for k in range(3):
         own = x[labels == k] - right[k]
         greatest = own.T @ own / len(own)
