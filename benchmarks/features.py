@@ -45,6 +45,7 @@ HERE = Path(__file__).parent
 SEEN = 2.0
 """Times the floor from which on a damage counts as seen."""
 GENERAL = "general"
+MODELS = "a model's, after steps"
 SHOWN = 300
 """Damaged images that the two-sample test is shown, and as many real ones."""
 SINGLE = (
@@ -181,6 +182,8 @@ class Settings:
     """Sets of real images, each with a name for the table."""
     features: tuple[str, ...] = (GENERAL, "random convolutions", "digits", "pixels")
     """Sets of features; with the file of their weights where they need one, as in inception=FILE."""
+    generated: tuple[str, ...] = ()
+    """Images of models, the longest trained first, each after its steps: NAME=STEPS:IMAGES,STEPS:IMAGES,..."""
     n: int = 1000
     """Images of each half, at most."""
     out: Path = HERE / "features.json"
@@ -192,8 +195,9 @@ class Settings:
 def main(settings: Settings) -> None:
     """Measure what is not known yet, keep it, write the tables."""
     kept: dict[str, Kept] = json.loads(settings.out.read_text()) if settings.out.exists() else {}
+    generated = dict(_named(each) for each in settings.generated)
     for name, spec in map(_named, settings.data):
-        for _ in measured(name, Real.of(spec, settings.n), settings.features, kept):
+        for _ in measured(name, Real.of(spec, settings.n), generated.get(name, ""), settings.features, kept):
             write_json(settings.out, kept)
             put(settings.table, "features", tables(kept))
 
@@ -205,13 +209,16 @@ def _named(text: str) -> tuple[str, str]:
     return name, value
 
 
-def measured(name: str, real: Real, wanted: Sequence[str], kept: dict[str, Kept]) -> Iterator[None]:
+def measured(name: str, real: Real, paths: str, wanted: Sequence[str], kept: dict[str, Kept]) -> Iterator[None]:
     """Put what is missing of a set into `kept`; yields after each damage."""
     about = {"n": len(real.whole), "shape": list(real.whole.shape), "fingerprint": real.reference.fingerprint}
     if not about.items() <= kept.get(name, {}).items():
         kept[name] = about | {"strengths": {}, "ratios": {}, "elsewhere": {}}
     found, rulers = kept[name], cache(lambda named: ruler(extractor(named), real))
     rows = damages(real.whole)
+    if paths:
+        places = {int(steps): place for steps, _, place in (each.partition(":") for each in paths.split(","))}
+        rows[MODELS] = tuple(places), lambda half, steps: _generated(places[int(steps)], half)
     for damage, (strengths, change) in rows.items():
         ratios = found["ratios"].setdefault(damage, {})
         missing = [named for named in wanted if named.partition("=")[0] not in ratios]
@@ -231,6 +238,11 @@ def measured(name: str, real: Real, wanted: Sequence[str], kept: dict[str, Kept]
         found["elsewhere"][damage] = elsewhere(change(real.whole, strength), real) | {"strength": strength}
         print(f"{name}, {damage}, elsewhere: {found['elsewhere'][damage]}", flush=True)
         yield
+
+
+def _generated(place: str, like: ImageSet) -> Images:
+    images = with_channels(laid(sources.load(place, (SIDE, SIDE)), "white"), like.shape[0])
+    return images.subset(min(len(images), len(like)), 0, balanced=False).images
 
 
 def _unseen(ratios: Mapping[str, Sequence[float]]) -> list[int]:

@@ -101,6 +101,20 @@ def test_a_set_needs_a_name(tmp_path):
         main(Settings(("mnist:train",), out=tmp_path / "features.json"))
 
 
+def test_images_of_models_have_a_row_of_their_own(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(features, "SINGLE", ())
+    good, bad = tmp_path / "good.npy", tmp_path / "bad.npy"
+    fresh = shapes(60, 6).images
+    np.save(good, fresh.numpy())
+    np.save(bad, (fresh // 2).numpy())
+    chosen = settings(data, tmp_path, "random convolutions")
+    main(dataclasses.replace(chosen, generated=(f"shapes=900:{good},90:{bad}",)))
+    ratios = json.loads((tmp_path / "features.json").read_text())["shapes"]
+    assert ratios["strengths"][features.MODELS] == [900, 90]
+    ratios = ratios["ratios"][features.MODELS]["random convolutions"]
+    assert ratios[0] < 2 < ratios[1]
+
+
 def test_sets_may_have_other_channels(data, tmp_path, monkeypatch):
     monkeypatch.setattr(features, "SINGLE", ())
     grey = tmp_path / "grey.npy"

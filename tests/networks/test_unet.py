@@ -39,6 +39,11 @@ def test_every_stem_and_depth_works(randn, randomised, stem, blocks):
     assert randomised(UNet(1, (8, 16), blocks, stem))(x, LEVELS).shape == x.shape
 
 
+def test_a_net_made_on_another_device_works_there():
+    with torch.device("meta"):
+        assert UNet(1, (8, 16), classes=3)(torch.zeros(4, 1, 8, 8), torch.zeros(4)).device.type == "meta"
+
+
 def test_a_fresh_net_says_nothing(randn):
     assert (UNet(1, (16, 32), classes=3)(randn(4, 1, 8, 8), LEVELS) == 0).all()
 

@@ -209,7 +209,7 @@ def _closer(
     threshold, expected = float(np.sort(theirs)[rank - 1]), rank / (m + 1)
 
     def p_value(closer: int) -> float:
-        return tail_p_value(closer, n, alone, max(1, round(rank * alone / m)))
+        return tail_p_value(closer, n, alone, math.ceil(rank * alone / m))
 
     def accuses(closer: int) -> bool:
         return closer >= MATERIAL * expected * n and p_value(closer) < level
