@@ -71,11 +71,11 @@ def known_before():
     def within(function, owner, **others):
         """The function with other attributes of `owner` while it runs."""
 
-        def call(*given):
+        def call(*given, **options):
             with pytest.MonkeyPatch.context() as patch:
                 for name, other in others.items():
                     patch.setattr(owner, name, other)
-                return function(*given)
+                return function(*given, **options)
 
         return call
 

@@ -48,6 +48,7 @@ from fromnoise.evaluation.report import (
 )
 from fromnoise.evaluation.two_sample import told_apart
 from fromnoise.files import read_json
+from fromnoise.say import Progress
 
 KIND = "a report of fromnoise"
 FEWEST = 50
@@ -145,8 +146,7 @@ def score(
             "the images' class shares differ from the reference's, which raises the FID and its excess too: "
             "floor and copycat keep the shares of their own images"
         )
-    progress("copies", 0, 1)
-    copies, told = _copies(contest, notes), _told_apart(contest, seed, progress, notes)
+    copies, told = _copies(contest, partial(progress, "copies"), notes), _told_apart(contest, seed, progress, notes)
     return Report(
         SCHEMA,
         over,
@@ -324,12 +324,12 @@ def too_few(n: int, dimension: int) -> list[str]:
     return [f"{n} images are too few for {dimension} features: the FID is far too high"] if n <= dimension else []
 
 
-def _copies(contest: Contest, notes: list[str]) -> Copies | None:
+def _copies(contest: Contest, progress: Progress, notes: list[str]) -> Copies | None:
     """The copy test with the reference as held-out images; None, and a note, where it cannot be made."""
     if contest.train is None:
         notes.append("no copy test: the training images are not known (--train)")
         return None
-    found = copy_test(contest.generated, contest.train, contest.reference)
+    found = copy_test(contest.generated, contest.train, contest.reference, progress=progress)
     if found.by_class is False:
         notes.append(
             "the copy test takes all held-out images, whose class shares differ from the generated images': "

@@ -18,7 +18,7 @@ from fromnoise.evaluation.report import Report
 from fromnoise.evaluation.score import score
 from fromnoise.experiment.contest import Asked, contest
 from fromnoise.experiment.find import find_images, is_run
-from fromnoise.experiment.progress import Reporter, once
+from fromnoise.experiment.progress import Reporter, once, stages
 from fromnoise.say import Say
 
 Sets = Mapping[str, ImageSet | statistics.Statistics | None]
@@ -53,7 +53,7 @@ def evaluate(
     if check is not None:
         check(sets, extractor)
     with reporter.bar("scoring") as bar:
-        report = scored(extractor, asked.seed, lambda role, done, total: bar.show(done, total, role))
+        report = scored(extractor, asked.seed, stages(bar))
     return replace(report, request=asked.request()), images, train
 
 

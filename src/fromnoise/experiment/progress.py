@@ -33,6 +33,20 @@ class Reporter:
 SILENT = Reporter()
 
 
+def stages(bar: Bar) -> Callable[[str, int, int], None]:
+    """What shows (stage, done, all) in a bar whose title and time left are each stage's own."""
+    shown = ""
+
+    def show(stage: str, done: int, total: int) -> None:
+        nonlocal shown
+        if stage != shown:
+            bar.turn(f"scoring, {stage}")
+            shown = stage
+        bar.show(done, total)
+
+    return show
+
+
 def once(say: Say) -> Say:
     """`say` for sentences that may come up more than once."""
     said: set[str] = set()

@@ -22,7 +22,7 @@ from fromnoise.evaluation.report import Bits, Report
 from fromnoise.evaluation.score import FEWEST, Contest, score
 from fromnoise.experiment import few, start, system
 from fromnoise.experiment.contest import fair, floor_images, read
-from fromnoise.experiment.progress import Bar, Reporter
+from fromnoise.experiment.progress import Bar, Reporter, stages
 from fromnoise.experiment.train import Experiment
 from fromnoise.files import check_writable, write_json
 from fromnoise.generation.likelihood import bound_bits, bound_of
@@ -77,7 +77,7 @@ def score_of(
     """The score of images of a model that was trained on `parts`, and the FID in the features `also` that chose it."""
     contest = sets_of(config, parts, generated, reference)
     with reporter.bar("scoring") as bar:
-        return score(contest, features, config.seed, lambda role, done, total: bar.show(done, total, role), also)
+        return score(contest, features, config.seed, stages(bar), also)
 
 
 def sets_of(config: Config, parts: Parts, generated: ImageSet, reference: ImageSet) -> Contest:

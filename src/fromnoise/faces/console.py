@@ -46,6 +46,7 @@ class Bar(progress.Bar):
             transient=True,
         )
         self.watched = sys.stderr.isatty()
+        self.printed = time.perf_counter()
         self.task: TaskID | None = None
         self.turn(title)
 
@@ -62,7 +63,7 @@ class Bar(progress.Bar):
     def turn(self, title: str) -> None:
         """Start over under another title."""
         self.title = title
-        self.start = self.printed = time.perf_counter()
+        self.start = time.perf_counter()
         if self.task is not None:
             self.bar.remove_task(self.task)
         self.task = self.bar.add_task(title, total=None, note="", eta="?")
