@@ -1,6 +1,6 @@
 """Choose each peer's learning rate and guidance for minutes of training, on digits that the results do not use.
 
-    python -m benchmarks.peer_rates                                        (half an hour: six trainings of five minutes)
+    python -m benchmarks.peer_rates                                        (an hour: ten trainings of five minutes)
     python -m benchmarks.peer_rates --peers diffusers --rates 3e-4          (a part of it)
 
 Every rate is trained with by itself, with labels, and drawn from at every scale of guidance that the peer has. The FID
@@ -40,7 +40,7 @@ class Settings:
 
     peers: tuple[str, ...] = tuple(PEERS)
     """diffusers, ddpm-pytorch."""
-    rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3)
+    rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
     """Learning rates."""
     minutes: float = 5
     """Of each training."""

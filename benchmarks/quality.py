@@ -244,13 +244,11 @@ def write(cells: Sequence[Cell], settings: Settings) -> None:
 over seeds (for a single seed, its standard error in brackets). The ratio is to the floor, {shown[0].floor:.4f}, which
 is the FID of as many real images that no model was trained on; training images score {shown[0].copycat:.3f}.
 Seconds are those that the process took.
-fromnoise samples with its default sampler, the peers by DDIM in {settings.peer_calls} network calls. Without labels,
-fromnoise conditions on clusters of similar images. "Before" is an earlier, wider and slower preset:
-`{" ".join(BEFORE)}` normalised in 8 groups (a setting since removed), with a guidance of 1.5, or 2 without labels.
-The peers' networks take as many operations as that one. "Labels" marks a peer that is told the classes, with the
-learning rate and guidance that `python -m benchmarks.peer_rates` chose by {real.NAME}, and with a warm-up in
-proportion. Other peers are unconditional and follow their example's recipe unchanged. That recipe is made for hours:
-learning rates of 1e-4, which in diffusers' example rise over the first 500 steps.
+fromnoise samples with its default sampler. Without labels, it conditions on clusters of similar images.
+"Before" is an earlier, wider and slower preset: `{" ".join(BEFORE)}` normalised in 8 groups (a setting since removed),
+with a guidance of 1.5, or 2 without labels. Peers, whose networks take as many operations as that one, are told the
+classes. They have the learning rate and guidance that `python -m benchmarks.peer_rates` chose by {real.NAME},
+a warm-up in proportion, and sample by DDIM in {settings.peer_calls} network calls.
 
 {table(shown)}
 
