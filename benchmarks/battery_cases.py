@@ -120,6 +120,7 @@ def _copies(sort: str) -> Iterator[Rest]:
     for name, change in BEYOND.items():
         yield copies(name, disguised(change), *DAMAGED)
     yield copies("half of the images", lambda w: w.against(joined(w.copies(n=250), w.some(250))))
+    yield copies("5 of 500 to the byte", lambda w: w.against(joined(w.copies(n=5), w.some(495))))
     noisy = damage("noise", 40)
     if sort == "digits":
         yield copies("saved as RGB", lambda w: w.against(with_channels(w.copies(), 3)))
@@ -327,6 +328,8 @@ BEYOND: Mapping[str, Change] = {
     "turned by five degrees": turned,
     "with a hole of a third": damage("holes", 12),
     "bent": damage("elastic", 1.2),
+    "upside down": lambda images: images.flip(2),
+    "turned by a quarter": lambda images: images.rot90(1, (2, 3)),
 }
 """Disguises that change what a picture is: it need not be called a copy, but must not pass for a new image."""
 SEEN: Sequence[tuple[str, float]] = (

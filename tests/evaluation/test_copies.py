@@ -187,6 +187,21 @@ def test_one_copy_in_ten_is_found_and_named(parts):
     assert [pair.relative for pair in report.closest] == sorted(pair.relative for pair in report.closest)
 
 
+def test_a_single_image_that_is_one_to_the_byte_is_a_copy_unless_held_out_ones_are_too(parts):
+    train, held_out, fresh = parts
+    one = of(torch.cat([fresh, train.images[:1]]))
+    found = copy_test(one, train, held_out)
+    assert found.copying is True
+    assert found.verdict.startswith("copying: 1 is a training image to the byte, and no held-out image is; at most ")
+    by_nature = copy_test(one, train, of(torch.cat([held_out.images, train.images[1:2]])))
+    assert by_nature.copying is False
+    assert by_nature.verdict.startswith("no sign of copying, but 1 is a training image to the byte")
+    blank = torch.zeros_like(fresh[:1])
+    with_blank = [of(torch.cat([images, blank])) for images in (fresh, train.images)]
+    found = copy_test(*with_blank, held_out)
+    assert (found.copying, found.identical) == (False, 1)
+
+
 def test_a_weak_model_is_no_copyist_but_its_copies_are_found(parts):
     train, held_out, fresh = parts
     weak = noisy(blurred(fresh), 40)

@@ -191,8 +191,8 @@ def test_transparent_copies_are_copies():
 
 
 def test_values_of_another_range_are_said():
-    reference = replace(some("heldout", 60), range=(0.0, 4.0))
-    sets = in_one_colour(Contest(some("val", 60), reference, train=replace(some("train", 60), range=(0.0, 3.0))))
+    generated, reference = (replace(some(part, 60), range=(0.0, 4.0)) for part in ("val", "heldout"))
+    sets = in_one_colour(Contest(generated, reference, train=replace(some("train", 60), range=(0.0, 3.0))))
     told = "the training images' values were mapped to 8 bits by another range than the reference's"
     assert sets.notes == [told]
 
@@ -222,6 +222,36 @@ def test_sets_of_two_ranges_are_each_brought_to_bytes_by_their_own_formula():
         in_one_colour(Contest(replace(sets[0], range=(0.0, 0.9)), sets[1]))
     with pytest.raises(UserError, match=r"first convert both to bytes with \(\(images \+ 1\) \* 127\.5\)"):
         in_one_colour(Contest(replace(sets[0], range=(-1.0, 1.1)), sets[1]))
+
+
+def test_bytes_beside_a_reference_of_another_range_are_said():
+    reference = replace(some("heldout", 60), range=(0.0, 0.5))
+    told = "the reference's values from 0 to 0.5 were mapped to 8 bits, the generated are bytes"
+    assert in_one_colour(Contest(some("val", 60), reference)).notes == [told]
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_a_reference_in_which_nothing_shows_is_refused(channels):
+    """Masks of 0 and 1, and icons of the grey on which transparent images are compared."""
+    digit = some("heldout", 60)
+    mask = (digit.images > 127).to(torch.uint8)
+    if channels == 4:
+        mask = torch.cat([(mask * 127).expand(-1, 3, -1, -1), mask * 255], dim=1)
+    faint = replace(digit, images=mask)
+    with pytest.raises(UserError, match=r"shows nothing to compare: its values go from .* to \d+ of 255; scale them"):
+        contest(Asked(some("val", 60), faint))
+    if channels == 4:
+        assert contest(Asked(clear(some("val", 60)), faint, reading={"alpha": "white"})).reference.shape[0] == 1
+
+
+def test_labels_of_training_images_are_those_of_the_reference_or_none():
+    """Two folders number their classes by their names: 0 may be a cat in one and a dog in the other."""
+    named = replace(some("heldout", 60), class_names=tuple("abcdefghij"))
+    others = replace(some("train", 60), class_names=tuple("bcdefghijk"))
+    sets = contest(Asked(some("val", 60), named, others))
+    assert sets.train.labels is None
+    assert sets.generated.labels is not None
+    assert "labels were ignored: the training images' classes have other names than the reference's" in sets.notes
 
 
 def test_channels_without_colours_are_not_compared_with_colours():

@@ -9,7 +9,12 @@ from fromnoise.experiment import verdicts
 
 
 def report(**found):
-    return SimpleNamespace(**(dict.fromkeys(("copies", "overfitting", "overlaps", "repeats", "told_apart")) | found))
+    absent = dict.fromkeys(("copies", "overfitting", "overlaps", "repeats", "told_apart"))
+    return SimpleNamespace(**(absent | {"metrics": {}} | found))
+
+
+def no_copies(least):
+    return SimpleNamespace(verdict="no sign of copying", copying=False, bound=SimpleNamespace(least=least))
 
 
 def test_names_are_a_comma_list_of_known_ones():
@@ -33,10 +38,11 @@ def test_only_what_was_asked_for_fails_and_all_of_it_is_said():
     with pytest.raises(Failed, match=r"^repeats: 50 of 100$"):
         verdicts.check(report(repeats=SimpleNamespace(found=True, verdict="50 of 100")), ("repeats",))
     good = report(
-        copies=SimpleNamespace(verdict="no sign of copying", copying=False),
-        told_apart=SimpleNamespace(told=False, verdict="not told apart: 51 %"),
+        copies=no_copies(0.02),
+        told_apart=SimpleNamespace(told=False, verdict="not told apart: 51 %", detectable=0.58),
         overlaps=Overlaps(Overlap(0, 0, 100, "none"), Overlap(0, 1, 100, "1 as near-duplicates"), None),
-        repeats=SimpleNamespace(found=False, verdict="no more than among real images"),
+        repeats=SimpleNamespace(found=False, verdict="no more than among real images", n=100),
+        protocol=SimpleNamespace(generated=SimpleNamespace(n=100)),
     )
     verdicts.check(good, ("copying", "told-apart", "overlap", "repeats"))
 
@@ -52,6 +58,13 @@ def test_images_that_sets_share_and_images_that_give_themselves_away_fail():
         verdicts.check(bad, ("overlap", "told-apart"))
 
 
+@pytest.mark.parametrize("least", [None, 0.2])
+def test_a_test_that_would_have_noticed_little_fails(least):
+    blind = SimpleNamespace(told=False, verdict="not told apart: 84 % would have been found", detectable=0.84)
+    with pytest.raises(Failed, match=r"^copying: no sign of copying; told-apart: not told apart: 84 %"):
+        verdicts.check(report(copies=no_copies(least), told_apart=blind), ("copying", "told-apart"))
+
+
 @pytest.mark.parametrize("name", verdicts.VERDICTS)
 def test_what_was_not_tested_fails(name):
     with pytest.raises(Failed, match=f"^{name}: not tested"):
@@ -60,6 +73,7 @@ def test_what_was_not_tested_fails(name):
 
 @pytest.mark.parametrize(("copying", "fails"), [(True, True), (False, False), (None, True)])
 def test_whether_images_are_copies_is_decided_whatever_the_words(copying, fails):
-    reworded = report(copies=SimpleNamespace(verdict="in other words", copying=copying))
+    bound = SimpleNamespace(least=0.02)
+    reworded = report(copies=SimpleNamespace(verdict="in other words", copying=copying, bound=bound))
     with pytest.raises(Failed, match="in other words") if fails else nullcontext():
         verdicts.check(reworded, ("copying",))

@@ -1,9 +1,11 @@
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from fromnoise.errors import Failed
 from fromnoise.evaluation.excess import beside
 from fromnoise.evaluation.report import (
     SCHEMA,
@@ -26,6 +28,7 @@ from fromnoise.evaluation.report import (
     SetOfImages,
     UsedFeatures,
 )
+from fromnoise.experiment.verdicts import check
 from fromnoise.faces import console
 from fromnoise.faces.tables import print_score
 from fromnoise.faces.verdicts import SHARES, _behind
@@ -114,21 +117,25 @@ def test_draws_that_happen_to_agree_accuse_nobody(shown):
     assert lines[0].startswith("✓ close to real images: no farther")
 
 
-@pytest.mark.parametrize(("recall", "draws", "mark"), [(0.7, 9, "!"), (0.85, 9, "✓"), (0.7, 2, "✓"), (1.0, 9, "✓")])
+@pytest.mark.parametrize(
+    ("recall", "draws", "mark"),
+    [(0.7, 9, "!"), (0.85, 9, "✓"), (0.7, 1, "!"), (0.7, 2, "!"), (0.8, 1, "✓"), (1.0, 9, "✓")],
+)
 def test_variety_that_real_images_have_more_of_is_said_where_the_fid_is_blind(shown, recall, draws, mark):
-    found = Measured(recall, None, 300, Beside(0.9, 0.02, draws, 300))
+    found = Measured(recall, None, 300, Beside(0.9, 0.02 if draws > 1 else None, draws, 300))
     lines = shown(replace(report(), excess=excess(-0.1, 0.2), metrics={**report().metrics, "recall": found}))
     assert lines[0].startswith(f"{mark} close to real images: no farther")
     assert ("but worse in recall (0.70, real images 0.90)" in " ".join(lines[:4])) == (mark == "!")
 
 
-def test_real_images_are_hardly_ever_found_to_be_worse():
+@pytest.mark.parametrize("draws", [1, 2, 4, 9])
+def test_real_images_are_hardly_ever_found_to_be_worse(draws):
     random, wrong = np.random.default_rng(0), 0
     for _ in range(2000):
-        *draws, ours = random.binomial(300, 0.9, (10, 4)) / 300
+        *others, ours = random.binomial(300, 0.9, (draws + 1, 4)) / 300
         metrics = {
             name: Measured(float(value), None, 300, beside(column.tolist(), 300))
-            for name, value, column in zip(SHARES, ours, np.transpose(draws), strict=True)
+            for name, value, column in zip(SHARES, ours, np.transpose(others), strict=True)
         }
         wrong += bool(_behind(replace(report(), metrics=metrics)))
     assert wrong < 10
@@ -211,3 +218,57 @@ def test_statistics_are_no_images_to_count(shown):
     published = SetOfImages("stats.npz", 0, (), "cd" * 32)
     lines = shown(replace(whole, protocol=replace(whole.protocol, reference=published)))
     assert "FID in digits features against the statistics in stats.npz" in lines
+    assert not any("not tested" in line for line in lines)
+
+
+def test_tests_that_were_not_made_stay_open(shown):
+    said = " ".join(shown(report()))
+    assert "? copies: not tested, because the training images are not known (--train)" in said
+    assert "? told apart from real images: not tested: the report's notes say why" in said
+
+
+@pytest.mark.parametrize("numbers", [(0.0, 0.0), (1e-9, 1e-9), (float("nan"), 0.1), (-0.1, float("nan"))])
+def test_features_that_see_nothing_call_nothing_close(shown, numbers):
+    value, error = numbers
+    blind = replace(excess(-0.1, 0.2), value=value, error=error)
+    lines = shown(replace(report(), excess=blind))
+    assert lines[0].startswith("? close to real images: these features see no difference between any of the images")
+
+
+@pytest.mark.parametrize(("of", "mark"), [(1000, "✓"), (3000, "?")])
+def test_repeats_that_too_few_real_images_would_not_show_stay_open(shown, of, mark):
+    protocol = replace(report().protocol, generated=SetOfImages("out", of, (1, 28, 28), ""))
+    repeats = Repeats(0.11, 0.0, 150, 0.003, False, "no more than among real images")
+    scored = replace(report(), protocol=protocol, repeats=repeats)
+    assert f"{mark} repeats: no more than among real images" in " ".join(shown(scored))
+    with pytest.raises(Failed, match="not even each image twice") if mark == "?" else nullcontext():
+        check(scored, ("repeats",))
+
+
+def test_a_floor_that_is_not_of_the_references_kind_says_nothing(shown):
+    for value, mark in ((0.03, "✓"), (0.2, "?")):
+        kid = Measured(0.19, 0.02, 400, Beside(value, 0.01, 4, 400))
+        scored = replace(report(), excess=excess(-0.1, 0.2), metrics={**report().metrics, "kid": kid})
+        assert shown(scored)[0].startswith(f"{mark} close to real images: ")
+    assert "? close to real images: the floor's real images are not of the reference's kind" in shown(scored)[0]
+
+
+@pytest.mark.parametrize(("copycat", "mark"), [
+    ((1.0, 0.1), "✓"), ((9.0, 0.3), "?"), ((9.0, 0.21), "✓"), ((2.0, 0.9), "✓"),
+])  # fmt: skip
+def test_training_images_that_the_model_was_not_trained_on_leave_copying_open(shown, copycat, mark):
+    fid, kid = (summary(value) for value in copycat)
+    sizes = CopySizes(348, 3101, 1428, 348)
+    copies = Copies("no sign of copying", False, sizes, None, 0, CopyBound(0.037, 0.021, False), (), ())
+    metrics = {"fid": Measured(1.3, 0.1, 400, None, fid), "kid": Measured(0.2, 0.01, 400, None, kid)}
+    scored = replace(report(), copies=copies, metrics=metrics)
+    assert f"{mark} copies: no sign of copying" in " ".join(shown(scored))
+    with pytest.raises(Failed, match="are they those of this model") if mark == "?" else nullcontext():
+        check(scored, ("copying",))
+
+
+@pytest.mark.parametrize(("accuracy", "real", "warned"), [(0.1, 0.99, True), (0.6, 0.99, False), (0.3, 0.5, False)])
+def test_labels_that_do_not_fit_their_images_are_said(shown, accuracy, real, warned):
+    classes = Classes(Balance((1, 2), (1.0, 3.0), 0.333, 0.5637), (), Learned(accuracy, 1000, real, 800))
+    said = " ".join(shown(replace(report(), classes=classes)))
+    assert ("! classes: a classifier taught by the images and their labels gets 10 % of real ones" in said) == warned

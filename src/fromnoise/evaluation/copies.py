@@ -99,16 +99,20 @@ def copy_test(
     of some classes lie closer to others of theirs than those of the rest.
 
     The verdict is "copying" where any comparison finds significantly more images closer than expected, and `MATERIAL`
-    times as many. Where there are too few images, or planted copies are not found, copying cannot be judged.
+    times as many; and where generated images are training images to the byte, but no held-out one is. Where there are
+    too few images, or planted copies are not found, copying cannot be judged.
     `trained` is the training images' `gallery`, where it is known already. `progress` receives (sets looked up, all).
     """
+    learnt = digests(train.images, grey=True)
+    by_nature = held_out is not None and bool(np.isin(digests(held_out.images, grey=True), learnt).any())
     held_out, by_class = _comparable(held_out, train, generated)
     progress(0, 4)
     trained = trained or gallery(train)
     progress(1, 4)
     near = views(trained, generated.images, min(RANK, trained.distinct))
     sizes = CopySizes(len(generated), len(train), trained.distinct, 0 if held_out is None else len(held_out))
-    identical = int(np.isin(digests(generated.images, grey=True), digests(train.images, grey=True)).sum())
+    same = np.isin(digests(generated.images, grey=True), learnt)
+    identical, copied = int(same.sum()), generated.images[torch.from_numpy(same)]
     plain = Copies("", None, sizes, by_class, identical, None, (), _closest(near))
     roles = {"generated": sizes.generated, "distinct training": sizes.distinct, "held-out": sizes.held_out}
     few = [f"{size} {role} images" for role, size in roles.items() if size < FEWEST]
@@ -125,10 +129,10 @@ def copy_test(
     closer = _comparisons(alone, ours, theirs, found)
     accusing = [each for each in closer if each.least is not None and each.share >= each.least]
     bound = _bound(accusing or closer, sizes.generated, len(planted))
-    copying = True if accusing else None if bound is None else False
-    return replace(
-        plain, verdict=_verdict(accusing, closer, bound, plain.identical), copying=copying, bound=bound, closer=closer
-    )
+    proof = not by_nature and bool((copied.amax((2, 3)) > copied.amin((2, 3))).any())  # blank ones prove nothing
+    copying = True if accusing or proof else None if bound is None else False
+    verdict = _verdict(accusing, closer, bound, identical, proof)
+    return replace(plain, verdict=verdict, copying=copying, bound=bound, closer=closer)
 
 
 def plant(train: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "_ c h w"]:
@@ -254,7 +258,9 @@ def _bound(closer: Sequence[Closer], n: int, planted: int) -> CopyBound | None:
     return CopyBound(upper(best, best.share), least, best.mirrored)
 
 
-def _verdict(accusing: list[Closer], closer: tuple[Closer, ...], bound: CopyBound | None, identical: int) -> str:
+def _verdict(
+    accusing: list[Closer], closer: tuple[Closer, ...], bound: CopyBound | None, identical: int, proof: bool = False
+) -> str:
     plain = f"{identical:,} {'is a training image' if identical == 1 else 'are training images'} to the byte"
     looks = f"moved by up to {SHIFT} pixels, of other brightness{' or mirrored' if bound and bound.mirrored else ''}"
     most = (
@@ -267,6 +273,8 @@ def _verdict(accusing: list[Closer], closer: tuple[Closer, ...], bound: CopyBoun
             f"{_percent(1 - worst.expected)} of held-out images do, where {_percent(worst.expected)} would by chance"
         )
         return "; ".join([found, *([most] if bound else []), *([plain] if identical else [])])
+    if proof:
+        return "; ".join([f"copying: {plain}, and no held-out image is", *([most] if bound else [])])
     if bound is None:
         seen = _percent(max(each.found for each in closer))
         verdict = f"copying cannot be judged: of training images planted as copies the test finds only {seen}"

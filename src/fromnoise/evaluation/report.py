@@ -154,8 +154,9 @@ class Copies(msgspec.Struct, frozen=True):
     """Whether generated images are copies of training images. Copies count whatever their brightness, contrast and
     colour, and if shifted by up to two pixels, mirrored, a little noisy or blurred."""
 
-    # "no sign of copying: …", with the bound; "copying: …"; or "copying cannot be judged: …", if there are fewer than
-    # 50 images of a kind, or if planted copies are not found.
+    # "no sign of copying: …", with the bound; "copying: …", for which one image that is a training image byte for byte
+    # is enough, unless it is blank or held-out images are training images too; or "copying cannot be judged: …", if
+    # there are fewer than 50 images of a kind, or if planted copies are not found.
     verdict: str
     copying: bool | None  # Whether images are copies; null if that cannot be judged.
     n: CopySizes  # What was compared.

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from fromnoise.data import sources
-from fromnoise.data.colour import laid, plain, with_channels
+from fromnoise.data import blocks, sources
+from fromnoise.data.colour import laid, on_grey, plain, with_channels
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.resize import resized
 from fromnoise.data.settings import DataSettings, Size
@@ -21,6 +21,8 @@ Named = str | ImageSet
 """A data set's name, a folder, an .npz or .npy file (for generated images, a run folder too); or the images."""
 READING = ("fit", "alpha", "label_by", "group_by")
 """Settings of the data by which sets are read, where they are given."""
+FAINT = 16
+"""Levels from the darkest to the brightest value of a set in which, up to here, nothing shows: it counts as blank."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class Asked:
 
 
 def contest(asked: Asked, say: Say = silent) -> Contest:
-    """The sets of a score, of the generated images' size; raises UserError for what cannot be found.
+    """The sets of a score, of the generated images' size; raises UserError for what cannot be found, and for a
+    reference in which nothing shows.
 
     `say` is that of `sources.load`. Channels and floor are as in `fair`.
     """
@@ -88,13 +91,12 @@ def contest(asked: Asked, say: Say = silent) -> Contest:
         images = load(generated)
     size = Size(*images.shape[1:], way.fit)
     real = load(reference, size)
-    if images.class_names and real.class_names and images.class_names != real.class_names:
-        images = replace(images, labels=None, class_names=())
-        notes.append("labels were ignored: the generated images' classes have other names than the reference's")
+    _check_shows(real)
+    images = _same_classes(images, real, "generated", notes)
     if asked.n is not None:
         images = images.subset(asked.n, asked.seed, balanced=False)
     if asked.train is not None:
-        trained = load(asked.train, size)
+        trained = _same_classes(load(asked.train, size), real, "training", notes)
     other = None
     if asked.floor is not None:
         other = load(asked.floor, size)
@@ -103,6 +105,24 @@ def contest(asked: Asked, say: Say = silent) -> Contest:
         other = floor_images(reference, way, known, lambda spec: load(spec, size))
     found = fair(Contest(images, real, other, trained, notes))
     return replace(found, notes=found.notes + _resizing(found))
+
+
+def _same_classes(images: ImageSet, reference: ImageSet, role: str, notes: list[str]) -> ImageSet:
+    """The images, without labels that have other names than the reference's."""
+    if not images.class_names or not reference.class_names or images.class_names == reference.class_names:
+        return images
+    notes.append(f"labels were ignored: the {role} images' classes have other names than the reference's")
+    return replace(images, labels=None, class_names=())
+
+
+def _check_shows(images: ImageSet) -> None:
+    """Raise UserError for images without contrast, such as masks of 0 and 1, or mid-grey icons on transparency."""
+    ends = [each for part in blocks.parts(images.images) for each in on_grey(part).aminmax()]
+    if max(ends) - min(ends) < FAINT:
+        raise UserError(
+            f"{images.name} shows nothing to compare: its values go from {min(ends)} to {max(ends)} of 255; "
+            "scale them, or lay transparent images on another ground (--alpha white)"
+        )
 
 
 def read(
@@ -169,6 +189,9 @@ def in_one_colour(contest: Contest) -> Contest:
             notes.append(f"the {role} images' values were mapped to 8 bits by another range than the reference's")
         return with_channels(images, channels)
 
+    if reference.range is not None and contest.generated.range is None:
+        low, high = reference.range
+        notes.append(f"the reference's values from {low:g} to {high:g} were mapped to 8 bits, the generated are bytes")
     floor = contest.floor and like(contest.floor, "floor's")
     train = contest.train and like(contest.train, "training")
     return Contest(like(contest.generated, "generated"), reference, floor, train, notes)

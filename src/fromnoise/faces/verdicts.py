@@ -1,24 +1,29 @@
 """What a report says in words: its verdicts, most important first, for readers who do not know the numbers yet."""
 
+import math
 from typing import Literal, NamedTuple
 
 from scipy import stats
 
-from fromnoise.evaluation.copies import NOTICED
 from fromnoise.evaluation.excess import STRICT
 from fromnoise.evaluation.metrics import METRICS
-from fromnoise.evaluation.report import Copies, Excess, Report
+from fromnoise.evaluation.report import Balance, Copies, Excess, Learned, Report
+from fromnoise.experiment.verdicts import VERDICTS, alike, clean, other_floor, other_train
 
 Mark = Literal["✓", "!", "?"]
-BLIND = 0.65
-"""AUC from which on a two-sample test that finds nothing says little: what a third of blobs may have."""
 ALIKE = 0.1
 """Share of near-duplicates in the reference above which a floor of unknown groups may be too high."""
 FEW_GROUPS = 30
 """Groups in the reference below which chance rules their spread, and with it the interval."""
 SHARES = ("precision", "recall", "density", "coverage")
+SEEN = 0.2
+"""Accuracy above guessing from which on features see the classes."""
+BLANK = 1e-7
+"""Error of the excess, in shares of the FID of noise, below which features see no difference between any images."""
 BEHIND = 0.001
 """Chance that real images have one of these so far below what other real images have."""
+DRAWS = 5
+"""Of the floor, below which their deviation says little."""
 
 
 class Verdict(NamedTuple):
@@ -30,17 +35,24 @@ class Verdict(NamedTuple):
 
 
 def verdicts(report: Report) -> list[Verdict]:
-    """A report's verdicts; questions that nobody asked are left out."""
+    """A report's verdicts. A test that every score of images should have is undecided if it was not run."""
     mark, words = _close(report)
     found = [Verdict("close to real images", mark, words)]
+    untested = report.protocol.reference.n > 0  # statistics allow no tests
     if report.told_apart is not None:
         told = report.told_apart
-        mark = "!" if told.told else "✓" if told.detectable < BLIND else "?"
+        mark = "!" if told.told else "✓" if alike(told) else "?"
         found.append(Verdict("told apart from real images", mark, told.verdict.removeprefix("told apart: ")))
+    elif untested:
+        found.append(Verdict("told apart from real images", "?", str(VERDICTS["told-apart"](report))))
     if report.copies is not None:
-        found.append(Verdict("copies", _copies(report.copies), report.copies.verdict.removeprefix("copying: ")))
+        found.append(_copies(report, report.copies))
+    elif untested:
+        found.append(Verdict("copies", "?", str(VERDICTS["copying"](report))))
     if report.repeats is not None:
-        found.append(Verdict("repeats", "!" if report.repeats.found else "✓", report.repeats.verdict))
+        wrong = VERDICTS["repeats"](report)
+        mark = "!" if report.repeats.found else "?" if wrong else "✓"
+        found.append(Verdict("repeats", mark, wrong or report.repeats.verdict))
     if report.overfitting is not None:
         gap = report.overfitting
         mark = "!" if gap.overfitted else "?" if gap.interval[0] > 0 else "✓"
@@ -57,7 +69,19 @@ def verdicts(report: Report) -> list[Verdict]:
                     "the reference contains no generated images and, as far as they are known, no training images",
                 )
             )
+    if report.classes is not None and report.classes.learned is not None:
+        found += _classes(report.classes.balance, report.classes.learned)
     return found
+
+
+def _classes(balance: Balance, learned: Learned) -> list[Verdict]:
+    """A verdict on labels that are not those of their images; none where they may be, or a class is missing."""
+    guessed, ours, real = max(balance.expected) / sum(balance.expected), learned.accuracy, learned.real_accuracy
+    missing = any(wanted and not there for there, wanted in zip(balance.counts, balance.expected, strict=True))
+    if missing or real is None or real < guessed + SEEN or ours > (guessed + real) / 2:
+        return []
+    taught = f"a classifier taught by the images and their labels gets {100 * ours:.0f} % of real ones right"
+    return [Verdict("classes", "!", f"{taught}; taught by training images, {100 * real:.0f} %")]
 
 
 def interval(excess: Excess) -> str:
@@ -72,8 +96,13 @@ def _close(report: Report) -> tuple[Mark, str]:
     if excess is None:
         return "?", "no floor to compare the FID with: give real images that the model never saw with --floor"
     over = f"excess FID over as many real images: {interval(excess)}"
+    least = BLANK * report.noise.value if report.noise is not None else 0.0
+    if not abs(excess.value) + excess.error > least:  # and if one is not a number
+        return "?", f"these features see no difference between any of the images: choose others (--features); {over}"
     if excess.value > STRICT * excess.error:
         return "!", f"farther from the reference than real images are; {over}"
+    if others := other_floor(report):
+        return "?", f"{others}; {over}"
     if excess.value < -STRICT * excess.error:
         if excess.design == "random":
             how = "classes sampled in fixed shares (then give their labels) or reference images among them"
@@ -101,23 +130,25 @@ def _behind(report: Report) -> list[str]:
     """The shares that real images have more of: a t-test of a single set against the draws of the floor.
 
     A few draws that happen to agree would accuse real images, so the deviation counts as no less than a binomial
-    share's.
+    share's. Fewer than `DRAWS` say too little of it: there it counts as known, and as no less than twice that.
     """
     found = []
     for name in SHARES:
         ours = report.metrics.get(name)
         floor = None if ours is None else ours.floor
-        if ours is None or floor is None or not floor.deviation:
+        if ours is None or floor is None:
             continue
-        deviation = max(floor.deviation, (max(floor.value * (1 - floor.value), 0) / floor.n) ** 0.5)
+        binomial, few = (max(floor.value * (1 - floor.value), 0) / floor.n) ** 0.5, floor.draws < DRAWS
+        deviation = max(floor.deviation or 0.0, 2 * binomial if few else binomial)
+        if not deviation or (few and not binomial):
+            continue
         t = (ours.value - floor.value) / (deviation * (1 + 1 / floor.draws) ** 0.5)
-        if stats.t.cdf(t, floor.draws - 1) < BEHIND / len(SHARES):
+        if stats.t.cdf(t, math.inf if few else floor.draws - 1) < BEHIND / len(SHARES):
             found.append(f"{METRICS[name].title} ({ours.value:.2f}, real images {floor.value:.2f})")
     return found
 
 
-def _copies(found: Copies) -> Mark:
-    if found.copying is not False:
-        return "!" if found.copying else "?"
-    least = None if found.bound is None else found.bound.least
-    return "?" if least is None or least > NOTICED else "✓"
+def _copies(report: Report, found: Copies) -> Verdict:
+    doubt = None if found.copying else other_train(report)
+    words = "; ".join(filter(None, [found.verdict.removeprefix("copying: "), doubt]))
+    return Verdict("copies", "!" if found.copying else "✓" if clean(found) and doubt is None else "?", words)
