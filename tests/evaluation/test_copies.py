@@ -222,7 +222,7 @@ def test_a_test_that_would_find_no_copies_says_so(parts):
     train, _, _ = parts
     report = copy_test(of(noisy(train.images[:200], 30)), train, of(noisy(train.images[200:500], 10)))
     assert (report.copying, report.bound) == (None, None)
-    found = "copying cannot be judged: of training images planted as copies the test finds only "
+    found = "copying cannot be judged: the test finds only "
     assert report.verdict.startswith(found)
 
 
@@ -332,14 +332,14 @@ def test_the_comparison_that_sees_most_gives_the_bound():
 def test_the_verdict_says_what_was_looked_at_and_what_would_have_been_found():
     bound = CopyBound(0.0123, 0.0212, True)
     none = (
-        "at most 1.2 % of the images are copies, whether moved by up to 2 pixels, of other brightness or mirrored "
-        "(95 % confidence)"
+        "at most 1.2 % of the images are copies (95 % confidence), counting those shifted by up to 2 pixels, of other "
+        "brightness or mirrored"
     )
     assert copies._verdict([], (closer(),), bound, 0) == f"{NONE}{none}; 2.1 % would have been noticed"
     few = copies._verdict([], (closer(),), CopyBound(0.0123, 0.15, True), 0)
     assert few == f"{NONE}{none}; fewer than 15 % could have gone unnoticed"
     none_at_all = copies._verdict([], (closer(),), CopyBound(0.0123, None, True), 0)
-    assert none_at_all == f"{NONE}{none}; not even copies alone would have been noticed"
+    assert none_at_all == f"{NONE}{none}; even a set of nothing but copies would have gone unnoticed"
     assert copies._verdict([], (closer(),), bound, 1).startswith(
         "no sign of copying, but 1 is a training image to the byte: at most"
     )
@@ -348,5 +348,5 @@ def test_the_verdict_says_what_was_looked_at_and_what_would_have_been_found():
         f"would by chance; {none}; 8 are training images to the byte"
     )
     assert copies._verdict([], (closer(found=0.12), closer(found=0.3)), None, 0) == (
-        "copying cannot be judged: of training images planted as copies the test finds only 30 %"
+        "copying cannot be judged: the test finds only 30 % of the copies planted to check it"
     )

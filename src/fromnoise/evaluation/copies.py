@@ -262,9 +262,11 @@ def _verdict(
     accusing: list[Closer], closer: tuple[Closer, ...], bound: CopyBound | None, identical: int, proof: bool = False
 ) -> str:
     plain = f"{identical:,} {'is a training image' if identical == 1 else 'are training images'} to the byte"
-    looks = f"moved by up to {SHIFT} pixels, of other brightness{' or mirrored' if bound and bound.mirrored else ''}"
+    looks = f"shifted by up to {SHIFT} pixels, of other brightness{' or mirrored' if bound and bound.mirrored else ''}"
     most = (
-        f"at most {_percent(bound.share)} of the images are copies, whether {looks} (95 % confidence)" if bound else ""
+        f"at most {_percent(bound.share)} of the images are copies (95 % confidence), counting those {looks}"
+        if bound
+        else ""
     )
     if accusing:
         worst = max(accusing, key=lambda each: each.share - each.expected)
@@ -277,10 +279,10 @@ def _verdict(
         return "; ".join([f"copying: {plain}, and no held-out image is", *([most] if bound else [])])
     if bound is None:
         seen = _percent(max(each.found for each in closer))
-        verdict = f"copying cannot be judged: of training images planted as copies the test finds only {seen}"
+        verdict = f"copying cannot be judged: the test finds only {seen} of the copies planted to check it"
         return f"{verdict}; {plain}" if identical else verdict
     if bound.least is None:
-        least = "not even copies alone would have been noticed"
+        least = "even a set of nothing but copies would have gone unnoticed"
     elif bound.least <= NOTICED:
         least = f"{_percent(bound.least)} would have been noticed"
     else:

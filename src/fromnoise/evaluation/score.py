@@ -292,7 +292,7 @@ def _notes(contest: Contest, features: Features, drawn: Drawn, sets: _Featured) 
     if contest.floor is not None and contest.floor.groups is not None:
         notes.append(
             "the real images come in groups: floor and copycat are drawn from everything outside the reference; where "
-            "possible, no draw holds a group twice. A model that only memorised scores as the floor does; the copy "
+            "possible, no draw has two images of a group. A model that only memorised scores as the floor does; the copy "
             "test finds it"
         )
     elif contest.floor is not None and contest.train is None:
@@ -303,8 +303,8 @@ def _notes(contest: Contest, features: Features, drawn: Drawn, sets: _Featured) 
             continue
         if draws[0].design != drawn.how:
             notes.append(
-                f"{source.name} has no labels: the {name} is drawn at random, the generated images are not, and score "
-                "better for it"
+                f"{source.name} has no labels: the {name} is drawn at random, the generated images are not, so "
+                "they score better"
             )
         if len(draws[0]) < n:
             words = "its FID is biased upwards" if name == "copycat" else "the excess is taken at that number"
