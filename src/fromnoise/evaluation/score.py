@@ -292,8 +292,8 @@ def _notes(contest: Contest, features: Features, drawn: Drawn, sets: _Featured) 
     if contest.floor is not None and contest.floor.groups is not None:
         notes.append(
             "the real images come in groups: floor and copycat are drawn from everything outside the reference; where "
-            "possible, no draw has two images of a group. A model that only memorised scores as the floor does; the copy "
-            "test finds it"
+            "possible, no draw has two images of a group. A model that only memorised scores as the floor does; the "
+            "copy test finds it"
         )
     elif contest.floor is not None and contest.train is None:
         notes.append("the training images are not known (--train): the floor may contain some of them")
