@@ -77,3 +77,14 @@ def test_whether_images_are_copies_is_decided_whatever_the_words(copying, fails)
     reworded = report(copies=SimpleNamespace(verdict="in other words", copying=copying, bound=bound))
     with pytest.raises(Failed, match="in other words") if fails else nullcontext():
         verdicts.check(reworded, ("copying",))
+
+
+@pytest.mark.parametrize(
+    ("kid", "copycat", "doubt"),
+    [(-0.0104, 0.008, False), (-0.0104, 0.017, True), (0.01, 0.02, False), (0.01, 0.03, True)],
+)
+def test_training_images_are_doubted_where_the_generated_ones_are_nearer_by_more_than_chance(kid, copycat, doubt):
+    """A KID below 0 is chance: those of real digits in even shares against such a reference are."""
+    found = SimpleNamespace(value=kid, error=0.0028, copycat=SimpleNamespace(value=copycat))
+    fid = SimpleNamespace(value=0.1, copycat=SimpleNamespace(value=0.3))
+    assert (verdicts.other_train(report(metrics={"fid": fid, "kid": found})) is not None) == doubt

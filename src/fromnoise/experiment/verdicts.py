@@ -32,7 +32,7 @@ def other_train(report: Report) -> str | None:
     fid, kid = (report.metrics.get(name) for name in ("fid", "kid"))
     if fid is None or kid is None or kid.error is None or fid.copycat is None or kid.copycat is None:
         return None
-    if fid.copycat.value < 2 * fid.value or kid.copycat.value < kid.value + FAR * kid.error:
+    if fid.copycat.value < 2 * fid.value or kid.copycat.value < max(kid.value, 0.0) + FAR * kid.error:
         return None
     return "the training images are farther from the reference than the generated ones: are they those of this model?"
 
