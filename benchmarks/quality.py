@@ -186,7 +186,7 @@ def table(cells: Sequence[Cell]) -> str:
                 f"{statistics.mean(cell.steps for cell in group):,.0f}",
                 results.spread([cell.fid for cell in group], group[0].error, number),
                 results.spread([cell.ratio for cell in group], shown=number),
-                "; ".join(sorted({cell.verdict for cell in group})),
+                "; ".join(sorted({cell.verdict.partition(":")[0] for cell in group})),
                 "; ".join(f"{min(cell.p):.2g}" for cell in group),
             )
             rows.append(row)
