@@ -49,10 +49,7 @@ def test_seeds_of_one_budget_share_a_line():
 
 def test_a_copying_seed_is_not_hidden_by_the_others():
     copying = dataclasses.replace(CELL, seed=1, verdict="copying: 9 % of the images lie closer")
-    assert (
-        line(quality.table([CELL, copying]), "fromnoise", "5")[8]
-        == "copying: 9 % of the images lie closer; no sign of copying"
-    )
+    assert line(quality.table([CELL, copying]), "fromnoise", "5")[8] == "copying; no sign of copying"
 
 
 def test_seeds_on_different_cpus_are_not_averaged():
