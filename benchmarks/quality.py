@@ -246,9 +246,9 @@ is the FID of as many real images that no model was trained on; training images 
 Seconds are those that the process took.
 fromnoise samples with its default sampler. Without labels, it conditions on clusters of similar images.
 "Before" is an earlier, wider and slower preset: `{" ".join(BEFORE)}` normalised in 8 groups (a setting since removed),
-with a guidance of 1.5, or 2 without labels. Peers, whose networks take as many operations as that one, are told the
-classes. They have the learning rate and guidance that `python -m benchmarks.peer_rates` chose by {real.NAME},
-a warm-up in proportion, and sample by DDIM in {settings.peer_calls} network calls.
+with a guidance of 1.5, or 2 without labels. Peers are told the classes; their networks take as many operations as that
+one. `python -m benchmarks.peer_rates` chose their learning rate and guidance on {real.NAME}.
+They warm up in proportion and sample by DDIM in {settings.peer_calls} network calls. "Least p" is that of the copy test.
 
 {table(shown)}
 

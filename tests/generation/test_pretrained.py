@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -23,6 +26,13 @@ def test_packaged_models_are_small_and_of_the_default_network(name, image, condi
     assert model.config.network == preset("fast").network
     assert model.config.data.data == name
     assert all(value.dtype == torch.float32 for value in model.network.state_dict().values())
+
+
+def test_loading_a_model_imports_no_sympy():
+    imports = "import sys; from fromnoise.generation import model, pretrained"
+    code = f"{imports}; model.Model.load(pretrained.packaged('digits')); print('sympy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"  # importing it takes 0.8 s
 
 
 def test_another_name_is_no_packaged_model():

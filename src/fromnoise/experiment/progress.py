@@ -34,7 +34,7 @@ SILENT = Reporter()
 
 
 def stages(bar: Bar) -> Callable[[str, int, int], None]:
-    """What shows (stage, done, all) in a bar whose title and time left are each stage's own."""
+    """What shows a score's (stage, done, all) in the bar, where each stage has its own title and time left."""
     shown = ""
 
     def show(stage: str, done: int, total: int) -> None:
