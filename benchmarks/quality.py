@@ -248,7 +248,7 @@ fromnoise samples with its default sampler. Without labels, it conditions on clu
 "Before" is an earlier, wider and slower preset: `{" ".join(BEFORE)}` normalised in 8 groups (a setting since removed),
 with a guidance of 1.5, or 2 without labels. Peers are told the classes; their networks take as many operations as that
 one. `python -m benchmarks.peer_rates` chose their learning rate and guidance on {real.NAME}.
-They warm up in proportion and sample by DDIM in {settings.peer_calls} network calls. "Least p" is that of the copy test.
+They warm up in proportion and sample by DDIM in {settings.peer_calls} network calls. "Least p" is the copy test's.
 
 {table(shown)}
 
