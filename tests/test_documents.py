@@ -1,6 +1,7 @@
 """What the documents say to type can be typed, what they link to is there, and the README stays short."""
 
 import importlib
+import inspect
 import re
 import shlex
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fromnoise.faces.arguments import TrainingArguments, parse, parse_training
+from fromnoise.faces.cli import COMMANDS, USAGE
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -17,14 +19,23 @@ WHOLE_LINES = re.compile(r"^(?: *- run: |.*torchrun [^|\n]+ -m )?fromnoise (?P<w
 INLINE = re.compile(r"`fromnoise (?P<words>[^`]+)`")
 
 
-def commands():
-    """Every `fromnoise ...` of the documents that is written out, as (file, words)."""
+def texts():
+    """The documents and the help of every command, as (name, text)."""
     for path in [*DOCUMENTS, ROOT / "lab" / "README.md", WORKFLOW]:
+        yield path.name, path.read_text()
+    yield "--help", re.sub(r"^  |`.*", "", USAGE, flags=re.MULTILINE)
+    for name in [*(name for name in COMMANDS if name != "data"), "data export", "data inspect"]:
+        yield f"{name} --help", inspect.getdoc(arguments_of(*name.split()))
+
+
+def commands():
+    """Every `fromnoise ...` of the texts that is written out, as words."""
+    for name, text in texts():
         for pattern in (WHOLE_LINES, INLINE):
-            for found in pattern.finditer(path.read_text()):
+            for found in pattern.finditer(text):
                 words = shlex.split(found["words"])
                 if "..." not in words and (any(word.startswith("--") for word in words) or pattern is WHOLE_LINES):
-                    yield pytest.param(words, id=f"{path.name}: {' '.join(words)}")
+                    yield pytest.param(words, id=f"{name}: {' '.join(words)}")
 
 
 def arguments_of(command, word=""):
@@ -45,10 +56,11 @@ def test_commands_are_real(words):
         parse(cls, rest[command == "data" :], command)
 
 
-def test_readme_and_workflow_have_commands():
+def test_readme_workflow_and_help_have_commands():
     found = [param.id for param in commands()]
     assert sum(name.startswith("README.md") for name in found) >= 8
     assert sum(name.startswith("ci.yml") for name in found) >= 4
+    assert sum(" --help: " in name for name in found) >= 40
 
 
 @pytest.mark.parametrize("path", [*DOCUMENTS, WORKFLOW], ids=lambda path: path.name)

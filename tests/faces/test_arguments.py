@@ -80,12 +80,22 @@ def test_the_folder_is_named_after_the_data():
         (("--minuets", "3"), r"Unrecognized options: --minuets, 3; did you mean --minutes\?"),
         (("--sampler", "best"), "invalid choice 'best' for argument '--sampler'.*ddim"),
         (("--m",), "Missing value for argument '--m'"),
+        (("--m", "many"), "Error parsing --m: 'many' is not a whole number"),
+        (("--lr", "fast"), "Error parsing --lr: 'fast' is not a number"),
+        (("--channels", "48", "few"), r"Error parsing --channels: \['48', 'few'\] are not the numbers it takes"),
+        (("--lognormal", "0", "x"), r"Error parsing --lognormal: \['0', 'x'\] are not the numbers it takes"),
     ],
 )
 def test_words_that_do_not_fit_are_one_line(words, message):
     with pytest.raises(UserError, match=f"^{message}") as refused:
         parsed(*words)
     assert "\n" not in str(refused.value)
+
+
+def test_none_can_be_typed():
+    assert parsed("--clip", "None").config.training.clip is None
+    assert parsed("--preset", "chapter", "--clip", "0.5").config.training.clip == 0.5
+    assert parsed("--guidance-interval", "-1", "2.5").config.sampling.guidance_interval == (-1, 2.5)
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -9,6 +9,7 @@ from fromnoise.faces import cli
 def test_help_names_every_command(words, capsys):
     assert cli.main(words) == 0
     shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
     for command in cli.COMMANDS:
         assert f"\n  {command}" in shown
 
@@ -66,7 +67,13 @@ def test_the_help_of_data_is_that_of_both_its_commands(capsys):
     assert "usage: fromnoise data inspect" in shown
 
 
-def test_the_help_of_compare_has_no_empty_default(capsys):
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_help_fits_a_terminal_and_shows_no_value_that_is_none(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit):
-        cli.main(["compare", "--help"])
-    assert "(default: )" not in capsys.readouterr().out
+        cli.main([command, "--help"])
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    words = " ".join(shown.replace("│", " ").split())
+    for unwanted in ("{None}", "default: None", "(default: )"):
+        assert unwanted not in words

@@ -40,7 +40,7 @@ class DataSettings:
     of a regular expression matches in file names, such as "(patient\\d+)_"; default: near-duplicates."""
     label_by: str | None = None
     """Classes from file names: a regular expression whose first group (...) names the class, such as "^(cat|dog)"; or
-    "folder" for sub-folders despite a metadata.csv; default: metadata.csv if there is one, else sub-folders."""
+    "folder" for sub-folders despite a metadata.csv; default: metadata.csv if present, else sub-folders."""
 
 
 class Size(tuple[int, int]):

@@ -15,7 +15,7 @@ class EvaluationSettings:
     """Features in which images are compared: auto, digits, general, inception, dinov2, pixels, onnx:PATH.
     auto: digits if the training images are handwritten digits, else general."""
     evaluate_every: int | None = None
-    """Steps between validations, by KID and copy test against validation images (evaluations.jsonl); default: none.
-    The best model is kept in checkpoints/best. Validation does not count as training time.
+    """Steps between validations, by KID and copy test against validation images (evaluations.jsonl); default: no
+    validation. The best model is kept in checkpoints/best. Validation does not count as training time.
     With fewer than 1,000 training images, the denoising error chooses instead, by default every 250 steps, and sampling
     uses the model that it chooses."""

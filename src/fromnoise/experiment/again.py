@@ -59,7 +59,7 @@ def check(before: Report, sets: Sets, features: Features) -> None:
     for role in ROLES:
         was, now = getattr(before.protocol, role), sets.get(role)
         if was is None and now is not None:
-            raise UserError(f"the report was made without --{role}: leave out {now.name}")
+            raise UserError(f"the report was made without --{role}: leave out --{role} {now.name}")
         if was is not None and now is None:
             raise UserError(f"the report's {role} images, {was.name}, cannot be found: name them with --{role}")
         if was is not None and now is not None and was.sha256 != now.fingerprint:
@@ -71,7 +71,8 @@ def check(before: Report, sets: Sets, features: Features) -> None:
     if (used.name, used.sha256) != (features.name, features.sha256):
         raise UserError(
             f"the report's features are {used.name} {used.sha256[:16]}, but here they are {features.name} "
-            f"{features.sha256[:16]}: scores in them cannot be compared"
+            f"{features.sha256[:16]}: scores in them cannot be compared; "
+            "score the images anew with --generated and --reference"
         )
 
 

@@ -61,7 +61,8 @@ def reference_of(config: Config, parts: Parts, tell: Say = silent, skip_broken: 
         reference = _read(settings.reference, parts, config, skip_broken, tell)
     n = min(MOST, len(reference)) if settings.n is None else settings.n
     if n < FEWEST or len(reference) < FEWEST:
-        raise UserError(f"a score needs at least {FEWEST} images: --n {n}, reference {len(reference)}")
+        few = f"--n is {n}" if n < FEWEST else f"--reference has {len(reference)}"
+        raise UserError(f"a score needs at least {FEWEST} images, but {few}: give more")
     return reference, n
 
 

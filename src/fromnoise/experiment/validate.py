@@ -46,7 +46,9 @@ class Validator:
         by_error, n = few.are_few(parts), few.validation_images(parts)
         least = few.FEWEST if by_error else FEWEST
         if parts.val is None or n < least:
-            raise UserError(f"--evaluate-every needs {least} validation images, but {config.data.data} has {n}")
+            raise UserError(
+                f"--evaluate-every needs {least} validation images, but {config.data.data} has {n}: leave it out"
+            )
         self.config, self.train, self.folder, self.device = config, parts.train, folder, device
         self.chosen_by = "denoising" if by_error else "kid"
         self.features = features if n >= FEWEST else None

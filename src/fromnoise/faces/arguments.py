@@ -2,15 +2,21 @@
 
 import contextlib
 import dataclasses
+import functools
 import inspect
 import io
 import itertools
+import operator
 import re
-from collections.abc import Sequence
+import shutil
+import textwrap
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 import tyro
+from tyro import constructors as make
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from fromnoise.config import BUDGETS, Config, check_ranges, folder_for, preset, read, settled
@@ -23,24 +29,31 @@ if TYPE_CHECKING:
 
 Arguments = TypeVar("Arguments")
 FRAME = " │╭╮╰╯─|+"  # around tyro's boxes, on terminals of either kind
+RULES = make.ConstructorRegistry()  # how the help differs from tyro's own
+PLAIN = {  # Python's and tyro's words, a pattern -> words for users
+    r"invalid literal for int\(\) with base 10: (.*)": r"\1 is not a whole number",
+    "could not convert string to float: (.*)": r"\1 is not a number",
+    r"Could not (parse|find valid parse for) arguments:? (\[.*?\]).*": r"\2 are not the numbers it takes",
+    r"no type matching (.*) could be instantiated from (.*)\.": r"expected \1, not \2",
+}
+UNSAID = arg(help_behavior_hint="")  # without "(default: ...)"
 
 # Arguments that several commands share.
-Flag = Annotated[bool, FlagCreatePairsOff]
+Flag = Annotated[bool, FlagCreatePairsOff, UNSAID]
 File = Annotated[Path | None, arg(metavar="FILE")]
 ModelSource = Annotated[
     Positional[Path],
     arg(metavar="RUN", help="A run folder, a checkpoint in it, a model.safetensors file, digits or clipart."),
 ]
 Device = Annotated[
-    Literal["auto", "cpu", "cuda", "mps"], arg(help="Where to compute; auto uses a GPU if there is one.")
+    Literal["auto", "cpu", "cuda", "mps"],
+    arg(metavar="DEVICE", help="Where to compute: cpu, cuda, mps or auto (a GPU if there is one)."),
 ]
 Threads = Annotated[
     int | None,
     arg(metavar="N", help="CPU threads; default: all, and fewer while other processes are busy."),
 ]
-SkipBroken = Annotated[
-    bool, FlagCreatePairsOff, arg(help="Skip images that cannot be read, and say how many were skipped.")
-]
+SkipBroken = Annotated[Flag, arg(help="Skip unreadable images, and say how many.")]
 FailOn = Annotated[
     str | None,
     arg(
@@ -49,7 +62,50 @@ FailOn = Annotated[
         "copying, overlap, repeats, told-apart, overfitting. A test that could not be run counts as failed.",
     ),
 ]
-Overwrite = Annotated[bool, arg(help="Replace existing files.")]
+Overwrite = Annotated[Flag, arg(help="Replace existing files.")]
+
+
+@RULES.primitive_rule
+def _optional(
+    info: make.PrimitiveTypeInfo,
+) -> make.PrimitiveConstructorSpec[Any] | make.UnsupportedTypeAnnotationError | None:
+    """`X | None` is shown as X; the word None is still understood."""
+    kinds = get_args(info.type)
+    if NoneType not in kinds:
+        return None
+    given = functools.reduce(operator.or_, (kind for kind in kinds if kind is not NoneType))
+    spec = RULES.get_primitive_spec(make.PrimitiveTypeInfo.make(given, info.markers))
+    if isinstance(spec, make.UnsupportedTypeAnnotationError):
+        return spec
+    return dataclasses.replace(
+        spec,
+        instance_from_str=lambda words: None if words == ["None"] else spec.instance_from_str(words),
+        is_instance=lambda value: value is None or spec.is_instance(value),
+        str_from_instance=lambda value: [] if value is None else spec.str_from_instance(value),
+    )
+
+
+@RULES.struct_rule
+def _fields(info: make.StructTypeInfo) -> make.StructConstructorSpec | None:
+    """tyro's fields: the required first, those of every command last, and where the default is None, none is shown."""
+    if not dataclasses.is_dataclass(info.type) or _fields in info.markers:
+        return None
+    spec = RULES.get_struct_spec(dataclasses.replace(info, markers=(*info.markers, _fields)))
+    assert isinstance(spec, make.StructConstructorSpec)
+
+    def shown(field: make.StructFieldSpec) -> make.StructFieldSpec:
+        kind: Any = Annotated[field.type, UNSAID] if field.default in (None, ()) else field.type
+        return dataclasses.replace(field, type=kind, helptext=lambda: _one_line(field.helptext))
+
+    def place(field: make.StructFieldSpec) -> int:
+        return (field.default is not make.MISSING_NONPROP) + (field.name in ("device", "threads", "overwrite"))
+
+    return dataclasses.replace(spec, fields=tuple(map(shown, sorted(spec.fields, key=place))))
+
+
+def _one_line(text: str | Callable[[], str | None] | None) -> str | None:
+    said = text() if callable(text) else text
+    return " ".join(said.split()) if said else None
 
 
 def parse(cls: type[Arguments], words: Sequence[str], command: str, default: Arguments | None = None) -> Arguments:
@@ -60,11 +116,11 @@ def parse(cls: type[Arguments], words: Sequence[str], command: str, default: Arg
     """
     complaint = io.StringIO()
     try:
-        with contextlib.redirect_stderr(complaint):
+        with contextlib.redirect_stderr(complaint), RULES:
             arguments: Arguments = tyro.cli(  # type: ignore[assignment]
                 cls,
                 prog=f"fromnoise {command}",
-                description=re.sub("^fromnoise ", "  fromnoise ", inspect.getdoc(cls) or "", flags=re.MULTILINE),
+                description=_description(cls),
                 args=list(words),
                 default=default,
                 config=(tyro.conf.OmitArgPrefixes,),
@@ -78,11 +134,31 @@ def parse(cls: type[Arguments], words: Sequence[str], command: str, default: Arg
     return arguments
 
 
+class _Laid(str):
+    """Text whose lines tyro does not join, since it finds only one."""
+
+    def split(self, *_: object) -> list[str]:
+        return [self]
+
+
+def _description(cls: type) -> str:
+    """The docstring of `cls` with its paragraphs filled to the terminal's width, and its examples indented."""
+    width = min(shutil.get_terminal_size().columns, 120)
+    paragraphs = (inspect.getdoc(cls) or "").split("\n\n")
+    laid = (
+        textwrap.indent(text, "  ") if text.startswith("fromnoise ") else textwrap.fill(text, width)
+        for text in paragraphs
+    )
+    return _Laid("\n\n".join(laid))
+
+
 def _first_sentence(box: str) -> str:
     """The text of tyro's error box, without its title, as one line; with tyro's guess at what was meant."""
     lines = [line.strip(FRAME) for line in box.splitlines()]
     below = itertools.dropwhile(lambda line: not line.strip("-"), lines[1:])
     said = " ".join(itertools.takewhile(lambda line: line.strip("-"), below))
+    for theirs, ours in PLAIN.items():
+        said = re.sub(theirs, ours, said)
     guesses = [line.split()[0] for line in lines if line.startswith("--") and line.strip("-")]
     return f"{said}; did you mean {guesses[0]}?" if guesses and said.startswith("Unrecognized") else said
 
@@ -103,7 +179,7 @@ class TrainingArguments:
     skip_broken: SkipBroken = False
     dry_run: Flag = False
     """Print the whole configuration as JSON and exit."""
-    config: Config = dataclasses.field(default_factory=Config)
+    config: Annotated[Config, arg(name="")] = dataclasses.field(default_factory=Config)
     recording: Recording = dataclasses.field(default_factory=Recording)
     extension: Annotated[Budget | None, tyro.conf.Suppress] = None
     """--minutes +20, --epochs +5 or --steps +500."""

@@ -29,9 +29,9 @@ COMMANDS = {
     "upscale": "enlarge an image of half the model's size",
     "interpolate": "blend one image into another, step by step",
     "evaluate": "score any images against real ones, and test them for copies",
-    "augment": "sample images of each class and measure what a classifier gains from them",
+    "augment": "sample images to train a classifier on, and measure its gain",
     "compare": "compare runs, in a table or on a page",
-    "likelihood": "compute the likelihood of images under a model, in bits per dimension",
+    "likelihood": "compute images' likelihood under a model, in bits per dimension",
     "lab": "make a page, handouts or slides from the lab's notebooks",
     "data": "write a data set as PNG files, or show what is in it",
     "export": "export a model's denoiser as ONNX",
@@ -52,7 +52,8 @@ examples:
   fromnoise train --data photos/ --size 32 --out runs/photos
   fromnoise evaluate --generated digits.npz --reference digits:heldout
 
-`fromnoise COMMAND --help` shows a command's options, `fromnoise --version` the version."""
+`fromnoise COMMAND --help` shows a command's options,
+`fromnoise --version` the version."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -38,7 +38,7 @@ class Scored:
         if not file.is_file() and folder is None:
             raise UserError(f"{path} is neither a run folder nor a report{lost(path)}")
         if not file.is_file():
-            raise UserError(f"{path} has no score yet: fromnoise run")
+            raise UserError(f"{path} has no score yet: repeat its training's command with `run` for `train`")
         found = read_report(file)
         if found.get("schema") != SCHEMA:
             version = f"schema {found.get('schema')}, not {SCHEMA}"

@@ -44,5 +44,5 @@ def trained(run: Path, quick: bool) -> tuple[Model, RunFolder]:
         with train.trained(Experiment(QUICK if quick else FULL, run, reporter=TERMINAL)) as outcome:
             model = outcome.model
     if model.info.image != IMAGE:
-        raise UserError(f"{run} holds a model of {model.info.image} images: the lab needs grey 32×32 digits")
+        raise UserError(f"{run} holds a model of {model.info.image} images: name a run trained on grey 32×32 digits")
     return model, folder

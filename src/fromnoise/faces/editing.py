@@ -48,7 +48,8 @@ class SamplingArguments(EditArguments):
     guidance: float | None = None
     """Strength of classifier-free guidance by --label; default: the model's."""
     steps: int | None = None
-    """Network calls per image, not counting those of guidance."""
+    """Network calls per image, not counting those of guidance; default: the model's to vary, 20 to inpaint or
+    upscale."""
 
     def how(self) -> "Edit":
         """The same for the model; raises UserError for what is out of range."""

@@ -35,7 +35,8 @@ class _Denoise(nn.Module):
 def save_onnx(model: Model, path: Path) -> None:
     """Write the denoiser for any number of images; raises UserError for a network conditioned on steps."""
     if model.kind.BY_STEP:
-        raise UserError("the chapter's network is conditioned on steps, not noise levels: it cannot be exported")
+        why = "the chapter's network is conditioned on steps, not noise levels, so it cannot be exported"
+        raise UserError(f"{why}: train one with --network unet")
     inputs: dict[str, Tensor] = {"x": torch.zeros(2, *model.info.image), "logsnr": torch.zeros(2)}
     if model.info.classes:
         inputs["label"] = torch.zeros(2, dtype=torch.int64)

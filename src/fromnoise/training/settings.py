@@ -31,12 +31,13 @@ class TrainingSettings:
     """The budget and the recipe."""
 
     minutes: float | None = None
-    """Budget: minutes of training by wall clock, including compiling. Give one of --minutes, --epochs, --steps.
-    +20 extends a finished run by 20 minutes; the learning rate rises again and decays in the second half of these."""
+    """Budget: minutes of training by wall clock, including compiling. Give one of --minutes, --epochs and --steps;
+    default: the preset's (fast: 10 minutes, chapter: 200 epochs, tiny: 30 steps). +20 extends a finished run by 20
+    minutes; the learning rate rises again and decays in the second half of these."""
     epochs: float | None = None
-    """Budget: passes over the training images."""
+    """Budget: passes over the training images; +5 extends a finished run."""
     steps: int | None = None
-    """Budget: optimiser steps."""
+    """Budget: optimiser steps; +500 extends a finished run."""
     init: str | None = AUTO
     """Start from the weights of a run, a model file, or digits or clipart (packaged), with the same network; or none.
     Image size, classes, image channels and --augment may differ (fine-tuning). auto: clipart for colour images, if the
@@ -57,7 +58,7 @@ class TrainingSettings:
     decay: float = 0.5
     """Last share of the steps, over which the learning rate falls linearly to zero; 0 keeps it constant."""
     clip: float | None = 1.0
-    """Largest gradient norm; None for no clipping."""
+    """Largest gradient norm; None: no clipping, as in the preset chapter."""
     ema: float = 0.999
     """Decay of the weights' moving average, warmed up; 0 for none."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"

@@ -15,7 +15,7 @@ class AugmentArguments:
     """Sample images of every class to train a classifier on, and measure what it gains from them.
 
     fromnoise augment photos/ --model runs/photos --out more/
-    fromnoise augment photos/ --model runs/photos --out more/ --per-class 200 --guidance 1
+    fromnoise augment photos/ --model runs/photos --out more/ --per-class 200
 
     Small classifiers learn from the training images alone, others from these and the generated ones. All are tested on
     held-out images. The difference in accuracy, with its interval, is printed and written to augment.json in DIR.

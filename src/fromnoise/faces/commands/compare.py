@@ -18,7 +18,7 @@ class CompareArguments:
 
     fromnoise compare runs/digits runs/no-labels
     fromnoise compare runs/* --out compare.html
-    fromnoise compare runs/digits theirs.json        # a report of fromnoise evaluate --json
+    fromnoise compare runs/digits theirs.json
     """
 
     runs: Annotated[

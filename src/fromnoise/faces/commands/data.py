@@ -11,7 +11,7 @@ import tyro
 
 from fromnoise.data.settings import Alpha, DataSettings, Fit, parse_size
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import File, Overwrite, SkipBroken, folder_is_new, parse, refuse_existing
+from fromnoise.faces.arguments import File, Flag, Overwrite, SkipBroken, folder_is_new, parse, refuse_existing
 
 if TYPE_CHECKING:
     from fromnoise.data.inspection import Inspection
@@ -37,7 +37,7 @@ class ExportArguments:
     """How to fit images of other proportions, as in `train`."""
     alpha: Alpha = "keep"
     """Keep transparency, or lay images on white or black, as in `train`."""
-    by_class: bool = False
+    by_class: Flag = False
     """One sub-folder per class, which `fromnoise train --data DIR` reads back."""
     seed: int = 0
     """Seed of the subset."""

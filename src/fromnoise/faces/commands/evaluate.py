@@ -27,18 +27,17 @@ class EvaluateArguments:
     training images (copycat), and a test for copies of training images.
 
     fromnoise evaluate --generated runs/digits --reference digits:heldout
-    fromnoise evaluate --generated out/ --reference mnist:test --train digits --json score.json
-    fromnoise evaluate --generated out/ --reference mnist:test --train digits --html score.html
-    fromnoise evaluate --generated out.npz --reference photos:heldout --json - | jq .excess.value
-    fromnoise evaluate --generated out/ --reference mnist:test --train digits --fail-on copying
-    fromnoise evaluate --again score.json
+    fromnoise evaluate --generated out/ --reference mnist:test --train digits
+    fromnoise evaluate --generated out.npz --reference photos:heldout --json -
+    fromnoise evaluate --generated out/ --reference real/ --html score.html
+    fromnoise evaluate --again score.json --fail-on copying
     """
 
     generated: Annotated[str | None, Spec] = None
     """A folder of images, an .npz or .npy file, a run folder, or a data set."""
     reference: Annotated[str | None, Spec] = None
-    """Real images: digits:heldout, mnist:test, PATH, PATH:heldout ... Or an .npz file of published statistics (mu,
-    sigma), against which there is an FID and nothing else."""
+    """Real images: digits:heldout, mnist:test, a PATH or its part, PATH:heldout. Or an .npz file of published
+    statistics (mu, sigma), against which there is an FID and nothing else."""
     train: Annotated[str | None, Spec] = None
     """Training images, for the copycat and the copy test; they are kept out of the floor. Run folders know theirs."""
     floor: Annotated[str | None, Spec] = None

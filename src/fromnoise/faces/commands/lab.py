@@ -16,27 +16,31 @@ from fromnoise.faces.arguments import Flag, folder_is_new, parse
 class LabArguments:
     """Run the lab's notebooks without Jupyter and make a page of them, or handouts or slides.
 
-    fromnoise lab --quick --out lab-page          # the page: about two minutes on two cores
-    fromnoise lab --out lab-page                  # about twenty minutes: trains the fast preset for ten
+    fromnoise lab --quick --out lab-page   # about two minutes on two cores
+    fromnoise lab --out lab-page           # about twenty: trains a model for ten
     fromnoise lab --run runs/digits --out lab-page
-    fromnoise lab handouts handouts/              # .ipynb files for students, teachers and nbgrader; runs nothing
-    fromnoise lab handouts handouts/ --execute --quick   # outputs in the teacher's files
-    fromnoise lab slides slides/ --quick          # PDFs, one figure per page
+    fromnoise lab handouts handouts/       # runs nothing
+    fromnoise lab handouts handouts/ --execute --quick
+    fromnoise lab slides slides/ --quick
+
+    Handouts are .ipynb files for students, teachers and nbgrader. Slides are PDFs, one figure per page.
     """
 
-    kind: Annotated[tyro.conf.Positional[Literal["page", "handouts", "slides"]], tyro.conf.arg(metavar="KIND")] = "page"
-    """What to make: page, handouts or slides."""
-    folder: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="DIR")] = None
-    """A new folder to write."""
+    kind: Annotated[
+        tyro.conf.Positional[Literal["page", "handouts", "slides"]], tyro.conf.arg(metavar="[page|handouts|slides]")
+    ] = "page"
+    """What to make."""
+    folder: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="[DIR]")] = None
+    """A new folder to write; or give it by --out."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """The same, as a flag."""
+    """A new folder to write."""
     quick: Flag = False
     """Fewer samples and fewer steps."""
     execute: Flag = False
     """Handouts only: run the notebooks, and include their output in the teacher's files."""
     run: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
-    """A run trained on digits; by default the lab trains its own in runs/lab-quick or runs/lab-full."""
-    only: tuple[int, ...] = ()
+    """A run trained on digits; default: the lab's own, trained in runs/lab-quick or runs/lab-full."""
+    only: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N [N ...]")] = ()
     """Numbers of the notebooks to include; default: all."""
 
 

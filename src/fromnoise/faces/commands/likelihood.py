@@ -33,11 +33,14 @@ class LikelihoodArguments:
     """
 
     run: ModelSource
-    images: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="IMAGES")]
-    """Image files, folders of them, .npz files, data sets (digits:heldout)."""
+    images: Annotated[
+        tyro.conf.Positional[tuple[str, ...]],
+        tyro.conf.arg(metavar="IMAGES", help_behavior_hint="(one or more)"),
+    ]
+    """Image files, folders of them, .npz files, or data sets such as digits:heldout."""
     method: Literal["bound", "flow"] = "bound"
     """bound: the variational bound; flow: near-exact, by the probability-flow ODE (some 200 network calls)."""
-    levels: int | Literal["all"] = 32
+    levels: Annotated[int | Literal["all"], tyro.conf.arg(metavar="INT|all")] = 32
     """Random noise levels per image for the bound, or all of them."""
     label: str | None = None
     """Condition on this class, by name or number (or this cluster of a model trained without classes); default: any."""
@@ -113,7 +116,7 @@ def _images(spec: str, arguments: LikelihoodArguments, model: "Model", tell: "Sa
         images = with_channels(images, 4)
     if images.shape[0] != info.channels:
         ours, theirs = kind(info.channels), kind(images.shape[0])
-        raise UserError(f"{spec}: the model was trained on {ours} images, but these are {theirs}")
+        raise UserError(f"{spec}: the model was trained on {ours} images, but these are {theirs}: convert them")
     if images.range != info.range:
         raise UserError(f"{spec}: these values were mapped to 8 bits by another range than the model's training images")
     return images

@@ -10,7 +10,7 @@ import tyro
 from fromnoise.config import check_ranges
 from fromnoise.diffusion.settings import SamplerName, Spacing
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import Device, ModelSource, Overwrite, Threads, parse, refuse_unwritable_images
+from fromnoise.faces.arguments import Device, Flag, ModelSource, Overwrite, Threads, parse, refuse_unwritable_images
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 class SampleArguments:
     """Sample images from a trained model. Image k of a seed is the same, however many are sampled.
 
-    fromnoise sample digits --n 64 --out digits.png            # the packaged model: no training needed
+    fromnoise sample digits --n 64 --out digits.png   # the packaged model
     fromnoise sample runs/digits --n 64 --out digits.png
     fromnoise sample runs/digits --n 10000 --out digits.npz --seed 1
     fromnoise sample runs/digits --n 100 --out sevens/ --label 7
-    fromnoise sample runs/pets --per-class 10 --out pets.png  # or --label cat --n 64
+    fromnoise sample runs/pets --per-class 10 --out pets.png
     fromnoise sample runs/digits --n 1000 --out new.npz --reject-copies
     """
 
@@ -41,7 +41,8 @@ class SampleArguments:
     first: int = 0
     """Number of the first image: --first 100 continues after --n 100."""
     label: str | None = None
-    """Sample this class only, by name or number, or this cluster of a model trained without classes."""
+    """Sample this class only, by name or number, or this cluster of a model trained without classes; default:
+    all."""
     guidance: float | None = None
     """Strength of classifier-free guidance: 1 for none, more for more typical images; default: the model's."""
     guidance_interval: tuple[float, float] | None = None
@@ -54,7 +55,7 @@ class SampleArguments:
     """Spacing of the noise levels; default: the model's."""
     logsnr_range: tuple[float, float] | None = None
     """λ of the first and the last network call (not with --spacing t); default: the model's."""
-    reject_copies: bool = False
+    reject_copies: Flag = False
     """Replace images that lie closer to the run's training images, in pixels, than 99 % of unseen real images do.
     RUN must be a run folder. Replacements are numbered after the last image, so they change with --n."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
