@@ -119,7 +119,7 @@ def extractor(name: str) -> Features:
 
 def excess_of(sets: Contest, extract: Features) -> Excess:
     """The headline of the score."""
-    found = _Featured.of(sets, Drawn.of(sets, SEED), extract, lambda *_: None).excess(SEED)
+    found = _Featured.of(sets, Drawn.of(sets, SEED), extract).excess(SEED)
     assert found is not None, "every world has a floor"
     return found
 

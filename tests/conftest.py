@@ -55,6 +55,24 @@ def remembered(function, key=lambda *given: given):
     return call
 
 
+@pytest.fixture
+def bars():
+    """What bars show in the test: their title, and how much of how much is done."""
+    from fromnoise.say import Bar, Reporter, reporting_to
+
+    seen = []
+
+    class Seen(Bar):
+        def __init__(self, title):
+            self.title = title
+
+        def show(self, done, total, note="", remaining=None):
+            seen.append((self.title, done, total))
+
+    with reporting_to(Reporter(bar=Seen)):
+        yield seen
+
+
 @pytest.fixture(scope="session", autouse=True)
 def known_before():
     """What scores ask of the same images again and again is found once in all the tests of a worker.

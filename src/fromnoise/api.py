@@ -43,13 +43,13 @@ from fromnoise.evaluation.score import read_report
 from fromnoise.experiment import find
 from fromnoise.experiment.contest import Asked, Named, as_8_bits
 from fromnoise.experiment.evaluate import evaluate as scored
-from fromnoise.experiment.progress import SILENT, Reporter, once
 from fromnoise.experiment.score import reference_of, score_of, with_overfitting
 from fromnoise.experiment.train import Experiment, trained
 from fromnoise.faces.console import TERMINAL
 from fromnoise.generation import edit
 from fromnoise.generation.model import Model
 from fromnoise.generation.sampling import SampleRequest, labels_for, own_precision, sample
+from fromnoise.say import Reporter, reporting_to
 from fromnoise.threads import apart
 from fromnoise.training.device import alone
 from fromnoise.training.run_folder import RunFolder
@@ -103,7 +103,7 @@ class Run:
     model: Model
     folder: Path | None = None
     device: DeviceName = "auto"
-    reporter: Reporter = SILENT
+    reporter: Reporter = field(default_factory=Reporter)
     _extractors: dict[Any, Features] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -143,8 +143,8 @@ class Run:
         settings = self.config.sampling.but(sampler=sampler, sampling_steps=steps)
         number = own_precision(self.model, device) if precision == "auto" else precision
         request = SampleRequest(n, seed, first, label, guidance, number, settings)
-        with self.reporter.bar("sampling") as bar:
-            images = sample(self.model, request, device, bar.show)
+        with reporting_to(self.reporter):
+            images = sample(self.model, request, device)
         labels = None if self.model.info.clustered else labels_for(self.model, request)
         pixels, names = arrays.to_array(images), self.model.info.class_names
         return Images(pixels) if labels is None else Images(pixels, labels.numpy(), names)
@@ -214,8 +214,8 @@ class Run:
 
     def _edited(self, work: Callable[..., torch.Tensor], images: Sequence[ArrayLike], *how: Any) -> Images:
         given = [self._read(each) for each in images]
-        with self.reporter.bar("editing") as bar:
-            found = work(self.model, *given, *how, alone(self.device).device, bar.show)
+        with reporting_to(self.reporter):
+            found = work(self.model, *given, *how, alone(self.device).device)
         return Images(arrays.to_array(found))
 
     def _read(self, images: ArrayLike) -> torch.Tensor:
@@ -242,19 +242,19 @@ class Run:
         """
         given = {"n": n, "reference": reference, "features": features, "seed": seed}
         config = with_settings(self.config, {name: value for name, value in given.items() if value is not None})
-        device, reporter = alone(self.device).device, self.reporter
-        say = once(reporter.say)
-        if self.folder is None:
-            parts = sources.prepare(config.data, self.config.seed, say=say)
-        else:
-            parts = find.parts_of(self.folder, say)
+        device = alone(self.device).device
         name, made = config.evaluation.features, self._extractors  # they remember the features of the real images
-        if (name, weights) not in made:
-            made[name, weights] = extractor_of(name, device, images=parts.train, weights=weights, say=reporter.say)
-        against, number = reference_of(config, parts, say)
-        generated = _as_set(self.sample(number, seed=config.seed), str(self.folder or "generated"))
-        report = score_of(config, parts, generated, against, made[name, weights], choosing_features(device), reporter)
-        return with_overfitting(report, self.model, parts, against, device, reporter)
+        with reporting_to(self.reporter):
+            if self.folder is None:
+                parts = sources.prepare(config.data, self.config.seed)
+            else:
+                parts = find.parts_of(self.folder)
+            if (name, weights) not in made:
+                made[name, weights] = extractor_of(name, device, images=parts.train, weights=weights)
+            against, number = reference_of(config, parts)
+            generated = _as_set(self.sample(number, seed=config.seed), str(self.folder or "generated"))
+            report = score_of(config, parts, generated, against, made[name, weights], choosing_features(device))
+            return with_overfitting(report, self.model, parts, against, device)
 
 
 @apart()
@@ -291,8 +291,8 @@ def train(
     config = settled(with_settings(preset_called(preset), settings | {"data": str(data)}), preset)
     place = folder_for(config, preset) if out is None else Path(out)
     recording = Recording(log_every, checkpoint_every, tensorboard)
-    reporter = _reporter(quiet)
-    with trained(Experiment(config, place, device, reporter=reporter, recording=recording, skip_broken=skip_broken)):
+    experiment = Experiment(config, place, device, recording=recording, skip_broken=skip_broken)
+    with reporting_to(_reporter(quiet)), trained(experiment):
         return load(place, device=device, quiet=quiet)
 
 
@@ -351,11 +351,12 @@ def evaluate(
         skip_broken=skip_broken,
         reading={name: value for name, value in reading.items() if value is not None},
     )
-    return scored(asked, alone(device).device, _reporter(quiet))[0]
+    with reporting_to(_reporter(quiet)):
+        return scored(asked, alone(device).device)[0]
 
 
 def _reporter(quiet: bool) -> Reporter:
-    return SILENT if quiet else TERMINAL
+    return Reporter() if quiet else TERMINAL
 
 
 def _named(images: Source, role: str) -> Named:

@@ -16,6 +16,7 @@ from fromnoise import files
 from fromnoise.data import archive, folder, sources
 from fromnoise.data.settings import DataSettings
 from fromnoise.errors import UserError
+from fromnoise.say import heard
 
 KINDS = {"zip": "zip", "tar": "tar", "gztar": "tar.gz"}
 
@@ -58,8 +59,8 @@ def photos(tmp_path):
 
 
 def read(name, **how):
-    said = []
-    images = sources.load(str(name), say=said.append, **how)
+    with heard() as said:
+        images = sources.load(str(name), **how)
     (line,) = said
     return images, line.removeprefix(f"{name}: ")
 

@@ -12,6 +12,7 @@ from numpy.lib import format as npy
 
 from fromnoise.data import arrays, sources
 from fromnoise.errors import UserError
+from fromnoise.say import heard
 
 
 class Trap:
@@ -177,11 +178,12 @@ def test_a_cut_or_pickled_npy_file_is_refused_and_never_loaded(tmp_path):
 
 
 def test_guided_diffusions_labels_are_read_and_other_second_arrays_are_said(path):
-    labels, said = np.array([3, 0, 1, 3]), []
+    labels = np.array([3, 0, 1, 3])
     np.savez(path, grey(), labels)
     assert arrays.load(path).labels.tolist() == labels.tolist()
     np.savez(path, grey(), grey())
-    assert arrays.load(path, say=said.append).labels is None
+    with heard() as said:
+        assert arrays.load(path).labels is None
     assert said[0].endswith("arrays not read: arr_1 (labels are one whole number for each image)")
     np.savez(path, grey(), labels - 1)
     with pytest.raises(UserError, match="'arr_1' must be one whole number from 0"):
@@ -332,9 +334,10 @@ def medical(labels=None, side=6, channels=()):
 
 @pytest.mark.parametrize("channels", [(), (3,)])
 def test_medmnists_parts_are_read_one_after_another_and_kept(path, channels):
-    held, said = medical(channels=channels), []
+    held = medical(channels=channels)
     np.savez_compressed(path, **held)
-    images = arrays.load(path, say=said.append)
+    with heard() as said:
+        images = arrays.load(path)
     pixels = np.concatenate([held[f"{part}_images"] for part in ("train", "val", "test")])
     found = images.images.permute(0, 2, 3, 1).numpy()
     assert np.array_equal(found if channels else found[..., 0], pixels)
@@ -355,9 +358,9 @@ def test_medmnists_parts_are_those_that_are_trained_on_and_held_out(path):
 
 
 def test_several_labels_an_image_are_no_classes(path):
-    said = []
     np.savez(path, **medical(lambda n: np.zeros((n, 14), np.uint8)))
-    assert arrays.load(path, say=said.append).labels is None
+    with heard() as said:
+        assert arrays.load(path).labels is None
     assert said[0].endswith("arrays not read: test_labels, train_labels, val_labels")
 
 

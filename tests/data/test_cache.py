@@ -16,6 +16,7 @@ from fromnoise.data.groups import groups
 from fromnoise.data.inspection import inspected
 from fromnoise.data.settings import DataSettings, parse_size
 from fromnoise.errors import UserError
+from fromnoise.say import heard
 
 SIZE = parse_size("8")
 
@@ -52,8 +53,8 @@ def load(photos):
     """A function that loads them, or what is named, and gives the set and what was said."""
 
     def call(name=photos, size=SIZE, **how):
-        said = []
-        images = sources.load(str(name), size, say=said.append, **how)
+        with heard() as said:
+            images = sources.load(str(name), size, **how)
         return images, said
 
     return call

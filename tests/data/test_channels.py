@@ -14,6 +14,7 @@ from fromnoise.data.resize import resize
 from fromnoise.data.settings import DataSettings, Size
 from fromnoise.data.source import Reading
 from fromnoise.errors import UserError
+from fromnoise.say import heard
 
 
 def noise(*shape):
@@ -134,8 +135,8 @@ def test_a_folder_is_rgba_where_one_image_is_transparent(tmp_path):
     grey, opaque, clear = noise(6, 5), noise(6, 5, 3), noise(6, 5, 4)
     for name, pixels in (("a", grey), ("b", opaque), ("c", np.asarray(OPAQUE)), ("d", clear), ("e", grey)):
         Image.fromarray(pixels).save(tmp_path / f"{name}.png")
-    said = []
-    images = folder.load(tmp_path, Reading(say=said.append))
+    with heard() as said:
+        images = folder.load(tmp_path)
     assert said == [
         f"{tmp_path}: 5 images, no classes, RGBA, 6×5; 2 duplicates, 3 distinct; with transparency (1 image)"
     ]
@@ -176,8 +177,8 @@ def icons(tmp_path):
 
 @pytest.mark.parametrize(("alpha", "channels"), [("keep", 4), ("white", 3), ("black", 3)])
 def test_a_training_keeps_transparency_or_lays_it_on_a_ground(icons, alpha, channels):
-    said = []
-    parts = sources.prepare(DataSettings(icons, size="8", alpha=alpha), 0, say=said.append)
+    with heard() as said:
+        parts = sources.prepare(DataSettings(icons, size="8", alpha=alpha), 0)
     assert said[1:] == ([] if alpha == "keep" else [f"{icons}: transparency laid on {alpha}"])
     assert [part.shape[0] for part in (parts.train, parts.val, parts.heldout)] == [channels] * 3
     kept = sources.prepare(DataSettings(icons, size="8"), 0)
@@ -242,8 +243,8 @@ def deep(path, *levels):
 
 def test_deep_grey_is_mapped_by_the_range_of_all_images(tmp_path):
     deep(tmp_path, 1000, 4000, 2500)
-    said = []
-    images = folder.load(tmp_path, Reading(say=said.append))
+    with heard() as said:
+        images = folder.load(tmp_path)
     assert images.images[:, 0, 0, 0].tolist() == [0, 255, 128]
     assert images.range == (1000, 4000)
     assert images.take(np.array([1])).range == (1000, 4000)
@@ -304,9 +305,9 @@ def test_arrays_of_one_to_eight_channels(tmp_path, channels):
 
 
 def test_arrays_of_floats_say_their_range(tmp_path):
-    said = []
     np.save(tmp_path / "a.npy", np.linspace(0, 4, 3 * 8 * 8, dtype=np.float32).reshape(3, 8, 8))
-    images = arrays.load(tmp_path / "a.npy", say=said.append)
+    with heard() as said:
+        images = arrays.load(tmp_path / "a.npy")
     assert images.range == (0, 4)
     assert said == [f"{tmp_path / 'a.npy'}: 3 images, no classes, grey, 8×8; values from 0 to 4 mapped to 8 bits"]
     np.save(tmp_path / "a.npy", np.full((3, 8, 8), np.inf))

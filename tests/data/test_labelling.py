@@ -10,6 +10,7 @@ from PIL import Image
 from fromnoise.data import sources
 from fromnoise.data.settings import DataSettings
 from fromnoise.errors import UserError
+from fromnoise.say import heard
 
 
 @pytest.fixture
@@ -30,8 +31,8 @@ def put(tmp_path):
 
 
 def read(photos, **how):
-    said = []
-    images = sources.load(str(photos), say=said.append, **how)
+    with heard() as said:
+        images = sources.load(str(photos), **how)
     return images, said[0].removeprefix(f"{photos}: ")
 
 

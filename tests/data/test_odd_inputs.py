@@ -17,6 +17,7 @@ from PIL import Image
 from fromnoise.data import archive as archives
 from fromnoise.data import cache, sources
 from fromnoise.errors import UserError
+from fromnoise.say import heard
 
 
 def noise(*shape, seed=0):
@@ -230,17 +231,17 @@ def no_datasets(monkeypatch):
 @pytest.mark.usefixtures("no_datasets")
 def test_each_has_its_outcome(tmp_path, what, made, outcome):
     place, size = placed(tmp_path, what, made)
-    said = []
     before = sorted(tmp_path.rglob("*"))
     if outcome.startswith("refused: "):
-        with pytest.raises(UserError) as refused:
-            sources.load(str(place), size, say=said.append)
+        with pytest.raises(UserError) as refused, heard() as said:
+            sources.load(str(place), size)
         assert outcome.removeprefix("refused: ") in str(refused.value)
         assert place.name in str(refused.value) or "pip install" in outcome
         assert "\n" not in str(refused.value)
         assert not said
     else:
-        images = sources.load(str(place), size, say=said.append)
+        with heard() as said:
+            images = sources.load(str(place), size)
         assert said == [f"{place}: {outcome}"]
         assert outcome.startswith(f"{len(images)} image")
     assert sorted(tmp_path.rglob("*")) == before
@@ -254,9 +255,9 @@ def test_each_has_the_same_outcome_where_it_was_decoded_before(tmp_path, monkeyp
     place, size = placed(tmp_path, what, made)
     kept = not isinstance(made, tuple) or made[0].endswith(archives.SUFFIXES)
     for start in range(2):
-        said = []
         try:
-            sources.load(str(place), size, say=said.append)
+            with heard() as said:
+                sources.load(str(place), size)
         except UserError as refused:
             said = [f"refused: {refused}"]
             assert outcome.removeprefix("refused: ") in said[0]

@@ -12,6 +12,7 @@ from fromnoise.data import folder, sources
 from fromnoise.data.settings import DataSettings
 from fromnoise.data.source import Reading
 from fromnoise.errors import UserError
+from fromnoise.say import heard
 
 
 def noise(*shape, seed=0):
@@ -41,8 +42,8 @@ def read(tmp_path):
     """A function that loads `photos`; gives the images and the one line said, without the folder's name."""
 
     def load(size=None, **how):
-        said = []
-        images = folder.load(tmp_path / "photos", Reading(size, say=said.append, **how))
+        with heard() as said:
+            images = folder.load(tmp_path / "photos", Reading(size, **how))
         (line,) = said
         name, _, rest = line.partition(": ")
         assert name == str(tmp_path / "photos")
@@ -235,12 +236,13 @@ def test_files_and_class_names_go_with_the_images_that_are_taken(put, read):
 
 
 def test_an_npz_tells_what_it_holds_and_which_arrays_are_left(tmp_path, make_images):
-    path, said = tmp_path / "a.npz", []
+    path = tmp_path / "a.npz"
     images = make_images(6, (8, 8)).numpy()
     np.savez(
         path, arr_0=np.concatenate([images, images[:1]]), labels=np.arange(7) % 3, mu=np.zeros(3), sigma=np.ones(3)
     )
-    sources.load(str(path), (16, 16), say=said.append)
+    with heard() as said:
+        sources.load(str(path), (16, 16))
     assert said == [
         f"{path}: 7 images, 3 classes, grey, 8×8 → 16×16; 1 duplicate, 6 distinct; arrays not read: mu, sigma"
     ]
@@ -271,9 +273,9 @@ def test_how_many_images_are_needed_does_not_depend_on_m(tmp_path, make_images):
 
 
 def test_named_sets_have_nothing_to_tell():
-    said = []
-    sources.load("digits", say=said.append)
-    sources.prepare(DataSettings(), seed=0, say=said.append)
+    with heard() as said:
+        sources.load("digits")
+        sources.prepare(DataSettings(), seed=0)
     assert not said
 
 

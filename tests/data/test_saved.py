@@ -10,6 +10,7 @@ from PIL import Image
 from fromnoise.data import sources
 from fromnoise.data.settings import DataSettings
 from fromnoise.errors import UserError
+from fromnoise.say import heard
 
 datasets = pytest.importorskip("datasets")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # dill warns of what it hashes
@@ -31,8 +32,8 @@ def saved(n, seed=0, classes=("dog", "cat")):
 def test_one_data_set_is_read_in_order_with_its_classes(tmp_path):
     data, pixels = saved(12)
     data.save_to_disk(tmp_path / "saved")
-    said = []
-    images = sources.load(str(tmp_path / "saved"), say=said.append)
+    with heard() as said:
+        images = sources.load(str(tmp_path / "saved"))
     assert torch.equal(images.images[:, 0], pixels)
     assert [images.class_names[k] for k in images.labels.tolist()] == ["dog", "cat"] * 6
     assert said == [f"{tmp_path / 'saved'}: 12 images, 2 classes, grey, 8×8; classes from its labels"]

@@ -11,6 +11,7 @@ from fromnoise.data.groups import groups
 from fromnoise.data.resize import resize
 from fromnoise.data.settings import NAMED, DataSettings, parse_size
 from fromnoise.errors import UserError
+from fromnoise.say import heard
 
 
 @pytest.fixture
@@ -133,8 +134,9 @@ def test_m_draws_from_the_training_part_alone_by_the_runs_seed():
 
 @pytest.mark.parametrize("data", ["digits", "mnist", "{npz}"])
 def test_fewer_images_than_m_are_all_taken_and_it_is_said(root, npz, data):
-    said, whole = [], sources.prepare(DataSettings(data.format(npz=npz), size="28"), seed=0)
-    parts = sources.prepare(DataSettings(data.format(npz=npz), m=100_000, size="28"), seed=0, say=said.append)
+    whole = sources.prepare(DataSettings(data.format(npz=npz), size="28"), seed=0)
+    with heard() as said:
+        parts = sources.prepare(DataSettings(data.format(npz=npz), m=100_000, size="28"), seed=0)
     assert fingerprints(parts) == fingerprints(whole)
     assert f": training on all {len(parts.train):,} images" in said[-1]
     assert said[-1].endswith(", fewer than the 100,000 that --m allows")
@@ -326,8 +328,8 @@ def test_near_duplicates_are_in_one_part_and_a_line_says_so(tmp_path, make_image
     noisy = (images.float() + torch.randn(images.shape, generator=torch.Generator().manual_seed(0)) * 3).clamp(0, 255)
     path = tmp_path / "near.npz"
     arrays.save(path, torch.cat([images, noisy.to(torch.uint8), make_images(30, seed=1)]))
-    said = []
-    parts = sources.prepare(DataSettings(str(path), size="8"), seed=0, say=said.append)
+    with heard() as said:
+        parts = sources.prepare(DataSettings(str(path), size="8"), seed=0)
     assert said[1] == f"{path}: 120 of 150 images are near-duplicates of others; each group is kept in one part"
     found = groups(torch.cat([parts.train.images, parts.val.images, parts.heldout.images])).tolist()
     sizes = [len(part) for part in (parts.train, parts.val, parts.heldout)]

@@ -23,6 +23,7 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation import inception
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.score import Contest, score
+from fromnoise.say import heard
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 
@@ -235,14 +236,15 @@ def served(monkeypatch):
 
 def test_missing_weights_are_downloaded_once(weights, published, served):
     served(weights.read_bytes())
-    told = []
-    extract = features("inception", say=told.append)
+    with heard() as told:
+        extract = features("inception")
     assert extract.known
     assert published.read_bytes() == weights.read_bytes()
     assert [path.name for path in published.parent.iterdir()] == [inception.NAME]
     assert told == [f"downloading Inception's weights, 96 MB, to {published} ..."]
-    features("inception", say=told.append)
-    assert len(told) == 1
+    with heard() as told:
+        features("inception")
+    assert told == []
 
 
 def test_a_download_that_breaks_off_leaves_nothing(weights, published, served):

@@ -114,12 +114,11 @@ def test_classes_that_one_set_is_short_of_make_no_gap(tiny_model, monkeypatch):
     assert abs(sum(gaps) / 20) < 0.03  # by class it would be 0.1
 
 
-def test_large_sets_are_drawn_from_and_progress_counts_both(tiny_model, blobs_of, monkeypatch):
+def test_large_sets_are_drawn_from_and_progress_is_told(tiny_model, blobs_of, monkeypatch, bars):
     monkeypatch.setattr(module, "MOST", 20)
-    seen = []
-    found = overfitting(tiny_model, blobs_of(64), blobs_of(30), progress=lambda *told: seen.append(told))
+    found = overfitting(tiny_model, blobs_of(64), blobs_of(30))
     assert found.n == 20
-    assert seen[-1] == (40, 40)
+    assert bars == 2 * [("denoising", 20, 20)]
 
 
 def test_images_of_another_shape_are_refused(tiny_model, blobs_of):

@@ -148,13 +148,12 @@ def test_the_seed_decides_and_the_number_of_threads_does_not(brief):
     assert told_apart(*sets, seed=1).auc != one.auc
 
 
-def test_large_sets_are_drawn_from_and_large_images_reduced(brief, monkeypatch):
+def test_large_sets_are_drawn_from_and_large_images_reduced(brief, monkeypatch, bars):
     monkeypatch.setattr(module, "MOST", 50)
-    shown = []
-    found = told_apart(colours(90, 0, side=70), colours(60, 1, side=70), progress=lambda *told: shown.append(told))
+    found = told_apart(colours(90, 0, side=70), colours(60, 1, side=70))
     assert 20 < found.n < 30
     assert max(found.surest) > 50, "positions are those of the whole set"
-    done, total = zip(*shown, strict=True)
+    _, done, total = zip(*bars, strict=True)
     assert done == tuple(range(1, total[0] + 1))
 
 

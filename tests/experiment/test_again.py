@@ -13,7 +13,6 @@ from fromnoise.evaluation.report import Report
 from fromnoise.experiment import again
 from fromnoise.experiment.contest import Asked
 from fromnoise.experiment.evaluate import evaluate
-from fromnoise.experiment.progress import SILENT
 
 CPU = torch.device("cpu")
 
@@ -26,7 +25,7 @@ def scored(tmp_path):
         arrays.save(tmp_path / f"{name}.npz", images.images, images.labels)
     names = [str(tmp_path / f"{name}.npz") for name in ("mine", "real", "train")]
     asked = Asked(*names, None, "pixels", n=60, seed=3)
-    report = evaluate(asked, CPU, SILENT)[0]
+    report = evaluate(asked, CPU)[0]
     file = tmp_path / "score.json"
     file.write_text(json.dumps(report.plain()))
     return asked, file, Report.of(json.loads(file.read_text()))
@@ -36,7 +35,7 @@ def test_a_report_asks_for_the_same_and_gets_the_same(scored):
     asked, file, report = scored
     assert again.asked(file, report, {}) == asked
     assert again.asked(file, report, {}, file) == dataclasses.replace(asked, weights=file)
-    now = evaluate(asked, CPU, SILENT, lambda sets, features: again.check(report, sets, features))[0]
+    now = evaluate(asked, CPU, lambda sets, features: again.check(report, sets, features))[0]
     repeated = again.compare(report, now)
     assert (repeated.differences, repeated.largest, repeated.missing) == ((), 0.0, ())
     assert str(repeated) == f"scored again: all {repeated.values} values are equal"
@@ -54,7 +53,7 @@ def test_images_that_were_moved_are_named_and_others_are_refused(scored, tmp_pat
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        evaluate(moved, CPU, SILENT, check)
+        evaluate(moved, CPU, check)
     images = arrays.load(tmp_path / "moved.npz")
     images.images[:, 0, 0, 0] ^= 1
     for changes, told in (
@@ -65,7 +64,7 @@ def test_images_that_were_moved_are_named_and_others_are_refused(scored, tmp_pat
     ):
         given = {name: getattr(moved, name) for name in ("generated", "reference", "train", "features")} | changes
         with pytest.raises(UserError, match=told):
-            evaluate(Asked(**given, n=60, seed=3), CPU, SILENT, check)
+            evaluate(Asked(**given, n=60, seed=3), CPU, check)
 
 
 def test_images_in_memory_have_to_be_named(scored):
@@ -103,4 +102,4 @@ def test_ways_to_read_images_are_refused_for_statistics(scored, tmp_path):
     np.savez(tmp_path / "known.npz", mu=np.zeros(36), sigma=np.eye(36))
     asked = dataclasses.replace(asked, reference=str(tmp_path / "known.npz"), train=None, reading={"label_by": "(.)"})
     with pytest.raises(UserError, match=r"known\.npz holds statistics, not images: leave out --label-by"):
-        evaluate(asked, CPU, SILENT)
+        evaluate(asked, CPU)

@@ -11,7 +11,6 @@ from fromnoise.evaluation.features import features as extractor
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.experiment import guidance as module
 from fromnoise.experiment.guidance import FACTOR, FEWEST_REAL, FEWEST_STEPS, LAST, Chooser, lowest, whitening
-from fromnoise.experiment.progress import SILENT
 from fromnoise.experiment.train import Experiment, _choice, _validation
 from fromnoise.generation import sampling
 from fromnoise.generation.data_info import DataInfo
@@ -20,7 +19,6 @@ from fromnoise.generation.sampling import SampleRequest, network_calls, sample
 from fromnoise.training.run_folder import RunFolder
 
 CPU = torch.device("cpu")
-QUIET = SILENT.bar("training")
 
 
 @pytest.mark.parametrize("best", [0.0, 0.3, 0.9, 1.0, 1.4, 2.0, 2.6, 3.5, 4.0])
@@ -48,14 +46,14 @@ def test_what_does_not_change_is_left_near_where_it_began():
 
 @pytest.fixture
 def chooser_of(tiny_model, images, tmp_path):
-    def make(model=tiny_model, train=images, seed=0, features="pixels", bar=QUIET, **training):
+    def make(model=tiny_model, train=images, seed=0, features="pixels", **training):
         config = model.config
         room = dataclasses.replace(config.evaluation, features=features)
         config = dataclasses.replace(
             config, seed=seed, evaluation=room, training=dataclasses.replace(config.training, **training)
         )
         model, folder = dataclasses.replace(model, config=config), RunFolder(tmp_path / "run")
-        return Chooser(model, train, folder, CPU, extractor(features), bar)
+        return Chooser(model, train, folder, CPU, extractor(features))
 
     return make
 
@@ -65,10 +63,8 @@ def drawn(monkeypatch):
     """Images in place of a model's: the training images, faded as guidance is away from `best`."""
     fake = SimpleNamespace(best=1.0, real=None, drawings=[])
 
-    def draw(model, wanted, device, progress):
+    def draw(model, wanted, device):
         fake.drawings.append(wanted)
-        for step in (1, 2):
-            progress(step, 2)
         share = 1 - abs(math.log(wanted.guidance / fake.best, FACTOR)) / 10
         return (fake.real.images.double() * share).round().to(torch.uint8)
 
@@ -125,17 +121,6 @@ def test_whitened_features_are_uncorrelated_and_of_variances_below_one():
 
 def test_equal_real_images_can_be_chosen_by():
     assert bool(whitening(torch.ones(60, 4)).isfinite().all())
-
-
-@pytest.mark.parametrize(("best", "shown"), [(FACTOR, [1, 2, 3, 4, 5, 6]), (FACTOR**3, [1, 2, 3, 4, 5, 6, 7, 8])])
-def test_how_far_it_is_stands_in_the_bar(chooser_of, drawn, tiny_model, images, best, shown):
-    drawn.best, drawn.real = best, images
-    bar = SimpleNamespace(titles=[], seen=[])
-    bar.turn, bar.show = bar.titles.append, lambda *seen: bar.seen.append(seen)
-    chooser_of(bar=bar).choose(700, tiny_model)
-    assert bar.titles == ["choosing guidance"]
-    assert [done for done, _ in bar.seen] == shown
-    assert bar.seen[-1][1] == shown[-1]
 
 
 @pytest.mark.parametrize(("has", "taken"), [(("fp32", "bf16"), "bf16"), (("fp32",), "fp32")])
@@ -196,7 +181,7 @@ def test_it_chooses_for_models_that_can_be_guided_where_nobody_says_how_much(
 ):
     config = config_of(**({"training": {"steps": FEWEST_STEPS}} | rooms))
     model = Model.build(config, DataInfo.of(images, config))
-    found = _choice(Experiment(config, tmp_path / "run", "cpu"), model, images, QUIET)
+    found = _choice(Experiment(config, tmp_path / "run", "cpu"), model, images)
     assert (found is not None) == chosen
 
 
@@ -204,7 +189,7 @@ def test_guidance_and_the_best_model_are_chosen_in_other_features_than_the_score
     config = config_of(training={"steps": FEWEST_STEPS}, evaluation={"evaluate_every": 9, "features": "digits"})
     model = Model.build(config, DataInfo.of(images, config))
     experiment = Experiment(config, tmp_path / "run", "cpu")
-    choosers = _choice(experiment, model, images, QUIET).choose.__self__, _validation(experiment).validate.__self__
+    choosers = _choice(experiment, model, images).choose.__self__, _validation(experiment).validate.__self__
     assert experiment.features.name == "digits"
     assert {chooser.features.name for chooser in choosers} == {experiment.choosing.name} != {"digits"}
 
@@ -217,6 +202,6 @@ def test_a_short_run_that_was_extended_may_still_have_to_choose(config_of, image
     _, folder = experiment.accelerator, experiment.folder
     folder.checkpoint(FEWEST_STEPS + 10).mkdir(parents=True)
     assert folder.steps() == [FEWEST_STEPS + 10]
-    choice = _choice(experiment, model, images, QUIET)
+    choice = _choice(experiment, model, images)
     assert choice.cost(10 * FEWEST_STEPS) > 0
     assert choice.cost(FEWEST_STEPS - 1) == 0

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from fromnoise.experiment import score as scoring
-from fromnoise.experiment.progress import Reporter
 from fromnoise.experiment.train import Experiment
 from fromnoise.generation import sampling
+from fromnoise.say import heard, say
 
 
 @pytest.mark.parametrize(("has", "taken"), [(("fp32", "bf16"), "bf16"), (("fp32",), "fp32")])
@@ -16,7 +16,7 @@ def test_images_to_score_are_drawn_in_the_models_precision_where_the_device_has_
 ):
     drawings = []
 
-    def sample(model, wanted, device, progress, callback):
+    def sample(model, wanted, device, callback):
         drawings.append(wanted)
         callback(SimpleNamespace(k=0, steps=1, x=torch.zeros(4, *images.shape)))
         return images.images[: wanted.n]
@@ -31,10 +31,10 @@ def test_images_to_score_are_drawn_in_the_models_precision_where_the_device_has_
 
 @pytest.mark.parametrize(("first", "said"), [(True, ["downloading"]), (False, [])])
 def test_only_the_first_process_says_what_it_downloads(tmp_path, config_of, images, monkeypatch, first, said):
-    heard = []
-    experiment = Experiment(config_of(), tmp_path / "run", device="cpu", reporter=Reporter(heard.append))
-    monkeypatch.setattr(Experiment, "is_first", first)
+    device = SimpleNamespace(is_main_process=first, num_processes=2, device=torch.device("cpu"))
+    monkeypatch.setattr("fromnoise.experiment.train.accelerator_on", lambda *args: device)
     monkeypatch.setattr(Experiment, "parts", SimpleNamespace(train=images))
-    monkeypatch.setattr("fromnoise.evaluation.features.features", lambda *args, say, **how: say("downloading"))
-    _ = experiment.features
-    assert heard == said
+    monkeypatch.setattr("fromnoise.evaluation.features.features", lambda *args, **how: say("downloading"))
+    with heard() as lines:
+        _ = Experiment(config_of(), tmp_path / "run", device="cpu").features
+    assert lines == said

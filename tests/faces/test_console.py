@@ -1,12 +1,25 @@
-from fromnoise.experiment.progress import stages
 from fromnoise.faces import console
+from fromnoise.say import bar, heard, reporting_to, say
 
 
-def test_each_stage_of_a_score_has_its_own_title_and_time_left(monkeypatch, capsys):
-    clock = iter((0, 0, 100, 116, 400, 420))  # made, titled; then a title and a line for each stage
+def test_each_piece_of_work_has_its_own_title_and_time_left_and_what_is_within_it_is_not_shown(monkeypatch, capsys):
+    clock = iter((0, 16, 400, 420))  # begun, then shown
     monkeypatch.setattr(console.time, "perf_counter", lambda: next(clock))
-    show = stages(console.Bar("scoring"))
-    show("copies", 1, 3)
-    show("telling apart", 1, 5)
+    with reporting_to(console.TERMINAL):
+        for title, total in (("metrics", 3), ("telling apart", 5)):
+            with bar(title) as outer, bar("sampling") as inner:
+                inner.show(7, 9)
+                outer.show(1, total)
     said = capsys.readouterr().err.splitlines()
-    assert said == ["scoring, copies: 1/3  ETA 32 s", "scoring, telling apart: 1/5  ETA 1:20"]
+    assert said == ["metrics: 1/3  ETA 32 s", "telling apart: 1/5  ETA 1:20"]
+
+
+def test_a_sentence_is_said_once_to_whoever_listens(capsys):
+    say("to nobody")
+    with reporting_to(console.TERMINAL):
+        with heard() as lines:
+            say("photos: 9 images")
+        for line in ("photos: 9 images", "photos: 9 images", "ready"):
+            say(line)
+    assert lines == ["photos: 9 images"]
+    assert capsys.readouterr().err.splitlines() == ["photos: 9 images", "ready"]

@@ -126,11 +126,10 @@ def test_labels_and_guidance_change_the_result(tiny_model, images):
         assert not any(torch.equal(one, other) for other in results[:k])
 
 
-def test_progress_counts_the_network_calls(tiny_model, images, monkeypatch):
+def test_progress_counts_the_network_calls(tiny_model, images, monkeypatch, bars):
     monkeypatch.setattr(edit, "MICRO_BATCH", 2)
-    told = []
-    inpaint(tiny_model, images.images[:3], HOLE, Edit(steps=4), progress=lambda *pair: told.append(pair))
-    assert told == [(k, 8) for k in range(1, 9)]
+    inpaint(tiny_model, images.images[:3], HOLE, Edit(steps=4))
+    assert bars == [("editing", k, 8) for k in range(1, 9)]
 
 
 def test_what_cannot_be_done_is_refused(tiny_model, images):

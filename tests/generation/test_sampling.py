@@ -156,14 +156,10 @@ def test_nothing_is_drawn_of_no_images(tiny_model):
         sample_batches(tiny_model, SampleRequest(0))
 
 
-def test_progress_counts_network_calls_and_the_callback_sees_each_step(tiny_model):
-    told, seen = [], []
-    list(
-        sample_batches(
-            tiny_model, SampleRequest(10), callback=seen.append, progress=lambda done, total: told.append((done, total))
-        )
-    )
-    assert told == [(k, 10) for k in range(1, 11)]
+def test_progress_counts_network_calls_and_the_callback_sees_each_step(tiny_model, bars):
+    seen = []
+    list(sample_batches(tiny_model, SampleRequest(10), callback=seen.append))
+    assert bars == [("sampling", k, 10) for k in range(1, 11)]
     assert [visit.k for visit in seen] == list(range(5))
     assert seen[0].x.shape == (8, 1, 16, 16)
 

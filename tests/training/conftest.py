@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 
 from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.model import Model
+from fromnoise.say import Bar, Reporter, reporting_to, silent
 from fromnoise.training.device import accelerator
 from fromnoise.training.pacer import Clock
 from fromnoise.training.run_folder import RunFolder
@@ -18,14 +19,21 @@ from fromnoise.training.trainer import Trainer
 
 @pytest.fixture
 def train(tmp_path, images):
-    def run(config, name="run", stop=None, log_every=None, checkpoint_every=None, **given):
+    def run(config, name="run", stop=None, log_every=None, checkpoint_every=None, say=silent, show=None, **given):
         """Train in a folder of that name, with Ctrl-C after the step `stop`; returns the folder and the outcome."""
+
+        class Shown(Bar):
+            def show(self, done, total, note="", remaining=None):
+                if show:
+                    show(done, remaining)
+                if done == stop:
+                    os.kill(os.getpid(), signal.SIGINT)
+
         given["recording"] = Recording(log_every, checkpoint_every)
         folder = RunFolder(tmp_path / name)
         model = Model.build(config, DataInfo.of(images, config))
-        if stop:
-            given["tick"] = lambda seen: os.kill(os.getpid(), signal.SIGINT) if seen.step == stop else None
-        with folder.open(config, images, given.get("initial")):
+        reporter = Reporter(say, lambda title: Shown())
+        with folder.open(config, images, given.get("initial")), reporting_to(reporter):
             return folder, Trainer(model, images, folder, accelerator("cpu"), **given).run()
 
     run.path = tmp_path

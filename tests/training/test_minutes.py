@@ -78,14 +78,14 @@ def test_a_killed_training_repeats_what_it_had_recorded(train, config_of, paced)
     class KilledError(Exception):
         pass
 
-    def kill(seen):
-        if seen.step == 75:
+    def kill(step, remaining):
+        if step == 75:
             raise KilledError
 
     config, how = config_of(training={"minutes": 2}), {"log_every": 1, "checkpoint_every": 45}
     paced(lambda k: 1.5, learn=True)
     with pytest.raises(KilledError):
-        train(config, tick=kill, **how)
+        train(config, show=kill, **how)
     folder = RunFolder(train.path / "run")
     before = folder.log.records()
     recorded = folder.pace.records()
@@ -110,9 +110,9 @@ def test_a_training_that_was_stopped_goes_on_with_the_time_that_is_left(train, c
     with pytest.raises(Interrupted):
         train(config, stop=30)
     seen = []
-    _, outcome = train(config, tick=seen.append)
+    _, outcome = train(config, show=lambda step, remaining: seen.append(remaining))
     assert outcome.steps == 60
-    assert seen[0].remaining == pytest.approx(56)
+    assert seen[0] == pytest.approx(56)
 
 
 def test_far_too_few_steps_are_said(train, config_of, paced):

@@ -3,9 +3,8 @@ from fromnoise.training.profile import OPERATORS, profile
 from fromnoise.training.step import PHASES
 
 
-def test_a_step_is_told_by_phases_operators_and_speed(tiny_model, images):
-    seen = []
-    told = profile(tiny_model, images, accelerator("cpu"), lambda *done: seen.append(done))
+def test_a_step_is_told_by_phases_operators_and_speed(tiny_model, images, bars):
+    told = profile(tiny_model, images, accelerator("cpu"))
     assert [phase.name for phase in told.phases] == list(PHASES)
     assert all(phase.calls == 1 for phase in told.phases)
     assert 0.8 < sum(phase.share for phase in told.phases) < 1.05
@@ -17,4 +16,4 @@ def test_a_step_is_told_by_phases_operators_and_speed(tiny_model, images):
     assert told.seconds > 0
     assert told.flops > 6 * told.batch * sum(weight.numel() for weight in tiny_model.network.parameters())
     assert told.reachable > 1e8
-    assert seen[-1][0] == seen[-1][1]
+    assert bars[-1][1] == bars[-1][2]

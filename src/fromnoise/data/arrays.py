@@ -27,7 +27,7 @@ from fromnoise.data.resize import resized
 from fromnoise.data.source import Reading, Source
 from fromnoise.errors import UserError
 from fromnoise.files import check_deflated, reading, whole
-from fromnoise.say import Say, silent
+from fromnoise.say import say
 
 SUFFIXES = (".npz", ".npy")
 IMAGES = ("arr_0", "images")
@@ -40,12 +40,12 @@ METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what NumPy writes; the o
 MOST_CLASSES = 10_000
 
 
-def load(path: Path, size: tuple[int, int] | None = None, *, say: Say = silent) -> ImageSet:
+def load(path: Path, size: tuple[int, int] | None = None) -> ImageSet:
     """The images of an .npz or .npy file, resized to `size` (height, width) if given, with labels if there are any.
 
     Labels are an .npz file's `labels`, or its `arr_1` if that has one whole number for each image; the names of its
     classes are in `class_names`. Of MedMNIST's files all parts are read, and each image keeps its own.
-    `say` gets one line on what was read and what was not. Raises UserError when images and labels do not fit.
+    Says in one line what was read and what was not. Raises UserError when images and labels do not fit.
     """
     others: list[str] = []
     if path.suffix.lower() == ".npy":
@@ -282,7 +282,7 @@ def _class_names(entry: _Entry, classes: int) -> tuple[str, ...]:
 def _load(name: str, _: str, how: Reading) -> ImageSet:
     if how.label_by is not None:
         raise UserError(f"--label-by is for a folder or an archive of images: those in {name} have no file names")
-    return load(Path(name), how.size, say=how.say)
+    return load(Path(name), how.size)
 
 
 SOURCE = Source(

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 
 import msgspec
@@ -26,6 +26,7 @@ from fromnoise.data.settings import Size
 from fromnoise.data.source import Reading, Source, unwatched
 from fromnoise.errors import UserError
 from fromnoise.files import Unwritten, read_json, reading, sweep, whole, write_json
+from fromnoise.say import heard, say
 
 LARGE = 1 << 26
 """Images are kept if their files have at least so many bytes."""
@@ -60,17 +61,17 @@ def load(source: Source, name: str, how: Reading) -> ImageSet:
     place = mapped.folder() / _key(files, how)
     if kept := _kept(place, str(Path(name)) if Path(name).is_dir() else name):
         images, line = kept
-        how.say(f"{images.name}: {line}; {KNOWN}")
+        say(f"{images.name}: {line}; {KNOWN}")
         return images
-    said: list[str] = []
-    images = source.load(name, "", replace(how, say=said.append))
+    with heard() as said:
+        images = source.load(name, "", how)
     if _key(files, how) == place.name:  # they have not changed meanwhile
         try:
             _keep(place, images, said[-1].removeprefix(f"{images.name}: "))
         except Unwritten as error:
             said[-1] += f"; not kept for the next start: {error}"
     for line in said:
-        how.say(line)
+        say(line)
     return images
 
 

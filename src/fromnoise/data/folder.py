@@ -20,7 +20,7 @@ from fromnoise.data.pixels import stretched
 from fromnoise.data.source import Reading, Source
 from fromnoise.errors import UserError
 from fromnoise.files import whole, whole_folder
-from fromnoise.say import some
+from fromnoise.say import say, some
 
 LISTED = 10  # unreadable files, in an error
 NAMED = 3  # of them, in the line of a reading
@@ -30,8 +30,8 @@ def load(folder: Path, how: Reading | None = None) -> ImageSet:
     """The images below a folder, resized if `how` gives a size and they have another.
 
     All grey gives one channel, any colour three, any transparency four (`data.colour`). Grey of more than 8 bits is
-    mapped to 8: the least value of all images becomes 0, the largest 255. `how.say` gets one line on what
-    else `picture.read` changed and what was not read. For the classes see `labelling.labelled`.
+    mapped to 8: the least value of all images becomes 0, the largest 255. Says in one line what else
+    `picture.read` changed and what was not read. For the classes see `labelling.labelled`.
     Raises UserError, naming them all, for images that cannot be read, unless `how.skip_broken` leaves them out;
     and, without a size, for an image of another size than the first; and for some images of 8 bits and some of more.
     """
@@ -85,7 +85,7 @@ def collected(
         was="" if set(was) == {stack.images.shape[2:]} else _sizes(was),
         range=values,
     )
-    how.say(inventory.line(images, _notes(found, labels, broken, changes)))
+    say(inventory.line(images, _notes(found, labels, broken, changes)))
     return images
 
 

@@ -13,7 +13,7 @@ from fromnoise.data.inventory import Duplicates, duplicates
 from fromnoise.data.picture import Picture, Unreadable
 from fromnoise.data.pixels import histogram
 from fromnoise.data.settings import DataSettings
-from fromnoise.say import Say, silent
+from fromnoise.say import heard, say
 
 SHEET = 100  # images on a contact sheet
 
@@ -87,14 +87,11 @@ class Inspection:
         return {"reading": self.reading, "files": dict(vars(self.files)), **about, "parts": parts}
 
 
-def inspected(settings: DataSettings, *, say: Say = silent) -> Inspection:
+def inspected(settings: DataSettings) -> Inspection:
     """What `sources.parts_of` finds; raises UserError if the data cannot be found or read."""
-    reading: list[str] = []
     files = Files()
-
-    def heard(line: str) -> None:
-        reading.append(line)
+    with heard() as reading:
+        parts = sources.parts_of(settings, watch=files.see)
+    for line in reading:
         say(line)
-
-    parts = sources.parts_of(settings, say=heard, watch=files.see)
     return Inspection(parts, duplicates(parts), reading, files)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.picture import Picture, Unreadable
-from fromnoise.say import Say, silent
 
 Watch = Callable[[str, Picture | Unreadable], None]
 """Gets the name of each image file, and what was read, or why nothing was."""
@@ -23,7 +22,6 @@ class Reading:
     size: tuple[int, int] | None = None
     skip_broken: bool = False
     label_by: str | None = None
-    say: Say = silent
     watch: Watch = unwatched
 
 

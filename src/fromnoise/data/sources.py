@@ -22,7 +22,7 @@ from fromnoise.data.settings import DataSettings, parse_size
 from fromnoise.data.source import Reading, Source, Watch, unwatched
 from fromnoise.errors import UserError
 from fromnoise.files import lost
-from fromnoise.say import Say, silent
+from fromnoise.say import say
 
 PARTS = ("train", "val", "heldout", "test")
 PICKLES = (".pt", ".pth", ".pkl", ".pickle")  # suffixes; torch-fidelity and others keep statistics in these
@@ -80,26 +80,25 @@ def load(
     skip_broken: bool = False,
     group_by: str | None = None,
     label_by: str | None = None,
-    say: Say = silent,
     watch: Watch = unwatched,
 ) -> ImageSet:
     """The images that `spec` names, at `size` (height, width) if given.
 
     `NAME` or `NAME:PART` for the named sets (digits:train|val|heldout, mnist:train|test and so on; train when not
     said); `PATH` for all images of a folder or a file, `PATH:PART` for a part of them (train, val, heldout).
-    For a folder or file, `say` gets one line on what was read and what was left out, and `watch` each image file. For
+    Of a folder or file it says in one line what was read and what was left out, and `watch` gets each image file. For
     `skip_broken` see `folder.load`, for `group_by` and `label_by` see `DataSettings`. Raises UserError if the data
     cannot be found or read.
     """
     name, part = _parse(spec)
     source = _source(name, group_by, label_by)
-    how = Reading(size, skip_broken, label_by, say, watch)
+    how = Reading(size, skip_broken, label_by, watch)
     if source.parts:
         images = source.load(name, _check(spec, part or "train", source.parts), how)
     else:
         images = cache.load(source, name, how)
         if part:
-            parts = _split(images, group_by, say)
+            parts = _split(images, group_by)
             chosen = getattr(parts, _check(spec, part, PARTS[:3]))
             if chosen is None:
                 raise UserError(f"{name} has too few images for a part '{part}'{parts.why_few(1)}")
@@ -107,9 +106,7 @@ def load(
     return resized(images, size)
 
 
-def prepare(
-    settings: DataSettings, seed: int, *, skip_broken: bool = False, say: Say = silent, watch: Watch = unwatched
-) -> Parts:
+def prepare(settings: DataSettings, seed: int, *, skip_broken: bool = False, watch: Watch = unwatched) -> Parts:
     """The parts to train and score with, as `settings` say; the other arguments are those of `load`.
 
     Raises UserError if the data cannot be found or read.
@@ -119,7 +116,7 @@ def prepare(
     if part:
         raise UserError(f"--data {settings.data}: name the whole source, '{name}'; fromnoise splits it itself")
     source = _source(name, settings.group_by, settings.label_by)
-    how = Reading(size, skip_broken, settings.label_by, say, watch)
+    how = Reading(size, skip_broken, settings.label_by, watch)
     if "test" in source.parts:
         parts = _without_val(name, source, how, settings.m, seed)
     else:
@@ -127,9 +124,9 @@ def prepare(
             train, val, heldout = (source.load(name, each, how) for each in source.parts)
             parts = Parts(train, val, heldout)
         else:
-            parts = _split(cache.load(source, name, how), settings.group_by, say)
+            parts = _split(cache.load(source, name, how), settings.group_by)
         if settings.m is not None:
-            parts = replace(parts, train=parts.train.subset(_at_most(settings.m, parts.train, say), seed))
+            parts = replace(parts, train=parts.train.subset(_at_most(settings.m, parts.train), seed))
     if settings.alpha != "keep" and parts.train.shape[0] == 4:
         say(f"{name}: transparency laid on {settings.alpha}")
 
@@ -144,7 +141,7 @@ def prepare(
     )
 
 
-def parts_of(settings: DataSettings, *, say: Say = silent, watch: Watch = unwatched) -> list[ImageSet]:
+def parts_of(settings: DataSettings, *, watch: Watch = unwatched) -> list[ImageSet]:
     """All parts of the data, or the one part that `settings.data` names, sized and laid as training would take them.
 
     A named set has the parts that it comes in (mnist: train and test). Images that cannot be read are left out. Raises
@@ -153,12 +150,12 @@ def parts_of(settings: DataSettings, *, say: Say = silent, watch: Watch = unwatc
     name, part = _parse(settings.data)
     source = _named(name)
     if part is None and source is None:
-        parts = prepare(settings, 0, skip_broken=True, say=say, watch=watch)
+        parts = prepare(settings, 0, skip_broken=True, watch=watch)
         return [each for each in (parts.train, parts.val, parts.heldout) if each is not None]
     size = parse_size(settings.size, settings.fit)
     rules = Rules(group_by=settings.group_by, label_by=settings.label_by)
     specs = [f"{name}:{each}" for each in source.parts] if source and part is None else [settings.data]
-    found = (load(spec, size, skip_broken=True, say=say, watch=watch, **rules) for spec in specs)
+    found = (load(spec, size, skip_broken=True, watch=watch, **rules) for spec in specs)
     return [laid(each, settings.alpha) for each in found]
 
 
@@ -253,14 +250,14 @@ def _without_val(name: str, source: Source, how: Reading, m: int | None, seed: i
     whole = source.load(name, "train", how)
     kept = len(whole) - len(whole) // SHARE
     if m is not None and m > len(whole):
-        how.say(f"{name}: training on all {kept:,} images outside validation, fewer than the {m:,} that --m allows")
+        say(f"{name}: training on all {kept:,} images outside validation, fewer than the {m:,} that --m allows")
     elif m is not None:
         kept = m
     train, rest = whole.split(kept, seed, balanced=kept == m)
     return Parts(train, None if rest is None else _with_shares_of(whole, rest), source.load(name, "test", how))
 
 
-def _at_most(m: int, images: ImageSet, say: Say) -> int:
+def _at_most(m: int, images: ImageSet) -> int:
     """How many images --m takes: all, and a line says so, where there are fewer."""
     if len(images) < m:
         name = images.name.removesuffix(":train")
@@ -268,15 +265,15 @@ def _at_most(m: int, images: ImageSet, say: Say) -> int:
     return min(m, len(images))
 
 
-def _split(images: ImageSet, group_by: str | None, say: Say) -> Parts:
+def _split(images: ImageSet, group_by: str | None) -> Parts:
     """The parts that the images came in; else eight groups in ten to train, and one for each of the other parts."""
     if images.parts:
-        return _own(images, group_by, say)
-    parts, n = _shared_out(images, group_by, say, {"val": SHARE // 2, "heldout": SHARE - 1})
+        return _own(images, group_by)
+    parts, n = _shared_out(images, group_by, {"val": SHARE // 2, "heldout": SHARE - 1})
     return Parts(parts["train"], parts.get("val"), parts.get("heldout"), len(images), n)
 
 
-def _own(images: ImageSet, group_by: str | None, say: Say) -> Parts:
+def _own(images: ImageSet, group_by: str | None) -> Parts:
     """The parts that the images came in. The only one beside train is held out, and val is then a tenth of train."""
     if group_by is not None:
         raise UserError(f"--group-by is for images that fromnoise splits: {images.name} comes in parts of its own")
@@ -285,7 +282,7 @@ def _own(images: ImageSet, group_by: str | None, say: Say) -> Parts:
     if len(own) == 3:
         return Parts(own["train"], own["val"], own["heldout"])
     train, other = own.values()
-    parts, n = _shared_out(train, None, say, {"val": 0})
+    parts, n = _shared_out(train, None, {"val": 0})
     heldout = replace(other, name=f"{images.name}:heldout")
     return Parts(parts["train"], parts.get("val"), heldout, len(train), None if "val" in parts else n)
 
@@ -295,9 +292,7 @@ def _part(images: ImageSet, name: str, rows: np.ndarray) -> ImageSet:
     return images.take(np.flatnonzero(rows), f"{whole}:{name}")
 
 
-def _shared_out(
-    images: ImageSet, group_by: str | None, say: Say, held: Mapping[str, int]
-) -> tuple[dict[str, ImageSet], int]:
+def _shared_out(images: ImageSet, group_by: str | None, held: Mapping[str, int]) -> tuple[dict[str, ImageSet], int]:
     """The images as train and the parts in `held`, each of which gets one group in ten; and the number of groups.
 
     A part has all classes in their shares, however rare, and its groups are those at its place from 0 to 9. Fewer than

@@ -39,7 +39,6 @@ from fromnoise.data.sources import less
 from fromnoise.evaluation.alike import SHIFT, Gallery, Neighbours
 from fromnoise.evaluation.design import most_apart
 from fromnoise.evaluation.report import Closer, Copies, CopyBound, CopySizes, Pair
-from fromnoise.say import Progress
 
 RANK = 5
 """The neighbour that sets the scale among training images."""
@@ -86,11 +85,7 @@ def gallery(train: ImageSet) -> Gallery:
 
 
 def copy_test(
-    generated: ImageSet,
-    train: ImageSet,
-    held_out: ImageSet | None,
-    trained: Gallery | None = None,
-    progress: Progress = lambda done, total: None,
+    generated: ImageSet, train: ImageSet, held_out: ImageSet | None, trained: Gallery | None = None
 ) -> Copies:
     """Whether generated images are copies of training images; the sets may differ in size and channels of images.
 
@@ -101,14 +96,12 @@ def copy_test(
     The verdict is "copying" where any comparison finds significantly more images closer than expected, and `MATERIAL`
     times as many; and where generated images are training images to the byte, but no held-out one is. Where there are
     too few images, or planted copies are not found, copying cannot be judged.
-    `trained` is the training images' `gallery`, where it is known already. `progress` receives (sets looked up, all).
+    `trained` is the training images' `gallery`, where it is known already.
     """
     learnt = digests(train.images, grey=True)
     by_nature = held_out is not None and bool(np.isin(digests(held_out.images, grey=True), learnt).any())
     held_out, by_class = _comparable(held_out, train, generated)
-    progress(0, 4)
     trained = trained or gallery(train)
-    progress(1, 4)
     near = views(trained, generated.images, min(RANK, trained.distinct))
     sizes = CopySizes(len(generated), len(train), trained.distinct, 0 if held_out is None else len(held_out))
     same = np.isin(digests(generated.images, grey=True), learnt)
@@ -121,11 +114,8 @@ def copy_test(
     unseen, planted = Gallery(held_out.images), plant(train.images)
     alone = sizes.held_out if held_out.groups is None else most_apart(held_out.groups.numpy())
     ours = _scales(near, views(unseen, generated.images, 1))
-    progress(2, 4)
     theirs = _scales(views(trained, held_out.images, RANK), views(unseen, held_out.images, 1, unseen.groups))
-    progress(3, 4)
     found = _scales(views(trained, planted, RANK), views(unseen, planted, 1))
-    progress(4, 4)
     closer = _comparisons(alone, ours, theirs, found)
     accusing = [each for each in closer if each.least is not None and each.share >= each.least]
     bound = _bound(accusing or closer, sizes.generated, len(planted))

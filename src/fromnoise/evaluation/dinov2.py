@@ -17,7 +17,7 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation.extractor import Features
 from fromnoise.extras import extra
 from fromnoise.files import read_bytes, reading, reason
-from fromnoise.say import Say
+from fromnoise.say import say
 
 REPOSITORY, FILE = "facebook/dinov2-small", "model.safetensors"
 URL = f"https://huggingface.co/{REPOSITORY}/resolve/main/{FILE}"
@@ -29,14 +29,14 @@ BATCH = 32
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of RGB from 0 to 1
 
 
-def load(device: torch.device, weights: Path | None = None, say: Say | None = None) -> Features:
+def load(device: torch.device, weights: Path | None = None) -> Features:
     """The extractor with the weights in the file `weights`, else in Hugging Face's cache, downloaded if missing.
 
-    `say` receives a sentence before weights are looked for there. Raises UserError without transformers, when the
-    weights can be neither found nor downloaded, and for a file that holds others.
+    Raises UserError without transformers, when the weights can be neither found nor downloaded, and for a file that
+    holds others.
     """
     transformers = extra("transformers", "dinov2")
-    path = weights or _published(say)
+    path = weights or _published()
     with reading(path, KIND, f"its weights are at {URL}"):
         data = read_bytes(path, MOST)
     # The defaults are those of the base model; positions are of 37×37 patches, interpolated to 16×16.
@@ -66,11 +66,10 @@ def prepare(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n 3 224 224"]:
     return (sized - mean) / deviation
 
 
-def _published(say: Say | None) -> Path:
+def _published() -> Path:
     from huggingface_hub import hf_hub_download  # comes with diffusers
 
-    if say:
-        say(f"DINOv2's weights, 88 MB, from Hugging Face's cache or {URL} ...")
+    say(f"DINOv2's weights, 88 MB, from Hugging Face's cache or {URL} ...")
     try:
         return Path(hf_hub_download(REPOSITORY, FILE))
     except (OSError, ValueError, RuntimeError) as error:

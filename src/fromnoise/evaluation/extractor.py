@@ -12,7 +12,7 @@ from torch import Tensor
 from fromnoise.data import blocks
 from fromnoise.data.image_set import digests
 from fromnoise.errors import UserError
-from fromnoise.say import Progress
+from fromnoise.say import bar
 from fromnoise.threads import shared
 
 BATCH = 256
@@ -44,24 +44,21 @@ class Features:
     # Digests of images, and their features: a pair for each set that had new ones.
     _seen: list[tuple[np.ndarray, Tensor]] = field(default_factory=list, init=False, repr=False)
 
-    def __call__(self, images: UInt8[Tensor, "n c h w"], progress: Progress | None = None) -> Float[Tensor, "n d"]:
-        """The features of images of any number, on the CPU; `progress` receives (done, all).
+    def __call__(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """The features of images of any number, on the CPU.
 
         Raises UserError for features that are not finite, or of another length than those before.
         """
-        return blocks.join(self.stream(blocks.parts(images), progress, len(images)), len(images))
+        return blocks.join(self.stream(blocks.parts(images), len(images)), len(images))
 
-    def cached(self, images: UInt8[Tensor, "n c h w"], progress: Progress | None = None) -> Float[Tensor, "n d"]:
-        """The same, computed once for each image: equal images have the same features, to the bit, in every set.
-
-        `progress` counts the images that are new.
-        """
+    def cached(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """The same, computed once for each image: equal images have the same features, to the bit, in every set."""
         wanted = digests(images)
         known = np.concatenate([np.empty(0, "S16"), *(seen for seen, _ in self._seen)])
         _, first = np.unique(wanted, return_index=True)
         new = np.sort(first[~np.isin(wanted[first], known)])
         if len(new):
-            found = self(images if len(new) == len(images) else images[new], progress)
+            found = self(images if len(new) == len(images) else images[new])
             self._seen.append((wanted[new], found))
         return self._rows(wanted)
 
@@ -78,32 +75,29 @@ class Features:
             found[torch.from_numpy(here)] = rows[torch.from_numpy(place[here])]
         return found
 
-    def stream(
-        self, parts: Iterable[UInt8[Tensor, "_ c h w"]], progress: Progress | None = None, n: int = 0
-    ) -> Iterator[Float[Tensor, "_ d"]]:
-        """The same numbers a batch at a time, for images that come in parts of any length, in constant memory.
+    def stream(self, parts: Iterable[UInt8[Tensor, "_ c h w"]], n: int | None = None) -> Iterator[Float[Tensor, "_ d"]]:
+        """The same numbers a batch at a time, for n images that come in parts of any length, in constant memory.
 
-        Batches have a fixed size whatever the parts, so that results do not depend on how images come. `progress`
-        receives (done, n).
+        Batches have a fixed size whatever the parts, so that results do not depend on how images come.
         """
         threads, done = shared(), 0
-        for batch in _batches(parts, self.batch):
-            with torch.no_grad():
-                features = self.extract(batch).cpu()
-            if not bool(features.isfinite().all()):
-                raise UserError(f"{self.name}: some features are not finite")
-            threads.after(time.perf_counter(), len(batch))
-            self.dimension = self.dimension or features.shape[1]
-            if features.shape[1] != self.dimension:
-                size = "×".join(str(length) for length in batch.shape[1:])
-                raise UserError(
-                    f"{self.name}: images of {size} give {features.shape[1]} features, not {self.dimension}: "
-                    "all must be of one size and have as many channels"
-                )
-            done += len(batch)
-            if progress:
-                progress(done, n)
-            yield features
+        with bar(f"{self.name} features") as shown:
+            for batch in _batches(parts, self.batch):
+                with torch.no_grad():
+                    features = self.extract(batch).cpu()
+                if not bool(features.isfinite().all()):
+                    raise UserError(f"{self.name}: some features are not finite")
+                threads.after(time.perf_counter(), len(batch))
+                self.dimension = self.dimension or features.shape[1]
+                if features.shape[1] != self.dimension:
+                    size = "×".join(str(length) for length in batch.shape[1:])
+                    raise UserError(
+                        f"{self.name}: images of {size} give {features.shape[1]} features, not {self.dimension}: "
+                        "all must be of one size and have as many channels"
+                    )
+                done += len(batch)
+                shown.show(done, n)
+                yield features
 
 
 def _batches(parts: Iterable[Tensor], size: int) -> Iterator[Tensor]:

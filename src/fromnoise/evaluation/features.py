@@ -16,25 +16,19 @@ from fromnoise.evaluation import digit_network, dinov2, general, onnx_features
 from fromnoise.evaluation.extractor import BILINEAR, Features
 from fromnoise.hardware import channels_last
 from fromnoise.lookup import lookup
-from fromnoise.say import Say
 
 WEIGHED = ("inception", "dinov2")
 """Features whose weights are a file of their own."""
 
 
 def features(
-    name: str,
-    device: torch.device | None = None,
-    *,
-    images: ImageSet | None = None,
-    weights: Path | None = None,
-    say: Say | None = None,
+    name: str, device: torch.device | None = None, *, images: ImageSet | None = None, weights: Path | None = None
 ) -> Features:
     """The extractor called `name`, on `device` (the CPU): auto, digits, general, inception, dinov2, pixels, onnx:PATH.
 
     `auto` is what `automatic` says of `images`, real ones that the others are compared with; `weights` the file with
-    Inception's or DINOv2's weights, where they are not to be looked for or downloaded; `say` receives a sentence before
-    a download begins. Raises UserError for a name that is not known and for weights that are missing or wrong.
+    Inception's or DINOv2's weights, where they are not to be looked for or downloaded. Raises UserError for a name that
+    is not known and for weights that are missing or wrong.
     """
     if weights is not None and name not in WEIGHED:
         raise UserError(f"--weights is for --features {' and '.join(WEIGHED)}, not {name}")
@@ -44,14 +38,14 @@ def features(
     def inceptions() -> Features:
         from fromnoise.evaluation import inception  # imports clean-fid, which takes a tenth of a second
 
-        return inception.load(where, weights, say)
+        return inception.load(where, weights)
 
     makers: dict[str, Callable[[], Features]] = {
         "auto": lambda: features(automatic(_needed(images)), where),
         "digits": lambda: digits(where),
         "general": lambda: general.load(where),
         "inception": inceptions,
-        "dinov2": lambda: dinov2.load(where, weights, say),
+        "dinov2": lambda: dinov2.load(where, weights),
         "pixels": pixels,
         "onnx:PATH": lambda: onnx_features.load(Path(path)),
     }

@@ -7,6 +7,7 @@ images. Both networks see images moved by a pixel or two and with a little noise
 changes achieve as well is no gain.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.two_sample import BATCH, Judge, judged, learning, reproducible
 from fromnoise.hardware import channels_last
-from fromnoise.say import Progress
+from fromnoise.say import bar
 
 SEEDS = 5
 """Times that both networks are trained."""
@@ -63,18 +64,11 @@ class Gain:
     trainings: int
 
 
-def gain(
-    generated: ImageSet,
-    train: ImageSet,
-    held_out: ImageSet,
-    seed: int = 0,
-    progress: Progress | None = None,
-) -> Gain:
+def gain(generated: ImageSet, train: ImageSet, held_out: ImageSet, seed: int = 0) -> Gain:
     """The gain from `generated`, by `SEEDS` pairs of classifiers; all sets share their shape and the meaning of labels.
 
-    `progress` receives (batches learnt, all of them). One thread computes, so that the numbers do not depend on how
-    many there are. Raises ValueError for sets of different shapes, without labels, or of fewer than `FEWEST` held-out
-    images or two classes to learn.
+    One thread computes, so that the numbers do not depend on how many there are. Raises ValueError for sets of
+    different shapes, without labels, or of fewer than `FEWEST` held-out images or two classes to learn.
     """
     sets = generated, train, held_out
     if len({each.shape for each in sets}) > 1 or any(each.labels is None for each in sets):
@@ -87,16 +81,14 @@ def gain(
     labels = torch.cat([_labels(train), _labels(generated)])
     real, sampled = np.arange(len(train)), np.arange(len(train), len(images))
     steps = min(max(PASSES * len(train) // BATCH, LEAST), MOST)
-    right, done = np.empty((2, SEEDS, len(held_out)), dtype=bool), 0
-    for k in range(SEEDS):
-        for arm, rows in enumerate(([real], [real, sampled])):
+    right, done = np.empty((2, SEEDS, len(held_out)), dtype=bool), itertools.count(1)
+    with bar("training classifiers") as shown:
+        for k, (arm, rows) in itertools.product(range(SEEDS), enumerate(([real], [real, sampled]))):
             with reproducible(rng.integer(seed, "classifier", k)):
                 network = channels_last(Judge(images.shape[1], max(images.shape[2:]), classes))
                 random = rng.generator(seed, "gain", k)
                 for _ in learning(network, images, labels, rows, steps, random, F.cross_entropy):
-                    done += 1
-                    if progress:
-                        progress(done, 2 * SEEDS * steps)
+                    shown.show(next(done), 2 * SEEDS * steps)
                 right[arm, k] = judged(network, held_out.images.cpu()).argmax(axis=1) == truth.numpy()
     return _summary(right, truth, train, generated)
 

@@ -27,7 +27,7 @@ from fromnoise.data.colour import SEEN, rgb
 from fromnoise.errors import UserError
 from fromnoise.evaluation.extractor import Features
 from fromnoise.files import check_deflated, check_writable, read_bytes, reading, reason
-from fromnoise.say import Say
+from fromnoise.say import say
 
 URL: str = inception_url
 NAME = "inception-2015-12-05.pt"
@@ -41,13 +41,13 @@ BATCH = 32  # 256 images would take gigabytes in the first layers
 SECONDS = 10.0  # without an answer, or without a byte, until a download is given up
 
 
-def load(device: torch.device, weights: Path | None = None, say: Say | None = None) -> Features:
+def load(device: torch.device, weights: Path | None = None) -> Features:
     """The extractor with the weights in the file `weights`, else in clean-fid's own copy, downloaded if missing.
 
-    `say` receives a sentence before a download begins. Raises UserError when the weights can be neither found nor
-    downloaded, and for a file that is not clean-fid's Inception.
+    Raises UserError when the weights can be neither found nor downloaded, and for a file that is not clean-fid's
+    Inception.
     """
-    data = _published(place(), say) if weights is None else _read(weights)
+    data = _published(place()) if weights is None else _read(weights)
     network = _network(data, weights or place(), device)
     sha256 = hashlib.sha256(data).hexdigest()
     return Features(
@@ -75,10 +75,10 @@ def place() -> Path:
     return Path("." if platform.system() == "Windows" else "/tmp") / NAME
 
 
-def _published(path: Path, say: Say | None) -> bytes:
+def _published(path: Path) -> bytes:
     """The published weights, from `path` or downloaded to there."""
     if not path.exists():
-        _download(path, say)
+        _download(path)
     data = _read(path)
     if hashlib.sha256(data).hexdigest() != SHA256:
         raise UserError(
@@ -87,11 +87,10 @@ def _published(path: Path, say: Say | None) -> bytes:
     return data
 
 
-def _download(path: Path, say: Say | None) -> None:
+def _download(path: Path) -> None:
     """Fetch the weights, whole or not at all; gives up within seconds where nobody answers."""
     check_writable(path)
-    if say:
-        say(f"downloading Inception's weights, 96 MB, to {path} ...")
+    say(f"downloading Inception's weights, 96 MB, to {path} ...")
     usual = socket.getdefaulttimeout()
     socket.setdefaulttimeout(SECONDS)  # torch.hub has no timeout of its own
     try:

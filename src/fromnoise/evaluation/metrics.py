@@ -10,7 +10,7 @@ from fromnoise.evaluation import classes, extrapolation, kernel, neighbours
 from fromnoise.evaluation.excess import beside
 from fromnoise.evaluation.featured import Featured, Measure, UnavailableError
 from fromnoise.evaluation.report import Beside, Measured
-from fromnoise.say import Progress
+from fromnoise.say import counted
 
 MOST = 3000
 """Images of each set at most, in metrics whose time grows with n·m."""
@@ -48,15 +48,13 @@ def measured(
     floor: Sequence[Featured],
     copycat: Sequence[Featured],
     seed: int = 0,
-    progress: Progress = lambda done, total: None,
 ) -> tuple[dict[str, Measured], list[str]]:
     """The available metrics, each beside its floor and copycat, and notes on why the others are not."""
     found, notes = {}, []
     few = _few([generated], len(floor[0]) if floor else len(generated), seed)[0]
     real = _few([reference], MOST, seed)[0]
     beside_it = [(draws, _few(draws, len(few), seed)) for draws in (floor, copycat)]
-    for done, (name, metric) in enumerate(METRICS.items()):
-        progress(done, len(METRICS))
+    for name, metric in counted(METRICS.items(), "metrics", len(METRICS)):
         ours, theirs = (generated, reference) if metric.whole else (few, real)
         try:
             value, error = metric.measure(ours, theirs, seed)
@@ -65,7 +63,6 @@ def measured(
             continue
         others = [_beside(metric, whole if metric.whole else some, theirs, seed) for whole, some in beside_it]
         found[name] = Measured(value, error, len(ours), *others)
-    progress(len(METRICS), len(METRICS))
     return found, notes
 
 

@@ -18,7 +18,6 @@ from fromnoise.evaluation.report import DenoisingError, Overfitting
 from fromnoise.generation.denoising import denoising_errors, known_levels
 from fromnoise.generation.model import Model
 from fromnoise.hardware import CPU
-from fromnoise.say import Progress
 
 MOST = 1000
 """Pairs of images."""
@@ -50,13 +49,7 @@ def image_errors(
 
 
 def overfitting(
-    model: Model,
-    train: ImageSet,
-    held_out: ImageSet,
-    *,
-    seed: int = 0,
-    device: torch.device = CPU,
-    progress: Progress | None = None,
+    model: Model, train: ImageSet, held_out: ImageSet, *, seed: int = 0, device: torch.device = CPU
 ) -> Overfitting:
     """The denoising error of training and of held-out images: of as many as both have, or of `MOST` at random.
 
@@ -71,10 +64,8 @@ def overfitting(
         raise ValueError("a gap needs at least 2 images of each set")
     # Not by class: where one set is short of a class, its mix of classes would be another than the other's.
     sets = [replace(images, labels=None).subset(n, seed) for images in (train, held_out)]
-    levels, errors = known_levels(model, LEVELS), []
-    for done, images in zip((0, n), sets, strict=True):
-        show = None if progress is None else (lambda k, done=done: progress(done + k, 2 * n))
-        errors.append(denoising_errors(model, images.images, levels, seed=seed, device=device, progress=show))
+    levels = known_levels(model, LEVELS)
+    errors = [denoising_errors(model, images.images, levels, seed=seed, device=device) for images in sets]
     means = [each.mean(axis=0) for each in errors]
     ours, theirs = ((each / np.mean(means, axis=0)).mean(axis=1) for each in errors)
     ratio = theirs.mean() / ours.mean()

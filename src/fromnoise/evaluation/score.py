@@ -7,9 +7,8 @@ the headline. Whether the images are copies no distance between sets can tell: `
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypedDict
@@ -48,7 +47,7 @@ from fromnoise.evaluation.report import (
 )
 from fromnoise.evaluation.two_sample import told_apart
 from fromnoise.files import read_json
-from fromnoise.say import Progress
+from fromnoise.say import bar
 
 KIND = "a report of fromnoise"
 FEWEST = 50
@@ -66,9 +65,6 @@ SETTINGS = {
     "levels": extrapolation.LEVELS,
 }
 """What the numbers depend on, for the report's protocol."""
-
-StageProgress = Callable[[str, int, int], None]
-"""`Progress` of one stage of the work, whose name comes first."""
 
 
 class AnyReport(TypedDict):
@@ -117,14 +113,8 @@ class Drawn:
         return cls(how, floor, _draws(contest.train, n, how, real, seed))
 
 
-def score(
-    contest: Contest,
-    features: Features,
-    seed: int = 0,
-    progress: StageProgress = lambda *_: None,
-    also: Features | None = None,
-) -> Report:
-    """The score of a contest (docs/report.md); `progress` receives (role, done, all).
+def score(contest: Contest, features: Features, seed: int = 0, also: Features | None = None) -> Report:
+    """The score of a contest (docs/report.md).
 
     The FID and its excess are measured in the features `also` too. Raises UserError for sets too small.
     """
@@ -133,11 +123,9 @@ def score(
             what = f"the {role} set" if images.name == role else f"{role} {images.name}"
             raise UserError(f"{what} has {len(images)} images; a score needs at least {FEWEST}")
     drawn = Drawn.of(contest, seed)
-    sets = _Featured.of(contest, drawn, features, progress)
+    sets = _Featured.of(contest, drawn, features)
     value, over = sets.fid(), sets.excess(seed)
-    others, missing = measured(
-        sets.generated, sets.reference, sets.floor, sets.copycat, seed, partial(progress, "metrics")
-    )
+    others, missing = measured(sets.generated, sets.reference, sets.floor, sets.copycat, seed)
     copycat = sets.copycat[0] if sets.copycat else None
     classes, unknown = by_class(sets.generated, sets.reference, copycat, MOST, seed)
     notes = [*contest.notes, *_notes(contest, features, drawn, sets), *missing, *unknown]
@@ -146,7 +134,7 @@ def score(
             "the images' class shares differ from the reference's, which raises the FID and its excess too: "
             "floor and copycat keep the shares of their own images"
         )
-    copies, told = _copies(contest, partial(progress, "copies"), notes), _told_apart(contest, seed, progress, notes)
+    copies, told = _copies(contest, notes), _told_apart(contest, seed, notes)
     return Report(
         SCHEMA,
         over,
@@ -156,7 +144,7 @@ def score(
         copies,
         _protocol(contest, features, drawn, over, seed),
         tuple(notes),
-        () if also is None else (_also(contest, drawn, also, seed, progress),),
+        () if also is None else (_also(contest, drawn, also, seed),),
         told,
         _overlaps(contest),
         repeats(contest.generated, _typical(contest), seed),
@@ -173,17 +161,16 @@ class _Featured:
     copycat: list[Featured]
 
     @classmethod
-    def of(cls, contest: Contest, drawn: Drawn, features: Features, progress: StageProgress) -> "_Featured":
-        def featured(images: ImageSet, role: str, how: design.Design) -> Featured:
-            found = features.cached(images.images, partial(progress, role))
-            return Featured(found, images.labels, how, images.groups)
+    def of(cls, contest: Contest, drawn: Drawn, features: Features) -> "_Featured":
+        def featured(images: ImageSet, how: design.Design) -> Featured:
+            return Featured(features.cached(images.images), images.labels, how, images.groups)
 
         real = design.design_of(contest.reference.labels, None if contest.floor is None else contest.floor.labels)
-        reference = featured(contest.reference, "reference", real)
-        generated = featured(contest.generated, "generated", drawn.how)
+        reference = featured(contest.reference, real)
+        generated = featured(contest.generated, drawn.how)
         floor, copycat = (
-            [featured(images, role, drawn.how if images.labels is not None else "random") for images in sets]
-            for role, sets in (("floor", drawn.floor), ("copycat", drawn.copycat))
+            [featured(images, drawn.how if images.labels is not None else "random") for images in sets]
+            for sets in (drawn.floor, drawn.copycat)
         )
         return cls(generated, reference, floor, copycat)
 
@@ -201,8 +188,8 @@ class _Featured:
         return excess(self.generated.one_by_one(n, len(self.generated), seed), self.floor, self.reference)
 
 
-def _also(contest: Contest, drawn: Drawn, features: Features, seed: int, progress: StageProgress) -> OtherFeatures:
-    sets = _Featured.of(contest, drawn, features, progress)
+def _also(contest: Contest, drawn: Drawn, features: Features, seed: int) -> OtherFeatures:
+    sets = _Featured.of(contest, drawn, features)
     return OtherFeatures(used(features), sets.fid(), sets.excess(seed))
 
 
@@ -279,7 +266,7 @@ def noise(shape: tuple[int, int, int], n: int, features: Features, reference: Mo
             yield torch.from_numpy(rng.generator(seed, "noise images", start).integers(0, 256, size, dtype="uint8"))
 
     sums = Sums(features.dimension)  # known by now, whatever the extractor
-    for part in features.stream(images()):
+    for part in features.stream(images(), n):
         sums.add(part)
     return beside([distance(reference, sums.moments())], n)
 
@@ -324,12 +311,13 @@ def too_few(n: int, dimension: int) -> list[str]:
     return [f"{n} images are too few for {dimension} features: the FID is far too high"] if n <= dimension else []
 
 
-def _copies(contest: Contest, progress: Progress, notes: list[str]) -> Copies | None:
+def _copies(contest: Contest, notes: list[str]) -> Copies | None:
     """The copy test with the reference as held-out images; None, and a note, where it cannot be made."""
     if contest.train is None:
         notes.append("no copy test: the training images are not known (--train)")
         return None
-    found = copy_test(contest.generated, contest.train, contest.reference, progress=progress)
+    with bar("copies"):
+        found = copy_test(contest.generated, contest.train, contest.reference)
     if found.by_class is False:
         notes.append(
             "the copy test takes all held-out images, whose class shares differ from the generated images': "
@@ -338,11 +326,10 @@ def _copies(contest: Contest, progress: Progress, notes: list[str]) -> Copies | 
     return found
 
 
-def _told_apart(contest: Contest, seed: int, progress: StageProgress, notes: list[str]) -> ToldApart | None:
+def _told_apart(contest: Contest, seed: int, notes: list[str]) -> ToldApart | None:
     """Whether a network tells generated images from the reference; None, and a note, where it cannot be asked."""
     try:
-        learnt = partial(progress, "telling apart")
-        return told_apart(contest.generated, contest.reference, seed, learnt, contest.train)
+        return told_apart(contest.generated, contest.reference, seed, contest.train)
     except ValueError as reason:
         notes.append(f"no two-sample test: {reason}")
         return None

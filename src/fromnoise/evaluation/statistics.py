@@ -6,7 +6,6 @@ for nothing else: floors, copies and all other metrics need images.
 
 import hashlib
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from fromnoise.evaluation.design import design_of
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.evaluation.report import SCHEMA, Measured, Protocol, Report, SetOfImages
-from fromnoise.evaluation.score import FEWEST, SETTINGS, StageProgress, about, cited, noise, too_few, unpublished, used
+from fromnoise.evaluation.score import FEWEST, SETTINGS, about, cited, noise, too_few, unpublished, used
 
 KEYS = ("mu", "sigma")
 ASYMMETRY = 1e-3  # of a covariance, in shares of its largest entry: more than any rounding
@@ -63,20 +62,14 @@ def load(path: Path) -> Statistics | None:
     return Statistics(str(path), Moments(torch.from_numpy(mean), torch.from_numpy(covariance), 0), fingerprint)
 
 
-def score(
-    generated: ImageSet,
-    published: Statistics,
-    features: Features,
-    seed: int = 0,
-    progress: StageProgress = lambda *_: None,
-) -> Report:
-    """The FID of images against published statistics, and that of noise; `progress` receives (role, done, all).
+def score(generated: ImageSet, published: Statistics, features: Features, seed: int = 0) -> Report:
+    """The FID of images against published statistics, and that of noise.
 
     Raises UserError for too few images, and for statistics of another number of features.
     """
     if len(generated) < FEWEST:
         raise UserError(f"generated {generated.name} has {len(generated)} images; a score needs at least {FEWEST}")
-    found = features.cached(generated.images, partial(progress, "generated"))
+    found = features.cached(generated.images)
     n, d = found.shape
     if d != published.dimension:
         raise UserError(

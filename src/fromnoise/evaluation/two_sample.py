@@ -32,7 +32,7 @@ from fromnoise.data.pixels import normalise
 from fromnoise.evaluation.design import deal
 from fromnoise.evaluation.report import ToldApart
 from fromnoise.hardware import channels_last
-from fromnoise.say import Progress
+from fromnoise.say import counted
 
 FEWEST, MOST, TAUGHT = 50, 3000, 6000
 """Images of each set; training images that are learnt from, at most."""
@@ -98,20 +98,13 @@ class Auc(NamedTuple):
     beaten: Float64[np.ndarray, " n"]
 
 
-def told_apart(
-    generated: ImageSet,
-    reference: ImageSet,
-    seed: int = 0,
-    progress: Progress | None = None,
-    train: ImageSet | None = None,
-) -> ToldApart:
+def told_apart(generated: ImageSet, reference: ImageSet, seed: int = 0, train: ImageSet | None = None) -> ToldApart:
     """How well a network tells generated images from real ones, of `MOST` of each set at most.
 
     `train`: further real images to learn from, without near-duplicates of those drawn from the other two.
 
     Grey beside colour is compared in grey. Whatever differs counts: where one set was saved as JPEG and the other was
-    not, the network will see that. `progress` receives (batches learnt, all of them). One thread computes, so that the
-    numbers do not depend on how many there are.
+    not, the network will see that. One thread computes, so that the numbers do not depend on how many there are.
     Raises ValueError for images of different sizes, fewer than `FEWEST` in a set, or too few different ones.
     """
     if generated.shape[1:] != reference.shape[1:] or min(len(generated), len(reference)) < FEWEST:
@@ -138,9 +131,9 @@ def told_apart(
     steps, wanted = max(min(PASSES * sum(map(len, sides)) // BATCH, STEPS), 1), torch.from_numpy(~real).float()
     with reproducible(rng.integer(seed, "judge")):
         judge = channels_last(Judge(images.shape[1], max(images.shape[2:])))
-        for k, _ in enumerate(learning(judge, images, wanted, sides, steps, rng.generator(seed, "batches")), 1):
-            if progress:
-                progress(k, steps)
+        batches = learning(judge, images, wanted, sides, steps, rng.generator(seed, "batches"))
+        for _ in counted(batches, "telling apart", steps):
+            pass
         scores = judged(judge, images[part])
     ours, found = ~real[part], auc(scores, real[part], group[part])
     p = float(norm.sf((found.value - 0.5) / found.null))

@@ -20,14 +20,11 @@ from fromnoise.experiment.find import is_run, parts_of
 from fromnoise.files import whole_folder, write_json
 from fromnoise.generation.model import Model
 from fromnoise.generation.sampling import SampleRequest, labels_for, own_precision, sample
-from fromnoise.say import Progress, Say, silent
 
 MOST = 3000  # images by default
 
 
-def parts_for(
-    data: str, model: Model, source: Path, *, skip_broken: bool = False, say: Say = silent
-) -> tuple[Parts, list[str]]:
+def parts_for(data: str, model: Model, source: Path, *, skip_broken: bool = False) -> tuple[Parts, list[str]]:
     """The parts of `data`, and notes on them for readers of the result.
 
     If the model was trained on `data`, they are the parts of its training, so that it never saw what is held out.
@@ -40,12 +37,12 @@ def parts_for(
         raise UserError(f"{source} was trained without classes: train it on images with classes")
     if data != trained.data:
         settings = DataSettings(data, size=trained.size, fit=trained.fit, alpha=trained.alpha)
-        parts = sources.prepare(settings, model.config.seed, skip_broken=skip_broken, say=say)
+        parts = sources.prepare(settings, model.config.seed, skip_broken=skip_broken)
         notes.append(f"the model was trained on {trained.data}: if it saw images held out here, the gain is too high")
     elif is_run(source):
-        parts = parts_of(source, say)
+        parts = parts_of(source)
     else:
-        parts = sources.prepare(trained, model.config.seed, skip_broken=skip_broken, say=say)
+        parts = sources.prepare(trained, model.config.seed, skip_broken=skip_broken)
     _check(parts, model, data)
     return parts, notes
 
@@ -58,14 +55,13 @@ def sample_classes(
     seed: int,
     guidance: float | None,
     device: torch.device,
-    progress: Progress | None = None,
 ) -> ImageSet:
     """`per_class` images of each class; by default as many in all as in `train`, at most `MOST`."""
     classes = len(model.info.present)
     each = per_class or math.ceil(min(len(train), MOST) / classes)
     precision = own_precision(model, device)
     request = SampleRequest(each * classes, seed, guidance=guidance, precision=precision, even=True)
-    images, labels = sample(model, request, device, progress), labels_for(model, request)
+    images, labels = sample(model, request, device), labels_for(model, request)
     return ImageSet("generated", images, labels, class_names=model.info.class_names)
 
 

@@ -14,7 +14,6 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation.report import Request
 from fromnoise.evaluation.score import Contest
 from fromnoise.experiment.find import find_images, is_run, known_parts
-from fromnoise.say import Say, silent
 from fromnoise.training.run_folder import RunFolder
 
 Named = str | ImageSet
@@ -61,11 +60,11 @@ class Asked:
         return Request(generated, reference, train, floor, *how, **self.reading)
 
 
-def contest(asked: Asked, say: Say = silent) -> Contest:
+def contest(asked: Asked) -> Contest:
     """The sets of a score, of the generated images' size; raises UserError for what cannot be found, and for a
     reference in which nothing shows.
 
-    `say` is that of `sources.load`. Channels and floor are as in `fair`.
+    Channels and floor are as in `fair`.
     """
     notes: list[str] = []
     generated, reference = asked.generated, asked.reference
@@ -75,14 +74,14 @@ def contest(asked: Asked, say: Say = silent) -> Contest:
     way = replace(own, **asked.reading)
 
     def load(named: Named, size: tuple[int, int] | None = None) -> ImageSet:
-        return read(named, way, size, skip_broken=asked.skip_broken, say=say)
+        return read(named, way, size, skip_broken=asked.skip_broken)
 
     trained: ImageSet | None = None
     parts: sources.Parts | None = None
     if run is not None:
         images = load(str(find_images(run)))
         if asked.train is None:
-            parts = known_parts(run, say)
+            parts = known_parts(run)
             if parts is None:
                 notes.append("no copycat: the run's training images are missing or have changed")
             else:
@@ -125,14 +124,12 @@ def _check_shows(images: ImageSet) -> None:
         )
 
 
-def read(
-    named: Named, way: DataSettings, size: tuple[int, int] | None, *, skip_broken: bool, say: Say = silent
-) -> ImageSet:
+def read(named: Named, way: DataSettings, size: tuple[int, int] | None, *, skip_broken: bool) -> ImageSet:
     """A set as a training on the data `way` reads it, at `size` if given; the rest is as in `sources.load`."""
     if isinstance(named, ImageSet):
         images = resized(named, size) if size else named
     else:
-        images = sources.load(named, size, skip_broken=skip_broken, say=say, **sources.rules_of(named, way))
+        images = sources.load(named, size, skip_broken=skip_broken, **sources.rules_of(named, way))
     return laid(images, way.alpha)
 
 

@@ -18,8 +18,6 @@ from fromnoise.evaluation.report import Report
 from fromnoise.evaluation.score import score
 from fromnoise.experiment.contest import Asked, contest
 from fromnoise.experiment.find import find_images, is_run
-from fromnoise.experiment.progress import Reporter, once, stages
-from fromnoise.say import Say
 
 Sets = Mapping[str, ImageSet | statistics.Statistics | None]
 """What takes part, by the names that the report's protocol has for it."""
@@ -27,40 +25,37 @@ Check = Callable[[Sets, Features], None]
 
 
 def evaluate(
-    asked: Asked, device: torch.device, reporter: Reporter, check: Check | None = None
+    asked: Asked, device: torch.device, check: Check | None = None
 ) -> tuple[Report, ImageSet, ImageSet | None]:
     """The score of what is asked for, the generated images, and the training images if they are known.
 
     `check` sees the sets and features before anything is scored, and may raise. Raises UserError for sets that are too
     small or cannot be read.
     """
-    say = once(reporter.say)
     published = statistics.load(Path(asked.reference)) if isinstance(asked.reference, str) else None
     if published is not None and asked.reading:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in asked.reading)
         raise UserError(f"{asked.reference} holds statistics, not images: leave out {flags}")
     if published is not None:
-        images, train = _generated(asked, say), None
+        images, train = _generated(asked), None
         real = images  # real images there are none
         sets: Sets = {"generated": images, "reference": published}
         scored = partial(statistics.score, images, published)
     else:
-        found = contest(asked, say)
+        found = contest(asked)
         images, train, real = found.generated, found.train, found.reference
         sets = {"generated": images, "reference": real, "floor": found.floor, "train": train}
         scored = partial(score, found, also=choosing_features(device))
-    extractor = features(asked.features, device, images=real, weights=asked.weights, say=reporter.say)
+    extractor = features(asked.features, device, images=real, weights=asked.weights)
     if check is not None:
         check(sets, extractor)
-    with reporter.bar("scoring") as bar:
-        report = scored(extractor, asked.seed, stages(bar))
-    return replace(report, request=asked.request()), images, train
+    return replace(scored(extractor, asked.seed), request=asked.request()), images, train
 
 
-def _generated(asked: Asked, say: Say) -> ImageSet:
+def _generated(asked: Asked) -> ImageSet:
     """The images to score, where there is nothing else to load."""
     named = asked.generated
     if isinstance(named, str):
         spec = str(find_images(Path(named))) if is_run(Path(named)) else named
-        named = sources.load(spec, skip_broken=asked.skip_broken, say=say)
+        named = sources.load(spec, skip_broken=asked.skip_broken)
     return named if asked.n is None else named.subset(asked.n, asked.seed, balanced=False)

@@ -7,7 +7,6 @@ from fromnoise.errors import UserError
 from fromnoise.files import lost
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
 from fromnoise.generation.pretrained import FILES, packaged
-from fromnoise.say import Say, silent
 from fromnoise.training.run_folder import RunFolder
 
 
@@ -50,15 +49,14 @@ def find_images(path: Path) -> Path:
     return images
 
 
-def parts_of(run: Path, tell: Say = silent) -> sources.Parts:
+def parts_of(run: Path) -> sources.Parts:
     """The data of a run: its training images, and real images that it was not trained on.
 
-    `tell` is the `say` of `sources.load`. Raises TrainingImagesLost when the training images are gone or have changed,
-    UserError for a damaged run folder.
+    Raises TrainingImagesLost when the training images are gone or have changed, UserError for a damaged run folder.
     """
     about = RunFolder(run).about()
     try:  # what cannot be read was left out by the training too, or the fingerprint differs
-        parts = sources.prepare(about.config.data, about.config.seed, skip_broken=True, say=tell)
+        parts = sources.prepare(about.config.data, about.config.seed, skip_broken=True)
     except UserError as error:
         raise TrainingImagesLost(f"the training images of {run} are missing: {error}") from error
     if parts.train.fingerprint != about.data.fingerprint:
@@ -68,10 +66,10 @@ def parts_of(run: Path, tell: Say = silent) -> sources.Parts:
     return parts
 
 
-def known_parts(run: Path, tell: Say = silent) -> sources.Parts | None:
+def known_parts(run: Path) -> sources.Parts | None:
     """The same, or None when the training images cannot be found as they were."""
     try:
-        return parts_of(run, tell)
+        return parts_of(run)
     except TrainingImagesLost:
         return None
 

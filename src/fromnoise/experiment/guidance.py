@@ -20,11 +20,10 @@ from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.frechet import Moments, distance
-from fromnoise.experiment.progress import Bar
 from fromnoise.files import write_json
 from fromnoise.generation.model import Model
 from fromnoise.generation.sampling import MICRO_BATCH, SampleRequest, network_calls, own_precision, sample
-from fromnoise.say import Say, silent
+from fromnoise.say import say
 from fromnoise.training.run_folder import RunFolder
 
 FACTOR, LAST = 1.35, 4  # the values are powers of it: 1, 1.35, 1.82, 2.46 and 3.32
@@ -47,8 +46,6 @@ class Chooser:
     folder: RunFolder
     device: torch.device
     features: Features
-    bar: Bar
-    say: Say = silent
 
     @cached_property
     def real(self) -> ImageSet:
@@ -67,22 +64,16 @@ class Chooser:
 
     def choose(self, step: int, model: Model) -> float:
         """The guidance that brings sampled images closest to the training images."""
-        self.say("choosing guidance: sampling at several strengths")
-        self.bar.turn("choosing guidance")
+        say("choosing guidance: sampling at several strengths")
         n = images_after(step)
         features = self.features.cached(self.real.images)
         whiten = whitening(features)
         real = Moments.of(features.double() @ whiten)
         seed = rng.integer(self.model.config.seed, "guidance")
-        begun: list[int] = []
-
-        def show(done: int, total: int) -> None:
-            self.bar.show((len(begun) - 1) * total + done, max(len(begun), USUALLY) * total)
 
         def far(k: int) -> float:
-            begun.append(k)
             request = SampleRequest(n, seed, guidance=FACTOR**k, precision=own_precision(model, self.device))
-            images = sample(model, request, self.device, show)
+            images = sample(model, request, self.device)
             return distance(Moments.of(self.features(images).double() @ whiten), real)
 
         k, tried = lowest(far, LAST)
@@ -92,7 +83,7 @@ class Chooser:
         self.folder.check_there()
         write_json(self.folder.guidance_file, {"step": step, "guidance": guidance, **about})
         fids = ", ".join(f"{each['fid']:.3g} at {each['guidance']:g}" for each in distances)
-        self.say(
+        say(
             f"guidance {guidance:g}, by the FID of {n:,} images against {len(self.real):,} training images in "
             f"whitened {self.features.name} features ({fids})"
         )

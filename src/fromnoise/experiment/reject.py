@@ -13,7 +13,6 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation.copy_guard import CopyGuard
 from fromnoise.experiment.find import is_run, parts_of
 from fromnoise.generation.sampling import SampleRequest
-from fromnoise.say import Say, silent
 
 TRIES = 10
 """Times an image is sampled again. One that fails them all is no accident: of fresh images, all classes together, 1 in
@@ -25,17 +24,15 @@ Sample = Callable[[SampleRequest], UInt8[Tensor, "n c h w"]]
 Judge = Callable[[UInt8[Tensor, "n c h w"]], Bool[Tensor, " n"]]
 
 
-def guard_of(run: Path, tell: Say = silent) -> CopyGuard:
+def guard_of(run: Path) -> CopyGuard:
     """The guard of a run's training images, calibrated on real images of its data that it never saw.
-
-    `tell` is the `say` of `sources.load`.
 
     Raises UserError for a path that is not a run folder, for training images that cannot be found as they were, and
     for too few of them.
     """
     if not is_run(run):
         raise UserError(f"--reject-copies needs a run folder, to find the training images: {run} is not one")
-    parts = parts_of(run, tell=tell)
+    parts = parts_of(run)
     unseen = [part.images for part in (parts.val, parts.heldout) if part is not None]
     if not unseen:
         return CopyGuard.of(parts.train)

@@ -22,7 +22,6 @@ from fromnoise.evaluation.report import Bits, Report
 from fromnoise.evaluation.score import FEWEST, Contest, score
 from fromnoise.experiment import few, start, system
 from fromnoise.experiment.contest import fair, floor_images, read
-from fromnoise.experiment.progress import Bar, Reporter, stages
 from fromnoise.experiment.train import Experiment
 from fromnoise.files import check_writable, write_json
 from fromnoise.generation.likelihood import bound_bits, bound_of
@@ -35,7 +34,6 @@ from fromnoise.generation.sampling import (
     own_precision,
     sample,
 )
-from fromnoise.say import Say, silent
 from fromnoise.training.trainer import Outcome
 
 MOST = 3000  # images scored when nobody says how many
@@ -44,8 +42,8 @@ FILM_IMAGES, FILM_STEPS = 4, 8
 LIKELIHOODS, LEVELS = 256, 16  # images, and random noise levels for each, of the likelihood
 
 
-def reference_of(config: Config, parts: Parts, tell: Say = silent, skip_broken: bool = False) -> tuple[ImageSet, int]:
-    """The images to score against, and how many to sample; `tell` and `skip_broken` are those of `sources.load`.
+def reference_of(config: Config, parts: Parts, skip_broken: bool = False) -> tuple[ImageSet, int]:
+    """The images to score against, and how many to sample; `skip_broken` is that of `sources.load`.
 
     Raises UserError, before anything is trained, for too few.
     """
@@ -58,7 +56,7 @@ def reference_of(config: Config, parts: Parts, tell: Say = silent, skip_broken: 
             )
         reference = parts.heldout
     else:
-        reference = _read(settings.reference, parts, config, skip_broken, tell)
+        reference = _read(settings.reference, parts, config, skip_broken)
     n = min(MOST, len(reference)) if settings.n is None else settings.n
     if n < FEWEST or len(reference) < FEWEST:
         few = f"--n is {n}" if n < FEWEST else f"--reference has {len(reference)}"
@@ -73,12 +71,9 @@ def score_of(
     reference: ImageSet,
     features: Features,
     also: Features,
-    reporter: Reporter,
 ) -> Report:
     """The score of images of a model that was trained on `parts`, and the FID in the features `also` that chose it."""
-    contest = sets_of(config, parts, generated, reference)
-    with reporter.bar("scoring") as bar:
-        return score(contest, features, config.seed, stages(bar), also)
+    return score(sets_of(config, parts, generated, reference), features, config.seed, also)
 
 
 def sets_of(config: Config, parts: Parts, generated: ImageSet, reference: ImageSet) -> Contest:
@@ -88,9 +83,9 @@ def sets_of(config: Config, parts: Parts, generated: ImageSet, reference: ImageS
     return fair(Contest(generated, reference, floor, parts.train))
 
 
-def _read(spec: str, parts: Parts, config: Config, skip_broken: bool, tell: Say = silent) -> ImageSet:
+def _read(spec: str, parts: Parts, config: Config, skip_broken: bool) -> ImageSet:
     size = Size(*parts.train.shape[1:], config.data.fit)
-    return read(spec, config.data, size, skip_broken=skip_broken, say=tell)
+    return read(spec, config.data, size, skip_broken=skip_broken)
 
 
 def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageSet, n: int) -> tuple[Report, ImageSet]:
@@ -105,10 +100,9 @@ def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageS
     begun = time.perf_counter()
     generated = _sample(experiment, outcome, n)
     sampled = time.perf_counter()
-    features, also = experiment.features, experiment.choosing
-    report = score_of(config, parts, generated, reference, features, also, experiment.reporter)
+    report = score_of(config, parts, generated, reference, experiment.features, experiment.choosing)
     scored = time.perf_counter()
-    report = with_overfitting(report, model, parts, reference, outcome.device, experiment.reporter)
+    report = with_overfitting(report, model, parts, reference, outcome.device)
     notes = few.note(parts, noted["best"], outcome.steps), start.note(experiment.folder)
     report = replace(report, notes=(*report.notes, *filter(None, notes)))
     run = {
@@ -146,9 +140,7 @@ def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageS
     return report, generated
 
 
-def with_overfitting(
-    report: Report, model: Model, parts: Parts, reference: ImageSet, device: torch.device, reporter: Reporter
-) -> Report:
+def with_overfitting(report: Report, model: Model, parts: Parts, reference: ImageSet, device: torch.device) -> Report:
     """`report` with the test for overfitting of its model and the likelihood of held-out images, or with a note where
     there are none."""
     train, heldout = parts.train, parts.heldout
@@ -157,17 +149,14 @@ def with_overfitting(
         note = "no test for overfitting: fewer than two held-out images have the training images' shape"
         return replace(report, notes=(*report.notes, note))
     seed = report.protocol.seed
-    with reporter.bar("overfitting") as bar:
-        found = overfitting(model, train, heldout, seed=seed, device=device, progress=bar.show)
-    with reporter.bar("likelihood") as bar:
-        bits = _likelihood(model, heldout, seed, device, bar)
-    return replace(report, overfitting=found, likelihood=bits)
+    found = overfitting(model, train, heldout, seed=seed, device=device)
+    return replace(report, overfitting=found, likelihood=_likelihood(model, heldout, seed, device))
 
 
-def _likelihood(model: Model, images: ImageSet, seed: int, device: torch.device, bar: Bar) -> Bits:
+def _likelihood(model: Model, images: ImageSet, seed: int, device: torch.device) -> Bits:
     few = dataclasses.replace(images, labels=None).subset(min(LIKELIHOODS, len(images)), seed)
     levels = LEVELS if bound_of(model).T > LEVELS else None  # a short schedule has no more: all of them
-    found = bound_bits(model, few.images, levels, seed=seed, device=device, progress=bar.show)
+    found = bound_bits(model, few.images, levels, seed=seed, device=device)
     parts = [float(part.mean()) for part in (found.prior, found.steps, found.decoder) if part is not None]
     return Bits(float(found.bits.mean()), float(found.bits.std()) / len(few) ** 0.5, len(few), *parts)
 
@@ -182,8 +171,7 @@ def _sample(experiment: Experiment, outcome: Outcome, n: int) -> ImageSet:
         if visit.k in _kept(visit.steps):
             film.append(model.info.decode(visit.x[:FILM_IMAGES]).cpu())
 
-    with experiment.reporter.bar("sampling") as bar:
-        images = sample(model, request, device, bar.show, watch)
+    images = sample(model, request, device, watch)
     labels = None if model.info.clustered else labels_for(model, request)
     folder.check_there()
     sampled = ImageSet(str(folder.path), images, labels, class_names=model.info.class_names)

@@ -1,8 +1,7 @@
 """A training in its folder: everything is checked before work starts."""
 
-import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,18 +16,16 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.evaluation.extractor import Features
 from fromnoise.experiment import few, start
-from fromnoise.experiment.progress import SILENT, Bar, Reporter, duration, once
 from fromnoise.extras import extra
 from fromnoise.files import check_writable
 from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.model import Model, check
 from fromnoise.networks.registry import network
-from fromnoise.say import Say, silent
+from fromnoise.say import duration, mute, say
 from fromnoise.tensors import DamagedFile
 from fromnoise.training.batches import rows_each
 from fromnoise.training.device import GUIDE, alone, check_alike, connected
 from fromnoise.training.device import accelerator as accelerator_on
-from fromnoise.training.log import Tick
 from fromnoise.training.pace import steps_of
 from fromnoise.training.profile import Profile, profile
 from fromnoise.training.run_folder import RunFolder
@@ -47,7 +44,6 @@ class Experiment:
     threads            of the CPU; None for as many as help
     weights            those of the features, as `features` takes them
     extension          the budget by which a finished training goes on
-    reporter           receives progress, in the first process only
     recording          how often to log and to save
     skip_broken        leave out images that cannot be read
     """
@@ -58,7 +54,6 @@ class Experiment:
     threads: int | None = None
     weights: Path | None = None
     extension: Budget | None = None
-    reporter: Reporter = SILENT
     recording: Recording = field(default_factory=Recording)
     skip_broken: bool = False
 
@@ -69,7 +64,10 @@ class Experiment:
 
     @cached_property
     def accelerator(self) -> Accelerator:
-        """The device, after every check that needs no data; raises UserError if one fails."""
+        """The device, after every check that needs no data; raises UserError if one fails.
+
+        From here on all processes but the first are silent.
+        """
         check(self.config)
         check_ranges(self.recording)
         if self.recording.tensorboard:
@@ -81,6 +79,8 @@ class Experiment:
             check_writable(self.folder.config_file)
         found = accelerator_on(self.device, self.threads)
         rows_each(self.config.training.batch, found.num_processes)
+        if not found.is_main_process:
+            mute()
         return found
 
     @property
@@ -89,16 +89,11 @@ class Experiment:
         return self.accelerator.is_main_process
 
     @cached_property
-    def tell(self) -> Say:
-        """The `say` of `sources.load`: each line once, in the first process."""
-        return once(self.reporter.say) if self.is_first else silent
-
-    @cached_property
     def parts(self) -> sources.Parts:
         """The data, read (and downloaded) by the first process before the others, and by each machine's first."""
         device = self.accelerator
         with connected(), device.main_process_first(), device.local_main_process_first():
-            return sources.prepare(self.config.data, self.config.seed, skip_broken=self.skip_broken, say=self.tell)
+            return sources.prepare(self.config.data, self.config.seed, skip_broken=self.skip_broken)
 
     @cached_property
     def features(self) -> Features:
@@ -106,7 +101,7 @@ class Experiment:
         from fromnoise.evaluation.features import features
 
         name, device, images = self.config.evaluation.features, self.accelerator.device, self.parts.train
-        return features(name, device, images=images, weights=self.weights, say=self.tell)
+        return features(name, device, images=images, weights=self.weights)
 
     @cached_property
     def choosing(self) -> Features:
@@ -127,28 +122,24 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
     model = Model.build(config, DataInfo.of(train, config))
     validation = _validation(experiment)
     begins = None if folder.steps() else start.start(model)  # a resumed training has weights of its own
-    reporter = experiment.reporter if experiment.is_first else SILENT
-    bar = reporter.bar("training")
-    choice = _choice(experiment, model, train, bar)
+    choice = _choice(experiment, model, train)
     with folder.open(config, parts.train, begins) if experiment.is_first else nullcontext():
         if device.num_processes > 1:
             batch, each = config.training.batch, rows_each(config.training.batch, device.num_processes)
-            reporter.say(f"{device.num_processes} processes share each batch of {batch} images, {each} each")
+            say(f"{device.num_processes} processes share each batch of {batch} images, {each} each")
         begun = folder.steps() and not experiment.extension  # then it was said
         if not begun and (text := few.advice(config, parts, _steps(experiment))):
-            reporter.say(text)
+            say(text)
         if train.clustered:
             groups = f"{model.info.conditioned_on} of similar images, not on classes"
-            reporter.say(f"conditioning on {groups} (--clusters 0 turns this off)")
-        with bar, connected():
+            say(f"conditioning on {groups} (--clusters 0 turns this off)")
+        with connected():
             _check_shared(experiment)
             trainer = Trainer(
                 model,
                 train,
                 folder,
                 device,
-                _ticker(bar),
-                reporter.say,
                 validation=validation,
                 choice=choice,
                 initial=begins,
@@ -157,9 +148,9 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
             )
             outcome = trainer.run()
         if not outcome.already_finished:
-            reporter.say(f"trained {outcome.steps:,} steps in {duration(outcome.seconds)}: {folder.model_file()}")
+            say(f"trained {outcome.steps:,} steps in {duration(outcome.seconds)}: {folder.model_file()}")
             if outcome.shortfall:
-                reporter.say(outcome.shortfall)
+                say(outcome.shortfall)
         yield outcome
 
 
@@ -181,7 +172,7 @@ def without_unscored_extension(experiment: Experiment) -> Experiment:
         return experiment
     if pace.total != step or len(pace.budgets) < 2 or str(pace.budget) != str(extension):
         return experiment
-    experiment.reporter.say(
+    say(
         f"already trained for {extension} more: only the score is missing; once it is there, the same command trains "
         f"for another {extension}"
     )
@@ -190,14 +181,13 @@ def without_unscored_extension(experiment: Experiment) -> Experiment:
 
 def profiled(experiment: Experiment) -> Profile:
     """Where the time of a step of this training would go; nothing is written."""
-    config, reporter = experiment.config, experiment.reporter
+    config = experiment.config
     check(config)
     device = alone(experiment.device, experiment.threads)
-    parts = sources.prepare(config.data, config.seed, skip_broken=experiment.skip_broken, say=reporter.say)
+    parts = sources.prepare(config.data, config.seed, skip_broken=experiment.skip_broken)
     train = _conditioned(parts.train, config)
     model = Model.build(config, DataInfo.of(train, config))
-    with reporter.bar("profiling") as bar:
-        return profile(model, train, device, bar.show)
+    return profile(model, train, device)
 
 
 def _conditioned(train: ImageSet, config: Config) -> ImageSet:
@@ -220,7 +210,7 @@ def _validation(experiment: Experiment) -> Validation | None:
     return Validation(every, validator.validate, few.ends)
 
 
-def _choice(experiment: Experiment, model: Model, train: ImageSet, bar: Bar) -> GuidanceChoice | None:
+def _choice(experiment: Experiment, model: Model, train: ImageSet) -> GuidanceChoice | None:
     """The choice of guidance, for a model that can be guided, unless a flag gives the strength."""
     if experiment.config.sampling.guidance is not None or not model.info.classes:
         return None
@@ -229,22 +219,13 @@ def _choice(experiment: Experiment, model: Model, train: ImageSet, bar: Bar) -> 
     folder, steps = experiment.folder, _steps(experiment)
     if not experiment.extension and not folder.steps() and steps and steps < FEWEST_STEPS:
         return None
-    device, say = experiment.accelerator.device, experiment.reporter.say
-    return Chooser(model, train, folder, device, experiment.choosing, bar, say)
+    return Chooser(model, train, folder, experiment.accelerator.device, experiment.choosing)
 
 
 def _steps(experiment: Experiment) -> int | None:
     """The steps of the budget; None where the clock decides."""
     settings = experiment.config.training
     return steps_of(experiment.extension or settings.budget, len(experiment.parts.train), settings.batch)
-
-
-def _ticker(bar: Bar) -> Callable[[Tick], None]:
-    def tick(tick: Tick) -> None:
-        loss = "" if math.isnan(tick.loss) else f"loss {tick.loss:.4f}  "
-        bar.show(tick.step, tick.total, f"{loss}{tick.images_per_second:.0f} images/s", tick.remaining)
-
-    return tick
 
 
 def _check_shared(experiment: Experiment) -> None:

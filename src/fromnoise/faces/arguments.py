@@ -185,13 +185,12 @@ class TrainingArguments:
     """--minutes +20, --epochs +5 or --steps +500."""
 
     def experiment(self) -> "Experiment":
-        """The experiment they describe, shown on the terminal; `parse_training` has filled in `out`."""
+        """The experiment they describe; `parse_training` has filled in `out`."""
         from fromnoise.experiment.train import Experiment
-        from fromnoise.faces.console import TERMINAL
 
         assert self.out is not None
         where = self.config, self.out, self.device, self.threads, self.weights, self.extension
-        return Experiment(*where, TERMINAL, self.recording, self.skip_broken)
+        return Experiment(*where, self.recording, self.skip_broken)
 
 
 TrainingKind = TypeVar("TrainingKind", bound=TrainingArguments)

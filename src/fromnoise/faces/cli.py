@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 from fromnoise import __version__
 from fromnoise.errors import UserError
 from fromnoise.lookup import lookup
+from fromnoise.say import Reporter, reporting_to
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -81,8 +82,14 @@ def _answer(words: list[str]) -> int:
         print(f"fromnoise {__version__}")
     else:
         lookup("command", words[0], COMMANDS)
-        importlib.import_module(f"fromnoise.faces.commands.{words[0]}").main(words[1:])
+        with reporting_to(Reporter(lambda line: _console().say(line), lambda title: _console().Bar(title))):
+            importlib.import_module(f"fromnoise.faces.commands.{words[0]}").main(words[1:])
     return 0
+
+
+def _console() -> Any:
+    """Imported when there is something to show, as `--help` should not wait for it."""
+    return importlib.import_module("fromnoise.faces.console")
 
 
 def _guarded(work: Callable[[], int]) -> int:

@@ -6,9 +6,10 @@ import time
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from fromnoise.experiment import progress
+from fromnoise import say as reports
+from fromnoise.say import Reporter, duration
 
 PLAIN_SECONDS = 15.0  # between lines where there is no terminal
 WIDE = 1000  # columns where no terminal limits them
@@ -31,10 +32,11 @@ def say(text: str) -> None:
     errors.print(text, markup=False, soft_wrap=True)
 
 
-class Bar(progress.Bar):
+class Bar(reports.Bar):
     """A progress bar with the time left; on a pipe or in a log file, a line now and then."""
 
     def __init__(self, title: str) -> None:
+        self.title = title
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -46,12 +48,10 @@ class Bar(progress.Bar):
             transient=True,
         )
         self.watched = sys.stderr.isatty()
-        self.printed = time.perf_counter()
-        self.task: TaskID | None = None
-        self.turn(title)
 
     def __enter__(self) -> Self:
-        self.turn(self.title)
+        self.start = self.printed = time.perf_counter()
+        self.task = self.bar.add_task(self.title, total=None, note="", eta="?")
         if self.watched:
             self.bar.start()
         return self
@@ -60,26 +60,18 @@ class Bar(progress.Bar):
         if self.watched:
             self.bar.stop()
 
-    def turn(self, title: str) -> None:
-        """Start over under another title."""
-        self.title = title
-        self.start = time.perf_counter()
-        if self.task is not None:
-            self.bar.remove_task(self.task)
-        self.task = self.bar.add_task(title, total=None, note="", eta="?")
-
     def show(self, done: int, total: int | None, note: str = "", remaining: float | None = None) -> None:
         """Show how far the work is; unless given, the time left is estimated from the time spent."""
         now = time.perf_counter()
         if remaining is None and done and total:
             remaining = (now - self.start) / done * (total - done)
-        eta = "?" if remaining is None else progress.duration(remaining)
-        if self.watched and self.task is not None:
+        eta = "?" if remaining is None else duration(remaining)
+        if self.watched:
             self.bar.update(self.task, completed=done, total=total, note=note, eta=eta)
         elif now - self.printed >= PLAIN_SECONDS:
             self.printed = now
             say(f"{self.title}: {done:,}/{f'{total:,}' if total else '?'} {note} ETA {eta}")
 
 
-TERMINAL = progress.Reporter(say, Bar)
-"""Shows a run on stderr."""
+TERMINAL = Reporter(say, Bar)
+"""Shows all on stderr."""

@@ -11,6 +11,7 @@ from fromnoise.experiment.train import Experiment
 from fromnoise.faces.console import TERMINAL, say
 from fromnoise.generation.model import Model
 from fromnoise.networks.settings import NetworkSettings
+from fromnoise.say import reporting_to
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.settings import TrainingSettings
 
@@ -41,7 +42,7 @@ def trained(run: Path, quick: bool) -> tuple[Model, RunFolder]:
         model = Model.load(folder.model_file())
     else:
         say(f"training the lab's digit model ({'quick' if quick else 'full'}) into {run}")
-        with train.trained(Experiment(QUICK if quick else FULL, run, reporter=TERMINAL)) as outcome:
+        with reporting_to(TERMINAL), train.trained(Experiment(QUICK if quick else FULL, run)) as outcome:
             model = outcome.model
     if model.info.image != IMAGE:
         raise UserError(f"{run} holds a model of {model.info.image} images: name a run trained on grey 32×32 digits")

@@ -11,8 +11,10 @@ from fromnoise.config import check_ranges
 from fromnoise.data.settings import Size
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, ModelSource, Overwrite, Threads, refuse_unwritable_images
+from fromnoise.say import say
 
 if TYPE_CHECKING:
+    import torch
     from jaxtyping import Bool, UInt8
     from torch import Tensor
 
@@ -59,14 +61,13 @@ class SamplingArguments(EditArguments):
         return Edit(self.n, self.seed, self.label, self.guidance, self.steps)
 
 
-def edited(arguments: EditArguments, title: str, work: Callable[..., "UInt8[Tensor, 'n c h w']"]) -> None:
-    """Write what `work`(model, device, progress) makes, and print where it is."""
+def edited(arguments: EditArguments, work: "Callable[[Model, torch.device], UInt8[Tensor, 'n c h w']]") -> None:
+    """Write what `work` makes with the model on the device, and print where it is."""
     refuse_unwritable_images(arguments.out, arguments.overwrite)
 
     from fromnoise.data import folder, saving
     from fromnoise.data.image_set import ImageSet
     from fromnoise.experiment.find import load_model
-    from fromnoise.faces.console import Bar
     from fromnoise.training.device import alone
 
     model = load_model(arguments.source)
@@ -74,8 +75,7 @@ def edited(arguments: EditArguments, title: str, work: Callable[..., "UInt8[Tens
     if kind != ".npz":
         folder.check_channels(arguments.out, model.info.channels)
     device = alone(arguments.device, arguments.threads).device
-    with Bar(title) as bar:
-        images = work(model, device, bar.show)
+    images = work(model, device)
     if kind == ".png" and len(images) == 1:
         folder.save_file(arguments.out, images[0])
     else:
@@ -91,7 +91,6 @@ def read(path: Path, model: "Model", size: tuple[int, int] | None = None) -> "UI
     from fromnoise.data import folder
     from fromnoise.data.colour import is_grey, laid, with_channels
     from fromnoise.data.resize import resized
-    from fromnoise.faces.console import say
 
     info, data = model.info, model.config.data
     height, width = size or info.image[1:]
@@ -113,7 +112,6 @@ def read_mask(path: Path, model: "Model", image: Path) -> "Bool[Tensor, 'h w']":
     from fromnoise.data import folder
     from fromnoise.data.colour import laid, with_channels
     from fromnoise.data.resize import resized
-    from fromnoise.faces.console import say
 
     mask = with_channels(laid(folder.load_file(path), "black"), 1)
     size = Size(model.info.height, model.info.width, model.config.data.fit)

@@ -1,6 +1,6 @@
 """How well a model removes noise from images: the error in the clean image, level by level."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from fromnoise.diffusion import forward
 from fromnoise.generation.likelihood import MICRO_BATCH, check, labelled
 from fromnoise.generation.model import Model
 from fromnoise.hardware import CPU
+from fromnoise.say import bar
 from fromnoise.threads import following
 
 
@@ -31,16 +32,15 @@ def denoising_errors(
     *,
     seed: int = 0,
     device: torch.device = CPU,
-    progress: Callable[[int], None] | None = None,
 ) -> Float64[np.ndarray, "n k"]:
     """The mean square error in x̂_0 of each image at each level, in units of the data's mean square.
 
-    The noise of the i-th image depends on the seed and i alone. A model of classes gets the null class. `progress`
-    receives how many images are done. Raises UserError for images of another shape than the model's.
+    The noise of the i-th image depends on the seed and i alone. A model of classes gets the null class. Raises
+    UserError for images of another shape than the model's.
     """
     check(model, images)
     denoise, found = labelled(model, device=device), []
-    with following(model.network), torch.inference_mode():
+    with following(model.network), torch.inference_mode(), bar("denoising") as shown:
         for start in range(0, len(images), MICRO_BATCH):
             x0 = model.info.encode(images[start : start + MICRO_BATCH]).to(device)
             errors = []
@@ -49,6 +49,5 @@ def denoising_errors(
                 guess = denoise(forward.jump(x0, noise, levels[k : k + 1]), levels[k : k + 1])[0]
                 errors.append((guess - x0).square().flatten(1).mean(dim=1).double().cpu())
             found.append(torch.stack(errors, dim=1))
-            if progress:
-                progress(start + len(x0))
+            shown.show(start + len(x0), len(images))
     return torch.cat(found).numpy()

@@ -25,7 +25,7 @@ from fromnoise.errors import UserError
 from fromnoise.generation.likelihood import check, decode, encode, labelled
 from fromnoise.generation.model import Model
 from fromnoise.hardware import CPU
-from fromnoise.say import Progress
+from fromnoise.say import Bar, bar
 from fromnoise.threads import following
 
 MICRO_BATCH = 16
@@ -64,7 +64,6 @@ def vary(
     strength: float,
     how: Edit,
     device: torch.device = CPU,
-    progress: Progress | None = None,
 ) -> UInt8[Tensor, "m c h w"]:
     """Variants of images: noise is added to them and removed again (SDEdit, Meng et al. 2022).
 
@@ -81,7 +80,7 @@ def vary(
     if len(levels) == 1:  # clean data
         return images.repeat_interleave(how.n, 0)
     afresh = settings if strength == 1 else None
-    return model.info.decode(_sampled(model, images, how, run, levels, afresh, lambda _: denoise, device, progress))
+    return model.info.decode(_sampled(model, images, how, run, levels, afresh, lambda _: denoise, device))
 
 
 def inpaint(
@@ -90,7 +89,6 @@ def inpaint(
     fill: Bool[Tensor, "h w"],
     how: Edit,
     device: torch.device = CPU,
-    progress: Progress | None = None,
 ) -> UInt8[Tensor, "m c h w"]:
     """Images with the pixels where `fill` is true replaced, to go with the rest.
 
@@ -103,7 +101,7 @@ def inpaint(
     if not fill.any():
         raise UserError("the mask has nothing to fill: mark what to replace in white")
     project = conditional.pixels(~fill)
-    found = model.info.decode(_completed(model, images, project, how, device, progress))
+    found = model.info.decode(_completed(model, images, project, how, device))
     return torch.where(fill, found, images.repeat_interleave(how.n, 0))
 
 
@@ -112,7 +110,6 @@ def upscale(
     images: UInt8[Tensor, "n c h w"],
     how: Edit,
     device: torch.device = CPU,
-    progress: Progress | None = None,
 ) -> UInt8[Tensor, "m c H W"]:
     """Images of half the model's size, enlarged to it. The means of their 2×2 blocks are exactly the pixels given.
 
@@ -122,7 +119,7 @@ def upscale(
     if tuple(doubled.shape[1:]) != model.info.image:
         half = model.info.height // 2, model.info.width // 2
         raise UserError(f"the model enlarges images of {_size(half)}, half its own size, not {_size(images.shape[2:])}")
-    found = model.info.pixels(_completed(model, doubled, conditional.means, how, device, progress))
+    found = model.info.pixels(_completed(model, doubled, conditional.means, how, device))
     return exact_means((found + 1) * 127.5, images.repeat_interleave(how.n, 0))
 
 
@@ -133,7 +130,6 @@ def interpolate(
     n: int,
     label: int | str | None = None,
     device: torch.device = CPU,
-    progress: Progress | None = None,
 ) -> UInt8[Tensor, "n c h w"]:
     """n images from `one` to `other`, both included, along the sphere between the noises behind them.
 
@@ -144,10 +140,9 @@ def interpolate(
         check(model, end)
     if n < 2:
         raise UserError(f"an interpolation has at least 2 images, not {n}")
-    with following(model.network):
+    with following(model.network), bar("editing") as shown:
         noise = encode(model, torch.cat([one, other]), label, device)
-        if progress:
-            progress(1, 2)
+        shown.show(1, 2)
         path = [slerp(noise[0], noise[1], float(weight)) for weight in torch.linspace(0, 1, n)]
         return quantise(decode(model, torch.stack(path), label, device)).cpu()
 
@@ -190,7 +185,6 @@ def _completed(
     project: conditional.Projection,
     how: Edit,
     device: torch.device,
-    progress: Progress | None,
 ) -> Float[Tensor, "m c h w"]:
     """Samples, as encoded data, whose projection by `project` is that of the images."""
     settings = model.config.sampling.but(sampler="dpm++", sampling_steps=STEPS if how.steps is None else how.steps)
@@ -201,7 +195,7 @@ def _completed(
         return conditional.given(denoise, Known(project, project(x0)))
 
     run = StochasticDPMSolver2M()
-    return _sampled(model, images, how, run, levels, settings, completing, device, progress)
+    return _sampled(model, images, how, run, levels, settings, completing, device)
 
 
 def _sampled(
@@ -213,7 +207,6 @@ def _sampled(
     afresh: SamplerSettings | None,
     denoiser_for: Callable[[Tensor], Denoise],
     device: torch.device,
-    progress: Progress | None,
 ) -> Float[Tensor, "m c h w"]:
     """`how.n` samples of each image as encoded data along `levels`.
 
@@ -223,7 +216,7 @@ def _sampled(
     steps = len(levels) - 1
     total = -(-len(rows) // MICRO_BATCH) * steps
 
-    def part(before: int) -> Tensor:
+    def part(before: int, shown: Bar) -> Tensor:
         of = rows[before : before + MICRO_BATCH]
 
         def noise(step: int | str) -> Tensor:
@@ -231,16 +224,15 @@ def _sampled(
             return torch.stack([rng.normal(shape, how.seed, "edit", i, j, step) for i, j in of]).to(device)
 
         def visit(seen: Visit) -> None:
-            if progress:
-                progress(before // MICRO_BATCH * steps + seen.k + 1, total)
+            shown.show(before // MICRO_BATCH * steps + seen.k + 1, total)
 
         x0, x = model.info.encode(images[[i for i, _ in of]]).to(device), noise("start")
         x = start(afresh, levels[0], x, model.info.encoded_mean) if afresh else forward.jump(x0, x, levels[:1])
         with torch.no_grad():
             return run(denoiser_for(x0), x, levels, noise, visit).cpu()
 
-    with following(model.network):
-        return torch.cat([part(before) for before in range(0, len(rows), MICRO_BATCH)])
+    with following(model.network), bar("editing") as shown:
+        return torch.cat([part(before, shown) for before in range(0, len(rows), MICRO_BATCH)])
 
 
 def _levels_from(model: Model, settings: SamplerSettings, strength: float) -> Float64[Tensor, " steps1"]:

@@ -24,7 +24,7 @@ from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
 from fromnoise.generation.sampling import guidance_of
 from fromnoise.hardware import CPU
-from fromnoise.say import Progress
+from fromnoise.say import bar
 from fromnoise.threads import following
 
 MICRO_BATCH = 64
@@ -94,7 +94,6 @@ def bound_bits(
     seed: int = 0,
     label: int | str | None = None,
     device: torch.device = CPU,
-    progress: Progress | None = None,
     judge: Bound | None = None,
 ) -> Likelihood:
     """The bound from `levels` random levels an image, or from all of them (None), in bits per dimension.
@@ -106,7 +105,7 @@ def bound_bits(
     if levels is not None and not FEWEST <= levels <= judge.T - 1:
         raise UserError(f"--levels must be from {FEWEST} to {judge.T - 1}, or all; not {levels}")
     denoise, parts = labelled(model, label, device), []
-    for x0, random in _batches(model, images, seed, device, progress):
+    for x0, random in _batches(model, images, seed, device):
         u = None if levels is None else bound.strata(random.uniform(levels))
         with torch.inference_mode():
             parts.append(judge.estimate(denoise, x0, random.normal, u))
@@ -122,14 +121,13 @@ def flow_bits(
     seed: int = 0,
     label: int | str | None = None,
     device: torch.device = CPU,
-    progress: Progress | None = None,
 ) -> Likelihood:
     """Near-exact likelihood by the probability-flow ODE with one probe an image, in bits per dimension.
 
     Raises UserError as `bound_bits` does, and for the chapter's network.
     """
     flow, denoise, nats = flow_of(model), labelled(model, label, device), []
-    for x0, random in _batches(model, images, seed, device, progress):
+    for x0, random in _batches(model, images, seed, device):
         probe = random.normal(1).sign()[None]
         nats.append(flow.negative_log_likelihood(denoise, x0, random.normal(0), probe, model.info.pixel_width))
     bits = bound.per_dimension(torch.cat(nats), images[0].numel())
@@ -165,16 +163,15 @@ def check(model: Model, images: UInt8[Tensor, "n c h w"]) -> None:
 
 
 def _batches(
-    model: Model, images: UInt8[Tensor, "n c h w"], seed: int, device: torch.device, progress: Progress | None
+    model: Model, images: UInt8[Tensor, "n c h w"], seed: int, device: torch.device
 ) -> Iterator[tuple[Float[Tensor, "k c h w"], "_Random"]]:
     """The images, encoded, micro-batch after micro-batch, and each one's random numbers."""
     check(model, images)
-    with following(model.network):
+    with following(model.network), bar("likelihood") as shown:
         for start in range(0, len(images), MICRO_BATCH):
             batch = images[start : start + MICRO_BATCH]
             yield model.info.encode(batch).to(device), _Random(batch, seed, device)
-            if progress:
-                progress(min(start + MICRO_BATCH, len(images)), len(images))
+            shown.show(min(start + MICRO_BATCH, len(images)), len(images))
 
 
 class _Random:

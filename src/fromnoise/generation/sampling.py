@@ -24,7 +24,7 @@ from fromnoise.diffusion.steps import Callback, Visit
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
 from fromnoise.hardware import CPU, autocast, channels_last, precisions
-from fromnoise.say import Progress
+from fromnoise.say import Bar, bar
 from fromnoise.threads import following
 
 MICRO_BATCH = 64
@@ -97,12 +97,11 @@ def sample_batches(
     request: SampleRequest,
     device: torch.device = CPU,
     callback: Callback | None = None,
-    progress: Progress | None = None,
 ) -> Iterator[UInt8[Tensor, "k c h w"]]:
     """The images, micro-batch after micro-batch, on the CPU.
 
-    `callback` sees every sampler step of the first micro-batch (padding included); `progress` gets the steps done and
-    in all. Raises UserError before any work for what the model cannot do.
+    `callback` sees every sampler step of the first micro-batch (padding included). Raises UserError before any work for
+    what the model cannot do.
     """
     settings = (request.sampler or model.config.sampling).but(guidance=request.guidance)
     if settings.guidance is not None and not math.isfinite(settings.guidance):
@@ -116,7 +115,7 @@ def sample_batches(
     denoise = guided(model.denoiser(network), info.classes, weight, settings.guidance_interval)
     total = -(-request.n // MICRO_BATCH) * steps
 
-    def part(before: int) -> Tensor:
+    def part(before: int, shown: Bar) -> Tensor:
         """The micro-batch of the images from number `before` on."""
         size = min(MICRO_BATCH, request.n - before)
         rows = size if request.precision == "fp32" and device.type == "cpu" else MICRO_BATCH
@@ -132,8 +131,7 @@ def sample_batches(
         def visit(seen: Visit) -> None:
             if callback and before == 0:
                 callback(seen)
-            if progress:
-                progress(before // MICRO_BATCH * steps + seen.k + 1, total)
+            shown.show(before // MICRO_BATCH * steps + seen.k + 1, total)
 
         with torch.inference_mode(), autocast(device, request.precision):
             x = start(settings, levels[0], noise("start"), info.encoded_mean).to(device)
@@ -141,22 +139,18 @@ def sample_batches(
             return info.decode(x[:size]).cpu()
 
     def parts() -> Iterator[Tensor]:
-        with following(network):
+        with following(network), bar("sampling") as shown:
             for before in range(0, request.n, MICRO_BATCH):
-                yield part(before)
+                yield part(before, shown)
 
     return parts()
 
 
 def sample(
-    model: Model,
-    request: SampleRequest,
-    device: torch.device = CPU,
-    progress: Progress | None = None,
-    callback: Callback | None = None,
+    model: Model, request: SampleRequest, device: torch.device = CPU, callback: Callback | None = None
 ) -> UInt8[Tensor, "n c h w"]:
     """All images of a request (`sample_batches`) as one tensor."""
-    return blocks.join(sample_batches(model, request, device, callback, progress), request.n)
+    return blocks.join(sample_batches(model, request, device, callback), request.n)
 
 
 def own_precision(model: Model, device: torch.device) -> str:

@@ -1,27 +1,15 @@
 """The log of a training: log.jsonl and, if asked for, TensorBoard's curves."""
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
-from fromnoise.say import Say
+from fromnoise.say import Bar, say
 from fromnoise.training.pacer import Pacer
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.settings import Recording
 from fromnoise.training.step import NotFinite, Step
-
-
-@dataclass(frozen=True)
-class Tick:
-    """Progress after a step, for the display; `loss` is the last one logged."""
-
-    step: int
-    total: int | None
-    remaining: float
-    images_per_second: float
-    loss: float
 
 
 class Log:
@@ -30,10 +18,8 @@ class Log:
     images  how many `take_step` learns from
     """
 
-    def __init__(
-        self, take_step: Step, images: int, folder: RunFolder, pacer: Pacer, recording: Recording, say: Say
-    ) -> None:
-        self.take_step, self.images, self.folder, self.pacer, self.say = take_step, images, folder, pacer, say
+    def __init__(self, take_step: Step, images: int, folder: RunFolder, pacer: Pacer, recording: Recording) -> None:
+        self.take_step, self.images, self.folder, self.pacer = take_step, images, folder, pacer
         self.batch, self.every, self.loss = take_step.settings.batch, recording.log_interval(pacer.pace.steps), math.nan
         self._step, self._running = pacer.step, pacer.clock.running
         self._rate: float | None = None  # images a second, as last logged
@@ -59,7 +45,7 @@ class Log:
         if not math.isfinite(self.loss):
             raise NotFinite(pacer.step)
         if take_step.skipped:
-            self.say(
+            say(
                 f"{take_step.skipped} of the steps up to {pacer.step:,} overflowed in fp16 and were skipped; "
                 "if this continues, train with --precision fp32"
             )
@@ -82,10 +68,11 @@ class Log:
                 if value is not None:
                     self._curves.add_scalar(name, value, pacer.step)
 
-    def tick(self) -> Tick:
-        """The progress now. Until the first line is logged, the speed is that since the training began or resumed."""
+    def show(self, bar: Bar) -> None:
+        """Show where the training is, with the loss last logged and the speed, until then that since it began."""
         pacer, speed = self.pacer, self._speed() if self._rate is None else self._rate
-        return Tick(pacer.step, pacer.pace.total, pacer.time_to_come(speed), speed, self.loss)
+        loss = "" if math.isnan(self.loss) else f"loss {self.loss:.4f}  "
+        bar.show(pacer.step, pacer.pace.total, f"{loss}{speed:.0f} images/s", pacer.time_to_come(speed))
 
     def close(self) -> None:
         """Write out what is left of TensorBoard's curves."""

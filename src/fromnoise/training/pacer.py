@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 
 from fromnoise.config import from_json
-from fromnoise.say import Say, silent, some
+from fromnoise.say import say, some
 from fromnoise.threads import Load, Threads
 from fromnoise.training.checkpoints import Standing
 from fromnoise.training.device import Agreement
@@ -76,12 +76,10 @@ class Pacer:
         agreement: Agreement,
         threads: Threads | None = None,
         choice: GuidanceChoice | None = None,
-        say: Say = silent,
         every: int | None = None,
     ) -> None:
         self.settings, self.pace, self.step, self.clock = settings, start.pace, start.step, clock
-        self.record, self.agreement, self.threads, self.choice, self.say = record, agreement, threads, choice, say
-        self.every = every
+        self.record, self.agreement, self.threads, self.choice, self.every = record, agreement, threads, choice, every
         if threads:
             threads.set(self.pace.segment.threads)
         self._load = Load()
@@ -182,10 +180,10 @@ class Pacer:
         known = segment.seconds - budget.seconds >= min(SURE * budget.amount * 60, 30.0)
         if self.pace.steps is None and self.pace.total is not None and known and not self._said_steps:
             steps = self.pace.total - budget.step
-            self.say(f"about {steps:,} steps ({steps * self.settings.batch:,} images) fit into {budget} at this speed")
+            say(f"about {steps:,} steps ({steps * self.settings.batch:,} images) fit into {budget} at this speed")
             self._said_steps = True
         if self.threads and self.threads_now < self.threads.most and not self.threads.trying and not self._said_busy:
-            self.say(
+            say(
                 f"other processes are using {self.threads.load:.1f} cores: training continues with "
                 f"{some(self.threads_now, 'thread')}, and with {self.threads.most} again once they finish"
             )

@@ -11,7 +11,7 @@ from torch.profiler import ProfilerActivity
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
-from fromnoise.say import Progress
+from fromnoise.say import bar
 from fromnoise.training import plan as plans
 from fromnoise.training import probe
 from fromnoise.training.pace import steps_of
@@ -53,7 +53,7 @@ class Profile:
     operators: list[Share]
 
 
-def profile(model: Model, images: ImageSet, accelerator: Accelerator, progress: Progress | None = None) -> Profile:
+def profile(model: Model, images: ImageSet, accelerator: Accelerator) -> Profile:
     """Take some steps with `model` (which they change), as a training of its budget would, and report their cost.
 
     Raises UserError for another device than a CPU.
@@ -69,13 +69,13 @@ def profile(model: Model, images: ImageSet, accelerator: Accelerator, progress: 
         start = time.perf_counter()
         for k in range(first, first + count):
             take(k, settings.lr)
-            if progress:
-                progress(k + 1, total)
+            shown.show(k + 1, total)
         return time.perf_counter() - start
 
-    warm_up, seconds = run(0, WARM_UP), run(WARM_UP, TIMED) / TIMED
-    with torch.profiler.profile(activities=[ProfilerActivity.CPU]) as trace:
-        run(WARM_UP + TIMED, TRACED)
+    with bar("profiling") as shown:
+        warm_up, seconds = run(0, WARM_UP), run(WARM_UP, TIMED) / TIMED
+        with torch.profiler.profile(activities=[ProfilerActivity.CPU]) as trace:
+            run(WARM_UP + TIMED, TRACED)
     events = trace.key_averages()
     whole = sum(event.self_cpu_time_total for event in events)
 

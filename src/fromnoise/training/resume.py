@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from fromnoise.errors import UserError
 from fromnoise.files import reading
 from fromnoise.generation.model import Model
-from fromnoise.say import Say
+from fromnoise.say import say
 from fromnoise.tensors import DamagedFile
 from fromnoise.threads import shared
 from fromnoise.training import plan as plans
@@ -21,9 +21,7 @@ from fromnoise.training.settings import AUTO, Budget
 from fromnoise.training.step import Step
 
 
-def begin(
-    model: Model, images: int, accelerator: Accelerator, folder: RunFolder, initial: Initial | None, say: Say
-) -> Standing:
+def begin(model: Model, images: int, accelerator: Accelerator, folder: RunFolder, initial: Initial | None) -> Standing:
     """Before the first step of all; the weights are those of `initial`, if any."""
     settings = model.config.training
     if initial is not None:
@@ -41,7 +39,7 @@ def begin(
     return Standing(0, 0.0, plan, Pace((settings.budget,), Segment(0, 0.0, shared().now), steps))
 
 
-def newest(folder: RunFolder, first: bool, say: Say) -> Checkpoint | None:
+def newest(folder: RunFolder, first: bool) -> Checkpoint | None:
     """The newest intact checkpoint; the `first` process sets damaged ones aside."""
     for step in reversed(folder.steps()):
         try:

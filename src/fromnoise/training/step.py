@@ -14,7 +14,7 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
 from fromnoise.hardware import autocast, channels_last, to_device
-from fromnoise.say import Say, silent
+from fromnoise.say import say
 from fromnoise.training import scaling
 from fromnoise.training.batches import Batches
 from fromnoise.training.device import is_lost
@@ -50,9 +50,9 @@ class Step:
     skipped     steps whose gradients overflowed in fp16, for the log
     """
 
-    def __init__(self, model: Model, images: ImageSet, accelerator: Accelerator, plan: Plan, say: Say = silent) -> None:
+    def __init__(self, model: Model, images: ImageSet, accelerator: Accelerator, plan: Plan) -> None:
         self.model = dataclasses.replace(model, precision=plan.precision, channels_last=plan.channels_last)
-        self.plan, self.accelerator, self.say = plan, accelerator, say
+        self.plan, self.accelerator = plan, accelerator
         self.settings, self.device = model.config.training, accelerator.device
         network = model.network.to(self.device).train()
         if plan.channels_last:
@@ -89,7 +89,7 @@ class Step:
         except RuntimeError as error:  # as PyTorch's compiler errors are
             if self._proven or isinstance(error, torch.OutOfMemoryError) or is_lost(error):
                 raise
-            self.say(f"compiling failed ({str(error).partition(chr(10))[0]}): continuing without")
+            say(f"compiling failed ({str(error).partition(chr(10))[0]}): continuing without")
             reason = f"{self.plan.reason}, but compiling failed: eager"
             self.plan = dataclasses.replace(self.plan, compiled=False, reason=reason)
             self._denoiser = self.model.denoiser(self._eager)

@@ -5,7 +5,6 @@ killed and started again ends, on the CPU, with the same weights to the bit.
 """
 
 import dataclasses
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -16,14 +15,14 @@ from accelerate import Accelerator
 from fromnoise.config import from_json
 from fromnoise.data.image_set import ImageSet
 from fromnoise.generation.model import Model
-from fromnoise.say import Say, silent
+from fromnoise.say import bar, say
 from fromnoise.threads import apart, cores, shared
 from fromnoise.training import resume
 from fromnoise.training.checkpoints import Checkpoint, Standing
 from fromnoise.training.device import Agreement
 from fromnoise.training.initial import Initial
 from fromnoise.training.interrupt import Interrupted, InterruptGuard
-from fromnoise.training.log import Log, Tick
+from fromnoise.training.log import Log
 from fromnoise.training.pace import Pace, Segment, shortfall
 from fromnoise.training.pacer import Clock, Pacer
 from fromnoise.training.plan import Plan
@@ -50,8 +49,6 @@ class Outcome:
 class Trainer:
     """Trains a model on images in a run folder, whose lock the caller holds.
 
-    tick        called after every step with its progress
-    say         called with sentences worth reading: the plan, a resumption
     validation  of the model now and then, off the training's clock; it changes nothing in the training
     choice      of guidance once the model is trained, at the end of a budget of minutes
     initial     the weights that a new training starts from; a resumed one does not need them
@@ -65,8 +62,6 @@ class Trainer:
         images: ImageSet,
         folder: RunFolder,
         accelerator: Accelerator,
-        tick: Callable[[Tick], None] = lambda tick: None,
-        say: Say = silent,
         validation: Validation | None = None,
         choice: GuidanceChoice | None = None,
         initial: Initial | None = None,
@@ -74,8 +69,8 @@ class Trainer:
         recording: Recording | None = None,
     ) -> None:
         self.model, self.images, self.folder, self.accelerator = model, images, folder, accelerator
-        self.tick, self.say, self.validation, self.choice = tick, say, validation, choice
-        self.initial, self.extension, self.recording = initial, extension, recording or Recording()
+        self.validation, self.choice, self.initial, self.extension = validation, choice, initial, extension
+        self.recording = recording or Recording()
         self.agreement = Agreement(accelerator)
 
     def run(self) -> Outcome:
@@ -106,8 +101,9 @@ class Trainer:
 
     def _train(self, guard: InterruptGuard) -> None:
         take_step, pacer = self.take_step, self.pacer
-        self.say(f"plan: {take_step.plan.reason}")
-        with closing(Log(take_step, len(self.images), self.folder, pacer, self.recording, self.say)) as log:
+        say(f"plan: {take_step.plan.reason}")
+        log = Log(take_step, len(self.images), self.folder, pacer, self.recording)
+        with closing(log), bar("training") as shown:
             while not pacer.finished:
                 rate = pacer.pace.rate(pacer.step, take_step.settings)
                 norm = take_step(pacer.step, rate)
@@ -117,7 +113,7 @@ class Trainer:
                 log.after(rate, norm)
                 if save:
                     self._save()
-                self.tick(log.tick())
+                log.show(shown)
                 if stop:
                     raise self._interrupted()
 
@@ -128,12 +124,12 @@ class Trainer:
             folder.sweep()
         self.agreement.wait()
         with self.accelerator.main_process_first():  # which sets damaged ones aside
-            checkpoint, n = resume.newest(folder, first, self.say), len(self.images)
+            checkpoint, n = resume.newest(folder, first), len(self.images)
         if checkpoint:
             start = checkpoint.standing
             resume.check(start, model, n, folder)
         else:
-            start = resume.begin(model, n, self.accelerator, folder, self.initial, self.say)
+            start = resume.begin(model, n, self.accelerator, folder, self.initial)
         elsewhere = start.plan.elsewhere(device)
         if self.extension:
             before, unchosen = start, self._lacks_guidance(start.pace)
@@ -142,7 +138,7 @@ class Trainer:
             if first and start is not before:
                 folder.set_aside_results(start.step)
                 folder.pace.cut(start.step)
-        self.take_step = Step(model, self.images.to(device), self.accelerator, start.plan, self.say)
+        self.take_step = Step(model, self.images.to(device), self.accelerator, start.plan)
         if checkpoint:
             resume.restore(self.take_step, checkpoint, folder, first)
             self.clock.add(start.seconds)
@@ -152,10 +148,10 @@ class Trainer:
         follows = self.agreement.alone and device.type == "cpu" and not start.plan.compiled
         settings, threads = model.config.training, shared() if follows else None
         record, every = folder.pace, self.recording.checkpoint_every
-        self.pacer = Pacer(settings, start, self.clock, record, self.agreement, threads, self.choice, self.say, every)
+        self.pacer = Pacer(settings, start, self.clock, record, self.agreement, threads, self.choice, every)
         if start.step and not self.pacer.finished:
             for text in (f"resuming from step {start.step:,}", *elsewhere):
-                self.say(text)
+                say(text)
         return start
 
     def _validate(self, guard: InterruptGuard) -> None:
@@ -175,12 +171,12 @@ class Trainer:
         if self.agreement.flags(first=why is not None)[0] and not self.pacer.finished:
             self.pacer.stop()
             if why:
-                self.say(why)
+                say(why)
 
     def _validated(self, validation: Validation) -> str | None:
         """Validate, and return why the training ends here, if it does."""
         take_step, pacer = self.take_step, self.pacer
-        validation.run(pacer.step, self.clock.seconds, take_step.model, take_step.averaged(), self.folder, self.say)
+        validation.run(pacer.step, self.clock.seconds, take_step.model, take_step.averaged(), self.folder)
         return validation.ends(self.folder.evaluations.records(), pacer.pace.budget.step)
 
     def _choose_guidance(self, guard: InterruptGuard) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from fromnoise.generation.model import Model
-from fromnoise.say import Say
+from fromnoise.say import say
 from fromnoise.training.run_folder import RunFolder
 
 
@@ -32,9 +32,7 @@ class Validation:
         """Whether to validate after `step` steps; `last` is None until it is known."""
         return step > 0 and (step % self.every == 0 or step == last)
 
-    def run(
-        self, step: int, seconds: float, model: Model, weights: Mapping[str, Tensor], folder: RunFolder, say: Say
-    ) -> None:
+    def run(self, step: int, seconds: float, model: Model, weights: Mapping[str, Tensor], folder: RunFolder) -> None:
         """Validate a copy of `model` with `weights`, unless evaluations.jsonl has this step; write and say the result.
 
         The line is written last: a validation that was killed is repeated when the training resumes.

@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from fromnoise.faces.arguments import Device, SkipBroken, Threads, folder_is_new, parse
+from fromnoise.say import say
 
 
 @dataclass(frozen=True)
@@ -47,31 +48,20 @@ def main(words: Sequence[str]) -> None:
     from fromnoise.evaluation.gain import gain
     from fromnoise.experiment import augmentation
     from fromnoise.experiment.find import load_model
-    from fromnoise.faces.console import Bar, say
     from fromnoise.training.device import alone
 
     model = load_model(arguments.model)
     folder.check_channels(arguments.out, model.info.channels)
-    parts, notes = augmentation.parts_for(
-        arguments.data, model, arguments.model, skip_broken=arguments.skip_broken, say=say
-    )
+    parts, notes = augmentation.parts_for(arguments.data, model, arguments.model, skip_broken=arguments.skip_broken)
     for note in notes:
         say(note)
     train, held_out = parts.train, parts.heldout
     assert held_out is not None, "parts_for sees to it"
     device, seed = alone(arguments.device, arguments.threads).device, arguments.seed
-    with Bar("sampling") as bar:
-        images = augmentation.sample_classes(
-            model,
-            arguments.per_class,
-            train,
-            seed=seed,
-            guidance=arguments.guidance,
-            device=device,
-            progress=bar.show,
-        )
-    with Bar("training classifiers") as bar:
-        found = gain(images, train, held_out, seed, bar.show)
+    images = augmentation.sample_classes(
+        model, arguments.per_class, train, seed=seed, guidance=arguments.guidance, device=device
+    )
+    found = gain(images, train, held_out, seed)
     about = {
         "data": arguments.data,
         "model": str(arguments.model),

@@ -10,6 +10,7 @@ import tyro
 
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import File, Flag, Overwrite, parse, refuse_existing
+from fromnoise.say import say
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,6 @@ def main(words: Sequence[str]) -> None:
 
     from fromnoise.experiment import system
     from fromnoise.faces import compare
-    from fromnoise.faces.console import say
     from fromnoise.faces.tables import print_side_by_side
     from fromnoise.files import write_file
 

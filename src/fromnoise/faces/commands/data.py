@@ -12,6 +12,7 @@ import tyro
 from fromnoise.data.settings import Alpha, DataSettings, Fit, parse_size
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import File, Flag, Overwrite, SkipBroken, folder_is_new, parse, refuse_existing
+from fromnoise.say import say
 
 if TYPE_CHECKING:
     from fromnoise.data.inspection import Inspection
@@ -102,7 +103,6 @@ def _inspect(words: Sequence[str]) -> None:
     from fromnoise.config import Config
     from fromnoise.data.inspection import inspected
     from fromnoise.data.pictures import save_grid
-    from fromnoise.faces.console import say
     from fromnoise.files import write_json
     from fromnoise.generation.model import check
 
@@ -114,7 +114,7 @@ def _inspect(words: Sequence[str]) -> None:
         group_by=arguments.group_by,
         label_by=arguments.label_by,
     )
-    found = inspected(given, say=say)
+    found = inspected(given)
     if arguments.sheet is not None:
         save_grid(arguments.sheet, found.sheet().images)
     if out is not None:
@@ -158,7 +158,6 @@ def _export(words: Sequence[str]) -> None:
 
     from fromnoise.data import folder, saving, sources
     from fromnoise.data.colour import laid
-    from fromnoise.faces.console import say
 
     size = None if arguments.size is None else parse_size(arguments.size, arguments.fit)
     images = sources.load(
@@ -167,7 +166,6 @@ def _export(words: Sequence[str]) -> None:
         skip_broken=arguments.skip_broken,
         group_by=arguments.group_by,
         label_by=arguments.label_by,
-        say=say,
     )
     images = laid(images, arguments.alpha)
     if arguments.n is not None and arguments.n != len(images):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fromnoise.faces.arguments import Device, Threads, parse
+from fromnoise.say import say, some
 
 if TYPE_CHECKING:
     from fromnoise.generation.model import Model
@@ -36,7 +37,7 @@ def main(words: Sequence[str]) -> None:
     from fromnoise.data import idx
     from fromnoise.evaluation.features import digits
     from fromnoise.experiment import system
-    from fromnoise.faces.console import results, say
+    from fromnoise.faces.console import results
     from fromnoise.generation.data_info import DataInfo
     from fromnoise.generation.model import Model
     from fromnoise.hardware import precisions
@@ -80,7 +81,6 @@ def _others(model: "Model", candidate: "Candidate") -> str:
     import torch
 
     from fromnoise import threads
-    from fromnoise.say import some
     from fromnoise.training import probe
 
     load, most = threads.Load(), torch.get_num_threads()

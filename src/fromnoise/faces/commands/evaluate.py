@@ -12,6 +12,7 @@ import tyro
 from fromnoise.data.settings import Alpha, Fit
 from fromnoise.errors import Failed, UserError
 from fromnoise.faces.arguments import Device, FailOn, File, Overwrite, SkipBroken, Threads, parse, refuse_existing
+from fromnoise.say import say
 
 if TYPE_CHECKING:
     from fromnoise.evaluation.report import Report
@@ -85,7 +86,6 @@ def main(words: Sequence[str]) -> None:
 
     from fromnoise.experiment import again, system, verdicts
     from fromnoise.experiment.evaluate import evaluate
-    from fromnoise.faces.console import TERMINAL, say
     from fromnoise.faces.tables import print_score
     from fromnoise.files import write_file, write_json
     from fromnoise.training.device import alone
@@ -94,7 +94,7 @@ def main(words: Sequence[str]) -> None:
     asked, before = _asked(arguments)
     device = alone(arguments.device, arguments.threads).device
     check = None if before is None else partial(again.check, before)
-    report, generated, train = evaluate(asked, device, TERMINAL, check)
+    report, generated, train = evaluate(asked, device, check)
     report = replace(report, command=system.command(), system=system.about(device))
     if file is not None:
         write_json(file, report.plain())

@@ -37,4 +37,4 @@ def main(words: Sequence[str]) -> None:
         image, fill = read(arguments.image, model), read_mask(arguments.mask, model, arguments.image)
         return inpaint(model, image, fill, arguments.how(), *where)
 
-    edited(arguments, "filling in", work)
+    edited(arguments, work)

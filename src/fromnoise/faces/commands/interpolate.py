@@ -34,4 +34,4 @@ def main(words: Sequence[str]) -> None:
         first, last = (read(path, model) for path in (arguments.first, arguments.last))
         return interpolate(model, first, last, arguments.n, arguments.label, *where)
 
-    edited(arguments, "interpolating", work)
+    edited(arguments, work)

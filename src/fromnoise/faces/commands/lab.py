@@ -10,6 +10,7 @@ import tyro
 
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Flag, folder_is_new, parse
+from fromnoise.say import say
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,6 @@ def main(words: Sequence[str]) -> None:
     from fromnoise.experiment import system
     from fromnoise.experiment.find import find_model, is_run
     from fromnoise.faces import notebook
-    from fromnoise.faces.console import say
     from fromnoise.files import lost, whole_folder
     from fromnoise.lab import cells, handouts, page, slides
     from fromnoise.lab.running import run

@@ -12,12 +12,12 @@ import tyro
 from fromnoise.data.settings import Size
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, Flag, ModelSource, SkipBroken, Threads, parse
+from fromnoise.say import say
 
 if TYPE_CHECKING:
     from fromnoise.data.image_set import ImageSet
     from fromnoise.generation.likelihood import Likelihood
     from fromnoise.generation.model import Model
-    from fromnoise.say import Say
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,6 @@ def main(words: Sequence[str]) -> None:
         raise UserError("name the images: files, folders, .npz files or data sets")
 
     from fromnoise.experiment.find import load_model
-    from fromnoise.experiment.progress import once
-    from fromnoise.faces.console import Bar, say
     from fromnoise.generation import likelihood
     from fromnoise.training.device import alone
 
@@ -72,14 +70,13 @@ def main(words: Sequence[str]) -> None:
     likelihood.labelled(model, arguments.label, device)
     levels = None if arguments.levels == "all" else int(arguments.levels)
     common: dict[str, Any] = {"seed": arguments.seed, "label": arguments.label, "device": device}
-    results, tell = [], once(say)
-    sets = [(spec, images) for spec in arguments.images if (images := _images(spec, arguments, model, tell))]
+    results = []
+    sets = [(spec, images) for spec in arguments.images if (images := _images(spec, arguments, model))]
     for spec, images in sets:
-        with Bar(spec) as bar:
-            if arguments.method == "flow":
-                found = likelihood.flow_bits(model, images.images, progress=bar.show, **common)
-            else:
-                found = likelihood.bound_bits(model, images.images, levels, progress=bar.show, **common)
+        if arguments.method == "flow":
+            found = likelihood.flow_bits(model, images.images, **common)
+        else:
+            found = likelihood.bound_bits(model, images.images, levels, **common)
         results.append(_result(spec, images, found))
         if not arguments.json:
             _print(results[-1])
@@ -90,7 +87,7 @@ def main(words: Sequence[str]) -> None:
         say("bits per dimension ± standard error; an upper bound on the negative log-likelihood")
 
 
-def _images(spec: str, arguments: LikelihoodArguments, model: "Model", tell: "Say") -> "ImageSet | None":
+def _images(spec: str, arguments: LikelihoodArguments, model: "Model") -> "ImageSet | None":
     """The images that `spec` names, their names in `files`: of a single file the spec. None for one that is skipped."""
     from fromnoise.data import folder, picture, sources
     from fromnoise.data.colour import kind, laid, with_channels
@@ -104,10 +101,10 @@ def _images(spec: str, arguments: LikelihoodArguments, model: "Model", tell: "Sa
         except UserError as error:
             if not arguments.skip_broken:
                 raise
-            tell(f"skipped: {error}")
+            say(f"skipped: {error}")
             return None
     else:
-        images = sources.load(spec, size, skip_broken=arguments.skip_broken, say=tell)
+        images = sources.load(spec, size, skip_broken=arguments.skip_broken)
         images = replace(images, files=images.files or tuple(f"{spec}[{k}]" for k in range(len(images))))
         if arguments.n is not None:
             images = images.take(images.subset_rows(arguments.n, arguments.seed, balanced=False))

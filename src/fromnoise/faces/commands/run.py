@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fromnoise.faces.arguments import FailOn, TrainingArguments, parse_training
 from fromnoise.faces.commands.train import print_configuration
+from fromnoise.say import duration, say
 
 if TYPE_CHECKING:
     from fromnoise.evaluation.report import Report
@@ -36,13 +37,12 @@ def main(words: Sequence[str]) -> None:
     from fromnoise.experiment import verdicts
     from fromnoise.experiment.score import reference_of, sample_and_score
     from fromnoise.experiment.train import trained, without_unscored_extension
-    from fromnoise.faces.console import say
     from fromnoise.files import reading
 
     failing = verdicts.named(arguments.fail_on)
     experiment = without_unscored_extension(arguments.experiment())
     _ = experiment.features  # found, or refused, before training
-    reference, n = reference_of(experiment.config, experiment.parts, experiment.tell, experiment.skip_broken)
+    reference, n = reference_of(experiment.config, experiment.parts, experiment.skip_broken)
     folder = experiment.folder
     with trained(experiment) as outcome:
         if not experiment.is_first:
@@ -70,7 +70,6 @@ def main(words: Sequence[str]) -> None:
 
 def _summary(folder: "RunFolder", report: "Report", steps: int) -> None:
     from fromnoise.experiment.find import better_before
-    from fromnoise.experiment.progress import duration
     from fromnoise.faces.tables import print_score
 
     assert report.run is not None, "the report of a run"

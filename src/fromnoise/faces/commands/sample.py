@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -11,9 +12,7 @@ from fromnoise.config import check_ranges
 from fromnoise.diffusion.settings import SamplerName, Spacing
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, Flag, ModelSource, Overwrite, Threads, parse, refuse_unwritable_images
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from fromnoise.say import say
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,6 @@ def main(words: Sequence[str]) -> None:
     from fromnoise.data import folder, saving
     from fromnoise.data.image_set import ImageSet
     from fromnoise.experiment.find import load_model
-    from fromnoise.faces.console import Bar, say
     from fromnoise.generation.sampling import SampleRequest, labels_for, own_precision, sample
     from fromnoise.training.device import alone
 
@@ -103,15 +101,11 @@ def main(words: Sequence[str]) -> None:
     labels = labels_for(model, request)
     if arguments.guidance_interval and labels is None:
         raise UserError("this model was trained without classes: leave out --guidance-interval")
-
-    def draw(request: SampleRequest) -> "Tensor":
-        with Bar("sampling") as bar:
-            return sample(model, request, device, bar.show)
-
+    draw = partial(sample, model, device=device)
     if arguments.reject_copies:
         from fromnoise.experiment.reject import guard_of, sample_without_copies  # imports scipy.stats
 
-        images, replaced = sample_without_copies(draw, request, labels, guard_of(arguments.source, say).is_copy)
+        images, replaced = sample_without_copies(draw, request, labels, guard_of(arguments.source).is_copy)
         say(f"{request.n + replaced:,} images sampled, {replaced:,} rejected as copies of training images")
     else:
         images = draw(request)

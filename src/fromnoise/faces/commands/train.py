@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fromnoise.config import Config, to_json
 from fromnoise.faces.arguments import Flag, TrainingArguments, parse_training
+from fromnoise.say import say
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,6 @@ def main(words: Sequence[str]) -> None:
         return
     from fromnoise.experiment.find import better_before
     from fromnoise.experiment.train import profiled, trained
-    from fromnoise.faces.console import say
 
     experiment = arguments.experiment()
     if arguments.profile:

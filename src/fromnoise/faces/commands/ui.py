@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, ModelSource, Threads, parse
+from fromnoise.say import say
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,6 @@ def main(words: Sequence[str]) -> None:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
     from fromnoise.experiment.find import load_model
-    from fromnoise.faces.console import say
     from fromnoise.faces.page import build
     from fromnoise.training.device import alone
 

@@ -32,4 +32,4 @@ def main(words: Sequence[str]) -> None:
         half = model.info.height // 2, model.info.width // 2
         return upscale(model, read(arguments.image, model, half), arguments.how(), *where)
 
-    edited(arguments, "enlarging", work)
+    edited(arguments, work)

@@ -33,4 +33,4 @@ def main(words: Sequence[str]) -> None:
 
         return vary(model, read(arguments.image, model), arguments.strength, arguments.how(), *where)
 
-    edited(arguments, "varying", work)
+    edited(arguments, work)
