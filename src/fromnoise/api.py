@@ -39,11 +39,11 @@ from fromnoise.evaluation.choosing import choosing_features
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.features import features as extractor_of
 from fromnoise.evaluation.report import Report
-from fromnoise.evaluation.score import read_report
+from fromnoise.evaluation.score import read_report, score
 from fromnoise.experiment import find
 from fromnoise.experiment.contest import Asked, Named, as_8_bits
 from fromnoise.experiment.evaluate import evaluate as scored
-from fromnoise.experiment.score import reference_of, score_of, with_overfitting
+from fromnoise.experiment.score import reference_of, sets_of, with_overfitting
 from fromnoise.experiment.train import Experiment, trained
 from fromnoise.faces.console import TERMINAL
 from fromnoise.generation import edit
@@ -253,7 +253,8 @@ class Run:
                 made[name, weights] = extractor_of(name, device, images=parts.train, weights=weights)
             against, number = reference_of(config, parts)
             generated = _as_set(self.sample(number, seed=config.seed), str(self.folder or "generated"))
-            report = score_of(config, parts, generated, against, made[name, weights], choosing_features(device))
+            sets, also = sets_of(config, parts, generated, against), choosing_features(device)
+            report = score(sets, made[name, weights], config.seed, also)
             return with_overfitting(report, self.model, parts, against, device)
 
 

@@ -75,17 +75,6 @@ def test_the_order_of_labels_does_not_matter():
     assert balance(labels(100, 2).flip(0), labels(100, 3).flip(0)) == balance(labels(100, 2), labels(100, 3))
 
 
-@pytest.mark.parametrize(("generated", "said"), [
-    (torch.tensor([], dtype=torch.int64), "no labels"),
-    (torch.tensor([0, -1]), "count from 0"),
-    (torch.tensor([0.0, 1.0]), "whole numbers"),
-    (torch.tensor([0, 0]), "at least 2 classes"),
-])  # fmt: skip
-def test_labels_that_are_none_are_refused(generated, said):
-    with pytest.raises(ValueError, match=said):
-        balance(generated, torch.tensor([0, 0]))
-
-
 def test_each_class_has_the_distance_of_its_own_rows():
     ours, theirs = labels(300, 4), labels(400, 5)
     x, y = features(ours, 6), features(theirs, 7)
@@ -141,24 +130,6 @@ def test_more_real_images_are_drawn_down_by_the_seed():
     assert (one.n, one.real_n) == (30, 30)
     assert one.accuracy == other.accuracy
     assert one.real_accuracy != other.real_accuracy
-
-
-@pytest.mark.parametrize(("change", "said"), [
-    (lambda x, y: class_fids(Featured(x, y[1:]), Featured(x, y)), "generated: 30 rows need as many"),
-    (lambda x, y: class_fids(Featured(x, y), Featured(x, y - 1)), "reference: labels count from 0"),
-    (lambda x, y: class_fids(Featured(x, y), Featured(x[:, :2], y)), "5 features generated, 2 in the reference"),
-    (lambda x, y: class_fids(Featured(x[:1], y[:1]), Featured(x, y)), "generated: 1 rows"),
-    (lambda x, y: train_on_generated(Featured(x / 0, y), Featured(x, y)), "not finite"),
-    (lambda x, y: train_on_generated(Featured(x, y * 0), Featured(x, y)), "at least 2 classes to train on"),
-    (lambda x, y: train_on_generated(*2 * [Featured(x, y)], Featured(x)), "train needs its labels"),
-    (lambda x, y: train_on_generated(*2 * [Featured(x, y)], Featured(x, y[1:])), "train: 30 rows need as many"),
-    (lambda x, y: train_on_generated(*2 * [Featured(x, y)], Featured(x[:0], y[:0])), "train: 0 rows"),
-    (lambda x, y: train_on_generated(*2 * [Featured(x, y)], Featured(x[:, :2], y)), "features"),
-])  # fmt: skip
-def test_what_does_not_fit_is_refused(change, said):
-    y = torch.arange(CLASSES).repeat(10)
-    with pytest.raises(ValueError, match=said):
-        change(features(y, 21), y)
 
 
 def clusters(n, seed=0, shift=0):

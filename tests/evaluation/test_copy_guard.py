@@ -4,7 +4,7 @@ import torch
 from fromnoise.data import digits
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
-from fromnoise.evaluation.copy_guard import CopyGuard
+from fromnoise.evaluation.copy_guard import copy_guard
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +29,18 @@ def noisy(images, deviation=8.0):
 @pytest.mark.parametrize("with_held_out", [True, False])
 def test_the_guard_takes_copies_and_one_fresh_image_in_a_hundred(parts, with_held_out):
     train, held_out, fresh = parts
-    guard = CopyGuard.of(train, held_out if with_held_out else None)
+    guard = copy_guard(train, held_out if with_held_out else None)
     some = train.images[:100]
     for copies in (some, noisy(some), some.flip(3), torch.roll(some, 1, 2), (0.6 * some).to(torch.uint8)):
-        assert guard.is_copy(copies).float().mean() > 0.98
-    taken = guard.is_copy(fresh)
+        assert guard(copies).float().mean() > 0.98
+    taken = guard(fresh)
     assert taken.dtype == torch.bool
     assert 0 < taken.float().mean() < 0.025
-    assert torch.equal(guard.is_copy(fresh[:3]), taken[:3])
+    assert torch.equal(guard(fresh[:3]), taken[:3])
 
 
 def test_what_a_guard_cannot_tell_is_refused():
     with pytest.raises(UserError, match="49 distinct images are too few"):
-        CopyGuard.of(of(some(49)))
+        copy_guard(of(some(49)))
     with pytest.raises(UserError, match="1 distinct images are too few"):
-        CopyGuard.of(of(some(1).repeat(60, 1, 1, 1)))
+        copy_guard(of(some(1).repeat(60, 1, 1, 1)))

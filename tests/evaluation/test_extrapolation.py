@@ -5,7 +5,7 @@ import torch
 from fromnoise import rng
 from fromnoise.evaluation import extrapolation
 from fromnoise.evaluation.extrapolation import infinite_fid
-from fromnoise.evaluation.featured import Featured
+from fromnoise.evaluation.featured import Featured, UnavailableError
 from fromnoise.evaluation.frechet import Moments, distance
 
 D = 16
@@ -96,12 +96,9 @@ def test_order_moves_it_by_less_than_its_error_and_the_seed_decides():
 
 
 @pytest.mark.parametrize(("change", "said"), [
-    (lambda x, y: extrapolated(x[:84], y), "84 rows in 5 parts cannot fill the covariance of 16"),
-    (lambda x, y: extrapolated(x, y[:84]), "84 rows in 5 parts cannot fill"),
-    (lambda x, y: extrapolated(x[:, :4], y), "4 features generated, 16 in the reference"),
-    (lambda x, y: extrapolated(x.log(), y), "generated: some features are not finite"),
-    (lambda x, y: extrapolated(x[:1], y), "generated: 1 rows; at least 2"),
+    (lambda x, y: extrapolated(x[:84], y), "84 images in 5 parts cannot fill the covariance of 16"),
+    (lambda x, y: extrapolated(x, y[:84]), "84 images in 5 parts cannot fill"),
 ])  # fmt: skip
 def test_what_cannot_be_extrapolated_is_refused(change, said):
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(UnavailableError, match=said):
         change(normal(100, 0), normal(100, 1))

@@ -114,10 +114,10 @@ def test_a_runs_guard_takes_its_training_images_and_one_real_image_in_a_hundred(
     guard = guard_of(run)
     train = known_parts(run).train
     assert len(train) == 1000
-    assert guard.is_copy(train.images[:100]).all()
+    assert guard(train.images[:100]).all()
     others = sources.load("digits:train", (32, 32)).without(train)
     assert len(others) == 2000
-    assert 0.002 < guard.is_copy(others.images).float().mean() < 0.03  # 1 % of them by chance, 5 standard errors
+    assert 0.002 < guard(others.images).float().mean() < 0.03  # 1 % of them by chance, 5 standard errors
 
 
 def test_too_few_images_have_no_guard(run_of, tmp_path, blobs_of):

@@ -28,10 +28,9 @@ from fromnoise.evaluation.report import (
     SetOfImages,
     UsedFeatures,
 )
-from fromnoise.experiment.verdicts import check
+from fromnoise.evaluation.verdicts import SHARES, _behind, check
 from fromnoise.faces import console
 from fromnoise.faces.tables import print_score
-from fromnoise.faces.verdicts import SHARES, _behind
 
 
 @pytest.fixture

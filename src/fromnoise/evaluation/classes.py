@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from numpy.typing import NDArray
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
@@ -13,7 +13,6 @@ from torch import Tensor
 from fromnoise.evaluation.design import disjoint
 from fromnoise.evaluation.featured import Featured, Number, UnavailableError
 from fromnoise.evaluation.frechet import Moments, distance
-from fromnoise.evaluation.pairs import checked, labelled, pair
 from fromnoise.evaluation.report import Balance, Classes, ClassFid, Learned
 
 CLASSIFIED = 2048
@@ -28,13 +27,12 @@ def matched(ours: Featured, real: Featured, _: int) -> Number:
     """
     if ours.labels is None or real.labels is None:
         raise UnavailableError("the images or the reference have no labels")
-    x, y, own, theirs = _both(ours, real)
-    classes = int(max(own.max(), theirs.max())) + 1
-    wanted, there = (torch.bincount(labels.long(), minlength=classes).double() for labels in (own, theirs))
+    classes = int(max(ours.labels.max(), real.labels.max())) + 1
+    wanted, there = (labels.bincount(minlength=classes).double() for labels in (ours.labels, real.labels))
     if bool((there[wanted > 0] == 0).any()) or there[wanted > 0].sum() < 2:
         raise UnavailableError("the reference lacks a class that was generated")
-    weights = torch.where(there > 0, wanted / there.clamp(min=1), 0.0)[theirs.long()]
-    return Number(distance(Moments.of(x), Moments.of(y, weights=weights)))
+    weights = torch.where(there > 0, wanted / there.clamp(min=1), 0.0)[real.labels]
+    return Number(distance(ours.moments, Moments.of(real.features, weights=weights)))
 
 
 def by_class(
@@ -69,16 +67,11 @@ def balance(generated: Int[Tensor, " n"], reference: Int[Tensor, " m"], *, sampl
 
     The shares count as exact, as they are where the reference is balanced by design. With `sampled`, the reference is
     itself a random sample of the classes and the test is that of homogeneity. χ² is trustworthy from about 5
-    expected images a class. Raises ValueError for no labels, labels that do not count from 0, or a single class.
+    expected images a class, of which there must be two.
     """
-    if not len(generated) or not len(reference):
-        raise ValueError("no labels")
-    ours, theirs = labelled(generated, generated, "generated"), labelled(reference, reference, "reference")
-    classes = int(max(ours.max(), theirs.max())) + 1
-    counts, real = np.bincount(ours, minlength=classes), np.bincount(theirs, minlength=classes)
+    classes = int(max(generated.max(), reference.max())) + 1
+    counts, real = (np.bincount(labels, minlength=classes) for labels in (generated, reference))
     known = (counts + real) > 0
-    if known.sum() < 2:
-        raise ValueError("a balance needs at least 2 classes")
     expected = real * (counts.sum() / real.sum())
     if sampled:
         table = np.stack([counts, real])[:, known]
@@ -95,12 +88,12 @@ def class_fids(generated: Featured, reference: Featured) -> tuple[ClassFid, ...]
 
     It is None where either has no more rows than features, which cannot fill the covariance. A class has few images, so
     each value is far more biased than the FID of all: compare classes of the same size, with each other or with a floor
-    by class. Raises ValueError for sets that cannot be compared or labels that do not fit.
+    by class.
     """
-    x, y, ours, theirs = _both(generated, reference)
-    found = []
-    for label in sorted(set(ours.tolist()) | set(theirs.tolist())):
-        rows, others = (np.flatnonzero(labels.numpy() == label) for labels in (ours, theirs))
+    x, y, found = generated.features, reference.features, []
+    ours, theirs = _labels(generated), _labels(reference)
+    for label in np.union1d(ours, theirs).tolist():
+        rows, others = (np.flatnonzero(labels == label) for labels in (ours, theirs))
         enough = min(len(rows), len(others)) > x.shape[1]
         value = distance(Moments.of(x, rows), Moments.of(y, others)) if enough else None
         found.append(ClassFid(label, value, len(rows), len(others)))
@@ -113,36 +106,21 @@ def train_on_generated(
     """Classification accuracy score (Ravuri & Vinyals 2019), linear in the features: train on generated, test on real.
 
     Beside it the same from the real images `train`, at most as many as were generated. Images that are wrong for their
-    label, or all alike, teach less. Raises ValueError for fewer than 2 classes to train on, labels that are missing or
-    do not fit, and sets that cannot be compared.
+    label, or all alike, teach less. Both need two classes.
     """
-    x, y, ours, theirs = _both(generated, reference)
-    test = y.double().numpy(), theirs.numpy()
-    accuracy = _accuracy(x.double().numpy(), ours.numpy(), *test)
+    n, accuracy = len(generated), _accuracy(generated, reference)
     if train is None:
-        return Learned(accuracy, len(x), None, None)
-    if train.labels is None:
-        raise ValueError("train needs its labels")
-    known = checked(train.features, 1, "train")
-    chosen = disjoint(len(known), len(x), 1, seed)[0]
-    labels = labelled(known, train.labels, "train").numpy()[chosen]
-    return Learned(accuracy, len(x), _accuracy(known[chosen].double().numpy(), labels, *test), len(chosen))
+        return Learned(accuracy, n, None, None)
+    few = train.take(disjoint(len(train), n, 1, seed)[0])
+    return Learned(accuracy, n, _accuracy(few, reference), len(few))
 
 
-def _both(
-    generated: Featured, reference: Featured
-) -> tuple[Float[Tensor, "n d"], Float[Tensor, "m d"], Int[Tensor, " n"], Int[Tensor, " m"]]:
-    """Features and labels of both sets, found to fit."""
-    if generated.labels is None or reference.labels is None:
-        raise ValueError("no labels")
-    x, y = pair(generated.features, reference.features, 2)
-    return x, y, labelled(x, generated.labels, "generated"), labelled(y, reference.labels, "reference")
+def _labels(images: Featured) -> NDArray[np.int64]:
+    assert images.labels is not None, "asked for"
+    return images.labels.numpy()
 
 
-def _accuracy(
-    x: NDArray[np.float64], labels: NDArray[np.int64], test: NDArray[np.float64], truth: NDArray[np.int64]
-) -> float:
-    if len(np.unique(labels)) < 2:
-        raise ValueError("a classifier needs at least 2 classes to train on")
+def _accuracy(taught: Featured, test: Featured) -> float:
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
-    return float((classifier.fit(x, labels).predict(test) == truth).mean())
+    classifier.fit(taught.features.double().numpy(), _labels(taught))
+    return float((classifier.predict(test.features.double().numpy()) == _labels(test)).mean())

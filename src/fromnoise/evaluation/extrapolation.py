@@ -12,7 +12,6 @@ from scipy.stats import linregress
 from fromnoise.evaluation.design import deal
 from fromnoise.evaluation.featured import Featured, Number, UnavailableError
 from fromnoise.evaluation.frechet import Moments, derived, distance
-from fromnoise.evaluation.pairs import pair
 
 LEVELS = 5
 EXTRAPOLATED = 128
@@ -38,13 +37,12 @@ def infinite_fid(generated: Featured, reference: Featured, seed: int = 0) -> Ext
     (`frechet.Gradient`), by their squares. The line's alone says nothing of the choice of images.
     All this costs a Fréchet distance for each of the 1 + 2 + … parts.
 
-    Raises ValueError for parts of the last level that cannot fill the covariance (d rows or fewer: there the bias is
-    no longer a line), and for sets that cannot be compared.
+    Raises UnavailableError for parts of the last level that cannot fill the covariance (d rows or fewer: there the bias
+    is no longer a line).
     """
-    d = pair(generated.features, reference.features, 2)[0].shape[1]
-    fewest = min(len(generated), len(reference))
-    if fewest // LEVELS <= d:
-        raise ValueError(f"{fewest} rows in {LEVELS} parts cannot fill the covariance of {d} features")
+    n, d = min(len(generated), len(reference)), generated.features.shape[1]
+    if n // LEVELS <= d:
+        raise UnavailableError(f"{n} images in {LEVELS} parts cannot fill the covariance of {d} features")
     sizes, fids = [], []
     for k in range(1, LEVELS + 1):
         parts = zip(_parts(generated, k, seed, "generated"), _parts(reference, k, seed, "reference"), strict=True)
@@ -66,10 +64,7 @@ def _parts(images: Featured, k: int, seed: int, name: str) -> list[Moments]:
 
 def measure(ours: Featured, real: Featured, seed: int) -> Number:
     """FID∞ of a set of images; raises UnavailableError for too many features, or for too few images."""
-    n, d = min(len(ours), len(real)), ours.features.shape[1]
-    if d > EXTRAPOLATED:
+    if (d := ours.features.shape[1]) > EXTRAPOLATED:
         raise UnavailableError(f"it is computed for at most {EXTRAPOLATED} features, not for {d}")
-    if n // LEVELS <= d:
-        raise UnavailableError(f"{n} images in {LEVELS} parts cannot fill the covariance of {d} features")
     found = infinite_fid(ours, real, seed)
     return Number(found.value, found.error)

@@ -22,34 +22,25 @@ from torch import Tensor
 
 from fromnoise.evaluation.design import LEAST
 from fromnoise.evaluation.featured import Featured, Number, UnavailableError
-from fromnoise.evaluation.pairs import pair
 
 BLOCK = 1024  # rows
 
 
-def mmd2(generated: Featured, reference: Featured) -> Number:
+def mmd2(generated: Featured, reference: Featured, _: int = 0) -> Number:
     """The unbiased estimate, and its standard error, from all rows of both sets, in memory that does not grow with n·m.
 
     The error is the jackknife's over units (rows, or groups of one class) of both sets, within classes, less what it
     counts twice (Efron & Stein 1981): the part of pairs, which is all there is where the sets do not differ. That part
-    is estimated without bias from doubly centred kernels (Székely & Rizzo 2014). Raises ValueError for fewer than
-    `LEAST` units, or for sets that cannot be compared.
+    is estimated without bias from doubly centred kernels (Székely & Rizzo 2014). Raises UnavailableError for fewer than
+    `LEAST` units.
     """
-    pair(generated.features, reference.features, LEAST)
-    x, y = _Units.of(generated, "generated"), _Units.of(reference, "reference")
+    x, y = _Units.of(generated), _Units.of(reference)
     xx, yy, xy = _Sums.of(x, x), _Sums.of(y, y), _Sums.of(x, y)
     nm = len(x.rows) * len(y.rows)
     value = x.mean(xx.rows) + y.mean(yy.rows) - 2 * float(xy.rows.sum()) / nm
     first = x.jackknife(xx.rows, xy.rows.sum(dim=1) / nm) + y.jackknife(yy.rows, xy.columns.sum(dim=1) / nm)
     pairs = 2 * xx.pairs + 2 * yy.pairs + 4 * xy.pairs
     return Number(value, max(first - pairs, pairs / 4) ** 0.5)  # an estimate may fall below what there is
-
-
-def measure(ours: Featured, real: Featured, _: int) -> Number:
-    """The KID of a set of images; raises UnavailableError for fewer than `LEAST` groups."""
-    if min(len(each.units[1]) for each in (ours, real)) < LEAST:
-        raise UnavailableError(f"the images are fewer than {LEAST} groups")
-    return mmd2(ours, real)
 
 
 @dataclass(frozen=True)
@@ -71,16 +62,16 @@ class _Units:
     number: Float64[Tensor, " c"]
 
     @classmethod
-    def of(cls, images: Featured, name: str) -> "_Units":
+    def of(cls, images: Featured) -> "_Units":
         unit, classes = images.units
         number = classes.bincount().double()
         if int(number.min()) < LEAST:
-            raise ValueError(f"{name}: fewer than {LEAST} groups")
+            raise UnavailableError(f"the images are fewer than {LEAST} groups")
         order = unit.argsort(stable=True)
         starts = unit.bincount().cumsum(0).roll(1)
         starts[0] = 0
         hot = torch.nn.functional.one_hot(classes[unit[order]], len(number)).double()
-        return cls(images.features.detach().cpu()[order], unit[order], starts, hot, hot.sum(dim=0), number)
+        return cls(images.features[order], unit[order], starts, hot, hot.sum(dim=0), number)
 
     def mean(self, rows: Float64[Tensor, "n c"]) -> float:
         """The kernel's mean over x and x' drawn independently, without bias, from its sums over other units' rows."""

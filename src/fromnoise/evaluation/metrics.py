@@ -34,7 +34,7 @@ METRICS: Mapping[str, Metric] = {
         "matched FID", "FID against the reference reweighted to the images' class shares", classes.matched, whole=True
     ),
     "fid_infinity": Metric("FID∞", "FID without its bias from the number of images", extrapolation.measure, whole=True),
-    "kid": Metric("KID", "kernel distance, unbiased", kernel.measure),
+    "kid": Metric("KID", "kernel distance, unbiased", kernel.mmd2),
     "precision": Metric("precision", "share of images that look real", neighbours.precision),
     "recall": Metric("recall", "share of real images that the model reaches", neighbours.recall),
     "density": Metric("density", "precision that outliers cannot raise", neighbours.density),

@@ -12,7 +12,6 @@ from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from fromnoise.evaluation.featured import NEIGHBOURS, Featured, Number
-from fromnoise.evaluation.pairs import pair
 
 PRECISION_K, DENSITY_K = 3, NEIGHBOURS  # the neighbour that the radius reaches to
 BLOCK = 256
@@ -53,8 +52,8 @@ def coverage(ours: Featured, real: Featured, _: int) -> Number:
 
 
 def _in_balls(x: Featured, centres: Featured, k: int) -> _Inside:
-    """Rows of `x` in balls about `centres`; raises ValueError unless both have more than k and can be compared."""
-    rows, balls = pair(x.features, centres.features, k + 1)
+    """Rows of `x` in balls about `centres`."""
+    rows, balls = x.features, centres.features
     centre = balls.mean(dim=0, dtype=torch.float64)  # |x|² + |y|² − 2x·y cancels less near the origin
     rows, balls, squared_radii = rows - centre, balls - centre, centres.apart[:, k - 1].square()
     norms = balls.square().sum(dim=1)

@@ -7,7 +7,7 @@ the headline. Whether the images are copies no distance between sets can tell: `
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -219,31 +219,23 @@ def _draws(images: ImageSet | None, n: int, how: design.Design, real: list[Tenso
 
 
 def _protocol(contest: Contest, features: Features, drawn: Drawn, over: Excess | None, seed: int) -> Protocol:
-    generated, reference, number = about(contest.generated), about(contest.reference), version("fromnoise")
+    generated, reference = about(contest.generated), about(contest.reference)
     floor, train = (None if images is None else about(images) for images in (contest.floor, contest.train))
-    n = generated.n if over is None else over.n
-    parts = [
-        cited(features.name, features.sha256),
-        f"n = {n} {drawn.how}",
+    line = [
+        f"n = {generated.n if over is None else over.n} {drawn.how}",
         f"resizing {features.resizing}",
         f"reference {cited(reference.name, reference.sha256)} of {reference.n}",
         f"floor {'unknown' if floor is None else cited(floor.name, floor.sha256)}",
         f"seed {seed}",
-        f"fromnoise {number}, schema {SCHEMA}",
     ]
-    return Protocol(
-        "; ".join(parts),
-        number,
-        used(features),
-        features.resizing,
-        seed,
-        drawn.how,
-        SETTINGS,
-        generated,
-        reference,
-        floor,
-        train,
-    )
+    return protocol(line, features, seed, drawn.how, generated, reference, floor, train)
+
+
+def protocol(line: Sequence[str], features: Features, seed: int, how: design.Design, *sets: Any) -> Protocol:
+    """The protocol of a score; `line` is what stands between its features and its version, `sets` those at its end."""
+    number = version("fromnoise")
+    whole = [cited(features.name, features.sha256), *line, f"fromnoise {number}, schema {SCHEMA}"]
+    return Protocol("; ".join(whole), number, used(features), features.resizing, seed, how, SETTINGS, *sets)
 
 
 def cited(name: str, sha256: str) -> str:

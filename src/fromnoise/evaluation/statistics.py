@@ -6,7 +6,6 @@ for nothing else: floors, copies and all other metrics need images.
 
 import hashlib
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +17,8 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation.design import design_of
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.frechet import Moments, distance
-from fromnoise.evaluation.report import SCHEMA, Measured, Protocol, Report, SetOfImages
-from fromnoise.evaluation.score import FEWEST, SETTINGS, about, cited, noise, too_few, unpublished, used
+from fromnoise.evaluation.report import SCHEMA, Measured, Report, SetOfImages
+from fromnoise.evaluation.score import FEWEST, about, cited, noise, protocol, too_few, unpublished
 
 KEYS = ("mu", "sigma")
 ASYMMETRY = 1e-3  # of a covariance, in shares of its largest entry: more than any rounding
@@ -76,6 +75,8 @@ def score(generated: ImageSet, published: Statistics, features: Features, seed: 
             f"{published.name} holds statistics of {published.dimension} features, and {features.name} has {d}"
             + (": they are probably Inception's (--features inception)" if published.dimension == INCEPTION else "")
         )
+    line = [f"n = {n}", f"resizing {features.resizing}", f"statistics {cited(published.name, published.fingerprint)}"]
+    reference = SetOfImages(published.name, 0, (), published.fingerprint)
     return Report(
         SCHEMA,
         None,
@@ -83,36 +84,11 @@ def score(generated: ImageSet, published: Statistics, features: Features, seed: 
         noise(generated.shape, n, features, published.moments, seed),
         None,
         None,
-        _protocol(generated, published, features, seed),
+        protocol(line, features, seed, design_of(generated.labels), about(generated), reference, None, None),
         (
             "against statistics there is an FID and nothing else: floor, copy test and other metrics need real images",
             "how the images behind the statistics were chosen and resized is not known here",
             *unpublished(features),
             *too_few(n, d),
         ),
-    )
-
-
-def _protocol(generated: ImageSet, published: Statistics, features: Features, seed: int) -> Protocol:
-    number, n = version("fromnoise"), len(generated)
-    parts = [
-        cited(features.name, features.sha256),
-        f"n = {n}",
-        f"resizing {features.resizing}",
-        f"statistics {cited(published.name, published.fingerprint)}",
-        f"fromnoise {number}, schema {SCHEMA}",
-    ]
-    reference = SetOfImages(published.name, 0, (), published.fingerprint)
-    return Protocol(
-        "; ".join(parts),
-        number,
-        used(features),
-        features.resizing,
-        seed,
-        design_of(generated.labels),
-        SETTINGS,
-        about(generated),
-        reference,
-        None,
-        None,
     )

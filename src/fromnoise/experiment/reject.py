@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
-from fromnoise.evaluation.copy_guard import CopyGuard
+from fromnoise.evaluation.copy_guard import copy_guard
 from fromnoise.experiment.find import is_run, parts_of
 from fromnoise.generation.sampling import SampleRequest
 
@@ -24,7 +24,7 @@ Sample = Callable[[SampleRequest], UInt8[Tensor, "n c h w"]]
 Judge = Callable[[UInt8[Tensor, "n c h w"]], Bool[Tensor, " n"]]
 
 
-def guard_of(run: Path) -> CopyGuard:
+def guard_of(run: Path) -> Judge:
     """The guard of a run's training images, calibrated on real images of its data that it never saw.
 
     Raises UserError for a path that is not a run folder, for training images that cannot be found as they were, and
@@ -35,9 +35,9 @@ def guard_of(run: Path) -> CopyGuard:
     parts = parts_of(run)
     unseen = [part.images for part in (parts.val, parts.heldout) if part is not None]
     if not unseen:
-        return CopyGuard.of(parts.train)
+        return copy_guard(parts.train)
     real = ImageSet("real images not trained on", torch.cat(unseen))
-    return CopyGuard.of(parts.train, real.subset(min(len(real), CALIBRATION), seed=0))
+    return copy_guard(parts.train, real.subset(min(len(real), CALIBRATION), seed=0))
 
 
 def sample_without_copies(

@@ -16,7 +16,6 @@ from fromnoise.data.settings import Size
 from fromnoise.data.sources import Parts
 from fromnoise.diffusion.steps import Visit
 from fromnoise.errors import UserError
-from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.overfitting import overfitting
 from fromnoise.evaluation.report import Bits, Report
 from fromnoise.evaluation.score import FEWEST, Contest, score
@@ -64,18 +63,6 @@ def reference_of(config: Config, parts: Parts, skip_broken: bool = False) -> tup
     return reference, n
 
 
-def score_of(
-    config: Config,
-    parts: Parts,
-    generated: ImageSet,
-    reference: ImageSet,
-    features: Features,
-    also: Features,
-) -> Report:
-    """The score of images of a model that was trained on `parts`, and the FID in the features `also` that chose it."""
-    return score(sets_of(config, parts, generated, reference), features, config.seed, also)
-
-
 def sets_of(config: Config, parts: Parts, generated: ImageSet, reference: ImageSet) -> Contest:
     """What is compared with images of a model that was trained on `parts`."""
     spec = config.evaluation.reference or sources.reference_for(config.data.data)
@@ -100,7 +87,8 @@ def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageS
     begun = time.perf_counter()
     generated = _sample(experiment, outcome, n)
     sampled = time.perf_counter()
-    report = score_of(config, parts, generated, reference, experiment.features, experiment.choosing)
+    sets = sets_of(config, parts, generated, reference)
+    report = score(sets, experiment.features, config.seed, experiment.choosing)
     scored = time.perf_counter()
     report = with_overfitting(report, model, parts, reference, outcome.device)
     notes = few.note(parts, noted["best"], outcome.steps), start.note(experiment.folder)

@@ -10,11 +10,11 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation.metrics import METRICS
 from fromnoise.evaluation.report import SCHEMA, Report
 from fromnoise.evaluation.score import KIND, read_report
+from fromnoise.evaluation.verdicts import verdicts
 from fromnoise.experiment.find import is_run
 from fromnoise.faces import figures, html
 from fromnoise.faces.report import thinned
 from fromnoise.faces.tables import spread, value_and_error
-from fromnoise.faces.verdicts import verdicts
 from fromnoise.files import lost, reading
 from fromnoise.say import duration
 from fromnoise.training.run_folder import RunFolder

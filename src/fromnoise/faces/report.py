@@ -13,9 +13,9 @@ from fromnoise.data import pictures, saving
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.sources import reference_for
 from fromnoise.evaluation.report import Report
+from fromnoise.evaluation.verdicts import interval, verdicts
 from fromnoise.faces import figures, html
 from fromnoise.faces.tables import metric_rows, of_floor, of_reference, score_rows
-from fromnoise.faces.verdicts import interval, verdicts
 from fromnoise.files import check_writable, write_file
 from fromnoise.say import duration
 from fromnoise.training.run_folder import RunFolder

@@ -8,8 +8,8 @@ from rich.table import Table
 
 from fromnoise.evaluation.metrics import METRICS
 from fromnoise.evaluation.report import Beside, Excess, Measured, Report
+from fromnoise.evaluation.verdicts import verdicts
 from fromnoise.faces.console import results
-from fromnoise.faces.verdicts import verdicts
 from fromnoise.training.profile import Profile
 
 

@@ -84,7 +84,8 @@ def main(words: Sequence[str]) -> None:
 
     from msgspec.structs import replace
 
-    from fromnoise.experiment import again, system, verdicts
+    from fromnoise.evaluation import verdicts
+    from fromnoise.experiment import again, system
     from fromnoise.experiment.evaluate import evaluate
     from fromnoise.faces.tables import print_score
     from fromnoise.files import write_file, write_json

@@ -32,9 +32,9 @@ def main(words: Sequence[str]) -> None:
         print_configuration(arguments.config)
         return
     from fromnoise.data import arrays
+    from fromnoise.evaluation import verdicts
     from fromnoise.evaluation.report import SCHEMA, Report
     from fromnoise.evaluation.score import KIND, read_report
-    from fromnoise.experiment import verdicts
     from fromnoise.experiment.score import reference_of, sample_and_score
     from fromnoise.experiment.train import trained, without_unscored_extension
     from fromnoise.files import reading

@@ -105,7 +105,7 @@ def main(words: Sequence[str]) -> None:
     if arguments.reject_copies:
         from fromnoise.experiment.reject import guard_of, sample_without_copies  # imports scipy.stats
 
-        images, replaced = sample_without_copies(draw, request, labels, guard_of(arguments.source).is_copy)
+        images, replaced = sample_without_copies(draw, request, labels, guard_of(arguments.source))
         say(f"{request.n + replaced:,} images sampled, {replaced:,} rejected as copies of training images")
     else:
         images = draw(request)

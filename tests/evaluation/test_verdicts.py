@@ -4,8 +4,8 @@ from types import SimpleNamespace
 import pytest
 
 from fromnoise.errors import Failed, UserError
+from fromnoise.evaluation import verdicts
 from fromnoise.evaluation.report import Overlap, Overlaps
-from fromnoise.experiment import verdicts
 
 
 def report(**found):
@@ -65,7 +65,7 @@ def test_a_test_that_would_have_noticed_little_fails(least):
         verdicts.check(report(copies=no_copies(least), told_apart=blind), ("copying", "told-apart"))
 
 
-@pytest.mark.parametrize("name", verdicts.VERDICTS)
+@pytest.mark.parametrize("name", verdicts.TESTS)
 def test_what_was_not_tested_fails(name):
     with pytest.raises(Failed, match=f"^{name}: not tested"):
         verdicts.check(report(), (name,))

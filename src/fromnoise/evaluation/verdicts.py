@@ -1,0 +1,246 @@
+"""What a report says in words: its verdicts, most important first, for readers who do not know the numbers yet.
+
+A program may fail on some of them: `--fail-on copying,overlap`.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal, NamedTuple
+
+from scipy import stats
+
+from fromnoise.errors import Failed
+from fromnoise.evaluation.copies import NOTICED
+from fromnoise.evaluation.excess import STRICT
+from fromnoise.evaluation.metrics import METRICS
+from fromnoise.evaluation.report import Balance, Excess, Learned, Report
+from fromnoise.lookup import lookup
+
+Mark = Literal["✓", "!", "?"]
+ALIKE = 0.1
+"""Share of near-duplicates in the reference above which a floor of unknown groups may be too high."""
+FEW_GROUPS = 30
+"""Groups in the reference below which chance rules their spread, and with it the interval."""
+SHARES = ("precision", "recall", "density", "coverage")
+SEEN = 0.2
+"""Accuracy above guessing from which on features see the classes."""
+BLANK = 1e-7
+"""Error of the excess, in shares of the FID of noise, below which features see no difference between any images."""
+BEHIND = 0.001
+"""Chance that real images have one of these so far below what other real images have."""
+DRAWS = 5
+"""Of the floor, below which their deviation says little."""
+BLIND = 0.65
+"""AUC from which on a two-sample test that finds nothing says little: what a third of blobs may have."""
+TWICE = 10
+"""Repeats to expect, where each image is there twice, without which none would be noticed."""
+FAR = 6
+"""Standard errors of the generated images' KID that count as more than chance: in 60 sets of real images, one draw of
+others was never farther than 3.4 from the reference."""
+
+
+class Verdict(NamedTuple):
+    """The answer to a question: fine (✓), not (!), or unknown (?)."""
+
+    question: str
+    mark: Mark
+    words: str
+
+
+def verdicts(report: Report) -> list[Verdict]:
+    """A report's verdicts. A test that every score of images should have is undecided if it was not run."""
+    mark, words = _close(report)
+    found = [Verdict("close to real images", mark, words)]
+    for name, test in TESTS.items():
+        answers = test(report)
+        if not answers and name in NEEDED and report.protocol.reference.n:  # statistics allow no tests
+            answers = [Verdict(NEEDED[name], "?", UNTESTED[name])]
+        found += answers
+    if report.classes is not None and report.classes.learned is not None:
+        found += _classes(report.classes.balance, report.classes.learned)
+    return found
+
+
+def named(text: str | None) -> tuple[str, ...]:
+    """The names of tests in a comma list; raises UserError for one that is not known."""
+    names = [] if text is None else [name.strip() for name in text.split(",")]
+    for name in names:
+        lookup("verdict", name, dict(sorted(TESTS.items())))
+    return tuple(names)
+
+
+def check(report: Report, names: Iterable[str]) -> None:
+    """Raise Failed, saying what is wrong, for a report that fails one of these tests.
+
+    What could not be judged fails too, and what is undecided because little would have been noticed: a check that was
+    not run must not count as passed.
+    """
+    wrong = []
+    for name in names:
+        found = TESTS[name](report)
+        failed = [each.words for each in found if each.mark == "!" or (each.mark == "?" and name in BLIND_FAILS)]
+        if failed or not found:
+            wrong.append(f"{name}: {'; '.join(failed) or UNTESTED[name]}")
+    if wrong:
+        raise Failed("; ".join(wrong))
+
+
+def other_train(report: Report) -> str | None:
+    """What to say where a model can hardly have learnt from the training images that were named."""
+    fid, kid = (report.metrics.get(name) for name in ("fid", "kid"))
+    if fid is None or kid is None or kid.error is None or fid.copycat is None or kid.copycat is None:
+        return None
+    if fid.copycat.value < 2 * fid.value or kid.copycat.value < max(kid.value, 0.0) + FAR * kid.error:
+        return None
+    return "the training images are farther from the reference than the generated ones: are they those of this model?"
+
+
+def _other_floor(report: Report) -> str | None:
+    """What to say where the floor's images are not of the reference's kind."""
+    kid = report.metrics.get("kid")
+    if kid is None or kid.error is None or kid.floor is None or kid.floor.value < FAR * kid.error:
+        return None
+    return f"the floor's real images are not of the reference's kind: their KID is {kid.floor.value:.2g}, not about 0"
+
+
+def _told_apart(report: Report) -> list[Verdict]:
+    told = report.told_apart
+    if told is None:
+        return []
+    mark: Mark = "!" if told.told else "✓" if told.detectable < BLIND else "?"
+    return [Verdict("told apart from real images", mark, told.verdict.removeprefix("told apart: "))]
+
+
+def _copying(report: Report) -> list[Verdict]:
+    found = report.copies
+    if found is None:
+        return []
+    if found.copying:
+        return [Verdict("copies", "!", found.verdict.removeprefix("copying: "))]
+    least, doubt = None if found.bound is None else found.bound.least, other_train(report)
+    sure = found.copying is False and least is not None and least <= NOTICED and doubt is None
+    return [Verdict("copies", "✓" if sure else "?", "; ".join(filter(None, [found.verdict, doubt])))]
+
+
+def _repeats(report: Report) -> list[Verdict]:
+    found = report.repeats
+    if found is None:
+        return []
+    if found.found or found.n**2 >= 2 * TWICE * report.protocol.generated.n:
+        return [Verdict("repeats", "!" if found.found else "✓", found.verdict)]
+    few = "with so few of either, not even each image twice would have been noticed"
+    return [Verdict("repeats", "?", f"{found.verdict}; {few}")]
+
+
+def _overfitting(report: Report) -> list[Verdict]:
+    gap = report.overfitting
+    if gap is None:
+        return []
+    mark: Mark = "!" if gap.overfitted else "?" if gap.interval[0] > 0 else "✓"
+    return [Verdict("overfitting", mark, gap.verdict.removeprefix("overfitting: "))]
+
+
+def _overlap(report: Report) -> list[Verdict]:
+    if report.overlaps is None:
+        return []
+    spoilt = report.overlaps.found
+    shared = [each for each in report.overlaps.known if each in spoilt or each.near > each.n / 100]
+    if shared:
+        return [Verdict("overlap", "!" if each in spoilt else "?", each.verdict) for each in shared]
+    none = "the reference contains no generated images and, as far as they are known, no training images"
+    return [Verdict("overlap", "✓", none)]
+
+
+def _classes(balance: Balance, learned: Learned) -> list[Verdict]:
+    """A verdict on labels that are not those of their images; none where they may be, or a class is missing."""
+    guessed, ours, real = max(balance.expected) / sum(balance.expected), learned.accuracy, learned.real_accuracy
+    missing = any(wanted and not there for there, wanted in zip(balance.counts, balance.expected, strict=True))
+    if missing or real is None or real < guessed + SEEN or ours > (guessed + real) / 2:
+        return []
+    taught = f"a classifier taught by the images and their labels gets {100 * ours:.0f} % of real ones right"
+    return [Verdict("classes", "!", f"{taught}; taught by training images, {100 * real:.0f} %")]
+
+
+def interval(excess: Excess) -> str:
+    """The excess with its error and its interval."""
+    low, high = (f"{bound:.3f}".replace("-", "−") for bound in (excess.low, excess.high))
+    value = f"{excess.value:.3f}".replace("-", "−")
+    return f"{value} ± {excess.error:.3f}, 95 % interval {low} to {high}"
+
+
+def _close(report: Report) -> tuple[Mark, str]:
+    excess = report.excess
+    if excess is None:
+        return "?", "no floor to compare the FID with: give real images that the model never saw with --floor"
+    over = f"excess FID over as many real images: {interval(excess)}"
+    least = BLANK * report.noise.value if report.noise is not None else 0.0
+    if not abs(excess.value) + excess.error > least:  # and if one is not a number
+        return "?", f"these features see no difference between any of the images: choose others (--features); {over}"
+    if excess.value > STRICT * excess.error:
+        return "!", f"farther from the reference than real images are; {over}"
+    if others := _other_floor(report):
+        return "?", f"{others}; {over}"
+    if excess.value < -STRICT * excess.error:
+        if excess.design == "random":
+            how = "classes sampled in fixed shares (then give their labels) or reference images among them"
+        else:
+            how = "reference images among them"
+        return "?", f"closer to the reference than real images are: check for {how}; {over}"
+    no = f"no farther from the reference than real images, as far as {excess.n:,} images can tell"
+    if behind := _behind(report):
+        return "!", f"{no}, but worse in {', '.join(behind)}; {over}"
+    if excess.low > 0:
+        perhaps = "perhaps farther from the reference than real images are: one real set in 40 would look this far away"
+        return "?", f"{perhaps}; {over}"
+    if excess.n <= (numbers := report.protocol.features.dimension):
+        return "?", f"{no}, which are too few for {numbers} features; {over}"
+    groups = report.protocol.reference.groups
+    if groups is not None and groups < FEW_GROUPS:
+        return "?", f"{no}, but the reference is only {groups} groups of images; {over}"
+    if groups is None and report.repeats is not None and report.repeats.real > ALIKE:
+        share = f"{100 * report.repeats.real:.0f} % of the reference"
+        return "?", f"{no}; {over}; {share} are near-duplicates of other images, which raises the floor"
+    return "✓", f"{no}; {over}"
+
+
+def _behind(report: Report) -> list[str]:
+    """The shares that real images have more of: a t-test of a single set against the draws of the floor.
+
+    A few draws that happen to agree would accuse real images, so the deviation counts as no less than a binomial
+    share's. Fewer than `DRAWS` say too little of it: there it counts as known, and as no less than twice that.
+    """
+    found = []
+    for name in SHARES:
+        ours = report.metrics.get(name)
+        floor = None if ours is None else ours.floor
+        if ours is None or floor is None:
+            continue
+        binomial, few = (max(floor.value * (1 - floor.value), 0) / floor.n) ** 0.5, floor.draws < DRAWS
+        deviation = max(floor.deviation or 0.0, 2 * binomial if few else binomial)
+        if not deviation or (few and not binomial):
+            continue
+        t = (ours.value - floor.value) / (deviation * (1 + 1 / floor.draws) ** 0.5)
+        if stats.t.cdf(t, math.inf if few else floor.draws - 1) < BEHIND / len(SHARES):
+            found.append(f"{METRICS[name].title} ({ours.value:.2f}, real images {floor.value:.2f})")
+    return found
+
+
+TESTS: Mapping[str, Callable[[Report], list[Verdict]]] = {
+    "told-apart": _told_apart,
+    "copying": _copying,
+    "repeats": _repeats,
+    "overfitting": _overfitting,
+    "overlap": _overlap,
+}
+"""By the names of --fail-on, in the order of a report: a test's verdicts, none if it was not run."""
+UNTESTED = {
+    "told-apart": "not tested: the report's notes say why",
+    "copying": "not tested, because the training images are not known (--train)",
+    "repeats": "not tested: the reference is statistics, or the report is older than the test",
+    "overfitting": "not tested: `fromnoise run` tests the model, `fromnoise evaluate` sees only images",
+    "overlap": "not tested: the reference is statistics, not images",
+}
+NEEDED = {"told-apart": "told apart from real images", "copying": "copies"}
+"""The questions of tests that every score of images should have."""
+BLIND_FAILS = ("told-apart", "copying", "repeats")
+"""Tests that are undecided only where they would have noticed little."""
