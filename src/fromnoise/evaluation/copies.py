@@ -188,44 +188,31 @@ def rank_of(m: int, tail: float) -> int:
 
 def _comparisons(alone: int, ours: Scales, theirs: Scales, planted: Scales) -> tuple[Closer, ...]:
     """Every scale at every tail; of few held-out images both tails are one. They are worth `alone` independent ones."""
-    m = len(next(iter(theirs.values())))
+    n, m = (len(next(iter(scales.values()))) for scales in (ours, theirs))
     ranks = list(dict.fromkeys(rank_of(m, tail) for tail in TAILS))
     level = LEVEL / (len(ours) * len(ranks))
-    return tuple(
-        _closer(scale, values, theirs[scale], planted[scale], rank, alone, level)
-        for scale, values in ours.items()
-        for rank in ranks
-    )
 
+    def compared(scale: tuple[str, bool], rank: int) -> Closer:
+        threshold, expected = float(np.sort(theirs[scale])[rank - 1]), rank / (m + 1)
 
-def _closer(
-    scale: tuple[str, bool],
-    ours: np.ndarray,
-    theirs: np.ndarray,
-    planted: np.ndarray,
-    rank: int,
-    alone: int,
-    level: float,
-) -> Closer:
-    n, m = len(ours), len(theirs)
-    threshold, expected = float(np.sort(theirs)[rank - 1]), rank / (m + 1)
+        def p_value(closer: int) -> float:
+            return tail_p_value(closer, n, alone, math.ceil(rank * alone / m))
 
-    def p_value(closer: int) -> float:
-        return tail_p_value(closer, n, alone, math.ceil(rank * alone / m))
+        def accuses(closer: int) -> bool:
+            return closer >= MATERIAL * expected * n and p_value(closer) < level
 
-    def accuses(closer: int) -> bool:
-        return closer >= MATERIAL * expected * n and p_value(closer) < level
+        closer, least = int((ours[scale] < threshold).sum()), bisect_left(range(n + 1), True, key=accuses)
+        return Closer(
+            *scale,
+            share=closer / n,
+            expected=expected,
+            p=p_value(closer),
+            least=least / n if least <= n else None,
+            threshold=threshold,
+            found=float((planted[scale] < threshold).mean()),
+        )
 
-    closer, least = int((ours < threshold).sum()), bisect_left(range(n + 1), True, key=accuses)
-    return Closer(
-        *scale,
-        share=closer / n,
-        expected=expected,
-        p=p_value(closer),
-        least=least / n if least <= n else None,
-        threshold=threshold,
-        found=float((planted < threshold).mean()),
-    )
+    return tuple(compared(scale, rank) for scale in ours for rank in ranks)
 
 
 def _bound(closer: Sequence[Closer], n: int, planted: int) -> CopyBound | None:

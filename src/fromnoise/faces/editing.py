@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
@@ -61,13 +61,14 @@ class SamplingArguments(EditArguments):
         return Edit(self.n, self.seed, self.label, self.guidance, self.steps)
 
 
-def edited(arguments: EditArguments, work: "Callable[[Model, torch.device], UInt8[Tensor, 'n c h w']]") -> None:
-    """Write what `work` makes with the model on the device, and print where it is."""
+def edited(arguments: EditArguments, work: "Callable[[Any, Model, torch.device], UInt8[Tensor, 'n c h w']]") -> None:
+    """Write what `work` makes with `generation.edit` of the model on the device, and print where it is."""
     refuse_unwritable_images(arguments.out, arguments.overwrite)
 
     from fromnoise.data import folder, saving
     from fromnoise.data.image_set import ImageSet
     from fromnoise.experiment.find import load_model
+    from fromnoise.generation import edit
     from fromnoise.training.device import alone
 
     model = load_model(arguments.source)
@@ -75,7 +76,7 @@ def edited(arguments: EditArguments, work: "Callable[[Model, torch.device], UInt
     if kind != ".npz":
         folder.check_channels(arguments.out, model.info.channels)
     device = alone(arguments.device, arguments.threads).device
-    images = work(model, device)
+    images = work(edit, model, device)
     if kind == ".png" and len(images) == 1:
         folder.save_file(arguments.out, images[0])
     else:

@@ -1,6 +1,6 @@
 """Batches: images, labels, noise and levels, all a function of the seed and the step."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,16 +18,18 @@ from fromnoise.hardware import to_device
 LABEL_DROPOUT = 0.1  # share of images whose class is replaced by the null class, for guidance
 
 
-@dataclass(frozen=True)
-class Batch:
-    """The rows of one step that one process learns from; `u` in (0, 1) places their noise levels."""
+class Batch(NamedTuple):
+    """The rows of one step that one process learns from, as `Objective.errors` takes them.
+
+    u       in (0, 1), places their noise levels
+    change  how `x0` was changed (`data.augment`); None if the training changes no images
+    """
 
     x0: Float[Tensor, "n c h w"]
     noise: Float[Tensor, "n c h w"]
     u: Float64[Tensor, " n"]
     label: Int64[Tensor, " n"] | None
     change: Float[Tensor, "n 6"] | None = None
-    """How `x0` was changed (`data.augment`); None if the training changes no images."""
 
 
 class Batches:

@@ -106,9 +106,7 @@ class Step:
         with record_function("forward"):
             self.network.zero_grad()
             with autocast(self.device, precision):
-                errors = self._objective.errors(
-                    self._denoiser, batch.x0, batch.noise, batch.u, batch.label, batch.change
-                )
+                errors = self._objective.errors(self._denoiser, *batch)
         with record_function("backward"):
             self.accelerator.backward(errors.mean() * scaling.factor(precision))
             finite = scaling.undo(self.network.parameters(), precision)

@@ -31,10 +31,8 @@ def main(words: Sequence[str]) -> None:
     """Inpaint."""
     arguments = parse(InpaintArguments, words, "inpaint")
 
-    def work(model: Any, *where: Any) -> Any:
-        from fromnoise.generation.edit import inpaint
-
+    def work(edit: Any, model: Any, device: Any) -> Any:
         image, fill = read(arguments.image, model), read_mask(arguments.mask, model, arguments.image)
-        return inpaint(model, image, fill, arguments.how(), *where)
+        return edit.inpaint(model, image, fill, arguments.how(), device)
 
     edited(arguments, work)

@@ -28,10 +28,8 @@ def main(words: Sequence[str]) -> None:
     """Interpolate."""
     arguments = parse(InterpolateArguments, words, "interpolate")
 
-    def work(model: Any, *where: Any) -> Any:
-        from fromnoise.generation.edit import interpolate
-
+    def work(edit: Any, model: Any, device: Any) -> Any:
         first, last = (read(path, model) for path in (arguments.first, arguments.last))
-        return interpolate(model, first, last, arguments.n, arguments.label, *where)
+        return edit.interpolate(model, first, last, arguments.n, arguments.label, device)
 
     edited(arguments, work)

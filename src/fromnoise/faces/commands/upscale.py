@@ -26,10 +26,8 @@ def main(words: Sequence[str]) -> None:
     """Upscale."""
     arguments = parse(UpscaleArguments, words, "upscale")
 
-    def work(model: Any, *where: Any) -> Any:
-        from fromnoise.generation.edit import upscale
-
+    def work(edit: Any, model: Any, device: Any) -> Any:
         half = model.info.height // 2, model.info.width // 2
-        return upscale(model, read(arguments.image, model, half), arguments.how(), *where)
+        return edit.upscale(model, read(arguments.image, model, half), arguments.how(), device)
 
     edited(arguments, work)

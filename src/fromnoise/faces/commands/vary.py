@@ -28,9 +28,7 @@ def main(words: Sequence[str]) -> None:
     """Vary."""
     arguments = parse(VaryArguments, words, "vary")
 
-    def work(model: Any, *where: Any) -> Any:
-        from fromnoise.generation.edit import vary
-
-        return vary(model, read(arguments.image, model), arguments.strength, arguments.how(), *where)
+    def work(edit: Any, model: Any, device: Any) -> Any:
+        return edit.vary(model, read(arguments.image, model), arguments.strength, arguments.how(), device)
 
     edited(arguments, work)
