@@ -174,9 +174,8 @@ def trained_and_scored(row: str, seed: int, settings: Settings) -> Cell:
         if code:
             raise RuntimeError(f"{row}, seed {seed}: {log.read_text()}")
         model = replace(Model.load(find_model(run)), guidance=None)
-    device = torch.device("cpu")
-    images = sample(model, SampleRequest(settings.n, precision=own_precision(model, device)), device)
-    extract = features("digits", device)
+    images = sample(model, SampleRequest(settings.n, precision=own_precision(model)))
+    extract = features("digits")
     size = model.info.image[1:]
     fid = distance(Moments.of(extract(images)), Moments.of(extract(real.validation(size)[0].images)))
     parameters = sum(parameter.numel() for parameter in model.network.parameters())

@@ -166,7 +166,7 @@ def _sampling() -> tuple[Callable[[], object], int]:
     file = packaged("digits")
     assert file is not None
     model = Model.load(file)
-    images = sample_batches(model, SampleRequest(10**6, precision=own_precision(model, _cpu())))
+    images = sample_batches(model, SampleRequest(10**6, precision=own_precision(model)))
     return lambda: next(images), MICRO_BATCH
 
 

@@ -73,8 +73,8 @@ def measured(settings: Settings, bar: Bar) -> Iterator[Sequence[str]]:
         training = choosing(train.images).double()
         whiten = whitening(training)
         for k, guidance in enumerate(settings.guidances):
-            request = SampleRequest(n, SEED, guidance=guidance, precision=own_precision(run.model, device))
-            images = ImageSet("generated", sample(run.model, request, device))
+            request = SampleRequest(n, SEED, guidance=guidance, precision=own_precision(run.model))
+            images = ImageSet("generated", sample(run.model, request))
             told = told_apart(images, replace(real, labels=None), SEED, train=parts.train)
             ours, theirs = (Featured(scoring(each.images)) for each in (images, real))
             drawn = choosing(images.images).double()

@@ -123,9 +123,9 @@ def ours(job: Job, images: ImageSet) -> dict[str, Any]:
     warm_up(lambda: step(next(numbers), config.training.lr))
     training_rate = BATCH / seconds(lambda: step(next(numbers), config.training.lr), job.steps, job.groups)
     trained = dataclasses.replace(model, precision=plan.precision, channels_last=plan.channels_last)
-    drawing = SampleRequest(BATCH, precision=own_precision(trained, CPU))
-    sample(trained, drawing, CPU)
-    rate = BATCH / seconds(lambda: sample(trained, drawing, CPU), 1, min(job.groups, DRAWS))
+    drawing = SampleRequest(BATCH, precision=own_precision(trained))
+    sample(trained, drawing)
+    rate = BATCH / seconds(lambda: sample(trained, drawing), 1, min(job.groups, DRAWS))
     calls = network_calls(trained, config.sampling)
     if calls != FEW:
         raise ValueError(f"our sampler takes {calls} network calls, not {FEW}")

@@ -20,7 +20,6 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import tyro
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -116,16 +115,15 @@ def measure(
     grid: Sequence[tuple[Row, SamplerSettings]],
     n: int,
     model: Model,
-    device: torch.device,
     extract: Features,
     reference: Moments,
 ) -> list[Row]:
     """All of the grid, one after the other."""
-    precision = own_precision(model, device)
+    precision = own_precision(model)
     rows = []
 
     def drawn(count: int, how: SamplerSettings) -> Tensor:
-        return sample(model, SampleRequest(count, precision=precision, sampler=how), device)
+        return sample(model, SampleRequest(count, precision=precision, sampler=how))
 
     drawn(64, replace(model.config.sampling, sampling_steps=2))
     with Bar("settings") as bar:
@@ -184,7 +182,7 @@ def main(settings: Settings) -> None:
     moments = Moments.of(extract(reference.images))
     others = rest.subset(settings.n, 0)  # as many of each class, like the reference
     real = distance(Moments.of(extract(others.images)), moments)
-    rows = measure(grid, settings.n, model, device, extract, moments)
+    rows = measure(grid, settings.n, model.to(device), extract, moments)
     settings.out.mkdir(parents=True, exist_ok=True)
     about = {"n": settings.n, "reference": reference.name, "floor": real, "system": system.about(device)}
     write_json(settings.out / "sampling.json", about | {"rows": [asdict(row) for row in rows]})

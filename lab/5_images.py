@@ -767,7 +767,7 @@ check.exercise_5_5(pictures)
 # %%
 minute, run = trained(run_folder(), QUICK)
 package = Model.load(packaged("digits"))
-models = {"the minute": minute, "packaged": package}
+models = {"the minute": minute.to(device), "packaged": package.to(device)}
 records, settings = run.log.records(), minute.config.training
 print(
     f"the minute: {records[-1]['step']:,} steps of {settings.batch} images, {records[-1]['epoch']:.1f} epochs, in {run.model_file()}"
@@ -799,8 +799,8 @@ show(
 def ten(model):
     """Ten digits, 0 to 9 where the model knows classes."""
     if model.info.classes != 10:
-        return library_sample(model, SampleRequest(10, seed=0), device)
-    each = [library_sample(model, SampleRequest(1, seed=0, first=k, label=k), device) for k in range(10)]
+        return library_sample(model, SampleRequest(10, seed=0))
+    each = [library_sample(model, SampleRequest(1, seed=0, first=k, label=k)) for k in range(10)]
     return torch.cat(each)
 
 
@@ -809,7 +809,7 @@ show(
     "Digits from three trainings, none selected: the two loops on this page, the library's minute, and the packaged model.",
     alt="Three rows of ten digits. The upper two are rough; the packaged model's look handwritten.",
 )
-grid = library_sample(package, SampleRequest(64, seed=0), device)
+grid = library_sample(package, SampleRequest(64, seed=0))
 show(
     figures.picture_grid(grid),
     "64 digits drawn by the packaged model: seed 0, none selected.",
@@ -820,7 +820,7 @@ show(
 # Image $k$ of a seed stays the same however many are drawn with it:
 
 # %%
-assert torch.equal(library_sample(package, SampleRequest(1, seed=0, first=5), device)[0], grid[5])
+assert torch.equal(library_sample(package, SampleRequest(1, seed=0, first=5))[0], grid[5])
 
 # %% [markdown]
 # ## Watching digits form
@@ -830,7 +830,7 @@ assert torch.equal(library_sample(package, SampleRequest(1, seed=0, first=5), de
 
 # %%
 visits = []
-list(sample_batches(package, SampleRequest(2, seed=0), device, callback=visits.append))
+list(sample_batches(package, SampleRequest(2, seed=0), callback=visits.append))
 kept = [visits[round(k)] for k in np.linspace(0, len(visits) - 1, 8)]
 film = []
 for k in range(2):
@@ -855,7 +855,7 @@ show(
 def classes(guidance, model=package, noises=3):
     """One noise for each row, one class for each column."""
     columns = [
-        library_sample(model, SampleRequest(noises, seed=2, label=label, guidance=guidance), device)
+        library_sample(model, SampleRequest(noises, seed=2, label=label, guidance=guidance))
         for label in range(model.info.classes)
     ]
     rows = [(f"noise {k}", torch.stack([column[k] for column in columns])) for k in range(noises)]
@@ -902,7 +902,7 @@ def difference(few, many):
 drawn = {}
 for steps in (2, 5, 10, 20, 40):
     how = dataclasses.replace(package.config.sampling, sampler="dpm++", sampling_steps=steps, guidance=1.0)
-    drawn[steps] = library_sample(package, SampleRequest(8, seed=0, sampler=how), device)
+    drawn[steps] = library_sample(package, SampleRequest(8, seed=0, sampler=how))
 show(
     figures.picture_rows([(f"{steps} steps", images) for steps, images in drawn.items()]),
     "The same eight noises with 2 to 40 network calls each: the images soon stop changing.",

@@ -215,7 +215,7 @@ check.task7(fid)
 n = 300 if QUICK else 3000
 ours, run = trained(run_folder(), QUICK)
 models = {"the packaged model": Model.load(packaged("digits")), "notebook 5's model": ours}
-generated = {name: sample(model, SampleRequest(n, seed=0), device) for name, model in models.items()}
+generated = {name: sample(model.to(device), SampleRequest(n, seed=0)) for name, model in models.items()}
 train = load("digits:train", (32, 32))
 whole_mnist = not QUICK and "FROMNOISE_DATA" in os.environ
 real, fresh = (load(f"mnist:{part}", (32, 32)) for part in ("test", "train")) if whole_mnist else (heldout, val)

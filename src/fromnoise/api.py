@@ -117,6 +117,10 @@ class Run:
         file = None if self.folder is None else RunFolder(self.folder).report_file
         return Report.of(read_report(file), str(file)) if file is not None and file.is_file() else None
 
+    def _there(self) -> Model:
+        """The model, on its device; raises UserError for one that is missing."""
+        return self.model.to(alone(self.device).device)
+
     @apart()
     def sample(
         self,
@@ -139,14 +143,14 @@ class Run:
 
         Raises UserError, before any work, for what the model cannot do.
         """
-        device = alone(self.device).device
+        model = self._there()
         settings = self.config.sampling.but(sampler=sampler, sampling_steps=steps)
-        number = own_precision(self.model, device) if precision == "auto" else precision
+        number = own_precision(model) if precision == "auto" else precision
         request = SampleRequest(n, seed, first, label, guidance, number, settings)
         with reporting_to(self.reporter):
-            images = sample(self.model, request, device)
-        labels = None if self.model.info.clustered else labels_for(self.model, request)
-        pixels, names = arrays.to_array(images), self.model.info.class_names
+            images = sample(model, request)
+        labels = None if model.info.clustered else labels_for(model, request)
+        pixels, names = arrays.to_array(images), model.info.class_names
         return Images(pixels) if labels is None else Images(pixels, labels.numpy(), names)
 
     @apart()
@@ -215,7 +219,7 @@ class Run:
     def _edited(self, work: Callable[..., torch.Tensor], images: Sequence[ArrayLike], *how: Any) -> Images:
         given = [self._read(each) for each in images]
         with reporting_to(self.reporter):
-            found = work(self.model, *given, *how, alone(self.device).device)
+            found = work(self._there(), *given, *how)
         return Images(arrays.to_array(found))
 
     def _read(self, images: ArrayLike) -> torch.Tensor:
@@ -242,7 +246,7 @@ class Run:
         """
         given = {"n": n, "reference": reference, "features": features, "seed": seed}
         config = with_settings(self.config, {name: value for name, value in given.items() if value is not None})
-        device = alone(self.device).device
+        device = self._there().device
         name, made = config.evaluation.features, self._extractors  # they remember the features of the real images
         with reporting_to(self.reporter):
             if self.folder is None:
@@ -255,7 +259,7 @@ class Run:
             generated = _as_set(self.sample(number, seed=config.seed), str(self.folder or "generated"))
             sets, also = sets_of(config, parts, generated, against), choosing_features(device)
             report = score(sets, made[name, weights], config.seed, also)
-            return with_overfitting(report, self.model, parts, against, device)
+            return with_overfitting(report, self.model, parts, against)
 
 
 @apart()

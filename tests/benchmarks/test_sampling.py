@@ -56,12 +56,12 @@ def test_every_setting_is_drawn_from_the_same_noise_and_scored(tiny_model, tmp_p
     real = Moments.of(extract(torch.randint(0, 256, (40, 1, 16, 16), dtype=torch.uint8)))
     settings = Settings(tmp_path, tmp_path, 20, ("ddim", "heun"), ("logsnr",), ("1",), (2, 3))
     grid = sampling.asked(settings, tiny_model)
-    rows = sampling.measure(grid, settings.n, tiny_model, CPU, extract, real)
+    rows = sampling.measure(grid, settings.n, tiny_model, extract, real)
     assert [(row.sampler, row.steps) for row in rows] == [("ddim", 2), ("heun", 2), ("ddim", 3), ("heun", 3)]
     how = dataclasses.replace(
         sampling.guided(tiny_model.config.sampling, "1"), sampler="ddim", spacing="logsnr", sampling_steps=3
     )
-    images = sample(tiny_model, SampleRequest(20, precision=own_precision(tiny_model, CPU), sampler=how), CPU)
+    images = sample(tiny_model, SampleRequest(20, precision=own_precision(tiny_model), sampler=how))
     assert rows[2].fid == pytest.approx(distance(Moments.of(extract(images)), real))
     assert rows[2].calls == network_calls(tiny_model, how) == 3
     assert all(row.seconds > 0 for row in rows)

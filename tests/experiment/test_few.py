@@ -26,8 +26,6 @@ from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.trainer import Trainer
 from fromnoise.training.validation import Validation
 
-CPU = torch.device("cpu")
-
 
 def faces(n, seed, size=16):
     """Smooth random images: something to learn, and no two alike."""
@@ -74,7 +72,7 @@ def test_the_denoising_error_is_that_of_the_levels_and_repeats_itself(tiny_model
 
 def test_the_model_of_least_error_is_kept_sampled_and_said(config_of, parts_of, measured, tiny_model, tmp_path):
     folder = RunFolder(tmp_path / "run")
-    validator = Validator(config_of(), parts_of(80, 12), folder, CPU, None)
+    validator = Validator(config_of(), parts_of(80, 12), folder, None)
     measured += [0.5, 0.25, 0.375, 0.25]
     for step in (10, 20, 30, 40):
         record, words = validator.validate(step, tiny_model)
@@ -94,12 +92,12 @@ def test_the_model_of_least_error_is_kept_sampled_and_said(config_of, parts_of, 
 def test_kid_and_copies_are_measured_too_where_they_can_be(config_of, parts_of, tiny_model, tmp_path, monkeypatch):
     monkeypatch.setattr(validate, "IMAGES", 64)
     folder = RunFolder(tmp_path / "run")
-    record, words = Validator(config_of(), parts_of(80, 60), folder, CPU, features("pixels")).validate(5, tiny_model)
+    record, words = Validator(config_of(), parts_of(80, 60), folder, features("pixels")).validate(5, tiny_model)
     assert record.keys() == {"denoising", "errors", "images", "kid", "copies"}
     assert words.startswith("denoising error ")
     assert ", the best so far; KID " in words
     assert folder.about_best() == {"step": 5, "denoising": record["denoising"]}
-    record, _ = Validator(config_of(), parts_of(80, 49), folder, CPU, features("pixels")).validate(6, tiny_model)
+    record, _ = Validator(config_of(), parts_of(80, 49), folder, features("pixels")).validate(6, tiny_model)
     assert record.keys() == {"denoising", "errors"}
 
 
@@ -112,7 +110,7 @@ def test_an_overfitted_training_ends_with_the_model_from_before(config_of, parts
         training={"steps": 120, "lr": 1e-2, "decay": 0.0, "ema": 0.9},
     )
     folder = RunFolder(tmp_path / "run")
-    validator = Validator(config, parts, folder, CPU, None)
+    validator = Validator(config, parts, folder, None)
     with folder.open(config, parts.train):
         model = Model.build(config, DataInfo.of(parts.train, config))
         watched = Validation(20, validator.validate)
@@ -203,7 +201,7 @@ def test_an_overfitting_training_ends_and_goes_on_where_it_is_told_to(tmp_path, 
 def test_too_few_validation_images_are_refused(config_of, parts_of, tmp_path):
     for n in (0, 9):
         with pytest.raises(UserError, match=f"--evaluate-every needs 10 validation images, but digits has {n}"):
-            Validator(config_of(), parts_of(80, n), RunFolder(tmp_path / "run"), CPU, None)
+            Validator(config_of(), parts_of(80, n), RunFolder(tmp_path / "run"), None)
 
 
 def test_few_images_are_looked_at_unasked_but_not_in_short_trainings(parts_of):

@@ -18,8 +18,6 @@ from fromnoise.generation.model import Model
 from fromnoise.generation.sampling import SampleRequest, network_calls, sample
 from fromnoise.training.run_folder import RunFolder
 
-CPU = torch.device("cpu")
-
 
 @pytest.mark.parametrize("best", [0.0, 0.3, 0.9, 1.0, 1.4, 2.0, 2.6, 3.5, 4.0])
 def test_the_vertex_of_a_parabola_is_found_wherever_it_lies(best):
@@ -53,7 +51,7 @@ def chooser_of(tiny_model, images, tmp_path):
             config, seed=seed, evaluation=room, training=dataclasses.replace(config.training, **training)
         )
         model, folder = dataclasses.replace(model, config=config), RunFolder(tmp_path / "run")
-        return Chooser(model, train, folder, CPU, extractor(features))
+        return Chooser(model, train, folder, extractor(features))
 
     return make
 
@@ -63,7 +61,7 @@ def drawn(monkeypatch):
     """Images in place of a model's: the training images, faded as guidance is away from `best`."""
     fake = SimpleNamespace(best=1.0, real=None, drawings=[])
 
-    def draw(model, wanted, device):
+    def draw(model, wanted):
         fake.drawings.append(wanted)
         share = 1 - abs(math.log(wanted.guidance / fake.best, FACTOR)) / 10
         return (fake.real.images.double() * share).round().to(torch.uint8)
@@ -98,7 +96,7 @@ def test_distances_are_those_of_images_from_one_noise_that_is_no_later_drawings(
     whiten = whitening(real)
     for each in json.loads(chooser.folder.guidance_file.read_text())["tried"]:
         k = round(math.log(each["guidance"], FACTOR))
-        mine = pixels(sample(tiny_model, SampleRequest(70, seed, guidance=FACTOR**k), CPU))
+        mine = pixels(sample(tiny_model, SampleRequest(70, seed, guidance=FACTOR**k)))
         wanted = distance(Moments.of(mine.double() @ whiten), Moments.of(real.double() @ whiten))
         assert each["fid"] == pytest.approx(wanted, rel=1e-9)
 

@@ -16,7 +16,7 @@ def test_images_to_score_are_drawn_in_the_models_precision_where_the_device_has_
 ):
     drawings = []
 
-    def sample(model, wanted, device, callback):
+    def sample(model, wanted, callback):
         drawings.append(wanted)
         callback(SimpleNamespace(k=0, steps=1, x=torch.zeros(4, *images.shape)))
         return images.images[: wanted.n]

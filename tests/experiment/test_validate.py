@@ -21,7 +21,6 @@ from fromnoise.experiment.validate import Validator
 from fromnoise.generation.sampling import SampleRequest, sample
 from fromnoise.training.run_folder import RunFolder
 
-CPU = torch.device("cpu")
 IMAGES = 64
 
 
@@ -47,7 +46,7 @@ def folder(tmp_path):
 def validator_of(config_of, parts, folder):
     def make(parts=parts, seed=0, features="pixels"):
         config = config_of(seed=seed, evaluation={"features": features})
-        return Validator(config, parts, folder, CPU, extractor(features))
+        return Validator(config, parts, folder, extractor(features))
 
     return make
 
@@ -57,7 +56,7 @@ def drawn(monkeypatch):
     """Images that are drawn in place of a model's; the drawings asked for."""
     fake = SimpleNamespace(images=None, drawings=[])
 
-    def draw(model, wanted, device):
+    def draw(model, wanted):
         fake.drawings.append(wanted)
         return fake.images
 

@@ -9,7 +9,6 @@ network copies what it is given, at high ones none can know the image. The varia
 from dataclasses import replace
 
 import numpy as np
-import torch
 from jaxtyping import Float64
 from scipy import stats
 
@@ -17,7 +16,6 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.report import DenoisingError, Overfitting
 from fromnoise.generation.denoising import denoising_errors, known_levels
 from fromnoise.generation.model import Model
-from fromnoise.hardware import CPU
 
 MOST = 1000
 """Pairs of images."""
@@ -31,9 +29,7 @@ NOISY = 256
 """Noisy images at each level, at least, that tell one model's denoising error from another's."""
 
 
-def image_errors(
-    model: Model, images: ImageSet, *, seed: int = 0, device: torch.device = CPU
-) -> Float64[np.ndarray, " n"]:
+def image_errors(model: Model, images: ImageSet, *, seed: int = 0) -> Float64[np.ndarray, " n"]:
     """Each image's part in a model's denoising error, which is their mean; smaller is better.
 
     The denoising error is the geometric mean over `LEVELS` of the mean square error in x̂_0: every level counts the
@@ -42,15 +38,13 @@ def image_errors(
     """
     times = -(-NOISY // len(images))
     repeated = images.images.repeat(times, 1, 1, 1)
-    errors = denoising_errors(model, repeated, known_levels(model, LEVELS), seed=seed, device=device)
+    errors = denoising_errors(model, repeated, known_levels(model, LEVELS), seed=seed)
     levels = errors.mean(axis=0)
     parts: np.ndarray = np.exp(np.log(levels).mean()) * (errors / levels).mean(axis=1)
     return parts.reshape(times, len(images)).mean(axis=0)
 
 
-def overfitting(
-    model: Model, train: ImageSet, held_out: ImageSet, *, seed: int = 0, device: torch.device = CPU
-) -> Overfitting:
+def overfitting(model: Model, train: ImageSet, held_out: ImageSet, *, seed: int = 0) -> Overfitting:
     """The denoising error of training and of held-out images: of as many as both have, or of `MOST` at random.
 
     An image's error is its mean square error in x̂_0 at each level over the mean of all images there, so that every
@@ -65,7 +59,7 @@ def overfitting(
     # Not by class: where one set is short of a class, its mix of classes would be another than the other's.
     sets = [replace(images, labels=None).subset(n, seed) for images in (train, held_out)]
     levels = known_levels(model, LEVELS)
-    errors = [denoising_errors(model, images.images, levels, seed=seed, device=device) for images in sets]
+    errors = [denoising_errors(model, images.images, levels, seed=seed) for images in sets]
     means = [each.mean(axis=0) for each in errors]
     ours, theirs = ((each / np.mean(means, axis=0)).mean(axis=1) for each in errors)
     ratio = theirs.mean() / ours.mean()

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from fromnoise.config import to_json
 from fromnoise.data import folder, saving, sources
 from fromnoise.data.image_set import ImageSet
@@ -54,14 +52,12 @@ def sample_classes(
     *,
     seed: int,
     guidance: float | None,
-    device: torch.device,
 ) -> ImageSet:
     """`per_class` images of each class; by default as many in all as in `train`, at most `MOST`."""
     classes = len(model.info.present)
     each = per_class or math.ceil(min(len(train), MOST) / classes)
-    precision = own_precision(model, device)
-    request = SampleRequest(each * classes, seed, guidance=guidance, precision=precision, even=True)
-    images, labels = sample(model, request, device), labels_for(model, request)
+    request = SampleRequest(each * classes, seed, guidance=guidance, precision=own_precision(model), even=True)
+    images, labels = sample(model, request), labels_for(model, request)
     return ImageSet("generated", images, labels, class_names=model.info.class_names)
 
 

@@ -44,7 +44,6 @@ class Chooser:
     model: Model
     train: ImageSet
     folder: RunFolder
-    device: torch.device
     features: Features
 
     @cached_property
@@ -72,8 +71,8 @@ class Chooser:
         seed = rng.integer(self.model.config.seed, "guidance")
 
         def far(k: int) -> float:
-            request = SampleRequest(n, seed, guidance=FACTOR**k, precision=own_precision(model, self.device))
-            images = sample(model, request, self.device)
+            request = SampleRequest(n, seed, guidance=FACTOR**k, precision=own_precision(model))
+            images = sample(model, request)
             return distance(Moments.of(self.features(images).double() @ whiten), real)
 
         k, tried = lowest(far, LAST)

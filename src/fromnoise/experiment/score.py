@@ -90,7 +90,7 @@ def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageS
     sets = sets_of(config, parts, generated, reference)
     report = score(sets, experiment.features, config.seed, experiment.choosing)
     scored = time.perf_counter()
-    report = with_overfitting(report, model, parts, reference, outcome.device)
+    report = with_overfitting(report, model, parts, reference)
     notes = few.note(parts, noted["best"], outcome.steps), start.note(experiment.folder)
     report = replace(report, notes=(*report.notes, *filter(None, notes)))
     run = {
@@ -128,7 +128,7 @@ def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageS
     return report, generated
 
 
-def with_overfitting(report: Report, model: Model, parts: Parts, reference: ImageSet, device: torch.device) -> Report:
+def with_overfitting(report: Report, model: Model, parts: Parts, reference: ImageSet) -> Report:
     """`report` with the test for overfitting of its model and the likelihood of held-out images, or with a note where
     there are none."""
     train, heldout = parts.train, parts.heldout
@@ -137,29 +137,29 @@ def with_overfitting(report: Report, model: Model, parts: Parts, reference: Imag
         note = "no test for overfitting: fewer than two held-out images have the training images' shape"
         return replace(report, notes=(*report.notes, note))
     seed = report.protocol.seed
-    found = overfitting(model, train, heldout, seed=seed, device=device)
-    return replace(report, overfitting=found, likelihood=_likelihood(model, heldout, seed, device))
+    found = overfitting(model, train, heldout, seed=seed)
+    return replace(report, overfitting=found, likelihood=_likelihood(model, heldout, seed))
 
 
-def _likelihood(model: Model, images: ImageSet, seed: int, device: torch.device) -> Bits:
+def _likelihood(model: Model, images: ImageSet, seed: int) -> Bits:
     few = dataclasses.replace(images, labels=None).subset(min(LIKELIHOODS, len(images)), seed)
     levels = LEVELS if bound_of(model).T > LEVELS else None  # a short schedule has no more: all of them
-    found = bound_bits(model, few.images, levels, seed=seed, device=device)
+    found = bound_bits(model, few.images, levels, seed=seed)
     parts = [float(part.mean()) for part in (found.prior, found.steps, found.decoder) if part is not None]
     return Bits(float(found.bits.mean()), float(found.bits.std()) / len(few) ** 0.5, len(few), *parts)
 
 
 def _sample(experiment: Experiment, outcome: Outcome, n: int) -> ImageSet:
     """samples/: the images, a grid of the first and the film of the very first, from noise to image."""
-    folder, model, device = experiment.folder, outcome.model, outcome.device
-    request = SampleRequest(n, experiment.config.seed, precision=own_precision(model, device))
+    folder, model = experiment.folder, outcome.model
+    request = SampleRequest(n, experiment.config.seed, precision=own_precision(model))
     film: list[torch.Tensor] = []
 
     def watch(visit: Visit) -> None:
         if visit.k in _kept(visit.steps):
             film.append(model.info.decode(visit.x[:FILM_IMAGES]).cpu())
 
-    images = sample(model, request, device, watch)
+    images = sample(model, request, watch)
     labels = None if model.info.clustered else labels_for(model, request)
     folder.check_there()
     sampled = ImageSet(str(folder.path), images, labels, class_names=model.info.class_names)

@@ -205,8 +205,8 @@ def _validation(experiment: Experiment) -> Validation | None:
         return None
     from fromnoise.experiment.validate import Validator  # imports the metrics, which other trainings need not wait for
 
-    device, features = experiment.accelerator.device, experiment.choosing if asked else None
-    validator = Validator(experiment.config, experiment.parts, experiment.folder, device, features)
+    features = experiment.choosing if asked else None
+    validator = Validator(experiment.config, experiment.parts, experiment.folder, features)
     return Validation(every, validator.validate, few.ends)
 
 
@@ -219,7 +219,7 @@ def _choice(experiment: Experiment, model: Model, train: ImageSet) -> GuidanceCh
     folder, steps = experiment.folder, _steps(experiment)
     if not experiment.extension and not folder.steps() and steps and steps < FEWEST_STEPS:
         return None
-    return Chooser(model, train, folder, experiment.accelerator.device, experiment.choosing)
+    return Chooser(model, train, folder, experiment.choosing)
 
 
 def _steps(experiment: Experiment) -> int | None:

@@ -8,8 +8,6 @@ chose the best model are never those sampled from it. The features are not the s
 from dataclasses import replace
 from typing import Any
 
-import torch
-
 from fromnoise import rng
 from fromnoise.config import Config
 from fromnoise.data.image_set import ImageSet
@@ -40,16 +38,14 @@ class Validator:
     Raises UserError, before any training, for fewer than 50 validation images, or than 10 with few training images.
     """
 
-    def __init__(
-        self, config: Config, parts: Parts, folder: RunFolder, device: torch.device, features: Features | None
-    ) -> None:
+    def __init__(self, config: Config, parts: Parts, folder: RunFolder, features: Features | None) -> None:
         by_error, n = few.are_few(parts), few.validation_images(parts)
         least = few.FEWEST if by_error else FEWEST
         if parts.val is None or n < least:
             raise UserError(
                 f"--evaluate-every needs {least} validation images, but {config.data.data} has {n}: leave it out"
             )
-        self.config, self.train, self.folder, self.device = config, parts.train, folder, device
+        self.config, self.train, self.folder = config, parts.train, folder
         self.chosen_by = "denoising" if by_error else "kid"
         self.features = features if n >= FEWEST else None
         self.trained = gallery(parts.train) if self.features else None
@@ -69,13 +65,13 @@ class Validator:
         found: dict[str, Any] = {}
         words: dict[str, str] = {}
         if self.chosen_by == "denoising":
-            errors = image_errors(model, self.real, seed=self.config.seed, device=self.device)
+            errors = image_errors(model, self.real, seed=self.config.seed)
             found["denoising"] = {"value": float(errors.mean()), "n": len(self.real)}
             found["errors"] = [float(f"{error:.5g}") for error in errors]  # of each image, which `few.ends` compares
             words["denoising"] = f"denoising error {errors.mean():.4f}"
         if self.features is not None:
             request = SampleRequest(IMAGES, rng.integer(self.config.seed, "watch"), precision=model.precision)
-            images = ImageSet(f"step {step}", sample(model, request, self.device))
+            images = ImageSet(f"step {step}", sample(model, request))
             drawn, real = self.features(images.images), self.features.cached(self.real.images)
             kid = mmd2(Featured(drawn), Featured(real))._asdict()
             found |= {"images": IMAGES, "kid": kid, "copies": self._copies(images)}

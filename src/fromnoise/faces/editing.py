@@ -14,7 +14,6 @@ from fromnoise.faces.arguments import Device, ModelSource, Overwrite, Threads, r
 from fromnoise.say import say
 
 if TYPE_CHECKING:
-    import torch
     from jaxtyping import Bool, UInt8
     from torch import Tensor
 
@@ -61,8 +60,8 @@ class SamplingArguments(EditArguments):
         return Edit(self.n, self.seed, self.label, self.guidance, self.steps)
 
 
-def edited(arguments: EditArguments, work: "Callable[[Any, Model, torch.device], UInt8[Tensor, 'n c h w']]") -> None:
-    """Write what `work` makes with `generation.edit` of the model on the device, and print where it is."""
+def edited(arguments: EditArguments, work: "Callable[[Any, Model], UInt8[Tensor, 'n c h w']]") -> None:
+    """Write what `work` makes with `generation.edit` of the model, and print where it is."""
     refuse_unwritable_images(arguments.out, arguments.overwrite)
 
     from fromnoise.data import folder, saving
@@ -75,8 +74,7 @@ def edited(arguments: EditArguments, work: "Callable[[Any, Model, torch.device],
     kind = arguments.out.suffix.lower()
     if kind != ".npz":
         folder.check_channels(arguments.out, model.info.channels)
-    device = alone(arguments.device, arguments.threads).device
-    images = work(edit, model, device)
+    images = work(edit, model.to(alone(arguments.device, arguments.threads).device))
     if kind == ".png" and len(images) == 1:
         folder.save_file(arguments.out, images[0])
     else:

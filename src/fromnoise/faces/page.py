@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch
 from PIL import Image
 
 from fromnoise.data.pictures import grid
@@ -15,7 +14,7 @@ from fromnoise.generation.sampling import SampleRequest, guidance_of, own_precis
 ANY = "any"
 
 
-def build(model: Model, device: torch.device) -> Any:
+def build(model: Model) -> Any:
     """The page as Gradio Blocks, not yet served."""
     gradio = extra("gradio", "ui")
     own, classes, guided = model.config.sampling, model.info.classes, bool(model.info.classes)
@@ -27,10 +26,10 @@ def build(model: Model, device: torch.device) -> Any:
                 int(seed or 0),
                 label=None if label == ANY else int(label),
                 guidance=guidance if guided else None,
-                precision=own_precision(model, device),
+                precision=own_precision(model),
                 sampler=own.but(sampler=sampler, sampling_steps=int(steps)),
             )
-            return grid(sample(model, request, device))
+            return grid(sample(model, request))
         except UserError as error:
             raise gradio.Error(str(error)) from error
 

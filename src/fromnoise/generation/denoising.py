@@ -11,7 +11,6 @@ from fromnoise import rng
 from fromnoise.diffusion import forward
 from fromnoise.generation.likelihood import MICRO_BATCH, check, labelled
 from fromnoise.generation.model import Model
-from fromnoise.hardware import CPU
 from fromnoise.say import bar
 from fromnoise.threads import following
 
@@ -26,12 +25,7 @@ def known_levels(model: Model, levels: Sequence[float]) -> Float64[Tensor, " k"]
 
 
 def denoising_errors(
-    model: Model,
-    images: UInt8[Tensor, "n c h w"],
-    levels: Float64[Tensor, " k"],
-    *,
-    seed: int = 0,
-    device: torch.device = CPU,
+    model: Model, images: UInt8[Tensor, "n c h w"], levels: Float64[Tensor, " k"], *, seed: int = 0
 ) -> Float64[np.ndarray, "n k"]:
     """The mean square error in x̂_0 of each image at each level, in units of the data's mean square.
 
@@ -39,13 +33,15 @@ def denoising_errors(
     UserError for images of another shape than the model's.
     """
     check(model, images)
-    denoise, found = labelled(model, device=device), []
+    denoise, found = labelled(model), []
     with following(model.network), torch.inference_mode(), bar("denoising") as shown:
         for start in range(0, len(images), MICRO_BATCH):
-            x0 = model.info.encode(images[start : start + MICRO_BATCH]).to(device)
+            x0 = model.info.encode(images[start : start + MICRO_BATCH]).to(model.device)
             errors = []
             for k in range(len(levels)):
-                noise = rng.normal((MICRO_BATCH, *x0.shape[1:]), seed, "denoising", start, k)[: len(x0)].to(device)
+                noise = rng.normal((MICRO_BATCH, *x0.shape[1:]), seed, "denoising", start, k)[: len(x0)].to(
+                    model.device
+                )
                 guess = denoise(forward.jump(x0, noise, levels[k : k + 1]), levels[k : k + 1])[0]
                 errors.append((guess - x0).square().flatten(1).mean(dim=1).double().cpu())
             found.append(torch.stack(errors, dim=1))

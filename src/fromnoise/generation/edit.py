@@ -24,7 +24,6 @@ from fromnoise.diffusion.steps import Denoise, Sampler, StochasticDPMSolver2M, V
 from fromnoise.errors import UserError
 from fromnoise.generation.likelihood import check, decode, encode, labelled
 from fromnoise.generation.model import Model
-from fromnoise.hardware import CPU
 from fromnoise.say import Bar, bar
 from fromnoise.threads import following
 
@@ -63,7 +62,6 @@ def vary(
     images: UInt8[Tensor, "n c h w"],
     strength: float,
     how: Edit,
-    device: torch.device = CPU,
 ) -> UInt8[Tensor, "m c h w"]:
     """Variants of images: noise is added to them and removed again (SDEdit, Meng et al. 2022).
 
@@ -76,11 +74,11 @@ def vary(
         raise UserError(f"--strength must be from 0 to 1, not {strength:g}")
     settings = model.config.sampling.but(sampling_steps=how.steps)
     levels = _levels_from(model, settings, strength)
-    run, denoise = sampler(settings), labelled(model, how.label, device, settings.but(guidance=how.guidance))
+    run, denoise = sampler(settings), labelled(model, how.label, settings.but(guidance=how.guidance))
     if len(levels) == 1:  # clean data
         return images.repeat_interleave(how.n, 0)
     afresh = settings if strength == 1 else None
-    return model.info.decode(_sampled(model, images, how, run, levels, afresh, lambda _: denoise, device))
+    return model.info.decode(_sampled(model, images, how, run, levels, afresh, lambda _: denoise))
 
 
 def inpaint(
@@ -88,7 +86,6 @@ def inpaint(
     images: UInt8[Tensor, "n c h w"],
     fill: Bool[Tensor, "h w"],
     how: Edit,
-    device: torch.device = CPU,
 ) -> UInt8[Tensor, "m c h w"]:
     """Images with the pixels where `fill` is true replaced, to go with the rest.
 
@@ -101,7 +98,7 @@ def inpaint(
     if not fill.any():
         raise UserError("the mask has nothing to fill: mark what to replace in white")
     project = conditional.pixels(~fill)
-    found = model.info.decode(_completed(model, images, project, how, device))
+    found = model.info.decode(_completed(model, images, project, how))
     return torch.where(fill, found, images.repeat_interleave(how.n, 0))
 
 
@@ -109,7 +106,6 @@ def upscale(
     model: Model,
     images: UInt8[Tensor, "n c h w"],
     how: Edit,
-    device: torch.device = CPU,
 ) -> UInt8[Tensor, "m c H W"]:
     """Images of half the model's size, enlarged to it. The means of their 2×2 blocks are exactly the pixels given.
 
@@ -119,7 +115,7 @@ def upscale(
     if tuple(doubled.shape[1:]) != model.info.image:
         half = model.info.height // 2, model.info.width // 2
         raise UserError(f"the model enlarges images of {_size(half)}, half its own size, not {_size(images.shape[2:])}")
-    found = model.info.pixels(_completed(model, doubled, conditional.means, how, device))
+    found = model.info.pixels(_completed(model, doubled, conditional.means, how))
     return exact_means((found + 1) * 127.5, images.repeat_interleave(how.n, 0))
 
 
@@ -129,7 +125,6 @@ def interpolate(
     other: UInt8[Tensor, "1 c h w"],
     n: int,
     label: int | str | None = None,
-    device: torch.device = CPU,
 ) -> UInt8[Tensor, "n c h w"]:
     """n images from `one` to `other`, both included, along the sphere between the noises behind them.
 
@@ -141,10 +136,10 @@ def interpolate(
     if n < 2:
         raise UserError(f"an interpolation has at least 2 images, not {n}")
     with following(model.network), bar("editing") as shown:
-        noise = encode(model, torch.cat([one, other]), label, device)
+        noise = encode(model, torch.cat([one, other]), label)
         shown.show(1, 2)
         path = [slerp(noise[0], noise[1], float(weight)) for weight in torch.linspace(0, 1, n)]
-        return quantise(decode(model, torch.stack(path), label, device)).cpu()
+        return quantise(decode(model, torch.stack(path), label)).cpu()
 
 
 def exact_means(pixels: Float[Tensor, "n c H W"], wanted: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c H W"]:
@@ -184,18 +179,17 @@ def _completed(
     images: UInt8[Tensor, "n c h w"],
     project: conditional.Projection,
     how: Edit,
-    device: torch.device,
 ) -> Float[Tensor, "m c h w"]:
     """Samples, as encoded data, whose projection by `project` is that of the images."""
     settings = model.config.sampling.but(sampler="dpm++", sampling_steps=STEPS if how.steps is None else how.steps)
     levels = levels_for(settings, model.table)
-    denoise = labelled(model, how.label, device, settings.but(guidance=how.guidance))
+    denoise = labelled(model, how.label, settings.but(guidance=how.guidance))
 
     def completing(x0: Tensor) -> Denoise:
         return conditional.given(denoise, Known(project, project(x0)))
 
     run = StochasticDPMSolver2M()
-    return _sampled(model, images, how, run, levels, settings, completing, device)
+    return _sampled(model, images, how, run, levels, settings, completing)
 
 
 def _sampled(
@@ -206,7 +200,6 @@ def _sampled(
     levels: Float64[Tensor, " steps1"],
     afresh: SamplerSettings | None,
     denoiser_for: Callable[[Tensor], Denoise],
-    device: torch.device,
 ) -> Float[Tensor, "m c h w"]:
     """`how.n` samples of each image as encoded data along `levels`.
 
@@ -221,12 +214,12 @@ def _sampled(
 
         def noise(step: int | str) -> Tensor:
             shape = model.info.image
-            return torch.stack([rng.normal(shape, how.seed, "edit", i, j, step) for i, j in of]).to(device)
+            return torch.stack([rng.normal(shape, how.seed, "edit", i, j, step) for i, j in of]).to(model.device)
 
         def visit(seen: Visit) -> None:
             shown.show(before // MICRO_BATCH * steps + seen.k + 1, total)
 
-        x0, x = model.info.encode(images[[i for i, _ in of]]).to(device), noise("start")
+        x0, x = model.info.encode(images[[i for i, _ in of]]).to(model.device), noise("start")
         x = start(afresh, levels[0], x, model.info.encoded_mean) if afresh else forward.jump(x0, x, levels[:1])
         with torch.no_grad():
             return run(denoiser_for(x0), x, levels, noise, visit).cpu()

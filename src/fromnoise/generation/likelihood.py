@@ -23,7 +23,6 @@ from fromnoise.diffusion.steps import Denoise
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
 from fromnoise.generation.sampling import guidance_of
-from fromnoise.hardware import CPU
 from fromnoise.say import bar
 from fromnoise.threads import following
 
@@ -69,14 +68,12 @@ def flow_of(model: Model) -> Flow:
     return Flow(model.info.encoded_level(CLEAREST), model.info.encoded_level(NOISIEST), TOLERANCE)
 
 
-def labelled(
-    model: Model, label: int | str | None = None, device: torch.device = CPU, settings: SamplerSettings | None = None
-) -> Denoise:
+def labelled(model: Model, label: int | str | None = None, settings: SamplerSettings | None = None) -> Denoise:
     """The model as a denoiser of images of one class, or of any class (the null class) if none is given.
 
     With `settings` the label is guided as they say. Raises UserError for a class that the model does not have.
     """
-    denoiser, classes = model.denoiser(model.network.to(device).eval()), model.info.classes
+    denoiser, classes = model.denoiser(model.network.eval()), model.info.classes
     number = classes if label is None else model.info.label_of(label)
     if not classes:
         return denoiser
@@ -93,7 +90,6 @@ def bound_bits(
     *,
     seed: int = 0,
     label: int | str | None = None,
-    device: torch.device = CPU,
     judge: Bound | None = None,
 ) -> Likelihood:
     """The bound from `levels` random levels an image, or from all of them (None), in bits per dimension.
@@ -104,8 +100,8 @@ def bound_bits(
     judge = judge or bound_of(model)
     if levels is not None and not FEWEST <= levels <= judge.T - 1:
         raise UserError(f"--levels must be from {FEWEST} to {judge.T - 1}, or all; not {levels}")
-    denoise, parts = labelled(model, label, device), []
-    for x0, random in _batches(model, images, seed, device):
+    denoise, parts = labelled(model, label), []
+    for x0, random in _batches(model, images, seed):
         u = None if levels is None else bound.strata(random.uniform(levels))
         with torch.inference_mode():
             parts.append(judge.estimate(denoise, x0, random.normal, u))
@@ -120,38 +116,33 @@ def flow_bits(
     *,
     seed: int = 0,
     label: int | str | None = None,
-    device: torch.device = CPU,
 ) -> Likelihood:
     """Near-exact likelihood by the probability-flow ODE with one probe an image, in bits per dimension.
 
     Raises UserError as `bound_bits` does, and for the chapter's network.
     """
-    flow, denoise, nats = flow_of(model), labelled(model, label, device), []
-    for x0, random in _batches(model, images, seed, device):
+    flow, denoise, nats = flow_of(model), labelled(model, label), []
+    for x0, random in _batches(model, images, seed):
         probe = random.normal(1).sign()[None]
         nats.append(flow.negative_log_likelihood(denoise, x0, random.normal(0), probe, model.info.pixel_width))
     bits = bound.per_dimension(torch.cat(nats), images[0].numel())
     return Likelihood(bits, torch.full_like(bits, torch.nan))
 
 
-def encode(
-    model: Model, images: UInt8[Tensor, "n c h w"], label: int | str | None = None, device: torch.device = CPU
-) -> Float[Tensor, "n c h w"]:
+def encode(model: Model, images: UInt8[Tensor, "n c h w"], label: int | str | None = None) -> Float[Tensor, "n c h w"]:
     """The noise to which the flow takes images, float32; raises UserError as `flow_bits` does."""
     check(model, images)
-    flow, x0 = flow_of(model), model.info.encode(images).to(device)
+    flow, x0 = flow_of(model), model.info.encode(images).to(model.device)
     start = level.signal(torch.tensor(flow.clearest, dtype=torch.float64)).item() * x0
     with torch.no_grad():
-        return flow.encode(labelled(model, label, device), start)
+        return flow.encode(labelled(model, label), start)
 
 
-def decode(
-    model: Model, noise: Float[Tensor, "n c h w"], label: int | str | None = None, device: torch.device = CPU
-) -> Float[Tensor, "n c h w"]:
+def decode(model: Model, noise: Float[Tensor, "n c h w"], label: int | str | None = None) -> Float[Tensor, "n c h w"]:
     """The images, floats in [−1, 1], to which the flow takes noise: the inverse of `encode`."""
-    flow, denoise = flow_of(model), labelled(model, label, device)
+    flow, denoise = flow_of(model), labelled(model, label)
     with torch.no_grad():
-        x = flow.decode(denoise, noise.to(device))
+        x = flow.decode(denoise, noise.to(model.device))
         return model.info.pixels(denoise(x, torch.tensor([flow.clearest], dtype=torch.float64))[0])
 
 
@@ -163,14 +154,14 @@ def check(model: Model, images: UInt8[Tensor, "n c h w"]) -> None:
 
 
 def _batches(
-    model: Model, images: UInt8[Tensor, "n c h w"], seed: int, device: torch.device
+    model: Model, images: UInt8[Tensor, "n c h w"], seed: int
 ) -> Iterator[tuple[Float[Tensor, "k c h w"], "_Random"]]:
     """The images, encoded, micro-batch after micro-batch, and each one's random numbers."""
     check(model, images)
     with following(model.network), bar("likelihood") as shown:
         for start in range(0, len(images), MICRO_BATCH):
             batch = images[start : start + MICRO_BATCH]
-            yield model.info.encode(batch).to(device), _Random(batch, seed, device)
+            yield model.info.encode(batch).to(model.device), _Random(batch, seed, model.device)
             shown.show(min(start + MICRO_BATCH, len(images)), len(images))
 
 

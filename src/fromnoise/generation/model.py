@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +53,16 @@ class Model:
     def kind(self) -> type[Network]:
         """The class of the network."""
         return network(self.config.network)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return next(self.network.parameters()).device
+
+    def to(self, device: torch.device) -> Self:
+        """The model itself, its network moved to `device`."""
+        self.network.to(device)
+        return self
 
     @property
     def table(self) -> Schedule:

@@ -23,7 +23,7 @@ from fromnoise.diffusion.settings import SamplerSettings
 from fromnoise.diffusion.steps import Callback, Visit
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
-from fromnoise.hardware import CPU, autocast, channels_last, precisions
+from fromnoise.hardware import autocast, channels_last, precisions
 from fromnoise.say import Bar, bar
 from fromnoise.threads import following
 
@@ -93,10 +93,7 @@ def labels_for(model: Model, request: SampleRequest) -> Int64[Tensor, " n"] | No
 
 
 def sample_batches(
-    model: Model,
-    request: SampleRequest,
-    device: torch.device = CPU,
-    callback: Callback | None = None,
+    model: Model, request: SampleRequest, callback: Callback | None = None
 ) -> Iterator[UInt8[Tensor, "k c h w"]]:
     """The images, micro-batch after micro-batch, on the CPU.
 
@@ -108,7 +105,7 @@ def sample_batches(
         raise UserError(f"guidance must be finite, not {settings.guidance}")
     info = model.info
     levels, run, labels = levels_for(settings, model.table), sampler(settings), labels_for(model, request)
-    network = model.network.to(device).eval()
+    device, network = model.device, model.network.eval()
     if model.channels_last:
         network = channels_last(network)
     weight, steps = guidance_of(model, settings), len(levels) - 1
@@ -146,19 +143,17 @@ def sample_batches(
     return parts()
 
 
-def sample(
-    model: Model, request: SampleRequest, device: torch.device = CPU, callback: Callback | None = None
-) -> UInt8[Tensor, "n c h w"]:
+def sample(model: Model, request: SampleRequest, callback: Callback | None = None) -> UInt8[Tensor, "n c h w"]:
     """All images of a request (`sample_batches`) as one tensor."""
-    return blocks.join(sample_batches(model, request, device, callback), request.n)
+    return blocks.join(sample_batches(model, request, callback), request.n)
 
 
-def own_precision(model: Model, device: torch.device) -> str:
-    """The precision that a model was trained in if the device has units for it, else fp32.
+def own_precision(model: Model) -> str:
+    """The precision that a model was trained in if its device has units for it, else fp32.
 
     Nothing is measured, so that a machine always samples the same images.
     """
-    return model.precision if model.precision in precisions(device) else "fp32"
+    return model.precision if model.precision in precisions(model.device) else "fp32"
 
 
 def network_calls(model: Model, settings: SamplerSettings) -> int:

@@ -93,7 +93,7 @@ class Trainer:
             self.accelerator.end_training()  # from here on the first process works alone
             if self.agreement.first:
                 self._choose_guidance(guard)
-        model = Model.load(self.folder.model_file()) if self.agreement.first else self.model
+        model = self._trained() if self.agreement.first else self.model
         plan, segments = self.take_step.plan, [from_json(Segment, line) for line in self.folder.pace.records()]
         short = shortfall(pacer.pace, segments, plan.threads if pacer.threads else None, len(cores()))
         seconds = start.seconds if already_finished else self.clock.seconds
@@ -183,7 +183,7 @@ class Trainer:
         """Choose the trained model's guidance, unless that is done; Ctrl-C breaks it off."""
         pacer = self.pacer
         if self.choice and not guard.asked and self._lacks_guidance(pacer.pace):
-            model = Model.load(self.folder.model_file())
+            model = self._trained()
             guidance = guard.unless_asked(partial(self.choice.choose, pacer.step, model))
             if guidance is not None:
                 dataclasses.replace(model, guidance=guidance).save(self.folder.model_file())
@@ -200,6 +200,10 @@ class Trainer:
         if not self.choice or not self.choice.cost(pace.possible) or self.folder.report_file.exists():
             return False
         return bool(self.folder.steps()) and Model.load(self.folder.model_file()).guidance is None
+
+    def _trained(self) -> Model:
+        """The model to use, on the training's device."""
+        return Model.load(self.folder.model_file()).to(self.accelerator.device)
 
     def _save(self) -> None:
         """Write a checkpoint, once for all processes."""

@@ -57,10 +57,9 @@ def main(words: Sequence[str]) -> None:
         say(note)
     train, held_out = parts.train, parts.heldout
     assert held_out is not None, "parts_for sees to it"
-    device, seed = alone(arguments.device, arguments.threads).device, arguments.seed
-    images = augmentation.sample_classes(
-        model, arguments.per_class, train, seed=seed, guidance=arguments.guidance, device=device
-    )
+    model.to(alone(arguments.device, arguments.threads).device)
+    seed = arguments.seed
+    images = augmentation.sample_classes(model, arguments.per_class, train, seed=seed, guidance=arguments.guidance)
     found = gain(images, train, held_out, seed)
     about = {
         "data": arguments.data,

@@ -31,8 +31,8 @@ def main(words: Sequence[str]) -> None:
     """Inpaint."""
     arguments = parse(InpaintArguments, words, "inpaint")
 
-    def work(edit: Any, model: Any, device: Any) -> Any:
+    def work(edit: Any, model: Any) -> Any:
         image, fill = read(arguments.image, model), read_mask(arguments.mask, model, arguments.image)
-        return edit.inpaint(model, image, fill, arguments.how(), device)
+        return edit.inpaint(model, image, fill, arguments.how())
 
     edited(arguments, work)

@@ -28,8 +28,8 @@ def main(words: Sequence[str]) -> None:
     """Interpolate."""
     arguments = parse(InterpolateArguments, words, "interpolate")
 
-    def work(edit: Any, model: Any, device: Any) -> Any:
+    def work(edit: Any, model: Any) -> Any:
         first, last = (read(path, model) for path in (arguments.first, arguments.last))
-        return edit.interpolate(model, first, last, arguments.n, arguments.label, device)
+        return edit.interpolate(model, first, last, arguments.n, arguments.label)
 
     edited(arguments, work)

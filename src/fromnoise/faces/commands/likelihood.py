@@ -65,11 +65,10 @@ def main(words: Sequence[str]) -> None:
     from fromnoise.generation import likelihood
     from fromnoise.training.device import alone
 
-    model = load_model(arguments.run)
-    device = alone(arguments.device, arguments.threads).device
-    likelihood.labelled(model, arguments.label, device)
+    model = load_model(arguments.run).to(alone(arguments.device, arguments.threads).device)
+    likelihood.labelled(model, arguments.label)
     levels = None if arguments.levels == "all" else int(arguments.levels)
-    common: dict[str, Any] = {"seed": arguments.seed, "label": arguments.label, "device": device}
+    common: dict[str, Any] = {"seed": arguments.seed, "label": arguments.label}
     results = []
     sets = [(spec, images) for spec in arguments.images if (images := _images(spec, arguments, model))]
     for spec, images in sets:

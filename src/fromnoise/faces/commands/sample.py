@@ -85,9 +85,9 @@ def main(words: Sequence[str]) -> None:
     names = ("sampler", "spacing", "logsnr_range", "guidance_interval")
     given = {name: getattr(arguments, name) for name in names}
     settings = model.config.sampling.but(sampling_steps=arguments.steps, **given)
-    device = alone(arguments.device, arguments.threads).device
+    model.to(alone(arguments.device, arguments.threads).device)
     each, n = arguments.per_class, 64 if arguments.n is None else arguments.n
-    precision = own_precision(model, device) if arguments.precision == "auto" else arguments.precision
+    precision = own_precision(model) if arguments.precision == "auto" else arguments.precision
     request = SampleRequest(
         n if each is None else each * max(len(model.info.present), 1),
         arguments.seed,
@@ -101,7 +101,7 @@ def main(words: Sequence[str]) -> None:
     labels = labels_for(model, request)
     if arguments.guidance_interval and labels is None:
         raise UserError("this model was trained without classes: leave out --guidance-interval")
-    draw = partial(sample, model, device=device)
+    draw = partial(sample, model)
     if arguments.reject_copies:
         from fromnoise.experiment.reject import guard_of, sample_without_copies  # imports scipy.stats
 

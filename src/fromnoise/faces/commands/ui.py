@@ -33,7 +33,7 @@ def main(words: Sequence[str]) -> None:
     from fromnoise.faces.page import build
     from fromnoise.training.device import alone
 
-    page = build(load_model(arguments.source), alone(arguments.device, arguments.threads).device)
+    page = build(load_model(arguments.source).to(alone(arguments.device, arguments.threads).device))
     try:
         page.launch(server_name="127.0.0.1", server_port=port, share=False, quiet=True, prevent_thread_lock=True)
     except (OSError, OverflowError) as error:

@@ -26,8 +26,8 @@ def main(words: Sequence[str]) -> None:
     """Upscale."""
     arguments = parse(UpscaleArguments, words, "upscale")
 
-    def work(edit: Any, model: Any, device: Any) -> Any:
+    def work(edit: Any, model: Any) -> Any:
         half = model.info.height // 2, model.info.width // 2
-        return edit.upscale(model, read(arguments.image, model, half), arguments.how(), device)
+        return edit.upscale(model, read(arguments.image, model, half), arguments.how())
 
     edited(arguments, work)

@@ -28,7 +28,7 @@ def main(words: Sequence[str]) -> None:
     """Vary."""
     arguments = parse(VaryArguments, words, "vary")
 
-    def work(edit: Any, model: Any, device: Any) -> Any:
-        return edit.vary(model, read(arguments.image, model), arguments.strength, arguments.how(), device)
+    def work(edit: Any, model: Any) -> Any:
+        return edit.vary(model, read(arguments.image, model), arguments.strength, arguments.how())
 
     edited(arguments, work)
