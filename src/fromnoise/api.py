@@ -343,7 +343,6 @@ def evaluate(
 
     Raises UserError for sets that are too small or cannot be read.
     """
-    reading = {"fit": fit, "alpha": alpha, "label_by": label_by, "group_by": group_by}
     asked = Asked(
         _named(generated, "generated"),
         _named(reference, "reference"),
@@ -354,7 +353,10 @@ def evaluate(
         n=n,
         seed=seed,
         skip_broken=skip_broken,
-        reading={name: value for name, value in reading.items() if value is not None},
+        fit=fit,
+        alpha=alpha,
+        label_by=label_by,
+        group_by=group_by,
     )
     with reporting_to(_reporter(quiet)):
         return scored(asked, alone(device).device)[0]

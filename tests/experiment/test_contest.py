@@ -130,7 +130,7 @@ def test_sets_are_read_as_a_training_would_where_flags_say_so(icons):
     generated = with_channels(some("val", 60), 3)
     generated = replace(generated, images=generated.images[:, :, 6:22, 6:22].contiguous(), labels=None)
     reading = {"fit": "crop", "alpha": "black", "group_by": r"-(\d+)-", "label_by": "^([a-z]+)"}
-    sets = contest(Asked(generated, f"{icons}:heldout", f"{icons}:train", reading=reading))
+    sets = contest(Asked(generated, f"{icons}:heldout", f"{icons}:train", **reading))
     parts = prepare(DataSettings(icons, size="16", **reading), 0)
     found = (sets.train, sets.reference)
     assert [one.fingerprint for one in found] == [part.fingerprint for part in (parts.train, parts.heldout)]
@@ -142,10 +142,10 @@ def test_sets_are_read_as_a_training_would_where_flags_say_so(icons):
 
 def test_rules_are_for_the_references_data_alone(icons, tmp_path):
     folder.save(tmp_path / "mine", torch.zeros(60, 4, 16, 24, dtype=torch.uint8))
-    sets = contest(Asked(str(tmp_path / "mine"), icons, reading={"label_by": "^([a-z]+)"}))
+    sets = contest(Asked(str(tmp_path / "mine"), icons, label_by="^([a-z]+)"))
     assert (sets.generated.labels, sets.reference.classes) == (None, 2)
     with pytest.raises(UserError, match="--label-by is for images of your own: digits has classes already"):
-        contest(Asked(str(tmp_path / "mine"), "digits:heldout", reading={"label_by": "(.)"}))
+        contest(Asked(str(tmp_path / "mine"), "digits:heldout", label_by="(.)"))
 
 
 def test_what_flags_say_goes_before_a_runs_own_way(icons, tmp_path, config_of):
@@ -156,7 +156,7 @@ def test_what_flags_say_goes_before_a_runs_own_way(icons, tmp_path, config_of):
         arrays.save(run.samples / "images.npz", parts.train.images[:60])
     own = contest(Asked(str(run.path), f"{icons}:heldout")).reference
     assert own.fingerprint == parts.heldout.fingerprint
-    other = contest(Asked(str(run.path), f"{icons}:heldout", reading={"fit": "stretch"})).reference
+    other = contest(Asked(str(run.path), f"{icons}:heldout", fit="stretch")).reference
     assert other.fingerprint == prepare(replace(config.data, fit="stretch"), 0).heldout.fingerprint != own.fingerprint
 
 
@@ -241,7 +241,7 @@ def test_a_reference_in_which_nothing_shows_is_refused(channels):
     with pytest.raises(UserError, match=r"shows nothing to compare: its values go from .* to \d+ of 255; scale them"):
         contest(Asked(some("val", 60), faint))
     if channels == 4:
-        assert contest(Asked(clear(some("val", 60)), faint, reading={"alpha": "white"})).reference.shape[0] == 1
+        assert contest(Asked(clear(some("val", 60)), faint, alpha="white")).reference.shape[0] == 1
 
 
 def test_labels_of_training_images_are_those_of_the_reference_or_none():
@@ -315,6 +315,6 @@ def test_the_floor_of_images_that_came_divided_is_the_same_in_a_run_and_after_it
 
 def test_transparency_is_laid_aside_in_images_in_memory_too():
     transparent = clear(some("val", 60))
-    sets = contest(Asked(transparent, clear(some("heldout", 60)), floor=transparent, reading={"alpha": "black"}))
+    sets = contest(Asked(transparent, clear(some("heldout", 60)), floor=transparent, alpha="black"))
     assert sets.generated.shape == sets.reference.shape == (1, 28, 28)
     assert sets.notes == []

@@ -23,7 +23,7 @@ def test_images_to_score_are_drawn_in_the_models_precision_where_the_device_has_
 
     monkeypatch.setattr(sampling, "precisions", lambda device: has)
     monkeypatch.setattr(scoring, "sample", sample)
-    outcome = SimpleNamespace(model=dataclasses.replace(tiny_model, precision="bf16"), device=torch.device("cpu"))
+    outcome = SimpleNamespace(model=dataclasses.replace(tiny_model, precision="bf16"))
     found = scoring._sample(Experiment(tiny_model.config, tmp_path / "run"), outcome, 10)
     assert [wanted.precision for wanted in drawings] == [taken]
     assert torch.equal(found.images, images.images[:10])

@@ -37,21 +37,15 @@ def asked(file: Path, report: Report, moved: Mapping[str, str | None], weights: 
         request = Request(str(file.parent), reference, None, None, features, used, None, skip_broken=True)
     else:
         raise UserError(f"{file} does not say which images it scored: score them with --generated and --reference")
-    sets = {role: moved.get(role) or getattr(request, role) for role in ROLES}
+    sets: dict[str, Any] = {role: moved.get(role) or getattr(request, role) for role in ROLES}
     for role in ("generated", "reference"):
         if sets[role] is None:
             raise UserError(f"{file} scored images in memory: name them with --{role}")
     if weights is None and request.weights is not None:
         weights = Path(request.weights)
-    return Asked(
-        **sets,
-        features=report.protocol.features.name,  # what auto stood for
-        weights=weights,
-        n=request.n,
-        seed=report.protocol.seed,
-        skip_broken=request.skip_broken,
-        reading={name: rule for name in READING if (rule := getattr(request, name)) is not None},
-    )
+    how = {name: getattr(request, name) for name in ("n", "skip_broken", *READING)}
+    features = report.protocol.features.name  # what auto stood for
+    return Asked(**sets, **how, features=features, weights=weights, seed=report.protocol.seed)
 
 
 def check(before: Report, sets: Sets, features: Features) -> None:

@@ -1,7 +1,7 @@
 """What is compared with what, from what a user names: any images, against real ones, beside training images."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from fromnoise.data import blocks, sources
 from fromnoise.data.colour import laid, on_grey, plain, with_channels
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.resize import resized
-from fromnoise.data.settings import DataSettings, Size
+from fromnoise.data.settings import Alpha, DataSettings, Fit, Size
 from fromnoise.errors import UserError
 from fromnoise.evaluation.report import Request
 from fromnoise.evaluation.score import Contest
@@ -33,9 +33,8 @@ class Asked:
 
     n            a random subset of so many of the generated images
     skip_broken  is that of `sources.load`
-    reading      settings of `DataSettings`, by names in `READING`, by which the sets come to the generated images'
-                 size, lose their transparency and, being of the reference's data, have classes and parts; those of a
-                 run are its own, unless given
+    fit …        as in `DataSettings`: how the sets come to the generated images' size, lose their transparency and,
+                 being of the reference's data, have classes and parts; those of a run are its own, unless given
     """
 
     generated: Named
@@ -47,17 +46,21 @@ class Asked:
     n: int | None = None
     seed: int = 0
     skip_broken: bool = False
-    reading: Mapping[str, Any] = field(default_factory=dict)
+    fit: Fit | None = None
+    alpha: Alpha | None = None
+    label_by: str | None = None
+    group_by: str | None = None
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """Those of the last four that are given."""
+        return {name: rule for name in READING if (rule := getattr(self, name)) is not None}
 
     def request(self) -> Request:
         """The request for report.json: names, None for images in memory."""
-        generated, reference, train, floor = (
-            named if isinstance(named, str) else None
-            for named in (self.generated, self.reference, self.train, self.floor)
-        )
-        weights = None if self.weights is None else str(self.weights)
-        how = (self.features, weights, self.n, self.skip_broken)
-        return Request(generated, reference, train, floor, *how, **self.reading)
+        asked = {name: getattr(self, name) for name in Request.__struct_fields__}
+        in_memory = {name: None for name, value in asked.items() if isinstance(value, ImageSet)}
+        return Request(**asked | in_memory | {"weights": None if self.weights is None else str(self.weights)})
 
 
 def contest(asked: Asked) -> Contest:

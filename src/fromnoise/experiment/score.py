@@ -119,7 +119,7 @@ def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageS
         },
         "scoring": {"seconds": scored - sampled},
         "overfitting": {"seconds": time.perf_counter() - scored},
-        "system": system.about(outcome.device),
+        "system": system.about(model.device),
         **noted,
     }
     report = replace(report, run=run)

@@ -9,7 +9,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 
-import torch
 from accelerate import Accelerator
 
 from fromnoise.config import from_json
@@ -39,7 +38,6 @@ class Outcome:
     model: Model
     plan: Plan
     pace: Pace
-    device: torch.device
     steps: int
     seconds: float
     already_finished: bool
@@ -97,7 +95,7 @@ class Trainer:
         plan, segments = self.take_step.plan, [from_json(Segment, line) for line in self.folder.pace.records()]
         short = shortfall(pacer.pace, segments, plan.threads if pacer.threads else None, len(cores()))
         seconds = start.seconds if already_finished else self.clock.seconds
-        return Outcome(model, plan, pacer.pace, self.accelerator.device, pacer.step, seconds, already_finished, short)
+        return Outcome(model, plan, pacer.pace, pacer.step, seconds, already_finished, short)
 
     def _train(self, guard: InterruptGuard) -> None:
         take_step, pacer = self.take_step, self.pacer

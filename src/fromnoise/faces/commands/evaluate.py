@@ -131,6 +131,5 @@ def _asked(arguments: EvaluateArguments) -> tuple["Asked", "Report | None"]:
         return again.asked(arguments.again, before, sets, arguments.weights), before
     if arguments.generated is None or arguments.reference is None:
         raise UserError("name the images to compare with --generated and --reference, or a report with --again")
-    how = {name: getattr(arguments, name) for name in HOW}
-    rules = {name: getattr(arguments, name) for name in READING if getattr(arguments, name) is not None}
-    return Asked(**sets, **how, weights=arguments.weights, reading=rules), None
+    how = {name: getattr(arguments, name) for name in (*HOW, *READING, "weights")}
+    return Asked(**sets, **how), None
