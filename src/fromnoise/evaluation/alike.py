@@ -54,8 +54,8 @@ class Gallery:
         self.size = max(1, round(scale * height)), max(1, round(scale * width))
         self.groups = torch.arange(len(images)) if groups is None else groups
         self._first = torch.from_numpy(np.unique(self.groups.numpy(), return_index=True)[1])
-        shown = (_unmoved(self._windows(part)).half() for part in self._shrunk(images).split(BLOCK))
-        self._shown = blocks.join(shown, len(images))
+        windows = map(self._windows, self._shrunk(images).split(BLOCK))
+        self._shown = blocks.join((part[:, part.shape[1] // 2].half() for part in windows), len(images))  # unmoved
         self._squares = torch.cat([part.float().square().sum(dim=(1, 2)) for part in self._shown.split(BLOCK)])
         self._grids = blocks.join((_grid(part.float()) for part in self._shown.split(BLOCK)), len(images))
 
@@ -117,10 +117,6 @@ class Gallery:
         smooth = _smooth(small)
         windows = smooth.unfold(1, smooth.shape[1] - 2 * down, 1).unfold(2, smooth.shape[2] - 2 * right, 1)
         return _standardised(windows.flatten(1, 2))
-
-
-def _unmoved(windows: Float[Tensor, "n s h w"]) -> Float[Tensor, "n h w"]:
-    return windows[:, windows.shape[1] // 2]
 
 
 def _smooth(images: UInt8[Tensor, "n 1 h w"]) -> Float[Tensor, "n h w"]:

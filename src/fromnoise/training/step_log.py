@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
@@ -36,14 +37,15 @@ class Evaluation(Line):
     errors: NotRequired[list[float]]
 
 
+@dataclass(frozen=True)
 class StepLog:
     """Lines with at least `step`, in the order of the steps. The first line creates the file.
 
     form  the fields that a line must have
     """
 
-    def __init__(self, file: Path, form: type = Line) -> None:
-        self.file, self.form = file, form
+    file: Path
+    form: type = Line
 
     def append(self, record: dict[str, Any]) -> None:
         """Add one line, whole or not at all."""

@@ -6,7 +6,7 @@ killed and started again ends, on the CPU, with the same weights to the bit.
 
 import dataclasses
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from accelerate import Accelerator
@@ -44,6 +44,7 @@ class Outcome:
     shortfall: str | None
 
 
+@dataclass
 class Trainer:
     """Trains a model on images in a run folder, whose lock the caller holds.
 
@@ -54,22 +55,18 @@ class Trainer:
     recording   how often to log and to save
     """
 
-    def __init__(
-        self,
-        model: Model,
-        images: ImageSet,
-        folder: RunFolder,
-        accelerator: Accelerator,
-        validation: Validation | None = None,
-        choice: GuidanceChoice | None = None,
-        initial: Initial | None = None,
-        extension: Budget | None = None,
-        recording: Recording | None = None,
-    ) -> None:
-        self.model, self.images, self.folder, self.accelerator = model, images, folder, accelerator
-        self.validation, self.choice, self.initial, self.extension = validation, choice, initial, extension
-        self.recording = recording or Recording()
-        self.agreement = Agreement(accelerator)
+    model: Model
+    images: ImageSet
+    folder: RunFolder
+    accelerator: Accelerator
+    validation: Validation | None = None
+    choice: GuidanceChoice | None = None
+    initial: Initial | None = None
+    extension: Budget | None = None
+    recording: Recording = field(default_factory=Recording)
+
+    def __post_init__(self) -> None:
+        self.agreement = Agreement(self.accelerator)
 
     def run(self) -> Outcome:
         """Train to the end of the budget, from the newest checkpoint if there is one.
