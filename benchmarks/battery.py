@@ -29,7 +29,7 @@ from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.features import automatic, features
 from fromnoise.evaluation.repeats import repeats
 from fromnoise.evaluation.report import Excess
-from fromnoise.evaluation.score import OTHER_SHARES, Contest, Drawn, _Featured, _overlaps, _typical
+from fromnoise.evaluation.score import OTHER_SHARES, Contest, Sets, _overlaps, _typical
 from fromnoise.evaluation.two_sample import told_apart
 from fromnoise.faces.cli import script
 from fromnoise.files import write_json
@@ -119,7 +119,7 @@ def extractor(name: str) -> Features:
 
 def excess_of(sets: Contest, extract: Features) -> Excess:
     """The headline of the score."""
-    found = _Featured.of(sets, Drawn.of(sets, SEED), extract).excess(SEED)
+    found = Sets.of(sets, extract, SEED).excess(SEED)
     assert found is not None, "every world has a floor"
     return found
 

@@ -13,7 +13,7 @@ from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.evaluation.report import SCHEMA, CopySizes, Report, UsedFeatures
-from fromnoise.evaluation.score import Contest, Drawn, noise, score
+from fromnoise.evaluation.score import Contest, Sets, noise, score
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_draws_are_as_many_as_there_are_up_to_a_number_of_images(parts, monkeypa
     contest = Contest(parts["train"].subset(100, 0), parts["heldout"], parts["val"], parts["train"])
     for images, draws in ((6000, (10, 30)), (1500, (10, 15)), (10, (1, 1))):
         monkeypatch.setattr(score_module, "DRAWN", images)
-        drawn = Drawn.of(contest, 0)
+        drawn = Sets.of(contest, projection(), 0)
         assert (len(drawn.floor), len(drawn.copycat)) == draws
 
 

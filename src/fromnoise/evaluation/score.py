@@ -95,24 +95,6 @@ def read_report(path: Path) -> dict[str, Any]:
     return read_json(path, AnyReport, KIND, "remove it and score again")
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """The floor's and the copycat's draws, made by the generated images' design `how`."""
-
-    how: design.Design
-    floor: list[ImageSet]
-    copycat: list[ImageSet]
-
-    @classmethod
-    def of(cls, contest: Contest, seed: int) -> "Drawn":
-        """All disjoint draws by the generated images' design that there are, up to `DRAWN` images."""
-        real = [None if images is None else images.labels for images in (contest.reference, contest.train)]
-        how = design.design_of(contest.generated.labels, *real)
-        floor = _draws(contest.floor, len(contest.generated), how, real, seed)
-        n = len(floor[0]) if floor else len(contest.generated)
-        return cls(how, floor, _draws(contest.train, n, how, real, seed))
-
-
 def score(contest: Contest, features: Features, seed: int = 0, also: Features | None = None) -> Report:
     """The score of a contest (docs/report.md).
 
@@ -122,13 +104,12 @@ def score(contest: Contest, features: Features, seed: int = 0, also: Features | 
         if len(images) < FEWEST:
             what = f"the {role} set" if images.name == role else f"{role} {images.name}"
             raise UserError(f"{what} has {len(images)} images; a score needs at least {FEWEST}")
-    drawn = Drawn.of(contest, seed)
-    sets = _Featured.of(contest, drawn, features)
+    sets = Sets.of(contest, features, seed)
     value, over = sets.fid(), sets.excess(seed)
     others, missing = measured(sets.generated, sets.reference, sets.floor, sets.copycat, seed)
     copycat = sets.copycat[0] if sets.copycat else None
     classes, unknown = by_class(sets.generated, sets.reference, copycat, MOST, seed)
-    notes = [*contest.notes, *_notes(contest, features, drawn, sets), *missing, *unknown]
+    notes = [*contest.notes, *_notes(contest, features, sets), *missing, *unknown]
     if classes and classes.balance.p < OTHER_SHARES:
         notes.append(
             "the images' class shares differ from the reference's, which raises the FID and its excess too: "
@@ -142,9 +123,9 @@ def score(contest: Contest, features: Features, seed: int = 0, also: Features | 
         noise(contest.generated.shape, len(contest.generated), features, sets.reference.moments, seed),
         classes,
         copies,
-        _protocol(contest, features, drawn, over, seed),
+        _protocol(contest, features, sets.generated.design, over, seed),
         tuple(notes),
-        () if also is None else (_also(contest, drawn, also, seed),),
+        () if also is None else (_also(contest, also, seed),),
         told,
         _overlaps(contest),
         repeats(contest.generated, _typical(contest), seed),
@@ -152,8 +133,8 @@ def score(contest: Contest, features: Features, seed: int = 0, also: Features | 
 
 
 @dataclass(frozen=True)
-class _Featured:
-    """All sets of a score in one set of features."""
+class Sets:
+    """All sets of a score in one set of features; floor and copycat are draws by the generated images' design."""
 
     generated: Featured
     reference: Featured
@@ -161,18 +142,24 @@ class _Featured:
     copycat: list[Featured]
 
     @classmethod
-    def of(cls, contest: Contest, drawn: Drawn, features: Features) -> "_Featured":
+    def of(cls, contest: Contest, features: Features, seed: int) -> "Sets":
+        """The sets, with all disjoint draws that there are, up to `DRAWN` images."""
+
         def featured(images: ImageSet, how: design.Design) -> Featured:
             return Featured(features.cached(images.images), images.labels, how, images.groups)
 
-        real = design.design_of(contest.reference.labels, None if contest.floor is None else contest.floor.labels)
-        reference = featured(contest.reference, real)
-        generated = featured(contest.generated, drawn.how)
-        floor, copycat = (
-            [featured(images, drawn.how if images.labels is not None else "random") for images in sets]
-            for sets in (drawn.floor, drawn.copycat)
+        real = [None if images is None else images.labels for images in (contest.reference, contest.train)]
+        how = design.design_of(contest.generated.labels, *real)
+        floor = _draws(contest.floor, len(contest.generated), how, real, seed)
+        copycat = _draws(contest.train, len(floor[0]) if floor else len(contest.generated), how, real, seed)
+        others = None if contest.floor is None else contest.floor.labels
+        reference = featured(contest.reference, design.design_of(contest.reference.labels, others))
+        generated = featured(contest.generated, how)
+        draws = (
+            [featured(images, "random" if images.labels is None else how) for images in drawn]
+            for drawn in (floor, copycat)
         )
-        return cls(generated, reference, floor, copycat)
+        return cls(generated, reference, *draws)
 
     def fid(self) -> Measured:
         """The FID of all generated images, beside those of the draws."""
@@ -188,8 +175,8 @@ class _Featured:
         return excess(self.generated.one_by_one(n, len(self.generated), seed), self.floor, self.reference)
 
 
-def _also(contest: Contest, drawn: Drawn, features: Features, seed: int) -> OtherFeatures:
-    sets = _Featured.of(contest, drawn, features)
+def _also(contest: Contest, features: Features, seed: int) -> OtherFeatures:
+    sets = Sets.of(contest, features, seed)
     return OtherFeatures(used(features), sets.fid(), sets.excess(seed))
 
 
@@ -218,17 +205,17 @@ def _draws(images: ImageSet | None, n: int, how: design.Design, real: list[Tenso
     return [images.take(chosen) for chosen in rows]
 
 
-def _protocol(contest: Contest, features: Features, drawn: Drawn, over: Excess | None, seed: int) -> Protocol:
+def _protocol(contest: Contest, features: Features, how: design.Design, over: Excess | None, seed: int) -> Protocol:
     generated, reference = about(contest.generated), about(contest.reference)
     floor, train = (None if images is None else about(images) for images in (contest.floor, contest.train))
     line = [
-        f"n = {generated.n if over is None else over.n} {drawn.how}",
+        f"n = {generated.n if over is None else over.n} {how}",
         f"resizing {features.resizing}",
         f"reference {cited(reference.name, reference.sha256)} of {reference.n}",
         f"floor {'unknown' if floor is None else cited(floor.name, floor.sha256)}",
         f"seed {seed}",
     ]
-    return protocol(line, features, seed, drawn.how, generated, reference, floor, train)
+    return protocol(line, features, seed, how, generated, reference, floor, train)
 
 
 def protocol(line: Sequence[str], features: Features, seed: int, how: design.Design, *sets: Any) -> Protocol:
@@ -263,7 +250,7 @@ def noise(shape: tuple[int, int, int], n: int, features: Features, reference: Mo
     return beside([distance(reference, sums.moments())], n)
 
 
-def _notes(contest: Contest, features: Features, drawn: Drawn, sets: _Featured) -> list[str]:
+def _notes(contest: Contest, features: Features, sets: Sets) -> list[str]:
     notes, n = [], len(contest.generated)
     if features.name == "digits" and automatic(contest.reference) != "digits":
         notes.append("digit features say little about images other than digits: compare only scores on the same data")
@@ -280,7 +267,7 @@ def _notes(contest: Contest, features: Features, drawn: Drawn, sets: _Featured) 
         if source is None or not draws:
             notes.append(f"no {name}: its images are not known, or too few for a draw of {FEWEST}")
             continue
-        if draws[0].design != drawn.how:
+        if draws[0].design != sets.generated.design:
             notes.append(
                 f"{source.name} has no labels: the {name} is drawn at random, the generated images are not, so "
                 "they score better"

@@ -13,7 +13,7 @@ from fromnoise.data.settings import Alpha, DataSettings, Fit, Size
 from fromnoise.errors import UserError
 from fromnoise.evaluation.report import Request
 from fromnoise.evaluation.score import Contest
-from fromnoise.experiment.find import find_images, is_run, known_parts
+from fromnoise.experiment.find import TrainingImagesLost, find_images, is_run, parts_of
 from fromnoise.training.run_folder import RunFolder
 
 Named = str | ImageSet
@@ -84,11 +84,11 @@ def contest(asked: Asked) -> Contest:
     if run is not None:
         images = load(str(find_images(run)))
         if asked.train is None:
-            parts = known_parts(run)
-            if parts is None:
-                notes.append("no copycat: the run's training images are missing or have changed")
-            else:
+            try:
+                parts = parts_of(run)
                 trained = parts.train
+            except TrainingImagesLost:
+                notes.append("no copycat: the run's training images are missing or have changed")
     else:
         images = load(generated)
     size = Size(*images.shape[1:], way.fit)

@@ -66,14 +66,6 @@ def parts_of(run: Path) -> sources.Parts:
     return parts
 
 
-def known_parts(run: Path) -> sources.Parts | None:
-    """The same, or None when the training images cannot be found as they were."""
-    try:
-        return parts_of(run)
-    except TrainingImagesLost:
-        return None
-
-
 def better_before(folder: RunFolder, last: int) -> str | None:
     """Where the best model by validation is, in a sentence, if it is not that of the step `last`."""
     best = folder.about_best()
