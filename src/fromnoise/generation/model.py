@@ -20,6 +20,7 @@ from fromnoise.diffusion.schedule import Schedule, schedule
 from fromnoise.errors import UserError
 from fromnoise.files import whole
 from fromnoise.generation.data_info import DataInfo
+from fromnoise.hardware import CPU
 from fromnoise.networks.network import Network
 from fromnoise.networks.registry import network
 from fromnoise.tensors import DamagedFile
@@ -57,7 +58,7 @@ class Model:
     @property
     def device(self) -> torch.device:
         """Where it computes."""
-        return next(self.network.parameters()).device
+        return next((parameter.device for parameter in self.network.parameters()), CPU)
 
     def to(self, device: torch.device) -> Self:
         """The model itself, its network moved to `device`."""
