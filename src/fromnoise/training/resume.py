@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from fromnoise.errors import UserError
 from fromnoise.files import reading
 from fromnoise.generation.model import Model
-from fromnoise.say import say
+from fromnoise.say import bar, say
 from fromnoise.tensors import DamagedFile
 from fromnoise.threads import shared
 from fromnoise.training import plan as plans
@@ -33,8 +33,9 @@ def begin(model: Model, images: int, accelerator: Accelerator, folder: RunFolder
         raise UserError(f"{folder.path} has no intact checkpoint: run the same command again")
     agreement, steps = Agreement(accelerator), steps_of(settings.budget, images, settings.batch)
     # The first process's plan, where there are several: all must run alike.
-    plan = plans.make(model, accelerator.device, steps, accelerator.num_processes) if agreement.first else None
-    plan = agreement.shared(plan)
+    with bar("planning"):
+        plan = plans.make(model, accelerator.device, steps, accelerator.num_processes) if agreement.first else None
+        plan = agreement.shared(plan)
     assert plan is not None
     return Standing(0, 0.0, plan, Pace((settings.budget,), Segment(0, 0.0, shared().now), steps))
 
