@@ -2,7 +2,9 @@ import pytest
 
 from fromnoise.config import PRESETS, Config, differences, from_json, to_json, with_budget
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import TrainingArguments, parse_training
+from fromnoise.faces.arguments import TrainingArguments, parse, parse_training
+from fromnoise.faces.commands.data import ExportArguments
+from fromnoise.faces.commands.sample import SampleArguments
 from fromnoise.files import write_json
 from fromnoise.training.settings import Budget
 
@@ -90,6 +92,13 @@ def test_words_that_do_not_fit_are_one_line(words, message):
     with pytest.raises(UserError, match=f"^{message}") as refused:
         parsed(*words)
     assert "\n" not in str(refused.value)
+
+
+def test_what_is_missing_is_named_without_its_help():
+    with pytest.raises(UserError, match=r"^missing: RUN, --out FILE\|DIR \(fromnoise sample --help\)$"):
+        parse(SampleArguments, [], "sample")
+    with pytest.raises(UserError, match=r"^missing: DIR \(fromnoise data export --help\)$"):
+        parse(ExportArguments, ["digits"], "data export")
 
 
 def test_none_can_be_typed():

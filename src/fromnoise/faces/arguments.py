@@ -34,6 +34,7 @@ PLAIN = {  # Python's and tyro's words, a pattern -> words for users
     r"invalid literal for int\(\) with base 10: (.*)": r"\1 is not a whole number",
     "could not convert string to float: (.*)": r"\1 is not a number",
     r"Could not (parse|find valid parse for) arguments:? (\[.*?\]).*": r"\2 are not the numbers it takes",
+    r"\. Expected 1 values\.": "",
     r"no type matching (.*) could be instantiated from (.*)\.": r"expected \1, not \2",
 }
 UNSAID = arg(help_behavior_hint="")  # without "(default: ...)"
@@ -80,7 +81,6 @@ def _optional(
     return dataclasses.replace(
         spec,
         instance_from_str=lambda words: None if words == ["None"] else spec.instance_from_str(words),
-        is_instance=lambda value: value is None or spec.is_instance(value),
         str_from_instance=lambda value: [] if value is None else spec.str_from_instance(value),
     )
 
@@ -116,7 +116,7 @@ def parse(cls: type[Arguments], words: Sequence[str], command: str, default: Arg
     """
     complaint = io.StringIO()
     try:
-        with contextlib.redirect_stderr(complaint), RULES:
+        with contextlib.redirect_stderr(complaint):
             arguments: Arguments = tyro.cli(  # type: ignore[assignment]
                 cls,
                 prog=f"fromnoise {command}",
@@ -124,6 +124,7 @@ def parse(cls: type[Arguments], words: Sequence[str], command: str, default: Arg
                 args=list(words),
                 default=default,
                 config=(tyro.conf.OmitArgPrefixes,),
+                registry=RULES,
             )
     except SystemExit as stop:
         if not stop.code:
@@ -157,6 +158,9 @@ def _first_sentence(box: str) -> str:
     lines = [line.strip(FRAME) for line in box.splitlines()]
     below = itertools.dropwhile(lambda line: not line.strip("-"), lines[1:])
     said = " ".join(itertools.takewhile(lambda line: line.strip("-"), below))
+    if said.startswith("Missing from"):  # what is missing is indented by four, its help by eight
+        names = [line[6:].strip(FRAME) for line in box.splitlines() if line[1:6].isspace() and line[6:7].strip()]
+        return f"missing: {', '.join(names[:-1])}"  # the last is the command that shows the help
     for theirs, ours in PLAIN.items():
         said = re.sub(theirs, ours, said)
     guesses = [line.split()[0] for line in lines if line.startswith("--") and line.strip("-")]

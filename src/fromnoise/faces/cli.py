@@ -67,8 +67,10 @@ def script(work: Callable[[Any], None], settings: type, description: str | None)
     """Run a script's `work` on the `settings` of its command line, with the errors and exit codes above."""
     import tyro
 
+    from fromnoise.faces.arguments import RULES
+
     def run() -> int:
-        work(tyro.cli(settings, description=description))
+        work(tyro.cli(settings, description=description, registry=RULES))
         return 0
 
     sys.exit(_guarded(run))

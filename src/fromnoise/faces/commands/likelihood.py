@@ -114,7 +114,9 @@ def _images(spec: str, arguments: LikelihoodArguments, model: "Model") -> "Image
         ours, theirs = kind(info.channels), kind(images.shape[0])
         raise UserError(f"{spec}: the model was trained on {ours} images, but these are {theirs}: convert them")
     if images.range != info.range:
-        raise UserError(f"{spec}: these values were mapped to 8 bits by another range than the model's training images")
+        raise UserError(
+            f"{spec}: these values were mapped to 8 bits by another range than those of the training: scale them alike"
+        )
     return images
 
 
