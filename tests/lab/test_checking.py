@@ -46,6 +46,14 @@ def test_whatever_the_answer_raises_is_said(capsys):
     assert "✗ TypeError" in capsys.readouterr().out
 
 
+def test_a_missing_return_is_named(capsys):
+    def double(x):
+        x + x
+
+    twice(double)
+    assert capsys.readouterr().out == "✗ TypeError: double returns nothing: is its `return` missing?\n"
+
+
 def test_the_line_of_the_students_own_cell_is_named(capsys):
     names = {}
     exec(compile("def double(x):\n    return x / 0\n", "<cell>", "exec"), names)

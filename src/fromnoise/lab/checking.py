@@ -108,13 +108,15 @@ def _failure(name: str, check: Check, answers: tuple[Any, ...]) -> str:
 
 
 def _guarded(answer: Any) -> Any:
-    """The answer; a function so that a TODO it returns, alone or among others, is NotYetError."""
+    """The answer; a function so that a TODO it returns, alone or among others, is NotYetError, and None TypeError."""
     if not inspect.isroutine(answer):
         return answer
 
     @functools.wraps(answer)
     def called(*args: Any, **kwargs: Any) -> Any:
         result = answer(*args, **kwargs)
+        if result is None:
+            raise TypeError(f"{answer.__name__} returns nothing: is its `return` missing?")
         _refuse_todo(result)
         return result
 

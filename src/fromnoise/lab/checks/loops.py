@@ -1,7 +1,7 @@
 """Notebook 5: the two loops for images, and the bugs in somebody else's."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,10 @@ from torch import Tensor, nn
 from fromnoise.diffusion.schedule import schedule
 from fromnoise.lab.checking import Finding, checked, close, shaped
 from fromnoise.lab.checks.images import SIDE, T, scales, seeded, table
+
+
+def _ends(times: Sequence[int]) -> str:
+    return f"t = {times[0]}, …, {times[-1]}" if len(times) else "no t"
 
 
 class _Cheat:
@@ -36,6 +40,7 @@ def exercise_5_2(batch_loss: Callable[..., Tensor]) -> Iterator[Finding]:
     )
     cheat = _Cheat(x0)
     loss = float(batch_loss(cheat, x0, t, seeded(2)))
+    yield Finding(bool(cheat.seen), "the network is asked", "the loss never asks the network")
     xt = cheat.seen[0][0]
     a, b = scales(t)
     mixed = float(((xt - a * x0) / b).std())
@@ -73,8 +78,7 @@ def exercise_5_3(process: Callable[[int], tuple[Tensor, list[int], list[int]]]) 
         yield Finding(
             list(sampling) == list(range(steps, 0, -1)),
             "one step from each level, T … 1",
-            f"sampling should step from t = {steps}, …, 1, each once; yours begins at {sampling[0]} "
-            f"and ends at {sampling[-1]}",
+            f"sampling should step from t = {steps}, …, 1, each once; yours has {_ends(sampling)}",
         )
         missing = sorted(set(sampling) - set(training))
         yield Finding(
@@ -191,7 +195,7 @@ def _sampler(sample: Callable[..., Tensor]) -> Iterator[Finding]:
     yield Finding(
         times == list(range(T, 0, -1)),
         "T steps, from t = 500 to 1",
-        f"the network is asked at t = {times[0]}, …, {times[-1]} ({len(times)} times), not at 500, …, 1 (500 times)",
+        f"the network is asked at {_ends(times)} ({len(times)} times), not at 500, …, 1 (500 times)",
     )
     yield Finding(
         not any(mode for *_, mode in network.seen),
