@@ -7,12 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fromnoise.data.colour import luminance
+from fromnoise.data import patterns
+from fromnoise.data.colour import AVERAGED, luminance
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.pixels import normalise
 from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
-from fromnoise.evaluation import digit_network, dinov2, general, onnx_features
+from fromnoise.evaluation import digit_network, dinov2, onnx_features
 from fromnoise.evaluation.extractor import BILINEAR, Features
 from fromnoise.hardware import channels_last
 from fromnoise.lookup import lookup
@@ -43,7 +44,7 @@ def features(
     makers: dict[str, Callable[[], Features]] = {
         "auto": lambda: features(automatic(_needed(images)), where),
         "digits": lambda: digits(where),
-        "general": lambda: general.load(where),
+        "general": lambda: general(where),
         "inception": inceptions,
         "dinov2": lambda: dinov2.load(where, weights),
         "pixels": pixels,
@@ -69,6 +70,18 @@ def digits(device: torch.device) -> Features:
 
     sha256 = hashlib.sha256(digit_network.WEIGHTS.read_bytes()).hexdigest()
     return Features("digits", digit_network.FEATURES, sha256, extract, BILINEAR, "luminance")
+
+
+def general(device: torch.device) -> Features:
+    """For any images, offline: how much of each pattern of a packaged dictionary is in an image (`data.patterns`)."""
+    dictionary = patterns.packaged().to(device)
+
+    def extract(images: Tensor) -> Tensor:
+        return patterns.amounts(images.to(device), dictionary)
+
+    sha256 = hashlib.sha256(patterns.WEIGHTS.read_bytes()).hexdigest()
+    resizing = f"{BILINEAR}, to {patterns.SIDE}×{patterns.SIDE}"
+    return Features("general", len(dictionary.centres), sha256, extract, resizing, AVERAGED, batch=64)
 
 
 def pixels() -> Features:

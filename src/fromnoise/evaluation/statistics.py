@@ -33,11 +33,6 @@ class Statistics:
     moments: Moments
     fingerprint: str
 
-    @property
-    def dimension(self) -> int:
-        """The number of features."""
-        return len(self.moments.mean)
-
 
 def load(path: Path) -> Statistics | None:
     """The statistics in a file; None for a file that holds none, or images as well.
@@ -69,11 +64,11 @@ def score(generated: ImageSet, published: Statistics, features: Features, seed: 
     if len(generated) < FEWEST:
         raise UserError(f"generated {generated.name} has {len(generated)} images; a score needs at least {FEWEST}")
     found = features.cached(generated.images)
-    n, d = found.shape
-    if d != published.dimension:
+    (n, d), theirs = found.shape, len(published.moments.mean)
+    if d != theirs:
         raise UserError(
-            f"{published.name} holds statistics of {published.dimension} features, and {features.name} has {d}"
-            + (": they are probably Inception's (--features inception)" if published.dimension == INCEPTION else "")
+            f"{published.name} holds statistics of {theirs} features, and {features.name} has {d}"
+            + (": they are probably Inception's (--features inception)" if theirs == INCEPTION else "")
         )
     line = [f"n = {n}", f"resizing {features.resizing}", f"statistics {cited(published.name, published.fingerprint)}"]
     reference = SetOfImages(published.name, 0, (), published.fingerprint)
