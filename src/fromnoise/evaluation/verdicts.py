@@ -47,14 +47,29 @@ class Verdict(NamedTuple):
     words: str
 
 
+class Test(NamedTuple):
+    """A test behind a report's verdicts.
+
+    ask          its verdicts; none if it was not run
+    untested     what to say then
+    blind_fails  whether it is undecided only where it would have noticed little, which --fail-on takes for a failure
+    question     of tests that every score of images should have
+    """
+
+    ask: Callable[[Report], list[Verdict]]
+    untested: str
+    blind_fails: bool = False
+    question: str = ""
+
+
 def verdicts(report: Report) -> list[Verdict]:
     """A report's verdicts. A test that every score of images should have is undecided if it was not run."""
     mark, words = _close(report)
     found = [Verdict("close to real images", mark, words)]
-    for name, test in TESTS.items():
-        answers = test(report)
-        if not answers and name in NEEDED and report.protocol.reference.n:  # statistics allow no tests
-            answers = [Verdict(NEEDED[name], "?", UNTESTED[name])]
+    for test in TESTS.values():
+        answers = test.ask(report)
+        if not answers and test.question and report.protocol.reference.n:  # statistics allow no tests
+            answers = [Verdict(test.question, "?", test.untested)]
         found += answers
     if report.classes is not None and report.classes.learned is not None:
         found += _classes(report.classes.balance, report.classes.learned)
@@ -77,10 +92,11 @@ def check(report: Report, names: Iterable[str]) -> None:
     """
     wrong = []
     for name in names:
-        found = TESTS[name](report)
-        failed = [each.words for each in found if each.mark == "!" or (each.mark == "?" and name in BLIND_FAILS)]
+        test = TESTS[name]
+        found = test.ask(report)
+        failed = [each.words for each in found if each.mark == "!" or (each.mark == "?" and test.blind_fails)]
         if failed or not found:
-            wrong.append(f"{name}: {'; '.join(failed) or UNTESTED[name]}")
+            wrong.append(f"{name}: {'; '.join(failed) or test.untested}")
     if wrong:
         raise Failed("; ".join(wrong))
 
@@ -225,22 +241,13 @@ def _behind(report: Report) -> list[str]:
     return found
 
 
-TESTS: Mapping[str, Callable[[Report], list[Verdict]]] = {
-    "told-apart": _told_apart,
-    "copying": _copying,
-    "repeats": _repeats,
-    "overfitting": _overfitting,
-    "overlap": _overlap,
+TESTS: Mapping[str, Test] = {
+    "told-apart": Test(_told_apart, "not tested: the report's notes say why", True, "told apart from real images"),
+    "copying": Test(_copying, "not tested, because the training images are not known (--train)", True, "copies"),
+    "repeats": Test(_repeats, "not tested: the reference is statistics, or the report is older than the test", True),
+    "overfitting": Test(
+        _overfitting, "not tested: `fromnoise run` tests the model, `fromnoise evaluate` sees only images"
+    ),
+    "overlap": Test(_overlap, "not tested: the reference is statistics, not images"),
 }
-"""By the names of --fail-on, in the order of a report: a test's verdicts, none if it was not run."""
-UNTESTED = {
-    "told-apart": "not tested: the report's notes say why",
-    "copying": "not tested, because the training images are not known (--train)",
-    "repeats": "not tested: the reference is statistics, or the report is older than the test",
-    "overfitting": "not tested: `fromnoise run` tests the model, `fromnoise evaluate` sees only images",
-    "overlap": "not tested: the reference is statistics, not images",
-}
-NEEDED = {"told-apart": "told apart from real images", "copying": "copies"}
-"""The questions of tests that every score of images should have."""
-BLIND_FAILS = ("told-apart", "copying", "repeats")
-"""Tests that are undecided only where they would have noticed little."""
+"""By the names of --fail-on, in the order of a report."""
