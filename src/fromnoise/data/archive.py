@@ -151,6 +151,6 @@ def _check(size: int) -> None:
 SOURCE = Source(
     "a zip or tar of images",
     _matches,
-    lambda name, _, how: load(name, how),
+    load,
     files=lambda name: {f"{k}/{path.name}": path for k, path in enumerate(_paths(name))},  # names may be the same
 )

@@ -279,7 +279,7 @@ def _class_names(entry: _Entry, classes: int) -> tuple[str, ...]:
         return tuple(np.frombuffer(stream.read()[entry.start :], entry.dtype).tolist())
 
 
-def _load(name: str, _: str, how: Reading) -> ImageSet:
+def _load(name: str, how: Reading) -> ImageSet:
     if how.label_by is not None:
         raise UserError(f"--label-by is for a folder or an archive of images: those in {name} have no file names")
     return load(Path(name), how.size)

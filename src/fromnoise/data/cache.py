@@ -57,14 +57,14 @@ def load(source: Source, name: str, how: Reading) -> ImageSet:
     """
     files = source.files(name)
     if how.watch is not unwatched or sum(path.stat().st_size for path in files.values() if path.is_file()) < LARGE:
-        return source.load(name, "", how)
+        return source.load(name, how)
     place = mapped.folder() / _key(files, how)
     if kept := _kept(place, str(Path(name)) if Path(name).is_dir() else name):
         images, line = kept
         say(f"{images.name}: {line}; {KNOWN}")
         return images
     with heard() as said:
-        images = source.load(name, "", how)
+        images = source.load(name, how)
     if _key(files, how) == place.name:  # they have not changed meanwhile
         try:
             _keep(place, images, said[-1].removeprefix(f"{images.name}: "))

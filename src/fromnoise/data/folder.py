@@ -26,7 +26,7 @@ LISTED = 10  # unreadable files, in an error
 NAMED = 3  # of them, in the line of a reading
 
 
-def load(folder: Path, how: Reading | None = None) -> ImageSet:
+def load(folder: str | Path, how: Reading | None = None) -> ImageSet:
     """The images below a folder, resized if `how` gives a size and they have another.
 
     All grey gives one channel, any colour three, any transparency four (`data.colour`). Grey of more than 8 bits is
@@ -35,7 +35,8 @@ def load(folder: Path, how: Reading | None = None) -> ImageSet:
     Raises UserError, naming them all, for images that cannot be read, unless `how.skip_broken` leaves them out;
     and, without a size, for an image of another size than the first; and for some images of 8 bits and some of more.
     """
-    return collected(str(folder), listing(folder), lambda name: folder / name, how or Reading())
+    place = Path(folder)
+    return collected(str(place), listing(place), lambda name: place / name, how or Reading())
 
 
 def collected(
@@ -207,9 +208,4 @@ def _files(name: str) -> dict[str, Path]:
     return {short: Path(name) / short for short in (*found.images, *found.tables, *found.tags)}
 
 
-SOURCE = Source(
-    "a folder of images",
-    lambda name: Path(name).is_dir(),
-    lambda name, _, how: load(Path(name), how),
-    files=_files,
-)
+SOURCE = Source("a folder of images", lambda name: Path(name).is_dir(), load, files=_files)

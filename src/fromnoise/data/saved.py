@@ -66,5 +66,5 @@ def _texts(kind: Any, values: list[Any]) -> list[str]:
 SOURCE = Source(
     "a folder of Hugging Face's `datasets`",
     lambda name: name.startswith(HUB) or any(all((Path(name) / file).is_file() for file in mark) for mark in MARKS),
-    lambda name, _, how: load(name, how),
+    load,
 )

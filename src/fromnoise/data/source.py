@@ -31,7 +31,7 @@ class Source:
 
     what     the kind in words, for the error if a name is of no kind
     matches  whether a name is of this kind
-    load     from a name, a part and how to read it, to the images; a user's own have no part: they are read whole
+    load     from a part's name, or that of a user's own, which are read whole, and how to read them, to the images
     parts    of a data set with a name of its own: train, val and heldout; or train and test, where val is taken from
              train and test is held out
     files    the files that a name stands for, by a key that stays if they move; none if decoding is not worth caching
@@ -39,11 +39,11 @@ class Source:
 
     what: str
     matches: Callable[[str], bool]
-    load: Callable[[str, str, Reading], ImageSet]
+    load: Callable[[str, Reading], ImageSet]
     parts: tuple[str, ...] = ()
     files: Callable[[str], Mapping[str, Path]] = lambda name: {}
 
 
 def named(name: str, parts: Sequence[str], load: Callable[[str], ImageSet]) -> Source:
     """The source of a data set with a name of its own; `load` takes the name of a part."""
-    return Source(name, lambda given: given == name, lambda _, part, how: load(part), tuple(parts))
+    return Source(name, lambda given: given == name, lambda part, how: load(part), tuple(parts))

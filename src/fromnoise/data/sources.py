@@ -94,7 +94,7 @@ def load(
     source = _source(name, group_by, label_by)
     how = Reading(size, skip_broken, label_by, watch)
     if source.parts:
-        images = source.load(name, _check(spec, part or "train", source.parts), how)
+        images = source.load(_check(spec, part or "train", source.parts), how)
     else:
         images = cache.load(source, name, how)
         if part:
@@ -121,7 +121,7 @@ def prepare(settings: DataSettings, seed: int, *, skip_broken: bool = False, wat
         parts = _without_val(name, source, how, settings.m, seed)
     else:
         if source.parts:
-            train, val, heldout = (source.load(name, each, how) for each in source.parts)
+            train, val, heldout = (source.load(each, how) for each in source.parts)
             parts = Parts(train, val, heldout)
         else:
             parts = _split(cache.load(source, name, how), settings.group_by)
@@ -247,14 +247,14 @@ def _how_to_convert(path: Path) -> str:
 
 def _without_val(name: str, source: Source, how: Reading, m: int | None, seed: int) -> Parts:
     """The parts of a set that has none for validation: what `m` leaves of train, or a tenth of it."""
-    whole = source.load(name, "train", how)
+    whole = source.load("train", how)
     kept = len(whole) - len(whole) // SHARE
     if m is not None and m > len(whole):
         say(f"{name}: training on all {kept:,} images outside validation, fewer than the {m:,} that --m allows")
     elif m is not None:
         kept = m
     train, rest = whole.split(kept, seed, balanced=kept == m)
-    return Parts(train, None if rest is None else _with_shares_of(whole, rest), source.load(name, "test", how))
+    return Parts(train, None if rest is None else _with_shares_of(whole, rest), source.load("test", how))
 
 
 def _at_most(m: int, images: ImageSet) -> int:
