@@ -52,12 +52,12 @@ def by_class(
     fids = class_fids(generated, reference)
     if any(fid.value is None for fid in fids):
         notes.append(f"no FID of classes with {d} images or fewer: too few for {d} features")
-    learned, few = None, generated.parts(most, 1, seed)[0]
+    learned, few = None, generated.few(most, seed)
     if d > CLASSIFIED or few.labels is None or len(few.labels.unique()) < 2:
         notes.append("no classifier trained on generated images: only one class, or too many features")
     else:
         taught = train is not None and train.labels is not None and len(train.labels.unique()) > 1
-        real = train.parts(most, 1, seed)[0] if train is not None and taught else None
+        real = train.few(most, seed) if train is not None and taught else None
         learned = train_on_generated(few, reference, real, seed)
     return Classes(shares, fids, learned), notes
 

@@ -78,12 +78,12 @@ class Featured:
         labels, groups = (None if each is None else each[rows] for each in (self.labels, self.groups))
         return Featured(self.features[rows], labels, self.design, groups)
 
-    def parts(self, n: int, most: int, seed: int) -> list["Featured"]:
-        """At most `most` disjoint subsets of n rows, drawn by the set's own design; itself where that is all rows."""
-        return list(self.one_by_one(n, most, seed))
+    def few(self, n: int, seed: int) -> "Featured":
+        """A subset of n rows at most, drawn by the set's own design; itself where that is all rows."""
+        return next(self.parts(n, 1, seed))
 
-    def one_by_one(self, n: int, most: int, seed: int) -> Iterator["Featured"]:
-        """The same as `parts`, for subsets that need not be in memory together."""
+    def parts(self, n: int, most: int, seed: int) -> Iterator["Featured"]:
+        """At most `most` disjoint subsets of n rows, each as `few`, which need not be in memory together."""
         strata = None if self.strata is None else self.strata.numpy()
         yield from [self] if n >= len(self) else map(self.take, disjoint(len(self), n, most, seed, strata))
 

@@ -51,9 +51,9 @@ def measured(
 ) -> tuple[dict[str, Measured], list[str]]:
     """The available metrics, each beside its floor and copycat, and notes on why the others are not."""
     found, notes = {}, []
-    few = _few([generated], len(floor[0]) if floor else len(generated), seed)[0]
-    real = _few([reference], MOST, seed)[0]
-    beside_it = [(draws, _few(draws, len(few), seed)) for draws in (floor, copycat)]
+    few = generated.few(min(len(floor[0]) if floor else len(generated), MOST), seed)
+    real = reference.few(MOST, seed)
+    beside_it = [(draws, [draw.few(len(few), seed) for draw in draws]) for draws in (floor, copycat)]
     for name, metric in counted(METRICS.items(), "metrics", len(METRICS)):
         ours, theirs = (generated, reference) if metric.whole else (few, real)
         try:
@@ -64,11 +64,6 @@ def measured(
         others = [_beside(metric, whole if metric.whole else some, theirs, seed) for whole, some in beside_it]
         found[name] = Measured(value, error, len(ours), *others)
     return found, notes
-
-
-def _few(sets: Sequence[Featured], n: int, seed: int) -> list[Featured]:
-    """Subsets of n images of each, `MOST` at most, each by its own design."""
-    return [images.parts(min(n, MOST), 1, seed)[0] for images in sets]
 
 
 def _beside(metric: Metric, draws: Sequence[Featured], reference: Featured, seed: int) -> Beside | None:

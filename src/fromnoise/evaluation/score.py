@@ -172,7 +172,7 @@ class Sets:
         if not self.floor:
             return None
         n = len(self.floor[0])
-        return excess(self.generated.one_by_one(n, len(self.generated), seed), self.floor, self.reference)
+        return excess(self.generated.parts(n, len(self.generated), seed), self.floor, self.reference)
 
 
 def _also(contest: Contest, features: Features, seed: int) -> OtherFeatures:
