@@ -14,7 +14,6 @@ Only pairs of neighbours are looked at: those that lie closest in histograms of 
 
 import re
 from dataclasses import dataclass
-from functools import partial
 from pathlib import PurePath
 
 import numpy as np
@@ -229,12 +228,17 @@ def _structure(
 
 def _shared(a: Float[Tensor, "p c h w"], b: Float[Tensor, "p c h w"]) -> Float64[Tensor, "p h w"]:
     """The size of the matrix of covariances of both images' channels in each window; of grey ones |covariance|."""
-    sums = partial(F.avg_pool2d, kernel_size=WINDOW, stride=1, divisor_override=1)  # of whole numbers: exact
-    n, sum_a, sum_b = WINDOW * WINDOW, sums(a), sums(b)
-    squares = torch.zeros(len(a), *sum_a.shape[2:], dtype=torch.float64)
+    n, sum_a, sum_b = WINDOW * WINDOW, _sums(a), _sums(b)
+    squares = torch.zeros(())
     for i, j in np.ndindex(a.shape[1], b.shape[1]):
-        squares += (n * sums(a[:, i] * b[:, j]) - sum_a[:, i] * sum_b[:, j]).double().square()
+        squares = squares + (n * _sums(a[:, i] * b[:, j]) - sum_a[:, i] * sum_b[:, j]).double().square()
     return squares.sqrt() / (n**2 * a.shape[1])
+
+
+def _sums(x: Float[Tensor, "*b h w"]) -> Float[Tensor, "*b h2 w2"]:
+    """Of each window; exact, for they are of whole numbers."""
+    rows = x[..., :-2, :] + x[..., 1:-1, :] + x[..., 2:, :]
+    return rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
 
 
 def _best_shift(a: UInt8[Tensor, "p 1 h w"], b: UInt8[Tensor, "p 1 h w"]) -> Int64[Tensor, " p"]:
