@@ -98,23 +98,23 @@ def model(images, config_of):
     return make
 
 
+LONG = {"compile": "auto", "precision": "fp32", "steps": None, "minutes": 60.0}
+
+
 def test_without_a_compiler_training_runs_eager_and_says_so(model, monkeypatch):
     monkeypatch.setattr(probe, "compiler", lambda: None)
-    made = plan.make(model(compile="auto", precision="fp32"), CPU, 10)
+    made = plan.make(model(**LONG), CPU, None)
     assert not made.compiled
     assert "no C++ compiler" in made.reason
     with pytest.raises(UserError, match="needs a C"):
         plan.make(model(compile="on", precision="fp32"), CPU, 10)
 
 
-def test_a_short_training_is_not_compiled(model, monkeypatch):
-    monkeypatch.setattr(probe, "compiler", lambda: "g++")
+def test_for_a_short_training_no_compiler_is_looked_for(model, monkeypatch):
+    monkeypatch.setattr(probe, "compiler", lambda: pytest.fail("looked for"))
     made = plan.make(model(compile="auto", precision="fp32"), CPU, 10)
     assert not made.compiled
     assert "too short" in made.reason
-
-
-LONG = {"compile": "auto", "precision": "fp32", "steps": None, "minutes": 60.0}
 
 
 @pytest.fixture

@@ -98,21 +98,21 @@ def _compiling(
     asked = settings.compile == "on"
     if settings.compile == "off":
         return False, "eager as asked"
-    if device.type == "cpu" and probe.compiler() is None:
-        if asked:
-            raise UserError("--compile on needs a C++ compiler (g++ or clang++), and none was found")
-        return False, "eager: no C++ compiler found"
     if not asked:
         if not model.kind.COMPILES or device.type == "mps":
             return False, "eager: not compiled by default for this network or device"
         seconds = settings.minutes * 60 if settings.minutes else (steps or 0) * settings.batch * chosen.seconds
         if seconds < LONG.get(device.type, 0.0):
             return False, "eager: the training is too short to pay for compiling"
-        if device.type == "cpu":  # a GPU waits for short kernels to be launched, which this rate does not show
-            rate = probe.step_flops(model, device) / chosen.seconds
-            share = rate / probe.matrix_rate(device, chosen.precision)
-            if share > BUSY:
-                return False, f"eager: already at {share:.0%} of the speed of a matrix product"
+    if device.type == "cpu" and probe.compiler() is None:  # asked last, for that takes seconds
+        if asked:
+            raise UserError("--compile on needs a C++ compiler (g++ or clang++), and none was found")
+        return False, "eager: no C++ compiler found"
+    if device.type == "cpu" and not asked:  # a GPU waits for launches of short kernels, which this rate does not show
+        rate = probe.step_flops(model, device) / chosen.seconds
+        share = rate / probe.matrix_rate(device, chosen.precision)
+        if share > BUSY:
+            return False, f"eager: already at {share:.0%} of the speed of a matrix product"
     try:
         found = probe.compiled(model, device, chosen, settings.batch // processes, processes)
     except RuntimeError as error:  # as PyTorch's compiler errors are
