@@ -5,9 +5,6 @@ import torch
 from jaxtyping import Int
 from numpy.typing import NDArray
 from scipy import stats
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from fromnoise.evaluation.design import disjoint
@@ -121,6 +118,10 @@ def _labels(images: Featured) -> NDArray[np.int64]:
 
 
 def _accuracy(taught: Featured, test: Featured) -> float:
+    from sklearn.linear_model import LogisticRegression  # takes a second to import
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
     classifier.fit(taught.features.double().numpy(), _labels(taught))
     return float((classifier.predict(test.features.double().numpy()) == _labels(test)).mean())

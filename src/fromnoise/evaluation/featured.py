@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int
-from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from fromnoise.evaluation.design import LEAST, Design, Rows, disjoint
@@ -108,6 +107,8 @@ def _numbered(labels: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
 
 def apart(rows: Float[Tensor, "n d"], k: int) -> Float64[Tensor, "n k"]:
     """The distances of each row to the k nearest others, ascending."""
+    from sklearn.neighbors import NearestNeighbors  # takes a second to import
+
     rows = rows.double() - rows.mean(dim=0, dtype=torch.float64)  # near the origin, rounding is least
     search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(rows.numpy())
     return torch.from_numpy(search.kneighbors()[0])
