@@ -1,7 +1,5 @@
-import os
 import random
-import subprocess
-import sys
+from itertools import permutations
 
 import pytest
 import torch
@@ -63,16 +61,11 @@ def test_files_without_a_checksum_and_no_files_are_refused(tmp_path):
             tensors.load(path)
 
 
-def test_equal_tensors_are_equal_files_in_any_process(tmp_path):
-    program = (
-        "import sys, torch; from pathlib import Path; from fromnoise import tensors; "
-        "tensors.save(Path(sys.argv[1]), {n: torch.ones(2) for n in sorted({'b', 'a', 'c'}, key=hash)}, {'k': 1})"
-    )
-    for seed in ("1", "2"):
-        file = str(tmp_path / f"{seed}.safetensors")
-        subprocess.run([sys.executable, "-c", program, file], check=True, env={**os.environ, "PYTHONHASHSEED": seed})
-    one, other = (file.read_bytes() for file in tmp_path.iterdir())
-    assert one == other
+def test_equal_tensors_are_equal_files_in_any_order(tmp_path):
+    """Of the names, and of metadata, which safetensors writes in another order each time."""
+    for k, names in enumerate(permutations("bac")):
+        tensors.save(tmp_path / f"{k}.safetensors", {name: torch.ones(2) for name in names}, {"k": 1})
+    assert len({file.read_bytes() for file in tmp_path.iterdir()}) == 1
 
 
 def test_a_full_disk_is_the_users_to_put_right(tmp_path):

@@ -12,6 +12,7 @@ from fromnoise.generation.pretrained import packaged
 from fromnoise.training.run_folder import RunFolder
 
 TRAIN = ("train", "--preset", "tiny", "--steps", "3", "--out", "fine")
+USUAL = ("train", "--steps", "1", "--device", "cpu", "--precision", "fp32", "--compile", "off")  # nothing to measure
 
 
 def test_a_run_starts_from_another_and_goes_on_without_it(finished, fromnoise, tmp_path):
@@ -100,7 +101,7 @@ def test_images_in_colour_start_from_transparent_ones(fromnoise, starts, tmp_pat
 def test_images_in_colour_start_from_clip_art_unless_told_otherwise(fromnoise, tmp_path):
     pixels = torch.from_numpy(rng.generator(0, "colour").integers(0, 256, (40, 3, 16, 16), np.uint8))
     arrays.save(tmp_path / "rgb.npz", pixels, None)
-    fast = ("train", "--data", "rgb.npz", "--size", "16", "--steps", "1", "--lr", "1e-12", "--device", "cpu")
+    fast = (*USUAL, "--data", "rgb.npz", "--size", "16", "--lr", "1e-12")
     said = fromnoise(*fast, "--out", "usual", cwd=tmp_path).stderr
     assert "starting from the weights of clipart, adapted in classes" in said
     assert "; --init none starts afresh\n" in said
@@ -125,7 +126,7 @@ def test_the_report_says_that_the_training_began_from_other_weights(finished, fr
 
 
 def test_grey_images_start_afresh(fromnoise, tmp_path):
-    said = fromnoise("train", "--m", "40", "--steps", "1", "--device", "cpu", "--out", "grey", cwd=tmp_path).stderr
+    said = fromnoise(*USUAL, "--m", "40", "--out", "grey", cwd=tmp_path).stderr
     assert "starting from" not in said
 
 

@@ -57,8 +57,8 @@ def test_a_shorter_budget_than_a_step_is_one_step(train, config_of, paced):
 
 
 def test_what_was_recorded_repeats_to_the_bit(train, config_of, paced, assert_same):
-    config = config_of(training={"minutes": 2})
-    paced(lambda k: 1.5 if k < 30 else 2.5, learn=True)
+    config = config_of(training={"minutes": 2, "batch": 4})
+    paced(lambda k: 3.0 if k < 15 else 5.0, learn=True)
     first, outcome = train(config, "first")
     second = RunFolder(train.path / "second")
     second.path.mkdir()
@@ -73,35 +73,35 @@ def test_what_was_recorded_repeats_to_the_bit(train, config_of, paced, assert_sa
 
 
 def test_a_killed_training_repeats_what_it_had_recorded(train, config_of, paced):
-    """It is killed thirty steps after its last checkpoint, and the machine is twice as fast afterwards."""
+    """It is killed fifteen steps after its last checkpoint, and the machine is twice as fast afterwards."""
 
     class KilledError(Exception):
         pass
 
     def kill(step, remaining):
-        if step == 75:
+        if step == 37:
             raise KilledError
 
-    config, how = config_of(training={"minutes": 2}), {"log_every": 1, "checkpoint_every": 45}
-    paced(lambda k: 1.5, learn=True)
+    config, how = config_of(training={"minutes": 2, "batch": 4}), {"log_every": 1, "checkpoint_every": 22}
+    paced(lambda k: 3.0, learn=True)
     with pytest.raises(KilledError):
         train(config, show=kill, **how)
     folder = RunFolder(train.path / "run")
     before = folder.log.records()
     recorded = folder.pace.records()
-    assert folder.steps() == [45]
-    assert recorded[-1]["step"] > 70
-    paced(lambda k: 0.75, learn=True)
+    assert folder.steps() == [22]
+    assert recorded[-1]["step"] > 34
+    paced(lambda k: 1.5, learn=True)
     said = []
     folder, outcome = train(config, say=said.append, **how)
-    assert "resuming from step 45" in said
+    assert "resuming from step 22" in said
     assert folder.pace.records()[: len(recorded)] == recorded
     after = {record["step"]: record for record in folder.log.records()}
     for record in before:
         assert after[record["step"]]["loss"] == record["loss"]
         assert after[record["step"]]["lr"] == record["lr"]
     assert 118 <= outcome.seconds <= 120
-    assert outcome.steps > 84
+    assert outcome.steps > 42
 
 
 def test_a_training_that_was_stopped_goes_on_with_the_time_that_is_left(train, config_of, paced):
@@ -123,20 +123,20 @@ def test_far_too_few_steps_are_said(train, config_of, paced):
 
 @pytest.fixture
 def busy(monkeypatch, paced):
-    """A machine of two cores, one of which another process takes from step 20 to 50; a single thread computes."""
+    """A machine of two cores, one of which another process takes from step 10 to 25; a single thread computes."""
     step, number = [0], [2]
     monkeypatch.setattr(torch, "set_num_threads", lambda threads: number.__setitem__(0, threads))
     monkeypatch.setattr(torch, "get_num_threads", lambda: number[0])
 
     def seconds_of(k):
         step[0] = k
-        taken = 20 <= k < 50
-        return {1: 1.2, 2: 2.4 if taken else 0.75}[torch.get_num_threads()]
+        taken = 10 <= k < 25
+        return {1: 2.4, 2: 4.8 if taken else 1.5}[torch.get_num_threads()]
 
     def begin():
         threads.fix(None)
         torch.set_num_threads(2)
-        monkeypatch.setattr(threads, "Load", lambda: lambda: 1.0 if 20 <= step[0] < 50 else 0.0)
+        monkeypatch.setattr(threads, "Load", lambda: lambda: 1.0 if 10 <= step[0] < 25 else 0.0)
 
     monkeypatch.setattr(threads, "cores", lambda: {0, 1})
     paced(seconds_of, learn=True)
@@ -146,12 +146,12 @@ def busy(monkeypatch, paced):
 def test_fewer_threads_while_the_machine_is_busy_are_said_logged_and_repeated_to_the_bit(
     train, config_of, busy, monkeypatch, assert_same
 ):
-    config, said = config_of(training={"minutes": 2}), []
+    config, said = config_of(training={"minutes": 2, "batch": 4}), []
     busy()
     first, outcome = train(config, "first", say=said.append, log_every=1)
     logged = [record["threads"] for record in first.log.records()]
-    assert set(logged[:20]) == {2}
-    assert set(logged[32:50]) == {1}
+    assert set(logged[:10]) == {2}
+    assert set(logged[16:25]) == {1}
     assert logged[-1] == 2
     assert sum("training continues with 1 thread, and with 2 again once they finish" in text for text in said) == 1
     again = RunFolder(train.path / "again")
@@ -172,9 +172,9 @@ def test_validation_leaves_the_trainings_threads_alone(train, config_of, busy, a
         threads.shared().set(1)
         return {}, "seen"
 
-    config = config_of(training={"minutes": 2})
+    config = config_of(training={"minutes": 2, "batch": 4})
     busy()
-    validated, _ = train(config, "validated", validation=Validation(12, validate))
+    validated, _ = train(config, "validated", validation=Validation(6, validate))
     busy()
     plain, _ = train(config, "plain")
     pace = [[record | {"others": None} for record in folder.pace.records()] for folder in (validated, plain)]
