@@ -79,16 +79,17 @@ class Real:
     reference: ImageSet
 
     @classmethod
-    def of(cls, spec: str, n: int) -> "Real":
-        """The halves of a set, n images in each at most, no two near-duplicates; 32×32, transparency on white.
+    def of(cls, spec: str, n: int, distinct: bool = True) -> "Real":
+        """The halves of a set, n images in each at most; 32×32, transparency on white.
 
-        Files that cannot be read are left out.
+        If distinct, no two are near-duplicates: else each half would hold what the other does. Files that cannot be
+        read are left out.
         """
         images = laid(sources.load(spec, (SIDE, SIDE), skip_broken=True), "white")
         some = images.subset(min(len(images), 4 * n), 0, balanced=False)
-        first = np.unique(groups(some.images), return_index=True)[1]
-        order = rng.generator(0, "halves", len(first)).permutation(np.sort(first))
-        n = min(n, len(first) // 2)
+        rows = np.unique(groups(some.images), return_index=True)[1] if distinct else np.arange(len(some))
+        order = rng.generator(0, "halves", len(rows)).permutation(np.sort(rows))
+        n = min(n, len(rows) // 2)
         return cls(some.take(order[:n]), some.take(order[n : 2 * n]))
 
 
@@ -197,7 +198,8 @@ def main(settings: Settings) -> None:
     kept: dict[str, Kept] = json.loads(settings.out.read_text()) if settings.out.exists() else {}
     generated = dict(_named(each) for each in settings.generated)
     for name, spec in map(_named, settings.data):
-        for _ in measured(name, Real.of(spec, settings.n), generated.get(name, ""), settings.features, kept):
+        halves = partial(Real.of, spec, settings.n)
+        for _ in measured(name, halves, generated.get(name, ""), settings.features, kept):
             write_json(settings.out, kept)
             put(settings.table, "features", tables(kept))
 
@@ -209,12 +211,19 @@ def _named(text: str) -> tuple[str, str]:
     return name, value
 
 
-def measured(name: str, real: Real, paths: str, wanted: Sequence[str], kept: dict[str, Kept]) -> Iterator[None]:
-    """Put what is missing of a set into `kept`; yields after each damage."""
+def measured(
+    name: str, halves: Callable[..., Real], paths: str, wanted: Sequence[str], kept: dict[str, Kept]
+) -> Iterator[None]:
+    """Put what is missing of a set into `kept`; yields after each damage.
+
+    The images of models, who learn from near-duplicates too, are compared with halves that have them.
+    """
+    real = halves()
     about = {"n": len(real.whole), "shape": list(real.whole.shape), "fingerprint": real.reference.fingerprint}
     if not about.items() <= kept.get(name, {}).items():
         kept[name] = about | {"strengths": {}, "ratios": {}, "elsewhere": {}}
-    found, rulers = kept[name], cache(lambda named: ruler(extractor(named), real))
+    found = kept[name]
+    rulers = cache(lambda named, distinct: ruler(extractor(named), real if distinct else halves(distinct=False)))
     rows = damages(real.whole)
     if paths:
         places = {int(steps): place for steps, _, place in (each.partition(":") for each in paths.split(","))}
@@ -227,7 +236,7 @@ def measured(name: str, real: Real, paths: str, wanted: Sequence[str], kept: dic
         found["strengths"][damage] = list(strengths)
         sets = [change(real.whole, strength) for strength in strengths]
         for named in missing:
-            ratios[named.partition("=")[0]] = [round(rulers(named)(images), 3) for images in sets]
+            ratios[named.partition("=")[0]] = [round(rulers(named, damage != MODELS)(images), 3) for images in sets]
         print(f"{name}, {damage}: {ratios}", flush=True)
         yield
     for damage, ratios in found["ratios"].items():
