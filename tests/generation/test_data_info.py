@@ -96,6 +96,29 @@ def test_no_decoded_colour_is_above_its_alpha(config_of, blobs_of):
     assert torch.equal(info.encode(transparent).unique(), torch.tensor([info.encoded_black]))
 
 
+def test_samples_are_transparent_where_the_training_images_are(config_of, blobs_of, tmp_path):
+    images = blobs_of(channels=4)
+    images.images[:, 3] = torch.where(images.images[:, 3] > 100, 255, 0)  # transparent or not, nothing between
+    info = DataInfo.of(images, config_of())
+    noise = torch.randn(images.images.shape, generator=torch.Generator().manual_seed(0))
+    noisy = info.encode(images.images) + 2 / 127.5 / info.scale * noise
+    decoded, rounded = (each.decode(noisy) for each in (info, dataclasses.replace(info, decoder=())))
+    right = [(each[:, 3] == images.images[:, 3]).double().mean().item() for each in (decoded, rounded)]
+    assert right[0] > 0.999
+    assert right[1] < 0.7
+    Model.build(config_of(), info).save(tmp_path / "model.safetensors")
+    assert Model.load(tmp_path / "model.safetensors").info == info
+    assert DataInfo.of(images, preset("chapter")).decoder == ()
+
+
+def test_a_decoder_has_a_byte_for_each_byte_of_each_channel(config_of):
+    good = tuple(range(256))
+    for bad in ((good, good), (good[1:],), ((*good[1:], 256),)):
+        with pytest.raises(UserError, match="256 values from 0 to 255"):
+            dataclasses.replace(info_of(1.0), decoder=bad).check(config_of())
+    dataclasses.replace(info_of(1.0), decoder=(good,)).check(config_of())
+
+
 def test_the_range_that_became_bytes_is_known_and_saved(config_of, images, tmp_path):
     deep = dataclasses.replace(images, range=(12.5, 4000.0))
     info = DataInfo.of(deep, config_of())

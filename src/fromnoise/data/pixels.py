@@ -2,10 +2,12 @@
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, Num, UInt8
+from jaxtyping import Float, Float64, Int64, Num, UInt8
 from torch import Tensor
 
 from fromnoise.data import blocks, mapped
+
+UNSEEN = 1e-3
 
 
 def normalise(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
@@ -24,6 +26,21 @@ def histogram(images: UInt8[Tensor, "n c h w"]) -> Int64[Tensor, "c 256"]:
 def quantise(x: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
     """The nearest 8-bit image; what lies outside [−1, 1] is clipped."""
     return ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def decoder(shares: Float64[Tensor, "c 256"], error: float) -> UInt8[Tensor, "c 256"]:
+    """What each of the 256 values is decoded as, in each channel, where values are off by about `error`.
+
+    They move as the mean of the true value does, given a normal error, when each is as common as `shares` say instead
+    of all alike. So where one value is far more common than its neighbours, like the black around digits, they are
+    decoded as that one. `UNSEEN` is the share of all that were not seen.
+    """
+    values = torch.arange(256, dtype=torch.float64)
+    likelihood = (-((values - values[:, None]) / error).square() / 2).exp()  # of a true value, given each value
+    priors = torch.stack([shares.new_full(shares.shape, 1 / 256), (1 - UNSEEN) * shares + UNSEEN / 256])
+    posterior = likelihood * priors[:, :, None]
+    alike, known = posterior @ values / posterior.sum(dim=-1)
+    return (values + known - alike).round().clamp(0, 255).to(torch.uint8)
 
 
 def as_bytes(values: Num[np.ndarray, "n *s"]) -> tuple[UInt8[np.ndarray, "n *s"], tuple[float, float] | None]:

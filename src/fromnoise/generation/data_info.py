@@ -16,7 +16,7 @@ from torch import Tensor
 
 from fromnoise.config import Config
 from fromnoise.data.image_set import MOST_CHANNELS, ImageSet
-from fromnoise.data.pixels import histogram, normalise, quantise
+from fromnoise.data.pixels import decoder, histogram, normalise, quantise
 from fromnoise.data.settings import parse_size
 from fromnoise.diffusion import bound, level
 from fromnoise.errors import UserError
@@ -24,6 +24,7 @@ from fromnoise.networks.registry import network
 
 Level = TypeVar("Level", float, Tensor)
 LISTED = 30  # names of classes in an error
+ERROR = 2.0  # grey levels by which sampled pixels are off, about: 1.7 for digits, 2.0 for emoji after ten minutes
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class DataInfo:
     class_shares  of classes, or of clusters (`fromnoise.data.clusters`) if `clustered`
     class_names   in the same order; empty if they are numbers
     range         as in `ImageSet`
+    decoder       what each of the 256 values of a sample stands for, in each channel (`data.pixels.decoder`); empty
+                  if for itself
     """
 
     channels: int
@@ -45,6 +48,7 @@ class DataInfo:
     clustered: bool = False
     range: tuple[float, float] | None = None
     class_names: tuple[str, ...] = ()
+    decoder: tuple[tuple[int, ...], ...] = ()
 
     @classmethod
     def of(cls, images: ImageSet, config: Config) -> "DataInfo":
@@ -67,7 +71,8 @@ class DataInfo:
         scale, *mean = torch.tensor([scale, *means.tolist()]).tolist()
         clustered = images.clustered and bool(classes)
         names = () if clustered or len(images.class_names) < len(classes) else images.class_names[: len(classes)]
-        return cls(*images.shape, scale, tuple(mean), classes, clustered, images.range, names)
+        table = () if kind.BY_STEP else tuple(map(tuple, decoder(shares, ERROR).tolist()))
+        return cls(*images.shape, scale, tuple(mean), classes, clustered, images.range, names, table)
 
     @property
     def image(self) -> tuple[int, int, int]:
@@ -132,8 +137,15 @@ class DataInfo:
         return x * self.scale
 
     def decode(self, x: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
-        """The nearest 8-bit images, clipped; RGBA's colours are clipped at their alpha."""
+        """The 8-bit images that samples stand for, clipped; RGBA's colours are clipped at their alpha.
+
+        A network leaves errors of a grey level or two where all training images have one value, such as pure black or
+        full transparency: `decoder` removes these.
+        """
         images = quantise(self.pixels(x))
+        if self.decoder:
+            table = torch.tensor(self.decoder, dtype=torch.uint8, device=images.device)
+            images = torch.stack([row[each.long()] for row, each in zip(table, images.unbind(1), strict=True)], 1)
         if self.channels == 4:
             images[:, :3] = torch.minimum(images[:, :3], images[:, 3:])
         return images
@@ -153,7 +165,13 @@ class DataInfo:
             raise UserError(f"its images are {self.height}×{self.width}, and its configuration says {config.data.size}")
         if not 1 <= self.channels <= MOST_CHANNELS or len(self.mean) != self.channels:
             raise UserError(f"its images have {self.channels} channels and {len(self.mean)} means, not 1 to 8 of both")
+        if self.decoder and (len(self.decoder) != self.channels or any(map(_no_decoder, self.decoder))):
+            raise UserError("its decoder does not have 256 values from 0 to 255 for each channel")
         if self.classes == 1 or (self.classes and abs(sum(self.class_shares) - 1) > 1e-6):
             raise UserError("its classes' shares do not add up to 1")
         if self.class_names and len(self.class_names) != self.classes:
             raise UserError(f"it names {len(self.class_names)} classes and has {self.classes}")
+
+
+def _no_decoder(row: tuple[int, ...]) -> bool:
+    return len(row) != 256 or min(row) < 0 or max(row) > 255
