@@ -90,7 +90,7 @@ def test_own_images_in_colour_and_not_square(tmp_path, fromnoise):
 def test_inceptions_weights_may_lie_anywhere_and_are_loaded_once(tmp_path, fromnoise, monkeypatch):
     asked = []
 
-    def load(device, weights, say):
+    def load(device, weights):
         asked.append(weights)
         return Features("inception", 16, "0" * 64, lambda images: images.float().mean((1, 2)))
 
