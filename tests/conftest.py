@@ -101,12 +101,12 @@ def known_before():
     mapped, rows = Features.__call__, {}
     packaged = [f"fromnoise.evaluation.{name}" for name in ("features", "general", "choosing")]
 
-    def features(self, images, progress=None):
+    def features(self, images):
         if not self.sha256 or getattr(self.extract, "__module__", "") not in packaged:
-            return mapped(self, images, progress)
+            return mapped(self, images)
         known, wanted = rows.setdefault((self.name, self.sha256, self.batch), {}), digests(images).tolist()
         if new := [k for k, each in enumerate(wanted) if each not in known]:
-            known |= zip([wanted[k] for k in new], mapped(self, images[new], progress), strict=True)
+            known |= zip([wanted[k] for k in new], mapped(self, images[new]), strict=True)
         return torch.stack([known[each] for each in wanted])
 
     judged, groups = within(two_sample.told_apart, two_sample, PASSES=0, TAUGHT=60, LOOKS=1), remembered(copies.groups)
