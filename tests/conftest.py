@@ -99,7 +99,7 @@ def known_before():
         return call
 
     mapped, rows = Features.__call__, {}
-    packaged = [f"fromnoise.evaluation.{name}" for name in ("features", "general", "choosing")]
+    packaged = [f"fromnoise.evaluation.{name}" for name in ("features", "choosing")]
 
     def features(self, images):
         if not self.sha256 or getattr(self.extract, "__module__", "") not in packaged:
