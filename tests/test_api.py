@@ -70,6 +70,8 @@ def test_images_are_saved_as_a_grid_an_array_or_a_folder(packaged, tmp_path):
     assert len(list((tmp_path / "folder").iterdir())) == 4
     with pytest.raises(fromnoise.UserError, match="already exists"):
         images.save(tmp_path / "folder")
+    with pytest.raises(fromnoise.UserError, match="images are written as"):
+        images.save(tmp_path / "grid.jpg")
 
 
 def test_images_are_varied_filled_in_enlarged_and_blended(packaged):
@@ -114,6 +116,8 @@ def test_images_to_edit_may_have_other_channels_than_the_models(packaged):
 def test_what_a_model_cannot_do_is_refused(packaged):
     with pytest.raises(fromnoise.UserError, match="--label 10"):
         packaged.sample(1, label=10)
+    with pytest.raises(fromnoise.UserError, match="unknown precision 'half'; choose one of: fp32, bf16, fp16"):
+        packaged.sample(1, precision="half")
     with pytest.raises(fromnoise.UserError, match="neither a run folder"):
         fromnoise.load("nowhere")
 
@@ -121,6 +125,12 @@ def test_what_a_model_cannot_do_is_refused(packaged):
 def test_too_few_images_in_memory_are_named_once():
     with pytest.raises(fromnoise.UserError, match=r"^the generated set has 10 images; a score needs at least 50$"):
         fromnoise.evaluate(np.zeros((10, 28, 28), np.uint8), "digits:heldout", quiet=True)
+
+
+def test_an_unknown_way_to_read_images_is_refused():
+    for how in ({"fit": "squeeze"}, {"alpha": "grey"}):
+        with pytest.raises(fromnoise.UserError, match=r"unknown (fit|alpha) '.*'; choose one of: (stretch|keep), "):
+            fromnoise.evaluate(np.zeros((60, 28, 28), np.uint8), "digits:heldout", quiet=True, **how)
 
 
 def test_a_training_on_images_in_memory_is_told_to_save_them(images):

@@ -86,7 +86,7 @@ class Images(np.ndarray[Any, np.dtype[np.uint8]]):
     def save(self, path: str | Path) -> None:
         """Write them: one grid (`NAME.png`), an array (`NAME.npz`) or a new folder of PNG files, by class if named.
 
-        Raises UserError for a folder that has anything in it; a file is replaced.
+        Raises UserError for a folder that has anything in it, and for NAME.jpg and the like; a file is replaced.
         """
         saving.save(Path(path), _as_set(self, "images"))
 

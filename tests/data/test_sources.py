@@ -184,7 +184,7 @@ def test_a_part_cannot_be_prepared(data):
         sources.prepare(DataSettings(data), seed=0)
 
 
-@pytest.mark.parametrize("name", ["celeba", "digits:all", "nowhere/photos", "images.npz", "pyproject.toml"])
+@pytest.mark.parametrize("name", ["celeba", "celeba:all", "nowhere/photos", "images.npz", "pyproject.toml"])
 def test_an_unknown_name_is_told_what_there_is(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pyproject.toml").write_text("a file, but not of images")
@@ -205,6 +205,8 @@ def test_an_unknown_name_is_told_what_there_is(name, tmp_path, monkeypatch):
         ("fashion_mnist:heldout", "train, test"),
         ("{photos}:test", "train, val, heldout"),
         ("{npz}:test", "train, val, heldout"),
+        ("digits:valid", "train, val, heldout"),
+        ("{photos}:held", "train, val, heldout"),
     ],
 )
 def test_an_unknown_part_is_told_which_there_are(root, photos, npz, spec, known):

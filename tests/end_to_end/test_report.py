@@ -135,3 +135,4 @@ def test_what_cannot_be_compared_is_one_line(finished, fromnoise):
         refused = fromnoise("compare", *words, cwd=finished, code=2)
         assert message in refused.stderr
         assert len(refused.stderr.strip().splitlines()) == 1
+        assert "remove" not in refused.stderr  # config.json may have been named by mistake

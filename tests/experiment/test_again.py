@@ -100,6 +100,6 @@ def test_numbers_that_differ_are_shown_and_rounding_is_not(scored):
 def test_ways_to_read_images_are_refused_for_statistics(scored, tmp_path):
     asked, _, _ = scored
     np.savez(tmp_path / "known.npz", mu=np.zeros(36), sigma=np.eye(36))
-    asked = dataclasses.replace(asked, reference=str(tmp_path / "known.npz"), train=None, label_by="(.)")
-    with pytest.raises(UserError, match=r"known\.npz holds statistics, not images: leave out --label-by"):
+    asked = dataclasses.replace(asked, reference=str(tmp_path / "known.npz"), label_by="(.)")
+    with pytest.raises(UserError, match=r"known\.npz holds statistics, not images: leave out --train, --label-by"):
         evaluate(asked, CPU)

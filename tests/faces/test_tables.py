@@ -217,6 +217,7 @@ def test_statistics_are_no_images_to_count(shown):
     published = SetOfImages("stats.npz", 0, (), "cd" * 32)
     lines = shown(replace(whole, protocol=replace(whole.protocol, reference=published)))
     assert "FID in digits features against the statistics in stats.npz" in lines
+    assert not any("--floor" in line for line in lines)  # which is refused
     assert not any("not tested" in line for line in lines)
 
 

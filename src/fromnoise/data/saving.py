@@ -9,6 +9,7 @@ import torch
 from fromnoise.data import arrays, folder
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.pictures import save_grid
+from fromnoise.data.settings import check_suffix
 
 LONGEST_ROW = 32  # images of one class side by side; with more, the grid is square
 LONGEST_NAME = 80  # letters of a folder's
@@ -20,8 +21,9 @@ def save(path: Path, images: ImageSet, *, first: int = 0, per_class: int | None 
     A grid has the names of classes below the images. In a folder several classes with names have a sub-folder each,
     which `--data` reads back. `per_class`: there are so many of each class; a grid then has one row for each, and
     classes without names are called by their numbers. Clusters count as classes only for such a grid.
-    Raises UserError for a folder that is not empty; a file is replaced.
+    Raises UserError for a folder that is not empty, and for NAME.jpg and the like; a file is replaced.
     """
+    check_suffix(path)
     labels = None if images.clustered else images.labels
     if path.suffix.lower() == ".png":
         _save_grid(path, images, per_class)

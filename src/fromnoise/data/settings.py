@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from fromnoise.errors import UserError
@@ -11,6 +12,9 @@ NAMED = ("digits", "mnist", "fashion_mnist", "kmnist", "emnist_letters", "emnist
 
 LONGEST = 1024
 """Pixels a side, at most."""
+
+UNWRITTEN = (".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".npy")
+"""Suffixes of files that images are not saved as; a folder with such a name would surprise."""
 
 Fit = Literal["stretch", "crop", "pad"]
 Alpha = Literal["keep", "white", "black"]
@@ -64,3 +68,9 @@ def parse_size(text: str, fit: Fit = "stretch") -> Size:
     if max(height, width) > LONGEST:
         raise UserError(f"--size {text} is too large: fromnoise is for images of at most {LONGEST} pixels a side")
     return Size(height, width, fit)
+
+
+def check_suffix(out: Path) -> None:
+    """Raise UserError for the name of a file that images are not saved as."""
+    if out.suffix.lower() in UNWRITTEN:
+        raise UserError(f"{out}: images are written as a .png, an .npz or a folder")

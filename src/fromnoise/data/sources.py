@@ -226,6 +226,9 @@ def _source(name: str, group_by: str | None, label_by: str | None) -> Source:
     path = Path(name)
     if path.suffix.lower() in PICKLES and path.is_file():
         raise UserError(_how_to_convert(path))
+    whole, colon, part = name.rpartition(":")
+    if colon and (found := next((source for source in SOURCES if source.matches(whole)), None)):
+        _check(name, part, found.parts or PARTS[:3])
     known = ", ".join(source.what for source in SOURCES if source.parts)
     *kinds, last = (source.what for source in SOURCES if not source.parts)
     raise UserError(f"'{name}' is neither a data set ({known}), {', '.join(kinds)} nor {last}{lost(path)}")

@@ -90,9 +90,9 @@ class Contest:
     notes: list[str] = field(default_factory=list)
 
 
-def read_report(path: Path) -> dict[str, Any]:
+def read_report(path: Path, advice: str = "") -> dict[str, Any]:
     """The report, of any version, in the file `path`; raises UserError for anything else."""
-    return read_json(path, AnyReport, KIND, "remove it and score again")
+    return read_json(path, AnyReport, KIND, advice)
 
 
 def score(contest: Contest, features: Features, seed: int = 0, also: Features | None = None) -> Report:

@@ -186,6 +186,8 @@ def interval(excess: Excess) -> str:
 
 def _close(report: Report) -> tuple[Mark, str]:
     excess = report.excess
+    if not report.protocol.reference.n:
+        return "?", "the reference is statistics, which have no floor to compare the FID with"
     if excess is None:
         return "?", "no floor to compare the FID with: give real images that the model never saw with --floor"
     over = f"excess FID over as many real images: {interval(excess)}"

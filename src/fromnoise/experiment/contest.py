@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from fromnoise.data import blocks, sources
 from fromnoise.data.colour import laid, on_grey, plain, with_channels
@@ -14,6 +14,7 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation.report import Request
 from fromnoise.evaluation.score import Contest
 from fromnoise.experiment.find import TrainingImagesLost, find_images, is_run, parts_of
+from fromnoise.lookup import lookup
 from fromnoise.training.run_folder import RunFolder
 
 Named = str | ImageSet
@@ -35,6 +36,8 @@ class Asked:
     skip_broken  is that of `sources.load`
     fit …        as in `DataSettings`: how the sets come to the generated images' size, lose their transparency and,
                  being of the reference's data, have classes and parts; those of a run are its own, unless given
+
+    Raises UserError for an unknown `fit` or `alpha`.
     """
 
     generated: Named
@@ -50,6 +53,11 @@ class Asked:
     alpha: Alpha | None = None
     label_by: str | None = None
     group_by: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, known in (("fit", Fit), ("alpha", Alpha)):
+            if (given := getattr(self, name)) is not None:
+                lookup(name, given, dict.fromkeys(get_args(known)))
 
     @property
     def reading(self) -> dict[str, Any]:

@@ -33,8 +33,9 @@ def evaluate(
     small or cannot be read.
     """
     published = statistics.load(Path(asked.reference)) if isinstance(asked.reference, str) else None
-    if published is not None and asked.reading:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in asked.reading)
+    given = [role for role in ("train", "floor") if getattr(asked, role) is not None] + list(asked.reading)
+    if published is not None and given:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise UserError(f"{asked.reference} holds statistics, not images: leave out {flags}")
     if published is not None:
         images, train = _generated(asked), None

@@ -20,6 +20,7 @@ from tyro import constructors as make
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from fromnoise.config import BUDGETS, Config, check_ranges, folder_for, preset, read, settled
+from fromnoise.data.settings import check_suffix
 from fromnoise.errors import UserError
 from fromnoise.files import check_writable, lost
 from fromnoise.training.settings import Budget, Recording
@@ -273,12 +274,10 @@ def folder_is_new(path: Path) -> None:
 
 def refuse_unwritable_images(out: Path, overwrite: bool) -> None:
     """Raise UserError unless images can be written to `out`: a .png, an .npz or a new folder."""
-    kind = out.suffix.lower()
-    if kind in (".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".npy"):
-        raise UserError(f"{out}: images are written as a .png, an .npz or a folder")
+    check_suffix(out)
     if str(out) == "-":
         raise UserError("--out -: images go to a .png, an .npz or a folder, not to stdout")
-    if kind in (".png", ".npz"):
+    if out.suffix.lower() in (".png", ".npz"):
         refuse_existing(overwrite, out)
     else:
         folder_is_new(out)

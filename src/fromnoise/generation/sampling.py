@@ -23,7 +23,8 @@ from fromnoise.diffusion.settings import SamplerSettings
 from fromnoise.diffusion.steps import Callback, Visit
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
-from fromnoise.hardware import autocast, channels_last, precisions
+from fromnoise.hardware import HALVES, autocast, channels_last, precisions
+from fromnoise.lookup import lookup
 from fromnoise.say import Bar, bar
 from fromnoise.threads import following
 
@@ -42,7 +43,7 @@ class SampleRequest:
     guidance   how much a class counts (`guided`); 1: the model as trained, None: as the sampler's settings say
     precision  fp32, or bf16 or fp16 by autocast
 
-    Raises UserError for less than one image, or a negative `first`.
+    Raises UserError for less than one image, a negative `first` or an unknown precision.
     """
 
     n: int
@@ -59,6 +60,7 @@ class SampleRequest:
             raise UserError(f"cannot sample {self.n} images")
         if self.first < 0:
             raise UserError(f"images are numbered from 0, not {self.first}")
+        lookup("precision", self.precision, {"fp32": None, **HALVES})
 
 
 def labels_for(model: Model, request: SampleRequest) -> Int64[Tensor, " n"] | None:

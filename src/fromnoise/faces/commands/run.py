@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from fromnoise.training.run_folder import RunFolder
 
 
+ADVICE = "remove it and score again"  # on a damaged report
+
+
 @dataclass(frozen=True)
 class RunArguments(TrainingArguments):
     """From images to a scored model: train, sample, and score against held-out images.
@@ -47,12 +50,12 @@ def main(words: Sequence[str]) -> None:
     with trained(experiment) as outcome:
         if not experiment.is_first:
             return
-        if folder.report_file.exists() and read_report(folder.report_file).get("schema") != SCHEMA:
+        if folder.report_file.exists() and read_report(folder.report_file, ADVICE).get("schema") != SCHEMA:
             say("report.json is from another version: scoring again, and keeping the old report beside the new one")
             folder.set_aside_score(outcome.steps)
         scored = outcome.already_finished and folder.report_file.exists()
         # What is wrong with a report that was just made is a bug; an old one may be damaged.
-        with reading(folder.report_file, KIND, "remove it and score again") if scored else nullcontext():
+        with reading(folder.report_file, KIND, ADVICE) if scored else nullcontext():
             if scored:
                 report, generated = Report.of(read_report(folder.report_file), str(folder.report_file)), None
             else:
