@@ -62,7 +62,8 @@ def collected(
         if how.size is None and was and read.was not in was:
             (h, w), (hh, ww) = next(iter(was)), read.was
             raise UserError(
-                f"{Path(root) / name} is {hh}×{ww}, but {Path(kept[0]).name} is {h}×{w}; make them the same size"
+                f"{Path(root) / name} is {hh}×{ww}, but {Path(kept[0]).name} is {h}×{w}; make them the same size, "
+                "as `fromnoise data export --size` does"
             )
         if kept and read.pixels.dtype != stack.dtype:
             raise UserError(
