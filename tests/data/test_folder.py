@@ -106,7 +106,9 @@ def test_mixed_sizes_are_refused_without_a_size_and_resized_with_one(tmp_path):
     small, large = noise(6, 8), noise(9, 7)
     write(tmp_path / "a.png", small)
     write(tmp_path / "b.png", large)
-    with pytest.raises(UserError, match=r"b\.png is 9×7, but a\.png is 6×8; make them the same size, as `fromnoise data"):
+    with pytest.raises(
+        UserError, match=r"b\.png is 9×7, but a\.png is 6×8; make them the same size, as `fromnoise data"
+    ):
         folder.load(tmp_path)
     images = folder.load(tmp_path, Reading((6, 8))).images
     assert np.array_equal(images[0, 0], small)

@@ -17,6 +17,11 @@ def number(value):
     yield Finding(value > 0, "positive", "{negative}")
 
 
+@checked("task 000")
+def shape(zeros):
+    yield Finding(zeros().shape == (2,), "two")
+
+
 def test_a_right_answer(capsys):
     assert twice(lambda x: x + x) is None
     assert capsys.readouterr().out == "✓ two\n✓ three\n✓ task 0 is right\n"
@@ -59,6 +64,14 @@ def test_the_line_of_the_students_own_cell_is_named(capsys):
     exec(compile("def double(x):\n    return x / 0\n", "<cell>", "exec"), names)
     twice(names["double"])
     assert capsys.readouterr().out == "✗ ZeroDivisionError in line 2 of your code: division by zero\n"
+
+
+def test_an_answer_that_cannot_be_worked_with_is_not_said_to_be_an_error_of_its_code(capsys):
+    shape(lambda: 4.0)
+    assert (
+        capsys.readouterr().out
+        == "✗ AttributeError while checking your answer: 'float' object has no attribute 'shape'\n"
+    )
 
 
 def test_grading_raises_after_printing(capsys):

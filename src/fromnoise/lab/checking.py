@@ -102,8 +102,7 @@ def _failure(name: str, check: Check, answers: tuple[Any, ...]) -> str:
     except NotYetError:
         return f"not yet: {name}"
     except Exception as error:  # whatever the student's code raises, or returns that cannot be worked with
-        where = f" in line {line} of your code" if (line := _line(error)) else ""
-        return f"✗ {type(error).__name__}{where}: {error}"
+        return f"✗ {type(error).__name__}{_where(error)}: {error}"
     return ""
 
 
@@ -128,12 +127,15 @@ def _refuse_todo(answer: Any) -> None:
         raise NotYetError
 
 
-def _line(error: Exception) -> int | None:
-    """The line in which the student's own cell failed, if it was there."""
+def _where(error: Exception) -> str:
+    """The line of the student's own cell in which it failed; or that the check could not work with the answer."""
+    frames = list(traceback.walk_tb(error.__traceback__))
     own = [
         line
-        for frame, line in traceback.walk_tb(error.__traceback__)
+        for frame, line in frames
         if "fromnoise" not in frame.f_globals.get("__name__", "")
         and (frame.f_code.co_filename.startswith("<") or "ipykernel" in frame.f_code.co_filename)
     ]
-    return own[-1] if own else None
+    if own:
+        return f" in line {own[-1]} of your code"
+    return "" if any(frame.f_code.co_name == "called" for frame, _ in frames) else " while checking your answer"
