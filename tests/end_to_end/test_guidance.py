@@ -15,7 +15,7 @@ import os, signal, sys
 from fromnoise.experiment import guidance
 from fromnoise.faces import cli
 
-guidance.FEWEST_STEPS, guidance.SHARE = 30, 10.0
+guidance.FEWEST_STEPS, guidance.SHARE, guidance.IMAGES = 30, 10.0, (64, 64)
 guidance.lowest = lambda *_: os.kill(os.getpid(), signal.{signal})
 sys.exit(cli.main(sys.argv[1:]))
 """
@@ -27,6 +27,7 @@ def so_few_steps():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(guidance, "FEWEST_STEPS", 30)
         patch.setattr(guidance, "SHARE", 10.0)
+        patch.setattr(guidance, "IMAGES", (64, 64))
         patch.setattr(guidance, "lowest", lambda value, last: (last, {k: value(k) for k in (0, last)}))
         yield
 
@@ -40,7 +41,7 @@ def chosen(fromnoise, tmp_path_factory):
 def test_what_was_chosen_is_said_written_used_and_reported(chosen, fromnoise, page_of):
     place, done = chosen
     about = json.loads((place / "run" / "guidance.json").read_text())
-    assert f"guidance {about['guidance']:g}, by the FID of 256 images against 200 training images" in done.stderr
+    assert f"guidance {about['guidance']:g}, by the FID of 64 images against 200 training images" in done.stderr
     report = json.loads((place / "run" / "report.json").read_text())
     assert report["run"]["guidance"] == about
     assert report["run"]["sampling"]["guidance"] == about["guidance"]

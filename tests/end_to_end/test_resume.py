@@ -12,18 +12,18 @@ import torch
 from safetensors.torch import load_file
 
 WORDS = (
-    "train", "--preset", "tiny", "--steps", "24", "--checkpoint-every", "6", "--dropout", "0.1", "--augment", "0.5",
+    "train", "--preset", "tiny", "--steps", "12", "--checkpoint-every", "3", "--dropout", "0.1", "--augment", "0.5",
     "--out", "run",
 )  # fmt: skip
 
 # Each kills the process for good (SIGKILL) at one moment of the training below.
 KILLS = {
-    "between checkpoints": "after_step(15)",
-    "before the first checkpoint": "after_step(3)",
+    "between checkpoints": "after_step(8)",
+    "before the first checkpoint": "after_step(2)",
     "as a checkpoint starts": "before(run_folder.RunFolder, 'save', 2)",
     "with the model written and the state not": "before(checkpoints.tensors, 'save', 4)",
     "with all files of a checkpoint written": "before(os, 'rename', 2)",
-    "between a checkpoint and the removal of older ones": "before(run_folder.shutil, 'rmtree', 1, '000006')",
+    "between a checkpoint and the removal of older ones": "before(run_folder.shutil, 'rmtree', 1, '000003')",
 }
 KILLER = """
 import os, signal, sys
