@@ -28,6 +28,7 @@ def run(program: str, words: list[str], cwd: str, out: int, err: int) -> None:
         for stream, number in ((os.open(os.devnull, os.O_RDONLY), 0), (out, 1), (err, 2)):
             os.dup2(stream, number)
         sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))  # noqa: SIM115
+        sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr
         os.chdir(cwd)
         sys.argv = ["fromnoise", *words]
         exec(program, {"__name__": "__main__"})

@@ -58,9 +58,9 @@ def one_line(done):
 @pytest.mark.parametrize(
     ("words", "out"),
     [
-        (("sample", "digits", "--n", "16", "--out"), "out.npz"),
-        (("sample", "digits", "--n", "16", "--out"), "out.png"),
-        (("sample", "digits", "--n", "16", "--out"), "out"),
+        (("sample", "digits", "--n", "16", "--steps", "2", "--out"), "out.npz"),
+        (("sample", "digits", "--n", "16", "--steps", "2", "--out"), "out.png"),
+        (("sample", "digits", "--n", "16", "--steps", "2", "--out"), "out"),
         (("evaluate", "--generated", "digits:val", "--n", "60", "--reference", "digits:heldout", "--json"), "out.json"),
         (("evaluate", "--generated", "digits:val", "--n", "60", "--reference", "digits:heldout", "--html"), "out.html"),
         (("data", "export", "digits:val", "--n", "16"), "out"),

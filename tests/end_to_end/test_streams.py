@@ -8,33 +8,41 @@ import sys
 import numpy as np
 import pytest
 
+# The command line with a stdout, or stderr, whose reader has gone already.
+TO_NOBODY = """
+import os, sys
+from fromnoise.faces import cli
 
-def to_nobody(*words, cwd, stream="stdout"):
-    """The command line with a stdout, or stderr, whose reader has gone already."""
+read, write = os.pipe()
+os.close(read)
+os.dup2(write, sys.{stream}.fileno())
+sys.exit(cli.main())
+"""
+
+
+def test_a_reader_who_leaves_at_once_is_no_error():
     read, write = os.pipe()
     os.close(read)
-    command = [sys.executable, "-m", "fromnoise", *map(str, words)]
+    command = [sys.executable, "-m", "fromnoise", "--help"]
     try:
-        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: write}
-        return subprocess.run(command, cwd=cwd, **streams, text=True, check=False)
+        done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
     finally:
         os.close(write)
-
-
-@pytest.mark.parametrize("words", [("--help",), ("compare", "run", "again")])
-def test_a_reader_who_leaves_is_no_error(finished, tmp_path, words):
-    for name in ("run", "again"):
-        shutil.copytree(finished / "run", tmp_path / name)
-    done = to_nobody(*words, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_reader_who_leaves_a_table_is_no_error(finished, forked, tmp_path):
+    for name in ("run", "again"):
+        shutil.copytree(finished / "run", tmp_path / name)
+    assert not forked("compare", "run", "again", cwd=tmp_path, program=TO_NOBODY.format(stream="stdout")).stderr
+
+
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-def test_a_verdict_fails_and_files_are_written_though_nobody_reads_the_table(tmp_path, stream):
+def test_a_verdict_fails_and_files_are_written_though_nobody_reads_the_table(forked, tmp_path, stream):
     np.save(tmp_path / "mine.npy", np.random.default_rng(0).integers(0, 256, (60, 8, 8), np.uint8))
     words = ["evaluate", "--generated", "mine.npy", "--reference", "mine.npy", "--train", "mine.npy"]
     words += ["--features", "pixels", "--fail-on", "overlap", "--html", "page.html", "--json", "score.json"]
-    assert to_nobody(*words, cwd=tmp_path, stream=stream).returncode == 3
+    forked(*words, cwd=tmp_path, code=3, program=TO_NOBODY.format(stream=stream))
     assert (tmp_path / "page.html").is_file()
     assert (tmp_path / "score.json").is_file()
 
