@@ -1,6 +1,6 @@
 r"""Put a trained run's model into the package: src/fromnoise/generation/NAME.safetensors.
 
-    fromnoise run --data digits --minutes 30 --out runs/packaged
+    fromnoise run --data digits --steps 5600 --threads 1 --out runs/packaged
     python -m tools.package_model digits runs/packaged
 
     python -m tools.make_clipart --out build/clipart
