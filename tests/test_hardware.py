@@ -29,8 +29,9 @@ def test_a_gpu_without_bf16_takes_fp16(monkeypatch, ampere, known):
 
 def test_a_model_is_drawn_in_its_own_precision_where_the_device_has_it(monkeypatch, tiny_model):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
+    monkeypatch.setattr(type(tiny_model), "device", GPU)
     for own, drawn in (("fp32", "fp32"), ("fp16", "fp16"), ("bf16", "fp32")):
-        assert own_precision(dataclasses.replace(tiny_model, precision=own), GPU) == drawn
+        assert own_precision(dataclasses.replace(tiny_model, precision=own)) == drawn
 
 
 @pytest.mark.parametrize(("name", "dtype"), [

@@ -124,7 +124,7 @@ def test_subsets_share_a_sets_design():
     for part in sets.parts(100, 9, 0):
         assert part.design == "stratified"
         assert part.labels.bincount().tolist() == [25] * 4
-    assert sets.parts(400, 9, 0) == [sets]
+    assert list(sets.parts(400, 9, 0)) == [sets]
 
 
 def test_one_value_has_no_deviation():

@@ -113,7 +113,7 @@ def started(tiny_model, source, config_of):
     """A network for other data, fresh and with the weights of `source`, and in what these were adapted."""
 
     def start(augment=0.0, **info):
-        info = {"mean": (0.0,) * info.get("channels", 1)} | info
+        info = {"mean": (0.0,) * info.get("channels", 1), "decoder": ()} | info
         info = dataclasses.replace(tiny_model.info, **info)
         model = Model.build(config_of(training={"augment": augment}), info)
         found = initial(model, source, str(source))
@@ -229,7 +229,7 @@ def test_grey_counts_as_colour_of_equal_channels(started, tiny_model, noisy):
 @pytest.fixture
 def coloured(tiny_model, source, noisy, config_of):
     """A model of RGBA images in the place of `source`."""
-    info = dataclasses.replace(tiny_model.info, channels=4, mean=(0.0,) * 4)
+    info = dataclasses.replace(tiny_model.info, channels=4, mean=(0.0,) * 4, decoder=())
     model = Model.build(config_of(), info)
     for parameter in model.network.parameters():
         if not parameter.any():

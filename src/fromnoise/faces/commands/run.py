@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fromnoise.faces.arguments import FailOn, TrainingArguments, parse_training
 from fromnoise.faces.commands.train import print_configuration
-from fromnoise.say import duration, say
+from fromnoise.say import duration, heard, say
 
 if TYPE_CHECKING:
     from fromnoise.evaluation.report import Report
@@ -65,7 +65,8 @@ def main(words: Sequence[str]) -> None:
             else:
                 from fromnoise.faces import report as pages  # imports Matplotlib, which the training need not wait for
 
-                generated = generated or arrays.load(folder.samples / "images.npz")
+                with heard():  # nobody needs to know what is read of one's own images
+                    generated = generated or arrays.load(folder.samples / "images.npz")
                 pages.write(folder, report, generated, experiment.parts.train)
             _summary(folder, report, outcome.steps)
     verdicts.check(report, failing)
