@@ -237,10 +237,9 @@ def write(cells: Sequence[Cell], settings: Settings) -> None:
     write_json(settings.out / "quality.json", {"cells": [asdict(cell) for cell in cells]})
     shown = [cell for cell in cells if alike(cell, settings)]
     style.save(curves(shown), settings.out / "quality.png")
-    text = f"""## Quality over time
-
-`make bench-quality`, or parts of it. Minutes of wall clock from the start of a process on the 3,000 packaged digits, at
-32×32. FID of {settings.n:,} samples in digit features against {settings.reference}, mean and standard deviation
+    text = f"""`make bench-quality`, or parts of it. Minutes of wall clock from the start of a process on the 3,000
+packaged digits, at 32×32.
+FID of {settings.n:,} samples in digit features against {settings.reference}, mean and standard deviation
 over seeds (for a single seed, its standard error in brackets). The ratio is to the floor, {shown[0].floor:.4f}, which
 is the FID of as many real images that no model was trained on; training images score {shown[0].copycat:.3f}.
 Seconds are those that the process took.
