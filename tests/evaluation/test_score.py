@@ -50,8 +50,8 @@ def random_digits(n, seed=0):
 def test_fid_is_the_distance_of_the_features(extract, parts):
     generated, reference = parts["train"].subset(200, 0), parts["heldout"].subset(300, 0)
     report = score(Contest(generated, reference), extract)
-    expected = distance(Moments.of(extract(generated.images)), Moments.of(extract(reference.images)))
-    assert report.fid.value == pytest.approx(expected, rel=1e-6)
+    features = (extract.cached(each.images) for each in (generated, reference))  # rounded as in the score
+    assert report.fid.value == pytest.approx(distance(*map(Moments.of, features)), rel=1e-9)
     assert (report.fid.floor, report.excess) == (None, None)
     assert any(note.startswith("no floor") for note in report.notes)
 
@@ -103,8 +103,8 @@ def test_images_drawn_by_class_are_compared_with_floors_drawn_by_class(extract, 
         for generated in (labelled, replace(labelled, labels=None))
     ]
     assert [report.excess.design for report in found] == ["stratified", "random"]
-    assert found[0].fid.floor.value < 0.9 * found[1].fid.floor.value
-    assert found[0].fid.copycat.value < 0.9 * found[1].fid.copycat.value
+    assert found[0].fid.floor.value < 0.4 * found[1].fid.floor.value
+    assert found[0].fid.copycat.value < 0.4 * found[1].fid.copycat.value
     assert found[0].excess.error < found[1].excess.error
 
 

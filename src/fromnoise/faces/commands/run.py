@@ -65,7 +65,7 @@ def main(words: Sequence[str]) -> None:
             else:
                 from fromnoise.faces import report as pages  # imports Matplotlib, which the training need not wait for
 
-                with heard():  # nobody needs to know what is read of one's own images
+                with heard():  # these are the run's own images
                     generated = generated or arrays.load(folder.samples / "images.npz")
                 pages.write(folder, report, generated, experiment.parts.train)
             _summary(folder, report, outcome.steps)
