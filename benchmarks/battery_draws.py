@@ -31,8 +31,6 @@ LEVELS = {
     "told apart": "0.1 %",
 }
 """How often each finding accuses real images by its own making; the others have no test behind them."""
-PASSES = 4
-"""The two-sample network's, a tenth of a report's: whatever it has learnt, its level is the same."""
 
 
 @cache
