@@ -32,6 +32,7 @@ from fromnoise.config import preset as preset_called
 from fromnoise.data import arrays, saving, sources
 from fromnoise.data.colour import laid, with_channels
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.pixels import by_range
 from fromnoise.data.settings import Alpha, Fit
 from fromnoise.diffusion.settings import SamplerName
 from fromnoise.errors import UserError
@@ -167,7 +168,8 @@ class Run:
     ) -> Images:
         """n variants of each image, uint8 N×H×W×C: noise is added to it and removed again.
 
-        Images may be grey, RGB or RGBA; they are converted to the model's channels.
+        Images may be grey, RGB or RGBA; they are converted to the model's channels. If the training images were mapped
+        to bytes, other numbers than uint8 are mapped in the same way.
 
         - `strength`: from 0 (the images as they are) to 1 (new samples)
         - `label`: the images' class or cluster; default: any
@@ -217,14 +219,17 @@ class Run:
         return self._edited(edit.interpolate, [np.asarray(image)[None] for image in (one, other)], n, label)
 
     def _edited(self, work: Callable[..., torch.Tensor], images: Sequence[ArrayLike], *how: Any) -> Images:
-        given = [self._read(each) for each in images]
         with reporting_to(self.reporter):
+            given = [self._read(each) for each in images]
             found = work(self._there(), *given, *how)
         return Images(arrays.to_array(found))
 
     def _read(self, images: ArrayLike) -> torch.Tensor:
-        """Images to edit, in the model's channels, N×C×H×W; raises UserError for numbers that are no bytes."""
-        found = _as_set(images, "images")
+        """Images to edit, in the model's channels, N×C×H×W; raises UserError for numbers that the model cannot map."""
+        given, within = np.asarray(images), self.model.info.range
+        if within is not None and given.dtype != np.uint8 and given.dtype.kind in "iuf" and given.size:
+            given = by_range("images", given, within)
+        found = _as_set(given, "images")
         if found.range is not None:
             raise UserError(f"images to edit must be bytes: convert these with {as_8_bits(*found.range)}")
         return with_channels(laid(found, self.config.data.alpha), self.model.info.channels).images

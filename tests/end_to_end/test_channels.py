@@ -95,13 +95,17 @@ def test_arrays_of_channels_without_colours_are_learnt_and_sampled(fromnoise, tm
     fromnoise("sample", "run", "--n", "3", "--out", "new.npz", cwd=tmp_path)
     with np.load(tmp_path / "new.npz") as saved:
         assert saved["arr_0"].shape == (3, 16, 16, channels)
-    fromnoise("sample", "run", "--n", "3", "--out", "new.png", cwd=tmp_path)
+    done = fromnoise("sample", "run", "--n", "3", "--out", "new.png", cwd=tmp_path)
+    assert f"new.png: shows channel{'s 1 to 3' if channels > 2 else ' 1'} of {channels}\n" in done.stderr
     with Image.open(tmp_path / "new.png") as image:
         assert image.mode == ("RGB" if channels > 2 else "L")
     refused = fromnoise("sample", "run", "--n", "3", "--out", "new", cwd=tmp_path, code=2)
     assert refused.stderr == (
         f"fromnoise: new: PNG files hold grey, RGB or RGBA, and not {channels} channels: write an .npz file\n"
     )
+    refused = fromnoise("vary", "run", "new.png", "--out", "varied.npz", cwd=tmp_path, code=2)
+    assert f"run is a model of images of {channels} channels, and image files hold grey, RGB" in refused.stderr
+    assert load(tmp_path / "run", quiet=True).vary(patches(1, channels) - 3, steps=2).shape == (1, 16, 16, channels)
     assert "the model was trained on" in fromnoise("likelihood", "run", "digits:val", cwd=tmp_path, code=2).stderr
 
 

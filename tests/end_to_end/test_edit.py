@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fromnoise import load
 from fromnoise.data import digits
 from fromnoise.data.resize import resize
 
@@ -115,3 +116,37 @@ def test_transparency_goes_through_and_known_pixels_keep_it(fromnoise, tmp_path)
     assert whole.shape == (16, 16, 4)
     assert np.array_equal(whole[hole == 0], pixels(given)[hole == 0])
     fromnoise("upscale", "run", given, *QUICK, "--out", "large.npz", cwd=tmp_path)
+
+
+def test_grey_of_16_bits_is_edited_by_the_range_of_the_training_images(fromnoise, tmp_path):
+    (tmp_path / "scans").mkdir()
+    values = np.random.default_rng(0).integers(300, 4001, (30, 16, 16)).astype(np.uint16)
+    values[0, 0, :2] = 300, 4000
+    for k, image in enumerate(values):
+        Image.fromarray(image).save(tmp_path / "scans" / f"{k:02}.tif")
+    words = ("--data", "scans", "--preset", "tiny", "--size", "16", "--steps", "2", "--m", "20")
+    fromnoise("train", *words, "--out", "run", cwd=tmp_path)
+    same = ("--strength", "0", "--n", "1", "--overwrite", "--out", "same.png")
+    done = fromnoise("vary", "run", "scans/07.tif", *same, cwd=tmp_path)
+    wanted = np.round((values[7] - 300.0) / 3700 * 255)
+    assert not done.stderr
+    assert np.array_equal(pixels(tmp_path / "same.png"), wanted)
+    run = load(tmp_path / "run", quiet=True)
+    assert np.array_equal(run.vary(values[7:8], strength=0)[0, ..., 0], wanted)
+    assert np.array_equal(run.vary(wanted[None].astype(np.uint8), strength=0)[0, ..., 0], wanted)  # bytes are bytes
+    Image.fromarray(2 * values[7]).save(tmp_path / "brighter.tif")
+    done = fromnoise("vary", "run", "brighter.tif", *same, cwd=tmp_path)
+    assert f"to {2 * values[7].max()} clipped to the training images' range, 300 to 4000" in done.stderr
+    Image.fromarray(np.tri(16, dtype=np.uint8) * 255).save(tmp_path / "mask.png")
+    fromnoise("inpaint", "run", "scans/07.tif", "--mask", "mask.png", *QUICK, "--out", "whole.png", cwd=tmp_path)
+    assert np.array_equal(np.triu(pixels(tmp_path / "whole.png"), 1), np.triu(wanted, 1))
+    assert fromnoise("likelihood", "run", "scans/07.tif", "--levels", "2", cwd=tmp_path).stdout
+
+
+def test_transparency_that_the_model_does_not_have_is_said(fromnoise, place):
+    clear = np.zeros((32, 32, 4), np.uint8)
+    clear[8:24, 8:24] = 200, 200, 200, 255
+    Image.fromarray(clear).save(place / "clear.png")
+    words = ("vary", "digits", "clear.png", "--strength", "0", "--n", "1", "--out", "same.png")
+    assert fromnoise(*words, cwd=place).stderr == "clear.png: transparency laid on mid-grey\n"
+    assert pixels(place / "same.png")[0, 0] == 128

@@ -16,7 +16,7 @@ from fromnoise.data.colour import KINDS, kind, straight
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.labelling import Contents, Labels, Table, labelled, table_of
 from fromnoise.data.listing import Listing, listed, listing
-from fromnoise.data.pixels import stretched
+from fromnoise.data.pixels import by_range, stretched
 from fromnoise.data.source import Reading, Source
 from fromnoise.errors import UserError
 from fromnoise.files import whole, whole_folder
@@ -91,20 +91,23 @@ def collected(
     return images
 
 
-def load_file(path: Path, size: tuple[int, int] | None = None) -> ImageSet:
+def load_file(path: Path, size: tuple[int, int] | None = None, within: tuple[float, float] | None = None) -> ImageSet:
     """One image file as a set of one, resized to `size` if given.
 
-    Raises UserError if it cannot be read or has more than 8 bits.
+    `within`: the range by which grey of more than 8 bits is mapped to 8. Raises UserError if the file cannot be read,
+    or has more than 8 bits and no range is given.
     """
     try:
         pixels = picture.read(path, size).pixels
     except picture.Unreadable as reason:
         raise UserError(f"{path} cannot be read as an image ({reason})") from reason
-    if pixels.dtype != np.uint8:
-        raise UserError(
-            f"{path} has more than 8 bits, and a single image does not show their range: convert it to 8 bits"
-        )
-    return ImageSet(str(path), torch.from_numpy(pixels.transpose(2, 0, 1)[None].copy()))
+    if pixels.dtype == np.uint8:
+        within = None
+    elif within is None:
+        raise UserError(f"{path} has more than 8 bits, and nothing gives their range: convert it to 8 bits")
+    else:
+        pixels = by_range(str(path), pixels, within)
+    return ImageSet(str(path), torch.from_numpy(pixels.transpose(2, 0, 1)[None].copy()), range=within)
 
 
 def save(

@@ -10,8 +10,9 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional as F
 
-from fromnoise.data.colour import on_board
+from fromnoise.data.colour import KINDS, on_board
 from fromnoise.files import whole
+from fromnoise.say import say
 
 GAP = 2  # pixels between images
 ZOOM = 2
@@ -59,7 +60,9 @@ def captioned(images: UInt8[Tensor, "n c h w"], captions: Sequence[str], columns
 def save_grid(
     path: Path, images: UInt8[Tensor, "n c h w"], columns: int | None = None, *, captions: Sequence[str] = ()
 ) -> None:
-    """Write `captioned` as a PNG, whole or not at all."""
+    """Write `captioned` as a PNG, whole or not at all; a line says if it does not show all channels."""
+    if images.shape[1] not in KINDS:
+        say(f"{path}: shows channel{'s 1 to 3' if images.shape[1] > 2 else ' 1'} of {images.shape[1]}")
     with whole(path) as temporary:
         captioned(images, captions, columns).save(temporary, format="PNG")
 

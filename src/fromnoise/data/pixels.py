@@ -6,6 +6,8 @@ from jaxtyping import Float, Float64, Int64, Num, UInt8
 from torch import Tensor
 
 from fromnoise.data import blocks, mapped
+from fromnoise.errors import UserError
+from fromnoise.say import say
 
 UNSEEN = 1e-3
 
@@ -66,7 +68,24 @@ def stretched(values: Num[np.ndarray, "n *s"]) -> tuple[UInt8[np.ndarray, "n *s"
     low, high = float(values.min()), float(values.max())
     if not np.isfinite([low, high]).all():
         raise ValueError("some values are not finite")
+    return _scaled(values, low, high), (low, high)
+
+
+def by_range(name: str, values: Num[np.ndarray, "n *s"], within: tuple[float, float]) -> UInt8[np.ndarray, "n *s"]:
+    """The images `name` as bytes, as the training images of that range were mapped; a line says if values are clipped.
+
+    Raises UserError for values that are not finite.
+    """
+    (low, high), (least, most) = within, (float(values.min()), float(values.max()))
+    if not np.isfinite([least, most]).all():
+        raise UserError(f"{name}: some values are not finite")
+    if max(low - least, most - high) * 255 > high - low:  # by more than one of 255 levels
+        say(f"{name}: values from {least:g} to {most:g} clipped to the training images' range, {low:g} to {high:g}")
+    return _scaled(values, low, high)
+
+
+def _scaled(values: Num[np.ndarray, "n *s"], low: float, high: float) -> UInt8[np.ndarray, "n *s"]:
     found, unit = mapped.empty(values.shape, torch.uint8).numpy(), 255 / (high - low) if high > low else 0.0
     for k, row in enumerate(values):  # one by one: in float64 all at once would take many times their memory
-        found[k] = ((row.astype(np.float64) - low) * unit).round()
-    return found, (low, high)
+        found[k] = ((row.astype(np.float64) - low) * unit).round().clip(0, 255)
+    return found

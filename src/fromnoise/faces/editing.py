@@ -65,17 +65,20 @@ def edited(arguments: EditArguments, work: "Callable[[Any, Model], UInt8[Tensor,
     refuse_unwritable_images(arguments.out, arguments.overwrite)
 
     from fromnoise.data import folder, saving
+    from fromnoise.data.colour import KINDS, kind
     from fromnoise.data.image_set import ImageSet
     from fromnoise.experiment.find import load_model
     from fromnoise.generation import edit
     from fromnoise.training.device import alone
 
     model = load_model(arguments.source)
-    kind = arguments.out.suffix.lower()
-    if kind != ".npz":
-        folder.check_channels(arguments.out, model.info.channels)
+    if model.info.channels not in KINDS:
+        raise UserError(
+            f"{arguments.source} is a model of images of {kind(model.info.channels)}, and image files hold grey, "
+            "RGB or RGBA: edit arrays in Python, with fromnoise.load"
+        )
     images = work(edit, model.to(alone(arguments.device, arguments.threads).device))
-    if kind == ".png" and len(images) == 1:
+    if arguments.out.suffix.lower() == ".png" and len(images) == 1:
         folder.save_file(arguments.out, images[0])
     else:
         saving.save(arguments.out, ImageSet("edited", images))
@@ -93,10 +96,14 @@ def read(path: Path, model: "Model", size: tuple[int, int] | None = None) -> "UI
 
     info, data = model.info, model.config.data
     height, width = size or info.image[1:]
-    given = laid(folder.load_file(path), data.alpha)
-    image = with_channels(resized(given, Size(height, width, data.fit)), info.channels)
-    changes = [f"{image.was} → {height}×{width}"] if image.was else []
-    if info.channels == 1 and not is_grey(given.images):
+    given = laid(folder.load_file(path, within=info.range), data.alpha)
+    sized = resized(given, Size(height, width, data.fit))
+    changes = [f"{sized.was} → {height}×{width}"] if sized.was else []
+    if given.shape[0] == 4 and info.channels != 4:
+        sized = with_channels(sized, 3)
+        changes.append("transparency laid on mid-grey")
+    image = with_channels(sized, info.channels)
+    if info.channels == 1 and not is_grey(sized.images):
         changes.append("colours left out")
     if changes:
         say(f"{path}: {'; '.join(changes)}")
@@ -108,13 +115,13 @@ def read_mask(path: Path, model: "Model", image: Path) -> "Bool[Tensor, 'h w']":
 
     Says what was changed. Raises UserError for a mask of neither the model's size nor the proportions of `image`.
     """
-    from fromnoise.data import folder
+    from fromnoise.data import folder, picture
     from fromnoise.data.colour import laid, with_channels
     from fromnoise.data.resize import resized
 
     mask = with_channels(laid(folder.load_file(path), "black"), 1)
     size = Size(model.info.height, model.info.width, model.config.data.fit)
-    (_, h, w), (_, height, width) = mask.shape, folder.load_file(image).shape
+    (_, h, w), (height, width) = mask.shape, picture.read(image).was
     if (h, w) != size and abs(h * width - w * height) > max(height, width):
         raise UserError(f"{path} is {h}×{w} and {image} is {height}×{width}: give a mask of the image's proportions")
     mask = resized(mask, size)

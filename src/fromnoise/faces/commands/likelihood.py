@@ -96,7 +96,7 @@ def _images(spec: str, arguments: LikelihoodArguments, model: "Model") -> "Image
     path = Path(spec)
     if path.is_file() and path.suffix.lower() in picture.suffixes():
         try:
-            images = replace(folder.load_file(path, size), files=(spec,))
+            images = replace(folder.load_file(path, size, info.range), files=(spec,))
         except UserError as error:
             if not arguments.skip_broken:
                 raise
