@@ -76,7 +76,7 @@ def test_a_grid_of_so_many_of_each_class_has_a_row_for_each(named, tmp_path):
 
 
 @pytest.mark.parametrize("names", [
-    ("../../etc", "/root", "a\0b"), ("", ".", ".."), ("Cat", "cat", "CAT"), ("a/b", "a:b", "a\\b"), ("x" * 300, "y"),
+    ("../../etc", "/root", "a\0b"), ("", ".", ".."), ("Cat", "cat", "CAT"), ("a/b", "a:b", "a\\b"), ("x" * 300, "y"), ("🐱" * 300, "\ud83d"),
 ])  # fmt: skip
 def test_any_names_give_different_folders_inside_the_one(names, tmp_path):
     found = class_folders(names)
@@ -87,7 +87,8 @@ def test_any_names_give_different_folders_inside_the_one(names, tmp_path):
 
 
 def test_plain_names_stay_as_they_are(named):
-    assert class_folders(("Größe 3", "T-shirt (red)", "猫")) == ["Größe 3", "T-shirt (red)", "猫"]
+    plain = ["Größe 3", "T-shirt (red)", "猫", "🐶 Hund", "d'Artagnan & 2", "Ka\u0308tzchen", "हिन्दी"]
+    assert class_folders(plain) == plain
     assert places(named)[:4] == list(NAMES)
 
 

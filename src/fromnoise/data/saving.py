@@ -12,7 +12,8 @@ from fromnoise.data.pictures import save_grid
 from fromnoise.data.settings import check_suffix
 
 LONGEST_ROW = 32  # images of one class side by side; with more, the grid is square
-LONGEST_NAME = 80  # letters of a folder's
+LONGEST_NAME = 60  # letters of a folder's, of at most 4 bytes: file systems take 255
+FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')  # on one file system or another
 
 
 def save(path: Path, images: ImageSet, *, first: int = 0, per_class: int | None = None) -> None:
@@ -50,7 +51,7 @@ def places(images: ImageSet) -> list[str]:
 
 def class_folders(names: Sequence[str]) -> list[str]:
     """A different folder name for each class: the class's own, without what file systems forbid."""
-    safe = [re.sub(r"[^\w +,.()-]", "_", name)[:LONGEST_NAME].strip(" .") for name in names]
+    safe = [FORBIDDEN.sub("_", name)[:LONGEST_NAME].strip(" .") for name in names]
     if len({name.lower() for name in safe}) == len(names) and all(safe):
         return safe
     return [f"{k} {name}".strip() for k, name in enumerate(safe)]
