@@ -49,6 +49,16 @@ def turned():
     return encoded(noise(6, 8, 3), exif=exif)
 
 
+BITS_PER_SAMPLE, PHOTOMETRIC = 258, 262
+
+
+def tiff(tag, was, now):
+    """A TIFF of 16 bits, 8×8, with the values 0 to 63, whose `tag` says `now`."""
+    entry, raw = struct.Struct("<HHIHH"), encoded(np.arange(64, dtype=np.uint16).reshape(8, 8), "TIFF")
+    assert raw.count(entry.pack(tag, 3, 1, was, 0)) == 1
+    return raw.replace(entry.pack(tag, 3, 1, was, 0), entry.pack(tag, 3, 1, now, 0))
+
+
 def frames(form):
     first, *others = (Image.fromarray(np.full((8, 8, 3), level, np.uint8)) for level in (200, 100, 0))
     return encoded(first, form, save_all=True, append_images=others, **({"lossless": True} if form == "WEBP" else {}))
@@ -135,6 +145,8 @@ TABLE = [
      "2 images, no classes, RGBA, 8×8; with transparency (1 image)"),
     ("grey of 16 bits", {"a.png": encoded(np.arange(64, dtype=np.uint16).reshape(8, 8) + 500)},
      "1 image, no classes, grey, 8×8; values from 500 to 563 mapped to 8 bits"),
+    ("a TIFF of 64 bits", {"a.tif": tiff(BITS_PER_SAMPLE, 16, 64)},
+     "refused: TIFF files hold grey, RGB or RGBA of 8 or 16 bits, or float32: save other arrays as one .npy file"),
     ("8 bits and 16", {"a.png": grey(), "b.png": encoded(np.arange(64, dtype=np.uint16).reshape(8, 8))},
      "refused: b.png and a.png differ in depth"),
     ("print colours", {"a.jpg": encoded(Image.new("CMYK", (8, 8)), "JPEG")},
@@ -177,12 +189,23 @@ TABLE = [
      "3 images, 2 classes, grey, 8×8; classes from metadata.jsonl"),
     ("a table that lacks a row", three(metadata__csv="file_name,label\n0.png,x\n1.png,y\n"),
      "refused: no class in metadata.csv for 1 image, such as 2.png; add what is missing"),
+    ("a spreadsheet's table", three(metadata__csv="file_name;label\n0.png;x\n1.png;y\n2.png;x\n"),
+     "3 images, 2 classes, grey, 8×8; classes from metadata.csv"),
+    ("a table of tabs", three(metadata__csv="file_name\tlabel\n0.png\tx, y\n1.png\ty\n2.png\ty\n"),
+     "3 images, 2 classes, grey, 8×8; classes from metadata.csv"),
+    ("a table of one class", three(metadata__csv="file_name,label\n0.png,x\n1.png,x\n2.png,x\n"),
+     "3 images, no classes, grey, 8×8; metadata.csv has one class only"),
+    ("a table of two minds", three(metadata__csv="file_name,label\n0.png,x\n1.png,y\n2.png,x\n0.png,y\n"),
+     "refused: metadata.csv gives 0.png two classes: remove one of its rows"),
+    ("a table that names no images", three(metadata__csv="image,label\n0.png,x\n1.png,y\n2.png,x\n"),
+     "3 images, no classes, grey, 8×8; metadata.csv has no column 'file_name'; "
+     "ignored: metadata.csv (classes come from sub-folders)"),
     ("a table of captions", three(metadata__csv="file_name,text\n0.png,a cat\n1.png,a dog\n2.png,an owl\n"),
      "3 images, no classes, grey, 8×8; ignored: metadata.csv (classes come from sub-folders)"),
     ("a table of several columns", three(metadata__csv="file_name,breed,age\n0.png,x,1\n1.png,y,2\n2.png,x,3\n"),
      "refused: no column 'label' but breed, age; rename the one that holds the classes"),
     ("a table of no text", {"a.png": grey(), "metadata.csv": b"file_name,label\n\xff"},
-     "refused: metadata.csv is not a readable table"),
+     "refused: metadata.csv is not a readable table (not in UTF-8: save it in that encoding)"),
     ("another tool's table", three(labels__csv="0.png,1\n"),
      "3 images, no classes, grey, 8×8; ignored: labels.csv (classes come from sub-folders)"),
     ("a zip", ("x.zip", archive("zip", {"cat/a.png": grey(), "dog/b.png": grey(1)})), "2 images, 2 classes, grey, 8×8"),
@@ -293,3 +316,11 @@ def write(folder: Path, made):
 def test_the_table_is_long_enough():
     assert len(TABLE) >= 40
     assert len({row[0] for row in TABLE}) == len(TABLE)
+
+
+def test_white_is_zero_in_a_tiff_that_says_so(tmp_path):
+    (tmp_path / "a.tif").write_bytes(tiff(PHOTOMETRIC, 1, 0))
+    images = sources.load(str(tmp_path))
+    assert images.range == (65535 - 63, 65535)
+    assert images.images[0, 0, 0, 0] == 255
+    assert images.images[0, 0, -1, -1] == 0

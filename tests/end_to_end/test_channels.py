@@ -147,4 +147,4 @@ def test_deep_grey_is_learnt_by_its_range(fromnoise, tmp_path):
     assert 3000 <= low < 3010 < 4990 < high < 5000
     assert "mean of 4" in fromnoise("likelihood", "run", "scans:heldout", "--n", "4", cwd=tmp_path).stdout
     refused = fromnoise("likelihood", "run", "digits:val", "--n", "4", cwd=tmp_path, code=2).stderr
-    assert "mapped to 8 bits by another range" in refused
+    assert f"the training images' values are from {low:g} to {high:g}, and these are bytes" in refused

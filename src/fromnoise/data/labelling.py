@@ -28,11 +28,15 @@ Contents = Path | io.BytesIO
 
 @dataclass
 class Table:
-    """What a table says of images: by their names, a value for each column. `files` are those that hold it."""
+    """What a table says of images: by their names, a value for each column. `files` are those that hold it.
+
+    `nameless` are tables that name no images.
+    """
 
     by: str = ""
     rows: dict[str, dict[str, str]] = field(default_factory=dict)
     files: tuple[str, ...] = ()
+    nameless: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,13 +63,13 @@ def labelled(root: str, names: Sequence[str], table: Table, rule: str | None) ->
     parts = divided(names)
     inner = [name.partition("/")[2] for name in names] if parts else list(names)
     found, by, used = _folders(inner), "sub-folders", tuple[str, ...]()
-    notes: list[str] = []
+    notes = [f"{name} has no column '{FILE_NAME}'" for name in table.nameless]
     column = _column(root, table, found is not None) if rule is None else None
     if rule is not None and rule != FOLDER:
         found, by = _by_rule(names, rule), "--label-by"
     elif column is not None:
         found, by, used = _by_table(root, names, table, column), table.by, table.files
-        notes.append(f"classes from {by}")
+        notes.append(f"classes from {by}" if len(set(found)) > 1 else f"{by} has one class only")
         if lost := len(table.rows.keys() - set(names)):
             notes.append(f"{by} names {some(lost, 'file')} that {'was' if lost == 1 else 'were'} not read")
     elif found is None and 0 < (n := sum("/" not in name for name in inner)) < len(inner):
@@ -89,10 +93,11 @@ def table_of(root: str, found: Listing, opened: Callable[[str], Contents]) -> Ta
     """What the tables in a listing say of its images: metadata.csv and metadata.jsonl, else WebDataset's .cls files.
 
     Metadata names images, relative to its own folder, in a column file_name; a table without one is ignored. A
-    .cls file holds the class of the images that share the beginning of its name. Raises UserError for damaged files.
+    .cls file holds the class of the images that share the beginning of its name. Raises UserError for damaged files,
+    and for an image with two classes.
     """
     rows: dict[str, dict[str, str]] = {}
-    files = []
+    files, nameless = list[str](), list[str]()
     for name in found.tables:
         folder, base = posixpath.split(name)
         if base.lower() not in READERS:
@@ -100,10 +105,13 @@ def table_of(root: str, found: Listing, opened: Callable[[str], Contents]) -> Ta
         with reading(Path(root) / name, "a readable table"):
             named = [row for row in READERS[base.lower()](_text(opened(name))) if row.get(FILE_NAME)]
         for row in named:
-            rows[posixpath.normpath(posixpath.join(folder, row[FILE_NAME].replace("\\", "/")))] = row
-        files += [name] if named else []
-    if rows:
-        return Table(", ".join(files), rows, tuple(files))
+            image = posixpath.normpath(posixpath.join(folder, row[FILE_NAME].replace("\\", "/")))
+            if rows.get(image, row).get(LABEL) != row.get(LABEL):
+                raise UserError(f"{Path(root) / name} gives {image} two classes: remove one of its rows")
+            rows[image] = row
+        (files if named else nameless).append(name)
+    if rows or nameless:
+        return Table(", ".join(files), rows, tuple(files), tuple(nameless))
     samples = {_sample(name) for name in found.images}
     values = {}
     for name in (tag for tag in found.tags if _sample(tag) in samples):
@@ -120,11 +128,15 @@ def _sample(name: str) -> str:
 
 def _text(contents: Contents) -> str:
     raw = read_bytes(contents, MOST_JSON) if isinstance(contents, Path) else contents.getvalue()
-    return raw.decode("utf-8-sig")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError("not in UTF-8: save it in that encoding") from error
 
 
 def _csv(text: str) -> Iterable[dict[str, str]]:
-    for row in csv.DictReader(io.StringIO(text, newline=""), strict=True):
+    separator = max(",;\t", key=text.partition("\n")[0].count)  # spreadsheets write ; where , is in numbers
+    for row in csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True):
         yield {key: (value or "").strip() for key, value in row.items() if isinstance(key, str)}
 
 

@@ -24,6 +24,7 @@ TRANSPARENT = "with transparency"
 ANIMATED = "first frame only"
 PRINT = "colour spaces such as CMYK converted to RGB"
 REDUCED = "16 bits a channel in colour reduced to 8"
+PHOTOMETRIC, WHITE_IS_ZERO, BITS = 262, 0, 258  # a tag of TIFF, a value of it, another tag
 
 
 class Unreadable(Exception):  # noqa: N818 - a state of a file
@@ -65,7 +66,7 @@ def read(path: Path | BytesIO, size: tuple[int, int] | None = None) -> Picture:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             pixels, changes = _pixels(path)
     except UnidentifiedImageError as error:
-        raise Unreadable("not an image in a supported format") from error
+        raise Unreadable(_unsupported(path)) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise Unreadable(f"more than {Image.MAX_IMAGE_PIXELS:,} pixels") from error
     except Unreadable:
@@ -76,6 +77,15 @@ def read(path: Path | BytesIO, size: tuple[int, int] | None = None) -> Picture:
     if size is not None and was != size:
         pixels = resize(torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None], size)[0].permute(1, 2, 0).numpy()
     return Picture(pixels, was, changes)
+
+
+def _unsupported(path: Path | BytesIO) -> str:
+    """Why Pillow does not know the form of a file."""
+    with BytesIO(path.getvalue()) if isinstance(path, BytesIO) else path.open("rb") as file:
+        begin = file.read(4)
+    if begin in (b"II*\0", b"MM\0*"):
+        return "TIFF files hold grey, RGB or RGBA of 8 or 16 bits, or float32: save other arrays as one .npy file"
+    return "not an image in a supported format"
 
 
 def _pixels(path: Path | BytesIO) -> tuple[UInt8[np.ndarray, "h w c"] | Float[np.ndarray, "h w 1"], tuple[str, ...]]:
@@ -91,6 +101,9 @@ def _pixels(path: Path | BytesIO) -> tuple[UInt8[np.ndarray, "h w c"] | Float[np
         ImageOps.exif_transpose(image, in_place=True)
         if mode in DEEP:
             deep = np.asarray(image).astype(np.float32)
+            tags = getattr(image, "tag_v2", {})  # a TIFF's
+            if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO:  # Pillow inverts 8 bits only
+                deep = (2 ** tags[BITS][0] - 1 if tags[BITS][0] <= 16 else 0) - deep
             if not np.isfinite(deep).all():
                 raise Unreadable("some values are not finite")
             return deep[..., None], tuple(changes)

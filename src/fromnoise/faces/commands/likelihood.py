@@ -114,9 +114,9 @@ def _images(spec: str, arguments: LikelihoodArguments, model: "Model") -> "Image
         ours, theirs = kind(info.channels), kind(images.shape[0])
         raise UserError(f"{spec}: the model was trained on {ours} images, but these are {theirs}: convert them")
     if images.range != info.range:
-        raise UserError(
-            f"{spec}: these values were mapped to 8 bits by another range than those of the training: scale them alike"
-        )
+        both = info.range, images.range
+        trained, given = ("bytes" if each is None else "from {:g} to {:g}".format(*each) for each in both)
+        raise UserError(f"{spec}: the training images' values are {trained}, and these are {given}: scale them alike")
     return images
 
 
