@@ -96,7 +96,7 @@ def inpaint(
     if fill.shape != images.shape[2:]:
         raise UserError(f"the mask is {_size(fill.shape)} and the images are {_size(images.shape[2:])}")
     if not fill.any():
-        raise UserError("the mask has nothing to fill: mark what to replace in white")
+        raise UserError("the mask has nothing to fill: mark what to replace in white (255)")
     project = conditional.pixels(~fill)
     found = model.info.decode(_completed(model, images, project, how))
     return torch.where(fill, found, images.repeat_interleave(how.n, 0))
