@@ -1,8 +1,11 @@
+import os
+from pathlib import Path
+
 import pytest
 
 from fromnoise.config import PRESETS, Config, differences, from_json, to_json, with_budget
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import TrainingArguments, parse, parse_training
+from fromnoise.faces.arguments import TrainingArguments, parse, parse_training, refuse_existing
 from fromnoise.faces.commands.data import ExportArguments
 from fromnoise.faces.commands.sample import SampleArguments
 from fromnoise.files import write_json
@@ -19,6 +22,7 @@ def test_the_preset_is_the_start_and_flags_go_over_it():
     assert arguments.config.diffusion.T == 1000
     assert arguments.config.training.lr == 1e-4
     assert parsed("--preset=tiny").config.data.size == "16"
+    assert parsed("--preset", "tiny", "--preset", "fast") == parsed()  # of a flag given twice, the last counts
 
 
 def test_the_chapters_preset_is_the_chapters():
@@ -145,3 +149,12 @@ def test_a_setting_that_a_file_lacks_has_its_default_and_is_told_of(tmp_path):
     read = from_json(Config, value)
     assert to_json(read) == to_json(Config())
     assert differences(read, Config()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
+def test_links_and_devices_are_not_replaced_by_files(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "link", tmp_path / "pipe", Path("/dev/null"), Path("/dev/stdout")):
+        with pytest.raises(UserError, match="is a link or a device, which would be replaced"):
+            refuse_existing(True, path)

@@ -41,7 +41,17 @@ def test_every_command_has_help_with_what_it_does_and_examples(command, capsys):
     assert f"\n  fromnoise {command}" in shown
 
 
-@pytest.mark.parametrize(("error", "code"), [(UserError("say what to do"), 2), (KeyboardInterrupt(), 130)])
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UserError("say what to do"), 2),
+        (KeyboardInterrupt(), 130),
+        (MemoryError(), 2),
+        (RuntimeError("CUDA out of memory. Tried to allocate 9 GiB.\nSee the documents"), 2),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), 2),
+    ],
+    ids=lambda each: type(each).__name__,
+)
 def test_errors_become_one_line_and_an_exit_code(monkeypatch, capsys, error, code):
     def fail(words):
         raise error
@@ -53,9 +63,13 @@ def test_errors_become_one_line_and_an_exit_code(monkeypatch, capsys, error, cod
     assert captured.err.count("\n") == 1
 
 
-def test_a_bug_keeps_its_traceback(monkeypatch):
-    monkeypatch.setattr(cli, "_answer", lambda words: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+@pytest.mark.parametrize("bug", [ZeroDivisionError(), RuntimeError("the sizes of tensors must match")])
+def test_a_bug_keeps_its_traceback(monkeypatch, bug):
+    def fail(words):
+        raise bug
+
+    monkeypatch.setattr(cli, "_answer", fail)
+    with pytest.raises(type(bug)):
         cli.main(["doctor"])
 
 

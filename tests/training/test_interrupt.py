@@ -65,3 +65,19 @@ def test_after_such_work_the_first_is_only_noted():
         ctrl_c()
         assert guard.asked
         assert guard.unless_asked(lambda: "done") is None
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
+def test_a_terminal_that_closes_counts_as_ctrl_c_unless_nohup_ignores_it():
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        with InterruptGuard() as guard:
+            assert callable(signal.getsignal(signal.SIGHUP))  # else it would kill the tests
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert guard.asked
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        with InterruptGuard() as guard:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not guard.asked
+    finally:
+        signal.signal(signal.SIGHUP, before)

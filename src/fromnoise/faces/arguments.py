@@ -217,8 +217,8 @@ def parse_training(cls: type[TrainingKind], words: Sequence[str], command: str) 
 
 
 def _split(flag: str, words: Sequence[str]) -> tuple[str | None, list[str]]:
-    """The value of `--flag VALUE` or `--flag=VALUE` among the words (None without one), and the other words."""
-    for k, word in enumerate(words):
+    """The value of the last `--flag VALUE` or `--flag=VALUE` (None without one), and the other words."""
+    for k, word in reversed(list(enumerate(words))):
         name, equals, value = word.partition("=")
         if name == flag:
             after = k + 1 if equals else k + 2
@@ -260,6 +260,8 @@ def refuse_existing(overwrite: bool, *paths: Path | None) -> None:
     for path in filter(None, paths):
         if path.is_dir():
             raise UserError(f"{path} is a folder: name a file")
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise UserError(f"{path} is a link or a device, which would be replaced: name a file")
         if path.exists() and not overwrite:
             raise UserError(f"{path} already exists; choose another name or add --overwrite")
         check_writable(path)

@@ -8,6 +8,7 @@ import errno
 import importlib
 import io
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
@@ -112,6 +113,15 @@ def _guarded(work: Callable[[], int]) -> int:
     except OSError as error:
         nameless = error.errno == errno.ENOSPC and error.filename is None  # files are named by those who write them
         print(f"{name}: {'standard output: ' * nameless}{error}", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not re.search("out of memory|can't allocate memory", str(error)):
+            raise
+        said = str(error).partition("\n")[0] or "the system gave no more"
+        print(
+            f"{name}: not enough memory ({said}): use fewer or smaller images; to train, a smaller --batch or --channels",
+            file=sys.stderr,
+        )
         return 2
     except KeyboardInterrupt as interrupt:
         if rank == "0":

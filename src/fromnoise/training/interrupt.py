@@ -17,7 +17,10 @@ class _BrokenOff(KeyboardInterrupt):
 
 
 class InterruptGuard:
-    """A block in which the first Ctrl-C (or SIGTERM) is only noted, in `asked`; a second one stops at once."""
+    """A block in which the first Ctrl-C is only noted, in `asked`; a second one stops at once.
+
+    SIGTERM counts as Ctrl-C, and so does SIGHUP, as when a connection breaks, unless `nohup` has it ignored.
+    """
 
     def __init__(self) -> None:
         self.asked = False
@@ -25,7 +28,10 @@ class InterruptGuard:
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> "InterruptGuard":
-        for number in (signal.SIGINT, signal.SIGTERM):
+        numbers = [signal.SIGINT, signal.SIGTERM]
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            numbers.append(signal.SIGHUP)
+        for number in numbers:
             try:
                 self._before[number] = signal.signal(number, self._note)
             except ValueError:  # not in the main thread: whoever runs us there handles signals
