@@ -118,6 +118,10 @@ def settled(config: Config, preset_name: str | None) -> Config:
         config = with_budget(config, preset_name)
     if not config.data.data.strip():
         raise UserError("--data is empty: name a data set, a folder or an .npz file")
+    try:
+        config.data.data.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"--data {config.data.data}: its name is not UTF-8: rename it") from error
     check_ranges(config)
     name = config.data.data.rstrip("/") or "/"  # photos/ is photos
     if name != config.data.data and name in NAMED:

@@ -85,14 +85,14 @@ def sweep(folder: Path, older: float = 0.0) -> None:
 
 
 def write_file(path: Path, content: str | bytes) -> None:
-    """Write bytes, or text as UTF-8, whole or not at all."""
+    """Write bytes, or text as UTF-8 (with ? for what is not, as in some file names), whole or not at all."""
     with whole(path) as temporary:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+        temporary.write_bytes(content.encode(errors="replace") if isinstance(content, str) else content)
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented JSON, whole or not at all."""
-    write_file(path, json.dumps(value, indent=2) + "\n")
+    write_file(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_json(

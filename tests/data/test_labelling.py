@@ -1,15 +1,18 @@
 """Classes from tables and rules, and folders that come in parts."""
 
 import json
+import os
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from fromnoise.config import Config, settled
 from fromnoise.data import sources
 from fromnoise.data.settings import DataSettings
 from fromnoise.errors import UserError
+from fromnoise.files import read_json, write_json
 from fromnoise.say import heard
 
 
@@ -219,3 +222,16 @@ def test_a_runs_reference_has_its_classes(put):
     assert found.class_names == ("cat", "dog")
     assert found.fingerprint == parts.heldout.fingerprint
     assert torch.bincount(found.labels).tolist() == [2, 2]
+
+
+def test_classes_whose_names_are_not_utf_8_are_told_apart_and_can_be_written(put, tmp_path):
+    names = [os.fsdecode(name) for name in (b"\xe4hre", b"\xf6l")]  # as from an old archive
+    try:
+        images, _ = read(put(*(f"{name}/{k}.png" for name in names for k in range(2))))
+    except OSError:
+        pytest.skip("this disk takes only names in UTF-8")
+    assert images.class_names == (r"\udce4hre", r"\udcf6l")
+    write_json(tmp_path / "report.json", {"classes": images.class_names, "file": names[0]})
+    assert read_json(tmp_path / "report.json") == {"classes": list(images.class_names), "file": "?hre"}
+    with pytest.raises(UserError, match="its name is not UTF-8: rename it"):
+        settled(Config(data=DataSettings(data=names[0])), None)

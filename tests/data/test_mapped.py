@@ -1,13 +1,14 @@
 """Tensors too large for memory lie in files, and feel like others."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
-from fromnoise.data import arrays, blocks, folder, mapped
+from fromnoise.data import arrays, blocks, folder, idx, mapped
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.inventory import duplicates
 from fromnoise.data.settings import DataSettings
@@ -91,3 +92,12 @@ def test_many_rows_are_taken_and_joined_in_files(home, make_images, monkeypatch)
     rows = torch.randperm(20, generator=torch.Generator().manual_seed(0)).numpy()[:13]
     assert torch.equal(whole.take(rows).images, images[rows])
     assert torch.equal(blocks.cat([images[:7], images[7:8], images[8:]]), images)
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="Windows knows users by other means")
+def test_a_user_without_a_home_has_a_place_too(monkeypatch):
+    for name in ("HOME", "XDG_CACHE_HOME", "FROMNOISE_CACHE", "FROMNOISE_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 987_654)
+    assert mapped.folder().is_relative_to(tempfile.gettempdir())
+    assert idx.default_root().is_relative_to(tempfile.gettempdir())

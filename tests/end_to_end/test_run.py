@@ -1,4 +1,5 @@
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -38,12 +39,16 @@ def test_the_same_command_again_says_so_and_does_nothing(finished, fromnoise, sn
     assert snapshot(finished) == before
 
 
-def test_a_run_without_its_report_makes_it_again_and_the_same(finished, fromnoise):
-    report = finished / "run" / "report.json"
-    before = json.loads(report.read_text())
-    report.unlink()
-    fromnoise("run", "--preset", "tiny", "--out", "run", cwd=finished)
-    assert json.loads(report.read_text())["metrics"] == before["metrics"]
+@pytest.mark.parametrize("missing", ["report.json", "samples"])
+def test_a_run_without_its_report_or_images_makes_them_again_and_the_same(finished, fromnoise, tmp_path, missing):
+    run = shutil.copytree(finished / "run", tmp_path / "run")
+    before = json.loads((run / "report.json").read_text())
+    shutil.rmtree(run / missing) if missing == "samples" else (run / missing).unlink()
+    again = fromnoise("run", "--preset", "tiny", "--out", "run", cwd=tmp_path)
+    after = json.loads((run / "report.json").read_text())
+    assert after["metrics"] == before["metrics"]
+    assert all(Path(tmp_path, line).exists() for line in again.stdout.splitlines()[-4:])
+    assert (run / "report-000030.json").exists() == (missing == "samples")
 
 
 def test_other_settings_in_the_same_folder_are_refused(finished, fromnoise, snapshot):

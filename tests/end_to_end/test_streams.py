@@ -31,6 +31,15 @@ def test_a_reader_who_leaves_at_once_is_no_error():
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.skipif(not shutil.which("sh"), reason="needs a shell")
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_stream_that_was_closed_from_the_start_is_no_error(tmp_path, closed):
+    command = ["sh", "-c", f'"$0" -m fromnoise "$1" {closed}', sys.executable]
+    assert subprocess.run([*command, "--help"], capture_output=True, check=False).returncode == 0
+    refused = subprocess.run([*command, "nonsense"], capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", int("2>" not in closed))
+
+
 def test_a_reader_who_leaves_a_table_is_no_error(finished, forked, tmp_path):
     for name in ("run", "again"):
         shutil.copytree(finished / "run", tmp_path / name)

@@ -14,6 +14,7 @@ import torch
 
 from fromnoise.data.blocks import BLOCK
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.mapped import home
 from fromnoise.data.source import named
 from fromnoise.errors import UserError
 from fromnoise.files import check_deflated, reading
@@ -62,7 +63,7 @@ MNIST_TEST_LABELS_MD5 = "27ae3e4e09519cfbb04c329615203637"
 
 def default_root() -> Path:
     """Where data sets lie by default: $FROMNOISE_DATA, else ~/.cache/fromnoise."""
-    return Path(os.environ.get("FROMNOISE_DATA") or Path.home() / ".cache" / "fromnoise").expanduser()
+    return Path(os.environ.get("FROMNOISE_DATA") or home() / ".cache" / "fromnoise").expanduser()
 
 
 def find(name: str, root: Path) -> Path | None:

@@ -78,7 +78,8 @@ def labelled(root: str, names: Sequence[str], table: Table, rule: str | None) ->
         return Labels(None, (), parts, by, used, notes)
     label = _numbered(set(found))
     are_numbers = all(name.isdecimal() and int(name) == k for name, k in label.items())
-    class_names = () if are_numbers else tuple(label)
+    # Names of files need not be UTF-8, but reports, pages and figures are.
+    class_names = () if are_numbers else tuple(name.encode(errors="backslashreplace").decode() for name in label)
     return Labels([label[name] for name in found], class_names, parts, by, used, notes)
 
 

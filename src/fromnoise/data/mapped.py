@@ -19,7 +19,15 @@ def folder() -> Path:
     """Where such files lie: $FROMNOISE_CACHE, else fromnoise/images below $XDG_CACHE_HOME or ~/.cache."""
     if given := os.environ.get("FROMNOISE_CACHE"):
         return Path(given).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fromnoise" / "images"
+    return Path(os.environ.get("XDG_CACHE_HOME") or home() / ".cache") / "fromnoise" / "images"
+
+
+def home() -> Path:
+    """The user's home; the system's temporary folder for a user who has none, as in a container."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(tempfile.gettempdir())
 
 
 def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:

@@ -143,7 +143,12 @@ class _Patient(io.FileIO):
 
 
 def _output(stream: TextIO | None) -> TextIO | None:
-    """`stream`, made safe for a reader that leaves; "?" replaces characters that its encoding lacks, as ± and ∞."""
+    """`stream`, made safe for a reader that leaves; "?" replaces characters that its encoding lacks, as ± and ∞.
+
+    A stream that was closed before the start (`>&-`), which is None, becomes one that nobody reads.
+    """
+    if stream is None:
+        return open(os.devnull, "w", encoding="utf-8")
     if not isinstance(stream, io.TextIOWrapper):
         return stream
     if stream.isatty():

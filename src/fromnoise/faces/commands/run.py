@@ -50,9 +50,12 @@ def main(words: Sequence[str]) -> None:
     with trained(experiment) as outcome:
         if not experiment.is_first:
             return
-        if folder.report_file.exists() and read_report(folder.report_file, ADVICE).get("schema") != SCHEMA:
-            say("report.json is from another version: scoring again, and keeping the old report beside the new one")
-            folder.set_aside_score(outcome.steps)
+        if folder.report_file.exists():
+            of_now = read_report(folder.report_file, ADVICE).get("schema") == SCHEMA
+            if not of_now or not (folder.samples / "images.npz").is_file():
+                why = "its images are missing" if of_now else "report.json is from another version"
+                say(f"{why}: scoring again, and keeping the old report beside the new one")
+                folder.set_aside_score(outcome.steps)
         scored = outcome.already_finished and folder.report_file.exists()
         # What is wrong with a report that was just made is a bug; an old one may be damaged.
         with reading(folder.report_file, KIND, ADVICE) if scored else nullcontext():
