@@ -118,10 +118,8 @@ def _guarded(work: Callable[[], int]) -> int:
         if not isinstance(error, MemoryError) and not re.search("out of memory|can't allocate memory", str(error)):
             raise
         said = str(error).partition("\n")[0] or "the system gave no more"
-        print(
-            f"{name}: not enough memory ({said}): use fewer or smaller images; to train, a smaller --batch or --channels",
-            file=sys.stderr,
-        )
+        advice = "use fewer or smaller images; to train, a smaller --batch or --channels"
+        print(f"{name}: not enough memory ({said}): {advice}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as interrupt:
         if rank == "0":
