@@ -64,6 +64,54 @@ def test_the_loss_repeats_with_its_generator():
     assert one == same != other
 
 
+def test_every_row_of_a_batch_sees_every_level():
+    """Also where a batch comes in the same order each time, as when a network is tried out on a single one."""
+    seen = []
+
+    def network(x, logsnr):
+        seen.append(logsnr)
+        return x
+
+    for k in range(100):
+        process.loss(process.Denoiser(network, "v"), torch.ones(8, 2), generator=torch.Generator().manual_seed(k))
+    levels = torch.stack(seen)
+    assert bool((levels.sort(dim=1).values.diff() > 0).all())  # stratified
+    assert (levels.mean(dim=0) + 1).abs().max() < 4 * 2.4 / 10  # LEVELS' mean −1 and deviation 2.4
+
+
+@pytest.mark.parametrize("shape", [(4, 1), (1, 2), (4,)])
+def test_a_network_of_another_shape_is_refused_instead_of_broadcast(shape):
+    denoiser = process.Denoiser(lambda x, logsnr: torch.zeros(shape), "v")
+    with pytest.raises(UserError, match=r"like its input, 4×2; it returned"):
+        process.loss(denoiser, torch.ones(4, 2))
+    with pytest.raises(UserError, match=r"like its input, 4×2; it returned"):
+        process.sample(denoiser, (4, 2))
+
+
+def test_guidance_is_by_a_guided_denoiser():
+    points = torch.tensor([[1.0, -0.5], [0.0, 0.0]])  # the second is the class for no label
+    label, denoiser = torch.zeros(3, dtype=torch.long), process.Denoiser(Ideal(points), "v")
+    settings = process.SamplerSettings(spacing="logsnr")
+    x = process.sample(process.guided(denoiser, 1, 3.0), (3, 2), label, settings)
+    assert torch.allclose(x, 3 * points[label], atol=1e-3)
+    with pytest.raises(UserError, match=r"process.guided\(denoiser, null, 3\)"):
+        process.sample(denoiser, (3, 2), label, process.SamplerSettings(guidance=3.0))
+
+
+def test_a_sampler_of_ones_own():
+    class Euler(process.Sampler):
+        def step(self, visits, clearer, noise):
+            now = visits[-1]
+            return torch.sigmoid(clearer).sqrt() * now.x0 + torch.sigmoid(-clearer).sqrt() * now.noise
+
+    denoiser = process.Denoiser(Linear(), "v")
+    settings, noise = process.SamplerSettings("ddim"), torch.randn(4, 2, generator=torch.Generator().manual_seed(0))
+    levels = process.levels_for(settings, process.TABLE)
+    with torch.inference_mode():
+        x, same = (each(denoiser, noise, levels, None) for each in (Euler(), process.sampler(settings)))
+    torch.testing.assert_close(x, same)
+
+
 @pytest.mark.parametrize("name", process.SAMPLERS)
 def test_every_sampler_arrives_at_the_point_of_each_label(name):
     points = torch.tensor([[1.0, -0.5], [-1.5, 0.3]])

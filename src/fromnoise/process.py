@@ -12,11 +12,21 @@ you pass, such as a class. It returns a tensor like x.
         optimizer.step()
     x = process.sample(denoiser, (64, 1, 32, 32))
 
+With guidance, for a network that has also learnt a class `null`, which stands for no label:
+
+    x = process.sample(process.guided(denoiser, null, 2.0), (64, 1, 32, 32), label)
+
+With a sampler of your own, a subclass of `Sampler`:
+
+    levels = process.levels_for(process.SamplerSettings(), process.TABLE)
+    with torch.inference_mode():
+        x = MySampler()(denoiser, torch.randn(64, 1, 32, 32), levels, lambda k: torch.randn(64, 1, 32, 32))
+
 Data should be of about unit scale: divide it by its root mean square. Everything below takes and returns data at that
 scale, and works on points as well as on images.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float, Int64
@@ -30,6 +40,7 @@ from fromnoise.diffusion.samplers import SAMPLERS, levels_for, sampler
 from fromnoise.diffusion.schedule import SCHEDULES, Schedule, rescaled_to_zero_terminal_snr, schedule
 from fromnoise.diffusion.settings import DiffusionSettings, SamplerSettings
 from fromnoise.diffusion.steps import Callback, Sampler, Visit
+from fromnoise.errors import UserError
 
 __all__ = [
     "LEVELS",
@@ -78,11 +89,12 @@ def loss(
     """
     noise = torch.randn(x0.shape, generator=generator, dtype=x0.dtype).to(x0.device)
     u = stratified(len(x0), float(torch.rand((), generator=generator)))
+    u = u[torch.randperm(len(x0), generator=generator)]  # x0 may come in the same order each time
     return Objective(levels).errors(denoiser, x0, noise, u, label).mean()
 
 
 def sample(
-    denoiser: Denoiser,
+    denoiser: Callable[..., tuple[Tensor, Tensor]],
     shape: Sequence[int],
     label: Int64[Tensor, " n"] | None = None,
     settings: SamplerSettings | None = None,
@@ -94,11 +106,17 @@ def sample(
 ) -> Float[Tensor, "n *d"]:
     """New data of the given shape, N×…, from pure noise; put the network into eval mode first.
 
-    `settings` choose sampler, steps and spacing; the default is DPM-Solver++(2M) with 10 network calls. `table` matters
-    only with spacing `t`. `callback` sees every network call as a `Visit`. The same seed gives the same noise. Raises
-    UserError for settings that the samplers do not know.
+    `denoiser` is a `Denoiser`, or one that is `guided`. `settings` choose sampler, steps and spacing; the default is
+    DPM-Solver++(2M) with 10 network calls. `table` matters only with spacing `t`. `callback` sees every network call as
+    a `Visit`. The same seed gives the same noise. Raises UserError for settings that the samplers do not know, and for
+    guidance, which needs to know the class for no label.
     """
     settings = settings or SamplerSettings()
+    if settings.guidance not in (None, 1):
+        raise UserError(
+            "the settings' guidance does not say which class stands for no label: leave it out, and sample with "
+            f"process.guided(denoiser, null, {settings.guidance:g}) as the denoiser"
+        )
     denoise = denoiser if label is None else lambda x, logsnr: denoiser(x, logsnr, label)
 
     def noise(k: int | str) -> Float[Tensor, "n *d"]:

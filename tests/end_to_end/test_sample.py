@@ -83,6 +83,7 @@ def test_an_existing_file_is_not_replaced_unless_asked(finished, fromnoise, tmp_
     (("run", "--guidance-interval", "2", "1"), "give the lower λ first"),
     (("run", "--logsnr-range", "6", "-9"), "give the lower λ first"),
     (("run", "--steps", "2000", "--spacing", "t"), "the schedule has 1000 steps"),
+    (("run", "--logsnr-range", "-6", "8", "--spacing", "t"), "leave out --logsnr-range"),
 ])  # fmt: skip
 def test_nonsense_is_one_line_exit_code_2_and_writes_nothing(finished, fromnoise, tmp_path, words, message):
     source, *rest = words

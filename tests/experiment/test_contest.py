@@ -244,6 +244,15 @@ def test_a_reference_in_which_nothing_shows_is_refused(channels):
         assert contest(Asked(clear(some("val", 60)), faint, alpha="white")).reference.shape[0] == 1
 
 
+def test_generated_images_in_which_nothing_shows_are_scored_with_a_note():
+    """They may be a model's that has collapsed, or masks of 0 and 1 that were never meant as bytes."""
+    digit = some("val", 60)
+    faint = replace(digit, images=(digit.images > 127).to(torch.uint8))
+    told = "the generated images show nothing: their values go from 0 to 1 of 255"
+    assert told in contest(Asked(faint, some("heldout", 60))).notes
+    assert not any("show nothing" in note for note in contest(Asked(digit, some("heldout", 60))).notes)
+
+
 def test_labels_of_training_images_are_those_of_the_reference_or_none():
     """Two folders number their classes by their names: 0 may be a cat in one and a dog in the other."""
     named = replace(some("heldout", 60), class_names=tuple("abcdefghij"))

@@ -98,16 +98,17 @@ def load_file(path: Path, size: tuple[int, int] | None = None, within: tuple[flo
     or has more than 8 bits and no range is given.
     """
     try:
-        pixels = picture.read(path, size).pixels
+        read = picture.read(path, size)
     except picture.Unreadable as reason:
         raise UserError(f"{path} cannot be read as an image ({reason})") from reason
+    pixels, was = read.pixels, "" if read.was == read.pixels.shape[:2] else f"{read.was[0]}×{read.was[1]}"
     if pixels.dtype == np.uint8:
         within = None
     elif within is None:
         raise UserError(f"{path} has more than 8 bits, and nothing gives their range: convert it to 8 bits")
     else:
         pixels = by_range(str(path), pixels, within)
-    return ImageSet(str(path), torch.from_numpy(pixels.transpose(2, 0, 1)[None].copy()), range=within)
+    return ImageSet(str(path), torch.from_numpy(pixels.transpose(2, 0, 1)[None].copy()), range=within, was=was)
 
 
 def save(

@@ -1,7 +1,7 @@
 """The variational bound on −log p(x_0), term by term (33)–(36): the prior, the backward steps, the decoder.
 
 In nats for each row; `per_dimension` turns them into bits per dimension. The sum over a schedule's steps comes from all
-of them, or without bias from a few at random (Kingma et al. 2021, section 4.2).
+of them, or without bias from a few at random (Kingma et al. 2021, eq. 13).
 """
 
 import math

@@ -71,11 +71,15 @@ class Denoiser:
         label: Int64[Tensor, " n"] | None = None,
         change: Float[Tensor, "n k"] | None = None,
     ) -> Float[Tensor, "n *d"]:
-        """The network's own prediction for x at the levels `logsnr`."""
+        """The network's own prediction for x at the levels `logsnr`; raises UserError for one of another shape."""
         condition = to_device(self.condition(logsnr.expand(x.shape[0])), x.device)
         labels = () if label is None else (label,)
         more = {} if change is None else {"change": change}
-        return self.network(x, condition, *labels, **more)
+        output = self.network(x, condition, *labels, **more)
+        if output.shape != x.shape:  # which would broadcast
+            given, found = ("×".join(map(str, tensor.shape)) for tensor in (x, output))
+            raise UserError(f"the network must return a tensor like its input, {given}; it returned {found}")
+        return output
 
     def __call__(
         self, x: Float[Tensor, "n *d"], logsnr: Float[Tensor, "#n"], label: Int64[Tensor, " n"] | None = None

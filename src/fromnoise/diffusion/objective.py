@@ -17,7 +17,10 @@ Levels = Callable[[Float64[Tensor, " n"]], Float64[Tensor, " n"]]
 
 
 def stratified(n: int, offset: float) -> Float64[Tensor, " n"]:
-    """n numbers in (0, 1), one in each n-th of it, all shifted by `offset` in [0, 1) (Kingma et al. 2021, I.1)."""
+    """n numbers in (0, 1), one in each n-th of it, all shifted by `offset` in [0, 1) (Kingma et al. 2021, I.1).
+
+    They come in order, so the rows of a batch that get them must not.
+    """
     u = (torch.arange(n, dtype=torch.float64) + offset) / n
     return u.clamp(1e-9, 1 - 1e-9)
 

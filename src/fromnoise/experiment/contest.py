@@ -102,6 +102,8 @@ def contest(asked: Asked) -> Contest:
     size = Size(*images.shape[1:], way.fit)
     real = load(reference, size)
     _check_shows(real)
+    if (ends := _faint(images)) is not None:  # a model that has collapsed, or masks of 0 and 1
+        notes.append(f"the generated images show nothing: their values go from {ends[0]} to {ends[1]} of 255")
     images = _same_classes(images, real, "generated", notes)
     if asked.n is not None:
         images = images.subset(asked.n, asked.seed, balanced=False)
@@ -127,12 +129,17 @@ def _same_classes(images: ImageSet, reference: ImageSet, role: str, notes: list[
 
 def _check_shows(images: ImageSet) -> None:
     """Raise UserError for images without contrast, such as masks of 0 and 1, or mid-grey icons on transparency."""
-    ends = [each for part in blocks.parts(images.images) for each in on_grey(part).aminmax()]
-    if max(ends) - min(ends) < FAINT:
+    if (ends := _faint(images)) is not None:
         raise UserError(
-            f"{images.name} shows nothing to compare: its values go from {min(ends)} to {max(ends)} of 255; "
+            f"{images.name} shows nothing to compare: its values go from {ends[0]} to {ends[1]} of 255; "
             "scale them, or lay transparent images on another ground (--alpha white)"
         )
+
+
+def _faint(images: ImageSet) -> tuple[int, int] | None:
+    """The darkest and the brightest value of images in which nothing shows; None if something does."""
+    ends = [int(each) for part in blocks.parts(images.images) for each in on_grey(part).aminmax()]
+    return (min(ends), max(ends)) if max(ends) - min(ends) < FAINT else None
 
 
 def read(named: Named, way: DataSettings, size: tuple[int, int] | None, *, skip_broken: bool) -> ImageSet:

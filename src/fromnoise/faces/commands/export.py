@@ -14,9 +14,10 @@ from fromnoise.faces.arguments import ModelSource, Overwrite, parse, refuse_exis
 class ExportArguments:
     """Export a model's denoiser as ONNX, for runtimes without PyTorch (extra: export).
 
-    Inputs: x (n×C×H×W, float32, noisy pixels in [−1, 1]), logsnr (n, float32, λ of each image) and, for models with
-    classes or clusters, label (n, int64; a label equal to the number of classes means "any"). Outputs: x0 and noise,
-    which is what every sampler needs.
+    Inputs: x (n×C×H×W, float32), which is a·x0 + b·noise for pixels x0 in [−1, 1], with a² + b² = 1; logsnr
+    (n, float32), λ = log(a²/b²) of each image; and, for models with classes or clusters, label (n, int64; a label equal
+    to the number of classes means "any"). Outputs: x0 and noise as the network estimates them, which is what every
+    sampler needs.
 
     fromnoise export runs/digits digits.onnx
     """

@@ -41,7 +41,7 @@ class LikelihoodArguments:
     method: Literal["bound", "flow"] = "bound"
     """bound: the variational bound; flow: near-exact, by the probability-flow ODE (some 200 network calls)."""
     levels: Annotated[int | Literal["all"], tyro.conf.arg(metavar="INT|all")] = 32
-    """Random noise levels per image for the bound, or all of them."""
+    """Random noise levels per image for the bound, or all of them; the flow takes none."""
     label: str | None = None
     """Condition on this class, by name or number (or this cluster of a model trained without classes); default: any."""
     n: int | None = None
@@ -80,7 +80,8 @@ def main(words: Sequence[str]) -> None:
         if not arguments.json:
             _print(results[-1])
     if arguments.json:
-        about = {"method": arguments.method, "levels": arguments.levels, "seed": arguments.seed}
+        used = arguments.levels if arguments.method == "bound" else None
+        about = {"method": arguments.method, "levels": used, "seed": arguments.seed}
         print(json.dumps({"unit": "bits per dimension", **about, "results": results}, indent=2))
     elif arguments.method == "bound":
         say("bits per dimension ± standard error; an upper bound on the negative log-likelihood")
@@ -97,6 +98,8 @@ def _images(spec: str, arguments: LikelihoodArguments, model: "Model") -> "Image
     if path.is_file() and path.suffix.lower() in picture.suffixes():
         try:
             images = replace(folder.load_file(path, size, info.range), files=(spec,))
+            if images.was:
+                say(f"{spec}: resized, {images.was} → {info.height}×{info.width}")
         except UserError as error:
             if not arguments.skip_broken:
                 raise

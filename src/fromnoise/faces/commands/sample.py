@@ -85,6 +85,8 @@ def main(words: Sequence[str]) -> None:
     names = ("sampler", "spacing", "logsnr_range", "guidance_interval")
     given = {name: getattr(arguments, name) for name in names}
     settings = model.config.sampling.but(sampling_steps=arguments.steps, **given)
+    if arguments.logsnr_range and settings.spacing == "t":
+        raise UserError("--spacing t takes the schedule's own levels: leave out --logsnr-range")
     model.to(alone(arguments.device, arguments.threads).device)
     each, n = arguments.per_class, 64 if arguments.n is None else arguments.n
     precision = own_precision(model) if arguments.precision == "auto" else arguments.precision
