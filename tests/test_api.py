@@ -44,7 +44,10 @@ def test_sampled_images_are_an_array_with_labels(packaged):
     assert isinstance(images, np.ndarray)
     assert (images.dtype, images.shape) == (np.uint8, (6, 32, 32, 1))
     assert images.labels.shape == (6,)
-    assert images[:3].labels is None
+    for some in (slice(2, 5), [4, 1], np.arange(6) % 2 == 0, images.labels == images.labels[1]):
+        assert np.array_equal(images[some].labels, images.labels[some])
+        assert images[some].class_names == images.class_names
+    assert images[0].labels is images[:, :8].labels is images[np.newaxis].labels is images[0, 0, 0, 0:1].labels is None
     assert (images.astype(float) / 2).labels is None
     assert set(packaged.sample(3, label=7, steps=2).labels) == {7}
 

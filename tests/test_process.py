@@ -98,6 +98,25 @@ def test_guidance_is_by_a_guided_denoiser():
         process.sample(denoiser, (3, 2), label, process.SamplerSettings(guidance=3.0))
 
 
+def test_a_network_of_steps_is_trained_and_sampled_at_them_alone():
+    seen = []
+
+    def network(x, t):
+        assert t.dtype == torch.int64
+        seen.append(t)
+        return x
+
+    table = process.schedule("linear", 20)
+    denoiser, x0 = process.Denoiser(network, "eps", process.ByStep(table)), torch.ones(20, 2)
+    process.loss(denoiser, x0, levels=process.UniformSteps(table))
+    assert sorted(seen.pop().tolist()) == list(range(20))
+    settings = process.SamplerSettings("ancestral", 20, spacing="t")
+    process.sample(denoiser, (1, 2), settings=settings, table=table)
+    assert torch.cat(seen).tolist() == list(range(19, -1, -1))
+    with pytest.raises(UserError, match="UniformSteps"):
+        process.loss(denoiser, x0)
+
+
 def test_a_sampler_of_ones_own():
     class Euler(process.Sampler):
         def step(self, visits, clearer, noise):

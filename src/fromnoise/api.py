@@ -66,8 +66,9 @@ Source = str | Path | ImageSet | ArrayLike
 class Images(np.ndarray[Any, np.dtype[np.uint8]]):
     """Sampled images: a uint8 array, N×H×W×C, with their classes in `labels`, and these classes' `class_names`.
 
-    Four channels are straight RGBA. `labels` is int64, N, or None for a model without classes, and for anything
-    computed from the array. `class_names` is empty where classes are numbers only.
+    Four channels are straight RGBA. `labels` is int64, N, or None for a model without classes. `class_names` is empty
+    where classes are numbers only. Some of the images, such as `images[:100]`, keep both; whatever else is computed
+    from the array has neither.
     """
 
     labels: NDArray[np.int64] | None
@@ -83,6 +84,12 @@ class Images(np.ndarray[Any, np.dtype[np.uint8]]):
     def __array_finalize__(self, of: Any) -> None:
         self.labels = None
         self.class_names = ()
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        if self.labels is not None and isinstance(key, slice | list | np.ndarray) and np.ndim(found) == self.ndim:
+            found.labels, found.class_names = self.labels[key], self.class_names
+        return found
 
     def save(self, path: str | Path) -> None:
         """Write them: one grid (`NAME.png`), an array (`NAME.npz`) or a new folder of PNG files, by class if named.
@@ -341,7 +348,7 @@ def evaluate(
     a run folder, "digits:heldout", "mnist:test". The reference may also be an `.npz` of statistics (`mu`, `sigma`).
 
     - `train`: what the model was trained on, for copycat and copy test; run folders know theirs
-    - `floor`: other real images, for the floor; not needed for named references
+    - `floor`: other real images; not needed for named references. Without a floor `excess` is None
     - `n`: score a random subset of this many generated images
     - `skip_broken`: leave out files that cannot be read, instead of refusing the whole set
     - `fit`, `alpha`, `label_by`, `group_by`: how sets are read, as in training; run folders know theirs

@@ -12,6 +12,14 @@ you pass, such as a class. It returns a tensor like x.
         optimizer.step()
     x = process.sample(denoiser, (64, 1, 32, 32))
 
+As in DDPM (Ho et al. 2020), for a network that is conditioned on steps instead of λ, counted from 0:
+
+    table = process.schedule("linear", 1000)
+    denoiser = process.Denoiser(network, "eps", process.ByStep(table))
+    loss = process.loss(denoiser, x0, levels=process.UniformSteps(table))
+    settings = process.SamplerSettings("ancestral", 1000, spacing="t")
+    x = process.sample(denoiser, (64, 1, 32, 32), settings=settings, table=table)
+
 With guidance, for a network that has also learnt a class `null`, which stands for no label:
 
     x = process.sample(process.guided(denoiser, null, 2.0), (64, 1, 32, 32), label)

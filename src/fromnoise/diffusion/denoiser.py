@@ -44,7 +44,10 @@ class ByStep:
         t = (steps[None, 1:] - wanted[:, None]).abs().argmin(dim=1) + 1
         off = (steps[t] - wanted).abs()
         if bool((off > 1e-9 * steps[t]).any()):
-            raise UserError("this network works only at its schedule's noise levels: sample it with --spacing t")
+            raise UserError(
+                "this network works only at its schedule's noise levels: train it on those (`UniformSteps`), "
+                "and sample it with --spacing t"
+            )
         return t - 1
 
 
