@@ -121,8 +121,7 @@ def test_runs_are_compared_in_a_table_as_json_and_on_a_page(finished, fromnoise,
     told = json.loads(fromnoise("compare", "run", tmp_path / "other", "--json", cwd=finished).stdout)
     assert told["warnings"] == []
     assert told["settings"] == {"steps": {"run": "30", str(tmp_path / "other"): "10"}}
-    excess = report_of(finished)["excess"]
-    assert told["runs"]["run"]["excess"] == f"{excess['value']:.3f} ± {excess['error']:.3f}"
+    assert told["runs"]["run"] == report_of(finished)
 
 
 def test_what_cannot_be_compared_is_one_line(finished, fromnoise):

@@ -10,7 +10,8 @@ from fromnoise.evaluation.report import Overlap, Overlaps
 
 def report(**found):
     absent = dict.fromkeys(("copies", "overfitting", "overlaps", "repeats", "told_apart"))
-    return SimpleNamespace(**(absent | {"metrics": {}} | found))
+    protocol = SimpleNamespace(reference=SimpleNamespace(n=1000))
+    return SimpleNamespace(**(absent | {"metrics": {}, "protocol": protocol} | found))
 
 
 def no_copies(least):
@@ -69,6 +70,9 @@ def test_a_test_that_would_have_noticed_little_fails(least):
 def test_what_was_not_tested_fails(name):
     with pytest.raises(Failed, match=f"^{name}: not tested"):
         verdicts.check(report(), (name,))
+    statistics = SimpleNamespace(reference=SimpleNamespace(n=0))  # which allow no --train
+    with pytest.raises(Failed, match=f"^{name}: not tested: the reference is statistics$"):
+        verdicts.check(report(protocol=statistics), (name,))
 
 
 @pytest.mark.parametrize(("copying", "fails"), [(True, True), (False, False), (None, True)])

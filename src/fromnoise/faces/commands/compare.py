@@ -30,7 +30,7 @@ class CompareArguments:
     out: File = None
     """Also write an HTML page with images and curves; it needs no network."""
     json: Flag = False
-    """Print JSON instead of a table."""
+    """Print JSON instead of a table: all fields of the reports, the settings that differ, and warnings."""
     overwrite: Overwrite = False
 
 
@@ -54,7 +54,7 @@ def main(words: Sequence[str]) -> None:
     if arguments.out is not None:
         write_file(arguments.out, compare.page(scored, system.command()))
     if arguments.json:
-        runs = {of.name: of.cells for of in scored}
+        runs = {of.name: of.report.plain() for of in scored}
         differ = {name: dict(zip(names, row, strict=True)) for name, row in settings}
         whole = {"runs": runs, "settings": differ, "warnings": warnings}
         print(json.dumps(whole, indent=2, ensure_ascii=False))
