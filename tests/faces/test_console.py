@@ -14,6 +14,14 @@ def test_each_piece_of_work_has_its_own_title_and_time_left_and_what_is_within_i
     assert said == ["metrics: 1/3  ETA 32 s", "telling apart: 1/5  ETA 1:20"]
 
 
+def test_on_a_dumb_terminal_nothing_moves(monkeypatch):
+    monkeypatch.setattr(console.sys.stderr, "isatty", lambda: True)
+    assert [console.Bar("").watched for term in ("xterm", "dumb") if not monkeypatch.setenv("TERM", term)] == [
+        True,
+        False,
+    ]
+
+
 def test_a_sentence_is_said_once_to_whoever_listens(capsys):
     say("to nobody")
     with reporting_to(console.TERMINAL):

@@ -5,6 +5,7 @@ import torch
 
 from fromnoise.errors import UserError
 from fromnoise.training.checkpoints import Checkpoint, Standing
+from fromnoise.training.interrupt import Interrupted
 from fromnoise.training.pace import Pace, Segment
 from fromnoise.training.plan import Plan
 from fromnoise.training.run_folder import RunFolder
@@ -62,6 +63,18 @@ def test_only_one_writer_at_a_time(folder, config_of, images):
         pass
     with RunFolder(folder.path).open(config_of(), images):
         pass
+
+
+@pytest.mark.parametrize(
+    ("stop", "said"),
+    [
+        (KeyboardInterrupt(), "stopped; run the same command again to go on"),
+        (Interrupted("stopped at step 3; run the same command again to resume"), "stopped at step 3; run the same"),
+    ],
+)
+def test_whoever_stops_a_run_at_any_moment_hears_how_it_goes_on(folder, config_of, images, stop, said):
+    with pytest.raises(Interrupted, match=said), folder.open(config_of(), images):
+        raise stop
 
 
 def test_checkpoints_come_back_as_they_went_and_two_are_kept(folder, tiny_model):

@@ -33,7 +33,7 @@ def say(text: str) -> None:
 
 
 class Bar(reports.Bar):
-    """A progress bar with the time left; on a pipe or in a log file, a line now and then."""
+    """A progress bar with the time left; on a pipe, in a log file or on a dumb terminal, a line now and then."""
 
     def __init__(self, title: str) -> None:
         self.title = title
@@ -47,7 +47,7 @@ class Bar(reports.Bar):
             console=errors,
             transient=True,
         )
-        self.watched = sys.stderr.isatty()
+        self.watched = sys.stderr.isatty() and not errors.is_dumb_terminal  # on which nothing moves
 
     def __enter__(self) -> Self:
         self.start = self.printed = time.perf_counter()

@@ -23,6 +23,7 @@ from fromnoise.tensors import DamagedFile
 from fromnoise.training import checkpoints
 from fromnoise.training.checkpoints import Checkpoint
 from fromnoise.training.initial import Initial
+from fromnoise.training.interrupt import Interrupted
 from fromnoise.training.settings import Budget
 from fromnoise.training.step_log import Error, Evaluation, Losses, StepLog
 
@@ -154,6 +155,10 @@ class RunFolder:
         except UserError as error:
             self.check_there(error)
             raise
+        except KeyboardInterrupt as stop:
+            if str(stop):
+                raise
+            raise Interrupted("stopped; run the same command again to go on") from stop
         finally:
             self._held = False
             lock.release()
