@@ -60,6 +60,12 @@ def test_damage_before_the_last_line_is_refused_by_name_and_nothing_is_cut(tmp_p
     assert log.file.read_text() == before
 
 
+def test_a_log_that_is_no_text_is_refused_with_what_to_do(tmp_path):
+    (tmp_path / "log.jsonl").write_bytes(b"\xff\n")
+    with pytest.raises(UserError, match=r"log\.jsonl is not a log of fromnoise .*; repair or remove it"):
+        StepLog(tmp_path / "log.jsonl", Loss).records()
+
+
 def test_a_full_disk_names_the_log_and_leaves_no_part_of_a_line(log, monkeypatch):
     log.append({"step": 1})
     before = log.file.read_bytes()

@@ -183,9 +183,19 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_goes_on(train, config_o
     said = []
     train(config, say=said.append)
     assert any("000010/state.safetensors is not a complete" in text for text in said)
+    assert any(text.endswith("using the one before it") for text in said)
     assert "resuming from step 8" in said
     assert len(list(folder.checkpoints.glob("000010.damaged-*"))) == 1  # nothing is thrown away
     assert_same(whole, folder)
+
+
+def test_where_the_only_checkpoint_is_damaged_it_is_said_that_the_training_starts_afresh(train, config_of):
+    config = config_of(training={"steps": 2})
+    folder, _ = train(config)
+    (folder.checkpoint(2) / "state.safetensors").unlink()
+    said = []
+    train(config, say=said.append)
+    assert any(text.endswith("no other is left, so starting afresh") for text in said)
 
 
 def test_a_quartile_without_images_is_null_in_the_log(train, config_of):

@@ -42,11 +42,12 @@ def begin(model: Model, images: int, accelerator: Accelerator, folder: RunFolder
 
 def newest(folder: RunFolder, first: bool) -> Checkpoint | None:
     """The newest intact checkpoint; the `first` process sets damaged ones aside."""
-    for step in reversed(folder.steps()):
+    steps = folder.steps()
+    for step in reversed(steps):
         try:
             return folder.load(step)
         except DamagedFile as error:
-            say(f"{error}: using the one before it")
+            say(f"{error}: {'using the one before it' if step > steps[0] else 'no other is left, so starting afresh'}")
             if first:
                 folder.set_aside(step)
     return None

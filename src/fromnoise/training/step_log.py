@@ -61,7 +61,7 @@ class StepLog:
 
     def records(self) -> list[dict[str, Any]]:
         """The lines; a last one cut short by a crash is left out. Raises UserError for other damage."""
-        with reading(self.file, "a log of fromnoise"):
+        with reading(self.file, "a log of fromnoise", "repair or remove it"):
             records = []
             for k, line in enumerate(self._text().split("\n")[:-1], start=1):
                 with reading(f"line {k} of {self.file}", "what fromnoise wrote", "repair or remove it"):
