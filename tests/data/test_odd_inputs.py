@@ -228,6 +228,12 @@ TABLE = [
     ("an array with its channels first", ("x.npz", npz(arr_0=noise(5, 3, 8, 8))), "5 images, no classes, RGB, 8×8"),
     ("an array of floats", ("x.npz", npz(arr_0=np.linspace(-1, 1, 320).reshape(5, 8, 8))),
      "5 images, no classes, grey, 8×8; values from -1 to 1 mapped to 8 bits"),
+    ("a scan with a hot pixel", ("x.npy", npy(np.append(np.arange(1279.0) % 100, 4000).reshape(5, 16, 16))),
+     "5 images, no classes, grey, 16×16; values from 0 to 4000 mapped to 8 bits "
+     "(99.8 % of the values to 7 of 256 levels: clip outliers for finer steps)"),
+    ("channels of other units", ("x.npy", npy(np.stack([noise(5, 8, 8) / 255, noise(5, 8, 8) + 273.0], axis=-1))),
+     "5 images, no classes, 2 channels, 8×8; values from 0 to 527 mapped to 8 bits "
+     "(99.8 % of the values of channel 1 to 1 of 256 levels: scale each channel for finer steps)"),
     ("an array of complex numbers", ("x.npy", npy(noise(5, 8, 8) * 1j)), "refused: images must be numbers"),
     ("MedMNIST's arrays", ("x.npz", npz(**MEDICAL)),
      "12 images, 2 classes, grey, 8×8; in parts of its own: 6 train, 2 val, 4 heldout"),

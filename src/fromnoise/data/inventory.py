@@ -10,7 +10,11 @@ from fromnoise.data import blocks
 from fromnoise.data.colour import kind
 from fromnoise.data.groups import groups
 from fromnoise.data.image_set import ImageSet, digests
+from fromnoise.data.pixels import histogram
 from fromnoise.say import some
+
+RARE = 0.001  # the share of values that are outliers, on either side
+COARSE = 32  # levels
 
 
 def line(images: ImageSet, notes: Iterable[str]) -> str:
@@ -27,12 +31,24 @@ def line(images: ImageSet, notes: Iterable[str]) -> str:
     if distinct < len(images):
         what.append(f"{some(len(images) - distinct, 'duplicate')}, {distinct:,} distinct")
     if images.range is not None:
-        what.append(f"values from {images.range[0]:g} to {images.range[1]:g} mapped to 8 bits")
+        what.append(f"values from {images.range[0]:g} to {images.range[1]:g} mapped to 8 bits{_coarse(images)}")
     if images.parts:
         counts = Counter(images.parts)
         each = ", ".join(f"{counts[part]:,} {part}" for part in ("train", "val", "heldout") if counts[part])
         what.append(f"in parts of its own: {each}")
     return f"{images.name}: " + "; ".join([*what, *notes])
+
+
+def _coarse(images: ImageSet) -> str:
+    """In brackets, if nearly all values of a channel became few of the 256 bytes: how many, and what helps."""
+    below = histogram(images.images).double().cumsum(dim=1)
+    below /= below[:, -1:].clone()
+    levels = (below < 1 - RARE).sum(dim=1) - (below < RARE).sum(dim=1) + 1
+    channel = int(levels.argmin())
+    if levels[channel] >= COARSE:
+        return ""
+    where, cure = (f" of channel {channel + 1}", "scale each channel") if len(levels) > 1 else ("", "clip outliers")
+    return f" ({100 - 200 * RARE:g} % of the values{where} to {levels[channel]} of 256 levels: {cure} for finer steps)"
 
 
 class Duplicates(NamedTuple):
