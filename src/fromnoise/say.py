@@ -54,9 +54,9 @@ def reporting_to(reporter: Reporter) -> Iterator[None]:
 
 @contextmanager
 def heard() -> Iterator[list[str]]:
-    """Gives the list of what is said within it, which nobody else hears."""
-    lines: list[str] = []
-    with reporting_to(Reporter(lines.append)):
+    """Gives the list of what is said within it, which nobody else hears; bars are shown as before."""
+    lines, here = list[str](), _listening.get()
+    with reporting_to(Reporter(lines.append) if here._busy else Reporter(lines.append, here.bar)):
         yield lines
 
 

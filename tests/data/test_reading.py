@@ -143,6 +143,12 @@ def test_the_first_frame_of_an_animation_is_taken(put, read, suffix):
     assert said == f"1 image, no classes, {'grey' if images.shape[0] == 1 else 'RGB'}, 8×8; first frame only (1 image)"
 
 
+def test_a_bar_shows_how_many_files_are_read(put, bars):
+    for k in range(3):
+        folder.load(put(f"{k}.png").parent)
+    assert bars == [("reading", done, n) for n in (1, 2, 3) for done in range(n)]
+
+
 def test_duplicates_are_counted_once_read(put, read):
     for k in range(6):
         put(f"{k}.png", np.full((8, 8), 10 * (k // 3), np.uint8))

@@ -20,7 +20,7 @@ from fromnoise.data.pixels import by_range, stretched
 from fromnoise.data.source import Reading, Source
 from fromnoise.errors import UserError
 from fromnoise.files import whole, whole_folder
-from fromnoise.say import say, some
+from fromnoise.say import bar, say, some
 
 LISTED = 10  # unreadable files, in an error
 NAMED = 3  # of them, in the line of a reading
@@ -52,28 +52,30 @@ def collected(
     stack, was, changes = _Stack(len(found.images)), Counter[tuple[int, int]](), Counter[str]()
     kept: list[str] = []
     broken: list[tuple[str, str]] = []
-    for name in found.images:
-        try:
-            read = picture.read(opened(name), how.size)
-        except picture.Unreadable as reason:
-            broken.append((name, str(reason)))
-            how.watch(name, reason)
-            continue
-        if how.size is None and was and read.was not in was:
-            (h, w), (hh, ww) = next(iter(was)), read.was
-            raise UserError(
-                f"{Path(root) / name} is {hh}×{ww}, but {Path(kept[0]).name} is {h}×{w}; make them the same size, "
-                "as `fromnoise data export --size` does"
-            )
-        if kept and read.pixels.dtype != stack.dtype:
-            raise UserError(
-                f"{Path(root) / name} and {kept[0]} differ in depth: give all images 8 bits, or all of them more"
-            )
-        stack.add(read.pixels)
-        was[read.was] += 1
-        changes.update(read.changes)
-        how.watch(name, read)
-        kept.append(name)
+    with bar("reading") as shown:
+        for done, name in enumerate(found.images):
+            shown.show(done, len(found.images))
+            try:
+                read = picture.read(opened(name), how.size)
+            except picture.Unreadable as reason:
+                broken.append((name, str(reason)))
+                how.watch(name, reason)
+                continue
+            if how.size is None and was and read.was not in was:
+                (h, w), (hh, ww) = next(iter(was)), read.was
+                raise UserError(
+                    f"{Path(root) / name} is {hh}×{ww}, but {Path(kept[0]).name} is {h}×{w}; make them the same size, "
+                    "as `fromnoise data export --size` does"
+                )
+            if kept and read.pixels.dtype != stack.dtype:
+                raise UserError(
+                    f"{Path(root) / name} and {kept[0]} differ in depth: give all images 8 bits, or all of them more"
+                )
+            stack.add(read.pixels)
+            was[read.was] += 1
+            changes.update(read.changes)
+            how.watch(name, read)
+            kept.append(name)
     if broken and not (how.skip_broken and kept):
         raise UserError(_complaint(Path(root), broken, len(found.images)))
     labels, (pixels, values) = labelled(root, kept, table, how.label_by), stack.bytes()

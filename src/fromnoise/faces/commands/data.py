@@ -133,10 +133,10 @@ def _print(found: "Inspection") -> None:
     from fromnoise.data.listing import listed
 
     width = max(len(each.name) for each in found.duplicates)
-    print(f"{HEADS[0]:<{width}}", *(f"{head:>{max(8, len(head))}}" for head in HEADS[1:]))
+    print(f"{HEADS[0]:<{width}}", *(f"{head:>{max(8, len(head))}}" for head in HEADS[1:]), sep="  ")
     for name, *counts in found.duplicates:
         numbers = (f"{n:>{max(8, len(head))},}" for n, head in zip(counts, HEADS[1:], strict=True))
-        print(f"{name:<{width}}", *numbers)
+        print(f"{name:<{width}}", *numbers, sep="  ")
     for part in found.parts:
         if classes := found.classes(part):
             print(f"{part.name}: {', '.join(f'{name} {n:,}' for name, n in classes.items())}")
