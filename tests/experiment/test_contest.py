@@ -263,6 +263,21 @@ def test_labels_of_training_images_are_those_of_the_reference_or_none():
     assert "labels were ignored: the training images' classes have other names than the reference's" in sets.notes
 
 
+@pytest.mark.parametrize(("folders", "told"), [
+    (("0", "1", "2"), None),
+    (("000000", "000020", "000040"), "numbers"),  # EDM's --subdirs
+    (("rank0", "rank1", "rank2"), "names"),
+])  # fmt: skip
+def test_folders_that_are_no_classes_of_the_reference_are_not_labels(tmp_path, folders, told):
+    digit = some("val", 60)
+    for name, part in zip(folders, digit.images.split(20), strict=True):
+        folder.save(tmp_path / name, part)
+    found = contest(Asked(str(tmp_path), some("heldout", 60)))
+    assert (found.generated.labels is None) is (told is not None)
+    note = f"labels were ignored: the generated images' classes have other {told} than the reference's"
+    assert (note in found.notes) is (told is not None)
+
+
 def test_channels_without_colours_are_not_compared_with_colours():
     five = ImageSet("five", torch.randint(0, 256, (60, 5, 28, 28), dtype=torch.uint8))
     with pytest.raises(UserError, match="five is of 5 channels, and not of grey"):

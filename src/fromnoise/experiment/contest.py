@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
+import torch
+
 from fromnoise.data import blocks, sources
 from fromnoise.data.colour import laid, on_grey, plain, with_channels
 from fromnoise.data.image_set import ImageSet
@@ -120,10 +122,19 @@ def contest(asked: Asked) -> Contest:
 
 
 def _same_classes(images: ImageSet, reference: ImageSet, role: str, notes: list[str]) -> ImageSet:
-    """The images, without labels that have other names than the reference's."""
-    if not images.class_names or not reference.class_names or images.class_names == reference.class_names:
+    """The images, without labels that are not the reference's classes: of other names or, mostly, other numbers.
+
+    Sub-folders may be named for the process that wrote them, or for the first image in each.
+    """
+    if images.labels is None or reference.labels is None:
         return images
-    notes.append(f"labels were ignored: the {role} images' classes have other names than the reference's")
+    if images.class_names:
+        same, what = images.class_names == reference.class_names, "names"
+    else:
+        same, what = bool(torch.isin(images.labels, reference.labels).double().mean() > 0.5), "numbers"
+    if same:
+        return images
+    notes.append(f"labels were ignored: the {role} images' classes have other {what} than the reference's")
     return replace(images, labels=None, class_names=())
 
 
