@@ -1,5 +1,7 @@
 """A finished training that goes on: `--minutes +20`."""
 
+import shutil
+
 import pytest
 from safetensors.torch import load_file
 
@@ -127,3 +129,14 @@ def test_budgets_in_steps():
     assert steps_of(Budget("epochs", 2.5), 64, 16) == 10
     assert steps_of(Budget("steps", 7), 64, 16) == 7
     assert steps_of(Budget("minutes", 7), 64, 16) is None
+
+
+def test_results_of_a_model_that_was_deleted_are_set_aside(train):
+    folder, _ = train(steps=2)
+    shutil.rmtree(folder.checkpoints)
+    for file in (folder.report_file, folder.guidance_file):
+        file.write_text("{}")
+    train(steps=2)
+    assert not folder.report_file.exists()  # else the new model would be taken for one whose guidance is chosen
+    assert (folder.path / "report-000000.json").exists()
+    assert (folder.path / "guidance-000000.json").exists()

@@ -125,6 +125,8 @@ class Trainer:
             resume.check(start, model, n, folder)
         else:
             start = resume.begin(model, n, self.accelerator, folder, self.initial)
+            if first:
+                folder.set_aside_results(start.step)  # of a model that was deleted: this one needs its own
         elsewhere = start.plan.elsewhere(device)
         if self.extension:
             before, unchosen = start, self._lacks_guidance(start.pace)
