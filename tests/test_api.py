@@ -114,6 +114,8 @@ def test_images_to_edit_may_have_other_channels_than_the_models(packaged):
     for edited in (lambda: packaged.vary(opaque / 255), lambda: packaged.interpolate(*opaque / 255)):
         with pytest.raises(fromnoise.UserError, match="images to edit must be bytes"):
             edited()
+    with pytest.raises(fromnoise.UserError, match=r"images to edit are N×H×W×C, not 32×32×4: one is images\[None\]"):
+        clipart.vary(opaque[0])
 
 
 def test_what_a_model_cannot_do_is_refused(packaged):

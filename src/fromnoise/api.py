@@ -30,7 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 from fromnoise.config import Config, folder_for, settled, with_settings
 from fromnoise.config import preset as preset_called
 from fromnoise.data import arrays, saving, sources
-from fromnoise.data.colour import laid, with_channels
+from fromnoise.data.colour import KINDS, laid, with_channels
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.pixels import by_range
 from fromnoise.data.settings import Alpha, Fit
@@ -234,6 +234,8 @@ class Run:
     def _read(self, images: ArrayLike) -> torch.Tensor:
         """Images to edit, in the model's channels, N×C×H×W; raises UserError for numbers that the model cannot map."""
         given, within = np.asarray(images), self.model.info.range
+        if given.ndim == 3 and given.shape[-1] in KINDS and given.shape[-1] < self.model.info.width // 2:
+            raise UserError(f"images to edit are N×H×W×C, not {'×'.join(map(str, given.shape))}: one is images[None]")
         if within is not None and given.dtype != np.uint8 and given.dtype.kind in "iuf" and given.size:
             given = by_range("images", given, within)
         found = _as_set(given, "images")
