@@ -106,9 +106,9 @@ def guided(
 ) -> Callable[..., tuple[Tensor, Tensor]]:
     """Classifier-free guidance (Ho & Salimans 2022): `weight` times the label's effect; 1 leaves it as it is.
 
-    `null` is the class that stands for no label. Guidance takes a second network call, at levels λ within `interval`
-    (Kynkäänniemi et al. 2024, "Applying guidance in a limited interval…"); elsewhere the label has its own effect.
-    The rows of a call are all at the same level, as a sampler's are.
+    Their w is `weight` − 1. `null` is the class that stands for no label. Guidance takes a second network call, at
+    levels λ within `interval` (Kynkäänniemi et al. 2024, "Applying guidance in a limited interval…"); elsewhere the
+    label has its own effect. The rows of a call are all at the same level, as a sampler's are.
     """
     if weight == 1:
         return denoiser

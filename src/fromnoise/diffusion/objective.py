@@ -44,7 +44,8 @@ class UniformSteps:
 class LogNormal:
     """λ normal, that is b/a log-normal (Karras et al. 2022, table 1): mid levels, where there is most to learn.
 
-    Raises UserError for a deviation that is not above 0.
+    Their ln σ of mean −1.2 and deviation 1.2, for data of deviation 0.5, is λ of mean 1.0 and deviation 2.4. Raises
+    UserError for a deviation that is not above 0.
     """
 
     mean: float
