@@ -13,7 +13,7 @@ from fromnoise.data.settings import NAMED, DataSettings
 from fromnoise.diffusion.settings import DiffusionSettings, SamplerSettings
 from fromnoise.errors import UserError
 from fromnoise.evaluation.settings import EvaluationSettings
-from fromnoise.files import read_json
+from fromnoise.files import check_name, read_json
 from fromnoise.lookup import lookup
 from fromnoise.networks.settings import NetworkSettings
 from fromnoise.training.settings import TrainingSettings
@@ -118,10 +118,7 @@ def settled(config: Config, preset_name: str | None) -> Config:
         config = with_budget(config, preset_name)
     if not config.data.data.strip():
         raise UserError("--data is empty: name a data set, a folder or an .npz file")
-    try:
-        config.data.data.encode()
-    except UnicodeEncodeError as error:
-        raise UserError(f"--data {config.data.data}: its name is not UTF-8: rename it") from error
+    check_name(config.data.data)
     check_ranges(config)
     name = config.data.data.rstrip("/") or "/"  # photos/ is photos
     if name != config.data.data and name in NAMED:

@@ -38,6 +38,14 @@ def check_writable(path: Path) -> None:
         raise UserError(f"{path} cannot be written: {place} is not a folder you may write to")
 
 
+def check_name(path: Path | str) -> None:
+    """Raise UserError for a path that is not UTF-8, which reports cannot hold and safetensors cannot open."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{path}: its name is not UTF-8: rename it") from error
+
+
 def lost(path: Path) -> str:
     """The end of a sentence that refuses `path`: a hint if nothing is there, else empty."""
     return "" if path.exists() else "; it does not exist: was it deleted or moved?"

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from fromnoise.errors import UserError
-from fromnoise.files import reason, writing
+from fromnoise.files import check_name, reason, writing
 
 # A file's metadata is this one entry: safetensors writes several in random order, and equal models would differ.
 ENTRY = "fromnoise"
@@ -38,6 +38,7 @@ def save(path: Path, tensors: Mapping[str, Tensor], about: Any = None) -> None:
 
 def load(path: Path) -> tuple[dict[str, Tensor], Any]:
     """The tensors, on the CPU, and `about` as given to `save`; raises DamagedFile if anything in the file changed."""
+    check_name(path)
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}

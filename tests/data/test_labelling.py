@@ -2,18 +2,21 @@
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from fromnoise import tensors
 from fromnoise.config import Config, settled
 from fromnoise.data import sources
 from fromnoise.data.settings import DataSettings
 from fromnoise.errors import UserError
 from fromnoise.files import read_json, write_json
 from fromnoise.say import heard
+from fromnoise.training.run_folder import RunFolder
 
 
 @pytest.fixture
@@ -233,5 +236,10 @@ def test_classes_whose_names_are_not_utf_8_are_told_apart_and_can_be_written(put
     assert images.class_names == (r"\udce4hre", r"\udcf6l")
     write_json(tmp_path / "report.json", {"classes": images.class_names, "file": names[0]})
     assert read_json(tmp_path / "report.json") == {"classes": list(images.class_names), "file": "?hre"}
-    with pytest.raises(UserError, match="its name is not UTF-8: rename it"):
-        settled(Config(data=DataSettings(data=names[0])), None)
+    for refused in (
+        lambda: settled(Config(data=DataSettings(data=names[0])), None),
+        lambda: RunFolder(Path(names[0])).check_settings(Config()),
+        lambda: tensors.load(Path(names[0])),
+    ):
+        with pytest.raises(UserError, match="its name is not UTF-8: rename it"):
+            refused()

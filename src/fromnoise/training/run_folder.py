@@ -17,7 +17,7 @@ from fromnoise import __version__
 from fromnoise.config import Config, differences, read, to_json
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
-from fromnoise.files import UNFINISHED, read_json, sweep, write_json
+from fromnoise.files import UNFINISHED, check_name, read_json, sweep, write_json
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
 from fromnoise.tensors import DamagedFile
 from fromnoise.training import checkpoints
@@ -112,6 +112,7 @@ class RunFolder:
 
     def check_settings(self, config: Config) -> None:
         """The part of `check` that needs no data."""
+        check_name(self.path)
         if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
             return
         if not self.config_file.is_file():
