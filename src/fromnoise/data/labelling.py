@@ -63,7 +63,7 @@ def labelled(root: str, names: Sequence[str], table: Table, rule: str | None) ->
     parts = divided(names)
     inner = [name.partition("/")[2] for name in names] if parts else list(names)
     found, by, used = _folders(inner), "sub-folders", tuple[str, ...]()
-    notes = [f"{name} has no column '{FILE_NAME}'" for name in table.nameless]
+    notes = [] if found else [f"{name} has no column '{FILE_NAME}'" for name in table.nameless]
     column = _column(root, table, found is not None) if rule is None else None
     if rule is not None and rule != FOLDER:
         found, by = _by_rule(names, rule), "--label-by"
