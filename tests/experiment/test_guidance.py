@@ -172,12 +172,14 @@ def test_only_some_of_many_training_images_are_looked_at(chooser_of, images, mon
         ({"training": {"epochs": 1.0, "steps": None}}, False),
         ({"sampling": {"guidance": 1.5}}, False),
         ({"network": {"labels": False}, "data": {"clusters": 0}}, False),
+        ({"data": {"clusters": 4}}, False),
     ],
 )
 def test_it_chooses_for_models_that_can_be_guided_where_nobody_says_how_much(
     config_of, images, tmp_path, rooms, chosen
 ):
     config = config_of(**({"training": {"steps": FEWEST_STEPS}} | rooms))
+    images = dataclasses.replace(images, clustered=bool(rooms.get("data", {}).get("clusters")))
     model = Model.build(config, DataInfo.of(images, config))
     found = _choice(Experiment(config, tmp_path / "run", "cpu"), model, images)
     assert (found is not None) == chosen

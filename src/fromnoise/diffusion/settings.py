@@ -40,8 +40,8 @@ class SamplerSettings:
     """λ of the first and the last network call; --spacing t uses the schedule's own."""
     guidance: float | None = None
     """Strength of classifier-free guidance by class or cluster; 1: none.
-    Default: chosen at the end of the training, by the FID of a few hundred samples at each of a few values;
-    after fewer than 300 steps, or if choosing would take over a fifth of the training: 1.5 (classes), 2 (clusters)."""
+    Default: 2 by cluster; by class it is chosen at the end of the training, by the FID of a few hundred samples at
+    each of a few values (1.5 after fewer than 300 steps, or if choosing would take over a fifth of the training)."""
     guidance_interval: tuple[float, float] = (-4.0, 2.0)
     """Guide only between these λ; each level there costs a second network call."""
 

@@ -1,4 +1,4 @@
-"""The strength of guidance by class or cluster, chosen for a model once it is trained.
+"""The strength of guidance by class, chosen for a model once it is trained.
 
 Guidance (Ho & Salimans 2022) makes up for what a short training has not learnt, and costs a long one variety: no
 constant is right. So a few hundred images are sampled at each of a few values, from one noise that no later sample

@@ -211,8 +211,11 @@ def _validation(experiment: Experiment) -> Validation | None:
 
 
 def _choice(experiment: Experiment, model: Model, train: ImageSet) -> GuidanceChoice | None:
-    """The choice of guidance, for a model that can be guided, unless a flag gives the strength."""
-    if experiment.config.sampling.guidance is not None or not model.info.classes:
+    """The choice of guidance by class, unless a flag gives the strength.
+
+    By cluster it is not chosen: what it would be chosen by hardly changes with it, though images do.
+    """
+    if experiment.config.sampling.guidance is not None or not model.info.classes or model.info.clustered:
         return None
     from fromnoise.experiment.guidance import FEWEST_STEPS, Chooser  # imports the metrics, as above
 

@@ -30,7 +30,7 @@ from fromnoise.threads import following
 
 MICRO_BATCH = 64
 GOLDEN = (5**0.5 - 1) / 2
-# Guidance if neither the settings nor the model have any, as after a training too short to choose it.
+# Guidance if neither the settings nor the model have any: by class after a training too short to choose it.
 BY_CLASS, BY_CLUSTER = 1.5, 2.0
 
 
