@@ -56,6 +56,16 @@ def test_different_digits_do_not_join():
     assert not nearly_in(images[:500], images[500:]).any()
 
 
+@pytest.mark.parametrize("fainter", [10, 30])
+def test_faint_digits_do_not_join_but_with_copies_of_them(fainter):
+    faint = torch.div(digits.load("val").images[:200], fainter, rounding_mode="floor")
+    assert np.bincount(groups(faint).numpy()).max() == 1
+    assert not nearly_in(faint[:100], faint[100:]).any()
+    copies = 40 + faint.roll(1, 3)
+    assert groups(torch.cat([faint, copies])).tolist() == [*range(200)] * 2
+    assert nearly_in(copies, faint).all()
+
+
 def test_one_person_in_several_skin_tones_is_one_group_and_another_is_none_of_it():
     skins = torch.stack([face(skin) for skin in SKINS])
     other = torch.stack([face(skin, left=70, top=40, mouth=40) for skin in (SKINS[0], SKINS[3])])

@@ -6,7 +6,8 @@ of the RV coefficient (Robert & Escoufier 1976, "A unifying tool for linear mult
 coefficient"); of grey images the absolute value of the structure term of SSIM (Wang et al. 2004, "Image quality
 assessment: from error visibility to structural similarity"). Brightness, contrast, a little noise and the colours of
 whole regions do not count; a stroke, a mouth or a hand in another place does. Transparent images are seen on mid-grey
-and on black, and their alpha has to be alike too. Images are reduced to 32×32 pixels at most.
+and on black, and their alpha has to be alike too. Images are reduced to 32×32 pixels at most. In a set of faint pictures,
+noise is taken to be as much fainter.
 
 Only pairs of neighbours are looked at: those that lie closest in histograms of oriented gradients (Dalal & Triggs
 2005, "Histograms of oriented gradients for human detection"), which the same changes hardly move.
@@ -39,6 +40,8 @@ BLANK = 64.0
 """Variance in a window (of values from 0 to 255) that noise alone may have: there is nothing to see."""
 NOISE = 25.0
 """Variance added to what windows have in common, for noise that does not count."""
+VISIBLE, MEASURED = 500.0, 1000
+"""Largest variance in a window of an image below which it is faint; and in how many images of a set it is measured."""
 CELLS, ORIENTATIONS = 8, 4
 FAINT = 8.0
 """Gradient (luminance per pixel) that noise alone may have: it counts as none."""
@@ -59,7 +62,8 @@ def groups(images: UInt8[Tensor, "n c h w"]) -> Int64[Tensor, " n"]:
     """
     _, first, whose = np.unique(digests(images, grey=True), return_index=True, return_inverse=True)
     distinct = np.sort(first)
-    looks = _Looks.of(images, _size(images), distinct)
+    size = _size(images)
+    looks = _Looks.of(images, size, _noise(images, size), distinct)
     pairs = np.unique(np.sort(_pairs(looks, looks, itself=True), axis=1), axis=0)
     group = _linked(looks, pairs[_structures(looks, looks, pairs) >= ALIKE])
     found = group[np.searchsorted(distinct, first[whose])]
@@ -70,7 +74,8 @@ def nearly_in(images: UInt8[Tensor, "n c h w"], others: UInt8[Tensor, "m c h w"]
     """Which images are near-duplicates of any of the others, or equal to one."""
     (height, width), (theirs_high, theirs_wide) = _size(images), _size(others)
     size = min(height, theirs_high), min(width, theirs_wide)
-    ours, theirs = _Looks.of(images, size), _Looks.of(others, size)
+    noise = max(_noise(images, size), _noise(others, size))
+    ours, theirs = _Looks.of(images, size, noise), _Looks.of(others, size, noise)
     pairs = _pairs(ours, theirs)
     found = torch.zeros(len(images), dtype=torch.bool)
     found[pairs[_structures(ours, theirs, pairs) >= ALIKE, 0]] = True
@@ -111,22 +116,30 @@ def pattern(rule: str, flag: str = "--group-by", what: str = "group") -> re.Patt
 
 @dataclass(frozen=True)
 class _Looks:
-    """What is compared: the images at one size, their luminance, and histograms of its gradients."""
+    """What is compared: the images at one size, their luminance, and histograms of its gradients.
+
+    `noise` is the amplitude that noise may have, 1 where pictures are not faint.
+    """
 
     images: UInt8[Tensor, "n c h w"]
     luminance: UInt8[Tensor, "n 1 h w"]
     histograms: Float[np.ndarray, "n d"]
+    noise: float
 
     @classmethod
     def of(
-        cls, images: UInt8[Tensor, "n c h w"], size: tuple[int, int], rows: Int64[np.ndarray, " k"] | None = None
+        cls,
+        images: UInt8[Tensor, "n c h w"],
+        size: tuple[int, int],
+        noise: float,
+        rows: Int64[np.ndarray, " k"] | None = None,
     ) -> "_Looks":
         """The looks of the images, or of those at the positions `rows`, at one size."""
         n = len(images) if rows is None else len(rows)
         sized = blocks.join((resize(part.cpu(), size) for part in blocks.parts(images, rows)), n)
         grey = blocks.join((luminance(part) for part in blocks.parts(sized)), n)
-        histograms = blocks.join((_histograms(part.float()) for part in grey.split(PAIRS)), n)
-        return cls(sized, grey, histograms.numpy())
+        histograms = blocks.join((_histograms(part.float(), noise) for part in grey.split(PAIRS)), n)
+        return cls(sized, grey, histograms.numpy(), noise)
 
 
 def _size(images: Tensor) -> tuple[int, int]:
@@ -135,7 +148,15 @@ def _size(images: Tensor) -> tuple[int, int]:
     return height, width
 
 
-def _histograms(x: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n d"]:
+def _noise(images: UInt8[Tensor, "n c h w"], size: tuple[int, int]) -> float:
+    """The amplitude that noise may have, from 0.1 to 1: in proportion to what half of the images show."""
+    few = blocks.take(images, np.arange(0, len(images), -(-len(images) // MEASURED)))
+    x = luminance(resize(few.cpu(), size)).float()
+    shown = _shared(x, x).flatten(1).amax(dim=1).median()
+    return min(1.0, max(0.1, (shown.item() / VISIBLE) ** 0.5))
+
+
+def _histograms(x: Float[Tensor, "n 1 h w"], noise: float) -> Float[Tensor, "n d"]:
     """Histograms of unsigned gradients in overlapping cells, relative to the mean gradient around."""
     padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
     across = (padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]) / 2
@@ -143,7 +164,7 @@ def _histograms(x: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n d"]:
     steep = (across.square() + down.square()).sqrt()
     twice = torch.atan2(down, across) * 2  # so that opposite directions are one
     angles = torch.arange(ORIENTATIONS).view(1, -1, 1, 1) * (2 * torch.pi / ORIENTATIONS)
-    steep = (steep - FAINT).clamp_min(0)
+    steep = (steep / noise - FAINT).clamp_min(0)
     shares = F.avg_pool2d(steep * (1 + torch.cos(twice - angles)) / 2, 5, 1, 2)
     cells = F.adaptive_avg_pool2d(shares, CELLS)
     around = F.avg_pool2d(cells.sum(dim=1, keepdim=True), 3, 1, 1, count_include_pad=False)
@@ -194,24 +215,24 @@ def _structures(ours: _Looks, theirs: _Looks, pairs: Int64[np.ndarray, "p 2"]) -
     for at in range(0, len(pairs), PAIRS):
         a, b = pairs[at : at + PAIRS].T
         shift = _best_shift(ours.luminance[a], theirs.luminance[b])
-        part = _structure(ours.luminance[a], theirs.luminance[b], shift)
+        part = _structure(ours.luminance[a], theirs.luminance[b], shift, ours.noise)
         if transparent:  # dark things show on grey, mid-grey ones on black
             one, other = (luminance(of.images[rows, :3]) for of, rows in ((ours, a), (theirs, b)))
-            part = np.maximum(part, _structure(one, other, shift))
+            part = np.maximum(part, _structure(one, other, shift, ours.noise))
         unsure = np.flatnonzero((part >= RESEMBLES) & (part < ALIKE))
         if coloured and len(unsure):
             seen = [of.images[rows[unsure]] for of, rows in ((ours, a), (theirs, b))]
             widest = max(each.shape[1] for each in seen)
             one, other = (each.expand(-1, widest, -1, -1) for each in seen)
-            part[unsure] = np.maximum(part[unsure], _structure(one, other, shift[unsure]))
+            part[unsure] = np.maximum(part[unsure], _structure(one, other, shift[unsure], ours.noise))
         if transparent:  # else things of the ground's own grey would be all alike
-            part = np.minimum(part, _structure(ours.images[a, 3:], theirs.images[b, 3:], shift))
+            part = np.minimum(part, _structure(ours.images[a, 3:], theirs.images[b, 3:], shift, 1.0))
         found[at : at + PAIRS] = part
     return found
 
 
 def _structure(
-    a: UInt8[Tensor, "p c h w"], b: UInt8[Tensor, "p c h w"], shift: Int64[Tensor, " p"]
+    a: UInt8[Tensor, "p c h w"], b: UInt8[Tensor, "p c h w"], shift: Int64[Tensor, " p"], noise: float
 ) -> Float64[np.ndarray, " p"]:
     """How alike the structure of each pair of images is, from 0 to 1, at a shift each (its position in `SHIFTS`)."""
     height, width = a.shape[2:]
@@ -220,8 +241,9 @@ def _structure(
         chosen = shift == k
         moved[chosen] = b[chosen, :, 1 + y : height - 1 + y, 1 + x : width - 1 + x].float()
     shared, ours, theirs = _shared(still, moved), _shared(still, still), _shared(moved, moved)
-    alike = (shared + NOISE) / ((ours * theirs).sqrt() + NOISE)
-    weight = (torch.maximum(ours, theirs) - BLANK).clamp_min(0).sqrt()
+    added = NOISE * noise**2
+    alike = (shared + added) / ((ours * theirs).sqrt() + added)
+    weight = (torch.maximum(ours, theirs) - BLANK * noise**2).clamp_min(0).sqrt()
     weighted, weights = (alike * weight).flatten(1).sum(dim=1), weight.flatten(1).sum(dim=1)
     return torch.where(weights > 0, weighted / weights.clamp_min(1e-9), 1.0).numpy()
 
