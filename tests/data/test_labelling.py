@@ -79,7 +79,7 @@ def test_the_only_other_column_is_the_class_if_its_values_repeat(put):
     (photos / "metadata.csv").write_text("file_name,text\n" + "".join(f"{k}.png,text {k}\n" for k in range(4)))
     images, said = read(photos)
     assert images.labels is None
-    assert said.endswith("ignored: metadata.csv (classes come from sub-folders)")
+    assert said.endswith("ignored: metadata.csv")
 
 
 def test_several_columns_and_none_called_label_are_refused_with_two_ways_out(put):

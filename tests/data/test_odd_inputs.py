@@ -199,15 +199,15 @@ TABLE = [
      "refused: metadata.csv gives 0.png two classes: remove one of its rows"),
     ("a table that names no images", three(metadata__csv="image,label\n0.png,x\n1.png,y\n2.png,x\n"),
      "3 images, no classes, grey, 8×8; metadata.csv has no column 'file_name'; "
-     "ignored: metadata.csv (classes come from sub-folders)"),
+     "ignored: metadata.csv"),
     ("a table of captions", three(metadata__csv="file_name,text\n0.png,a cat\n1.png,a dog\n2.png,an owl\n"),
-     "3 images, no classes, grey, 8×8; ignored: metadata.csv (classes come from sub-folders)"),
+     "3 images, no classes, grey, 8×8; ignored: metadata.csv"),
     ("a table of several columns", three(metadata__csv="file_name,breed,age\n0.png,x,1\n1.png,y,2\n2.png,x,3\n"),
      "refused: no column 'label' but breed, age; rename the one that holds the classes"),
     ("a table of no text", {"a.png": grey(), "metadata.csv": b"file_name,label\n\xff"},
      "refused: metadata.csv is not a readable table (not in UTF-8: save it in that encoding)"),
     ("another tool's table", three(labels__csv="0.png,1\n"),
-     "3 images, no classes, grey, 8×8; ignored: labels.csv (classes come from sub-folders)"),
+     "3 images, no classes, grey, 8×8; ignored: labels.csv"),
     ("a zip", ("x.zip", archive("zip", {"cat/a.png": grey(), "dog/b.png": grey(1)})), "2 images, 2 classes, grey, 8×8"),
     ("a zip of a folder, by a Mac", ("x.zip", archive("zip", {
         "mine/cat/a.png": grey(), "mine/dog/b.png": grey(1), "__MACOSX/mine/cat/._a.png": b"?"})),

@@ -104,7 +104,7 @@ def test_tables_of_labels_are_named(tmp_path, put, read):
     put("train/a.png")
     (tmp_path / "photos" / "train" / "metadata.csv").write_text("file_name,label\n")
     (tmp_path / "photos" / "labels.csv").write_text("a.png,1\n")
-    assert read()[1].endswith("; ignored: labels.csv, train/metadata.csv (classes come from sub-folders)")
+    assert read()[1].endswith("; ignored: labels.csv, train/metadata.csv")
 
 
 def test_links_are_followed_but_not_in_circles(tmp_path, put, read):

@@ -9,6 +9,7 @@ import time
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 WORDS = (
@@ -118,3 +119,20 @@ def test_a_resumed_training_may_log_and_save_at_other_steps(fromnoise, tmp_path)
     fromnoise(*words, cwd=tmp_path)
     again = fromnoise(*words, "--log-every", "2", "--checkpoint-every", "2", cwd=tmp_path)
     assert "already trained (4 steps): nothing to do" in again.stderr
+
+
+def test_a_run_goes_on_when_its_images_have_moved_and_not_with_others(fromnoise, blobs_of, tmp_path):
+    words = ("train", "--preset", "tiny", "--steps", "4", "--out", "run", "--data")
+    for seed, name in enumerate(("photos", "others")):
+        (tmp_path / name).mkdir()
+        for k, image in enumerate(blobs_of(40, seed=seed).images):
+            Image.fromarray(image[0].numpy()).save(tmp_path / name / f"{k}.png")
+    fromnoise(*words, "photos", cwd=tmp_path)
+    refused = fromnoise(*words, "others", cwd=tmp_path, code=2)
+    assert "other settings (now, then: data: others, photos)" in refused.stderr
+    (tmp_path / "photos").rename(tmp_path / "moved")
+    refused = fromnoise(*words, "others", cwd=tmp_path, code=2)
+    assert "run was trained on photos, and others holds other images: choose another --out" in refused.stderr
+    again = fromnoise(*words, "moved", cwd=tmp_path)
+    assert "already trained (4 steps): nothing to do" in again.stderr
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["config"]["data"]["data"] == "moved"

@@ -6,8 +6,8 @@ of the RV coefficient (Robert & Escoufier 1976, "A unifying tool for linear mult
 coefficient"); of grey images the absolute value of the structure term of SSIM (Wang et al. 2004, "Image quality
 assessment: from error visibility to structural similarity"). Brightness, contrast, a little noise and the colours of
 whole regions do not count; a stroke, a mouth or a hand in another place does. Transparent images are seen on mid-grey
-and on black, and their alpha has to be alike too. Images are reduced to 32×32 pixels at most. In a set of faint pictures,
-noise is taken to be as much fainter.
+and on black, and their alpha has to be alike too. Images are reduced to 32×32 pixels at most. In a set of faint
+pictures noise is taken to be fainter too.
 
 Only pairs of neighbours are looked at: those that lie closest in histograms of oriented gradients (Dalal & Triggs
 2005, "Histograms of oriented gradients for human detection"), which the same changes hardly move.

@@ -62,7 +62,8 @@ def labelled(root: str, names: Sequence[str], table: Table, rule: str | None) ->
     """
     parts = divided(names)
     inner = [name.partition("/")[2] for name in names] if parts else list(names)
-    found, by, used = _folders(inner), "sub-folders", tuple[str, ...]()
+    found, used = _folders(inner), tuple[str, ...]()
+    by = "" if found is None else "sub-folders"
     notes = [] if found else [f"{name} has no column '{FILE_NAME}'" for name in table.nameless]
     column = _column(root, table, found is not None) if rule is None else None
     if rule is not None and rule != FOLDER:

@@ -41,7 +41,7 @@ class Listing:
         else:
             self.kinds[suffix or "without a suffix"] += 1
 
-    def left_out(self, used: Collection[str] = (), by: str = "sub-folders") -> list[str]:
+    def left_out(self, used: Collection[str] = (), by: str = "") -> list[str]:
         """What is not read, in a few words each; `used` are tables that are, `by` says where classes come from."""
         kinds = [f"{n:,} {kind}" for kind, n in sorted(self.kinds.items(), key=lambda item: (-item[1], item[0]))]
         ignored = [table for table in self.tables if table not in used]
@@ -49,7 +49,7 @@ class Listing:
         if kinds:
             said.append(f"not read: {listed(kinds, NAMED, 'kind')}")
         if ignored:
-            said.append(f"ignored: {listed(ignored, NAMED, 'table')} (classes come from {by})")
+            said.append(f"ignored: {listed(ignored, NAMED, 'table')}" + (f" (classes come from {by})" if by else ""))
         return said
 
 

@@ -103,9 +103,12 @@ class RunFolder:
         self.check_settings(config)
         about = self.about() if self.config_file.is_file() else None
         if about and about.data.fingerprint != train.fingerprint:
+            then, now = about.config.data.data, config.data.data
             raise UserError(
-                f"{self.path} was trained on other images than those now in {train.name}: the files have changed, or "
-                "this version of fromnoise splits them differently; choose another --out"
+                f"{self.path} was trained on {then}, and {now} holds other images: choose another --out"
+                if then != now
+                else f"{self.path} was trained on other images than those now in {train.name}: the files have changed, "
+                "or this version of fromnoise splits them differently; choose another --out"
             )
         if about and initial and (about.init is None or about.init.sha256 != initial.sha256):
             raise UserError(f"{self.path} began from weights that {initial.file} no longer holds: choose another --out")
@@ -122,7 +125,7 @@ class RunFolder:
             raise UserError(f"{self.path} exists and is not a run folder: choose another with --out")
         then, reference = self.about().config, config.evaluation.reference
         different = differences(config, then)
-        if different:
+        if different and not _moved(config, then):
             score = f", or score its images with `fromnoise evaluate --generated {self.path} --reference {reference}`"
             raise UserError(
                 f"{self.path} holds a run with other settings (now, then: {'; '.join(different)}): "
@@ -151,6 +154,8 @@ class RunFolder:
                 origin = Origin(str(initial.file), initial.sha256) if initial else None
                 about = ConfigFile(__version__, config, data, origin)
                 write_json(self.config_file, to_json(about))
+            elif (about := self.about()).config.data != config.data:  # the images have moved
+                write_json(self.config_file, to_json(replace(about, config=config)))
             self._held = True
             yield
         except UserError as error:
@@ -289,3 +294,9 @@ class RunFolder:
         """Remove what a killed writer left half-written."""
         for place in (self.path, self.checkpoints, self.best, self.samples):
             sweep(place)
+
+
+def _moved(config: Config, then: Config) -> bool:
+    """Whether the settings differ only in where the images are, and have left. `check` sees if they are the same."""
+    there = Path(config.data.data).exists() and not Path(then.data.data).exists()
+    return there and replace(then, data=replace(then.data, data=config.data.data)) == config
