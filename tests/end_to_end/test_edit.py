@@ -1,5 +1,8 @@
 """Editing on the real command line, with the packaged model."""
 
+import runpy
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -150,3 +153,12 @@ def test_transparency_that_the_model_does_not_have_is_said(fromnoise, place):
     words = ("vary", "digits", "clear.png", "--strength", "0", "--n", "1", "--out", "same.png")
     assert fromnoise(*words, cwd=place).stderr == "clear.png: transparency laid on mid-grey\n"
     assert pixels(place / "same.png")[0, 0] == 128
+
+
+@pytest.mark.slow
+def test_the_guides_picture_is_made_by_the_example(tmp_path):
+    example = Path(__file__).parents[2] / "examples" / "edit_digits.py"
+    runpy.run_path(str(example))["main"](str(tmp_path / "edit.png"))
+    made, shown = pixels(tmp_path / "edit.png"), pixels(example.parents[1] / "docs" / "edit.png")
+    assert made.shape == shown.shape
+    assert np.abs(made.astype(float) - shown).mean() < 5  # sixteen bits are rounded otherwise on other processors
