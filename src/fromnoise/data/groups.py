@@ -150,9 +150,9 @@ def _size(images: Tensor) -> tuple[int, int]:
 
 def _noise(images: UInt8[Tensor, "n c h w"], size: tuple[int, int]) -> float:
     """The amplitude that noise may have, from 0.1 to 1: in proportion to what half of the images show."""
-    few = blocks.take(images, np.arange(0, len(images), -(-len(images) // MEASURED)))
-    x = luminance(resize(few.cpu(), size)).float()
-    shown = _shared(x, x).flatten(1).amax(dim=1).median()
+    few = np.arange(0, len(images), -(-len(images) // MEASURED))
+    grey = (luminance(resize(part.cpu(), size)).float() for part in blocks.parts(images, few))
+    shown = torch.cat([_shared(x, x).flatten(1).amax(dim=1) for x in grey]).median()
     return min(1.0, max(0.1, (shown.item() / VISIBLE) ** 0.5))
 
 
