@@ -102,6 +102,12 @@ def test_one_image_is_one_group(make_images):
     assert groups(make_images(1)).tolist() == [0]
 
 
+def test_no_images_are_no_groups_and_have_no_near_duplicates(make_images):
+    images = make_images(3)
+    assert groups(images[:0]).tolist() == []
+    assert nearly_in(images, images[:0]).tolist() == [False] * 3
+
+
 def test_blank_images_are_one_group():
     assert groups(torch.arange(0, 8, dtype=torch.uint8).view(8, 1, 1, 1).expand(8, 1, 8, 8)).tolist() == [0] * 8
 

@@ -150,6 +150,8 @@ def _size(images: Tensor) -> tuple[int, int]:
 
 def _noise(images: UInt8[Tensor, "n c h w"], size: tuple[int, int]) -> float:
     """The amplitude that noise may have, from 0.1 to 1: in proportion to what half of the images show."""
+    if not len(images):
+        return 1.0
     few = np.arange(0, len(images), -(-len(images) // MEASURED))
     grey = (luminance(resize(part.cpu(), size)).float() for part in blocks.parts(images, few))
     shown = torch.cat([_shared(x, x).flatten(1).amax(dim=1) for x in grey]).median()
