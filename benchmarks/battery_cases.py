@@ -6,6 +6,7 @@ from functools import cache, partial
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms.v2 import functional as V
 
@@ -106,6 +107,8 @@ def _real(sort: str) -> Iterator[Rest]:
         yield real("saved as RGB", lambda w: w.against(with_channels(w.fresh, 3)))
     else:
         yield real("3,000 fresh images", lambda w: w.against(w.fresh))
+        swapped = damage("channels swapped", 0.5)  # all colours are equally likely: these are as real as the others
+        yield real("500 fresh images, half with channels swapped", lambda w: w.against(changed(w.some(), swapped)))
 
 
 def _copies(sort: str) -> Iterator[Rest]:
@@ -192,6 +195,8 @@ def _overlaps(sort: str) -> Iterator[Rest]:
     yield planted("100 training images, with noise of 6, in the reference", 100, damage("noise", 6))
     yield called_generated("100 of 500 images are the reference's")
     yield called_generated("100 of 500 images are the reference's, darker", damage("darker", 0.7))
+    yield called_generated("100 of 500 images are the reference's, mirrored", DISGUISES["mirrored"])
+    yield called_generated("100 of 500 images are the reference's, turned by a quarter", BEYOND["turned by a quarter"])
     if sort == "digits":
         saved = lambda w: w.against(with_channels(w.reference, 3))  # noqa: E731
         yield "all are the reference's, saved as RGB", sort, saved, ("overlap",), None
@@ -299,6 +304,12 @@ def turned(images: Tensor) -> Tensor:
     return V.rotate(images, 5, interpolation=V.InterpolationMode.BILINEAR)
 
 
+def halved(images: Tensor) -> Tensor:
+    """Reduced to half their size and enlarged again."""
+    height, width = images.shape[2:]
+    return resize(resize(images, (height // 2, width // 2)), (height, width))
+
+
 def several(images: Tensor) -> Tensor:
     """Moved by a pixel, darker and noisy."""
     return damage("noise", 10)(damage("darker", 0.7)(moved(1)(images)))
@@ -330,6 +341,12 @@ BEYOND: Mapping[str, Change] = {
     "bent": damage("elastic", 1.2),
     "upside down": lambda images: images.flip(2),
     "turned by a quarter": lambda images: images.rot90(1, (2, 3)),
+    "turned by a quarter, mirrored, moved and noisy": lambda images: several(images.rot90(1, (2, 3)).flip(3)),
+    "moved by four pixels, each its own way": damage("shift", 4),
+    "averaged with another": damage("two at once", 1),
+    "with their quarters exchanged": damage("quadrants exchanged", 1),
+    "at half the resolution": lambda images: halved(images),
+    "without their edge": lambda images: F.pad(images[..., 2:-2, 2:-2], (2, 2, 2, 2)),
 }
 """Disguises that change what a picture is: it need not be called a copy, but must not pass for a new image."""
 SEEN: Sequence[tuple[str, float]] = (
@@ -347,4 +364,4 @@ SEEN: Sequence[tuple[str, float]] = (
     ("two at once", 0.5),
     ("principal components", 20),
 )
-COLOURS: Sequence[tuple[str, float]] = (("grey", 1.0), ("hue turned", 60), ("channels swapped", 0.5))
+COLOURS: Sequence[tuple[str, float]] = (("grey", 1.0), ("hue turned", 60))

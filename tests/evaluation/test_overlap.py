@@ -28,6 +28,16 @@ def test_noisy_and_brighter_training_digits_are_found_as_near():
     )
 
 
+def test_mirrored_and_turned_images_are_found_where_they_are_asked_for():
+    train = digits.load("train")
+    some = train.images[:60]
+    changed = torch.cat([some[:20].flip(3), some[20:40].flip(2), some[40:].rot90(1, (2, 3))])
+    assert overlap(ImageSet("turned", changed), train, turned=True).near >= 58
+    assert overlap(ImageSet("turned", changed), train).near <= 10  # those that look the same when they are turned
+    val = digits.load("val")
+    assert overlap(val, train, turned=True).near <= 0.02 * len(val)
+
+
 def test_sets_that_are_called_images_are_not_called_so_twice():
     train = digits.load("train")
     ours, theirs = (train.take(np.arange(20), name) for name in ("the generated images", "the reference"))

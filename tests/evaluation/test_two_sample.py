@@ -54,6 +54,32 @@ def test_it_points_at_the_images_that_are_wrong():
     assert len(set(found.surest)) == len(found.surest) == module.SUREST
 
 
+def test_a_few_strange_images_among_many_are_found_though_the_auc_is_that_of_chance():
+    random = np.random.default_rng(0)
+    real, group = np.repeat([False, True], [500, 500]), np.arange(1000)
+    scores = random.normal(size=1000)
+    assert module.strange(scores, real, group).p > 0.01
+    scores[:12] += 10
+    found = module.strange(scores, real, group)
+    assert 12 / 500 <= found.share <= 16 / 500
+    assert found.expected == pytest.approx(1 / 501)
+    assert found.p < 0.5**11
+    assert abs(auc(scores, real, group).value - 0.5) < 0.05
+    assert module.strange(scores, real, np.r_[np.full(12, 0), group[12:]]).p > 0.01, "one picture in twelve versions"
+
+
+def test_a_share_of_strange_images_is_told_apart(monkeypatch):
+    monkeypatch.setattr(module, "STEPS", 300)
+    real, drawn = colours(400, 2), colours(400, 3)
+    drawn.images[:30] = resized(digits.load("val"), (16, 16)).images[:30].expand(-1, 3, -1, -1)
+    found = told_apart(drawn, real)
+    assert found.told
+    assert found.p > module.LEVEL
+    assert found.strange_p < module.LEVEL
+    assert "of the generated images look less real to it than 99.5 % of real ones do" in found.verdict
+    assert np.isin(found.surest[:8], np.arange(30)).all()
+
+
 def test_images_of_one_kind_are_not_told_apart(brief):
     found = [told_apart(colours(60, 2 * k), colours(60, 2 * k + 1), seed=k) for k in range(3)]
     assert not any(each.told for each in found)

@@ -9,6 +9,7 @@ Comparing all pairs in this way would take too long. The distance is computed on
 some shift, by the means over a grid of `GRID` × `GRID` cells.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,7 @@ UNMOVED = 16
 """Images, nearest by their grids, to which the distance is computed beside the nearest at each shift."""
 FLAT = 0.03 * 255
 """Grey levels of contrast below which an image counts as flat: the constant of SSIM (Wang et al. 2004)."""
-NUMBERS, BLOCK = 1 << 23, 256  # the most in a block: numbers, images
+NUMBERS, BLOCK = 1 << 22, 256  # the most in a block: numbers, images
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,13 @@ class Gallery:
         smooth = _smooth(small)
         windows = smooth.unfold(1, smooth.shape[1] - 2 * down, 1).unfold(2, smooth.shape[2] - 2 * right, 1)
         return _standardised(windows.flatten(1, 2))
+
+
+def turns(images: UInt8[Tensor, "n c h w"]) -> Iterator[UInt8[Tensor, "n c h w"]]:
+    """The images as they are, their mirror images, and both turned by quarters; by halves if they are not square."""
+    for quarters in range(0, 4, 1 if images.shape[2] == images.shape[3] else 2):
+        turned = images.rot90(quarters, (2, 3))
+        yield from (turned, turned.flip(-1))
 
 
 def _smooth(images: UInt8[Tensor, "n 1 h w"]) -> Float[Tensor, "n h w"]:

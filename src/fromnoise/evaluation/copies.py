@@ -10,8 +10,9 @@ and a weak model's images are far from everything, its copies included. So each 
 - `beside` held-out images, real ones that the model never saw: relative to the nearest of those. This one does not mind
   how many near-duplicates the training set holds.
 
-Either is taken of the image as it is and, once more, of the image or its mirror image, whichever is closer. How many
-generated images lie below a low quantile of held-out ones has an exact p-value (the idea is that of Meehan et al. 2020,
+Either is taken in three `VIEWS`: of the image as it is; of the image or its mirror image, whichever is closer; and, of
+some images only, as it takes time, of the closest of all that turns by a quarter make of these two. How many generated
+images lie below a low quantile of held-out ones has an exact p-value (`tail`; the idea is that of Meehan et al. 2020,
 "A non-parametric test to detect data-copying in generative models"). Held-out images in groups count as the number of
 independent ones that say as much.
 
@@ -22,7 +23,8 @@ Clopper & Pearson 1934.
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import islice
 
 import numpy as np
 import torch
@@ -36,9 +38,10 @@ from fromnoise.data.colour import on_grey
 from fromnoise.data.groups import groups
 from fromnoise.data.image_set import ImageSet, digests
 from fromnoise.data.sources import less
-from fromnoise.evaluation.alike import SHIFT, Gallery, Neighbours
+from fromnoise.evaluation.alike import SHIFT, Gallery, Neighbours, turns
 from fromnoise.evaluation.design import most_apart
 from fromnoise.evaluation.report import Closer, Copies, CopyBound, CopySizes, Pair
+from fromnoise.evaluation.tail import rank_of, tail_p_value
 
 RANK = 5
 """The neighbour that sets the scale among training images."""
@@ -52,6 +55,12 @@ LEVEL = 0.001
 """Chance of calling fresh real images copies, over all comparisons together: an accusation needs more than 5 %."""
 CONFIDENCE = 0.95
 """Of the upper bound of the share of copies."""
+VIEWS: Mapping[str, int] = {"as it is": 1, "mirrored": 2, "turned": 8}
+"""How an image is looked at, and how many of its `turns` that takes."""
+ORDER = ("mirrored", "turned", "as it is")
+"""Which of `VIEWS` give the bound, the first first."""
+TURNED = 300
+"""Images of each kind that are looked at turned, at most."""
 FEWEST = 50
 """Images of each kind, and distinct ones to train on, below which nothing is judged."""
 PLANTED, DARKENED, NOISE = 200, 0.8, 20.0
@@ -64,19 +73,8 @@ SHOWN = 16
 """Closest pairs that are listed."""
 
 
-def tail_p_value(closer: int, n: int, m: int, rank: int) -> float:
-    """P(at least `closer` of n values lie below the `rank`-th smallest of m others), all of one distribution.
-
-    Exact, with no regard to the distribution: the threshold is itself random, an order statistic of the held-out
-    values, so the count is not binomial but negative hypergeometric (that is, beta-binomial with α = rank and
-    β = m − rank + 1). At least `closer` lie below just when the first closer + rank − 1 values of both sets
-    together hold fewer than `rank` of the m: a hypergeometric tail. Ties only make the p-value larger.
-    """
-    return float(stats.hypergeom.cdf(rank - 1, n + m, m, closer + rank - 1))
-
-
-Scales = dict[tuple[str, bool], Float64[np.ndarray, " n"]]
-"""The distances of n images on each scale, "among" or "beside", of the images as they are or (True) mirrored too."""
+Scales = dict[tuple[str, str], Float64[np.ndarray, " n"]]
+"""The distances of n images on each scale, "among" or "beside", in each of `VIEWS`."""
 
 
 def gallery(train: ImageSet) -> Gallery:
@@ -102,7 +100,7 @@ def copy_test(
     by_nature = held_out is not None and bool(np.isin(digests(held_out.images, grey=True), learnt).any())
     held_out, by_class = _comparable(held_out, train, generated)
     trained = trained or gallery(train)
-    near = views(trained, generated.images, min(RANK, trained.distinct))
+    near = views(trained, generated.images, min(RANK, trained.distinct), most=VIEWS["mirrored"])
     sizes = CopySizes(len(generated), len(train), trained.distinct, 0 if held_out is None else len(held_out))
     same = np.isin(digests(generated.images, grey=True), learnt)
     identical, copied = int(same.sum()), generated.images[torch.from_numpy(same)]
@@ -112,13 +110,26 @@ def copy_test(
     if few or held_out is None:
         return replace(plain, verdict=f"copying cannot be judged: {', '.join(few)}; at least {FEWEST} are needed")
     unseen, planted = Gallery(held_out.images), plant(train.images)
-    alone = sizes.held_out if held_out.groups is None else most_apart(held_out.groups.numpy())
-    ours = _scales(near, views(unseen, generated.images, 1))
-    theirs = _scales(views(trained, held_out.images, RANK), views(unseen, held_out.images, 1, unseen.groups))
-    found = _scales(views(trained, planted, RANK), views(unseen, planted, 1))
-    closer = _comparisons(alone, ours, theirs, found)
+
+    def compared(near: list[Neighbours], fresh: Tensor, real: ImageSet, own: Tensor, *names: str) -> tuple[Closer, ...]:
+        most = VIEWS[names[-1]]
+
+        def scales(images: Tensor, own: Tensor | None = None) -> Scales:
+            near = views(trained, images, RANK, most=most)
+            return _scales(near, views(unseen, images, 1, own, most), names)
+
+        ours = _scales(near, views(unseen, fresh, 1, most=most), names)
+        alone = len(real) if real.groups is None else most_apart(real.groups.numpy())
+        return _comparisons(alone, ours, scales(real.images, own), scales(planted))
+
+    some, rows = (each.subset_rows(min(TURNED, len(each)), 0, balanced=False) for each in (generated, held_out))
+    fewer = generated.images[some]
+    closer = (
+        *compared(near, generated.images, held_out, unseen.groups, "as it is", "mirrored"),
+        *compared(views(trained, fewer, RANK), fewer, held_out.take(rows), unseen.groups[rows], "turned"),
+    )
     accusing = [each for each in closer if each.least is not None and each.share >= each.least]
-    bound = _bound(accusing or closer, sizes.generated, len(planted))
+    bound = _bound(accusing or closer, len(planted))
     proof = not by_nature and bool((copied.amax((2, 3)) > copied.amin((2, 3))).any())  # blank ones prove nothing
     copying = True if accusing or proof else None if bound is None else False
     verdict = _verdict(accusing, closer, bound, identical, proof)
@@ -151,13 +162,17 @@ def _comparable(held_out: ImageSet | None, train: ImageSet, generated: ImageSet)
 
 
 def views(
-    of: Gallery, images: UInt8[Tensor, "n c h w"], k: int, own: Int64[Tensor, " n"] | None = None
-) -> tuple[Neighbours, Neighbours]:
-    """The k most alike in the gallery to the images as they are and to their mirror images; `own` is `nearest`'s."""
-    return of.nearest(images, k, own), of.nearest(images.flip(-1), k, own)
+    of: Gallery,
+    images: UInt8[Tensor, "n c h w"],
+    k: int,
+    own: Int64[Tensor, " n"] | None = None,
+    most: int = max(VIEWS.values()),
+) -> list[Neighbours]:
+    """The k most alike in the gallery to each of the first `most` of the images' `turns`; `own` is `nearest`'s."""
+    return [of.nearest(each, k, own) for each in islice(turns(images), most)]
 
 
-def _scales(near: tuple[Neighbours, Neighbours], unseen: tuple[Neighbours, Neighbours]) -> Scales:
+def _scales(near: list[Neighbours], unseen: list[Neighbours], names: Sequence[str]) -> Scales:
     scales = {
         "among": [view.relative for view in near],
         "beside": [
@@ -165,14 +180,10 @@ def _scales(near: tuple[Neighbours, Neighbours], unseen: tuple[Neighbours, Neigh
             for here, there in zip(near, unseen, strict=True)
         ],
     }
-    return {
-        (name, mirrored): np.minimum(*views) if mirrored else views[0]
-        for name, views in scales.items()
-        for mirrored in (False, True)
-    }
+    return {(name, view): np.min(views[: VIEWS[view]], axis=0) for name, views in scales.items() for view in names}
 
 
-def _closest(near: tuple[Neighbours, Neighbours]) -> tuple[Pair, ...]:
+def _closest(near: list[Neighbours]) -> tuple[Pair, ...]:
     relative = np.stack([view.relative for view in near])
     least, which = relative.min(axis=0), relative.argmin(axis=0)
     return tuple(
@@ -181,18 +192,13 @@ def _closest(near: tuple[Neighbours, Neighbours]) -> tuple[Pair, ...]:
     )
 
 
-def rank_of(m: int, tail: float) -> int:
-    """The rank of m values below whose threshold that share of others is expected; 1 for few."""
-    return max(1, math.floor(tail * (m + 1) + 1e-9))
-
-
 def _comparisons(alone: int, ours: Scales, theirs: Scales, planted: Scales) -> tuple[Closer, ...]:
     """Every scale at every tail; of few held-out images both tails are one. They are worth `alone` independent ones."""
     n, m = (len(next(iter(scales.values()))) for scales in (ours, theirs))
     ranks = list(dict.fromkeys(rank_of(m, tail) for tail in TAILS))
-    level = LEVEL / (len(ours) * len(ranks))
+    level = LEVEL / (2 * len(VIEWS) * len(TAILS))  # all comparisons that there may be
 
-    def compared(scale: tuple[str, bool], rank: int) -> Closer:
+    def compared(scale: tuple[str, str], rank: int) -> Closer:
         threshold, expected = float(np.sort(theirs[scale])[rank - 1]), rank / (m + 1)
 
         def p_value(closer: int) -> float:
@@ -204,6 +210,7 @@ def _comparisons(alone: int, ours: Scales, theirs: Scales, planted: Scales) -> t
         closer, least = int((ours[scale] < threshold).sum()), bisect_left(range(n + 1), True, key=accuses)
         return Closer(
             *scale,
+            n=n,
             share=closer / n,
             expected=expected,
             p=p_value(closer),
@@ -215,31 +222,33 @@ def _comparisons(alone: int, ours: Scales, theirs: Scales, planted: Scales) -> t
     return tuple(compared(scale, rank) for scale in ours for rank in ranks)
 
 
-def _bound(closer: Sequence[Closer], n: int, planted: int) -> CopyBound | None:
+def _bound(closer: Sequence[Closer], planted: int) -> CopyBound | None:
     """By the comparison, of those that accuse or else of all, that promises the lowest bound before any is looked at.
 
-    One that sees mirror images goes before one that does not. None where all are blind.
+    One that sees mirror images goes before one that does not, and before one that sees turned ones too, which promises
+    less. None where all are blind.
     """
     half = (1 + CONFIDENCE) / 2  # each of two intervals
 
     def upper(of: Closer, share: float) -> float:
-        below = stats.binomtest(round(share * n), n, alternative="less").proportion_ci(half).high
+        below = stats.binomtest(round(share * of.n), of.n, alternative="less").proportion_ci(half).high
         found = stats.binomtest(round(of.found * planted), planted, alternative="greater").proportion_ci(half).low
         return min(1.0, float(below / found))
 
     seeing = [each for each in closer if each.found >= BLIND]
     if not seeing:
         return None
-    best = min(seeing, key=lambda each: (not each.mirrored, upper(each, each.expected)))
+    best = min(seeing, key=lambda each: (ORDER.index(each.view), upper(each, each.expected)))
     least = None if best.least is None or best.least > best.found else best.least / best.found
-    return CopyBound(upper(best, best.share), least, best.mirrored)
+    return CopyBound(upper(best, best.share), least, best.view)
 
 
 def _verdict(
     accusing: list[Closer], closer: tuple[Closer, ...], bound: CopyBound | None, identical: int, proof: bool = False
 ) -> str:
     plain = f"{identical:,} {'is a training image' if identical == 1 else 'are training images'} to the byte"
-    looks = f"shifted by up to {SHIFT} pixels, of other brightness{' or mirrored' if bound and bound.mirrored else ''}"
+    also = {"as it is": "", "mirrored": " or mirrored", "turned": ", mirrored or turned"}[bound.view] if bound else ""
+    looks = f"shifted by up to {SHIFT} pixels, of other brightness{also}"
     most = (
         f"at most {_percent(bound.share)} of the images are copies (95 % confidence), counting those {looks}"
         if bound

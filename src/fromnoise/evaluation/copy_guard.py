@@ -10,7 +10,8 @@ from torch import Tensor
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.sources import less
 from fromnoise.errors import UserError
-from fromnoise.evaluation.copies import FEWEST, RANK, gallery, rank_of, views
+from fromnoise.evaluation.copies import FEWEST, RANK, VIEWS, gallery, views
+from fromnoise.evaluation.tail import rank_of
 
 REJECTED = 0.01
 """Share of fresh images that may be taken for copies; one image, where it is less than that."""
@@ -34,7 +35,7 @@ def copy_guard(
 
     def relative(images: UInt8[Tensor, "n c h w"], own: Tensor | None = None) -> Float64[np.ndarray, " n"]:
         """The relative distance of images or their mirror images, whichever is less."""
-        return np.minimum(*(view.relative for view in views(trained, images, RANK, own)))
+        return np.minimum(*(view.relative for view in views(trained, images, RANK, own, VIEWS["mirrored"])))
 
     held_out = less(held_out, train)
     if held_out is not None and len(held_out) >= FEWEST:

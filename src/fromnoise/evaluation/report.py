@@ -14,7 +14,7 @@ import msgspec
 from fromnoise.data.settings import Alpha, Fit
 from fromnoise.errors import UserError
 
-SCHEMA = 4
+SCHEMA = 5
 """The version of the report's form."""
 
 
@@ -57,12 +57,15 @@ class Excess(msgspec.Struct, frozen=True):
 class ToldApart(msgspec.Struct, frozen=True):
     """Whether a network tells generated images from real ones that it has not seen, by their pixels."""
 
-    verdict: str  # "told apart: …" where p < 0.001, else "not told apart: …".
+    verdict: str  # "told apart: …" where `p` or `strange_p` is below 0.0005, else "not told apart: …".
     told: bool  # The verdict.
     auc: float  # The chance that it rates a generated image as more suspicious than a real one; 0.5 is guessing.
     error: float  # The AUC's standard error.
     accuracy: float  # The share of images that it gets right; both sets count the same.
     p: float  # The chance of so high an AUC if the two sets were alike.
+    strange: float  # The share of generated images that look less real to it than nearly all real ones do.
+    expected: float  # The share of real images that do: 0.3 %, or one image.
+    strange_p: float  # The chance of so many if the two sets were alike; exact, where near-duplicates count as one.
     detectable: float  # The AUC that would have been noticed with a chance of 90 %.
     n: int  # Generated images that it judged; it learnt from about as many others.
     m: int  # Real images that it judged.
@@ -115,7 +118,10 @@ class Closer(msgspec.Struct, frozen=True):
     # What the distance to the nearest training image is divided by: the distance to the fifth nearest training image,
     # where near-duplicates count as one ("among"), or to the nearest held-out image ("beside").
     scale: str
-    mirrored: bool  # Whether the smaller distance of the image and its mirror image was taken.
+    # "as it is"; "mirrored": the smaller distance of the image and its mirror image; or "turned": the smallest of these
+    # two turned by quarters.
+    view: str
+    n: int  # Generated images that were compared: 300 at most are turned.
     share: float  # Share of the generated images below the threshold.
     expected: float  # The share expected for fresh images.
     p: float  # The p-value: exact, unless held-out images come in groups.
@@ -130,7 +136,7 @@ class CopyBound(msgspec.Struct, frozen=True):
 
     share: float  # The upper 95 % confidence bound of the share of copies.
     least: float | None  # The smallest share of copies that would have been called copying; null if none would.
-    mirrored: bool  # Whether mirror images of training images count as copies.
+    view: str  # What counts as a copy, as in `closer`: "mirrored" where possible.
 
 
 class Pair(msgspec.Struct, frozen=True):
@@ -152,7 +158,7 @@ class CopySizes(msgspec.Struct, frozen=True):
 
 class Copies(msgspec.Struct, frozen=True):
     """Whether generated images are copies of training images. Copies count whatever their brightness, contrast and
-    colour, and if shifted by up to two pixels, mirrored, a little noisy or blurred."""
+    colour, and if shifted by up to two pixels, mirrored, turned by quarters, a little noisy or blurred."""
 
     # "no sign of copying: …", with the bound; "copying: …", for which one image that is a training image byte for byte
     # is enough, unless it is blank or held-out images are training images too; or "copying cannot be judged: …", if
@@ -281,7 +287,7 @@ class Overlap(msgspec.Struct, frozen=True):
     """How many images of one set are in another."""
 
     identical: int  # Images that are in the other set byte for byte; grey saved as RGB counts as grey.
-    near: int  # Further images with a near-duplicate in the other set.
+    near: int  # Further images with a near-duplicate in the other set; of generated ones, mirrored or turned ones too.
     n: int  # Images in the first set.
     verdict: str  # The result in a sentence.
 

@@ -328,7 +328,7 @@ def _overlaps(contest: Contest) -> Overlaps:
     assert reference is not None, "asked for"
     floor = None if floor is None or floor.groups is not None else floor  # training images may be among those
     learnt = [None if real is None or train is None else overlap(real, train) for real in (reference, floor)]
-    return Overlaps(overlap(generated, reference), *learnt)
+    return Overlaps(overlap(generated, reference, turned=True), *learnt)
 
 
 def _typical(contest: Contest) -> ImageSet:

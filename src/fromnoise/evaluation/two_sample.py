@@ -7,6 +7,8 @@ the two sets are alike.
 Where the training images are known, the network also learns from them what is real, but judges none of them. There are
 often ten times as many of them as of reference images, and with so many it finds blobs that it would miss without.
 
+A few strange images hardly move the AUC, so those that it rates above nearly all real ones are counted as well.
+
 Near-duplicates go to the same half, so that no picture is known by heart, and in the AUC's error they count as one.
 Noise is added to all images, so that the network cannot go by what nobody sees: samplers leave a background of 1 or 2
 where real images have 0, and that alone gives nearly every generated image away.
@@ -31,6 +33,7 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.data.pixels import normalise
 from fromnoise.evaluation.design import deal
 from fromnoise.evaluation.report import ToldApart
+from fromnoise.evaluation.tail import rank_of, tail_p_value
 from fromnoise.hardware import channels_last
 from fromnoise.say import counted
 
@@ -49,8 +52,10 @@ SIDE = 32
 """Pixels of the largest images whose every pixel the first convolution visits: others it reduces to that size."""
 WIDTHS = 16, 32, 32
 SUREST = 32
-LEVEL = 0.001
-"""Chance of telling two equal sets apart."""
+LEVEL = 0.0005
+"""Chance of telling two equal sets apart by the AUC, and by strange images."""
+TAIL = 0.003
+"""Share of real images above whose scores an image is strange."""
 POWER = 0.9
 """Chance of telling sets apart at the AUC that is reported as detectable."""
 
@@ -139,16 +144,22 @@ def told_apart(generated: ImageSet, reference: ImageSet, seed: int = 0, train: I
     p = float(norm.sf((found.value - 0.5) / found.null))
     detectable = min(0.5 + found.null * float(norm.isf(LEVEL) + norm.isf(1 - POWER)), 1.0)
     surest = part[ours][np.lexsort((scores[ours], found.beaten[ours]))[::-1][:SUREST]]
-    told = p < LEVEL
+    odd = strange(scores, real[part], group[part])
+    by_auc, by_odd = p < LEVEL, odd.p < LEVEL
+    told = by_auc or by_odd
     return ToldApart(
         f"{'told apart' if told else 'not told apart'}: shown a generated and a real image, a network picks the "
         f"generated one in {100 * found.value:.1f} % of cases (50 % is guessing"
-        f"{'' if told else f'; {100 * detectable:.0f} % would have been found'})",
+        f"{'' if told else f'; {100 * detectable:.0f} % would have been found'})"
+        f"{f'; {odd}' if by_odd and not by_auc else ''}",
         told,
         found.value,
         found.error,
         float(np.mean([(scores[ours] > 0).mean(), (scores[~ours] <= 0).mean()])),
         p,
+        odd.share,
+        odd.expected,
+        odd.p,
         detectable,
         int(ours.sum()),
         int((~ours).sum()),
@@ -225,6 +236,27 @@ def auc(scores: Float64[np.ndarray, " n"], real: Bool[np.ndarray, " n"], group: 
     count = len(np.unique(group))
     error = float(np.sqrt(np.square(by_group).sum() * count / (count - 1)))
     return Auc(value, error, max(error, ((m + n + 1) / (12 * m * n)) ** 0.5), beaten)
+
+
+class Strange(NamedTuple):
+    """The share of generated images with scores above nearly all real ones', that expected, and its exact p-value."""
+
+    share: float
+    expected: float
+    p: float
+
+    def __str__(self) -> str:
+        nearly_all = f"{100 * (1 - self.expected):.1f} % of real ones do"
+        return f"{100 * self.share:.1f} % of the generated images look less real to it than {nearly_all}"
+
+
+def strange(scores: Float64[np.ndarray, " n"], real: Bool[np.ndarray, " n"], group: Int64[np.ndarray, " n"]) -> Strange:
+    """How many generated images are strange, by `TAIL`; of each set, one image stands for its group."""
+    ours, theirs = (scores[which][np.unique(group[which], return_index=True)[1]] for which in (~real, real))
+    rank = rank_of(len(theirs), TAIL)
+    above = int((ours > np.sort(theirs)[-rank]).sum())
+    p = tail_p_value(above, len(ours), len(theirs), rank)
+    return Strange(above / len(ours), rank / (len(theirs) + 1), p)
 
 
 def _grainy(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:

@@ -1,0 +1,24 @@
+"""An exact test of tails: are more values of one set beyond a threshold than that share of another set's values?
+
+The threshold is an order statistic of the other set, such as its third smallest value.
+"""
+
+import math
+
+from scipy import stats
+
+
+def tail_p_value(closer: int, n: int, m: int, rank: int) -> float:
+    """P(at least `closer` of n values lie below the `rank`-th smallest of m others), all of one distribution.
+
+    Exact, with no regard to the distribution: the threshold is itself random, an order statistic of the held-out
+    values, so the count is not binomial but negative hypergeometric (that is, beta-binomial with α = rank and
+    β = m − rank + 1). At least `closer` lie below just when the first closer + rank − 1 values of both sets
+    together hold fewer than `rank` of the m: a hypergeometric tail. Ties only make the p-value larger.
+    """
+    return float(stats.hypergeom.cdf(rank - 1, n + m, m, closer + rank - 1))
+
+
+def rank_of(m: int, tail: float) -> int:
+    """The rank of m values below whose threshold that share of others is expected; 1 for few."""
+    return max(1, math.floor(tail * (m + 1) + 1e-9))
