@@ -272,7 +272,7 @@ for name, sample in SETS.items():
     )
     assert distance > 1.5 * least.mean
 show(
-    figures.real_and_drawn(pairs),
+    figures.real_and_sampled(pairs),
     "Above: data. Below: samples of the Gaussian fitted to them, mean and covariance and all. Four different worlds, nearly "
     "one model: it fills the holes and joins what is apart.",
     alt="Above, four shapes made of points, among them rings and a spiral. Below, four elliptic clouds that look "

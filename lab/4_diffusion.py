@@ -778,7 +778,7 @@ for name, points_of in SETS.items():
         f"the library: {name:8} distance {sum(apart) / 2:.3f}, floor {least.mean:.3f} ± {least.deviation:.3f}, trained in {seconds:.1f} s"
     )
 show(
-    figures.real_and_drawn(pairs),
+    figures.real_and_sampled(pairs),
     "Four sets of points: real ones above, points drawn from a network that learned each set below.",
     alt="Four columns: two rings, two half moons, a spiral, five Gaussian blobs; the sampled row looks like the real one.",
 )

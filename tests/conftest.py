@@ -45,10 +45,10 @@ def remembered(function, key=lambda *given: given):
     """The function, asked once for each `key` of what it is given."""
     known = {}
 
-    def call(*given):
-        about = fingerprint(*key(*given))
+    def call(*given, **options):
+        about = fingerprint(*key(*given), *sorted(options.items()))
         if about not in known:
-            known[about] = function(*given)
+            known[about] = function(*given, **options)
         found = known[about]
         return found.clone() if isinstance(found, torch.Tensor) else found
 

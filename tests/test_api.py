@@ -162,7 +162,7 @@ def test_a_busy_machine_leaves_the_callers_threads_as_they_were(packaged, monkey
         threads.shared().set(1)
         return sample(*args)
 
-    monkeypatch.setattr("fromnoise.api.sample", draw_beside_others)
+    monkeypatch.setattr("fromnoise.experiment.sample.sample", draw_beside_others)
     torch.set_num_threads(2)
     packaged.sample(1, steps=1)
     assert torch.get_num_threads() == 2
@@ -242,3 +242,19 @@ def test_named_sets_are_read_as_they_are_asked_to_be(tmp_path):
 def test_arrays_of_another_form_are_refused(images):
     with pytest.raises(fromnoise.UserError, match=r"N×H×W|2 channels|values from"):
         fromnoise.evaluate(images, "digits:heldout", quiet=True)
+
+
+def test_sampling_takes_what_the_command_line_takes(packaged, tmp_path, capsys):
+    how = ["--guidance-interval", "-3", "2", "--spacing", "karras", "--steps", "3", "--sampler", "heun"]
+    assert main(["sample", "digits", "--per-class", "1", *how, "--out", str(tmp_path / "a.npz")]) == 0
+    settings = {"guidance_interval": (-3.0, 2.0), "spacing": "karras", "steps": 3, "sampler": "heun"}
+    images = packaged.sample(per_class=1, **settings)
+    theirs = arrays.load(tmp_path / "a.npz")
+    assert np.array_equal(images, theirs.images.permute(0, 2, 3, 1).numpy())
+    assert list(images.labels) == list(range(10))
+    with pytest.raises(fromnoise.UserError, match="already says how many"):
+        packaged.sample(8, per_class=1)
+    with pytest.raises(fromnoise.UserError, match="needs a run folder.*there is none"):
+        packaged.sample(8, reject_copies=True)
+    with pytest.raises(TypeError, match="colour"):
+        packaged.sample(8, colour=1)

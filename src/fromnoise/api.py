@@ -44,12 +44,12 @@ from fromnoise.evaluation.score import read_report, score
 from fromnoise.experiment import find
 from fromnoise.experiment.contest import Asked, Named, as_8_bits
 from fromnoise.experiment.evaluate import evaluate as scored
+from fromnoise.experiment.sample import sampled
 from fromnoise.experiment.score import reference_of, sets_of, with_overfitting
 from fromnoise.experiment.train import Experiment, trained
 from fromnoise.faces.console import TERMINAL
 from fromnoise.generation import edit
 from fromnoise.generation.model import Model
-from fromnoise.generation.sampling import SampleRequest, labels_for, own_precision, sample
 from fromnoise.say import Reporter, reporting_to
 from fromnoise.threads import apart
 from fromnoise.training.device import alone
@@ -132,8 +132,9 @@ class Run:
     @apart()
     def sample(
         self,
-        n: int = 64,
+        n: int | None = None,
         *,
+        per_class: int | None = None,
         seed: int = 0,
         first: int = 0,
         label: int | str | None = None,
@@ -141,25 +142,27 @@ class Run:
         sampler: SamplerName | None = None,
         steps: int | None = None,
         precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto",
+        reject_copies: bool = False,
+        **settings: Any,
     ) -> Images:
-        """New images. Image k of a seed is the same, however many are sampled.
+        """n new images, 64 by default. Image k of a seed is the same, however many are sampled.
 
+        - `per_class`: this many images of each class, instead of `n`
         - `first`: the number of the first image; 100 continues after `n=100`
         - `label`: this class only, by name or number, or this cluster
         - `guidance`: how much the class or cluster counts; 1 for no guidance
-        - `sampler`, `steps`: instead of the model's own
+        - `sampler`, `steps`: instead of the model's own; of other `settings` too, such as `guidance_interval=(-3, 2)`
+          and `spacing="edm"`
+        - `reject_copies`: replace copies of the run's training images by further images
 
-        Raises UserError, before any work, for what the model cannot do.
+        Raises UserError, before any work, for what the model cannot do, and TypeError for unknown settings.
         """
-        model = self._there()
-        settings = self.config.sampling.but(sampler=sampler, sampling_steps=steps)
-        number = own_precision(model) if precision == "auto" else precision
-        request = SampleRequest(n, seed, first, label, guidance, number, settings)
+        asked: dict[str, Any] = {"n": n, "per_class": per_class, "seed": seed, "first": first, "label": label}
+        settings |= {"sampler": sampler, "sampling_steps": steps, "guidance": guidance, "precision": precision}
         with reporting_to(self.reporter):
-            images = sample(model, request)
-        labels = None if model.info.clustered else labels_for(model, request)
-        pixels, names = arrays.to_array(images), model.info.class_names
-        return Images(pixels) if labels is None else Images(pixels, labels.numpy(), names)
+            found = sampled(self._there(), self.folder, **asked, **settings, reject_copies=reject_copies)
+        labels = None if found.labels is None or found.clustered else found.labels.numpy()
+        return Images(arrays.to_array(found.images), labels, () if labels is None else found.class_names)
 
     @apart()
     def vary(

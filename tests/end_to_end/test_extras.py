@@ -64,7 +64,7 @@ def test_the_page_is_served_and_draws(finished, tmp_path):
             except OSError:
                 time.sleep(0.3)
         page = client.Client(f"http://127.0.0.1:{port}/", verbose=False)
-        picture = page.predict(4, 0, "3", 1.0, "ddim", 2, api_name="/draw")
+        picture = page.predict(4, 0, "3", 1.0, "ddim", 2, api_name="/sample")
         assert os.path.getsize(picture if isinstance(picture, str) else picture["path"]) > 100
     finally:
         process.terminate()

@@ -73,7 +73,7 @@ def test_clouds_stand_where_their_points_are():
     assert len(films.axes) == 4
     assert [axis.get_title("center") for axis in films.axes[:2]] == ["t = 0", "t = 1"]
     np.testing.assert_allclose(films.axes[1].collections[0].get_offsets(), points(seed=1))
-    pairs = figures.real_and_drawn({"a": (points(), points(seed=1)), "b": (points(), points())})
+    pairs = figures.real_and_sampled({"a": (points(), points(seed=1)), "b": (points(), points())})
     np.testing.assert_allclose(pairs.axes[2].collections[0].get_offsets(), points(seed=1))
 
 

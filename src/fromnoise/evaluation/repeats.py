@@ -1,4 +1,4 @@
-"""Do generated images repeat each other? A model that draws the same few pictures again and again has little variety.
+"""Do generated images repeat each other? A model that makes the same few pictures again and again has little variety.
 
 Bytes alone do not tell: noise differs from image to image. Near-duplicates (`groups`) do, and there are some among real
 images too, so these are counted in as many of them.

@@ -24,14 +24,15 @@ Sample = Callable[[SampleRequest], UInt8[Tensor, "n c h w"]]
 Judge = Callable[[UInt8[Tensor, "n c h w"]], Bool[Tensor, " n"]]
 
 
-def guard_of(run: Path) -> Judge:
+def guard_of(run: Path | None) -> Judge:
     """The guard of a run's training images, calibrated on real images of its data that it never saw.
 
     Raises UserError for a path that is not a run folder, for training images that cannot be found as they were, and
     for too few of them.
     """
-    if not is_run(run):
-        raise UserError(f"--reject-copies needs a run folder, to find the training images: {run} is not one")
+    if run is None or not is_run(run):
+        there = "there is none" if run is None else f"{run} is not one"
+        raise UserError(f"--reject-copies needs a run folder, to find the training images: {there}")
     parts = parts_of(run)
     unseen = [part.images for part in (parts.val, parts.heldout) if part is not None]
     if not unseen:
@@ -41,7 +42,7 @@ def guard_of(run: Path) -> Judge:
 
 
 def sample_without_copies(
-    draw: Sample, request: SampleRequest, labels: Int64[Tensor, " n"] | None, is_copy: Judge
+    sample: Sample, request: SampleRequest, labels: Int64[Tensor, " n"] | None, is_copy: Judge
 ) -> tuple[UInt8[Tensor, "n c h w"], int]:
     """The images of a request, each copy replaced by a further image of its class, and how many were replaced.
 
@@ -49,12 +50,12 @@ def sample_without_copies(
     request always gives the same images. `labels` are the request's (`labels_for`).
     Raises UserError when an image is still a copy after `TRIES` replacements.
     """
-    images = draw(request)
+    images = sample(request)
     copies = is_copy(images).nonzero().flatten()
     number, replaced = request.first + request.n, 0
     for _ in range(TRIES):
         for label, places in _by_class(copies, labels):
-            images[places] = draw(replace(request, n=len(places), first=number, label=label))
+            images[places] = sample(replace(request, n=len(places), first=number, label=label))
             number += len(places)
         replaced += len(copies)
         if len(copies):

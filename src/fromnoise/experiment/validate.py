@@ -72,8 +72,8 @@ class Validator:
         if self.features is not None:
             request = SampleRequest(IMAGES, rng.integer(self.config.seed, "watch"), precision=model.precision)
             images = ImageSet(f"step {step}", sample(model, request))
-            drawn, real = self.features(images.images), self.features.cached(self.real.images)
-            kid = mmd2(Featured(drawn), Featured(real))._asdict()
+            generated, real = self.features(images.images), self.features.cached(self.real.images)
+            kid = mmd2(Featured(generated), Featured(real))._asdict()
             found |= {"images": IMAGES, "kid": kid, "copies": self._copies(images)}
             words |= {"kid": f"KID {said(kid)}", "copies": found["copies"]["verdict"]}
         return found, words

@@ -19,7 +19,7 @@ def build(model: Model) -> Any:
     gradio = extra("gradio", "ui")
     own, classes, guided = model.config.sampling, model.info.classes, bool(model.info.classes)
 
-    def draw(n: float, seed: float, label: str, guidance: float, sampler: str, steps: float) -> Image.Image:
+    def show(n: float, seed: float, label: str, guidance: float, sampler: str, steps: float) -> Image.Image:
         try:
             request = SampleRequest(
                 int(n),
@@ -49,5 +49,5 @@ def build(model: Model) -> Any:
                 steps = gradio.Slider(1, max(100, own.sampling_steps), own.sampling_steps, step=1, label="steps")
                 button = gradio.Button("Sample", variant="primary")
             picture = gradio.Image(label="images", format="png", interactive=False)
-        button.click(draw, [n, seed, label, guidance, sampler, steps], picture, api_name="draw")
+        button.click(show, [n, seed, label, guidance, sampler, steps], picture, api_name="sample")
     return page

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,9 +9,13 @@ import tyro
 
 from fromnoise.config import check_ranges
 from fromnoise.diffusion.settings import SamplerName, Spacing
-from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, Flag, ModelSource, Overwrite, Threads, parse, refuse_unwritable_images
-from fromnoise.say import say
+
+ASKED = (
+    *("n", "per_class", "seed", "first", "label", "guidance", "precision", "reject_copies"),
+    *("guidance_interval", "sampler", "spacing", "logsnr_range"),
+)
+"""Arguments that `sampled` takes as they are."""
 
 
 @dataclass(frozen=True)
@@ -70,47 +73,17 @@ def main(words: Sequence[str]) -> None:
     check_ranges(arguments.steps, lambda name: "--steps", "sampling_steps")
     refuse_unwritable_images(arguments.out, arguments.overwrite)
     kind = arguments.out.suffix.lower()
-    if arguments.per_class is not None and (arguments.n is not None or arguments.label is not None):
-        raise UserError("--per-class already says how many images of which class: leave out --n and --label")
 
     from fromnoise.data import folder, saving
-    from fromnoise.data.image_set import ImageSet
     from fromnoise.experiment.find import load_model
-    from fromnoise.generation.sampling import SampleRequest, labels_for, own_precision, sample
+    from fromnoise.experiment.sample import sampled
     from fromnoise.training.device import alone
 
     model = load_model(arguments.source)
     if kind not in (".png", ".npz"):
         folder.check_channels(arguments.out, model.info.channels)
-    names = ("sampler", "spacing", "logsnr_range", "guidance_interval")
-    given = {name: getattr(arguments, name) for name in names}
-    settings = model.config.sampling.but(sampling_steps=arguments.steps, **given)
-    if arguments.logsnr_range and settings.spacing == "t":
-        raise UserError("--spacing t takes the schedule's own levels: leave out --logsnr-range")
     model.to(alone(arguments.device, arguments.threads).device)
-    each, n = arguments.per_class, 64 if arguments.n is None else arguments.n
-    precision = own_precision(model) if arguments.precision == "auto" else arguments.precision
-    request = SampleRequest(
-        n if each is None else each * max(len(model.info.present), 1),
-        arguments.seed,
-        arguments.first,
-        arguments.label,
-        arguments.guidance,
-        precision,
-        settings,
-        even=each is not None,
-    )
-    labels = labels_for(model, request)
-    if arguments.guidance_interval and labels is None:
-        raise UserError("this model was trained without classes: leave out --guidance-interval")
-    draw = partial(sample, model)
-    if arguments.reject_copies:
-        from fromnoise.experiment.reject import guard_of, sample_without_copies  # imports scipy.stats
-
-        images, replaced = sample_without_copies(draw, request, labels, guard_of(arguments.source))
-        say(f"{request.n + replaced:,} images sampled, {replaced:,} rejected as copies of training images")
-    else:
-        images = draw(request)
-    sampled = ImageSet("sampled", images, labels, model.info.clustered, model.info.class_names)
-    saving.save(arguments.out, sampled, first=arguments.first, per_class=each)
+    asked = {name: getattr(arguments, name) for name in ASKED}
+    images = sampled(model, arguments.source, sampling_steps=arguments.steps, **asked)
+    saving.save(arguments.out, images, first=arguments.first, per_class=arguments.per_class)
     print(arguments.out)

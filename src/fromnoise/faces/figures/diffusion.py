@@ -98,12 +98,12 @@ def films(rows: Mapping[str, Sequence[Float[Tensor, "n 2"]]], titles: Sequence[s
 
 
 @styled
-def real_and_drawn(pairs: Mapping[str, tuple[Float[Tensor, "n 2"], Float[Tensor, "n 2"]]]) -> Figure:
+def real_and_sampled(pairs: Mapping[str, tuple[Float[Tensor, "n 2"], Float[Tensor, "n 2"]]]) -> Figure:
     """Real points above, sampled ones below, a set each column."""
     figure, axes = panels(len(pairs), 2, (2.5, 2.6), square=True)
-    for k, (name, (real, drawn)) in enumerate(pairs.items()):
+    for k, (name, (real, sampled)) in enumerate(pairs.items()):
         scatter(axes[k], real)
-        scatter(axes[len(pairs) + k], drawn, VERMILION)
+        scatter(axes[len(pairs) + k], sampled, VERMILION)
         axes[k].set_title(name, loc="center")
     axes[0].set_ylabel("real")
     axes[len(pairs)].set_ylabel("sampled")
