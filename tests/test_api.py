@@ -254,7 +254,7 @@ def test_sampling_takes_what_the_command_line_takes(packaged, tmp_path, capsys):
     assert list(images.labels) == list(range(10))
     with pytest.raises(fromnoise.UserError, match="already says how many"):
         packaged.sample(8, per_class=1)
-    with pytest.raises(fromnoise.UserError, match="needs a run folder.*there is none"):
+    with pytest.raises(fromnoise.UserError, match=r"needs a run folder.*there is none"):
         packaged.sample(8, reject_copies=True)
     with pytest.raises(TypeError, match="colour"):
         packaged.sample(8, colour=1)
