@@ -75,7 +75,7 @@ def test_a_share_of_strange_images_is_told_apart(monkeypatch):
     found = told_apart(drawn, real)
     assert found.told
     assert found.p > module.LEVEL
-    assert found.strange_p < module.LEVEL
+    assert found.strange_p < module.STRANGE_LEVEL
     assert "of the generated images look less real to it than 99.5 % of real ones do" in found.verdict
     assert np.isin(found.surest[:8], np.arange(30)).all()
 

@@ -57,7 +57,7 @@ class Excess(msgspec.Struct, frozen=True):
 class ToldApart(msgspec.Struct, frozen=True):
     """Whether a network tells generated images from real ones that it has not seen, by their pixels."""
 
-    verdict: str  # "told apart: …" where `p` or `strange_p` is below 0.0005, else "not told apart: …".
+    verdict: str  # "told apart: …" where `p` < 0.001 or `strange_p` < 0.0005, else "not told apart: …".
     told: bool  # The verdict.
     auc: float  # The chance that it rates a generated image as more suspicious than a real one; 0.5 is guessing.
     error: float  # The AUC's standard error.

@@ -52,10 +52,10 @@ SIDE = 32
 """Pixels of the largest images whose every pixel the first convolution visits: others it reduces to that size."""
 WIDTHS = 16, 32, 32
 SUREST = 32
-LEVEL = 0.0005
-"""Chance of telling two equal sets apart by the AUC, and by strange images."""
-TAIL = 0.003
-"""Share of real images above whose scores an image is strange."""
+LEVEL = 0.001
+"""Chance of telling two equal sets apart by the AUC."""
+STRANGE_LEVEL, TAIL = 0.0005, 0.003
+"""The same by strange images; and the share of real images above whose scores an image is strange."""
 POWER = 0.9
 """Chance of telling sets apart at the AUC that is reported as detectable."""
 
@@ -145,7 +145,7 @@ def told_apart(generated: ImageSet, reference: ImageSet, seed: int = 0, train: I
     detectable = min(0.5 + found.null * float(norm.isf(LEVEL) + norm.isf(1 - POWER)), 1.0)
     surest = part[ours][np.lexsort((scores[ours], found.beaten[ours]))[::-1][:SUREST]]
     odd = strange(scores, real[part], group[part])
-    by_auc, by_odd = p < LEVEL, odd.p < LEVEL
+    by_auc, by_odd = p < LEVEL, odd.p < STRANGE_LEVEL
     told = by_auc or by_odd
     return ToldApart(
         f"{'told apart' if told else 'not told apart'}: shown a generated and a real image, a network picks the "
