@@ -42,7 +42,7 @@ Finding = Callable[[Contest, Features], tuple[bool, Numbers]]
 
 def _overlap(sets: Contest, _: Features) -> tuple[bool, Numbers]:
     found = _overlaps(sets)
-    shared = sum(each.identical + each.near for each in found.known)
+    shared = sum(each.identical + each.near + round(each.turned * each.n) for each in found.known)
     return bool(found.found), {"shared": shared}
 
 
@@ -193,7 +193,8 @@ def main(settings: Settings) -> None:
         mark = "✓" if found.right else "✗"
         print(f"{mark} {name}: {', '.join(found.found) or 'nothing'} ({found.seconds:.0f} s)", flush=True)
         write_json(settings.out, kept)
-        judged = [kept[each] for each in dict.fromkeys([*work, *kept]) if each in kept]
+        draws = [each for each in kept if each.startswith("draw")]
+        judged = [kept[each] for each in dict.fromkeys([*work, *draws]) if each in kept]
         results.put(settings.table, "battery", table(judged))
 
 

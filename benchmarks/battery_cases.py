@@ -195,8 +195,8 @@ def _overlaps(sort: str) -> Iterator[Rest]:
     yield planted("100 training images, with noise of 6, in the reference", 100, damage("noise", 6))
     yield called_generated("100 of 500 images are the reference's")
     yield called_generated("100 of 500 images are the reference's, darker", damage("darker", 0.7))
-    yield called_generated("100 of 500 images are the reference's, mirrored", DISGUISES["mirrored"])
-    yield called_generated("100 of 500 images are the reference's, turned by a quarter", BEYOND["turned by a quarter"])
+    for way in ("mirrored", "turned by a quarter"):
+        yield called_generated(f"100 of 500 images are the reference's, {way}", DISGUISES[way])
     if sort == "digits":
         saved = lambda w: w.against(with_channels(w.reference, 3))  # noqa: E731
         yield "all are the reference's, saved as RGB", sort, saved, ("overlap",), None
@@ -324,6 +324,9 @@ DISGUISES: Mapping[str, Change | None] = {
     "moved by a pixel": moved(1),
     "moved by two pixels": moved(2),
     "mirrored": lambda images: images.flip(3),
+    "upside down": lambda images: images.flip(2),
+    "turned by a quarter": lambda images: images.rot90(1, (2, 3)),
+    "turned by a quarter, mirrored, moved and noisy": lambda images: several(images.rot90(1, (2, 3)).flip(3)),
     "blurred": damage("blur", 1),
     "JPEG of quality 30": damage("JPEG", 30),
     "posterised": damage("posterised", 4),
@@ -339,9 +342,6 @@ BEYOND: Mapping[str, Change] = {
     "turned by five degrees": turned,
     "with a hole of a third": damage("holes", 12),
     "bent": damage("elastic", 1.2),
-    "upside down": lambda images: images.flip(2),
-    "turned by a quarter": lambda images: images.rot90(1, (2, 3)),
-    "turned by a quarter, mirrored, moved and noisy": lambda images: several(images.rot90(1, (2, 3)).flip(3)),
     "moved by four pixels, each its own way": damage("shift", 4),
     "averaged with another": damage("two at once", 1),
     "with their quarters exchanged": damage("quadrants exchanged", 1),

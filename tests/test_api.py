@@ -256,5 +256,8 @@ def test_sampling_takes_what_the_command_line_takes(packaged, tmp_path, capsys):
         packaged.sample(8, per_class=1)
     with pytest.raises(fromnoise.UserError, match=r"needs a run folder.*there is none"):
         packaged.sample(8, reject_copies=True)
-    with pytest.raises(TypeError, match="colour"):
-        packaged.sample(8, colour=1)
+    with pytest.raises(fromnoise.UserError, match="unknown settings of the sampler: colour"):
+        packaged.sample(8, colour=None)
+    with pytest.raises(fromnoise.UserError, match="guidance_interval takes two λ, not 3"):
+        packaged.sample(8, guidance_interval=3)
+    assert np.array_equal(packaged.sample(2, sampling_steps=3), packaged.sample(2, steps=3))

@@ -151,16 +151,17 @@ class Run:
         - `first`: the number of the first image; 100 continues after `n=100`
         - `label`: this class only, by name or number, or this cluster
         - `guidance`: how much the class or cluster counts; 1 for no guidance
-        - `sampler`, `steps`: instead of the model's own; of other `settings` too, such as `guidance_interval=(-3, 2)`
-          and `spacing="edm"`
+        - `sampler`, `steps`, and further `settings` of the sampler, such as `guidance_interval=(-3, 2)` or
+          `spacing="logsnr"`: instead of the model's own
         - `reject_copies`: replace copies of the run's training images by further images
 
-        Raises UserError, before any work, for what the model cannot do, and TypeError for unknown settings.
+        Raises UserError, before any work, for what the model cannot do.
         """
         asked: dict[str, Any] = {"n": n, "per_class": per_class, "seed": seed, "first": first, "label": label}
-        settings |= {"sampler": sampler, "sampling_steps": steps, "guidance": guidance, "precision": precision}
+        asked |= {"guidance": guidance, "precision": precision, "reject_copies": reject_copies}
+        settings |= {"sampler": sampler} | ({} if steps is None else {"sampling_steps": steps})
         with reporting_to(self.reporter):
-            found = sampled(self._there(), self.folder, **asked, **settings, reject_copies=reject_copies)
+            found = sampled(self._there(), self.folder, **asked, **settings)
         labels = None if found.labels is None or found.clustered else found.labels.numpy()
         return Images(arrays.to_array(found.images), labels, () if labels is None else found.class_names)
 

@@ -120,11 +120,11 @@ class Gallery:
         return _standardised(windows.flatten(1, 2))
 
 
-def turns(images: UInt8[Tensor, "n c h w"]) -> Iterator[UInt8[Tensor, "n c h w"]]:
+def turns(images: UInt8[Tensor, "n c h w"], square: bool) -> Iterator[UInt8[Tensor, "n c h w"]]:
     """The images as they are, their mirror images, and both turned by quarters; by halves if they are not square."""
-    for quarters in range(0, 4, 1 if images.shape[2] == images.shape[3] else 2):
-        turned = images.rot90(quarters, (2, 3))
-        yield from (turned, turned.flip(-1))
+    for quarters in range(0, 4, 1 if square else 2):
+        yield images.rot90(quarters, (2, 3)) if quarters else images
+        yield images.rot90(quarters, (2, 3)).flip(-1) if quarters else images.flip(-1)
 
 
 def _smooth(images: UInt8[Tensor, "n 1 h w"]) -> Float[Tensor, "n h w"]:

@@ -53,6 +53,8 @@ MATERIAL = 3.0
 more typical than real ones would be significantly above what is expected, and yet copy nothing."""
 LEVEL = 0.001
 """Chance of calling fresh real images copies, over all comparisons together: an accusation needs more than 5 %."""
+TURNED_LEVEL = LEVEL / 3
+"""The same over the comparisons of turned images."""
 CONFIDENCE = 0.95
 """Of the upper bound of the share of copies."""
 VIEWS: Mapping[str, int] = {"as it is": 1, "mirrored": 2, "turned": 8}
@@ -83,7 +85,11 @@ def gallery(train: ImageSet) -> Gallery:
 
 
 def copy_test(
-    generated: ImageSet, train: ImageSet, held_out: ImageSet | None, trained: Gallery | None = None
+    generated: ImageSet,
+    train: ImageSet,
+    held_out: ImageSet | None,
+    trained: Gallery | None = None,
+    turned: bool = True,
 ) -> Copies:
     """Whether generated images are copies of training images; the sets may differ in size and channels of images.
 
@@ -94,7 +100,7 @@ def copy_test(
     The verdict is "copying" where any comparison finds significantly more images closer than expected, and `MATERIAL`
     times as many; and where generated images are training images to the byte, but no held-out one is. Where there are
     too few images, or planted copies are not found, copying cannot be judged.
-    `trained` is the training images' `gallery`, where it is known already.
+    `trained` is the training images' `gallery`, where it is known already; `turned`: look at turned images too.
     """
     learnt = digests(train.images, grey=True)
     by_nature = held_out is not None and bool(np.isin(digests(held_out.images, grey=True), learnt).any())
@@ -104,7 +110,7 @@ def copy_test(
     sizes = CopySizes(len(generated), len(train), trained.distinct, 0 if held_out is None else len(held_out))
     same = np.isin(digests(generated.images, grey=True), learnt)
     identical, copied = int(same.sum()), generated.images[torch.from_numpy(same)]
-    plain = Copies("", None, sizes, by_class, identical, None, (), _closest(near))
+    plain = Copies("", None, sizes, by_class, identical, None, (), _closest(near, np.arange(len(generated))))
     roles = {"generated": sizes.generated, "distinct training": sizes.distinct, "held-out": sizes.held_out}
     few = [f"{size} {role} images" for role, size in roles.items() if size < FEWEST]
     if few or held_out is None:
@@ -120,14 +126,18 @@ def copy_test(
 
         ours = _scales(near, views(unseen, fresh, 1, most=most), names)
         alone = len(real) if real.groups is None else most_apart(real.groups.numpy())
-        return _comparisons(alone, ours, scales(real.images, own), scales(planted))
+        level = TURNED_LEVEL if "turned" in names else LEVEL
+        return _comparisons(alone, ours, scales(real.images, own), scales(planted), level)
 
-    some, rows = (each.subset_rows(min(TURNED, len(each)), 0, balanced=False) for each in (generated, held_out))
-    fewer = generated.images[some]
-    closer = (
-        *compared(near, generated.images, held_out, unseen.groups, "as it is", "mirrored"),
-        *compared(views(trained, fewer, RANK), fewer, held_out.take(rows), unseen.groups[rows], "turned"),
-    )
+    closer = compared(near, generated.images, held_out, unseen.groups, "as it is", "mirrored")
+    if turned:
+        some, rows = (each.subset_rows(min(TURNED, len(each)), 0, balanced=False) for each in (generated, held_out))
+        fewer = generated.images[some]
+        round_about = views(trained, fewer, RANK)
+        more = compared(round_about, fewer, held_out.take(rows), unseen.groups[rows], "turned")
+        closer = (*closer, *more)
+        if any(each.least is not None and each.share >= each.least for each in more):
+            plain = replace(plain, closest=_closest(round_about, some))
     accusing = [each for each in closer if each.least is not None and each.share >= each.least]
     bound = _bound(accusing or closer, len(planted))
     proof = not by_nature and bool((copied.amax((2, 3)) > copied.amin((2, 3))).any())  # blank ones prove nothing
@@ -169,7 +179,7 @@ def views(
     most: int = max(VIEWS.values()),
 ) -> list[Neighbours]:
     """The k most alike in the gallery to each of the first `most` of the images' `turns`; `own` is `nearest`'s."""
-    return [of.nearest(each, k, own) for each in islice(turns(images), most)]
+    return [of.nearest(each, k, own) for each in islice(turns(images, of.size[0] == of.size[1]), most)]
 
 
 def _scales(near: list[Neighbours], unseen: list[Neighbours], names: Sequence[str]) -> Scales:
@@ -183,20 +193,21 @@ def _scales(near: list[Neighbours], unseen: list[Neighbours], names: Sequence[st
     return {(name, view): np.min(views[: VIEWS[view]], axis=0) for name, views in scales.items() for view in names}
 
 
-def _closest(near: list[Neighbours]) -> tuple[Pair, ...]:
+def _closest(near: list[Neighbours], rows: Int64[np.ndarray, " n"]) -> tuple[Pair, ...]:
+    """The closest pairs of generated images, at these positions, in any view."""
     relative = np.stack([view.relative for view in near])
     least, which = relative.min(axis=0), relative.argmin(axis=0)
     return tuple(
-        Pair(int(k), int(near[which[k]].indices[k, 0]), float(least[k]))
+        Pair(int(rows[k]), int(near[which[k]].indices[k, 0]), float(least[k]))
         for k in np.argsort(least, kind="stable")[:SHOWN]
     )
 
 
-def _comparisons(alone: int, ours: Scales, theirs: Scales, planted: Scales) -> tuple[Closer, ...]:
+def _comparisons(alone: int, ours: Scales, theirs: Scales, planted: Scales, level: float = LEVEL) -> tuple[Closer, ...]:
     """Every scale at every tail; of few held-out images both tails are one. They are worth `alone` independent ones."""
     n, m = (len(next(iter(scales.values()))) for scales in (ours, theirs))
     ranks = list(dict.fromkeys(rank_of(m, tail) for tail in TAILS))
-    level = LEVEL / (2 * len(VIEWS) * len(TAILS))  # all comparisons that there may be
+    level /= len(ours) * len(ranks)
 
     def compared(scale: tuple[str, str], rank: int) -> Closer:
         threshold, expected = float(np.sort(theirs[scale])[rank - 1]), rank / (m + 1)
@@ -256,8 +267,9 @@ def _verdict(
     )
     if accusing:
         worst = max(accusing, key=lambda each: each.share - each.expected)
+        which = f"{worst.n} of the images, mirrored and turned too," if worst.view == "turned" else "the images"
         found = (
-            f"copying: {_percent(worst.share)} of the images lie closer to the training set than "
+            f"copying: {_percent(worst.share)} of {which} lie closer to the training set than "
             f"{_percent(1 - worst.expected)} of held-out images do, where {_percent(worst.expected)} would by chance"
         )
         return "; ".join([found, *([most] if bound else []), *([plain] if identical else [])])

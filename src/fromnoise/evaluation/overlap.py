@@ -9,24 +9,38 @@ from fromnoise.data.image_set import ImageSet, digests
 from fromnoise.evaluation.alike import turns
 from fromnoise.evaluation.report import Overlap
 
+MOST = 3_000
+"""Images that are looked at turned, at most."""
+
 
 def overlap(a: ImageSet, b: ImageSet, turned: bool = False) -> Overlap:
     """How many images of `a` are in `b`: to the byte, grey saved as RGB as grey, and as near-duplicates (`groups`).
 
-    If `turned`, mirror images and images turned by quarters count as near-duplicates too. Images of different sizes
-    are compared at the smaller size, where none is the same to the byte.
+    If `turned`, mirror images and images turned by quarters are looked for too. Images of different sizes are compared
+    at the smaller size, where none is the same to the byte.
     """
     same = np.isin(digests(a.images, grey=True), digests(b.images, grey=True))
-    seen = islice(turns(a.images), None if turned else 1)
-    near = np.logical_or.reduce([nearly_in(each, b.images).numpy() for each in seen]) & ~same
+    near = nearly_in(a.images, b.images).numpy() & ~same
+    share = _turned(a, b, same | near) if turned else 0.0
     identical, alike, n = int(same.sum()), int(near.sum()), len(a)
-    return Overlap(identical, alike, n, _verdict(identical, alike, n, a.name, b.name))
+    return Overlap(identical, alike, n, _verdict(identical, alike, share, n, a.name, b.name), share)
 
 
-def _verdict(identical: int, near: int, n: int, a: str, b: str) -> str:
+def _turned(a: ImageSet, b: ImageSet, known: np.ndarray) -> float:
+    """The share of images, at random, that are none of the `known` ones but near-duplicates if mirrored or turned."""
+    rows = a.subset_rows(min(MOST, len(a)), 0, balanced=False)
+    some = a.images[rows].cpu()
+    seen = islice(turns(some, some.shape[2] == some.shape[3]), 1, None)
+    found = np.logical_or.reduce([nearly_in(each, b.images).numpy() for each in seen])
+    return float((found & ~known[rows]).mean())
+
+
+def _verdict(identical: int, near: int, turned: float, n: int, a: str, b: str) -> str:
     own = a.removeprefix("the ")
     ours = f"{n:,} {own}" if own.endswith("images") else f"{n:,} images of {a}"
+    mirrored = f"{100 * turned:.1f} % are near-duplicates if mirrored or turned by quarters" if turned else ""
     if not identical + near:
-        return f"none of the {ours} is in {b}"
+        return f"none of the {ours} is in {b}{f', but {mirrored}' if mirrored else ''}"
     how = [f"{identical:,} to the byte"] * bool(identical) + [f"{near:,} as near-duplicates"] * bool(near)
-    return f"{identical + near:,} of the {ours} are in {b} too: {' and '.join(how)}"
+    more = f"; further {mirrored}" if mirrored else ""
+    return f"{identical + near:,} of the {ours} are in {b} too: {' and '.join(how)}{more}"

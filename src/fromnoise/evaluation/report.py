@@ -63,9 +63,9 @@ class ToldApart(msgspec.Struct, frozen=True):
     error: float  # The AUC's standard error.
     accuracy: float  # The share of images that it gets right; both sets count the same.
     p: float  # The chance of so high an AUC if the two sets were alike.
-    strange: float  # The share of generated images that look less real to it than nearly all real ones do.
-    expected: float  # The share of real images that do: 0.3 %, or one image.
-    strange_p: float  # The chance of so many if the two sets were alike; exact, where near-duplicates count as one.
+    strange: float  # Share of generated images that look less real to it than nearly all real ones; repeats count once.
+    expected: float  # The share of real images that do: at most 0.3 %, or one image where there are few.
+    strange_p: float  # The chance of so many strange images if the two sets were alike.
     detectable: float  # The AUC that would have been noticed with a chance of 90 %.
     n: int  # Generated images that it judged; it learnt from about as many others.
     m: int  # Real images that it judged.
@@ -118,9 +118,7 @@ class Closer(msgspec.Struct, frozen=True):
     # What the distance to the nearest training image is divided by: the distance to the fifth nearest training image,
     # where near-duplicates count as one ("among"), or to the nearest held-out image ("beside").
     scale: str
-    # "as it is"; "mirrored": the smaller distance of the image and its mirror image; or "turned": the smallest of these
-    # two turned by quarters.
-    view: str
+    view: str  # How images were seen: "as it is", "mirrored" too, or "turned" by quarters too; the closest counts.
     n: int  # Generated images that were compared: 300 at most are turned.
     share: float  # Share of the generated images below the threshold.
     expected: float  # The share expected for fresh images.
@@ -287,9 +285,10 @@ class Overlap(msgspec.Struct, frozen=True):
     """How many images of one set are in another."""
 
     identical: int  # Images that are in the other set byte for byte; grey saved as RGB counts as grey.
-    near: int  # Further images with a near-duplicate in the other set; of generated ones, mirrored or turned ones too.
+    near: int  # Further images with a near-duplicate in the other set.
     n: int  # Images in the first set.
     verdict: str  # The result in a sentence.
+    turned: float = 0.0  # Share of further generated images, of 3,000 at most, with one if mirrored or turned.
 
 
 class Overlaps(msgspec.Struct, frozen=True):
@@ -313,7 +312,7 @@ class Overlaps(msgspec.Struct, frozen=True):
 
         Some real images are near-duplicates of others by nature, as thin ones among digits are.
         """
-        return [each for each in self.known if each.identical or each.near > each.n / 10]
+        return [each for each in self.known if each.identical or each.near / each.n + each.turned > 0.1]
 
 
 class Repeats(msgspec.Struct, frozen=True):

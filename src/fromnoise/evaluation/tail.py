@@ -8,15 +8,16 @@ import math
 from scipy import stats
 
 
-def tail_p_value(closer: int, n: int, m: int, rank: int) -> float:
-    """P(at least `closer` of n values lie below the `rank`-th smallest of m others), all of one distribution.
+def tail_p_value(beyond: int, n: int, m: int, rank: int) -> float:
+    """P(at least `beyond` of n values lie below the `rank`-th smallest of m others), all of one distribution.
 
-    Exact, with no regard to the distribution: the threshold is itself random, an order statistic of the held-out
-    values, so the count is not binomial but negative hypergeometric (that is, beta-binomial with α = rank and
-    β = m − rank + 1). At least `closer` lie below just when the first closer + rank − 1 values of both sets
-    together hold fewer than `rank` of the m: a hypergeometric tail. Ties only make the p-value larger.
+    It is the same above the `rank`-th largest. Exact, with no regard to the distribution: the threshold is itself
+    random, an order statistic of the others, so the count is not binomial but negative hypergeometric (that is,
+    beta-binomial with α = rank and β = m − rank + 1). At least `beyond` lie below just when the first beyond + rank − 1
+    values of both sets together hold fewer than `rank` of the m: a hypergeometric tail. Ties only make the p-value
+    larger.
     """
-    return float(stats.hypergeom.cdf(rank - 1, n + m, m, closer + rank - 1))
+    return float(stats.hypergeom.cdf(rank - 1, n + m, m, beyond + rank - 1))
 
 
 def rank_of(m: int, tail: float) -> int:

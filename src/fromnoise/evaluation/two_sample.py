@@ -7,7 +7,8 @@ the two sets are alike.
 Where the training images are known, the network also learns from them what is real, but judges none of them. There are
 often ten times as many of them as of reference images, and with so many it finds blobs that it would miss without.
 
-A few strange images hardly move the AUC, so those that it rates above nearly all real ones are counted as well.
+A few strange images hardly move the AUC. So those that the network finds more suspicious than nearly all real ones are
+counted as well.
 
 Near-duplicates go to the same half, so that no picture is known by heart, and in the AUC's error they count as one.
 Noise is added to all images, so that the network cannot go by what nobody sees: samplers leave a background of 1 or 2
@@ -239,7 +240,7 @@ def auc(scores: Float64[np.ndarray, " n"], real: Bool[np.ndarray, " n"], group: 
 
 
 class Strange(NamedTuple):
-    """The share of generated images with scores above nearly all real ones', that expected, and its exact p-value."""
+    """The share of generated images with scores above nearly all real ones', that expected, and its p-value."""
 
     share: float
     expected: float
@@ -251,7 +252,7 @@ class Strange(NamedTuple):
 
 
 def strange(scores: Float64[np.ndarray, " n"], real: Bool[np.ndarray, " n"], group: Int64[np.ndarray, " n"]) -> Strange:
-    """How many generated images are strange, by `TAIL`; of each set, one image stands for its group."""
+    """How many generated images are strange, by `TAIL`. Of each set, one image stands for its group."""
     ours, theirs = (scores[which][np.unique(group[which], return_index=True)[1]] for which in (~real, real))
     rank = rank_of(len(theirs), TAIL)
     above = int((ours > np.sort(theirs)[-rank]).sum())

@@ -1,9 +1,13 @@
 """Sampling as it is asked for, by the command line or in Python."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fromnoise.data.image_set import ImageSet
+from fromnoise.diffusion.settings import SamplerSettings
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
 from fromnoise.generation.sampling import SampleRequest, labels_for, own_precision, sample
@@ -37,15 +41,20 @@ def sampled(
     """
     if per_class is not None and (n is not None or label is not None):
         raise UserError("--per-class already says how many images of which class: leave out --n and --label")
+    if unknown := set(settings) - {each.name for each in fields(SamplerSettings)}:
+        raise UserError(f"unknown settings of the sampler: {', '.join(sorted(unknown))}")
+    for name in ("logsnr_range", "guidance_interval"):
+        if settings.get(name) is not None and np.shape(settings[name]) != (2,):
+            raise UserError(f"{name} takes two λ, not {settings[name]}")
     how = model.config.sampling.but(**settings)
-    if settings.get("logsnr_range") and how.spacing == "t":
+    if settings.get("logsnr_range") is not None and how.spacing == "t":
         raise UserError("--spacing t takes the schedule's own levels: leave out --logsnr-range")
     number = own_precision(model) if precision == "auto" else precision
     even = per_class is not None
     count = (N if n is None else n) if per_class is None else per_class * max(len(model.info.present), 1)
     request = SampleRequest(count, seed, first, label, guidance, number, how, even)
     labels = labels_for(model, request)
-    if settings.get("guidance_interval") and labels is None:
+    if settings.get("guidance_interval") is not None and labels is None:
         raise UserError("this model was trained without classes: leave out --guidance-interval")
     if reject_copies:
         from fromnoise.experiment.reject import guard_of, sample_without_copies  # imports scipy.stats

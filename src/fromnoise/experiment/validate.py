@@ -80,7 +80,7 @@ class Validator:
 
     def _copies(self, images: ImageSet) -> dict[str, Any]:
         """The copy test in short: the comparison of least p-value."""
-        report = copy_test(images, self.train, self.real, self.trained)
+        report = copy_test(images, self.train, self.real, self.trained, turned=False)
         most = min(report.closer, key=lambda closer: closer.p, default=None)
         return {
             "verdict": report.verdict,

@@ -53,14 +53,15 @@ class Scored:
     def cells(self) -> dict[str, str]:
         """The table's column for this run, by row; empty where a value is not known."""
         report, run = self.report, self.report.run
-        bits, overfitting = report.likelihood, report.overfitting
+        bits, overfitting, told = report.likelihood, report.overfitting, report.told_apart
         beside = {metric.title: report.metrics.get(name) for name, metric in METRICS.items()}
         cells = {
             "excess": report.excess and value_and_error(report.excess),
             "FID": value_and_error(report.fid),
             "floor": report.fid.floor and value_and_error(report.fid.floor),
             **{name: entry and value_and_error(entry) for name, entry in beside.items()},
-            "told apart (AUC)": report.told_apart and spread(report.told_apart.auc, report.told_apart.error),
+            "told apart (AUC)": told and spread(told.auc, told.error),
+            "strange images": told and f"{100 * told.strange:.1f} %, p = {told.strange_p:.2g}",
             "copies": report.copies and report.copies.verdict.partition(": ")[0],
             "bits, held out": bits and spread(bits.bits, bits.standard_error),
             "overfitting gap": overfitting and f"{100 * overfitting.gap:.1f} %",

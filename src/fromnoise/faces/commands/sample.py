@@ -11,10 +11,7 @@ from fromnoise.config import check_ranges
 from fromnoise.diffusion.settings import SamplerName, Spacing
 from fromnoise.faces.arguments import Device, Flag, ModelSource, Overwrite, Threads, parse, refuse_unwritable_images
 
-ASKED = (
-    *("n", "per_class", "seed", "first", "label", "guidance", "precision", "reject_copies"),
-    *("guidance_interval", "sampler", "spacing", "logsnr_range"),
-)
+ASKED = "n per_class seed first label guidance guidance_interval sampler spacing logsnr_range precision reject_copies"
 """Arguments that `sampled` takes as they are."""
 
 
@@ -58,7 +55,7 @@ class SampleArguments:
     logsnr_range: tuple[float, float] | None = None
     """λ of the first and the last network call (not with --spacing t); default: the model's."""
     reject_copies: Flag = False
-    """Replace images that lie closer to the run's training images, in pixels, than 99 % of unseen real images do.
+    """Replace images that lie closer to the run's training images, mirrored or not, than 99 % of unseen real ones do.
     RUN must be a run folder. Replacements are numbered after the last image, so they change with --n."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """auto: the precision of the training, if this machine supports it. Images differ slightly between precisions."""
@@ -83,7 +80,7 @@ def main(words: Sequence[str]) -> None:
     if kind not in (".png", ".npz"):
         folder.check_channels(arguments.out, model.info.channels)
     model.to(alone(arguments.device, arguments.threads).device)
-    asked = {name: getattr(arguments, name) for name in ASKED}
+    asked = {name: getattr(arguments, name) for name in ASKED.split()}
     images = sampled(model, arguments.source, sampling_steps=arguments.steps, **asked)
     saving.save(arguments.out, images, first=arguments.first, per_class=arguments.per_class)
     print(arguments.out)
