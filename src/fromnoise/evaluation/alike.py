@@ -65,8 +65,10 @@ class Gallery:
         """The number of groups of near-duplicates."""
         return len(self._first)
 
-    def nearest(self, images: UInt8[Tensor, "n c h w"], k: int, own: Int64[Tensor, " n"] | None = None) -> Neighbours:
-        """The k most alike to each image; `own`: the group of each image, which is left out.
+    def nearest(
+        self, images: UInt8[Tensor, "n c h w"], k: int, own: Int64[Tensor, " n"] | None = None, shift: int = SHIFT
+    ) -> Neighbours:
+        """The k most alike to each image, at shifts up to `shift` pixels; `own`: the group of each, which is left out.
 
         Images of another size are resized. Raises ValueError for fewer than k groups.
         """
@@ -75,16 +77,15 @@ class Gallery:
         small = self._shrunk(images)
         length = max(1, NUMBERS // max(len(self._shown), (2 * SHIFT + 1) ** 2 * self.size[0] * self.size[1]))
         found = [
-            self._nearest(small[rows], k, None if own is None else own[rows])
+            self._nearest(self._windows(small[rows], shift), k, None if own is None else own[rows])
             for rows in torch.arange(len(small)).split(length)
         ]
         distances, indices = (torch.cat(each).numpy() for each in zip(*found, strict=True))
         return Neighbours(distances, indices)
 
     def _nearest(
-        self, small: UInt8[Tensor, "n 1 h w"], k: int, own: Int64[Tensor, " n"] | None
+        self, windows: Float[Tensor, "n s h w"], k: int, own: Int64[Tensor, " n"] | None
     ) -> tuple[Float64[Tensor, "n k"], Int64[Tensor, "n k"]]:
-        windows = self._windows(small)
         candidates = self._candidates(windows)
         ours = windows.flatten(2).transpose(1, 2)
         theirs = self._shown[candidates].flatten(2).float()
@@ -112,11 +113,13 @@ class Gallery:
     def _shrunk(self, images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n 1 h w"]:
         return blocks.join((resize(luminance(part.cpu()), self.size) for part in blocks.parts(images)), len(images))
 
-    def _windows(self, small: UInt8[Tensor, "n 1 h w"]) -> Float[Tensor, "n s h w"]:
+    def _windows(self, small: UInt8[Tensor, "n 1 h w"], shift: int = SHIFT) -> Float[Tensor, "n s h w"]:
         """What each image shows at every shift, standardised, without the margins that a shift may hide."""
         down, right = (min(SHIFT, side // 8) for side in self.size)
         smooth = _smooth(small)
         windows = smooth.unfold(1, smooth.shape[1] - 2 * down, 1).unfold(2, smooth.shape[2] - 2 * right, 1)
+        y, x = (slice(max(margin - shift, 0), margin + shift + 1) for margin in (down, right))
+        windows = windows[:, y, x]
         return _standardised(windows.flatten(1, 2))
 
 

@@ -178,8 +178,12 @@ def views(
     own: Int64[Tensor, " n"] | None = None,
     most: int = max(VIEWS.values()),
 ) -> list[Neighbours]:
-    """The k most alike in the gallery to each of the first `most` of the images' `turns`; `own` is `nearest`'s."""
-    return [of.nearest(each, k, own) for each in islice(turns(images, of.size[0] == of.size[1]), most)]
+    """The k most alike in the gallery to each of the first `most` of the images' `turns`; `own` is `nearest`'s.
+
+    Where that is more than mirror images, shifts are of a pixel at most: otherwise it would take too long.
+    """
+    shift = SHIFT if most <= VIEWS["mirrored"] else 1
+    return [of.nearest(each, k, own, shift) for each in islice(turns(images, of.size[0] == of.size[1]), most)]
 
 
 def _scales(near: list[Neighbours], unseen: list[Neighbours], names: Sequence[str]) -> Scales:

@@ -3,9 +3,11 @@
 from itertools import islice
 
 import numpy as np
+import torch
 
-from fromnoise.data.groups import nearly_in
+from fromnoise.data.groups import SIDE, nearly_in
 from fromnoise.data.image_set import ImageSet, digests
+from fromnoise.data.resize import resize
 from fromnoise.evaluation.alike import turns
 from fromnoise.evaluation.report import Overlap
 
@@ -30,9 +32,16 @@ def _turned(a: ImageSet, b: ImageSet, known: np.ndarray) -> float:
     """The share of images, at random, that are none of the `known` ones but near-duplicates if mirrored or turned."""
     rows = a.subset_rows(min(MOST, len(a)), 0, balanced=False)
     some = a.images[rows].cpu()
-    seen = islice(turns(some, some.shape[2] == some.shape[3]), 1, None)
-    found = np.logical_or.reduce([nearly_in(each, b.images).numpy() for each in seen])
+    square = some.shape[2] == some.shape[3]
+    seen = torch.cat([resize(each, _small(each)) for each in islice(turns(some, square), 1, None)])
+    found = nearly_in(seen, b.images).view(-1, len(some)).any(dim=0).numpy()
     return float((found & ~known[rows]).mean())
+
+
+def _small(images: torch.Tensor) -> tuple[int, int]:
+    """The size of images that are as large as `groups` looks at: all views of many take little memory then."""
+    height, width = (min(side, SIDE[1]) for side in images.shape[2:])
+    return height, width
 
 
 def _verdict(identical: int, near: int, turned: float, n: int, a: str, b: str) -> str:
