@@ -11,7 +11,7 @@ from fromnoise.data.resize import resize
 from fromnoise.evaluation.alike import turns
 from fromnoise.evaluation.report import Overlap
 
-MOST = 3_000
+MOST = 1_000
 """Images that are looked at turned, at most."""
 
 

@@ -288,7 +288,7 @@ class Overlap(msgspec.Struct, frozen=True):
     near: int  # Further images with a near-duplicate in the other set.
     n: int  # Images in the first set.
     verdict: str  # The result in a sentence.
-    turned: float = 0.0  # Share of further generated images, of 3,000 at most, with one if mirrored or turned.
+    turned: float = 0.0  # Share of further generated images, of 1,000 at most, with one if mirrored or turned.
 
 
 class Overlaps(msgspec.Struct, frozen=True):
