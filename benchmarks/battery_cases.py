@@ -345,7 +345,7 @@ BEYOND: Mapping[str, Change] = {
     "moved by four pixels, each its own way": damage("shift", 4),
     "averaged with another": damage("two at once", 1),
     "with their quarters exchanged": damage("quadrants exchanged", 1),
-    "at half the resolution": lambda images: halved(images),
+    "at half the resolution": halved,
     "without their edge": lambda images: F.pad(images[..., 2:-2, 2:-2], (2, 2, 2, 2)),
 }
 """Disguises that change what a picture is: it need not be called a copy, but must not pass for a new image."""

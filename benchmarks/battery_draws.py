@@ -27,7 +27,7 @@ LEVELS = {
     "colour": "",
     "worse": "0.1 %",
     "repeats": "0.1 %",
-    "copying": "0.1 %",
+    "copying": "0.13 %",
     "told apart": "0.15 %",
 }
 """How often each finding accuses real images by its own making; the others have no test behind them."""

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from fromnoise.data import digits
-from fromnoise.evaluation.alike import Gallery
+from fromnoise.evaluation.alike import Gallery, turns
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +76,11 @@ def test_images_of_any_size(shape):
     found = Gallery(some).nearest(some, 2)
     if shape != (1, 1, 1):
         assert (found.indices[:, 0] == np.arange(30)).all()
+
+
+def test_square_images_turn_by_quarters_and_others_by_halves():
+    square, wide = torch.arange(9).view(1, 1, 3, 3).byte(), torch.arange(6).view(1, 1, 2, 3).byte()
+    assert len({tuple(each.flatten().tolist()) for each in turns(square, True)}) == 8
+    seen = list(turns(wide, False))
+    assert len({tuple(each.flatten().tolist()) for each in seen}) == 4
+    assert all(each.shape == wide.shape for each in seen)

@@ -161,6 +161,16 @@ def test_one_copy_in_ten_is_found_and_named(parts):
     assert [pair.relative for pair in report.closest] == sorted(pair.relative for pair in report.closest)
 
 
+def test_turned_copies_among_fresh_images_are_the_pairs_that_are_shown(parts):
+    train, held_out, fresh = parts
+    turned = train.images[:40].rot90(1, (2, 3))
+    report = copy_test(of(torch.cat([fresh[:160], turned])), train, held_out)
+    assert report.copying is True
+    assert all(pair.generated - 160 == pair.train for pair in report.closest[:8])
+    assert "mirrored and turned too" in report.verdict
+    assert copy_test(of(turned), train, held_out, turned=False).copying is not True
+
+
 def test_a_single_image_that_is_one_to_the_byte_is_a_copy_unless_held_out_ones_are_too(parts):
     train, held_out, fresh = parts
     one = of(torch.cat([fresh, train.images[:1]]))

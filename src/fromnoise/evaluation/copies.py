@@ -52,9 +52,10 @@ MATERIAL = 3.0
 """Copying is called from three times the expected share on: with enough images a model whose images are a little
 more typical than real ones would be significantly above what is expected, and yet copy nothing."""
 LEVEL = 0.001
-"""Chance of calling fresh real images copies, over all comparisons together: an accusation needs more than 5 %."""
+"""Chance of calling fresh real images copies, over all comparisons of images that are not turned: an accusation needs
+more than 5 %."""
 TURNED_LEVEL = LEVEL / 3
-"""The same over the comparisons of turned images."""
+"""The same, over the comparisons of turned images."""
 CONFIDENCE = 0.95
 """Of the upper bound of the share of copies."""
 VIEWS: Mapping[str, int] = {"as it is": 1, "mirrored": 2, "turned": 8}
@@ -133,11 +134,11 @@ def copy_test(
     if turned:
         some, rows = (each.subset_rows(min(TURNED, len(each)), 0, balanced=False) for each in (generated, held_out))
         fewer = generated.images[some]
-        round_about = views(trained, fewer, RANK)
-        more = compared(round_about, fewer, held_out.take(rows), unseen.groups[rows], "turned")
+        near_turned = views(trained, fewer, RANK)
+        more = compared(near_turned, fewer, held_out.take(rows), unseen.groups[rows], "turned")
         closer = (*closer, *more)
         if any(each.least is not None and each.share >= each.least for each in more):
-            plain = replace(plain, closest=_closest(round_about, some))
+            plain = replace(plain, closest=_closest(near_turned, some))
     accusing = [each for each in closer if each.least is not None and each.share >= each.least]
     bound = _bound(accusing or closer, len(planted))
     proof = not by_nature and bool((copied.amax((2, 3)) > copied.amin((2, 3))).any())  # blank ones prove nothing
@@ -262,8 +263,11 @@ def _verdict(
     accusing: list[Closer], closer: tuple[Closer, ...], bound: CopyBound | None, identical: int, proof: bool = False
 ) -> str:
     plain = f"{identical:,} {'is a training image' if identical == 1 else 'are training images'} to the byte"
-    also = {"as it is": "", "mirrored": " or mirrored", "turned": ", mirrored or turned"}[bound.view] if bound else ""
-    looks = f"shifted by up to {SHIFT} pixels, of other brightness{also}"
+    looks = {
+        "as it is": f"shifted by up to {SHIFT} pixels, of other brightness",
+        "mirrored": f"shifted by up to {SHIFT} pixels, of other brightness or mirrored",
+        "turned": "shifted by a pixel, of other brightness, mirrored or turned",
+    }[bound.view if bound else "as it is"]
     most = (
         f"at most {_percent(bound.share)} of the images are copies (95 % confidence), counting those {looks}"
         if bound
