@@ -1,7 +1,5 @@
 """`python -m fromnoise`, also under `accelerate launch`."""
 
-import sys
+from fromnoise.faces.cli import start
 
-from fromnoise.faces.cli import main
-
-sys.exit(main())
+start()

@@ -39,7 +39,7 @@ def changed(self, k, rate):
 
 step.Step.__call__ = changed
 optimizers.half = lambda device: None  # of Muon, so that the two sums differ by float32's rounding alone
-sys.exit(cli.main(sys.argv[1:]))
+cli.start()
 """
 SLOW = ("-c", PROGRAM.format(step="time.sleep(0.1)"))
 DIES = (
@@ -127,6 +127,15 @@ def test_two_processes_train_as_one_does(alone, process, tmp_path):
     assert_alike(tmp_path, alone["muon"], **MUON_IN_BF16)
     assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir()) == ["000016", "000024"]
     assert not list((tmp_path / "run").rglob(".*"))
+
+
+def test_one_of_several_processes_ends_without_pythons_clean_up_which_gloos_threads_may_abort(process, tmp_path):
+    program = ("-c", "import atexit, os; from fromnoise.faces import cli; atexit.register(os.abort); cli.start()")
+    done = process("--version", cwd=tmp_path, program=program, environment={"RANK": "1"})
+    assert done.stdout.startswith("fromnoise ")
+    nonsense = process("paint", cwd=tmp_path, program=program, environment={"RANK": "1"}, code=2)
+    assert "unknown command 'paint'" in nonsense.stderr
+    process("--version", cwd=tmp_path, program=program, code=-signal.SIGABRT)
 
 
 def test_ctrl_c_in_one_of_two_saves_once_and_one_process_goes_on(alone, fromnoise, tmp_path):

@@ -64,6 +64,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _guarded(lambda: _answer(words))
 
 
+def start() -> NoReturn:
+    """`main` as a program of its own.
+
+    One of several processes ends without Python's clean-up. gloo's threads outlive their process group, and one that
+    asks for the GIL during the clean-up aborts the program (https://github.com/pytorch/pytorch/pull/179291).
+    """
+    code = main()
+    if "RANK" in os.environ:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 def script(work: Callable[[Any], None], settings: type, description: str | None) -> NoReturn:
     """Run a script's `work` on the `settings` of its command line, with the errors and exit codes above."""
     import tyro
