@@ -140,6 +140,7 @@ def test_the_table_names_the_files(what):
         assert name in named or Path(name).stem in modules or f"{Path(name).parent}/" in folders, f"{name}: {row}"
 
 
+@pytest.mark.slow
 def test_they_are_all_that_it_takes(source, tmp_path):
     words = "run --preset tiny --data stripes --schedule even --levels uniform --network plain --sampler euler"
     done = subprocess.run(

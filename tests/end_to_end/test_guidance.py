@@ -61,7 +61,7 @@ def test_the_same_command_again_does_nothing(chosen, fromnoise, snapshot):
     assert snapshot(place / "run") == before
 
 
-@pytest.mark.parametrize(("signal", "code"), [("SIGKILL", -9), ("SIGINT", 130)])
+@pytest.mark.parametrize(("signal", "code"), [pytest.param("SIGKILL", -9, marks=pytest.mark.slow), ("SIGINT", 130)])
 def test_a_choice_broken_off_is_made_by_the_same_command(chosen, fromnoise, forked, tmp_path, signal, code):
     forked("train", *WORDS, cwd=tmp_path, code=code, program=KILLER.format(signal=signal))
     assert not (tmp_path / "run" / "guidance.json").exists()

@@ -118,6 +118,7 @@ def alone(fromnoise, tmp_path_factory):
     return places
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_does(alone, process, tmp_path):
     without_gpus = {"CUDA_VISIBLE_DEVICES": ""}
     done = process(*MUON, "--device", "auto", cwd=tmp_path, program=TORCHRUN, environment=without_gpus)

@@ -88,7 +88,14 @@ def test_the_same_command_again_does_nothing(watched, fromnoise, snapshot):
     assert snapshot(place) == before
 
 
-@pytest.mark.parametrize("moment", KILLS)
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param("with the best model written and best.json not", marks=pytest.mark.slow),
+        pytest.param("with the best kept and no line written", marks=pytest.mark.slow),
+        "between the line and the next checkpoint",
+    ],
+)
 def test_a_training_killed_around_a_look_goes_on_to_the_same_looks_and_best(
     watched, fromnoise, forked, tmp_path, moment
 ):

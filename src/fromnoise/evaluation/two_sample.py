@@ -73,14 +73,11 @@ class Judge(nn.Module):
         layers: list[nn.Module] = []
         for k, width in enumerate(WIDTHS):
             kernel, step = (3, 1) if k else (stride + 2, stride)
-            layers += [nn.MaxPool2d(2, ceil_mode=True)] * bool(k)
-            layers += [
-                nn.Conv2d(channels, width, kernel, step, padding=1, bias=False),
-                nn.BatchNorm2d(width),
-                nn.ReLU(),
-            ]
+            if k:  # the ReLU after the maximum: the same, of a quarter of the numbers
+                layers += [nn.MaxPool2d(2, ceil_mode=True), nn.ReLU(inplace=True)]
+            layers += [nn.Conv2d(channels, width, kernel, step, padding=1, bias=False), nn.BatchNorm2d(width)]
             channels = width
-        self.body = nn.Sequential(*layers)
+        self.body = nn.Sequential(*layers, nn.ReLU(inplace=True))
         self.head = nn.Sequential(nn.Dropout(DROPOUT), nn.Linear(2 * channels, classes))
 
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "..."]:
