@@ -20,15 +20,17 @@ from typing import Any
 from benchmarks import battery_draws, results
 from benchmarks.battery_cases import SAME, Case, cases, world
 from benchmarks.battery_draws import drawn, pool
-from fromnoise.evaluation.classes import balance
+from fromnoise.evaluation.classes import balance, by_class
 from fromnoise.evaluation.copies import copy_test
 from fromnoise.evaluation.excess import STRICT
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.features import automatic, features
+from fromnoise.evaluation.metrics import MOST, measured
 from fromnoise.evaluation.repeats import repeats
 from fromnoise.evaluation.report import Excess
 from fromnoise.evaluation.score import OTHER_SHARES, Contest, Sets, _overlaps, _typical
 from fromnoise.evaluation.two_sample import told_apart
+from fromnoise.evaluation.verdicts import behind, mislabelled
 from fromnoise.faces.cli import script
 from fromnoise.files import write_json
 
@@ -68,6 +70,19 @@ def _worse(sets: Contest, extract: Features) -> tuple[bool, Numbers]:
     return found.value > STRICT * found.error, {"excess": [found.value, found.error]}
 
 
+def _behind(sets: Contest, extract: Features) -> tuple[bool, Numbers]:
+    featured = Sets.of(sets, extract, SEED)
+    metrics, _ = measured(featured.generated, featured.reference, featured.floor, featured.copycat, SEED)
+    return bool(behind(metrics)), {}
+
+
+def _labels(sets: Contest, extract: Features) -> tuple[bool, Numbers]:
+    featured = Sets.of(sets, extract, SEED)
+    classes, _ = by_class(featured.generated, featured.reference, featured.copycat[0], MOST, SEED)
+    learned = None if classes is None else classes.learned
+    return classes is not None and learned is not None and bool(mislabelled(classes.balance, learned)), {}
+
+
 def _copying(sets: Contest, _: Features) -> tuple[bool, Numbers]:
     assert sets.train is not None, "every world has training images"
     found = copy_test(sets.generated, sets.train, sets.reference)
@@ -84,6 +99,8 @@ FINDINGS: Mapping[str, Finding] = {
     "class shares": _class_shares,
     "colour": _colour,
     "worse": _worse,
+    "behind": _behind,
+    "labels": _labels,
     "repeats": _repeats,
     "copying": _copying,
     "told apart": _told_apart,

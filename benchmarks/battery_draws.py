@@ -26,6 +26,8 @@ LEVELS = {
     "class shares": "0.1 %",
     "colour": "",
     "worse": "0.1 %",
+    "behind": "0.1 %",
+    "labels": "",
     "repeats": "0.1 %",
     "copying": "0.13 %",
     "told apart": "0.15 %",

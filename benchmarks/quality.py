@@ -237,6 +237,12 @@ def write(cells: Sequence[Cell], settings: Settings) -> None:
     write_json(settings.out / "quality.json", {"cells": [asdict(cell) for cell in cells]})
     shown = [cell for cell in cells if alike(cell, settings)]
     style.save(curves(shown), settings.out / "quality.png")
+    peers = f"""
+Peers are told the classes; their networks take as many operations as that one. `python -m benchmarks.peer_rates` chose
+their learning rate and guidance on {real.NAME}.
+They warm up in proportion and sample by DDIM in {settings.peer_calls} network calls."""
+    if not any(cell.contender in LABELLED for cell in shown):
+        peers = ""
     text = f"""`make bench-quality`, or parts of it. Minutes of wall clock from the start of a process on the 3,000
 packaged digits, at 32×32.
 FID of {settings.n:,} samples in digit features against {settings.reference}, mean and standard deviation
@@ -245,9 +251,7 @@ is the FID of as many real images that no model was trained on; training images 
 Seconds are those that the process took.
 fromnoise samples with its default sampler. Without labels, it conditions on clusters of similar images.
 "Before" is an earlier, wider and slower preset: `{" ".join(BEFORE)}` normalised in 8 groups (a setting since removed),
-with a guidance of 1.5, or 2 without labels. Peers are told the classes; their networks take as many operations as that
-one. `python -m benchmarks.peer_rates` chose their learning rate and guidance on {real.NAME}.
-They warm up in proportion and sample by DDIM in {settings.peer_calls} network calls. "Least p" is the copy test's.
+with a guidance of 1.5, or 2 without labels. "Least p" is the copy test's.{peers}
 
 {table(shown)}
 

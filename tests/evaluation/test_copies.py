@@ -132,6 +132,15 @@ def test_copies_are_found_whatever_a_person_would_not_call_a_difference(parts, d
     assert min(each.p for each in report.closer) < 1e-20
 
 
+@pytest.mark.slow
+def test_shifted_copies_of_21_000_training_images_are_found():
+    smooth = blurred(blurred(some(21_300, (1, 10, 10))))
+    real = torch.clamp((smooth.float() - 128) * 4 + 128, 0, 255).to(torch.uint8)
+    train, held, fresh = real.split([21_000, 200, 100])
+    assert copy_test(of(fresh), of(train), of(held)).copying is False
+    assert copy_test(of(moved(train[:100], 1, 0)), of(train), of(held)).copying
+
+
 def test_copies_of_what_the_training_set_holds_six_times_are_found(pool):
     train, held_out, _ = split(pool, 1, 300)
     twins = of(torch.cat([noisy(train.images, 4, k) for k in range(6)]), "twins")

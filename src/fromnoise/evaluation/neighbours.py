@@ -41,9 +41,10 @@ def recall(ours: Featured, real: Featured, _: int) -> Number:
 def density(ours: Featured, real: Featured, _: int) -> Number:
     """The mean number of the reference's balls that an image lies in, by k (Naeem et al. 2020, section 3).
 
-    It is 1 on average for equal distributions.
+    It is 1 on average for equal distributions. Its error is that of the choice of images, given the reference.
     """
-    return Number(float(_in_balls(ours, real, DENSITY_K).balls.mean() / DENSITY_K))
+    balls = _in_balls(ours, real, DENSITY_K).balls / DENSITY_K
+    return Number(float(balls.mean()), float(balls.std() / len(balls) ** 0.5))
 
 
 def coverage(ours: Featured, real: Featured, _: int) -> Number:

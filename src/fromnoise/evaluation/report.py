@@ -336,7 +336,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     metrics: Mapping[str, Measured]
     noise: Beside | None  # The far end of the FID's scale: the score of random bytes, in one draw.
     classes: Classes | None  # What labels add; null unless both sets have labels, with at least two classes.
-    # Whether images are copies of training images; null if these are not known or differ in shape.
+    # Whether images are copies of training images; null if these are not known.
     copies: Copies | None
     protocol: Protocol  # What the numbers depend on.
     notes: tuple[str, ...]  # What a reader of the score should know, in sentences.

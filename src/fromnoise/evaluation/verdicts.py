@@ -13,7 +13,7 @@ from fromnoise.errors import Failed
 from fromnoise.evaluation.copies import NOTICED
 from fromnoise.evaluation.excess import STRICT
 from fromnoise.evaluation.metrics import METRICS
-from fromnoise.evaluation.report import Balance, Excess, Learned, Report
+from fromnoise.evaluation.report import Balance, Excess, Learned, Measured, Report
 from fromnoise.lookup import lookup
 
 Mark = Literal["✓", "!", "?"]
@@ -30,6 +30,8 @@ BEHIND = 0.001
 """Chance that real images have one of these so far below what other real images have."""
 DRAWS = 5
 """Of the floor, below which their deviation says little."""
+SPREAD = 1.5
+"""Deviation of coverage, the share that varies most, over a binomial share's: up to 1.4 among real images."""
 BLIND = 0.65
 """AUC from which on a two-sample test that finds nothing says little: what a third of blobs may have."""
 TWICE = 10
@@ -72,7 +74,7 @@ def verdicts(report: Report) -> list[Verdict]:
             answers = [Verdict(test.question, "?", test.untested)]
         found += answers
     if report.classes is not None and report.classes.learned is not None:
-        found += _classes(report.classes.balance, report.classes.learned)
+        found += mislabelled(report.classes.balance, report.classes.learned)
     return found
 
 
@@ -164,11 +166,13 @@ def _overlap(report: Report) -> list[Verdict]:
     shared = [each for each in report.overlaps.known if each in spoilt or each.near > each.n / 100]
     if shared:
         return [Verdict("overlap", "!" if each in spoilt else "?", each.verdict) for each in shared]
+    if few := [each.verdict for each in report.overlaps.known if each.near or each.turned]:
+        return [Verdict("overlap", "✓", f"hardly any: {'; '.join(few)}")]
     none = "the reference contains no generated images and, as far as they are known, no training images"
     return [Verdict("overlap", "✓", none)]
 
 
-def _classes(balance: Balance, learned: Learned) -> list[Verdict]:
+def mislabelled(balance: Balance, learned: Learned) -> list[Verdict]:
     """A verdict on labels that are not those of their images; none where they may be, or a class is missing."""
     guessed, ours, real = max(balance.expected) / sum(balance.expected), learned.accuracy, learned.real_accuracy
     missing = any(wanted and not there for there, wanted in zip(balance.counts, balance.expected, strict=True))
@@ -206,8 +210,8 @@ def _close(report: Report) -> tuple[Mark, str]:
             how = "reference images among them"
         return "?", f"closer to the reference than real images are: check for {how}; {over}"
     no = f"no farther from the reference than real images, as far as {excess.n:,} images can tell"
-    if behind := _behind(report):
-        return "!", f"{no}, but worse in {', '.join(behind)}; {over}"
+    if worse := behind(report.metrics):
+        return "!", f"{no}, but worse in {', '.join(worse)}; {over}"
     if excess.low > 0:
         perhaps = "perhaps farther from the reference than real images are: one real set in 40 would look this far away"
         return "?", f"{perhaps}; {over}"
@@ -222,21 +226,24 @@ def _close(report: Report) -> tuple[Mark, str]:
     return "✓", f"{no}; {over}"
 
 
-def _behind(report: Report) -> list[str]:
-    """The shares that real images have more of: a t-test of a single set against the draws of the floor.
+def behind(metrics: Mapping[str, Measured]) -> list[str]:
+    """What real images have more of: a t-test of a single set against the draws of the floor.
 
-    A few draws that happen to agree would accuse real images, so the deviation counts as no less than a binomial
-    share's. Fewer than `DRAWS` say too little of it: there it counts as known, and as no less than twice that.
+    A few draws that happen to agree would accuse real images. So the deviation counts as no less than a binomial
+    share's, and that of density, which is no share, as no less than its error. Fewer than `DRAWS` say too little of it:
+    there it counts as known, and as no less than `SPREAD` times a binomial share's, as coverage varies more.
     """
     found = []
     for name in SHARES:
-        ours = report.metrics.get(name)
+        ours = metrics.get(name)
         floor = None if ours is None else ours.floor
         if ours is None or floor is None:
             continue
-        binomial, few = (max(floor.value * (1 - floor.value), 0) / floor.n) ** 0.5, floor.draws < DRAWS
-        deviation = max(floor.deviation or 0.0, 2 * binomial if few else binomial)
-        if not deviation or (few and not binomial):
+        few, share = floor.draws < DRAWS, (ours.value + floor.draws * floor.value) / (1 + floor.draws)
+        binomial = (max(share * (1 - share), 0) / floor.n) ** 0.5
+        known = ours.error if name == "density" else SPREAD * binomial if few else binomial
+        deviation = max(floor.deviation or 0.0, known or 0.0)
+        if not deviation or (few and not known):
             continue
         t = (ours.value - floor.value) / (deviation * (1 + 1 / floor.draws) ** 0.5)
         if stats.t.cdf(t, math.inf if few else floor.draws - 1) < BEHIND / len(SHARES):
