@@ -8,6 +8,7 @@ as real. features.json keeps what was measured, and what is in it is not measure
 """
 
 import json
+import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -73,10 +74,14 @@ Kept = dict[str, Any]
 
 @dataclass(frozen=True)
 class Real:
-    """Two halves of real images, in random order: one to damage, and the reference."""
+    """Two halves of real images, in random order: one to damage, and the reference.
+
+    more  further images, as many each, where near-duplicates are not left out
+    """
 
     whole: ImageSet
     reference: ImageSet
+    more: tuple[ImageSet, ...] = ()
 
     @classmethod
     def of(cls, spec: str, n: int, distinct: bool = True) -> "Real":
@@ -90,7 +95,8 @@ class Real:
         rows = np.unique(groups(some.images), return_index=True)[1] if distinct else np.arange(len(some))
         order = rng.generator(0, "halves", len(rows)).permutation(np.sort(rows))
         n = min(n, len(rows) // 2)
-        return cls(some.take(order[:n]), some.take(order[n : 2 * n]))
+        parts = [some.take(order[k * n : (k + 1) * n]) for k in range(2 if distinct else len(rows) // n)]
+        return cls(parts[0], parts[1], tuple(parts[2:]))
 
 
 def damages(images: ImageSet) -> dict[str, tuple[Sequence[float], Change]]:
@@ -141,9 +147,9 @@ def fid(images: Float[Tensor, "n d"], reference: Float[Tensor, "m d"]) -> float:
 
 
 def ruler(extract: Features, real: Real) -> Callable[[Images], float]:
-    """From images to their FID against the reference, over that of as many real ones."""
-    whole, reference = extract(real.whole.images), extract(real.reference.images)
-    floor = cache(lambda n: fid(whole[:n], reference))
+    """From images to their FID against the reference, over that of as many real ones, the mean where there are more."""
+    reference, others = extract(real.reference.images), [extract(each.images) for each in (real.whole, *real.more)]
+    floor = cache(lambda n: statistics.fmean(fid(each[:n], reference) for each in others))
     return lambda images: fid(extract(images), reference) / floor(len(images))
 
 
