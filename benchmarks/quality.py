@@ -237,12 +237,12 @@ def write(cells: Sequence[Cell], settings: Settings) -> None:
     write_json(settings.out / "quality.json", {"cells": [asdict(cell) for cell in cells]})
     shown = [cell for cell in cells if alike(cell, settings)]
     style.save(curves(shown), settings.out / "quality.png")
-    peers = f"""
+    peers = ""
+    if any(cell.contender in LABELLED for cell in shown):
+        peers = f"""
 Peers are told the classes; their networks take as many operations as that one. `python -m benchmarks.peer_rates` chose
 their learning rate and guidance on {real.NAME}.
 They warm up in proportion and sample by DDIM in {settings.peer_calls} network calls."""
-    if not any(cell.contender in LABELLED for cell in shown):
-        peers = ""
     text = f"""`make bench-quality`, or parts of it. Minutes of wall clock from the start of a process on the 3,000
 packaged digits, at 32×32.
 FID of {settings.n:,} samples in digit features against {settings.reference}, mean and standard deviation

@@ -28,7 +28,7 @@ from fromnoise.evaluation.report import (
     SetOfImages,
     UsedFeatures,
 )
-from fromnoise.evaluation.verdicts import SHARES, behind, check
+from fromnoise.evaluation.verdicts import BY_NEIGHBOURS, behind, check
 from fromnoise.faces import console
 from fromnoise.faces.tables import print_score
 
@@ -127,11 +127,19 @@ def test_variety_that_real_images_have_more_of_is_said_where_the_fid_is_blind(sh
     assert ("but worse in recall (0.70, real images 0.90)" in " ".join(lines[:4])) == (mark == "!")
 
 
+def test_images_that_are_perhaps_farther_away_and_worse_are_not_called_no_farther(shown):
+    found = Measured(0.7, None, 300, Beside(0.9, 0.02, 9, 300))
+    lines = shown(replace(report(), excess=excess(0.01, 0.2), metrics={**report().metrics, "recall": found}))
+    assert " ".join(lines[:4]).startswith(
+        "! close to real images: perhaps farther from the reference than real images are, and worse in recall"
+    )
+
+
 @pytest.mark.parametrize("draws", [1, 2, 4, 9])
 def test_real_images_are_hardly_ever_found_to_be_worse(draws):
     random, wrong = np.random.default_rng(0), 0
     for _ in range(2000):
-        sets = dict(zip(SHARES, random.binomial(300, 0.9, (4, draws + 1)) / 300, strict=True))
+        sets = dict(zip(BY_NEIGHBOURS, random.binomial(300, 0.9, (4, draws + 1)) / 300, strict=True))
         balls = random.poisson(random.gamma(2.0, 2.5, (draws + 1, 300))) / 5  # that each image lies in
         sets["density"], error = balls.mean(axis=1), balls[0].std() / 300**0.5
         metrics = {

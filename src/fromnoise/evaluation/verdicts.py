@@ -21,17 +21,19 @@ ALIKE = 0.1
 """Share of near-duplicates in the reference above which a floor of unknown groups may be too high."""
 FEW_GROUPS = 30
 """Groups in the reference below which chance rules their spread, and with it the interval."""
-SHARES = ("precision", "recall", "density", "coverage")
+BY_NEIGHBOURS = ("precision", "recall", "density", "coverage")
+"""Metrics in which images must not be behind real ones."""
 SEEN = 0.2
 """Accuracy above guessing from which on features see the classes."""
 BLANK = 1e-7
 """Error of the excess, in shares of the FID of noise, below which features see no difference between any images."""
 BEHIND = 0.001
-"""Chance that real images have one of these so far below what other real images have."""
+"""Chance that real images are this far behind other real images in one of these metrics."""
 DRAWS = 5
 """Of the floor, below which their deviation says little."""
 SPREAD = 1.5
-"""Deviation of coverage, the share that varies most, over a binomial share's: up to 1.4 among real images."""
+"""Deviation of coverage, the share that varies most, over a binomial share's: up to 1.4 among sets of
+300 real images."""
 BLIND = 0.65
 """AUC from which on a two-sample test that finds nothing says little: what a third of blobs may have."""
 TWICE = 10
@@ -210,11 +212,12 @@ def _close(report: Report) -> tuple[Mark, str]:
             how = "reference images among them"
         return "?", f"closer to the reference than real images are: check for {how}; {over}"
     no = f"no farther from the reference than real images, as far as {excess.n:,} images can tell"
+    perhaps = "perhaps farther from the reference than real images are"
     if worse := behind(report.metrics):
-        return "!", f"{no}, but worse in {', '.join(worse)}; {over}"
+        so_far = f"{perhaps}, and" if excess.low > 0 else f"{no}, but"
+        return "!", f"{so_far} worse in {', '.join(worse)}; {over}"
     if excess.low > 0:
-        perhaps = "perhaps farther from the reference than real images are: one real set in 40 would look this far away"
-        return "?", f"{perhaps}; {over}"
+        return "?", f"{perhaps}: one real set in 40 would look this far away; {over}"
     if excess.n <= (numbers := report.protocol.features.dimension):
         return "?", f"{no}, which are too few for {numbers} features; {over}"
     groups = report.protocol.reference.groups
@@ -227,14 +230,14 @@ def _close(report: Report) -> tuple[Mark, str]:
 
 
 def behind(metrics: Mapping[str, Measured]) -> list[str]:
-    """What real images have more of: a t-test of a single set against the draws of the floor.
+    """The metrics in which real images are better, with both values: a t-test of one set against the floor's draws.
 
     A few draws that happen to agree would accuse real images. So the deviation counts as no less than a binomial
     share's, and that of density, which is no share, as no less than its error. Fewer than `DRAWS` say too little of it:
     there it counts as known, and as no less than `SPREAD` times a binomial share's, as coverage varies more.
     """
     found = []
-    for name in SHARES:
+    for name in BY_NEIGHBOURS:
         ours = metrics.get(name)
         floor = None if ours is None else ours.floor
         if ours is None or floor is None:
@@ -246,7 +249,7 @@ def behind(metrics: Mapping[str, Measured]) -> list[str]:
         if not deviation or (few and not known):
             continue
         t = (ours.value - floor.value) / (deviation * (1 + 1 / floor.draws) ** 0.5)
-        if stats.t.cdf(t, math.inf if few else floor.draws - 1) < BEHIND / len(SHARES):
+        if stats.t.cdf(t, math.inf if few else floor.draws - 1) < BEHIND / len(BY_NEIGHBOURS):
             found.append(f"{METRICS[name].title} ({ours.value:.2f}, real images {floor.value:.2f})")
     return found
 

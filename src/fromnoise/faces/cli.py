@@ -4,6 +4,7 @@
 Ctrl-C.
 """
 
+import contextlib
 import errno
 import importlib
 import io
@@ -73,7 +74,8 @@ def start() -> NoReturn:
     code = main()
     if "RANK" in os.environ:
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+            with contextlib.suppress(OSError):  # `main` has spoken of it
+                stream.flush()
         os._exit(code)
     sys.exit(code)
 
