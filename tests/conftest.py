@@ -82,7 +82,7 @@ def known_before():
     """
     from fromnoise.data import sources
     from fromnoise.data.image_set import digests
-    from fromnoise.evaluation import copies, digit_network, overlap, repeats, score, two_sample
+    from fromnoise.evaluation import copies, digit_network, judge, overlap, repeats, score, two_sample
     from fromnoise.evaluation.extractor import Features
     from fromnoise.experiment import score as run_score
     from fromnoise.experiment import validate
@@ -109,7 +109,8 @@ def known_before():
             known |= zip([wanted[k] for k in new], mapped(self, images[new]), strict=True)
         return torch.stack([known[each] for each in wanted])
 
-    judged, groups = within(two_sample.told_apart, two_sample, PASSES=0, TAUGHT=60, LOOKS=1), remembered(copies.groups)
+    judged = within(within(two_sample.told_apart, two_sample, PASSES=0, TAUGHT=60), judge, LOOKS=1)
+    groups = remembered(copies.groups)
     neighbours = {"Gallery": remembered(copies.Gallery), "views": remembered(copies.views)}
     with pytest.MonkeyPatch.context() as patch:
         for module in (copies, repeats, two_sample, sources):

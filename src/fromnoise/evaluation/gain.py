@@ -3,7 +3,7 @@
 Two small convolutional networks of one kind learn for equally many batches, from the same start. One sees real training
 images alone. Half of what the other sees is generated. The difference in their accuracy on held-out images is the
 gain. Training is a matter of luck, so it is repeated: the interval is for other starts as well as for other held-out
-images. Both networks see images moved by a pixel or two and with a little noise, as in `two_sample`: whatever such
+images. Both networks see images moved by a pixel or two and with a little noise, as in `judge`: whatever such
 changes achieve as well is no gain.
 """
 
@@ -19,8 +19,7 @@ from torch import Tensor
 
 from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
-from fromnoise.evaluation.two_sample import BATCH, Judge, judged, learning, reproducible
-from fromnoise.hardware import channels_last
+from fromnoise.evaluation.judge import BATCH, Judge, judged, learning, one_thread
 from fromnoise.say import bar
 
 SEEDS = 5
@@ -84,8 +83,9 @@ def gain(generated: ImageSet, train: ImageSet, held_out: ImageSet, seed: int = 0
     right, done = np.empty((2, SEEDS, len(held_out)), dtype=bool), itertools.count(1)
     with bar("training classifiers") as shown:
         for k, (arm, rows) in itertools.product(range(SEEDS), enumerate(([real], [real, sampled]))):
-            with reproducible(rng.integer(seed, "classifier", k)):
-                network = channels_last(Judge(images.shape[1], max(images.shape[2:]), classes))
+            with one_thread():
+                start = rng.integer(seed, "classifier", k)
+                network = Judge(images.shape[1], max(images.shape[2:]), start, classes)
                 random = rng.generator(seed, "gain", k)
                 for _ in learning(network, images, labels, rows, steps, random, F.cross_entropy):
                     shown.show(next(done), 2 * SEEDS * steps)

@@ -55,21 +55,21 @@ class Excess(msgspec.Struct, frozen=True):
 
 
 class ToldApart(msgspec.Struct, frozen=True):
-    """Whether a network tells generated images from real ones that it has not seen, by their pixels."""
+    """Whether networks tell generated images from real ones that they have not seen, by their pixels."""
 
-    verdict: str  # "told apart: …" where `p` < 0.001 or `strange_p` < 0.0005, else "not told apart: …".
+    verdict: str  # "told apart: …" where `p` or `strange_p` < 0.001, else "not told apart: …".
     told: bool  # The verdict.
-    auc: float  # The chance that it rates a generated image as more suspicious than a real one; 0.5 is guessing.
+    auc: float  # The chance that a generated image looks more suspicious than a real one of its half; 0.5 is guessing.
     error: float  # The AUC's standard error.
-    accuracy: float  # The share of images that it gets right; both sets count the same.
-    p: float  # The chance of so high an AUC if the two sets were alike.
-    strange: float  # Share of generated images that look less real to it than nearly all real ones; repeats count once.
+    accuracy: float  # The share of images that they get right; both sets count the same.
+    p: float  # The chance of so high an AUC in either half if the two sets were alike.
+    strange: float  # Share of generated images that look less real than nearly all real ones; repeats count once.
     expected: float  # The share of real images that do: at most 0.3 %, or one image where there are few.
     strange_p: float  # The chance of so many strange images if the two sets were alike.
     detectable: float  # The AUC that would have been noticed with a chance of 90 %.
-    n: int  # Generated images that it judged; it learnt from about as many others.
-    m: int  # Real images that it judged.
-    surest: tuple[int, ...]  # Positions of the generated images that it is surest about, the surest first.
+    n: int  # Generated images that were judged.
+    m: int  # Real images that were judged.
+    surest: tuple[int, ...]  # Positions of the generated images that they are surest about, the surest first.
 
 
 class Balance(msgspec.Struct, frozen=True):

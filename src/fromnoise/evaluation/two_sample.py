@@ -1,89 +1,53 @@
 """The classifier two-sample test: can a network tell generated images from real ones that it has not seen?
 
-Lopez-Paz & Oquab 2017, on pixels: a network may see what no features hold. A small convolutional network learns from
-one half of the images and judges the other. Whatever it has learnt, its AUC on that half has a known distribution if
-the two sets are alike.
+Lopez-Paz & Oquab 2017, on pixels: a network may see what no features hold. The images are dealt into halves, and two
+small convolutional networks each learn from one half and judge the other. Whatever a network has learnt, its AUC on a
+half that it has not seen has a known distribution if the two sets are alike.
 
-Where the training images are known, the network also learns from them what is real, but judges none of them. There are
-often ten times as many of them as of reference images, and with so many it finds blobs that it would miss without.
+The networks see the same images, once to learn from and once to judge, so what they find depends on each other. The
+smaller p-value of the two is therefore doubled, which is right whatever the dependence.
 
-A few strange images hardly move the AUC. So those that the network finds more suspicious than nearly all real ones are
+Where the training images are known, the networks also learn from them what is real, but judge none of them. There are
+often ten times as many of them as of reference images, and with so many they find blobs that they would miss without.
+
+A few strange images hardly move the AUC. So those that a network finds more suspicious than nearly all real ones are
 counted as well.
 
 Near-duplicates go to the same half, so that no picture is known by heart, and in the AUC's error they count as one.
-Noise is added to all images, so that the network cannot go by what nobody sees: samplers leave a background of 1 or 2
-where real images have 0, and that alone gives nearly every generated image away.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float, Float64, Int64, Shaped, UInt8
+from jaxtyping import Bool, Float64, Int64, UInt8
 from scipy.stats import norm, rankdata
-from torch import Tensor, nn
+from torch import Tensor
 
 from fromnoise import rng
 from fromnoise.data.colour import luminance
 from fromnoise.data.groups import groups
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.pixels import normalise
 from fromnoise.evaluation.design import deal
+from fromnoise.evaluation.judge import BATCH, Judge, abreast, judged, learning, one_thread
 from fromnoise.evaluation.report import ToldApart
 from fromnoise.evaluation.tail import rank_of, tail_p_value
-from fromnoise.hardware import channels_last
 from fromnoise.say import counted
 
 FEWEST, MOST, TAUGHT = 50, 3000, 6000
 """Images of each set; training images that are learnt from, at most."""
-BATCH, PASSES, STEPS = 32, 40, 1500
-"""Images in a batch; passes over what it learns from, and batches at most."""
-RATE, DECAY, DROPOUT = 6e-3, 0.05, 0.2
-GRAIN = 16
-"""Standard deviation of the noise that is added to images, in grey levels: it hides rounding."""
-LOOKS = 4
-"""How often an image is judged, each time under other noise."""
-SHIFT = 2
-"""Pixels by which a batch is shifted at most."""
-SIDE = 32
-"""Pixels of the largest images whose every pixel the first convolution visits: others it reduces to that size."""
-WIDTHS = 16, 32, 32
+PASSES, STEPS = 40, 1000
+"""Passes over what a network learns from, and batches at most."""
 SUREST = 32
 LEVEL = 0.001
-"""Chance of telling two equal sets apart by the AUC."""
-STRANGE_LEVEL, TAIL = 0.0005, 0.003
-"""The same by strange images; and the share of real images above whose scores an image is strange."""
+"""Chance of telling two equal sets apart by the AUC, and again by strange images."""
+TAIL = 0.003
+"""Share of real images above whose scores an image is strange."""
 POWER = 0.9
 """Chance of telling sets apart at the AUC that is reported as detectable."""
-
-
-class Judge(nn.Module):
-    """Images in [−1, 1], n×c×h×w, to n logits of being generated: what is seen anywhere, on average and at most.
-
-    With `classes` it has as many logits of each image, n×classes.
-    """
-
-    def __init__(self, channels: int, side: int, classes: int = 1) -> None:
-        super().__init__()
-        stride = -(-side // SIDE)
-        layers: list[nn.Module] = []
-        for k, width in enumerate(WIDTHS):
-            kernel, step = (3, 1) if k else (stride + 2, stride)
-            if k:  # the ReLU after the maximum: the same, of a quarter of the numbers
-                layers += [nn.MaxPool2d(2, ceil_mode=True), nn.ReLU(inplace=True)]
-            layers += [nn.Conv2d(channels, width, kernel, step, padding=1, bias=False), nn.BatchNorm2d(width)]
-            channels = width
-        self.body = nn.Sequential(*layers, nn.ReLU(inplace=True))
-        self.head = nn.Sequential(nn.Dropout(DROPOUT), nn.Linear(2 * channels, classes))
-
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "..."]:
-        """The logits."""
-        seen = self.body(x).flatten(2)
-        return self.head(torch.cat([seen.mean(dim=2), seen.amax(dim=2)], dim=1)).squeeze(1)
 
 
 class Auc(NamedTuple):
@@ -102,12 +66,12 @@ class Auc(NamedTuple):
 
 
 def told_apart(generated: ImageSet, reference: ImageSet, seed: int = 0, train: ImageSet | None = None) -> ToldApart:
-    """How well a network tells generated images from real ones, of `MOST` of each set at most.
+    """How well networks tell generated images from real ones, of `MOST` of each set at most.
 
     `train`: further real images to learn from, without near-duplicates of those drawn from the other two.
 
     Grey beside colour is compared in grey. Whatever differs counts: where one set was saved as JPEG and the other was
-    not, the network will see that. One thread computes, so that the numbers do not depend on how many there are.
+    not, the networks will see that. The numbers do not depend on how many threads there are.
     Raises ValueError for images of different sizes, fewer than `FEWEST` in a set, or too few different ones.
     """
     if generated.shape[1:] != reference.shape[1:] or min(len(generated), len(reference)) < FEWEST:
@@ -129,30 +93,26 @@ def told_apart(generated: ImageSet, reference: ImageSet, seed: int = 0, train: I
             f"a network needs {FEWEST} different images in each set; here there are {counts} "
             "(near-duplicates count as one)"
         )
-    known, part = _halves(real[:n], group[:n], seed)
-    sides = [known[~real[known]], np.concatenate([known[real[known]], more])]
-    steps, wanted = max(min(PASSES * sum(map(len, sides)) // BATCH, STEPS), 1), torch.from_numpy(~real).float()
-    with reproducible(rng.integer(seed, "judge")):
-        judge = channels_last(Judge(images.shape[1], max(images.shape[2:])))
-        batches = learning(judge, images, wanted, sides, steps, rng.generator(seed, "batches"))
-        for _ in counted(batches, "telling apart", steps):
-            pass
-        scores = judged(judge, images[part])
-    ours, found = ~real[part], auc(scores, real[part], group[part])
-    p = float(norm.sf((found.value - 0.5) / found.null))
-    detectable = min(0.5 + found.null * float(norm.isf(LEVEL) + norm.isf(1 - POWER)), 1.0)
-    surest = part[ours][np.lexsort((scores[ours], found.beaten[ours]))[::-1][:SUREST]]
-    odd = strange(scores, real[part], group[part])
-    by_auc, by_odd = p < LEVEL, odd.p < STRANGE_LEVEL
-    told = by_auc or by_odd
+    halves = _halves(real[:n], group[:n], seed)
+    scores = _scores(images, real, halves, more, seed)
+    aucs = [auc(scores[half], real[half], group[half]) for half in halves]
+    suspicion = np.empty(n)
+    for half, found in zip(halves, aucs, strict=True):
+        suspicion[half] = found.beaten + rankdata(scores[half]) / n**2  # which decides where images beat as many others
+    value, null = (float(np.mean([getattr(found, name) for found in aucs])) for name in ("value", "null"))
+    p = either([float(norm.sf((found.value - 0.5) / found.null)) for found in aucs])
+    detectable = min(0.5 + null * float(norm.isf(LEVEL / 2) + norm.isf(1 - POWER)), 1.0)
+    odd = both([strange(scores[half], real[half], group[half]) for half in halves])
+    by_auc, by_odd = p < LEVEL, odd.p < LEVEL
+    told, ours = by_auc or by_odd, ~real[:n]
     return ToldApart(
         f"{'told apart' if told else 'not told apart'}: shown a generated and a real image, a network picks the "
-        f"generated one in {100 * found.value:.1f} % of cases (50 % is guessing"
+        f"generated one in {100 * value:.1f} % of cases (50 % is guessing"
         f"{'' if told else f'; {100 * detectable:.0f} % would have been found'})"
         f"{f'; {odd}' if by_odd and not by_auc else ''}",
         told,
-        found.value,
-        found.error,
+        value,
+        sum(found.error**2 for found in aucs) ** 0.5 / 2,  # LeDell et al. 2015
         float(np.mean([(scores[ours] > 0).mean(), (scores[~ours] <= 0).mean()])),
         p,
         odd.share,
@@ -161,7 +121,7 @@ def told_apart(generated: ImageSet, reference: ImageSet, seed: int = 0, train: I
         detectable,
         int(ours.sum()),
         int((~ours).sum()),
-        tuple(rows[0][surest].tolist()),
+        tuple(rows[0][np.argsort(-suspicion[ours], kind="stable")[:SUREST]].tolist()),
     )
 
 
@@ -175,51 +135,28 @@ def _halves(real: Bool[np.ndarray, " n"], group: Int64[np.ndarray, " n"], seed: 
     return halves
 
 
-def learning(
-    judge: Judge,
-    images: UInt8[Tensor, "n c h w"],
-    wanted: Shaped[Tensor, " n"],
-    sets: Sequence[Int64[np.ndarray, " _"]],
-    steps: int,
-    random: np.random.Generator,
-    loss: Callable[[Tensor, Tensor], Tensor] = F.binary_cross_entropy_with_logits,
-) -> Iterator[None]:
-    """So many steps of training, each on a batch with as many images from each of `sets` of rows; yields after each.
-
-    `loss` is of the judge's logits and what is `wanted` of these images.
-    """
-    optimizer = torch.optim.AdamW(judge.parameters(), RATE, weight_decay=DECAY, fused=True)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps + 1)
-    orders = [_endless(rows, random) for rows in sets]
-    judge.train()
-    for _ in range(steps):
-        rows = [next(order) for order in orders for _ in range(BATCH // len(sets))]
-        x = _in_channels_last(_shifted(_grainy(images[rows]), random))
-        optimizer.zero_grad()
-        loss(judge(x), wanted[rows]).backward()
-        optimizer.step()
-        schedule.step()
-        yield
-
-
-def _shifted(images: Float[Tensor, "n c h w"], random: np.random.Generator) -> Float[Tensor, "n c h w"]:
-    height, width = images.shape[2:]
-    down, right = random.integers(2 * SHIFT + 1, size=2)
-    return F.pad(images, (SHIFT,) * 4, mode="replicate")[..., down : down + height, right : right + width]
-
-
-def _endless(rows: Int64[np.ndarray, " n"], random: np.random.Generator) -> Iterator[int]:
-    """The rows in a random order, again and again in another."""
-    while True:
-        yield from random.permutation(rows)
-
-
-@torch.inference_mode()
-def judged(judge: Judge, images: UInt8[Tensor, "n c h w"]) -> Float64[np.ndarray, "..."]:
-    """The logits of each image."""
-    judge.eval()
-    looks = ([judge(_in_channels_last(_grainy(part))) for _ in range(LOOKS)] for part in images.split(256))
-    return torch.cat([torch.stack(logits).mean(dim=0) for logits in looks]).double().numpy()
+def _scores(
+    images: UInt8[Tensor, "N c h w"],
+    real: Bool[np.ndarray, " N"],
+    halves: list[Int64[np.ndarray, " _"]],
+    more: Int64[np.ndarray, " _"],
+    seed: int,
+) -> Float64[np.ndarray, " n"]:
+    """The logits of all images in the halves, by the network that learns from the other half, and from `more`."""
+    scores, wanted = np.empty(sum(map(len, halves))), torch.from_numpy(~real).float()
+    steps = max(min(PASSES * (len(scores) // 2 + len(more)) // BATCH, STEPS), 1)
+    judges = [Judge(images.shape[1], max(images.shape[2:]), rng.integer(seed, "judge", k)) for k in range(2)]
+    works = []
+    for k, (judge, half) in enumerate(zip(judges, halves, strict=True)):
+        sides = [half[~real[half]], np.concatenate([half[real[half]], more])]
+        works.append(learning(judge, images, wanted, sides, steps, rng.generator(seed, "batches", k)))
+    with closing(abreast(works, steps)) as trained:
+        for _ in counted(trained, "telling apart", 2 * steps):
+            pass
+    with one_thread():
+        for judge, half in zip(judges, reversed(halves), strict=True):
+            scores[half] = judged(judge, images[half])
+    return scores
 
 
 def auc(scores: Float64[np.ndarray, " n"], real: Bool[np.ndarray, " n"], group: Int64[np.ndarray, " n"]) -> Auc:
@@ -257,23 +194,12 @@ def strange(scores: Float64[np.ndarray, " n"], real: Bool[np.ndarray, " n"], gro
     return Strange(above / len(ours), rank / (len(theirs) + 1), p)
 
 
-def _grainy(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-    x = normalise(images)
-    return x + GRAIN / 127.5 * torch.randn_like(x)
+def both(found: Sequence[Strange]) -> Strange:
+    """The strange images of both halves."""
+    share, expected = (float(np.mean([getattr(each, name) for each in found])) for name in ("share", "expected"))
+    return Strange(share, expected, either([each.p for each in found]))
 
 
-def _in_channels_last(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-    return x.contiguous(memory_format=torch.channels_last)
-
-
-@contextmanager
-def reproducible(seed: int) -> Iterator[None]:
-    """Within it one thread computes, and PyTorch's own random numbers are of `seed`."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            yield
-    finally:
-        torch.set_num_threads(threads)
+def either(p: Sequence[float]) -> float:
+    """The p-value of finding something in either half (Bonferroni)."""
+    return min(len(p) * min(p), 1.0)

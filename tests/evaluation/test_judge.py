@@ -1,0 +1,74 @@
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.shapes import shapes
+from fromnoise.data.resize import resized
+from fromnoise.evaluation.judge import Judge, abreast, judged, learning, one_thread
+
+STEPS = 5
+IMAGES = resized(shapes(80, 0), (16, 16)).images
+WANTED = torch.arange(80).remainder(2).float()
+
+
+def learner(seed):
+    judge = Judge(3, 16, seed)
+    sides = [np.flatnonzero(each == WANTED) for each in (0, 1)]
+    return judge, learning(judge, IMAGES, WANTED, sides, STEPS, np.random.default_rng(seed))
+
+
+@pytest.fixture
+def threads():
+    """PyTorch's number of threads is the same after the test, which may set it."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def test_networks_that_learn_at_once_are_the_same_as_one_after_the_other(threads):
+    state, found, used = torch.get_rng_state(), [], []
+    for count in (2, 1):
+        threads(count)
+        judges, works = zip(*[learner(seed) for seed in (1, 2)], strict=True)
+        on = set()
+        assert len(list(abreast([noted(work, on) for work in works], STEPS))) == 2 * STEPS
+        assert torch.get_num_threads() == count
+        used.append(len(on))
+        with one_thread():
+            found.append([judged(judge, IMAGES) for judge in judges])
+    assert used[1] == 1, "no more threads than PyTorch is allowed"
+    np.testing.assert_array_equal(*found)
+    assert not np.array_equal(*found[0]), "the seeds differ"
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def noted(work, on):
+    """The work, and the threads that do it."""
+    for each in work:
+        on.add(threading.get_ident())
+        assert torch.get_num_threads() == 1
+        yield each
+
+
+def test_what_goes_wrong_on_a_thread_is_raised():
+    def broken():
+        yield
+        raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        list(abreast([learner(0)[1], broken()], STEPS))
+
+
+def test_dropout_leaves_the_mean_as_it_is():
+    """As PyTorch's, which takes no generator."""
+    judge = Judge(3, 16, 0, classes=7)
+    x = judge.grainy(IMAGES[:20])
+    judge.body.eval()
+    with torch.inference_mode():
+        alike = torch.stack([judge(x) for _ in range(500)])
+        judge.eval()
+        once = judge(x)
+    assert alike.std(dim=0).min() > 0
+    torch.testing.assert_close(alike.mean(dim=0), once, atol=0.03, rtol=0)
