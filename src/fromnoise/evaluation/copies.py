@@ -280,7 +280,9 @@ def _verdict(
             f"copying: {_percent(worst.share)} of {which} lie closer to the training set than "
             f"{_percent(1 - worst.expected)} of held-out images do, where {_percent(worst.expected)} would by chance"
         )
-        return "; ".join([found, *([most] if bound else []), *([plain] if identical else [])])
+        if bound:  # they may be changed more than the planted ones, by which it was measured
+            found += f"; copies that are merely {looks} make up at most {_percent(bound.share)} (95 % confidence)"
+        return f"{found}; {plain}" if identical else found
     if proof:
         return "; ".join([f"copying: {plain}, and no held-out image is", *([most] if bound else [])])
     if bound is None:

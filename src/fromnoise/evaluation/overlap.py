@@ -50,6 +50,8 @@ def _verdict(identical: int, near: int, turned: float, n: int, a: str, b: str) -
     mirrored = f"{100 * turned:.1f} % are near-duplicates if mirrored or turned by quarters" if turned else ""
     if not identical + near:
         return f"none of the {ours} is in {b}{f', but {mirrored}' if mirrored else ''}"
-    how = [f"{identical:,} to the byte"] * bool(identical) + [f"{near:,} as near-duplicates"] * bool(near)
     more = f"; further {mirrored}" if mirrored else ""
-    return f"{identical + near:,} of the {ours} are in {b} too: {' and '.join(how)}{more}"
+    if not identical:
+        return f"{near:,} of the {ours} {'has' if near == 1 else 'have'} near-duplicates in {b}{more}"
+    how = f": {identical:,} to the byte and {near:,} as near-duplicates" if near else ", to the byte"
+    return f"{identical + near:,} of the {ours} {'is' if identical + near == 1 else 'are'} in {b} too{how}{more}"
