@@ -174,6 +174,8 @@ def _variety(sort: str) -> Iterator[Rest]:
     if sort == "shapes":
         yield of("100 of 1,000 are digits in colour", lambda w: joined(w.some(900), strange(100)))
         yield of("20 of 1,000 are digits in colour", lambda w: joined(w.some(980), strange(20)))
+        blobs = partial(partly, change=damage("principal components", 20), n=230)
+        yield "a third of 690 are blobs", sort, lambda w: w.against(blobs(w.some(690))), ("told apart",), None
 
 
 def _overlaps(sort: str) -> Iterator[Rest]:
@@ -238,6 +240,11 @@ def _protocol(sort: str) -> Iterator[Rest]:
 def changed(images: ImageSet, change: Change | None) -> ImageSet:
     """The set with other images."""
     return images if change is None else replace(images, images=change(images.images).contiguous())
+
+
+def partly(images: ImageSet, change: Change, n: int) -> ImageSet:
+    """The set with its first n images changed."""
+    return replace(images, images=torch.cat([change(images.images[:n]), images.images[n:]]))
 
 
 def joined(*sets: ImageSet) -> ImageSet:
