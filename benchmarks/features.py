@@ -2,7 +2,7 @@
 
     python -m benchmarks.features digits=mnist:train clothes=fashion_mnist:train emoji=EMOJI icons=ICONS
 
-(About 15 minutes on a core. docs/features.md says where the folders come from.) Real images are dealt into two halves.
+(About half an hour on a core. docs/features.md says where the folders come from.) Real images are dealt into two halves.
 One is damaged, and its FID against the other is divided by the floor, the FID of as many undamaged images: 1 is as good
 as real. features.json keeps what was measured, and what is in it is not measured again.
 """
@@ -21,6 +21,7 @@ import tyro
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from benchmarks.candidates import CANDIDATES
 from benchmarks.damages import DAMAGES, Damage, mixed, repeated
 from benchmarks.results import put, table
 from benchmarks.shapes import SIDE, shapes
@@ -30,7 +31,6 @@ from fromnoise.data.colour import laid, with_channels
 from fromnoise.data.groups import groups
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
-from fromnoise.evaluation.choosing import choosing_features
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.featured import Featured
 from fromnoise.evaluation.features import features
@@ -58,9 +58,13 @@ SINGLE = (
     "blur",
     "noise",
     "JPEG",
+    "posterised",
+    "checkers",
+    "holes",
     "elastic",
     "shift",
     "halves exchanged",
+    "two at once",
     "principal components",
 )
 """Damages of single images (benchmarks/damages.py)."""
@@ -153,11 +157,11 @@ def ruler(extract: Features, real: Real) -> Callable[[Images], float]:
     return lambda images: fid(extract(images), reference) / floor(len(images))
 
 
-def extractor(named: str) -> Features:
-    """The features called so, in NAME or NAME=WEIGHTS."""
+def extractor(named: str, reference: Images) -> Features:
+    """The features called so, in NAME or NAME=WEIGHTS, to compare images with a reference by."""
     name, _, weights = named.partition("=")
-    if name == "random convolutions":
-        return choosing_features(torch.device("cpu"))
+    if name in CANDIDATES:
+        return CANDIDATES[name](reference)
     return features(name, weights=Path(weights) if weights else None)
 
 
@@ -169,7 +173,7 @@ def elsewhere(images: Images, real: Real) -> dict[str, Any]:
         told: ToldApart | None = told_apart(few[0], few[1])
     except ValueError:  # too few different images
         told = None
-    extract = extractor(GENERAL)
+    extract = extractor(GENERAL, theirs.images)
     beside = real.whole.images[: len(images)]
     real_ones = Featured(extract.cached(theirs.images))
     reached = [recall(Featured(extract.cached(each)), real_ones, 0).value for each in (images, beside)]
@@ -187,7 +191,7 @@ class Settings:
 
     data: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="NAME=DATA")]
     """Sets of real images, each with a name for the table."""
-    features: tuple[str, ...] = (GENERAL, "random convolutions", "digits", "pixels")
+    features: tuple[str, ...] = (GENERAL, "digits", "pixels", *CANDIDATES)
     """Sets of features; with the file of their weights where they need one, as in inception=FILE."""
     generated: tuple[str, ...] = ()
     """Images of models, the longest trained first, each after its steps: NAME=STEPS:IMAGES,STEPS:IMAGES,..."""
@@ -229,7 +233,12 @@ def measured(
     if not about.items() <= kept.get(name, {}).items():
         kept[name] = about | {"strengths": {}, "ratios": {}, "elsewhere": {}}
     found = kept[name]
-    rulers = cache(lambda named, distinct: ruler(extractor(named), real if distinct else halves(distinct=False)))
+
+    @cache
+    def rulers(named: str, distinct: bool) -> Callable[[Images], float]:
+        sets = real if distinct else halves(distinct=False)
+        return ruler(extractor(named, sets.reference.images), sets)
+
     rows = damages(real.whole)
     if paths:
         places = {int(steps): place for steps, _, place in (each.partition(":") for each in paths.split(","))}

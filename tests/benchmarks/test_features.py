@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import features
+from benchmarks import candidates, features
 from benchmarks.features import Real, Settings, damages, fid, main, ruler
 from benchmarks.shapes import shapes
 from fromnoise.data.groups import nearly_in
@@ -46,10 +46,16 @@ def test_the_halves_have_no_picture_in_common(real):
     assert not nearly_in(real.whole.images, real.reference.images).any()
 
 
-def test_undamaged_images_are_at_the_floor(real):
-    ratio = ruler(features.extractor("random convolutions"), real)
+@pytest.mark.parametrize("name", candidates.CANDIDATES)
+def test_undamaged_images_are_at_the_floor_and_grey_ones_are_not(real, name, monkeypatch):
+    monkeypatch.setattr(candidates, "STEPS", 20)
+    monkeypatch.setattr(candidates, "PATTERNS", 20)
+    ratio = ruler(features.extractor(name, real.reference.images), real)
     assert ratio(real.whole.images) == pytest.approx(1)
     assert ratio(real.whole.images[:30]) == pytest.approx(1)
+    grey = real.whole.images.float().mean(dim=1, keepdim=True).byte()
+    assert ratio(grey) == pytest.approx(ratio(grey.expand(-1, 3, -1, -1)))
+    assert ratio(grey) > 1.5
 
 
 def test_every_damage_is_done_and_the_strongest_changes_most(real):
