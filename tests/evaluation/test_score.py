@@ -56,6 +56,30 @@ def test_fid_is_the_distance_of_the_features(extract, parts):
     assert any(note.startswith("no floor") for note in report.notes)
 
 
+def test_a_score_of_digits_has_torch_fidelitys_numbers(extract, parts):
+    """On the same features. Both sets are at random and without labels: by class, KID's estimator is another."""
+    from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+    from torch_fidelity.metric_kid import kernel_mmd
+    from torch_fidelity.metric_prc import prc_features_to_metric
+
+    generated, reference = (replace(parts[part], labels=None) for part in ("val", "heldout"))
+    generated = replace(generated, images=generated.images // 2)  # darker
+    found = score(Contest(generated, reference), extract)
+    x, y = (extract.cached(each.images).double() for each in (generated, reference))
+    moments = [fid_features_to_statistics(of) for of in (x, y)]
+    theirs = {
+        **fid_statistics_to_metric(*moments, verbose=False),
+        **prc_features_to_metric(x, y, prc_neighborhood=3, prc_batch_size=300, save_cpu_ram=False, verbose=False),
+    }
+    assert found.fid.value == pytest.approx(theirs["frechet_inception_distance"], rel=1e-6)
+    kid = {"kid_kernel_poly_degree": 3, "kid_kernel_poly_gamma": None, "kid_kernel_poly_coef0": 1}
+    mmd = kernel_mmd(x.numpy(), y.numpy(), kid_kernel="poly", **kid)
+    assert found.metrics["kid"].value == pytest.approx(mmd, rel=1e-9)
+    for name in ("precision", "recall"):
+        assert found.metrics[name].value == pytest.approx(theirs[name], abs=1e-6)
+        assert 0.05 < theirs[name] < 0.98
+
+
 def test_floor_and_copycat_stand_beside_it_at_the_same_size(parts):
     noise = ImageSet("noise", torch.randint(0, 256, (75, 1, 28, 28), dtype=torch.uint8))
     contest = Contest(noise, parts["heldout"], parts["val"], parts["train"].subset(800, 0))
