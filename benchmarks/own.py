@@ -49,7 +49,6 @@ CONTENDERS: Mapping[str, tuple[str, ...]] = {
     "diffusers": (),
 }
 CALLS = 50  # network calls of DDIM for each of diffusers' images
-RATE = 1e-3  # of diffusers' training: in so few steps better than its example's 1e-4 (RESULTS.md)
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,8 @@ class Settings:
     """Seeds of training; default: 0, and 0 1 2 for ten minutes."""
     contenders: tuple[str, ...] = ("fromnoise",)
     """fromnoise, "fromnoise, afresh"; "fromnoise, opaque, afresh" and diffusers, on the images laid on white."""
+    rate: float = 1e-3
+    """diffusers' learning rate: in so few steps better than its example's 1e-4. For another, name another `out`."""
     data: Path = ROOT / "build" / "own"
     """The folder of the fetched packages."""
     out: Path = HERE
@@ -191,7 +192,7 @@ def made(contender: str, name: str, size: int, minutes: float, seed: int, place:
         data, environment["FROMNOISE_DATA"] = "fashion_mnist", data
     about = {"images": name, "size": size, "minutes": minutes, "seed": seed, "contender": contender}
     if contender == "diffusers":
-        return diffusers(data, about, place)
+        return diffusers(data, about, place, settings.rate)
     words = ["--data", data, "--size", size, "--seed", seed, *CONTENDERS[contender], "--minutes", minutes]
     results.command("fromnoise", "run", *words, "--out", place, environment=environment)
     run = fromnoise.load(place)
@@ -200,7 +201,7 @@ def made(contender: str, name: str, size: int, minutes: float, seed: int, place:
     return cell(run.report, RunFolder(place).steps()[-1], guidance, about)
 
 
-def diffusers(data: str, about: Mapping[str, Any], place: Path) -> Cell:
+def diffusers(data: str, about: Mapping[str, Any], place: Path, rate: float) -> Cell:
     """Train diffusers' example on the images that ours trains on, and score its images as ours are scored."""
     way = DataSettings(data=data, size=str(about["size"]), alpha="white")
     parts = sources.prepare(way, 0)
@@ -209,7 +210,7 @@ def diffusers(data: str, about: Mapping[str, Any], place: Path) -> Cell:
     place.mkdir(parents=True, exist_ok=True)
     n = min(len(parts.heldout), 3000)
     words = ["--peer", "diffusers", "--data", data, "--size", about["size"], "--minutes", about["minutes"]]
-    words += ["--seed", about["seed"], "--n", n, "--calls", CALLS, "--rate", RATE]
+    words += ["--seed", about["seed"], "--n", n, "--calls", CALLS, "--rate", rate]
     words += ["--started", time.time(), "--out", place]
     results.command("benchmarks.peer_training", *words)
     (told,) = json.loads((place / "training.json").read_text())
