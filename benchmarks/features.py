@@ -2,7 +2,7 @@
 
     python -m benchmarks.features digits=mnist:train clothes=fashion_mnist:train emoji=EMOJI icons=ICONS
 
-(About half an hour on a core. docs/features.md says where the folders come from.) Real images are dealt into two halves.
+(Half an hour on a core. docs/features.md says where the folders come from.) Real images are dealt into two halves.
 One is damaged, and its FID against the other is divided by the floor, the FID of as many undamaged images: 1 is as good
 as real. features.json keeps what was measured, and what is in it is not measured again.
 """

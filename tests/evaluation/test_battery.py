@@ -1,4 +1,4 @@
-"""A part of the battery (`python -m benchmarks.battery`, docs/battery.md): some of each kind, and all that are quick."""
+"""Part of the battery (`python -m benchmarks.battery`, docs/battery.md): some of each kind, and all that are quick."""
 
 import json
 from pathlib import Path
