@@ -200,7 +200,7 @@ def test_the_images_that_give_themselves_away_are_shown(scored, page_of):
     judged = replace(told.told_apart, told=True, verdict="told apart: at a glance", surest=(3, 1))
     page = page_of(report.page(replace(told, told_apart=judged), "theirs", generated, train))
     assert "! Told apart from real images at a glance" in page.text
-    assert "the generated images that the network is surest about" in page.alternatives
+    assert "the generated images that the networks are surest about" in page.alternatives
     unsure = replace(told, told_apart=replace(judged, told=False))
     page = page_of(report.page(unsure, "theirs", generated, train))
-    assert "the generated images that the network is surest about" not in page.alternatives
+    assert "the generated images that the networks are surest about" not in page.alternatives
