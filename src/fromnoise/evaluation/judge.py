@@ -105,7 +105,7 @@ def judged(judge: Judge, images: UInt8[Tensor, "n c h w"]) -> Float64[np.ndarray
 
 
 def abreast(works: Sequence[Iterator[None]], steps: int) -> Generator[None]:
-    """So many steps of each of the works, each on one thread of those that PyTorch has; yields after each step."""
+    """So many steps of each of the works, one thread for each, no more than PyTorch may use; yields after each step."""
     workers = min(len(works), torch.get_num_threads())
     with one_thread(), ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for _ in range(steps):
