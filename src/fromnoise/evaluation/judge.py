@@ -46,11 +46,12 @@ class Judge(nn.Module):
             torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would set those of GPUs too
             for k, width in enumerate(WIDTHS):
                 kernel, step = (3, 1) if k else (stride + 2, stride)
-                if k:  # the ReLU after the maximum: the same, of a quarter of the numbers
-                    layers += [nn.MaxPool2d(2, ceil_mode=True), nn.ReLU(inplace=True)]
-                layers += [nn.Conv2d(channels, width, kernel, step, padding=1, bias=False), nn.BatchNorm2d(width)]
+                layers.append(nn.Conv2d(channels, width, kernel, step, padding=1, bias=False))
+                if k < len(WIDTHS) - 1:  # the rest is done to a quarter of the numbers
+                    layers.append(nn.MaxPool2d(2, ceil_mode=True))
+                layers += [nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
                 channels = width
-            self.body = channels_last(nn.Sequential(*layers, nn.ReLU(inplace=True)))
+            self.body = channels_last(nn.Sequential(*layers))
             self.head = nn.Linear(2 * channels, classes)
             self.random = torch.Generator().set_state(torch.get_rng_state())
 
