@@ -71,9 +71,16 @@ def test_modules_stay_under_400_lines(path):
 
 
 def test_configuration_and_command_line_need_no_pytorch():
-    code = "import sys, fromnoise.config, fromnoise.faces.cli, fromnoise.faces.arguments; print('torch' in sys.modules)"
+    modules = "fromnoise.config, fromnoise.faces.cli, fromnoise.faces.arguments, fromnoise.faces.console"
+    code = f"import sys, {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_who_knows_what_a_network_predicts():
+    """Besides the denoiser, which docs/architecture.md says."""
+    known = {path.stem for path in MODULES if re.search(r"denoiser\.prediction\b", path.read_text())}
+    assert known == {"objective", "onnx_file"}
 
 
 @pytest.mark.parametrize("name", ["samplers", "steps", "bound", "flow", "ideal", "conditional"])

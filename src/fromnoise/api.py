@@ -51,7 +51,7 @@ from fromnoise.faces.console import TERMINAL
 from fromnoise.generation import edit
 from fromnoise.generation.model import Model
 from fromnoise.say import Reporter, reporting_to
-from fromnoise.threads import apart
+from fromnoise.threads import all_threads
 from fromnoise.training.device import alone
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.settings import Recording
@@ -129,7 +129,7 @@ class Run:
         """The model, on its device; raises UserError for one that is missing."""
         return self.model.to(alone(self.device).device)
 
-    @apart()
+    @all_threads()
     def sample(
         self,
         n: int | None = None,
@@ -165,7 +165,7 @@ class Run:
         labels = None if found.labels is None or found.clustered else found.labels.numpy()
         return Images(arrays.to_array(found.images), labels, () if labels is None else found.class_names)
 
-    @apart()
+    @all_threads()
     def vary(
         self,
         images: ArrayLike,
@@ -191,7 +191,7 @@ class Run:
         how = edit.Edit(n, seed, label, guidance, steps)
         return self._edited(edit.vary, [images], strength, how)
 
-    @apart()
+    @all_threads()
     def inpaint(
         self,
         images: ArrayLike,
@@ -209,7 +209,7 @@ class Run:
         how = edit.Edit(n, seed, label, guidance, steps)
         return self._edited(edit.inpaint, [images], fill, how)
 
-    @apart()
+    @all_threads()
     def upscale(
         self,
         images: ArrayLike,
@@ -224,7 +224,7 @@ class Run:
         how = edit.Edit(n, seed, label, guidance, steps)
         return self._edited(edit.upscale, [images], how)
 
-    @apart()
+    @all_threads()
     def interpolate(self, one: ArrayLike, other: ArrayLike, n: int = 8, *, label: int | str | None = None) -> Images:
         """n images from `one` to `other`, each H×W×C, both included, by blending the noise that each comes from."""
         return self._edited(edit.interpolate, [np.asarray(image)[None] for image in (one, other)], n, label)
@@ -247,7 +247,7 @@ class Run:
             raise UserError(f"images to edit must be bytes: convert these with {as_8_bits(*found.range)}")
         return with_channels(laid(found, self.config.data.alpha), self.model.info.channels).images
 
-    @apart()
+    @all_threads()
     def evaluate(
         self,
         n: int | None = None,
@@ -280,7 +280,7 @@ class Run:
             return with_overfitting(report, self.model, parts, against)
 
 
-@apart()
+@all_threads()
 def train(
     data: str | Path = "digits",
     *,
@@ -329,7 +329,7 @@ def load(source: str | Path, *, device: DeviceName = "auto", quiet: bool = False
     return Run(find.load_model(path), folder, device, _reporter(quiet))
 
 
-@apart()
+@all_threads()
 def evaluate(
     generated: Source,
     reference: Source,

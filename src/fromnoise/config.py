@@ -197,7 +197,8 @@ def from_json(cls: type[Settings], value: Any) -> Settings:
         raise UserError(str(error).replace("`$.", "`")) from error
     unknown = set(_names(value)) - set(_names(to_json(settings)))
     if unknown:
-        raise UserError(f"unknown setting: {', '.join(sorted(unknown))}; is this of another version of fromnoise?")
+        names = f"unknown setting{'s' if len(unknown) > 1 else ''} {', '.join(sorted(unknown))}"
+        raise UserError(f"{names}: was this written by another version of fromnoise?")
     check_ranges(settings, lambda name: name)
     return settings
 

@@ -46,7 +46,7 @@ def check_name(path: Path | str) -> None:
         raise UserError(f"{path}: its name is not UTF-8: rename it") from error
 
 
-def lost(path: Path) -> str:
+def missing_hint(path: Path) -> str:
     """The end of a sentence that refuses `path`: a hint if nothing is there, else empty."""
     return "" if path.exists() else "; it does not exist: was it deleted or moved?"
 

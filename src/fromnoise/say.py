@@ -53,7 +53,7 @@ def reporting_to(reporter: Reporter) -> Iterator[None]:
 
 
 @contextmanager
-def heard() -> Iterator[list[str]]:
+def captured() -> Iterator[list[str]]:
     """Gives the list of what is said within it, which nobody else hears; bars are shown as before."""
     lines, here = list[str](), _listening.get()
     with reporting_to(Reporter(lines.append) if here._busy else Reporter(lines.append, here.bar)):
@@ -96,7 +96,7 @@ def counted(items: Iterable[Item], title: str, total: int) -> Iterator[Item]:
             shown.show(done, total)
 
 
-def some(n: int, what: str) -> str:
+def plural(n: int, what: str) -> str:
     """1 image, 2 images."""
     return f"{n:,} {what}{'s' * (n != 1)}"
 

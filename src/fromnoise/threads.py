@@ -78,7 +78,7 @@ class Threads:
         self._done = 0.0
         self._before: tuple[int, float] | None = None  # a trial's: threads and speed before it
         self._patience, self._next = PATIENCE[0], -math.inf
-        self._left = self.most  # threads that others left a core for, when last looked at
+        self._left = self.most  # threads that had a core to themselves at the last measurement
 
     def after(self, now: float, pieces: float = 1.0) -> None:
         """Note that `pieces` of work are done at `now`, in seconds of any one clock."""
@@ -139,7 +139,7 @@ def shared() -> Threads:
 
 
 @contextmanager
-def apart() -> Iterator[None]:
+def all_threads() -> Iterator[None]:
     """A block in which other work has all threads to itself; afterwards their number is as before."""
     global _shared
     kept, threads = _shared, torch.get_num_threads()

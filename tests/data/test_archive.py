@@ -16,7 +16,7 @@ from fromnoise import files
 from fromnoise.data import archive, folder, sources
 from fromnoise.data.settings import DataSettings
 from fromnoise.errors import UserError
-from fromnoise.say import heard
+from fromnoise.say import captured
 
 KINDS = {"zip": "zip", "tar": "tar", "gztar": "tar.gz"}
 
@@ -59,7 +59,7 @@ def photos(tmp_path):
 
 
 def read(name, **how):
-    with heard() as said:
+    with captured() as said:
         images = sources.load(str(name), **how)
     (line,) = said
     return images, line.removeprefix(f"{name}: ")
@@ -78,6 +78,31 @@ def test_an_archive_is_read_as_its_folder(tmp_path, photos, kind, below):
     assert said == told
     names = [file.removeprefix(str(photos)) for file in whole.files]
     assert [file.removeprefix(path) for file in images.files] == names
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_what_lies_beside_the_folder_of_images_takes_no_classes(tmp_path, kind):
+    images = {f"set/{kind}/{k}.png": png(k) for k, kind in enumerate(("cat", "cat", "dog"))}
+    more = {"README.md": b"mine", "__MACOSX/set/cat/._0.png": b"?", "set/other/notes.txt": b"mine"}
+    (write_zip if kind == "zip" else write_tar)(tmp_path / f"x.{kind}", images | more)
+    found, said = read(tmp_path / f"x.{kind}")
+    assert said == "3 images, 2 classes, RGB, 8×8; not read: 1 .md, 1 .txt, 1 hidden"
+    assert found.class_names == ("cat", "dog")
+    tables = {"set/metadata.csv": b"file_name,label\ncat/0.png,x\ncat/1.png,y\ndog/2.png,x\n"}
+    (write_zip if kind == "zip" else write_tar)(tmp_path / f"y.{kind}", images | more | tables)
+    assert read(tmp_path / f"y.{kind}")[0].labels.tolist() == [0, 1, 0]
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_images_outside_the_parts_of_an_archive_are_left_out(tmp_path, kind):
+    images = {f"{part}/{k}.png": png(k) for k, part in enumerate(("train", "train", "test", "unlabeled"))}
+    (write_zip if kind == "zip" else write_tar)(tmp_path / f"x.{kind}", images | {"README.md": b"mine"})
+    found, said = read(tmp_path / f"x.{kind}")
+    assert found.parts == ("heldout", "train", "train")
+    assert said == (
+        "3 images, no classes, RGB, 8×8; in parts of its own: 2 train, 1 heldout; "
+        "left out: unlabeled/ (1 image); not read: 1 .md"
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)

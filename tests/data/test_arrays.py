@@ -12,7 +12,7 @@ from numpy.lib import format as npy
 
 from fromnoise.data import arrays, sources
 from fromnoise.errors import UserError
-from fromnoise.say import heard
+from fromnoise.say import captured
 
 
 class Trap:
@@ -182,7 +182,7 @@ def test_guided_diffusions_labels_are_read_and_other_second_arrays_are_said(path
     np.savez(path, grey(), labels)
     assert arrays.load(path).labels.tolist() == labels.tolist()
     np.savez(path, grey(), grey())
-    with heard() as said:
+    with captured() as said:
         assert arrays.load(path).labels is None
     assert said[0].endswith("arrays not read: arr_1 (labels are one whole number for each image)")
     np.savez(path, grey(), labels - 1)
@@ -336,7 +336,7 @@ def medical(labels=None, side=6, channels=()):
 def test_medmnists_parts_are_read_one_after_another_and_kept(path, channels):
     held = medical(channels=channels)
     np.savez_compressed(path, **held)
-    with heard() as said:
+    with captured() as said:
         images = arrays.load(path)
     pixels = np.concatenate([held[f"{part}_images"] for part in ("train", "val", "test")])
     found = images.images.permute(0, 2, 3, 1).numpy()
@@ -359,7 +359,7 @@ def test_medmnists_parts_are_those_that_are_trained_on_and_held_out(path):
 
 def test_several_labels_an_image_are_no_classes(path):
     np.savez(path, **medical(lambda n: np.zeros((n, 14), np.uint8)))
-    with heard() as said:
+    with captured() as said:
         assert arrays.load(path).labels is None
     assert said[0].endswith("arrays not read: test_labels, train_labels, val_labels")
 

@@ -16,7 +16,7 @@ from fromnoise.data.groups import groups
 from fromnoise.data.inspection import inspected
 from fromnoise.data.settings import DataSettings, parse_size
 from fromnoise.errors import UserError
-from fromnoise.say import heard
+from fromnoise.say import captured
 
 SIZE = parse_size("8")
 
@@ -53,7 +53,7 @@ def load(photos):
     """A function that loads them, or what is named, and gives the set and what was said."""
 
     def call(name=photos, size=SIZE, **how):
-        with heard() as said:
+        with captured() as said:
             images = sources.load(str(name), size, **how)
         return images, said
 

@@ -14,7 +14,7 @@ from fromnoise.data.resize import resize
 from fromnoise.data.settings import DataSettings, Size
 from fromnoise.data.source import Reading
 from fromnoise.errors import UserError
-from fromnoise.say import heard
+from fromnoise.say import captured
 
 
 def noise(*shape):
@@ -135,7 +135,7 @@ def test_a_folder_is_rgba_where_one_image_is_transparent(tmp_path):
     grey, opaque, clear = noise(6, 5), noise(6, 5, 3), noise(6, 5, 4)
     for name, pixels in (("a", grey), ("b", opaque), ("c", np.asarray(OPAQUE)), ("d", clear), ("e", grey)):
         Image.fromarray(pixels).save(tmp_path / f"{name}.png")
-    with heard() as said:
+    with captured() as said:
         images = folder.load(tmp_path)
     assert said == [
         f"{tmp_path}: 5 images, no classes, RGBA, 6×5; 2 duplicates, 3 distinct; with transparency (1 image)"
@@ -177,7 +177,7 @@ def icons(tmp_path):
 
 @pytest.mark.parametrize(("alpha", "channels"), [("keep", 4), ("white", 3), ("black", 3)])
 def test_a_training_keeps_transparency_or_lays_it_on_a_ground(icons, alpha, channels):
-    with heard() as said:
+    with captured() as said:
         parts = sources.prepare(DataSettings(icons, size="8", alpha=alpha), 0)
     assert said[1:] == ([] if alpha == "keep" else [f"{icons}: transparency laid on {alpha}"])
     assert [part.shape[0] for part in (parts.train, parts.val, parts.heldout)] == [channels] * 3
@@ -243,7 +243,7 @@ def deep(path, *levels):
 
 def test_deep_grey_is_mapped_by_the_range_of_all_images(tmp_path):
     deep(tmp_path, 1000, 4000, 2500)
-    with heard() as said:
+    with captured() as said:
         images = folder.load(tmp_path)
     assert images.images[:, 0, 0, 0].tolist() == [0, 255, 128]
     assert images.range == (1000, 4000)
@@ -304,9 +304,35 @@ def test_arrays_of_one_to_eight_channels(tmp_path, channels):
     assert torch.equal(arrays.load(tmp_path / "again.npz").images, found.images)
 
 
+def test_grey_stored_as_rgb_is_grey_in_every_part_and_said(tmp_path):
+    grey = noise(40, 12, 10, 1)
+    np.save(tmp_path / "scans.npy", np.repeat(grey, 3, axis=-1))
+    with captured() as said:
+        parts = sources.prepare(DataSettings(str(tmp_path / "scans.npy"), size="8"), 0)
+    assert {part.shape for part in (parts.train, parts.val, parts.heldout)} == {(1, 8, 8)}
+    assert f"{tmp_path}/scans.npy: RGB without any colour is read as grey" in said
+    whole = sources.load(str(tmp_path / "scans.npy"))
+    assert np.array_equal(whole.images.permute(0, 2, 3, 1), grey)
+    np.save(tmp_path / "tinted.npy", np.concatenate([grey, grey, grey ^ 1], axis=-1))
+    assert sources.load(str(tmp_path / "tinted.npy")).shape[0] == 3
+
+
+@pytest.mark.parametrize(("fourth", "doubted"), [(59, True), (255, False)])
+def test_a_fourth_channel_that_is_hardly_transparency_is_said(tmp_path, fourth, doubted):
+    images = noise(5, 12, 10, 4) % 60
+    images[:, :3, :, 3] = fourth
+    np.save(tmp_path / "cells.npy", images)
+    with captured() as said:
+        arrays.load(tmp_path / "cells.npy")
+    assert any("add a fifth channel of zeros" in line for line in said) == doubted
+    fifth = np.concatenate([images, np.zeros_like(images[..., :1])], axis=-1)
+    np.save(tmp_path / "five.npy", fifth)
+    assert np.array_equal(arrays.load(tmp_path / "five.npy").images.permute(0, 2, 3, 1), fifth)
+
+
 def test_arrays_of_floats_say_their_range(tmp_path):
     np.save(tmp_path / "a.npy", np.linspace(0, 4, 3 * 8 * 8, dtype=np.float32).reshape(3, 8, 8))
-    with heard() as said:
+    with captured() as said:
         images = arrays.load(tmp_path / "a.npy")
     assert images.range == (0, 4)
     assert said == [f"{tmp_path / 'a.npy'}: 3 images, no classes, grey, 8×8; values from 0 to 4 mapped to 8 bits"]

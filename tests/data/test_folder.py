@@ -12,7 +12,7 @@ from fromnoise.data.colour import premultiplied
 from fromnoise.data.resize import resize
 from fromnoise.data.source import Reading
 from fromnoise.errors import UserError
-from fromnoise.say import heard
+from fromnoise.say import captured
 
 
 def write(path, pixels, **how):
@@ -81,7 +81,7 @@ def test_a_photograph_stands_as_the_camera_was_held(tmp_path, held):
 @pytest.mark.parametrize("channels", [2, 3, 4])
 def test_colour_of_sixteen_bits_keeps_the_upper_eight(tmp_path, channels):
     (tmp_path / "deep.png").write_bytes(png16(channels))
-    with heard() as said:
+    with captured() as said:
         images = folder.load(tmp_path).images
     upper = np.arange(2 * 2 * channels, dtype=np.uint8)[::2].reshape(2, channels)
     rgba = np.concatenate([upper[:, :1].repeat(3, axis=1), upper[:, 1:]], axis=1) if channels == 2 else upper

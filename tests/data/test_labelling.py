@@ -15,7 +15,7 @@ from fromnoise.data import sources
 from fromnoise.data.settings import DataSettings
 from fromnoise.errors import UserError
 from fromnoise.files import read_json, write_json
-from fromnoise.say import heard
+from fromnoise.say import captured
 from fromnoise.training.run_folder import RunFolder
 
 
@@ -37,7 +37,7 @@ def put(tmp_path):
 
 
 def read(photos, **how):
-    with heard() as said:
+    with captured() as said:
         images = sources.load(str(photos), **how)
     return images, said[0].removeprefix(f"{photos}: ")
 
@@ -195,10 +195,82 @@ def test_few_training_images_of_their_own_part_leave_no_val(put):
     assert (len(parts.train), parts.val, len(parts.heldout)) == (5, None, 1)
 
 
-@pytest.mark.parametrize("names", [("train/a.png", "test/b.png", "c.png"), ("train/a.png", "cat/b.png"),
-                                   ("val/a.png", "test/b.png")])  # fmt: skip
+@pytest.mark.parametrize("names", [("train/a.png", "cat/b.png"), ("val/a.png", "test/b.png"),
+                                   ("train/a.png", "test.png"), ("train/a.png", "training/b.png")])  # fmt: skip
 def test_other_folders_are_no_parts(put, names):
     assert read(put(*names))[0].parts == ()
+
+
+@pytest.mark.parametrize(
+    ("others", "told"),
+    [
+        (["unlabeled/1.png", "unlabeled/deep/2.png"], "unlabeled/ (2 images)"),
+        (["preview.png"], "1 image outside folders"),
+        (
+            ["a.png", "b.png", "more/1.png", "tests/1.png"],
+            "2 images outside folders, more/ (1 image), tests/ (1 image)",
+        ),
+        ([f"{k}/1.png" for k in range(9)], "0/ (1 image), 1/ (1 image), 2/ (1 image), 3/ (1 image) and 5 more"),
+    ],
+)
+@pytest.mark.parametrize("inside", ["", "set/", "my/set/"])
+def test_images_outside_the_parts_are_left_out(put, inside, others, told):
+    parts = [f"{part}/{kind}/{k}.png" for part in ("train", "test") for kind in "ab" for k in range(2)]
+    photos = put(*(inside + name for name in [*parts, *others]))
+    (photos / inside / others[0]).write_bytes(b"no image")
+    images, said = read(photos)
+    assert said == f"8 images, 2 classes, grey, 8×8; in parts of its own: 4 train, 4 heldout; left out: {told}"
+    assert images.class_names == ("a", "b")
+    assert {file.removeprefix(f"{photos}/{inside}") for file in images.files} == set(parts)
+    heldout = sources.prepare(DataSettings(str(photos), size="8"), seed=0).heldout
+    assert all("/test/" in file for file in heldout.files)
+
+
+def test_folders_are_classes_whatever_their_names_if_the_rule_says_so(put):
+    photos = put(*(f"{name}/{k}.png" for name in ("train", "test", "unlabeled") for k in range(2)))
+    images, said = read(photos, label_by="folder")
+    assert (images.class_names, images.parts) == (("test", "train", "unlabeled"), ())
+    assert said.endswith("3 classes, grey, 8×8; test/, train/ are classes, not parts (--label-by folder)")
+    images, said = read(put("preview.png"), label_by="folder")
+    assert (images.class_names, len(images.parts)) == ((), 4)
+    assert said.endswith("; left out: 1 image outside folders, unlabeled/ (2 images)")
+
+
+def test_what_is_left_out_needs_no_class_and_is_not_missed(put):
+    photos = put("train/a.png", "train/b.png", "test/c.png", "unlabeled/d.png", "unlabeled/e.png")
+    rows = "train/a.png,x\ntrain/b.png,y\ntest/c.png,x\nunlabeled/d.png,\n"
+    (photos / "metadata.csv").write_text(f"file_name,label\n{rows}")
+    images, said = read(photos)
+    assert classes(images) == {"a.png": "x", "b.png": "y", "c.png": "x"}
+    assert said.endswith("left out: unlabeled/ (2 images); classes from metadata.csv")
+
+
+@pytest.mark.parametrize("inside", ["data", "my/data"])
+def test_folders_that_all_images_lie_in_are_no_classes(put, inside):
+    photos = put(*(f"{inside}/{name}" for name in ("cat/a.png", "cat/old/b.png", "dog/c.png")))
+    (photos / "README.md").write_text("mine")
+    images, said = read(photos)
+    assert classes(images) == {"a.png": "cat", "b.png": "cat", "c.png": "dog"}
+    assert said == "3 images, 2 classes, grey, 8×8; not read: 1 .md"
+    assert images.files == tuple(f"{photos}/{inside}/{name}" for name in ("cat/a.png", "cat/old/b.png", "dog/c.png"))
+    assert read(photos, label_by=f"^{inside}/([a-z])")[0].class_names == ("c", "d")
+    put("data.png")
+    assert read(photos)[0].labels is None
+
+
+def test_folders_within_all_parts_are_no_classes(put):
+    photos = put(*(f"set/{part}/images/{kind}/a.png" for part in ("train", "test") for kind in ("cat", "dog")))
+    images, said = read(photos)
+    assert images.class_names == ("cat", "dog")
+    assert said == "4 images, 2 classes, grey, 8×8; in parts of its own: 2 train, 2 heldout"
+
+
+@pytest.mark.parametrize("place", ["", "data", "data/cat"])
+def test_tables_name_images_from_their_own_place(put, place):
+    photos = put("data/cat/a.png", "data/cat/b.png")
+    cat = "data/cat/".removeprefix(f"{place}/")
+    (photos / place / "metadata.csv").write_text(f"file_name,label\n{cat}a.png,x\n{cat}b.png,y\n")
+    assert classes(read(photos)[0]) == {"a.png": "x", "b.png": "y"}
 
 
 def test_tables_may_lie_in_the_parts(put):
@@ -214,6 +286,36 @@ def test_images_in_parts_are_not_grouped(put):
     photos = put("train/a.png", "test/b.png")
     with pytest.raises(UserError, match="--group-by is for images that fromnoise splits"):
         sources.prepare(DataSettings(str(photos), size="8", group_by="folder"), seed=0)
+
+
+SMALL = "half of the classes have at most {}: if they are patients or series, train with --no-labels{}"
+
+
+@pytest.mark.parametrize(
+    ("names", "n", "told"),
+    [
+        ([f"{{}}/{k}.png" for k in range(4)], 21, SMALL.format("4 images", " and --group-by folder")),
+        (["{}/a.png"], 30, SMALL.format("1 image", " and --group-by folder")),
+        (["{}/x/a.png", "{}/y/b.png"], 21,
+         SMALL.format("2 images", " and, if file names tell them apart, --group-by")),
+        (["train/{}/a.png", "test/{}/b.png"], 21, SMALL.format("2 images", "")),
+        ([f"{{}}/{k}.png" for k in range(4)], 20, ""),
+        ([f"{{}}/{k}.png" for k in range(10)], 21, ""),
+    ],
+)  # fmt: skip
+def test_many_classes_of_few_images_may_be_none(put, names, n, told):
+    photos = put(*(name.format(f"p{k}") for k in range(n) for name in names))
+    said = read(photos)[1]
+    assert said.startswith(f"{n * len(names)} images, {n} classes, grey, 8×8")
+    assert said.endswith(f"; {told}") if told else "half of" not in said
+    assert "half of" not in read(photos, label_by=r"(p\d+)/")[1]
+
+
+def test_many_classes_of_few_images_from_a_table_may_be_none(put):
+    photos = put(*(f"{k}.png" for k in range(42)))
+    (photos / "metadata.csv").write_text("file_name,label\n" + "".join(f"{k}.png,{k // 2}\n" for k in range(42)))
+    told = SMALL.format("2 images", " and, if file names tell them apart, --group-by")
+    assert read(photos)[1] == f"42 images, 21 classes, grey, 8×8; classes from metadata.csv; {told}"
 
 
 def test_a_runs_reference_has_its_classes(put):

@@ -17,7 +17,7 @@ from PIL import Image
 from fromnoise.data import archive as archives
 from fromnoise.data import cache, sources
 from fromnoise.errors import UserError
-from fromnoise.say import heard
+from fromnoise.say import captured
 
 
 def noise(*shape, seed=0):
@@ -60,7 +60,7 @@ def tiff(tag, was, now):
 
 
 def frames(form):
-    first, *others = (Image.fromarray(np.full((8, 8, 3), level, np.uint8)) for level in (200, 100, 0))
+    first, *others = (Image.new("RGB", (8, 8), (level, 50, 50)) for level in (200, 100, 0))
     return encoded(first, form, save_all=True, append_images=others, **({"lossless": True} if form == "WEBP" else {}))
 
 
@@ -149,7 +149,7 @@ TABLE = [
      "refused: TIFF files hold grey, RGB or RGBA of 8 or 16 bits, or float32: save other arrays as one .npy file"),
     ("8 bits and 16", {"a.png": grey(), "b.png": encoded(np.arange(64, dtype=np.uint16).reshape(8, 8))},
      "refused: b.png and a.png differ in depth"),
-    ("print colours", {"a.jpg": encoded(Image.new("CMYK", (8, 8)), "JPEG")},
+    ("print colours", {"a.jpg": encoded(Image.new("CMYK", (8, 8), (0, 200, 0, 0)), "JPEG")},
      "1 image, no classes, RGB, 8×8; colour spaces such as CMYK converted to RGB (1 image)"),
     ("a camera held sideways", {"a.png": turned()}, "1 image, no classes, RGB, 8×6"),
     ("a film as GIF", {"a.gif": frames("GIF")}, "1 image, no classes, RGB, 8×8; first frame only (1 image)"),
@@ -182,6 +182,11 @@ TABLE = [
     ("1 and 01 as classes", {"1/a.png": grey(), "01/b.png": grey(1)}, "2 images, 2 classes, grey, 8×8"),
     ("a folder in parts", {"train/a.png": grey(), "validation/b.png": grey(1), "test/c.png": grey(2)},
      "3 images, no classes, grey, 8×8; in parts of its own: 1 train, 1 val, 1 heldout"),
+    ("a folder in parts, and more", {"train/a.png": grey(), "test/b.png": grey(1), "new/c.png": rgb(), "d.png": b"?"},
+     "2 images, no classes, grey, 8×8; in parts of its own: 1 train, 1 heldout; "
+     "left out: 1 image outside folders, new/ (1 image)"),
+    ("classes in a folder", {"mine/cat/a.png": grey(), "mine/dog/b.png": grey(1), "notes.txt": b"mine"},
+     "2 images, 2 classes, grey, 8×8; not read: 1 .txt"),
     ("a table of classes", three(metadata__csv="file_name,label\n0.png,x\n1.png,y\n2.png,x\n"),
      "3 images, 2 classes, grey, 8×8; classes from metadata.csv"),
     ("a table of JSON lines", three(metadata__jsonl='{"file_name":"0.png","label":4}\n{"file_name":"1.png","label":7}\n'
@@ -262,14 +267,14 @@ def test_each_has_its_outcome(tmp_path, what, made, outcome):
     place, size = placed(tmp_path, what, made)
     before = sorted(tmp_path.rglob("*"))
     if outcome.startswith("refused: "):
-        with pytest.raises(UserError) as refused, heard() as said:
+        with pytest.raises(UserError) as refused, captured() as said:
             sources.load(str(place), size)
         assert outcome.removeprefix("refused: ") in str(refused.value)
         assert place.name in str(refused.value) or "pip install" in outcome
         assert "\n" not in str(refused.value)
         assert not said
     else:
-        with heard() as said:
+        with captured() as said:
             images = sources.load(str(place), size)
         assert said == [f"{place}: {outcome}"]
         assert outcome.startswith(f"{len(images)} image")
@@ -285,7 +290,7 @@ def test_each_has_the_same_outcome_where_it_was_decoded_before(tmp_path, monkeyp
     kept = not isinstance(made, tuple) or made[0].endswith(archives.SUFFIXES)
     for start in range(2):
         try:
-            with heard() as said:
+            with captured() as said:
                 sources.load(str(place), size)
         except UserError as refused:
             said = [f"refused: {refused}"]

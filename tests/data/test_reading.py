@@ -12,7 +12,7 @@ from fromnoise.data import folder, sources
 from fromnoise.data.settings import DataSettings
 from fromnoise.data.source import Reading
 from fromnoise.errors import UserError
-from fromnoise.say import heard
+from fromnoise.say import captured
 
 
 def noise(*shape, seed=0):
@@ -42,7 +42,7 @@ def read(tmp_path):
     """A function that loads `photos`; gives the images and the one line said, without the folder's name."""
 
     def load(size=None, **how):
-        with heard() as said:
+        with captured() as said:
             images = folder.load(tmp_path / "photos", Reading(size, **how))
         (line,) = said
         name, _, rest = line.partition(": ")
@@ -247,7 +247,7 @@ def test_an_npz_tells_what_it_holds_and_which_arrays_are_left(tmp_path, make_ima
     np.savez(
         path, arr_0=np.concatenate([images, images[:1]]), labels=np.arange(7) % 3, mu=np.zeros(3), sigma=np.ones(3)
     )
-    with heard() as said:
+    with captured() as said:
         sources.load(str(path), (16, 16))
     assert said == [
         f"{path}: 7 images, 3 classes, grey, 8×8 → 16×16; 1 duplicate, 6 distinct; arrays not read: mu, sigma"
@@ -259,15 +259,26 @@ def test_duplicates_are_blamed_where_they_leave_too_few_to_hold_out(tmp_path, ma
     np.savez(path, arr_0=make_images(9, (8, 8)).repeat(10, 1, 1).numpy())
     parts = sources.prepare(DataSettings(str(path), size="8"), seed=0)
     assert (parts.groups, parts.val, parts.heldout) == (9, None, None)
-    told = "(the 90 images are 9 groups, none of which is divided)"
+    told = "(the 90 images form 9 groups, and groups are never split)"
     with pytest.raises(UserError, match=rf"too few images for a part 'heldout' {re.escape(told)}"):
         sources.load(f"{path}:heldout")
+
+
+@pytest.mark.parametrize(("n", "held"), [(199, 19), (200, 50), (300, 50), (499, 50), (500, 50), (600, 60)])
+def test_fifty_are_held_out_where_there_are_enough(tmp_path, make_images, n, held):
+    labels = np.arange(n) % 4
+    np.savez(tmp_path / "few.npz", arr_0=make_images(n, (8, 8)).numpy(), labels=labels)
+    parts = sources.prepare(DataSettings(str(tmp_path / "few.npz"), size="8", group_by=None), seed=0)
+    assert abs(len(parts.heldout) - held) <= 1
+    assert len(parts.val) == pytest.approx(n / 10, abs=1)
+    assert len(parts.train) + len(parts.val) + len(parts.heldout) == n
+    assert (torch.bincount(parts.heldout.labels).double() - held / 4).abs().max() < 3
 
 
 def test_no_duplicates_are_blamed_where_there_are_none(tmp_path, make_images):
     np.savez(tmp_path / "few.npz", arr_0=make_images(60, (8, 8)).numpy())
     parts = sources.prepare(DataSettings(str(tmp_path / "few.npz"), size="8"), seed=0)
-    assert parts.why_few(50) == " (about 500 images are needed, there are 60)"
+    assert parts.why_few(50) == " (about 200 images are needed, there are 60)"
 
 
 def test_how_many_images_are_needed_does_not_depend_on_m(tmp_path, make_images):
@@ -275,11 +286,11 @@ def test_how_many_images_are_needed_does_not_depend_on_m(tmp_path, make_images):
     np.savez(tmp_path / "few.npz", arr_0=images.numpy())
     parts = sources.prepare(DataSettings(str(tmp_path / "few.npz"), m=9, size="8"), seed=0)
     assert parts.groups < parts.whole == 62
-    assert parts.why_few(50) == " (about 500 images are needed, there are 62)"
+    assert parts.why_few(50) == " (about 200 images are needed, there are 62)"
 
 
 def test_named_sets_have_nothing_to_tell():
-    with heard() as said:
+    with captured() as said:
         sources.load("digits")
         sources.prepare(DataSettings(), seed=0)
     assert not said

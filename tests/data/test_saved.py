@@ -10,14 +10,14 @@ from PIL import Image
 from fromnoise.data import sources
 from fromnoise.data.settings import DataSettings
 from fromnoise.errors import UserError
-from fromnoise.say import heard
+from fromnoise.say import captured
 
 datasets = pytest.importorskip("datasets")
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # dill warns of what it hashes
 
 
-def saved(n, seed=0, classes=("dog", "cat")):
-    """A data set of so many grey images, with classes, and the pixels."""
+def saved(n, seed=0, classes=("dog", "cat"), label=None):
+    """A data set of so many grey images, with classes in turn or the one `label`, and the pixels."""
     pixels = np.random.default_rng(seed).integers(0, 256, (n, 8, 8), np.uint8)
     encoded = []
     for image in pixels:
@@ -25,18 +25,23 @@ def saved(n, seed=0, classes=("dog", "cat")):
         Image.fromarray(image).save(out, "PNG")
         encoded.append({"bytes": out.getvalue(), "path": None})
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=list(classes))})
-    rows = {"image": encoded, "label": [k % len(classes) for k in range(n)]}
+    rows = {"image": encoded, "label": [k % len(classes) if label is None else label for k in range(n)]}
     return datasets.Dataset.from_dict(rows, features=features), torch.from_numpy(pixels)
+
+
+def read(place, **how):
+    with captured() as said:
+        images = sources.load(str(place), **how)
+    return images, said[0].removeprefix(f"{place}: ")
 
 
 def test_one_data_set_is_read_in_order_with_its_classes(tmp_path):
     data, pixels = saved(12)
     data.save_to_disk(tmp_path / "saved")
-    with heard() as said:
-        images = sources.load(str(tmp_path / "saved"))
+    images, said = read(tmp_path / "saved")
     assert torch.equal(images.images[:, 0], pixels)
     assert [images.class_names[k] for k in images.labels.tolist()] == ["dog", "cat"] * 6
-    assert said == [f"{tmp_path / 'saved'}: 12 images, 2 classes, grey, 8×8; classes from its labels"]
+    assert said == "12 images, 2 classes, grey, 8×8; classes from its labels"
 
 
 def test_splits_are_parts(tmp_path):
@@ -50,13 +55,62 @@ def test_splits_are_parts(tmp_path):
 def test_splits_of_other_names_are_no_classes(tmp_path):
     splits = {name: saved(6, seed=k)[0].remove_columns("label") for k, name in enumerate(("one", "two"))}
     datasets.DatasetDict(splits).save_to_disk(tmp_path / "saved")
-    images = sources.load(str(tmp_path / "saved"))
+    images, said = read(tmp_path / "saved")
     assert (len(images), images.labels, images.parts) == (12, None, ())
+    assert said == "12 images, no classes, grey, 8×8; splits merged: one, two"
+
+
+def test_splits_beside_parts_are_left_out(tmp_path):
+    splits = {name: saved(n, seed=n)[0] for name, n in (("train", 20), ("test", 6), ("extra", 5))}
+    datasets.DatasetDict(splits).save_to_disk(tmp_path / "saved")
+    assert read(tmp_path / "saved")[1] == (
+        "26 images, 2 classes, grey, 8×8; in parts of its own: 20 train, 6 heldout; "
+        "left out: extra/ (5 images); classes from its labels"
+    )
+
+
+def test_a_split_without_labels_is_left_out_unless_it_is_train(tmp_path):
+    splits = {"test": saved(6, seed=1, label=-1)[0], "train": saved(20)[0], "validation": saved(4, seed=2)[0]}
+    datasets.DatasetDict(splits).save_to_disk(tmp_path / "saved")
+    images, said = read(tmp_path / "saved")
+    assert (images.class_names, len(images)) == (("cat", "dog"), 24)
+    assert said == (
+        "24 images, 2 classes, grey, 8×8; in parts of its own: 20 train, 4 val; "
+        "left out: test/ (6 images without labels); classes from its labels"
+    )
+    images, said = read(tmp_path / "saved", label_by="folder")
+    assert said == "30 images, no classes, grey, 8×8; in parts of its own: 20 train, 4 val, 6 heldout"
+    datasets.DatasetDict(train=splits["test"], test=splits["train"]).save_to_disk(tmp_path / "turned")
+    with pytest.raises(UserError, match="no class in its labels for 6 images, such as train/0"):
+        sources.load(str(tmp_path / "turned"))
+
+
+def test_where_no_image_has_a_label_there_are_no_classes(tmp_path):
+    splits = {"train": saved(20, label=-1)[0], "test": saved(6, seed=1, label=-1)[0]}
+    datasets.DatasetDict(splits).save_to_disk(tmp_path / "saved")
+    told = "26 images, no classes, grey, 8×8; in parts of its own: 20 train, 6 heldout; its labels are empty"
+    assert read(tmp_path / "saved")[1] == told
+    splits["test"].save_to_disk(tmp_path / "test")
+    assert read(tmp_path / "test")[1] == "6 images, no classes, grey, 8×8; its labels are empty"
+
+
+def test_of_several_columns_of_images_the_one_called_image_is_read(tmp_path):
+    data, pixels = saved(12)
+    both = data.cast_column("image", datasets.Image(decode=False))
+    both = both.add_column("mask", both["image"][::-1]).cast_column("mask", datasets.Image())
+    both = both.cast_column("image", datasets.Image()).select_columns(["mask", "image"])
+    datasets.DatasetDict(train=both, test=both).save_to_disk(tmp_path / "saved")
+    images, said = read(tmp_path / "saved")
+    assert torch.equal(images.images[:12, 0], pixels)
+    assert said.endswith("12 train, 12 heldout; images from its column image, not mask")
+    both.rename_column("image", "photo").save_to_disk(tmp_path / "named")
+    with pytest.raises(UserError, match="must have one column of images, or one called 'image'; it has mask, photo"):
+        sources.load(str(tmp_path / "named"))
 
 
 def test_a_data_set_without_images_is_refused(tmp_path):
     datasets.Dataset.from_dict({"x": [1, 2]}).save_to_disk(tmp_path / "saved")
-    with pytest.raises(UserError, match="must have one column of images, not 0"):
+    with pytest.raises(UserError, match="must have one column of images, or one called 'image'; it has none"):
         sources.load(str(tmp_path / "saved"))
 
 

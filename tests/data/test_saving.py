@@ -7,7 +7,7 @@ from PIL import Image
 
 from fromnoise.data import arrays, folder
 from fromnoise.data.saving import captions, class_folders, places, save
-from fromnoise.say import heard
+from fromnoise.say import captured
 
 NAMES = ("cat", "dog", "big owl", "ox")
 
@@ -96,7 +96,7 @@ def test_plain_names_stay_as_they_are(named):
 @pytest.mark.parametrize("odd", [np.arange(4), np.array(["only", "two"]), np.array([["cat"] * 4])])
 def test_names_that_do_not_fit_are_not_read(named, odd, tmp_path):
     np.savez(tmp_path / "odd.npz", arr_0=named.images.numpy()[:, 0], labels=named.labels.numpy(), class_names=odd)
-    with heard() as said:
+    with captured() as said:
         back = arrays.load(tmp_path / "odd.npz")
     assert back.class_names == ()
     assert torch.equal(back.labels, named.labels)

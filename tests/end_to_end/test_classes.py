@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from fromnoise.data import arrays, folder, saving
@@ -76,6 +77,13 @@ def test_so_many_of_each_class_are_sampled(place, fromnoise, tmp_path):
 def test_names_go_into_an_exported_data_set(place, fromnoise, tmp_path):
     fromnoise("data", "export", place / "pets", "out", "--n", "6", "--by-class", cwd=tmp_path)
     assert folder.load(tmp_path / "out").class_names == NAMES
+    fromnoise("data", "export", place / "pets", "out.npz", cwd=tmp_path)
+    exported, whole = arrays.load(tmp_path / "out.npz"), folder.load(place / "pets")
+    assert exported.class_names == NAMES
+    assert torch.equal(exported.images, whole.images)
+    assert torch.equal(exported.labels, whole.labels)
+    refused = fromnoise("data", "export", place / "pets", "out.png", cwd=tmp_path, code=2)
+    assert "exported as a folder or an .npz" in refused.stderr
 
 
 def test_a_data_set_is_augmented_and_the_gain_is_told(place, fromnoise, brief, tmp_path):
@@ -95,6 +103,8 @@ def test_a_data_set_is_augmented_and_the_gain_is_told(place, fromnoise, brief, t
     assert [each["name"] for each in told["classes"]] == list(NAMES)
     refused = fromnoise(*words, cwd=place, code=2)
     assert "already exists" in refused.stderr
+    refused = fromnoise(*words[:-1], tmp_path / "more.npz", cwd=place, code=2)
+    assert "more.npz: name a folder" in refused.stderr
 
 
 def test_data_that_the_model_does_not_know_cannot_be_augmented(place, fromnoise, blobs_of, tmp_path):

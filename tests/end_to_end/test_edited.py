@@ -17,7 +17,7 @@ MODELS = [
     ("config.diffusion.schedule", "quadratic", "Invalid enum value 'quadratic'"),
     ("config.diffusion.lognormal", [-1.0, -1.0], "the standard deviation must be above 0"),
     ("config.diffusion.lognormal", [nan, 2.4], "lognormal must be from -30 to 30, not nan"),
-    ("config.diffusion.unit_scale", True, "unknown setting: config.diffusion.unit_scale"),
+    ("config.diffusion.unit_scale", True, "unknown setting config.diffusion.unit_scale"),
     ("config.data.size", "1000000", "too large"),
     ("config.data.size", "9" * 10_000, "is not a size"),
     ("config.sampling.sampling_steps", 10**8, "sampling_steps must be from 1 to 50000"),
@@ -34,7 +34,7 @@ MODELS = [
     ("config.network.channels", [4096, 4096], "needs first.weight to be 4096×4×3×3"),
     ("config.network.channels", [], "each must be a multiple of 8"),
     ("config.network.channels", [16] * 40, "multiples of"),
-    ("config.network.groups", 8, "unknown setting: config.network.groups"),
+    ("config.network.groups", 8, "unknown setting config.network.groups"),
     ("config.training.augment", 0.5, "needs embedding.change.weight"),
     ("config.training", None, "Expected `object`, got `null` - at `config.training`"),
     ("config", [], "Expected `object`, got `array` - at `config`"),
@@ -56,7 +56,7 @@ RUNS = [
     ("data.fingerprint", 3, "config.json: Expected `str`, got `int` - at `data.fingerprint`"),
     ("data", None, "config.json: Expected `object`, got `null` - at `data`"),
     ("budgets", 1, "config.json: Expected `array`, got `int` - at `budgets`"),
-    ("left", 1, "config.json: unknown setting: left"),
+    ("left", 1, "config.json: unknown setting left"),
 ]
 COMMANDS = [
     ("train", "--preset", "tiny", "--steps", "+5", "--out", "run0"),

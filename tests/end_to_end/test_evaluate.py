@@ -239,6 +239,9 @@ def test_programs_get_exit_code_3_and_the_report_all_the_same(fromnoise, tmp_pat
     assert json.loads((tmp_path / "score.json").read_text())["copies"]["verdict"].startswith("copying")
     fresh = (*words, "--generated", "val.npz", "--fail-on", "copying")
     assert fromnoise(*fresh, cwd=tmp_path).returncode == 0
+    shared = ("evaluate", "--generated", "val.npz", "--reference", "val.npz", "--features", "pixels")
+    failed = fromnoise(*shared, "--fail-on", "repeats,overlap", cwd=tmp_path, code=3)
+    assert failed.stderr.splitlines()[-1].startswith("fromnoise: overlap: 200 of the 200 generated images are in ")
     refused = fromnoise(*words, "--generated", "val.npz", "--fail-on", "copies", cwd=tmp_path, code=2)
     assert "unknown verdict 'copies'" in refused.stderr
 
@@ -315,4 +318,4 @@ def test_flags_say_how_sets_are_read_and_a_report_remembers(fromnoise, tmp_path)
     assert "scored again: all" in fromnoise("evaluate", "--again", "score.json", cwd=tmp_path).stderr
     (tmp_path / "score.json").write_text(json.dumps(report | {"request": report["request"] | {"fit": "shrink"}}))
     refused = fromnoise("evaluate", "--again", "score.json", cwd=tmp_path, code=2).stderr
-    assert "score.json is no whole report: " in refused
+    assert "score.json is not a complete report: " in refused

@@ -118,7 +118,17 @@ def test_too_few_images_are_blamed_on_their_duplicates(fromnoise, tmp_path):
     found, split, error = refused.stderr.splitlines()
     assert found == "few: 400 images, no classes, grey, 16×16; 360 duplicates, 40 distinct"
     assert split == "few: 400 of 400 images are near-duplicates of others; each group is kept in one part"
-    assert "few has too few images to hold out 50 for the score (about 500" in error
+    assert "few has too few images to hold out 50 for the score (the 400 images form 40 groups, and groups" in error
+
+
+def test_two_hundred_images_are_enough_for_a_report(fromnoise, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (210, 16, 16), np.uint8)
+    np.save(tmp_path / "few.npy", images)
+    fromnoise("run", "--preset", "tiny", "--data", "few.npy", "--steps", "2", "--out", "run", cwd=tmp_path)
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert report["copies"]["n"]["held_out"] == report["protocol"]["reference"]["n"] == 50
+    assert report["excess"] is None
+    assert any(note.startswith("no floor") for note in report["notes"])
 
 
 def test_rejecting_copies_leaves_stdout_to_the_images(fromnoise, photos):
@@ -141,10 +151,12 @@ def test_inspecting_shows_what_training_would_take(fromnoise, photos):
     assert "refuse" not in shown.stderr
     assert rows[3].startswith("photos:train: cat ")
     assert "sizes: 24×24 (133)" in rows
+    assert any(row.startswith("channels: ") and row.endswith("(133)") for row in rows)
     assert sum(row.startswith("unreadable: ") for row in rows) == 7
     assert rows[-1].startswith("values from 0 to 1: mean 0.")
     with Image.open(photos.parent / "sheet.png") as sheet:
         assert sheet.mode == "RGB"
+        assert sheet.height > sheet.width  # 10×10 square images, with captions
     refused = fromnoise(*words, "--sheet", "sheet.png", cwd=photos.parent, code=2)
     assert "sheet.png already exists" in refused.stderr
     found = json.loads(fromnoise(*words, "--json", "-", cwd=photos.parent).stdout)

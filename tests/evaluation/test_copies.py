@@ -225,6 +225,8 @@ def test_without_held_out_images_it_judges_nothing(parts):
     assert report.verdict == "copying cannot be judged: 0 held-out images; at least 50 are needed"
     assert (report.copying, report.identical, report.closer) == (None, 3, ())
     assert {(pair.generated, pair.train) for pair in report.closest[:3]} == {(97, 0), (98, 1), (99, 2)}
+    assert max(pair.distance for pair in report.closest[:3]) < 0.02
+    assert 0.1 < min(pair.distance for pair in report.closest[3:]) < 1.2  # of standardised images: unrelated at √2
 
 
 @pytest.mark.parametrize(("n", "m", "t", "few"), [
@@ -338,9 +340,9 @@ def test_the_verdict_says_what_was_looked_at_and_what_would_have_been_found():
         "no sign of copying, but 1 is a training image to the byte: at most"
     )
     assert copies._verdict([closer(0.31)], (closer(0.31),), bound, 8) == (
-        "copying: 31 % of the images lie closer to the training set than 99.7 % of held-out images do, where 0.3 % "
-        "would by chance; copies that are merely shifted by up to 2 pixels, of other brightness or mirrored make up at "
-        "most 1.2 % (95 % confidence); 8 are training images to the byte"
+        "copying: 31 % of the images lie closer to the training set than 99.7 % of held-out images do (0.3 % "
+        "expected by chance); copies that are merely shifted by up to 2 pixels, of other brightness or mirrored make "
+        "up at most 1.2 % (95 % confidence); 8 are training images to the byte"
     ), "they may be blurred, which the bound knows nothing of"
     assert copies._verdict([], (closer(found=0.12), closer(found=0.3)), None, 0) == (
         "copying cannot be judged: the test finds only 30 % of the copies planted to check it"

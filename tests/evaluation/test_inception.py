@@ -23,7 +23,7 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation import inception
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.score import Contest, score
-from fromnoise.say import heard
+from fromnoise.say import captured
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 
@@ -236,13 +236,13 @@ def served(monkeypatch):
 
 def test_missing_weights_are_downloaded_once(weights, published, served):
     served(weights.read_bytes())
-    with heard() as told:
+    with captured() as told:
         extract = features("inception")
     assert extract.known
     assert published.read_bytes() == weights.read_bytes()
     assert [path.name for path in published.parent.iterdir()] == [inception.NAME]
     assert told == [f"downloading Inception's weights, 96 MB, to {published} ..."]
-    with heard() as told:
+    with captured() as told:
         features("inception")
     assert told == []
 

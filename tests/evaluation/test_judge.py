@@ -6,7 +6,7 @@ import torch
 
 from benchmarks.shapes import shapes
 from fromnoise.data.resize import resized
-from fromnoise.evaluation.judge import Judge, abreast, judged, learning, one_thread
+from fromnoise.evaluation.judge import Judge, in_parallel, judged, learning, one_thread
 
 STEPS = 5
 IMAGES = resized(shapes(80, 0), (16, 16)).images
@@ -33,7 +33,7 @@ def test_networks_that_learn_at_once_are_the_same_as_one_after_the_other(threads
         threads(count)
         judges, works = zip(*[learner(seed) for seed in (1, 2)], strict=True)
         on = set()
-        assert len(list(abreast([noted(work, on) for work in works], STEPS))) == 2 * STEPS
+        assert len(list(in_parallel([noted(work, on) for work in works], STEPS))) == 2 * STEPS
         assert torch.get_num_threads() == count
         used.append(len(on))
         with one_thread():
@@ -58,13 +58,13 @@ def test_what_goes_wrong_on_a_thread_is_raised():
         raise RuntimeError("no more")
 
     with pytest.raises(RuntimeError, match="no more"):
-        list(abreast([learner(0)[1], broken()], STEPS))
+        list(in_parallel([learner(0)[1], broken()], STEPS))
 
 
 def test_dropout_leaves_the_mean_as_it_is():
     """As PyTorch's, which takes no generator."""
     judge = Judge(3, 16, 0, classes=7)
-    x = judge.grainy(IMAGES[:20])
+    x = judge.with_noise(IMAGES[:20])
     judge.body.eval()
     with torch.inference_mode():
         alike = torch.stack([judge(x) for _ in range(500)])

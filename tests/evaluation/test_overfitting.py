@@ -81,6 +81,7 @@ def test_fresh_images_are_denoised_as_well_as_training_images(tiny_model, blobs_
     covered = [low <= 0 <= high for low, high in (each.interval for each in found)]
     assert sum(covered) >= 16
     assert found[0].verdict.startswith("no sign of overfitting: held-out images are denoised ")
+    assert found[0].verdict.endswith(f"; {100 * found[0].detectable:.1f} % would have been noticed")
 
 
 def test_the_gap_is_the_ratio_of_errors_in_which_each_level_counts_the_same(tiny_model, blobs_of, monkeypatch):

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 from scipy import stats
@@ -21,7 +23,13 @@ def test_real_images_repeat_as_little_as_others(real):
     found = repeats(digits.load("val"), real)
     assert not found.found
     assert found.n == 1000
-    assert found.verdict.startswith("no more than among real images: ")
+    assert found.verdict.startswith("no more than among real images (near-duplicates: ")
+    least = int(re.search(r"; ([\d,]+) would have been noticed\)$", found.verdict)[1])
+    repeated = round(found.real * 1000)
+    for more, p in ((least, 0.001), (least - 1, 1.0)):
+        exact = stats.fisher_exact([[more, 1000 - more], [repeated, 1000 - repeated]], alternative="greater").pvalue
+        assert exact < p
+        assert (exact < 0.001 and more - repeated >= 10) == (more == least)
 
 
 @pytest.mark.parametrize("change", [lambda images: images, noisy], ids=["the same", "with noise"])
@@ -31,7 +39,7 @@ def test_each_image_twice(real, change):
     assert found.found
     assert found.share == pytest.approx(0.5, abs=0.02)
     assert found.n == 300
-    assert found.verdict.startswith("more than among real images: 15")
+    assert found.verdict.startswith("more than among real images (near-duplicates: 15")
 
 
 def test_it_takes_more_than_chance_and_more_than_a_trifle(real):

@@ -49,10 +49,10 @@ def test_a_field_that_is_missing_is_named(reports):
     damaged = reports[0].plain()
     del damaged["metrics"]["kid"]["error"]
     with pytest.raises(
-        UserError, match=r"x.json is no whole report: .* missing required field `error` - at `\$\.metrics"
+        UserError, match=r"x.json is not a complete report: .* missing required field `error` - at `\$\.metrics"
     ):
         Report.of(damaged, "x.json")
-    with pytest.raises(UserError, match="no whole report: Expected `object`"):
+    with pytest.raises(UserError, match="not a complete report: Expected `object`"):
         Report.of([])
 
 

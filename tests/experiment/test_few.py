@@ -138,28 +138,28 @@ def lines(*factors, spread=0.02, every=250):
 
 
 def test_training_ends_once_five_validations_in_a_row_are_worse_beyond_chance():
-    assert few.ends(lines(1.2, 1, 1.1, 1.1, 1.1, 1.1), 0) is None
-    said = few.ends(lines(1.2, 1, 1.1, 1.1, 1.1, 1.1, 1.1), 0)
+    assert few.should_stop(lines(1.2, 1, 1.1, 1.1, 1.1, 1.1), 0) is None
+    said = few.should_stop(lines(1.2, 1, 1.1, 1.1, 1.1, 1.1, 1.1), 0)
     assert said.startswith(
         "the last 5 validations were worse than that of step 500, whose model is kept: training ends"
     )
-    assert few.ends(lines(1.2, 1, 1.1, 1.1, 1.001, 1.1, 1.1), 0) is None  # one that may be as good
-    assert few.ends(lines(1.2, 1, 1.1, 1.1, 1.1, 1.1, 1.1, 0.9), 0) is None  # a new best
-    assert few.ends(lines(1, *[1.005] * 9, spread=0.1), 0) is None  # by chance
-    assert few.ends(lines(*np.linspace(2, 1, 20)), 0) is None
-    assert few.ends(lines(*[1.0] * 9, spread=0), 0) is None
+    assert few.should_stop(lines(1.2, 1, 1.1, 1.1, 1.001, 1.1, 1.1), 0) is None  # one that may be as good
+    assert few.should_stop(lines(1.2, 1, 1.1, 1.1, 1.1, 1.1, 1.1, 0.9), 0) is None  # a new best
+    assert few.should_stop(lines(1, *[1.005] * 9, spread=0.1), 0) is None  # by chance
+    assert few.should_stop(lines(*np.linspace(2, 1, 20)), 0) is None
+    assert few.should_stop(lines(*[1.0] * 9, spread=0), 0) is None
 
 
 def test_an_extension_has_the_patience_of_a_training_and_the_best_of_before():
     more = lines(1.2, 1, *[1.1] * 10)
-    assert few.ends(more[:7], 0)
-    assert few.ends(more[:7], 7 * 250) is None
-    assert few.ends(more[:11], 7 * 250) is None
-    assert "that of step 500" in few.ends(more, 7 * 250)
+    assert few.should_stop(more[:7], 0)
+    assert few.should_stop(more[:7], 7 * 250) is None
+    assert few.should_stop(more[:11], 7 * 250) is None
+    assert "that of step 500" in few.should_stop(more, 7 * 250)
 
 
 def test_validation_by_kid_ends_no_training():
-    assert few.ends([{"step": 250 * k, "kid": {"value": float(k)}} for k in range(1, 20)], 0) is None
+    assert few.should_stop([{"step": 250 * k, "kid": {"value": float(k)}} for k in range(1, 20)], 0) is None
 
 
 def test_an_overfitting_training_ends_and_goes_on_where_it_is_told_to(tmp_path, monkeypatch, capsys):
@@ -214,7 +214,7 @@ def test_few_images_are_looked_at_unasked_but_not_in_short_trainings(parts_of):
 
 def test_the_honest_word_says_what_happens_and_what_helps(config_of, parts_of):
     said = few.advice(config_of(), parts_of(180, 22), None)
-    assert said.startswith("180 training images are few: a network soon knows them by heart")
+    assert said.startswith("180 training images are few: the network will soon memorise and copy them")
     assert "the model that denoises 22 validation images best is kept, validated every 250 steps" in said
     assert "--augment 0.3 and --init" in said
     augmented = few.advice(config_of(training={"augment": 0.3}), parts_of(180, 22), None)
@@ -225,7 +225,9 @@ def test_the_honest_word_says_what_happens_and_what_helps(config_of, parts_of):
     coloured = few.advice(config_of(), dataclasses.replace(grey, train=colour), None)
     assert "--augment" in coloured
     assert "--init" not in coloured
-    assert "too few validation images to tell when" in few.advice(config_of(), parts_of(60, 7), None)
+    assert "too few validation images to tell when: train briefly, and sample with --reject-copies" in few.advice(
+        config_of(), parts_of(60, 7), None
+    )
     assert "every 40 steps" in few.advice(config_of(evaluation={"evaluate_every": 40}), parts_of(180, 22), None)
     assert few.advice(config_of(), parts_of(1000, 100), None) is None
     short = few.advice(config_of(), parts_of(180, 22), 30)

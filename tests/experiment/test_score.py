@@ -7,7 +7,7 @@ import torch
 from fromnoise.experiment import score as scoring
 from fromnoise.experiment.train import Experiment
 from fromnoise.generation import sampling
-from fromnoise.say import heard, say
+from fromnoise.say import captured, say
 
 
 @pytest.mark.parametrize(("has", "taken"), [(("fp32", "bf16"), "bf16"), (("fp32",), "fp32")])
@@ -35,6 +35,6 @@ def test_only_the_first_process_says_what_it_downloads(tmp_path, config_of, imag
     monkeypatch.setattr("fromnoise.experiment.train.accelerator_on", lambda *args: device)
     monkeypatch.setattr(Experiment, "parts", SimpleNamespace(train=images))
     monkeypatch.setattr("fromnoise.evaluation.features.features", lambda *args, **how: say("downloading"))
-    with heard() as lines:
+    with captured() as lines:
         _ = Experiment(config_of(), tmp_path / "run", device="cpu").features
     assert lines == said

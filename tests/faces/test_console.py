@@ -1,5 +1,5 @@
 from fromnoise.faces import console
-from fromnoise.say import bar, heard, reporting_to, say
+from fromnoise.say import bar, captured, reporting_to, say
 
 
 def test_each_piece_of_work_has_its_own_title_and_time_left_and_what_is_within_it_is_not_shown(monkeypatch, capsys):
@@ -25,7 +25,7 @@ def test_on_a_dumb_terminal_nothing_moves(monkeypatch):
 def test_a_sentence_is_said_once_to_whoever_listens(capsys):
     say("to nobody")
     with reporting_to(console.TERMINAL):
-        with heard() as lines:
+        with captured() as lines:
             say("photos: 9 images")
         for line in ("photos: 9 images", "photos: 9 images", "ready"):
             say(line)

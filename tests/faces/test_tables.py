@@ -78,7 +78,7 @@ def test_the_verdict_comes_first_and_the_fid_stands_beside_floor_copycat_and_noi
     (-0.1, 0.2, "✓ close to real images: no farther from the reference than real images, as far as 1,000 images can"),
     (-0.3, -0.1, "? close to real images: closer to the reference than real images are: check for reference images"),
     (-0.31, -0.01, "✓ close to real images: no farther from the reference than real images, as far as 1,000 images"),
-    (0.01, 0.31, "? close to real images: perhaps farther from the reference than real images are: one real set in 40"),
+    (0.01, 0.31, "? close to real images: perhaps farther from the reference than real images are: by chance, 1 in 40"),
     (0.1, 0.3, "! close to real images: farther from the reference than real images are; excess FID over"),
 ])  # fmt: skip
 def test_verdicts_follow_the_excess_and_its_error(shown, low, high, said):
@@ -252,7 +252,7 @@ def test_repeats_that_too_few_real_images_would_not_show_stay_open(shown, of, ma
     repeats = Repeats(0.11, 0.0, 150, 0.003, False, "no more than among real images")
     scored = replace(report(), protocol=protocol, repeats=repeats)
     assert f"{mark} repeats: no more than among real images" in " ".join(shown(scored))
-    with pytest.raises(Failed, match="not even each image twice") if mark == "?" else nullcontext():
+    with pytest.raises(Failed, match="even if every image appeared twice") if mark == "?" else nullcontext():
         check(scored, ("repeats",))
 
 

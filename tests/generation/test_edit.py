@@ -102,6 +102,17 @@ def test_a_path_begins_and_ends_at_the_images(white_of):
     assert float((values(path[2]) - half).abs().mean()) < 0.02
 
 
+def test_a_path_is_as_clean_as_samples_are(white_of):
+    """Where training images have one value, such as full transparency, so has every image of the path."""
+    model, images = white_of(2, 4)
+    clean = tuple(0 if value < 90 else value for value in range(256))
+    model = dataclasses.replace(model, info=dataclasses.replace(model.info, decoder=(clean,) * 4))
+    path = interpolate(model, images[:1], images[1:], 5)
+    assert not ((path > 0) & (path < 90)).any()
+    assert (path[:, :3] <= path[:, 3:]).all()
+    assert len(path[2].unique()) > 10
+
+
 @pytest.mark.parametrize("work", [
     lambda model, images, how: vary(model, images, 0.6, how),
     lambda model, images, how: inpaint(model, images, HOLE, how),

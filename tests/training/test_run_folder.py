@@ -68,7 +68,7 @@ def test_only_one_writer_at_a_time(folder, config_of, images):
 @pytest.mark.parametrize(
     ("stop", "said"),
     [
-        (KeyboardInterrupt(), "stopped; run the same command again to go on"),
+        (KeyboardInterrupt(), "stopped; run the same command again to resume"),
         (Interrupted("stopped at step 3; run the same command again to resume"), "stopped at step 3; run the same"),
     ],
 )

@@ -17,7 +17,7 @@ def parameters():
 
 
 def test_gradients_come_back_from_their_scale(parameters):
-    assert scaling.undo(parameters, "fp16")
+    assert scaling.unscale(parameters, "fp16")
     assert torch.equal(parameters[0].grad, torch.tensor([1.0, -2.0, 3.0]))
     assert torch.equal(parameters[1].grad, torch.eye(2))
     assert parameters[2].grad is None
@@ -26,14 +26,14 @@ def test_gradients_come_back_from_their_scale(parameters):
 @pytest.mark.parametrize("value", [torch.inf, -torch.inf, torch.nan])
 def test_what_has_overflowed_is_not_to_be_learnt_from(parameters, value):
     parameters[0].grad[1] = value
-    assert not scaling.undo(parameters, "fp16")
+    assert not scaling.unscale(parameters, "fp16")
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_other_formats_are_not_scaled(parameters, precision):
     before = parameters[0].grad.clone()
-    assert scaling.undo(parameters, precision)
-    assert scaling.factor(precision) == 1.0
+    assert scaling.unscale(parameters, precision)
+    assert scaling.loss_scale(precision) == 1.0
     assert torch.equal(parameters[0].grad, before)
 
 
@@ -49,6 +49,6 @@ def test_a_small_gradient_survives_fp16_by_its_scale():
         return weight.grad
 
     assert not gradient(1.0).any()
-    gradient(scaling.factor("fp16"))
-    scaling.undo([weight], "fp16")
+    gradient(scaling.loss_scale("fp16"))
+    scaling.unscale([weight], "fp16")
     assert weight.grad == pytest.approx(torch.full((4, 4), 5e-9), rel=0.05)

@@ -124,7 +124,7 @@ def test_gradients_too_large_for_fp16_are_not_learnt_from_and_said(train, config
     training = {"precision": "fp16", "decay": 0.0, "ema": 0.0}
     before, _ = train(config_of(training={"steps": 3, **training}), "before")
     steps = []
-    undo = scaling.undo
+    undo = scaling.unscale
 
     def overflowing(parameters, precision):
         parameters = list(parameters)
@@ -133,7 +133,7 @@ def test_gradients_too_large_for_fp16_are_not_learnt_from_and_said(train, config
             parameters[0].grad.fill_(torch.inf)
         return undo(parameters, precision)
 
-    monkeypatch.setattr(scaling, "undo", overflowing)
+    monkeypatch.setattr(scaling, "unscale", overflowing)
     said = []
     after, _ = train(config_of(training={"steps": 6, **training}), "after", log_every=3, say=said.append)
     assert [text for text in said if "overflowed in fp16" in text] == [

@@ -2,11 +2,10 @@
 
 import glob
 import gzip
-import posixpath
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from io import BytesIO
@@ -17,6 +16,7 @@ from fromnoise.data.arrays import METHODS
 from fromnoise.data.blocks import BLOCK
 from fromnoise.data.folder import collected
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.labelling import common_folder
 from fromnoise.data.listing import Listing, hidden, natural
 from fromnoise.data.picture import Unreadable
 from fromnoise.data.source import Reading, Source
@@ -46,7 +46,7 @@ def load(name: str, how: Reading) -> ImageSet:
             if twice := sorted(members.keys() & more.keys()):
                 raise UserError(f"{path}: {twice[0]} is in another of these archives too; rename one of them")
             members |= more
-        inside = _inside(members)
+        inside = common_folder(members)
         names = {full.removeprefix(inside): full for full in members}
         for short in sorted(names, key=lambda short: [natural(part) for part in short.split("/")]):
             found.add(short)
@@ -67,13 +67,6 @@ def _paths(name: str) -> list[Path]:
 
 def _matches(name: str) -> bool:
     return name.lower().endswith(SUFFIXES) and any(path.is_file() for path in _paths(name))
-
-
-def _inside(names: Iterable[str]) -> str:
-    """The folder, with its /, that all files lie in; "" if there is none."""
-    folders = [posixpath.dirname(name) for name in names]
-    common = posixpath.commonpath(folders) if folders else ""
-    return f"{common}/" if common else ""
 
 
 def _kept(name: str, found: Listing) -> str | None:

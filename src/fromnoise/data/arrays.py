@@ -19,7 +19,7 @@ from numpy.lib import format as npy
 from torch import Tensor
 
 from fromnoise.data import blocks, mapped
-from fromnoise.data.colour import premultiplied, straight, without_needless_alpha
+from fromnoise.data.colour import looks_like_alpha, premultiplied, straight, without_needless_alpha
 from fromnoise.data.image_set import MOST_CHANNELS, ImageSet, joined
 from fromnoise.data.inventory import line
 from fromnoise.data.pixels import as_bytes
@@ -61,6 +61,11 @@ def load(path: Path, size: tuple[int, int] | None = None) -> ImageSet:
             if "arr_1" in others and found.labels is None:
                 others.remove("arr_1")
                 others.append("arr_1 (labels are one whole number for each image)")
+    if found.shape[0] == 4 and not looks_like_alpha(found.images):
+        say(
+            f"{path}: four channels are read as RGBA and colours multiplied by the fourth, which does not look like "
+            "transparency; if it is not, add a fifth channel of zeros, and all are kept as they are"
+        )
     found = without_needless_alpha(found)
     found = resized(found, size)
     say(line(found, [f"arrays not read: {', '.join(others)[:200]}"] if others else []))

@@ -1,4 +1,4 @@
-"""Training images changed a little, in a way that the network is conditioned on (Karras et al. 2022, appendix F.2).
+"""Small changes to training images, on which the network is conditioned (Karras et al. 2022, appendix F.2).
 
 A change is six numbers of about unit size, all zero for none: rotation, size, stretch along the axes, stretch along
 the diagonals, shift to the right, shift down. Because the network is conditioned on them, the changes do not leak: what

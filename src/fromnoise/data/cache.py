@@ -1,8 +1,8 @@
 """Images of large folders and archives, decoded once: kept on disk, and mapped from there at the next start.
 
-What is kept is found by the contents of the files: by their sizes and times, a picture replaced by one of the same size
-would go unnoticed. Hashing takes a small part of the time of decoding. Several processes may
-keep the same images at once: each writes whole files, and the same ones.
+Kept images are found by the contents of the files: going by sizes and times would miss a picture replaced by one of
+the same size. Hashing takes a small part of the time of decoding. Several processes may keep the same images at once:
+each writes whole files, and the same ones.
 """
 
 import hashlib
@@ -23,15 +23,15 @@ from fromnoise import __version__, tensors
 from fromnoise.data import mapped
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.settings import Size
-from fromnoise.data.source import Reading, Source, unwatched
+from fromnoise.data.source import Reading, Source, ignored
 from fromnoise.errors import UserError
 from fromnoise.files import Unwritten, read_json, reading, sweep, whole, write_json
-from fromnoise.say import heard, say
+from fromnoise.say import captured, say
 
 LARGE = 1 << 26
-"""Images are kept if their files have at least so many bytes."""
+"""Images are kept if their files have at least this many bytes."""
 MANY = 10_000
-"""Groups are kept of at least so many images."""
+"""Groups are kept for sets of at least this many images."""
 STALE = 86_400.0  # seconds, after which nobody is still writing an unfinished file
 KNOWN = "decoded before"
 
@@ -51,19 +51,19 @@ class Entry:
 
 
 def load(source: Source, name: str, how: Reading) -> ImageSet:
-    """The images that `source` has under `name`; if their files are large, those that are kept, if intact.
+    """The images that `source` has under `name`; if their files are large, the kept ones, if intact.
 
-    With `how.watch`, files are always decoded again. Raises UserError as `source.load` does.
+    With `how.on_file`, files are always decoded again. Raises UserError as `source.load` does.
     """
     files = source.files(name)
-    if how.watch is not unwatched or sum(path.stat().st_size for path in files.values() if path.is_file()) < LARGE:
+    if how.on_file is not ignored or sum(path.stat().st_size for path in files.values() if path.is_file()) < LARGE:
         return source.load(name, how)
     place = mapped.folder() / _key(files, how)
     if kept := _kept(place, str(Path(name)) if Path(name).is_dir() else name):
         images, line = kept
         say(f"{images.name}: {line}; {KNOWN}")
         return images
-    with heard() as said:
+    with captured() as said:
         images = source.load(name, how)
     if _key(files, how) == place.name:  # they have not changed meanwhile
         try:
@@ -76,7 +76,7 @@ def load(source: Source, name: str, how: Reading) -> ImageSet:
 
 
 def grouped(images: ImageSet, find: Callable[[UInt8[Tensor, "n c h w"]], Int64[Tensor, " n"]]) -> Int64[Tensor, " n"]:
-    """The groups that `find` finds of the images; of many images those that are kept, as finding them takes minutes."""
+    """The groups that `find` finds among the images; for many images the kept ones, as finding them takes minutes."""
     if len(images) < MANY:
         return find(images.images)
     file = mapped.folder() / f"{_digest([__version__, images.fingerprint])}.groups"

@@ -28,7 +28,7 @@ SQUARE, LIGHT = 4, 225
 
 
 def kind(channels: int) -> str:
-    """What images of so many channels are called."""
+    """The name for images with this many channels."""
     return KINDS.get(channels, f"{channels} channels")
 
 
@@ -37,6 +37,11 @@ def premultiplied(pixels: UInt8[np.ndarray, "*n 4"]) -> UInt8[np.ndarray, "*n 4"
     wide = pixels.astype(np.int32)
     wide[..., :3] = (wide[..., :3] * wide[..., 3:] + 127) // 255
     return wide.astype(np.uint8)
+
+
+def looks_like_alpha(images: UInt8[Tensor, "n 4 h w"]) -> bool:
+    """Whether a fourth channel is opaque in one pixel of a hundred, as alpha nearly always is."""
+    return 100 * sum(int((part[:, 3] == 255).sum()) for part in blocks.parts(images)) >= images[:, 3].numel()
 
 
 def straight(pixels: UInt8[np.ndarray, "*n c"]) -> UInt8[np.ndarray, "*n c"]:

@@ -14,13 +14,13 @@ from torch import Tensor
 from fromnoise.data import blocks, inventory, mapped, picture
 from fromnoise.data.colour import KINDS, kind, straight
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.labelling import Contents, Labels, Table, labelled, table_of
+from fromnoise.data.labelling import Contents, Labels, Table, labelled, table_of, to_read
 from fromnoise.data.listing import Listing, listed, listing
 from fromnoise.data.pixels import by_range, stretched
 from fromnoise.data.source import Reading, Source
 from fromnoise.errors import UserError
 from fromnoise.files import whole, whole_folder
-from fromnoise.say import bar, say, some
+from fromnoise.say import bar, plural, say
 
 LISTED = 10  # unreadable files, in an error
 NAMED = 3  # of them, in the line of a reading
@@ -40,26 +40,35 @@ def load(folder: str | Path, how: Reading | None = None) -> ImageSet:
 
 
 def collected(
-    root: str, found: Listing, opened: Callable[[str], Contents], how: Reading, table: Table | None = None
+    root: str,
+    found: Listing,
+    opened: Callable[[str], Contents],
+    how: Reading,
+    table: Table | None = None,
+    notes: Sequence[str] = (),
 ) -> ImageSet:
     """The images of a listing, as `load` has them; `opened` gives the contents of each by its name.
 
-    `root` is where they lie, for their names and for messages; `table` gives their classes instead of tables there.
+    `root` is where they lie, for their names and for messages; `table` gives their classes instead of tables there;
+    `notes` is what else to say of them.
     """
     if not found.images:
         raise UserError("; ".join([f"{root} holds no images", *found.left_out()]))
     table = table_of(root, found, opened) if table is None else table
-    stack, was, changes = _Stack(len(found.images)), Counter[tuple[int, int]](), Counter[str]()
+    names, left = to_read(found.images, how.label_by)
+    for name in set(found.images).difference(names):
+        table.rows.pop(name, None)
+    stack, was, changes = _Stack(len(names)), Counter[tuple[int, int]](), Counter[str]()
     kept: list[str] = []
     broken: list[tuple[str, str]] = []
     with bar("reading") as shown:
-        for done, name in enumerate(found.images):
-            shown.show(done, len(found.images))
+        for done, name in enumerate(names):
+            shown.show(done, len(names))
             try:
                 read = picture.read(opened(name), how.size)
             except picture.Unreadable as reason:
                 broken.append((name, str(reason)))
-                how.watch(name, reason)
+                how.on_file(name, reason)
                 continue
             if how.size is None and was and read.was not in was:
                 (h, w), (hh, ww) = next(iter(was)), read.was
@@ -74,10 +83,10 @@ def collected(
             stack.add(read.pixels)
             was[read.was] += 1
             changes.update(read.changes)
-            how.watch(name, read)
+            how.on_file(name, read)
             kept.append(name)
     if broken and not (how.skip_broken and kept):
-        raise UserError(_complaint(Path(root), broken, len(found.images)))
+        raise UserError(_complaint(Path(root), broken, len(names)))
     labels, (pixels, values) = labelled(root, kept, table, how.label_by), stack.bytes()
     images = ImageSet(
         root,
@@ -89,7 +98,7 @@ def collected(
         was="" if set(was) == {stack.images.shape[2:]} else _sizes(was),
         range=values,
     )
-    say(inventory.line(images, _notes(found, labels, broken, changes)))
+    say(inventory.line(images, [*notes, *left, *_notes(found, labels, broken, changes)]))
     return images
 
 
@@ -142,7 +151,7 @@ def save_file(path: Path, image: UInt8[Tensor, "c h w"]) -> None:
 
 
 def check_channels(folder: Path, channels: int) -> None:
-    """Raise UserError for images of so many channels that cannot be written as PNG files."""
+    """Raise UserError for a number of channels that PNG files cannot hold."""
     if channels not in KINDS:
         raise UserError(f"{folder}: PNG files hold grey, RGB or RGBA, and not {kind(channels)}: write an .npz file")
 
@@ -197,7 +206,7 @@ def _complaint(folder: Path, broken: list[tuple[str, str]], n: int) -> str:
 
 def _notes(found: Listing, labels: Labels, broken: list[tuple[str, str]], changes: Counter[str]) -> list[str]:
     """What was changed or left out, in a few words each."""
-    notes = [f"{change} ({some(count, 'image')})" for change, count in changes.items()] + labels.notes
+    notes = [f"{change} ({plural(count, 'image')})" for change, count in changes.items()] + labels.notes
     if broken:
         notes.append(f"{len(broken):,} unreadable, skipped: {listed([name for name, _ in broken], NAMED)}")
     return notes + found.left_out(labels.used, labels.by)

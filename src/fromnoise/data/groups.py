@@ -6,8 +6,8 @@ of the RV coefficient (Robert & Escoufier 1976, "A unifying tool for linear mult
 coefficient"); of grey images the absolute value of the structure term of SSIM (Wang et al. 2004, "Image quality
 assessment: from error visibility to structural similarity"). Brightness, contrast, a little noise and the colours of
 whole regions do not count; a stroke, a mouth or a hand in another place does. Transparent images are seen on mid-grey
-and on black, and their alpha has to be alike too. Images are reduced to 32×32 pixels at most. In a set of faint
-pictures noise is taken to be fainter too.
+and on black, and their alpha has to be alike too. Images are reduced to 32×32 pixels at most. For faint sets
+the noise thresholds scale down.
 
 Only pairs of neighbours are looked at: those that lie closest in histograms of oriented gradients (Dalal & Triggs
 2005, "Histograms of oriented gradients for human detection"), which the same changes hardly move.
@@ -33,22 +33,22 @@ SIDE = 8, 32
 """Pixels a side, at least and at most, at which images are compared."""
 WINDOW = 3
 ALIKE = 0.97
-"""Two images are alike if their structure is at least so much."""
+"""Two images are alike if their structural similarity is at least this."""
 RESEMBLES = 0.8
-"""Structure that all images of a group share with its first at least; below it colours are not looked at."""
+"""Minimum structural similarity of a member to its group's first image; below it, colours are not compared."""
 BLANK = 64.0
-"""Variance in a window (of values from 0 to 255) that noise alone may have: there is nothing to see."""
+"""Variance in a window (of values from 0 to 255) that may be noise alone: there is nothing to see."""
 NOISE = 25.0
 """Variance added to what windows have in common, for noise that does not count."""
 VISIBLE, MEASURED = 500.0, 1000
-"""Largest variance in a window of an image below which it is faint; and in how many images of a set it is measured."""
+"""An image is faint if its largest variance in a window is below this; and how many images of a set are measured."""
 CELLS, ORIENTATIONS = 8, 4
 FAINT = 8.0
-"""Gradient (luminance per pixel) that noise alone may have: it counts as none."""
+"""Gradient (luminance per pixel) that may be noise alone: it counts as none."""
 NEIGHBOURS, FAR = 8, 1.5
-"""How many neighbours of an image are looked at, and the distance of histograms beyond which none is."""
+"""How many neighbours of an image are compared, and the distance of histograms beyond which none is."""
 FITTED, DIMENSIONS = 5_000, 48
-"""With more images, neighbours are sought in principal components, found from about so many; and how many of them."""
+"""With more images, neighbours are sought in principal components fitted to about this many; and their number."""
 PAIRS = 512
 """Pairs that are compared at once."""
 SHIFTS = sorted(((y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)), key=lambda shift: abs(shift[0]) + abs(shift[1]))
@@ -63,7 +63,7 @@ def groups(images: UInt8[Tensor, "n c h w"]) -> Int64[Tensor, " n"]:
     _, first, whose = np.unique(digests(images, grey=True), return_index=True, return_inverse=True)
     distinct = np.sort(first)
     size = _size(images)
-    looks = _Looks.of(images, size, _noise(images, size), distinct)
+    looks = _Prepared.of(images, size, _noise(images, size), distinct)
     pairs = np.unique(np.sort(_pairs(looks, looks, itself=True), axis=1), axis=0)
     group = _linked(looks, pairs[_structures(looks, looks, pairs) >= ALIKE])
     found = group[np.searchsorted(distinct, first[whose])]
@@ -75,7 +75,7 @@ def nearly_in(images: UInt8[Tensor, "n c h w"], others: UInt8[Tensor, "m c h w"]
     (height, width), (theirs_high, theirs_wide) = _size(images), _size(others)
     size = min(height, theirs_high), min(width, theirs_wide)
     noise = max(_noise(images, size), _noise(others, size))
-    ours, theirs = _Looks.of(images, size, noise), _Looks.of(others, size, noise)
+    ours, theirs = _Prepared.of(images, size, noise), _Prepared.of(others, size, noise)
     pairs = _pairs(ours, theirs)
     found = torch.zeros(len(images), dtype=torch.bool)
     found[pairs[_structures(ours, theirs, pairs) >= ALIKE, 0]] = True
@@ -115,7 +115,7 @@ def pattern(rule: str, flag: str = "--group-by", what: str = "group") -> re.Patt
 
 
 @dataclass(frozen=True)
-class _Looks:
+class _Prepared:
     """What is compared: the images at one size, their luminance, and histograms of its gradients.
 
     `noise` is the amplitude that noise may have, 1 where pictures are not faint.
@@ -133,7 +133,7 @@ class _Looks:
         size: tuple[int, int],
         noise: float,
         rows: Int64[np.ndarray, " k"] | None = None,
-    ) -> "_Looks":
+    ) -> "_Prepared":
         """The looks of the images, or of those at the positions `rows`, at one size."""
         n = len(images) if rows is None else len(rows)
         sized = blocks.join((resize(part.cpu(), size) for part in blocks.parts(images, rows)), n)
@@ -149,7 +149,7 @@ def _size(images: Tensor) -> tuple[int, int]:
 
 
 def _noise(images: UInt8[Tensor, "n c h w"], size: tuple[int, int]) -> float:
-    """The amplitude that noise may have, from 0.1 to 1: in proportion to what half of the images show."""
+    """The amplitude that noise may have, from 0.1 to 1: in proportion to the images' median contrast."""
     if not len(images):
         return 1.0
     few = np.arange(0, len(images), -(-len(images) // MEASURED))
@@ -173,7 +173,7 @@ def _histograms(x: Float[Tensor, "n 1 h w"], noise: float) -> Float[Tensor, "n d
     return (cells / (around + 1)).flatten(1)
 
 
-def _pairs(ours: _Looks, theirs: _Looks, itself: bool = False) -> Int64[np.ndarray, "p 2"]:
+def _pairs(ours: _Prepared, theirs: _Prepared, itself: bool = False) -> Int64[np.ndarray, "p 2"]:
     """Pairs of each image and its nearest neighbours by histograms, none farther than `FAR`."""
     from sklearn.decomposition import PCA  # takes a second to import
     from sklearn.neighbors import NearestNeighbors
@@ -191,7 +191,7 @@ def _pairs(ours: _Looks, theirs: _Looks, itself: bool = False) -> Int64[np.ndarr
     return np.stack([row, found[row, column]], axis=1)
 
 
-def _linked(looks: _Looks, pairs: Int64[np.ndarray, "p 2"]) -> Int64[np.ndarray, " n"]:
+def _linked(looks: _Prepared, pairs: Int64[np.ndarray, "p 2"]) -> Int64[np.ndarray, " n"]:
     """The first image of each one's group, as `pairs` of alike images link them."""
     from scipy.sparse import coo_array  # as above
     from scipy.sparse.csgraph import connected_components
@@ -209,7 +209,7 @@ def _linked(looks: _Looks, pairs: Int64[np.ndarray, "p 2"]) -> Int64[np.ndarray,
     return group
 
 
-def _structures(ours: _Looks, theirs: _Looks, pairs: Int64[np.ndarray, "p 2"]) -> Float64[np.ndarray, " p"]:
+def _structures(ours: _Prepared, theirs: _Prepared, pairs: Int64[np.ndarray, "p 2"]) -> Float64[np.ndarray, " p"]:
     """How alike the structure of each pair (positions in both) is, in luminance or in colour."""
     found = np.zeros(len(pairs))
     coloured = max(ours.images.shape[1], theirs.images.shape[1]) > 1
@@ -260,7 +260,7 @@ def _shared(a: Float[Tensor, "p c h w"], b: Float[Tensor, "p c h w"]) -> Float64
 
 
 def _sums(x: Float[Tensor, "*b h w"]) -> Float[Tensor, "*b h2 w2"]:
-    """Of each window; exact, for they are of whole numbers."""
+    """The sum over each window; exact, since the values are whole numbers."""
     rows = x[..., :-2, :] + x[..., 1:-1, :] + x[..., 2:, :]
     return rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
 

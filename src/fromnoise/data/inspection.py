@@ -13,7 +13,7 @@ from fromnoise.data.inventory import Duplicates, duplicates
 from fromnoise.data.picture import Picture, Unreadable
 from fromnoise.data.pixels import histogram
 from fromnoise.data.settings import DataSettings
-from fromnoise.say import heard, say
+from fromnoise.say import captured, say
 
 SHEET = 100  # images on a contact sheet
 
@@ -90,8 +90,8 @@ class Inspection:
 def inspected(settings: DataSettings) -> Inspection:
     """What `sources.parts_of` finds; raises UserError if the data cannot be found or read."""
     files = Files()
-    with heard() as reading:
-        parts = sources.parts_of(settings, watch=files.see)
+    with captured() as reading:
+        parts = sources.parts_of(settings, on_file=files.see)
     for line in reading:
         say(line)
     return Inspection(parts, duplicates(parts), reading, files)

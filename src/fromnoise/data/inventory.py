@@ -11,7 +11,7 @@ from fromnoise.data.colour import kind
 from fromnoise.data.groups import groups
 from fromnoise.data.image_set import ImageSet, digests
 from fromnoise.data.pixels import histogram
-from fromnoise.say import some
+from fromnoise.say import plural
 
 RARE = 0.001  # the share of values that are outliers, on either side
 COARSE = 32  # levels
@@ -26,10 +26,10 @@ def line(images: ImageSet, notes: Iterable[str]) -> str:
     classes = f"{kinds:,} classes" if kinds > 1 else "no classes"
     height, width = images.shape[1:]
     size = f"{images.was} → {height}×{width}" if images.was else f"{height}×{width}"
-    what = [f"{some(len(images), 'image')}, {classes}, {kind(images.shape[0])}, {size}"]
+    what = [f"{plural(len(images), 'image')}, {classes}, {kind(images.shape[0])}, {size}"]
     distinct = len(np.unique(digests(images.images, grey=True)))
     if distinct < len(images):
-        what.append(f"{some(len(images) - distinct, 'duplicate')}, {distinct:,} distinct")
+        what.append(f"{plural(len(images) - distinct, 'duplicate')}, {distinct:,} distinct")
     if images.range is not None:
         what.append(f"values from {images.range[0]:g} to {images.range[1]:g} mapped to 8 bits{_coarse(images)}")
     if images.parts:

@@ -3,20 +3,24 @@
 import csv
 import io
 import posixpath
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median_low
 from typing import Any
 
 import msgspec
 
 from fromnoise.data.groups import pattern
-from fromnoise.data.listing import Listing, natural
+from fromnoise.data.listing import NAMED, Listing, listed, natural
 from fromnoise.errors import UserError
 from fromnoise.files import MOST_JSON, read_bytes, reading
-from fromnoise.say import some
+from fromnoise.say import plural
 
 FOLDER = "folder"  # as a rule: sub-folders, whatever a table says
+RULE = "--label-by"
+MANY, FEW = 20, 10  # more classes, of which half have fewer images, may be none
 MOST_NUMBERED = 1_000  # classes; larger numbers are names like any other
 SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val"}
 SPLITS |= {"test": "heldout", "testing": "heldout", "heldout": "heldout"}
@@ -59,24 +63,36 @@ def labelled(root: str, names: Sequence[str], table: Table, rule: str | None) ->
 
     Classes are the first group of the regular expression `rule`; else a column of the table (see `_column`), unless
     `rule` is "folder"; else the sub-folders. Raises UserError if a rule or a table leaves an image without a class.
+    Folders that all images lie in are passed over.
     """
-    parts = divided(names)
-    inner = [name.partition("/")[2] for name in names] if parts else list(names)
+    inner = _below(names)
+    if "" in (parts := divided(inner)):
+        parts = ()
+    if parts:
+        inner = _below([name.partition("/")[2] for name in inner])
     found, used = _folders(inner), tuple[str, ...]()
     by = "" if found is None else "sub-folders"
     notes = [] if found else [f"{name} has no column '{FILE_NAME}'" for name in table.nameless]
     column = _column(root, table, found is not None) if rule is None else None
     if rule is not None and rule != FOLDER:
-        found, by = _by_rule(names, rule), "--label-by"
+        found, by = _by_rule(names, rule), RULE
     elif column is not None:
         found, by, used = _by_table(root, names, table, column), table.by, table.files
         notes.append(f"classes from {by}" if len(set(found)) > 1 else f"{by} has one class only")
         if lost := len(table.rows.keys() - set(names)):
-            notes.append(f"{by} names {some(lost, 'file')} that {'was' if lost == 1 else 'were'} not read")
+            notes.append(f"{by} names {plural(lost, 'file')} that {'was' if lost == 1 else 'were'} not read")
     elif found is None and 0 < (n := sum("/" not in name for name in inner)) < len(inner):
-        notes.append(f"sub-folders are not classes ({some(n, 'image')} outside them)")
+        notes.append(f"sub-folders are not classes ({plural(n, 'image')} outside them)")
     if found is None or len(set(found)) < 2:
         return Labels(None, (), parts, by, used, notes)
+    sizes = Counter(found).values()
+    if by != RULE and len(sizes) > MANY and (half := median_low(sizes)) < FEW:
+        alone = len({posixpath.dirname(name) for name in names}) == len(sizes)
+        named = " and --group-by folder" if alone else " and, if file names tell them apart, --group-by"
+        notes.append(
+            f"half of the classes have at most {plural(half, 'image')}: if they are patients or series, train with "
+            f"--no-labels{'' if parts else named}"
+        )
     label = _numbered(set(found))
     are_numbers = all(name.isdecimal() and int(name) == k for name, k in label.items())
     # Names of files need not be UTF-8, but reports, pages and figures are.
@@ -85,10 +101,35 @@ def labelled(root: str, names: Sequence[str], table: Table, rule: str | None) ->
 
 
 def divided(names: Iterable[str]) -> tuple[str, ...]:
-    """The part of each image, if all lie in folders such as train, validation and test; else empty."""
-    found = [SPLITS.get(name.partition("/")[0].lower(), "") if "/" in name else "" for name in names]
-    kinds = set(found)
-    return tuple(found) if "train" in kinds and len(kinds) > 1 and "" not in kinds else ()
+    """The part of each image, "" outside them, if there are folders train and validation or test; else empty."""
+    found = [SPLITS.get(top.lower(), "") for top in _tops(names)]
+    return tuple(found) if {"train"} < set(found) - {""} else ()
+
+
+def to_read(names: Sequence[str], rule: str | None) -> tuple[list[str], list[str]]:
+    """The images to read, which are those within parts if there are parts; and what to say of others.
+
+    With the rule "folder", parts are classes like the other folders beside them, if every image lies in a folder.
+    """
+    inner = _below(names)
+    tops, parts = _tops(inner), divided(inner)
+    if "" not in parts:
+        return list(names), []
+    if rule == FOLDER and "" not in tops:
+        own = dict.fromkeys(f"{top}/" for top, part in zip(tops, parts, strict=True) if part)
+        return list(names), [f"{', '.join(own)} are classes, not parts ({RULE} {FOLDER})"]
+    outside = Counter(top for top, part in zip(tops, parts, strict=True) if not part)
+    loose = outside.pop("", 0)
+    left = [f"{plural(loose, 'image')} outside folders"] if loose else []
+    left += [f"{top}/ ({plural(n, 'image')})" for top, n in outside.items()]
+    return [name for name, part in zip(names, parts, strict=True) if part], [f"left out: {listed(left, NAMED)}"]
+
+
+def common_folder(names: Iterable[str]) -> str:
+    """The folder, with its /, that all files lie in; "" if there is none."""
+    folders = {posixpath.dirname(name) for name in names}
+    common = posixpath.commonpath(folders) if folders else ""
+    return f"{common}/" if common else ""
 
 
 def table_of(root: str, found: Listing, opened: Callable[[str], Contents]) -> Table:
@@ -174,7 +215,7 @@ def _by_table(root: str, names: Sequence[str], table: Table, column: str) -> lis
     found = [table.rows.get(name, {}).get(column, "") for name in names]
     if without := [name for name, value in zip(names, found, strict=True) if not value]:
         raise UserError(
-            f"{root}: no class in {table.by} for {some(len(without), 'image')}, such as {without[0]}; add what is "
+            f"{root}: no class in {table.by} for {plural(len(without), 'image')}, such as {without[0]}; add what is "
             f"missing, or ignore the table with --label-by {FOLDER}"
         )
     return found
@@ -191,9 +232,20 @@ def _by_rule(names: Sequence[str], rule: str) -> list[str]:
     return found
 
 
+def _below(names: Sequence[str]) -> list[str]:
+    """The names within the folder that all images lie in."""
+    skip = len(common_folder(names))
+    return [name[skip:] for name in names]
+
+
+def _tops(names: Iterable[str]) -> list[str]:
+    """Each image's folder at the first level; "" if it lies in none."""
+    return [name.partition("/")[0] if "/" in name else "" for name in names]
+
+
 def _folders(names: Sequence[str]) -> list[str] | None:
     """Each image's folder at the first level, if there are two or more and no image lies outside them."""
-    found = [name.partition("/")[0] if "/" in name else "" for name in names]
+    found = _tops(names)
     return found if len(set(found)) > 1 and "" not in found else None
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fromnoise.data import picture
 from fromnoise.errors import UserError
-from fromnoise.say import some
+from fromnoise.say import plural
 
 TABLES = {".csv", ".tsv", ".json", ".jsonl", ".parquet"}  # labels and captions, in other tools' folders
 TAG = ".cls"  # WebDataset's: the class of one image
@@ -80,7 +80,7 @@ def natural(name: str) -> tuple[list[str | int], str]:
 def listed(names: Sequence[str], most: int, what: str = "") -> str:
     """The first `most` names, and how many more there are; `what` is the word for one of them."""
     more = len(names) - most
-    others = some(more, f"more {what}") if what else f"{more:,} more"
+    others = plural(more, f"more {what}") if what else f"{more:,} more"
     return ", ".join(names[:most]) + (f" and {others}" if more > 0 else "")
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 LARGE = 1 << 28
-"""A tensor of at least so many bytes lies in a file."""
+"""A tensor of at least this many bytes lies in a file."""
 
 
 def folder() -> Path:

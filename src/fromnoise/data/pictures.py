@@ -74,7 +74,7 @@ def _shown(images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n k h w"]:
 
 
 def _font() -> ImageFont.FreeTypeFont:
-    from matplotlib import get_data_path  # its font has letters that Pillow's own lacks, as ö and ж
+    from matplotlib import get_data_path  # its font has letters that Pillow's own lacks, such as ö and ж
 
     return ImageFont.truetype(str(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), LETTERS)
 

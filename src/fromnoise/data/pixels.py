@@ -33,8 +33,8 @@ def quantise(x: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
 def decoder(shares: Float64[Tensor, "c 256"], error: float) -> UInt8[Tensor, "c 256"]:
     """What each of the 256 values is decoded as, in each channel, where values are off by about `error`.
 
-    They move as the mean of the true value does, given a normal error, when each is as common as `shares` say instead
-    of all alike. So where one value is far more common than its neighbours, like the black around digits, they are
+    Each value shifts by the change in its posterior mean, given a normal error, when the prior goes from uniform to
+    `shares`. So where one value is far more common than its neighbours, like the black around digits, they are
     decoded as that one. `UNSEEN` is the share of all that were not seen.
     """
     values = torch.arange(256, dtype=torch.float64)

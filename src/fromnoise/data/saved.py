@@ -7,44 +7,56 @@ from typing import Any
 
 from fromnoise.data.folder import collected
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.labelling import LABEL, Contents, Table, divided
+from fromnoise.data.labelling import LABEL, SPLITS, Contents, Table, divided
 from fromnoise.data.listing import Listing
 from fromnoise.data.picture import Unreadable
 from fromnoise.data.source import Reading, Source
 from fromnoise.errors import UserError
 from fromnoise.extras import extra
 from fromnoise.files import reading
+from fromnoise.say import plural
 
 MARKS = (("dataset_dict.json",), ("dataset_info.json", "state.json"))  # of several splits, and of one
+IMAGE = "image"  # the column to read, where there are several of images
 HUB = "hf:"  # before a name on the hub; from version 4 on, `datasets` runs no code from there
 
 
 def load(name: str, how: Reading) -> ImageSet:
     """The images of all splits, with the classes of the column `label`, or else of the only ClassLabel there is.
 
-    Splits called train, validation and test are the parts. Raises UserError if `datasets` or an
-    image column is missing.
+    Splits called train, validation and test are the parts. A split without labels is left out if others have some,
+    unless it is train. Raises UserError if `datasets` or an image column is missing.
     """
     datasets = extra("datasets", "hf")
     with reading(name, "a readable data set of Hugging Face's `datasets`"):
         there = name.removeprefix(HUB)
         saved = datasets.load_from_disk(name) if there == name else datasets.load_dataset(there)
         splits = dict(saved) if isinstance(saved, datasets.DatasetDict) else {"": saved}
-        between = "/" if divided(f"{split}/" for split in splits) else "-"  # other splits are not parts
+        texts = {split: _texts(data, datasets.ClassLabel) for split, data in splits.items()}
+        blank = [split for split, each in texts.items() if not any(each)]
+        notes = ["its labels are empty"] if len(blank) == len(texts) and any(texts.values()) else []
+        if how.label_by is None and len(blank) < len(texts):
+            for split in blank:
+                if SPLITS.get(split.lower()) != "train":
+                    notes.append(f"left out: {split}/ ({plural(len(splits.pop(split)), 'image')} without labels)")
+        parts = divided(f"{split}/" for split in splits)
+        if len(splits) > 1 and not parts:
+            notes.append(f"splits merged: {', '.join(splits)}")
         rows: dict[str, Any] = {}
         classes: dict[str, dict[str, str]] = {}
         for split, data in splits.items():
             images = [key for key, kind in data.features.items() if isinstance(kind, datasets.Image)]
-            if len(images) != 1:
-                raise UserError(f"{name} must have one column of images, not {len(images)}")
-            named = [key for key, kind in data.features.items() if isinstance(kind, datasets.ClassLabel)]
-            column = LABEL if LABEL in data.features else named[0] if len(named) == 1 else None
-            encoded = data.cast_column(images[0], datasets.Image(decode=False)).select_columns(images)
-            shorts = [f"{split}{between}{k}" if split else str(k) for k in range(len(data))]
+            column = images[0] if len(images) == 1 else IMAGE
+            if column not in images:
+                found = ", ".join(images) or "none"
+                raise UserError(f"{name} must have one column of images, or one called '{IMAGE}'; it has {found}")
+            if others := [key for key in images if key != column]:
+                notes.append(f"images from its column {column}, not {', '.join(others)}")
+            encoded = data.cast_column(column, datasets.Image(decode=False)).select_columns([column])
+            shorts = [f"{split}{'/' if parts else '-'}{k}" if split else str(k) for k in range(len(data))]
             rows |= {short: partial(encoded.__getitem__, k) for k, short in enumerate(shorts)}
-            if column is not None:
-                texts = _texts(data.features[column], data[column][:])
-                classes |= {short: {LABEL: text} for short, text in zip(shorts, texts, strict=True)}
+            if any(texts[split]):
+                classes |= {short: {LABEL: text} for short, text in zip(shorts, texts[split], strict=True)}
 
     def opened(short: str) -> Contents:
         (image,) = rows[short]().values()
@@ -52,12 +64,16 @@ def load(name: str, how: Reading) -> ImageSet:
             raise Unreadable("no image in this row")
         return BytesIO(image["bytes"]) if image["bytes"] else Path(image["path"])
 
-    return collected(name, Listing(list(rows)), opened, how, Table("its labels", classes))
+    return collected(name, Listing(list(rows)), opened, how, Table("its labels", classes), list(dict.fromkeys(notes)))
 
 
-def _texts(kind: Any, values: list[Any]) -> list[str]:
-    """The classes by name; "" for a row without one (None, or −1 as the hub has it)."""
-    names = getattr(kind, "names", None)
+def _texts(data: Any, class_label: type) -> list[str]:
+    """The class of each row by name, "" for a row without one (None, or −1 as the hub has it); none without classes."""
+    named = [key for key, kind in data.features.items() if isinstance(kind, class_label)]
+    column = LABEL if LABEL in data.features else named[0] if len(named) == 1 else None
+    if column is None:
+        return []
+    names, values = getattr(data.features[column], "names", None), data[column][:]
     if names is None:
         return ["" if value is None else str(value) for value in values]
     return [names[value] if value is not None and value >= 0 else "" for value in values]

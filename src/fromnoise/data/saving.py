@@ -1,4 +1,4 @@
-"""Images to where a user names: NAME.png is one grid, NAME.npz an array, any other name a new folder."""
+"""Saves images where a user says: NAME.png is one grid, NAME.npz an array, any other name a new folder."""
 
 import re
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ def save(path: Path, images: ImageSet, *, first: int = 0, per_class: int | None 
     """Write the images, numbered from `first`.
 
     A grid has the names of classes below the images. In a folder several classes with names have a sub-folder each,
-    which `--data` reads back. `per_class`: there are so many of each class; a grid then has one row for each, and
+    which `--data` reads back. `per_class`: the number of images of each class; a grid then has one row for each, and
     classes without names are called by their numbers. Clusters count as classes only for such a grid.
     Raises UserError for a folder that is not empty, and for NAME.jpg and the like; a file is replaced.
     """

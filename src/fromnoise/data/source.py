@@ -7,11 +7,11 @@ from pathlib import Path
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.picture import Picture, Unreadable
 
-Watch = Callable[[str, Picture | Unreadable], None]
+OnFile = Callable[[str, Picture | Unreadable], None]
 """Gets the name of each image file, and what was read, or why nothing was."""
 
 
-def unwatched(name: str, found: Picture | Unreadable) -> None:
+def ignored(name: str, found: Picture | Unreadable) -> None:
     """Take no notice."""
 
 
@@ -22,7 +22,7 @@ class Reading:
     size: tuple[int, int] | None = None
     skip_broken: bool = False
     label_by: str | None = None
-    watch: Watch = unwatched
+    on_file: OnFile = ignored
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Source:
 
     what     the kind in words, for the error if a name is of no kind
     matches  whether a name is of this kind
-    load     from a part's name, or that of a user's own, which are read whole, and how to read them, to the images
+    load     takes the name of a part, or of a user's own images, which are read whole, and how to read; gives images
     parts    of a data set with a name of its own: train, val and heldout; or train and test, where val is taken from
              train and test is held out
     files    the files that a name stands for, by a key that stays if they move; none if decoding is not worth caching

@@ -14,20 +14,21 @@ import torch
 
 from fromnoise import rng
 from fromnoise.data import archive, arrays, cache, cifar, digits, folder, idx, saved, svhn
-from fromnoise.data.colour import laid
+from fromnoise.data.colour import is_grey, laid, with_channels
 from fromnoise.data.groups import by_name, groups
 from fromnoise.data.image_set import ImageSet, joined
 from fromnoise.data.resize import resized
 from fromnoise.data.settings import DataSettings, parse_size
-from fromnoise.data.source import Reading, Source, Watch, unwatched
+from fromnoise.data.source import OnFile, Reading, Source, ignored
 from fromnoise.errors import UserError
-from fromnoise.files import lost
+from fromnoise.files import missing_hint
 from fromnoise.say import say
 
 PARTS = ("train", "val", "heldout", "test")
 PICKLES = (".pt", ".pth", ".pkl", ".pickle")  # suffixes; torch-fidelity and others keep statistics in these
 SPLIT_SEED = 0  # of a user's own images: fixed, so that `PATH:heldout` means the same images everywhere
 SHARE = 10  # one in ten of a user's own images (groups of images), or of a whole IDX set, for `val` and for `heldout`
+SCORED, LEAST = 50, 200  # images in `heldout` at least, for a score, if there are so many groups in all
 
 SOURCES: tuple[Source, ...] = (
     digits.SOURCE,
@@ -46,8 +47,8 @@ SOURCES: tuple[Source, ...] = (
 class Parts:
     """The three parts of a source, all of one size; `val` and `heldout` are None if there are too few images.
 
-    If a user's own images were split, `whole` counts them, and `groups` the groups by which they were: an image that is
-    like no other is one.
+    If a user's own images were split, `whole` counts them and `groups` their groups; an image like no other is a
+    group of its own.
     """
 
     train: ImageSet
@@ -57,13 +58,13 @@ class Parts:
     groups: int | None = None
 
     def why_few(self, wanted: int) -> str:
-        """In brackets, after a part with fewer than `wanted` images: how many of one's own it takes in all."""
+        """In brackets, for a part with fewer than `wanted` images: how many images of one's own are needed in all."""
         if self.whole is None or self.groups is None:
             return ""
-        needed = SHARE * wanted
+        needed = LEAST if wanted == SCORED else SHARE * wanted
         if self.whole < needed:
             return f" (about {needed:,} images are needed, there are {self.whole:,})"
-        return f" (the {self.whole:,} images are {self.groups:,} groups, none of which is divided)"
+        return f" (the {self.whole:,} images form {self.groups:,} groups, and groups are never split)"
 
 
 class Rules(TypedDict, total=False):
@@ -80,23 +81,23 @@ def load(
     skip_broken: bool = False,
     group_by: str | None = None,
     label_by: str | None = None,
-    watch: Watch = unwatched,
+    on_file: OnFile = ignored,
 ) -> ImageSet:
     """The images that `spec` names, at `size` (height, width) if given.
 
     `NAME` or `NAME:PART` for the named sets (digits:train|val|heldout, mnist:train|test and so on; train when not
     said); `PATH` for all images of a folder or a file, `PATH:PART` for a part of them (train, val, heldout).
-    Of a folder or file it says in one line what was read and what was left out, and `watch` gets each image file. For
+    Of a folder or file it says in one line what was read and what was left out, and `on_file` gets each image file. For
     `skip_broken` see `folder.load`, for `group_by` and `label_by` see `DataSettings`. Raises UserError if the data
     cannot be found or read.
     """
     name, part = _parse(spec)
     source = _source(name, group_by, label_by)
-    how = Reading(size, skip_broken, label_by, watch)
+    how = Reading(size, skip_broken, label_by, on_file)
     if source.parts:
         images = source.load(_check(spec, part or "train", source.parts), how)
     else:
-        images = cache.load(source, name, how)
+        images = _read(source, name, how)
         if part:
             parts = _split(images, group_by)
             chosen = getattr(parts, _check(spec, part, PARTS[:3]))
@@ -106,7 +107,7 @@ def load(
     return resized(images, size)
 
 
-def prepare(settings: DataSettings, seed: int, *, skip_broken: bool = False, watch: Watch = unwatched) -> Parts:
+def prepare(settings: DataSettings, seed: int, *, skip_broken: bool = False, on_file: OnFile = ignored) -> Parts:
     """The parts to train and score with, as `settings` say; the other arguments are those of `load`.
 
     Raises UserError if the data cannot be found or read.
@@ -116,7 +117,7 @@ def prepare(settings: DataSettings, seed: int, *, skip_broken: bool = False, wat
     if part:
         raise UserError(f"--data {settings.data}: name the whole source, '{name}'; fromnoise splits it itself")
     source = _source(name, settings.group_by, settings.label_by)
-    how = Reading(size, skip_broken, settings.label_by, watch)
+    how = Reading(size, skip_broken, settings.label_by, on_file)
     if "test" in source.parts:
         parts = _without_val(name, source, how, settings.m, seed)
     else:
@@ -124,7 +125,7 @@ def prepare(settings: DataSettings, seed: int, *, skip_broken: bool = False, wat
             train, val, heldout = (source.load(each, how) for each in source.parts)
             parts = Parts(train, val, heldout)
         else:
-            parts = _split(cache.load(source, name, how), settings.group_by)
+            parts = _split(_read(source, name, how), settings.group_by)
         if settings.m is not None:
             parts = replace(parts, train=parts.train.subset(_at_most(settings.m, parts.train), seed))
     if settings.alpha != "keep" and parts.train.shape[0] == 4:
@@ -141,7 +142,7 @@ def prepare(settings: DataSettings, seed: int, *, skip_broken: bool = False, wat
     )
 
 
-def parts_of(settings: DataSettings, *, watch: Watch = unwatched) -> list[ImageSet]:
+def parts_of(settings: DataSettings, *, on_file: OnFile = ignored) -> list[ImageSet]:
     """All parts of the data, or the one part that `settings.data` names, sized and laid as training would take them.
 
     A named set has the parts that it comes in (mnist: train and test). Images that cannot be read are left out. Raises
@@ -150,12 +151,12 @@ def parts_of(settings: DataSettings, *, watch: Watch = unwatched) -> list[ImageS
     name, part = _parse(settings.data)
     source = _named(name)
     if part is None and source is None:
-        parts = prepare(settings, 0, skip_broken=True, watch=watch)
+        parts = prepare(settings, 0, skip_broken=True, on_file=on_file)
         return [each for each in (parts.train, parts.val, parts.heldout) if each is not None]
     size = parse_size(settings.size, settings.fit)
     rules = Rules(group_by=settings.group_by, label_by=settings.label_by)
     specs = [f"{name}:{each}" for each in source.parts] if source and part is None else [settings.data]
-    found = (load(spec, size, skip_broken=True, watch=watch, **rules) for spec in specs)
+    found = (load(spec, size, skip_broken=True, on_file=on_file, **rules) for spec in specs)
     return [laid(each, settings.alpha) for each in found]
 
 
@@ -176,7 +177,7 @@ def floor_for(reference: str) -> str | None:
 def floor_of(reference: str, read: Callable[[str], ImageSet]) -> ImageSet | None:
     """The images of `floor_for`, as `read` gives them; None if unknown.
 
-    If images come in groups, the few groups of one part are no fair sample: then train is added.
+    If images come in groups, the few groups of one part are not a fair sample, so train is added.
     """
     spec = floor_for(reference)
     if spec is None:
@@ -189,13 +190,20 @@ def floor_of(reference: str, read: Callable[[str], ImageSet]) -> ImageSet | None
 
 
 def whole_of(spec: str) -> str:
-    """What `spec` names, or names a part of, as `DataSettings.data` has it."""
+    """The whole source that `spec` names or names a part of, in the form of `DataSettings.data`."""
     return _parse(spec)[0].rstrip("/") or "/"
+
+
+def is_same(data: str, trained: DataSettings) -> bool:
+    """Whether `data`, a whole source, is what `trained` names; a path may be written in another way."""
+    if data == trained.data or _named(data) or _named(trained.data):
+        return data == trained.data
+    return Path(data).exists() and Path(data).resolve() == Path(trained.data).resolve()
 
 
 def rules_of(spec: str, trained: DataSettings) -> Rules:
     """The rules of `load` by which a training on the data `trained` read and split `spec`; none if it is other data."""
-    if whole_of(spec) != trained.data:
+    if not is_same(whole_of(spec), trained):
         return {}
     return Rules(group_by=trained.group_by, label_by=trained.label_by)
 
@@ -231,7 +239,7 @@ def _source(name: str, group_by: str | None, label_by: str | None) -> Source:
         _check(name, part, found.parts or PARTS[:3])
     known = ", ".join(source.what for source in SOURCES if source.parts)
     *kinds, last = (source.what for source in SOURCES if not source.parts)
-    raise UserError(f"'{name}' is neither a data set ({known}), {', '.join(kinds)} nor {last}{lost(path)}")
+    raise UserError(f"'{name}' is neither a data set ({known}), {', '.join(kinds)} nor {last}{missing_hint(path)}")
 
 
 def _how_to_convert(path: Path) -> str:
@@ -248,6 +256,15 @@ def _how_to_convert(path: Path) -> str:
     )
 
 
+def _read(source: Source, name: str, how: Reading) -> ImageSet:
+    """All of a user's own images; RGB without colour, as scanners store grey, as grey."""
+    images = cache.load(source, name, how)
+    if images.shape[0] != 3 or not is_grey(images.images):
+        return images
+    say(f"{name}: RGB without any colour is read as grey")
+    return with_channels(images, 1)
+
+
 def _without_val(name: str, source: Source, how: Reading, m: int | None, seed: int) -> Parts:
     """The parts of a set that has none for validation: what `m` leaves of train, or a tenth of it."""
     whole = source.load("train", how)
@@ -261,7 +278,7 @@ def _without_val(name: str, source: Source, how: Reading, m: int | None, seed: i
 
 
 def _at_most(m: int, images: ImageSet) -> int:
-    """How many images --m takes: all, and a line says so, where there are fewer."""
+    """How many images --m takes; if there are fewer, all of them, and a line says so."""
     if len(images) < m:
         name = images.name.removesuffix(":train")
         say(f"{name}: training on all {len(images):,} images, fewer than the {m:,} that --m allows")
@@ -269,7 +286,8 @@ def _at_most(m: int, images: ImageSet) -> int:
 
 
 def _split(images: ImageSet, group_by: str | None) -> Parts:
-    """The parts that the images came in; else eight groups in ten to train, and one for each of the other parts."""
+    """The parts that the images came in; else one group in ten to validate, one to hold out, more if that were fewer
+    than `SCORED` images of at least `LEAST` groups, and the others to train."""
     if images.parts:
         return _own(images, group_by)
     parts, n = _shared_out(images, group_by, {"val": SHARE // 2, "heldout": SHARE - 1})
@@ -298,8 +316,9 @@ def _part(images: ImageSet, name: str, rows: np.ndarray) -> ImageSet:
 def _shared_out(images: ImageSet, group_by: str | None, held: Mapping[str, int]) -> tuple[dict[str, ImageSet], int]:
     """The images as train and the parts in `held`, each of which gets one group in ten; and the number of groups.
 
-    A part has all classes in their shares, however rare, and its groups are those at its place from 0 to 9. Fewer than
-    ten groups are all train. Groups are of near-duplicates, or what `group_by` makes of file names; none is divided. A
+    A part has all classes in their shares, however rare, and its groups are those at its place from 0 to 9. What
+    `heldout` lacks of `SCORED` comes from train. Fewer than
+    ten groups are all train. Groups are of near-duplicates, or what `group_by` makes of file names; none is split. A
     group has the class of its first image.
     """
     group = cache.grouped(images, groups).numpy() if group_by is None else by_name(images, group_by)
@@ -318,13 +337,19 @@ def _shared_out(images: ImageSet, group_by: str | None, held: Mapping[str, int])
     if images.labels is not None:
         order = order[np.argsort(images.labels.cpu().numpy()[order], kind="stable")]
     place = np.empty(len(first), dtype=np.int64)
-    place[group[order]] = np.arange(len(order)) % SHARE
+    places, sizes = np.arange(len(order)) % SHARE, np.bincount(group)[group[order]]
+    lacks = SCORED - int(sizes[places == held.get("heldout")].sum())
+    if "heldout" in held and len(order) >= LEAST and lacks > 0:
+        spare = np.flatnonzero(~np.isin(places, list(held.values())))
+        even = (spare[np.linspace(0, len(spare) - 1, k).round().astype(int)] for k in range(1, lacks + 1))
+        places[next(some for some in even if sizes[some].sum() >= lacks)] = held["heldout"]
+    place[group[order]] = places
     place = place[group]
     parts = {"train": _part(images, "train", ~np.isin(place, list(held.values())))}
     return parts | {name: _part(images, name, place == at) for name, at in held.items()}, len(first)
 
 
-def less(images: ImageSet | None, other: ImageSet | None) -> ImageSet | None:
+def excluding(images: ImageSet | None, other: ImageSet | None) -> ImageSet | None:
     """The images that are not in `other`; None if none is left, or there were none."""
     if images is None or other is None:
         return images
@@ -337,9 +362,9 @@ def less(images: ImageSet | None, other: ImageSet | None) -> ImageSet | None:
 def unseen(images: ImageSet, train: ImageSet | None) -> ImageSet | None:
     """The images that are not in `train`, as many as keep the classes' shares of all images; None if none is left.
 
-    A balanced subset leaves few of a rare class: all that it left would be no fair sample of real images.
+    A balanced subset leaves few images of a rare class, so all that it left would not be a fair sample of real images.
     """
-    rest = less(images, train)
+    rest = excluding(images, train)
     return rest if rest is None else _with_shares_of(images, rest)
 
 

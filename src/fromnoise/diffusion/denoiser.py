@@ -1,6 +1,7 @@
 """The denoiser joins a network to the process: (x, level, label) → (x̂_0, ε̂).
 
-Only it knows what the network predicts and how it is conditioned on the noise level; samplers and bound see the pair.
+It knows what the network predicts, as otherwise only the loss and the ONNX export do, and how it is conditioned on the
+noise level. Samplers and bound see only the pair.
 Data is of about unit scale, as `generation.data_info` encodes images.
 """
 

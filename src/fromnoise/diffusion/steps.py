@@ -5,8 +5,7 @@ Deterministic ones follow the probability-flow ODE, in one of two forms (σ = b/
     d(x/a)/dσ = ε̂                      ddim at η = 0, heun, ipndm
     d(x/b)/dλ' = (a/b)·x̂_0, λ' = λ/2    dpm++, dpm++3m, unipc; h is a step in λ', log(a/b), as in their papers
 
-None but unipc's corrector looks across pure noise (λ = −∞), and at the last step, to clean data, the last x̂_0 is the
-end of all of them.
+Only unipc's corrector takes differences across pure noise (λ = −∞). Every sampler ends on the last x̂_0.
 """
 
 import math
@@ -236,7 +235,7 @@ class UniPC(Sampler):
 
 
 def _known(visits: Sequence[Visit]) -> list[Visit]:
-    """The visits before the present one that it can be compared with, the newest first: not that of pure noise."""
+    """The earlier visits that the present one can be compared with, newest first: all but the one at pure noise."""
     return [visit for visit in reversed(visits[:-1]) if visit.logsnr > level.NOISE]
 
 

@@ -17,7 +17,7 @@ CLASSIFIED = 2048
 
 
 def matched(ours: Featured, real: Featured, _: int) -> Number:
-    """The FID with the reference's images weighted, so that each class has the share that it has of the generated ones.
+    """The FID with the reference's images weighted so that each class has its share among the generated ones.
 
     What remains is how good the images of each class are, not how many. Raises UnavailableError without labels, and
     where the reference lacks a class or has fewer than 2 images that count.
@@ -64,7 +64,7 @@ def balance(generated: Int[Tensor, " n"], reference: Int[Tensor, " m"], *, sampl
 
     The shares count as exact, as they are where the reference is balanced by design. With `sampled`, the reference is
     itself a random sample of the classes and the test is that of homogeneity. χ² is trustworthy from about 5
-    expected images a class, of which there must be two.
+    expected images a class; there must be at least two classes.
     """
     classes = int(max(generated.max(), reference.max())) + 1
     counts, real = (np.bincount(labels, minlength=classes) for labels in (generated, reference))
@@ -81,7 +81,7 @@ def balance(generated: Int[Tensor, " n"], reference: Int[Tensor, " m"], *, sampl
 
 
 def class_fids(generated: Featured, reference: Featured) -> tuple[ClassFid, ...]:
-    """The FID within each class that either set has: one that is badly learnt, or sampled as another, shows here.
+    """The FID within each class of either set: it shows a class that is badly learnt, or sampled as another.
 
     It is None where either has no more rows than features, which cannot fill the covariance. A class has few images, so
     each value is far more biased than the FID of all: compare classes of the same size, with each other or with a floor

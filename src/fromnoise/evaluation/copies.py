@@ -3,18 +3,18 @@
 How far an image lies from the nearest training image (`alike`) says little alone: thin strokes are close to everything,
 and a weak model's images are far from everything, its copies included. So each distance is taken on a local scale:
 
-- `among` training images: relative to the fifth nearest, each of another group of near-duplicates, for what is
+- `among` training images: relative to the fifth nearest, each of another group of near-duplicates, since what is
   memorised first is what a training set holds several times (Carlini et al. 2023, "Extracting training data from
   diffusion models", take several neighbours too; Yoon et al. 2023, "Diffusion probabilistic models generalize when they
   fail to memorize", the second);
-- `beside` held-out images, real ones that the model never saw: relative to the nearest of those. This one does not mind
-  how many near-duplicates the training set holds.
+- `beside` held-out images, real ones that the model never saw: relative to the nearest of those. Near-duplicates
+  in the training set do not affect it.
 
-Either is taken in three `VIEWS`: of the image as it is; of the image or its mirror image, whichever is closer; and, of
-some images only, as it takes time, of the closest of all that turns by a quarter make of these two. How many generated
-images lie below a low quantile of held-out ones has an exact p-value (`tail`; the idea is that of Meehan et al. 2020,
-"A non-parametric test to detect data-copying in generative models"). Held-out images in groups count as the number of
-independent ones that say as much.
+Each is taken in three `VIEWS`: the image as it is; the closer of the image and its mirror image; and, for some images
+only, as it takes time, the closest of all quarter turns of both. How many generated images lie below a low quantile of
+held-out ones has an exact p-value (`tail`; the idea is that of Meehan et al. 2020,
+"A non-parametric test to detect data-copying in generative models"). Held-out images in groups count as the
+equivalent number of independent ones.
 
 What the test is worth is measured each time: it is shown training images, planted as copies with a little damage, and
 the share of them that it finds turns a count into an upper bound of the share of copies, by the exact intervals of
@@ -37,7 +37,7 @@ from fromnoise import rng
 from fromnoise.data.colour import on_grey
 from fromnoise.data.groups import groups
 from fromnoise.data.image_set import ImageSet, digests
-from fromnoise.data.sources import less
+from fromnoise.data.sources import excluding
 from fromnoise.evaluation.alike import SHIFT, Gallery, Neighbours, turns
 from fromnoise.evaluation.design import most_apart
 from fromnoise.evaluation.report import Closer, Copies, CopyBound, CopySizes, Pair
@@ -46,11 +46,11 @@ from fromnoise.evaluation.tail import rank_of, tail_p_value
 RANK = 5
 """The neighbour that sets the scale among training images."""
 TAILS = (0.003, 0.03)
-"""Shares of held-out images that lie below a threshold: few copies are found by the first; the second finds many, where
-so many held-out images have near-duplicates among the training images that the first is blind."""
+"""Shares of held-out images below a threshold. The first finds even a few copies; the second finds many where the
+first is blind because too many held-out images have near-duplicates among the training images."""
 MATERIAL = 3.0
-"""Copying is called from three times the expected share on: with enough images a model whose images are a little
-more typical than real ones would be significantly above what is expected, and yet copy nothing."""
+"""Copying is reported only from three times the expected share: with many images, samples that are merely more typical
+than real ones exceed it significantly."""
 LEVEL = 0.001
 """Chance of calling fresh real images copies, over all comparisons of images that are not turned: an accusation needs
 more than 5 %."""
@@ -61,17 +61,17 @@ CONFIDENCE = 0.95
 VIEWS: Mapping[str, int] = {"as it is": 1, "mirrored": 2, "turned": 8}
 """How an image is looked at, and how many of its `turns` that takes."""
 ORDER = ("mirrored", "turned", "as it is")
-"""Which of `VIEWS` give the bound, the first first."""
+"""`VIEWS` in the order in which they are preferred for the bound."""
 TURNED = 300
-"""Images of each kind that are looked at turned, at most."""
+"""Most images of each kind that are compared turned."""
 FEWEST = 50
-"""Images of each kind, and distinct ones to train on, below which nothing is judged."""
+"""Fewest images of each kind, and fewest distinct training images, for a judgement."""
 PLANTED, DARKENED, NOISE = 200, 0.8, 20.0
-"""Training images planted at most; the factor of their brightness and their noise in grey levels."""
+"""Most training images planted; the factor on their brightness, and their noise in grey levels."""
 BLIND = 0.5
 """A comparison that finds a smaller share of planted copies says nothing about images that it does not accuse."""
 NOTICED = 0.05
-"""A share of copies that a test without a find has to be able to notice: the battery's smallest share is 3 %."""
+"""A clean result counts only if the test would have noticed this share of copies: the battery's smallest is 3 %."""
 SHOWN = 16
 """Closest pairs that are listed."""
 
@@ -94,9 +94,9 @@ def copy_test(
 ) -> Copies:
     """Whether generated images are copies of training images; the sets may differ in size and channels of images.
 
-    `held_out` are real images that the model never saw; what is byte for byte in `train` is left out of them. Where
-    both have labels, so many of each class are left out that the classes have the generated images' shares: images
-    of some classes lie closer to others of theirs than those of the rest.
+    `held_out` are real images that the model never saw; those byte for byte in `train` are left out. If both have
+    labels, more are left out until the classes have the generated images' shares: images lie closer together in some
+    classes than in others.
 
     The verdict is "copying" where any comparison finds significantly more images closer than expected, and `MATERIAL`
     times as many; and where generated images are training images to the byte, but no held-out one is. Where there are
@@ -156,7 +156,7 @@ def plant(train: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "_ c h w"]:
 
 def _comparable(held_out: ImageSet | None, train: ImageSet, generated: ImageSet) -> tuple[ImageSet | None, bool | None]:
     """Held-out images that were not trained on, and whether their classes have the generated images' shares."""
-    held_out = less(held_out, train)
+    held_out = excluding(held_out, train)
     if held_out is None or held_out.labels is None or generated.labels is None:
         return held_out, None
     theirs, ours = held_out.labels.cpu(), generated.labels.cpu()
@@ -181,7 +181,7 @@ def views(
 ) -> list[Neighbours]:
     """The k most alike in the gallery to each of the first `most` of the images' `turns`; `own` is `nearest`'s.
 
-    Where that is more than mirror images, shifts are of a pixel at most: otherwise it would take too long.
+    Beyond mirror images, shifts are limited to one pixel, to save time.
     """
     shift = SHIFT if most <= VIEWS["mirrored"] else 1
     return [of.nearest(each, k, own, shift) for each in islice(turns(images, of.size[0] == of.size[1]), most)]
@@ -201,15 +201,15 @@ def _scales(near: list[Neighbours], unseen: list[Neighbours], names: Sequence[st
 def _closest(near: list[Neighbours], rows: Int64[np.ndarray, " n"]) -> tuple[Pair, ...]:
     """The closest pairs of generated images, at these positions, in any view."""
     relative = np.stack([view.relative for view in near])
-    least, which = relative.min(axis=0), relative.argmin(axis=0)
-    return tuple(
-        Pair(int(rows[k]), int(near[which[k]].indices[k, 0]), float(least[k]))
-        for k in np.argsort(least, kind="stable")[:SHOWN]
-    )
+    pairs = []
+    for k in np.argsort(relative.min(axis=0), kind="stable")[:SHOWN]:
+        view = near[relative[:, k].argmin()]
+        pairs.append(Pair(int(rows[k]), int(view.indices[k, 0]), float(view.relative[k]), float(view.distances[k, 0])))
+    return tuple(pairs)
 
 
 def _comparisons(alone: int, ours: Scales, theirs: Scales, planted: Scales, level: float = LEVEL) -> tuple[Closer, ...]:
-    """Every scale at every tail; of few held-out images both tails are one. They are worth `alone` independent ones."""
+    """Every scale at every tail; both coincide if held-out images are few. These count as `alone` independent ones."""
     n, m = (len(next(iter(scales.values()))) for scales in (ours, theirs))
     ranks = list(dict.fromkeys(rank_of(m, tail) for tail in TAILS))
     level /= len(ours) * len(ranks)
@@ -239,10 +239,10 @@ def _comparisons(alone: int, ours: Scales, theirs: Scales, planted: Scales, leve
 
 
 def _bound(closer: Sequence[Closer], planted: int) -> CopyBound | None:
-    """By the comparison, of those that accuse or else of all, that promises the lowest bound before any is looked at.
+    """By the comparison with the lowest bound expected before results are known; accusing ones only, if there are any.
 
-    One that sees mirror images goes before one that does not, and before one that sees turned ones too, which promises
-    less. None where all are blind.
+    Comparisons that see mirror images go first, then those that see turned ones too, which promise less. None if all
+    are blind.
     """
     half = (1 + CONFIDENCE) / 2  # each of two intervals
 
@@ -278,7 +278,7 @@ def _verdict(
         which = f"{worst.n} of the images, mirrored and turned too," if worst.view == "turned" else "the images"
         found = (
             f"copying: {_percent(worst.share)} of {which} lie closer to the training set than "
-            f"{_percent(1 - worst.expected)} of held-out images do, where {_percent(worst.expected)} would by chance"
+            f"{_percent(1 - worst.expected)} of held-out images do ({_percent(worst.expected)} expected by chance)"
         )
         if bound:  # they may be changed more than the planted ones, by which it was measured
             found += f"; copies that are merely {looks} make up at most {_percent(bound.share)} (95 % confidence)"

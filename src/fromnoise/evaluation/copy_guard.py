@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float64, UInt8
 from torch import Tensor
 
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.sources import less
+from fromnoise.data.sources import excluding
 from fromnoise.errors import UserError
 from fromnoise.evaluation.copies import FEWEST, RANK, VIEWS, gallery, views
 from fromnoise.evaluation.tail import rank_of
@@ -37,7 +37,7 @@ def copy_guard(
         """The relative distance of images or their mirror images, whichever is less."""
         return np.minimum(*(view.relative for view in views(trained, images, RANK, own, VIEWS["mirrored"])))
 
-    held_out = less(held_out, train)
+    held_out = excluding(held_out, train)
     if held_out is not None and len(held_out) >= FEWEST:
         others = relative(held_out.images)
     else:

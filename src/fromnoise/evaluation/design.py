@@ -1,7 +1,7 @@
-"""How a set of images was drawn, at random or so many of each class, and disjoint subsets drawn in the same way.
+"""How a set of images was drawn, at random or with fixed class counts, and disjoint subsets drawn in the same way.
 
 A class-conditional model that is asked for a hundred images of each class leaves nothing to chance in the classes'
-shares, and its FID is lower for it. So floors and copycats are drawn as the generated images were: a **stratified**
+shares, and that lowers its FID. So floors and copycats are drawn as the generated images were: a **stratified**
 draw has the classes' shares to within a few images, a **random** one has shares that chance moves.
 """
 
@@ -20,7 +20,7 @@ Rows = NDArray[np.int64]
 TOLERANCE = 3
 """Images by which the classes of a stratified set may miss their shares: `generation.sampling` does by up to 2.9."""
 LEAST = 4
-"""Images of each class that a stratified set has at least: unbiased estimates within classes need them."""
+"""Fewest images of each class in a stratified set: unbiased estimates within classes need that many."""
 MARGIN = 3
 """Standard deviations by which a class may exceed its share in a random draw from a stratified pool."""
 
@@ -64,8 +64,7 @@ def most_at_random(n: int, strata: Rows | None) -> int:
 
 
 def most_apart(groups: Rows) -> int:
-    """How many rows a draw can take before members of one group have to meet in it: as many as there would be groups if
-    all were of the size of that of an image chosen at random."""
+    """How many rows a draw can take with group members mostly kept apart: n over the mean size of an image's group."""
     sizes = np.bincount(groups)
     return int(len(groups) ** 2 / np.square(sizes).sum())
 

@@ -20,8 +20,8 @@ from fromnoise.evaluation.report import Beside, Excess, Measured
 NORMAL = 1.959964
 """Standard errors to either side of a 95 % interval."""
 STRICT = 3.090232
-"""Standard errors from 0 at which images are called farther than real ones, or closer: chance takes real images so far
-once in 1,000 cases."""
+"""Standard errors from 0 at which images are called farther than real ones, or closer: by chance, real images get that
+far once in 1,000 cases."""
 
 
 def beside(values: Sequence[float], n: int) -> Beside:
@@ -77,9 +77,9 @@ class _Side(NamedTuple):
     """Generated images or real ones: sets of n images, of one design, against the reference.
 
     value            their mean FID
-    variance         of that, by which images they are
+    variance         of that, over the choice of images
     mean, covariance its gradient by the reference's moments
-    single           the variance of one set's FID, by which images it has, on average
+    single           the variance of one set's FID, over the choice of its images, on average
     """
 
     sets: int
@@ -106,7 +106,7 @@ class _Side(NamedTuple):
             mean, covariance = mean + theirs.mean, covariance + theirs.covariance
         k = len(values)
         variance = statistics.fmean(own) / k
-        if grouped:  # they share groups, and are no independent draws: one together
+        if grouped:  # they share groups, so they are not independent draws but one together
             together = _joined(grouped)
             variance = together.error(together.features[:, 0]) ** 2
         return cls(

@@ -28,10 +28,10 @@ class Extrapolated(NamedTuple):
 
 
 def infinite_fid(generated: Featured, reference: Featured, seed: int = 0) -> Extrapolated:
-    """The mean FID of parts of n, n/2, … n/levels rows, by least squares a line in one over their size.
+    """A least-squares line through the mean FIDs of parts of n, n/2, … n/levels rows, in one over their size.
 
-    The reference is divided alongside, and its own bias, which falls as 1/m, goes too. The parts of a set that has so
-    many rows of each class by design have the same shares: those of chance would make the line end too low.
+    The reference is divided alongside, and its own bias, which falls as 1/m, goes too. The parts of a
+    stratified set have its class shares: shares left to chance would make the line end too low.
 
     The error is made of the line's own (from its residuals) and the FID's for other rows of either set
     (`frechet.Gradient`), by their squares. The line's alone says nothing of the choice of images.

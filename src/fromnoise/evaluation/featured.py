@@ -41,8 +41,8 @@ class Featured:
 
     @cached_property
     def strata(self) -> Int[Tensor, " n"] | None:
-        """The labels of a stratified set; None for a random one, and for less than `LEAST` of a class: of images, or of
-        groups where they are known."""
+        """The labels of a stratified set; None for a random one, or if a class has fewer than `LEAST` images (groups,
+        where they are known)."""
         if self.design == "random" or self.labels is None:
             return None
         labels = self.labels if self.groups is None else torch.stack([self.labels, self.groups]).unique(dim=1)[0]
@@ -68,9 +68,9 @@ class Featured:
         return Moments.of(self.features)
 
     @cached_property
-    def apart(self) -> Float64[Tensor, "n k"]:
+    def neighbour_distances(self) -> Float64[Tensor, "n k"]:
         """The distances to the `NEIGHBOURS` nearest other rows, ascending."""
-        return apart(self.features, NEIGHBOURS)
+        return neighbour_distances(self.features, NEIGHBOURS)
 
     def take(self, rows: Rows) -> "Featured":
         """The rows at these positions."""
@@ -87,7 +87,7 @@ class Featured:
         yield from [self] if n >= len(self) else map(self.take, disjoint(len(self), n, most, seed, strata))
 
     def error(self, influence: Float64[Tensor, " n"]) -> float:
-        """The standard error of the mean of a number for each row: of a stratified set, from within its classes.
+        """The standard error of the mean of one number per row; for a stratified set, from the spread within classes.
 
         Rows of one group go together: what they add to the mean is summed first.
         """
@@ -105,7 +105,7 @@ def _numbered(labels: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
     return torch.from_numpy(np.unique(labels.numpy(), return_inverse=True)[1])
 
 
-def apart(rows: Float[Tensor, "n d"], k: int) -> Float64[Tensor, "n k"]:
+def neighbour_distances(rows: Float[Tensor, "n d"], k: int) -> Float64[Tensor, "n k"]:
     """The distances of each row to the k nearest others, ascending."""
     from sklearn.neighbors import NearestNeighbors  # takes a second to import
 

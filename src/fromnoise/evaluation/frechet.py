@@ -112,7 +112,7 @@ def distance(one: Moments, other: Moments) -> float:
 
 
 class Gradient(NamedTuple):
-    """How a distance answers to one set's moments: its derivatives by them, about the mean where they hold."""
+    """A distance's derivatives with respect to one set's moments; `centre` is the mean at which they are taken."""
 
     centre: Float64[Tensor, " d"]
     mean: Float64[Tensor, " d"]

@@ -3,8 +3,8 @@
 Two small convolutional networks of one kind learn for equally many batches, from the same start. One sees real training
 images alone. Half of what the other sees is generated. The difference in their accuracy on held-out images is the
 gain. Training is a matter of luck, so it is repeated: the interval is for other starts as well as for other held-out
-images. Both networks see images moved by a pixel or two and with a little noise, as in `judge`: whatever such
-changes achieve as well is no gain.
+images. Both networks see images moved by a pixel or two and with a little noise, as in `judge`: what such
+changes achieve alone is no gain.
 """
 
 import itertools

@@ -23,12 +23,12 @@ BATCH = 32
 RATE, DECAY, DROPOUT = 6e-3, 0.05, 0.2
 GRAIN = 16
 """Standard deviation of the noise that is added to images, in grey levels: it hides rounding."""
-LOOKS = 4
+JUDGEMENTS = 4
 """How often an image is judged, each time under other noise."""
 SHIFT = 2
 """Pixels by which a batch is shifted at most."""
 SIDE = 32
-"""Pixels of the largest images whose every pixel the first convolution visits: others it reduces to that size."""
+"""Largest side, in pixels, at which the first convolution has stride 1; it strides larger images down to at most it."""
 WIDTHS = 16, 32, 32
 
 
@@ -64,7 +64,7 @@ class Judge(nn.Module):
             seen = seen * kept
         return self.head(seen).squeeze(1)
 
-    def grainy(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    def with_noise(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """The images in [−1, 1], with noise."""
         x = normalise(images)
         return x + GRAIN / 127.5 * torch.empty_like(x).normal_(generator=self.random)
@@ -89,7 +89,7 @@ def learning(
     judge.train()
     for _ in range(steps):
         rows = [next(order) for order in orders for _ in range(BATCH // len(sets))]
-        x = _shifted(judge.grainy(images[rows]), random)
+        x = _shifted(judge.with_noise(images[rows]), random)
         optimizer.zero_grad()
         loss(judge(x), wanted[rows]).backward()
         optimizer.step()
@@ -101,11 +101,11 @@ def learning(
 def judged(judge: Judge, images: UInt8[Tensor, "n c h w"]) -> Float64[np.ndarray, "..."]:
     """The logits of each image."""
     judge.eval()
-    looks = ([judge(judge.grainy(part)) for _ in range(LOOKS)] for part in images.split(256))
+    looks = ([judge(judge.with_noise(part)) for _ in range(JUDGEMENTS)] for part in images.split(256))
     return torch.cat([torch.stack(logits).mean(dim=0) for logits in looks]).double().numpy()
 
 
-def abreast(works: Sequence[Iterator[None]], steps: int) -> Generator[None]:
+def in_parallel(works: Sequence[Iterator[None]], steps: int) -> Generator[None]:
     """So many steps of each of the works, one thread for each, no more than PyTorch may use; yields after each step."""
     workers = min(len(works), torch.get_num_threads())
     with one_thread(), ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:

@@ -2,9 +2,9 @@
 
 Bińkowski et al. 2018, who average it over random subsets of the rows; all rows at once estimate the same with less
 chance in it, and with an error that says how far other images would move it. Unlike the FID it is unbiased at any
-size; below zero it means no difference that shows.
+size; negative values mean no detectable difference.
 
-Sets with so many rows of each class by design (strata) are no independent draws: the plain estimate, which averages the
+Sets with a fixed number of rows per class (strata) are not independent draws: the plain estimate, which averages the
 kernel over all pairs, would come out too low. Theirs averages it over the pairs of each two classes, and weights the
 averages by the classes' shares (the stratified estimator of a U-statistic). Without strata all rows are one class, and
 it is the plain estimate. Pairs within a set are of rows in different groups of near-duplicates, for only those are
@@ -105,7 +105,7 @@ class _Units:
 
 
 class _Sums(NamedTuple):
-    """What is summed of the kernel between the rows of two sets, or of one: then between rows of different units.
+    """Sums of the kernel between the rows of two sets, or between rows of different units of one set.
 
     rows     over the rows of each class of y, for each x
     columns  over the rows of each class of x, for each y

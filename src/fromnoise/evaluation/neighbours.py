@@ -1,6 +1,6 @@
 """Metrics from nearest neighbours: precision and recall, density and coverage.
 
-Each set is taken for the union of balls around its rows, with radius the distance to the k-th nearest other row of the
+Each set is taken as the union of balls around its rows, with radius the distance to the k-th nearest other row of the
 same set. Fidelity (precision, density) asks how generated rows lie in the reference's balls, variety (recall, coverage)
 how much of the reference is reached. All four move with the sizes of the sets: compare only at the same sizes.
 """
@@ -16,7 +16,7 @@ from fromnoise.evaluation.featured import NEIGHBOURS, Featured, Number
 PRECISION_K, DENSITY_K = 3, NEIGHBOURS  # the neighbour that the radius reaches to
 BLOCK = 256
 # Balls are closed: a row at the very edge is inside, as copies of the rows that made the radius are. Rounding moves
-# |x|² + |y|² − 2x·y by about 1e-15 of |x|² + |y|², so that much and some more must not decide.
+# |x|² + |y|² − 2x·y by about 1e-15 of |x|² + |y|², so differences of that size or a little more must not decide.
 ROUNDING = 1e-12
 
 
@@ -56,7 +56,7 @@ def _in_balls(x: Featured, centres: Featured, k: int) -> _Inside:
     """Rows of `x` in balls about `centres`."""
     rows, balls = x.features, centres.features
     centre = balls.mean(dim=0, dtype=torch.float64)  # |x|² + |y|² − 2x·y cancels less near the origin
-    rows, balls, squared_radii = rows - centre, balls - centre, centres.apart[:, k - 1].square()
+    rows, balls, squared_radii = rows - centre, balls - centre, centres.neighbour_distances[:, k - 1].square()
     norms = balls.square().sum(dim=1)
     counts, holds = [], torch.zeros(len(balls), dtype=torch.bool)
     for part in rows.split(BLOCK):

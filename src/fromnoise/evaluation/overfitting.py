@@ -67,15 +67,17 @@ def overfitting(model: Model, train: ImageSet, held_out: ImageSet, *, seed: int 
     gap, p = float(ratio - 1), float(stats.ttest_rel(theirs, ours, alternative="greater").pvalue)
     low, high = (gap + float(side) * error for side in stats.t.interval(0.95, n - 1))
     found = "overfitting" if p < LEVEL else "perhaps overfitting" if low > 0 else "no sign of overfitting"
+    detectable = error * float(stats.t.isf(LEVEL, n - 1) + stats.norm.isf(1 - POWER))
+    power = "" if p < LEVEL else f"; {100 * detectable:.1f} % would have been noticed"
     return Overfitting(
         f"{found}: held-out images are denoised "
         f"{100 * abs(gap):.1f} % {'worse' if gap >= 0 else 'better'} than training images "
-        f"(95 % interval {100 * low:.1f} to {100 * high:.1f} %)",
+        f"(95 % interval {100 * low:.1f} to {100 * high:.1f} %){power}",
         bool(p < LEVEL),
         gap,
         (low, high),
         p,
-        error * float(stats.t.isf(LEVEL, n - 1) + stats.norm.isf(1 - POWER)),
+        detectable,
         tuple(DenoisingError(*map(float, row)) for row in zip(levels, *means, strict=True)),
         n,
         seed,

@@ -29,7 +29,7 @@ def overlap(a: ImageSet, b: ImageSet, turned: bool = False) -> Overlap:
 
 
 def _turned(a: ImageSet, b: ImageSet, known: np.ndarray) -> float:
-    """The share of images, at random, that are none of the `known` ones but near-duplicates if mirrored or turned."""
+    """The share of randomly chosen images that are not `known` but are near-duplicates if mirrored or turned."""
     rows = a.subset_rows(min(MOST, len(a)), 0, balanced=False)
     some = a.images[rows].cpu()
     square = some.shape[2] == some.shape[3]
@@ -39,7 +39,7 @@ def _turned(a: ImageSet, b: ImageSet, known: np.ndarray) -> float:
 
 
 def _small(images: torch.Tensor) -> tuple[int, int]:
-    """The size of images that are as large as `groups` looks at: all views of many take little memory then."""
+    """The images' size, cut to what `groups` looks at, so that all views of many images take little memory."""
     height, width = (min(side, SIDE[1]) for side in images.shape[2:])
     return height, width
 

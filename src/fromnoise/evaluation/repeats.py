@@ -4,6 +4,8 @@ Bytes alone do not tell: noise differs from image to image. Near-duplicates (`gr
 images too, so these are counted in as many of them.
 """
 
+from bisect import bisect_left
+
 from scipy import stats
 
 from fromnoise.data.groups import groups
@@ -22,11 +24,21 @@ def repeats(generated: ImageSet, reference: ImageSet, seed: int = 0) -> Repeats:
     """How many images are near-duplicates of an earlier one, among generated images and among as many real ones."""
     n = min(len(generated), len(reference), MOST)
     ours, theirs = (_repeated(images.subset(n, seed, balanced=False)) for images in (generated, reference))
-    p = float(stats.fisher_exact([[ours, n - ours], [theirs, n - theirs]], alternative="greater").pvalue)
-    found = p < LEVEL and ours - theirs >= MATERIAL * n
-    said = f"{ours:,} of {n:,} generated images are near-duplicates of others, and {theirs:,} of as many real ones"
-    more = "more" if found else "no more"
-    return Repeats(ours / n, theirs / n, n, p, found, f"{more} than among real images: {said}")
+
+    def p_value(repeated: int) -> float:
+        table = [[repeated, n - repeated], [theirs, n - theirs]]
+        return float(stats.fisher_exact(table, alternative="greater").pvalue)
+
+    def noticed(repeated: int) -> bool:
+        return repeated - theirs >= MATERIAL * n and p_value(repeated) < LEVEL
+
+    found, least = noticed(ours), bisect_left(range(n + 1), True, key=noticed)
+    said = f"near-duplicates: {ours:,} of {n:,} generated images, {theirs:,} of as many real ones"
+    if found:
+        said = f"more than among real images ({said})"
+    else:
+        said = f"no more than among real images ({said}{f'; {least:,} would have been noticed' * (least <= n)})"
+    return Repeats(ours / n, theirs / n, n, p_value(ours), found, said)
 
 
 def _repeated(images: ImageSet) -> int:

@@ -143,6 +143,7 @@ class Pair(msgspec.Struct, frozen=True):
     generated: int  # Position among the generated images.
     train: int  # Position among the training images.
     relative: float  # Their distance, divided by that to the fifth nearest training image.
+    distance: float | None = None  # Itself: 0 for the same picture, about 1.4 for unrelated ones; null in old reports.
 
 
 class CopySizes(msgspec.Struct, frozen=True):
@@ -372,7 +373,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
         try:
             return msgspec.convert(_with_nan(value, cls), cls)
         except msgspec.ValidationError as error:
-            raise UserError(f"{name} is no whole report: {error}") from error
+            raise UserError(f"{name} is not a complete report: {error}") from error
 
     def plain(self) -> dict[str, Any]:
         """The report as plain JSON values, null for numbers that are not finite."""

@@ -3,7 +3,7 @@
 FID(A, B; features) is biased by the sizes of A and B, and means little alone. So beside it stand the **floor**,
 what real images that the model never saw score at the same size, drawn by the same design, and the **copycat**, what a
 model that only memorised its training images would score; and, for scale, **noise**. The **excess**, FID − floor, is
-the headline. Whether the images are copies no distance between sets can tell: `copies` does.
+the headline. No distance between sets can tell whether images are copies: `copies` does.
 """
 
 import dataclasses
@@ -52,7 +52,7 @@ from fromnoise.say import bar
 KIND = "a report of fromnoise"
 FEWEST = 50
 DRAWN = 6_000
-"""Images of all draws of the floor, or of the copycat, at most, for each needs its features; but one draw at least."""
+"""Cap on images in all draws of the floor, or of the copycat, as each needs features; at least one draw is taken."""
 NOISE = 1000
 """Images of noise at most: the far end of the scale need not be exact."""
 OTHER_SHARES = 0.001
@@ -181,7 +181,7 @@ def _also(contest: Contest, features: Features, seed: int) -> OtherFeatures:
 
 
 def _draws(images: ImageSet | None, n: int, how: design.Design, real: list[Tensor | None], seed: int) -> list[ImageSet]:
-    """All disjoint draws of n images, fewer where there are not so many, up to `DRAWN` images; none of few.
+    """All disjoint draws of n images (fewer if there are not enough), up to `DRAWN` images; none if there are too few.
 
     Members of one group are spread over the draws: in one draw each image stands for a group of its own, as it would if
     images were drawn from all that there might be.
@@ -286,7 +286,7 @@ def unpublished(features: Features) -> list[str]:
 
 
 def too_few(n: int, dimension: int) -> list[str]:
-    """A note where n images cannot fill the covariance of so many features."""
+    """A note if n images are too few to fill the covariance of that many features."""
     return [f"{n} images are too few for {dimension} features: the FID is far too high"] if n <= dimension else []
 
 
@@ -332,7 +332,7 @@ def _overlaps(contest: Contest) -> Overlaps:
 
 
 def _typical(contest: Contest) -> ImageSet:
-    """Real images that repeat each other no more than a random sample: those of a reference of whole groups do."""
+    """Real images that repeat each other no more than a random sample: those of a reference of whole groups do more."""
     floor = contest.floor
     return contest.reference if floor is None or floor.groups is None else floor
 

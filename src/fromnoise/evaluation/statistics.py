@@ -1,4 +1,4 @@
-"""A score against published statistics: the mean and covariance of features, without the images that they are of.
+"""A score against published statistics: the mean and covariance of features, without the images behind them.
 
 An .npz file with `mu` and `sigma`, as pytorch-fid, clean-fid and guided-diffusion write it. It suffices for the FID and
 for nothing else: floors, copies and all other metrics need images.
@@ -51,7 +51,7 @@ def load(path: Path) -> Statistics | None:
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
         raise UserError(f"{path}: mu and sigma must be finite")
     if np.abs(covariance - covariance.T).max() > ASYMMETRY * np.abs(covariance).max():
-        raise UserError(f"{path}: sigma is not symmetric, and so no covariance")
+        raise UserError(f"{path}: sigma is not symmetric, so it is not a covariance")
     fingerprint = hashlib.sha256(mean.tobytes() + covariance.tobytes()).hexdigest()
     return Statistics(str(path), Moments(torch.from_numpy(mean), torch.from_numpy(covariance), 0), fingerprint)
 

@@ -21,5 +21,5 @@ def tail_p_value(beyond: int, n: int, m: int, rank: int) -> float:
 
 
 def rank_of(m: int, tail: float) -> int:
-    """The rank of m values below whose threshold that share of others is expected; 1 for few."""
+    """The rank, among m values, of the threshold below which a share `tail` of others is expected; 1 if m is small."""
     return max(1, math.floor(tail * (m + 1) + 1e-9))

@@ -32,20 +32,20 @@ from fromnoise.data.colour import luminance
 from fromnoise.data.groups import groups
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.design import deal
-from fromnoise.evaluation.judge import BATCH, Judge, abreast, judged, learning
+from fromnoise.evaluation.judge import BATCH, Judge, in_parallel, judged, learning
 from fromnoise.evaluation.report import ToldApart
 from fromnoise.evaluation.tail import rank_of, tail_p_value
 from fromnoise.say import counted
 
 FEWEST, MOST, TAUGHT = 50, 3000, 6000
-"""Images of each set; training images that are learnt from, at most."""
+"""Fewest and most images of each set; most training images to learn from."""
 PASSES, STEPS = 40, 1000
 """Passes over what a network learns from, and batches at most."""
 SUREST = 32
 LEVEL = 0.001
 """Chance of telling two equal sets apart by the AUC, and again by strange images."""
 TAIL = 0.003
-"""Share of real images above whose scores an image is strange."""
+"""An image is strange if it scores above all real images but this share."""
 POWER = 0.9
 """Chance of telling sets apart at the AUC that is reported as detectable."""
 
@@ -56,7 +56,7 @@ class Auc(NamedTuple):
     value   the chance that a generated image's score is above a real one's; ties count half
     error   its standard error
     null    the same if the sets are alike: no less than the Mann-Whitney test's
-    beaten  of each image the share of the other set's scores that are below (generated) or above (real) its own
+    beaten  for each image, the share of the other set's scores below (generated) or above (real) its own
     """
 
     value: float
@@ -98,7 +98,7 @@ def told_apart(generated: ImageSet, reference: ImageSet, seed: int = 0, train: I
     aucs = [auc(scores[half], real[half], group[half]) for half in halves]
     suspicion = np.empty(n)
     for half, found in zip(halves, aucs, strict=True):
-        suspicion[half] = found.beaten + rankdata(scores[half]) / n**2  # which decides where images beat as many others
+        suspicion[half] = found.beaten + rankdata(scores[half]) / n**2  # the second term breaks ties
     value, null = (float(np.mean([getattr(found, name) for found in aucs])) for name in ("value", "null"))
     p = either([float(norm.sf((found.value - 0.5) / found.null)) for found in aucs])
     detectable = min(0.5 + null * float(norm.isf(LEVEL / 2) + norm.isf(1 - POWER)), 1.0)
@@ -155,7 +155,7 @@ def _scores(
         scores[unseen] = judged(judges[k], images[unseen])
         yield
 
-    with closing(abreast([learn_and_judge(k) for k in range(2)], steps + 1)) as works:
+    with closing(in_parallel([learn_and_judge(k) for k in range(2)], steps + 1)) as works:
         for _ in counted(works, "telling apart", 2 * (steps + 1)):
             pass
     return scores

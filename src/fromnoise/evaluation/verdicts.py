@@ -1,6 +1,6 @@
 """What a report says in words: its verdicts, most important first, for readers who do not know the numbers yet.
 
-A program may fail on some of them: `--fail-on copying,overlap`.
+`--fail-on copying,overlap` makes a command fail on those named.
 """
 
 import math
@@ -20,27 +20,27 @@ Mark = Literal["✓", "!", "?"]
 ALIKE = 0.1
 """Share of near-duplicates in the reference above which a floor of unknown groups may be too high."""
 FEW_GROUPS = 30
-"""Groups in the reference below which chance rules their spread, and with it the interval."""
+"""With fewer groups in the reference, their spread, and so the interval, is mostly chance."""
 BY_NEIGHBOURS = ("precision", "recall", "density", "coverage")
 """Metrics in which images must not be behind real ones."""
 SEEN = 0.2
-"""Accuracy above guessing from which on features see the classes."""
+"""Features separate the classes if accuracy beats guessing by this much."""
 BLANK = 1e-7
-"""Error of the excess, in shares of the FID of noise, below which features see no difference between any images."""
+"""If excess and error add up to no more than this share of noise's FID, the features see no difference at all."""
 BEHIND = 0.001
-"""Chance that real images are this far behind other real images in one of these metrics."""
+"""False-alarm rate: the chance that real images are this far behind other real ones in any of these metrics."""
 DRAWS = 5
-"""Of the floor, below which their deviation says little."""
+"""With fewer draws of the floor, their deviation says little."""
 SPREAD = 1.5
 """Deviation of coverage, the share that varies most, over a binomial share's: up to 1.4 among sets of
 300 real images."""
 BLIND = 0.65
-"""AUC from which on a two-sample test that finds nothing says little: what a third of blobs may have."""
+"""If only an AUC this high would be noticed, a negative test says little: one third blobs can score this."""
 TWICE = 10
-"""Repeats to expect, where each image is there twice, without which none would be noticed."""
+"""Repeats expected if every image occurs twice; with fewer, the test would notice none."""
 FAR = 6
-"""Standard errors of the generated images' KID that count as more than chance: in 60 sets of real images, one draw of
-others was never farther than 3.4 from the reference."""
+"""Standard errors of the generated images' KID from which a difference is not chance: for 60 sets of real images, no
+draw of other real ones was farther than 3.4 from the reference."""
 
 
 class Verdict(NamedTuple):
@@ -56,8 +56,8 @@ class Test(NamedTuple):
 
     ask          its verdicts; none if it was not run
     untested     what to say then
-    blind_fails  whether it is undecided only where it would have noticed little, which --fail-on takes for a failure
-    question     of tests that every score of images should have
+    blind_fails  whether undecided means that it would have noticed little, which --fail-on treats as a failure
+    question     for tests that every score of images should include; else empty
     """
 
     ask: Callable[[Report], list[Verdict]]
@@ -91,8 +91,7 @@ def named(text: str | None) -> tuple[str, ...]:
 def check(report: Report, names: Iterable[str]) -> None:
     """Raise Failed, saying what is wrong, for a report that fails one of these tests.
 
-    What could not be judged fails too, and what is undecided because little would have been noticed: a check that was
-    not run must not count as passed.
+    A test that was not run, could not judge or would have noticed little fails too: none of these counts as passed.
     """
     wrong = []
     for name in names:
@@ -107,7 +106,7 @@ def check(report: Report, names: Iterable[str]) -> None:
 
 
 def other_train(report: Report) -> str | None:
-    """What to say where a model can hardly have learnt from the training images that were named."""
+    """A warning if the model can hardly have learnt from the training images named; else None."""
     fid, kid = (report.metrics.get(name) for name in ("fid", "kid"))
     if fid is None or kid is None or kid.error is None or fid.copycat is None or kid.copycat is None:
         return None
@@ -117,7 +116,7 @@ def other_train(report: Report) -> str | None:
 
 
 def _other_floor(report: Report) -> str | None:
-    """What to say where the floor's images are not of the reference's kind."""
+    """A warning if the floor's images are of another kind than the reference; else None."""
     kid = report.metrics.get("kid")
     if kid is None or kid.error is None or kid.floor is None or kid.floor.value < FAR * kid.error:
         return None
@@ -149,7 +148,7 @@ def _repeats(report: Report) -> list[Verdict]:
         return []
     if found.found or found.n**2 >= 2 * TWICE * report.protocol.generated.n:
         return [Verdict("repeats", "!" if found.found else "✓", found.verdict)]
-    few = "with so few of either, not even each image twice would have been noticed"
+    few = "too few images to tell: repeats would go unnoticed even if every image appeared twice"
     return [Verdict("repeats", "?", f"{found.verdict}; {few}")]
 
 
@@ -175,7 +174,7 @@ def _overlap(report: Report) -> list[Verdict]:
 
 
 def mislabelled(balance: Balance, learned: Learned) -> list[Verdict]:
-    """A verdict on labels that are not those of their images; none where they may be, or a class is missing."""
+    """A verdict if labels do not fit their images; none if they may fit, or if a class is missing."""
     guessed, ours, real = max(balance.expected) / sum(balance.expected), learned.accuracy, learned.real_accuracy
     missing = any(wanted and not there for there, wanted in zip(balance.counts, balance.expected, strict=True))
     if missing or real is None or real < guessed + SEEN or ours > (guessed + real) / 2:
@@ -217,7 +216,7 @@ def _close(report: Report) -> tuple[Mark, str]:
         so_far = f"{perhaps}, and" if excess.low > 0 else f"{no}, but"
         return "!", f"{so_far} worse in {', '.join(worse)}; {over}"
     if excess.low > 0:
-        return "?", f"{perhaps}: one real set in 40 would look this far away; {over}"
+        return "?", f"{perhaps}: by chance, 1 in 40 real sets scores this far away; {over}"
     if excess.n <= (numbers := report.protocol.features.dimension):
         return "?", f"{no}, which are too few for {numbers} features; {over}"
     groups = report.protocol.reference.groups
@@ -232,9 +231,9 @@ def _close(report: Report) -> tuple[Mark, str]:
 def behind(metrics: Mapping[str, Measured]) -> list[str]:
     """The metrics in which real images are better, with both values: a t-test of one set against the floor's draws.
 
-    A few draws that happen to agree would accuse real images. So the deviation counts as no less than a binomial
-    share's, and that of density, which is no share, as no less than its error. Fewer than `DRAWS` say too little of it:
-    there it counts as known, and as no less than `SPREAD` times a binomial share's, as coverage varies more.
+    A few draws that happen to agree would accuse real images. So the deviation is taken as at least a binomial share's,
+    or for density, which is not a share, as at least its error. With fewer than `DRAWS` draws, it is treated as known,
+    and as at least `SPREAD` times a binomial share's, since coverage varies more.
     """
     found = []
     for name in BY_NEIGHBOURS:

@@ -33,7 +33,7 @@ def parts_for(data: str, model: Model, source: Path, *, skip_broken: bool = Fals
     notes: list[str] = []
     if not model.info.classes or model.info.clustered:
         raise UserError(f"{source} was trained without classes: train it on images with classes")
-    if data != trained.data:
+    if not sources.is_same(data, trained):
         settings = DataSettings(data, size=trained.size, fit=trained.fit, alpha=trained.alpha)
         parts = sources.prepare(settings, model.config.seed, skip_broken=skip_broken)
         notes.append(f"the model was trained on {trained.data}: if it saw images held out here, the gain is too high")

@@ -1,4 +1,4 @@
-"""What is compared with what, from what a user names: any images, against real ones, beside training images."""
+"""Resolves what a user names into the generated, reference, floor and training images of a score."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ Named = str | ImageSet
 READING = ("fit", "alpha", "label_by", "group_by")
 """Settings of the data by which sets are read, where they are given."""
 FAINT = 16
-"""Levels from the darkest to the brightest value of a set in which, up to here, nothing shows: it counts as blank."""
+"""A set whose values span fewer levels than this shows nothing: it counts as blank."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Asked:
     A run knows its training images, and a named reference the real images that its floor is taken from, where `train`
     and `floor` do not say. The reference of `evaluate` may be statistics.
 
-    n            a random subset of so many of the generated images
+    n            size of a random subset of the generated images to score; None for all
     skip_broken  is that of `sources.load`
     fit …        as in `DataSettings`: how the sets come to the generated images' size, lose their transparency and,
                  being of the reference's data, have classes and parts; those of a run are its own, unless given
@@ -77,7 +77,7 @@ def contest(asked: Asked) -> Contest:
     """The sets of a score, of the generated images' size; raises UserError for what cannot be found, and for a
     reference in which nothing shows.
 
-    Channels and floor are as in `fair`.
+    Channels and floor are as in `without_leaks`.
     """
     notes: list[str] = []
     generated, reference = asked.generated, asked.reference
@@ -117,7 +117,7 @@ def contest(asked: Asked) -> Contest:
     elif isinstance(reference, str):
         known = parts if parts is not None and parts.train.shape[1:] == size and way == own else None
         other = floor_images(reference, way, known, lambda spec: load(spec, size))
-    found = fair(Contest(images, real, other, trained, notes))
+    found = without_leaks(Contest(images, real, other, trained, notes))
     return replace(found, notes=found.notes + _resizing(found))
 
 
@@ -165,7 +165,7 @@ def read(named: Named, way: DataSettings, size: tuple[int, int] | None, *, skip_
 def floor_images(
     reference: str, data: DataSettings, parts: sources.Parts | None, load: Callable[[str], ImageSet]
 ) -> ImageSet | None:
-    """The images that floors against a reference may be taken from, as `fair` leaves them; None if not known.
+    """The images that floors against a reference may be taken from, as `without_leaks` leaves them; None if not known.
 
     `parts` are those of a training on `data`, if there was one; `load` reads any others by name.
     """
@@ -177,14 +177,14 @@ def floor_images(
     return sources.floor_of(reference, lambda spec: known.get(spec) or load(spec))
 
 
-def fair(contest: Contest) -> Contest:
+def without_leaks(contest: Contest) -> Contest:
     """The sets as in `in_one_colour`, and the floor without images that are in the reference or, unless they come in
     groups, were trained on."""
     found = in_one_colour(contest)
     floor = found.floor
     if floor is not None and floor.groups is None:
         floor = sources.unseen(floor, found.train)
-    return replace(found, floor=sources.less(floor, found.reference))
+    return replace(found, floor=sources.excluding(floor, found.reference))
 
 
 def in_one_colour(contest: Contest) -> Contest:

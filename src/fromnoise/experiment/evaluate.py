@@ -20,7 +20,7 @@ from fromnoise.experiment.contest import Asked, contest
 from fromnoise.experiment.find import find_images, is_run
 
 Sets = Mapping[str, ImageSet | statistics.Statistics | None]
-"""What takes part, by the names that the report's protocol has for it."""
+"""The sets that take part, by their names in the report's protocol."""
 Check = Callable[[Sets, Features], None]
 
 
@@ -39,7 +39,7 @@ def evaluate(
         raise UserError(f"{asked.reference} holds statistics, not images: leave out {flags}")
     if published is not None:
         images, train = _generated(asked), None
-        real = images  # real images there are none
+        real = images  # there are no real images
         sets: Sets = {"generated": images, "reference": published}
         scored = partial(statistics.score, images, published)
     else:

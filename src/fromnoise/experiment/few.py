@@ -2,8 +2,7 @@
 
 A network knows a few hundred images by heart long before its loss stops falling. From then on it denoises other images
 worse, which validation images show at little cost (`evaluation.overfitting`). So the model that denoises them best is
-kept, and the training ends once it denoises them worse for good. By KID the copies would win: they look like real
-images, because they are.
+kept, and the training ends once the validation error rises for good. KID would favour copies, which are real images.
 """
 
 from collections.abc import Mapping, Sequence
@@ -53,17 +52,17 @@ def advice(config: Config, parts: Parts, steps: int | None) -> str | None:
         kept = f"the model that denoises {n} validation images best is kept, validated every {every:,} steps, and "
         kept += f"training ends after {PATIENCE} worse validations in a row"
     else:
-        kept = "there are too few validation images to tell when: train briefly, and look at the report's copy test"
+        kept = "there are too few validation images to tell when: train briefly, and sample with --reject-copies"
     tries = [] if training.augment else ["--augment 0.3"]
     if training.init == AUTO and parts.train.shape[0] not in COLOUR:
         tries.append("--init with a model of other images")
     return (
-        f"{len(parts.train):,} training images are few: a network soon knows them by heart and then copies them; "
+        f"{len(parts.train):,} training images are few: the network will soon memorise and copy them; "
         f"{kept}. More images help most{'; so may ' + ' and '.join(tries) if tries else ''}; more minutes do not"
     )
 
 
-def ends(records: Sequence[Mapping[str, Any]], began: int) -> str | None:
+def should_stop(records: Sequence[Mapping[str, Any]], began: int) -> str | None:
     """Why a training ends before its budget does, by the lines of evaluations.jsonl; None where it goes on.
 
     Since the step at which the budget `began`, the last `PATIENCE` validations are all worse than the best of all, and

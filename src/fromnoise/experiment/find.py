@@ -4,7 +4,7 @@ from pathlib import Path
 
 from fromnoise.data import sources
 from fromnoise.errors import UserError
-from fromnoise.files import lost
+from fromnoise.files import missing_hint
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
 from fromnoise.generation.pretrained import FILES, packaged
 from fromnoise.training.run_folder import RunFolder
@@ -33,7 +33,9 @@ def find_model(path: Path) -> Path:
     if found := packaged(str(path)):
         return found
     known = ", ".join(FILES)
-    raise UserError(f"{path} is neither a run folder, a checkpoint, a model file, nor one of: {known}{lost(path)}")
+    raise UserError(
+        f"{path} is neither a run folder, a checkpoint, a model file, nor one of: {known}{missing_hint(path)}"
+    )
 
 
 def load_model(path: Path) -> Model:

@@ -92,8 +92,8 @@ class Chooser:
 def whitening(features: Float[Tensor, "n d"]) -> Float64[Tensor, "d d"]:
     """What features are multiplied by to be whitened: real ones are then uncorrelated.
 
-    A direction of variance v has v/(v + m) after it, where m is the mean variance. So all that vary much count alike,
-    and those that hardly vary do not drown them in noise.
+    A direction of variance v has v/(v + m) after it, where m is the mean variance. Strong directions then count
+    equally, and weak ones are not amplified into noise.
     """
     values, vectors = torch.linalg.eigh(Moments.of(features).covariance)
     return vectors / (values.clamp(min=0) + values.mean()).clamp(min=LEAST).sqrt()

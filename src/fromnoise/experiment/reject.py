@@ -21,10 +21,10 @@ CALIBRATION = 5000
 """Real images that set the guard's threshold, at most: more would make it little surer, and slower to make."""
 
 Sample = Callable[[SampleRequest], UInt8[Tensor, "n c h w"]]
-Judge = Callable[[UInt8[Tensor, "n c h w"]], Bool[Tensor, " n"]]
+IsCopy = Callable[[UInt8[Tensor, "n c h w"]], Bool[Tensor, " n"]]
 
 
-def guard_of(run: Path | None) -> Judge:
+def guard_of(run: Path | None) -> IsCopy:
     """The guard of a run's training images, calibrated on real images of its data that it never saw.
 
     Raises UserError for a path that is not a run folder, for training images that cannot be found as they were, and
@@ -42,7 +42,7 @@ def guard_of(run: Path | None) -> Judge:
 
 
 def sample_without_copies(
-    sample: Sample, request: SampleRequest, labels: Int64[Tensor, " n"] | None, is_copy: Judge
+    sample: Sample, request: SampleRequest, labels: Int64[Tensor, " n"] | None, is_copy: IsCopy
 ) -> tuple[UInt8[Tensor, "n c h w"], int]:
     """The images of a request, each copy replaced by a further image of its class, and how many were replaced.
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from fromnoise import __version__
-from fromnoise.say import some
+from fromnoise.say import plural
 from fromnoise.threads import cores, shared
 
 CPU_INFO = Path("/proc/cpuinfo")  # Linux alone has it
@@ -24,7 +24,7 @@ def processor() -> str:
     name = fields.get("model name") or platform.processor() or platform.machine()
     if not any(letter.isdigit() for letter in name) and {"cpu family", "model"} <= fields.keys():
         name += f" (family {fields['cpu family']}, model {fields['model']})"
-    return f"{name}, {some(len(cores()), 'core')}"
+    return f"{name}, {plural(len(cores()), 'core')}"
 
 
 def matrix_units() -> str:

@@ -207,13 +207,13 @@ def _validation(experiment: Experiment) -> Validation | None:
 
     features = experiment.choosing if asked else None
     validator = Validator(experiment.config, experiment.parts, experiment.folder, features)
-    return Validation(every, validator.validate, few.ends)
+    return Validation(every, validator.validate, few.should_stop)
 
 
 def _choice(experiment: Experiment, model: Model, train: ImageSet) -> GuidanceChoice | None:
     """The choice of guidance by class, unless a flag gives the strength.
 
-    By cluster it is 2 without a choice: the distance that chooses by class prefers none there, and images look worse.
+    By cluster, guidance is fixed at 2: the distance used for classes would choose none, and images would look worse.
     """
     if experiment.config.sampling.guidance is not None or not model.info.classes or model.info.clustered:
         return None

@@ -67,7 +67,7 @@ class Validator:
         if self.chosen_by == "denoising":
             errors = image_errors(model, self.real, seed=self.config.seed)
             found["denoising"] = {"value": float(errors.mean()), "n": len(self.real)}
-            found["errors"] = [float(f"{error:.5g}") for error in errors]  # of each image, which `few.ends` compares
+            found["errors"] = [float(f"{error:.5g}") for error in errors]  # by image: `few.should_stop` compares them
             words["denoising"] = f"denoising error {errors.mean():.4f}"
         if self.features is not None:
             request = SampleRequest(IMAGES, rng.integer(self.config.seed, "watch"), precision=model.precision)

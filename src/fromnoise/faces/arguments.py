@@ -22,7 +22,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 from fromnoise.config import BUDGETS, Config, check_ranges, folder_for, preset, read, settled
 from fromnoise.data.settings import check_suffix
 from fromnoise.errors import UserError
-from fromnoise.files import check_writable, lost
+from fromnoise.files import check_writable, missing_hint
 from fromnoise.training.settings import Budget, Recording
 
 if TYPE_CHECKING:
@@ -249,7 +249,9 @@ def _with_budget_of(out: Path, config: Config, extension: Budget) -> Config:
         raise UserError(f"give one budget, not {flag} and --{given[0]}")
     file = out / "config.json"
     if not file.is_file():
-        raise UserError(f"{flag} extends a finished run, but {out} is not a run: name the run with --out{lost(out)}")
+        raise UserError(
+            f"{flag} extends a finished run, but {out} is not a run: name the run with --out{missing_hint(out)}"
+        )
     training = read(file, Config, "config").training
     budget = {name: getattr(training, name) for name in BUDGETS}
     return dataclasses.replace(config, training=dataclasses.replace(config.training, **budget))

@@ -15,7 +15,7 @@ from fromnoise.experiment.find import is_run
 from fromnoise.faces import figures, html
 from fromnoise.faces.report import thinned
 from fromnoise.faces.tables import spread, value_and_error
-from fromnoise.files import lost, reading
+from fromnoise.files import missing_hint, reading
 from fromnoise.say import duration
 from fromnoise.training.run_folder import RunFolder
 
@@ -36,7 +36,7 @@ class Scored:
         folder = RunFolder(path) if is_run(path) else None
         file = path if folder is None else folder.report_file
         if not file.is_file() and folder is None:
-            raise UserError(f"{path} is neither a run folder nor a report{lost(path)}")
+            raise UserError(f"{path} is neither a run folder nor a report{missing_hint(path)}")
         if not file.is_file():
             raise UserError(f"{path} has no score yet: repeat its training's command with `run` for `train`")
         found = read_report(file)

@@ -96,10 +96,10 @@ def read(path: Path, model: "Model", size: tuple[int, int] | None = None) -> "UI
 
     info, data = model.info, model.config.data
     height, width = size or info.image[1:]
-    given = laid(folder.load_file(path, within=info.range), data.alpha)
-    sized = resized(given, Size(height, width, data.fit))
-    changes = [f"{sized.was} → {height}×{width}"] if sized.was else []
-    if given.shape[0] == 4 and info.channels != 4:
+    given = resized(folder.load_file(path, within=info.range), Size(height, width, data.fit))
+    changes = [f"{given.was} → {height}×{width}"] if given.was else []
+    sized = laid(given, data.alpha)
+    if sized.shape[0] == 4 and info.channels != 4:
         sized = with_channels(sized, 3)
         changes.append("transparency laid on mid-grey")
     image = with_channels(sized, info.channels)

@@ -137,12 +137,15 @@ class DataInfo:
         return x * self.scale
 
     def decode(self, x: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
-        """The 8-bit images that samples stand for, clipped; RGBA's colours are clipped at their alpha.
+        """The 8-bit images that samples stand for, clipped and `cleaned`."""
+        return self.cleaned(quantise(self.pixels(x)))
 
-        A network leaves errors of a grey level or two where all training images have one value, such as pure black or
-        full transparency: `decoder` removes these.
+    def cleaned(self, images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
+        """What a network made, without its small errors; RGBA's colours are clipped at their alpha.
+
+        It is off by a grey level or two where all training images have one value, such as pure black or full
+        transparency: `decoder` removes that.
         """
-        images = quantise(self.pixels(x))
         if self.decoder:
             table = torch.tensor(self.decoder, dtype=torch.uint8, device=images.device)
             images = torch.stack([row[each.long()] for row, each in zip(table, images.unbind(1), strict=True)], 1)
@@ -160,7 +163,7 @@ class DataInfo:
         return x / level.expand((a * a + b * b).sqrt(), x), self.encoded_level(logsnr)
 
     def check(self, config: Config) -> None:
-        """Raise UserError if data of `config` cannot be like this."""
+        """Raise UserError if these facts do not fit data of `config`."""
         if (self.height, self.width) != parse_size(config.data.size):
             raise UserError(f"its images are {self.height}×{self.width}, and its configuration says {config.data.size}")
         if not 1 <= self.channels <= MOST_CHANNELS or len(self.mean) != self.channels:

@@ -29,7 +29,7 @@ def denoising_errors(
 ) -> Float64[np.ndarray, "n k"]:
     """The mean square error in x̂_0 of each image at each level, in units of the data's mean square.
 
-    The noise of the i-th image depends on the seed and i alone. A model of classes gets the null class. Raises
+    The noise of the i-th image depends on the seed and i alone. A class-conditional model gets the null class. Raises
     UserError for images of another shape than the model's.
     """
     check(model, images)

@@ -139,7 +139,7 @@ def interpolate(
         noise = encode(model, torch.cat([one, other]), label)
         shown.show(1, 2)
         path = [slerp(noise[0], noise[1], float(weight)) for weight in torch.linspace(0, 1, n)]
-        return quantise(decode(model, torch.stack(path), label)).cpu()
+        return model.info.cleaned(quantise(decode(model, torch.stack(path), label))).cpu()
 
 
 def exact_means(pixels: Float[Tensor, "n c H W"], wanted: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c H W"]:

@@ -1,6 +1,6 @@
 """How likely a model finds images: the bound or the flow for any number of 8-bit images.
 
-An image's number depends only on the image, the model and the seed: its noise is keyed by its pixels. (With the flow it
+An image's value depends only on the image, the model and the seed: its noise is keyed by its pixels. (With the flow it
 depends, within the solver's tolerance, on the images of its micro-batch, which share the solver's steps.) The network
 computes in float32, whatever it was trained in.
 """
@@ -130,7 +130,7 @@ def flow_bits(
 
 
 def encode(model: Model, images: UInt8[Tensor, "n c h w"], label: int | str | None = None) -> Float[Tensor, "n c h w"]:
-    """The noise to which the flow takes images, float32; raises UserError as `flow_bits` does."""
+    """The noise that the flow maps images to, float32; raises UserError as `flow_bits` does."""
     check(model, images)
     flow, x0 = flow_of(model), model.info.encode(images).to(model.device)
     start = level.signal(torch.tensor(flow.clearest, dtype=torch.float64)).item() * x0
@@ -139,7 +139,7 @@ def encode(model: Model, images: UInt8[Tensor, "n c h w"], label: int | str | No
 
 
 def decode(model: Model, noise: Float[Tensor, "n c h w"], label: int | str | None = None) -> Float[Tensor, "n c h w"]:
-    """The images, floats in [−1, 1], to which the flow takes noise: the inverse of `encode`."""
+    """The images, floats in [−1, 1], that the flow maps noise to: the inverse of `encode`."""
     flow, denoise = flow_of(model), labelled(model, label)
     with torch.no_grad():
         x = flow.decode(denoise, noise.to(model.device))

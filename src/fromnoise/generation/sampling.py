@@ -39,7 +39,7 @@ class SampleRequest:
     """Which images to sample, `n` numbered from `first`, and how.
 
     label      a class for all, by name or number; without it each image's class follows the training data's shares
-    even       classes take turns instead: image k has the k-th class that training images had, and so on around
+    even       classes take turns instead: image k gets the k-th class of the training images, cyclically
     guidance   how much a class counts (`guided`); 1: the model as trained, None: as the sampler's settings say
     precision  fp32, or bf16 or fp16 by autocast
 

@@ -22,7 +22,7 @@ class Embedding(nn.Module):
 
     def __init__(self, classes: int, change: int = 0) -> None:
         super().__init__()
-        # Made on the CPU and moved: made on "meta", where a file's weights are checked, logspace imports SymPy.
+        # Built on the CPU, then moved: on the meta device, where a file's weights are checked, logspace imports SymPy.
         frequencies = torch.logspace(math.log10(0.06), math.log10(6.0), 16, device="cpu")
         self.register_buffer("frequencies", frequencies.to(torch.get_default_device()), persistent=False)
         self.frequencies: Tensor

@@ -1,4 +1,4 @@
 """Training: the loop, its budget, precision, optimisers, moving average, checkpoints and run folder.
 
-Training knows nothing of evaluation: what watches it is handed in.
+Training does not import evaluation: validation and the choice of guidance are passed in.
 """

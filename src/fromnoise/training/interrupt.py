@@ -43,7 +43,7 @@ class InterruptGuard:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     def unless_asked(self, work: Callable[[], T]) -> T | None:
-        """What `work`, which the training can do without, returns; None if the first Ctrl-C, noted too, ends it."""
+        """The result of `work`, which is optional; None if the first Ctrl-C, which is noted as well, ends it."""
         try:
             self._breaking = True  # not before `try`: a signal may come at any time
             return None if self.asked else work()

@@ -13,7 +13,7 @@ from fromnoise.training.step import NotFinite, Step
 
 
 class Log:
-    """A line every so many steps, as `recording` says, and after the last.
+    """A line at the interval that `recording` sets, and after the last step.
 
     images  how many `take_step` learns from
     """
@@ -69,7 +69,7 @@ class Log:
                     self._curves.add_scalar(name, value, pacer.step)
 
     def show(self, bar: Bar) -> None:
-        """Show where the training is, with the loss last logged and the speed, until then that since it began."""
+        """Show progress, with the loss and speed last logged; before the first log, the speed since the start."""
         pacer, speed = self.pacer, self._speed() if self._rate is None else self._rate
         loss = "" if math.isnan(self.loss) else f"loss {self.loss:.4f}  "
         bar.show(pacer.step, pacer.pace.total, f"{loss}{speed:.0f} images/s", pacer.time_to_come(speed))

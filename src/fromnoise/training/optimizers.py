@@ -127,7 +127,7 @@ class Optimizers:
                 entries[int(number)].setdefault(int(place), {})[key] = value
         for member, found in zip(self.members, entries, strict=True):
             parameters = dict(enumerate(member.param_groups[0]["params"]))
-            # Before the first step there is no state; after it there is the same of each parameter.
+            # Before the first step there is no state; after it every parameter has the same entries.
             if (any(entries) and found.keys() != parameters.keys()) or len(set(map(frozenset, found.values()))) > 1:
                 raise ValueError("the optimiser's state is incomplete")
             for index, values in found.items():

@@ -1,16 +1,16 @@
 """How long a training runs, and how its learning rate falls towards the end.
 
 A budget in steps or epochs is a number of steps. A budget in minutes is time: the rate falls as the time left does, and
-the training ends with it. No clock runs twice alike, so it is read only every few seconds. Each reading begins a
-`Segment`; until the next one everything is a function of the step. Segments are written to pace.jsonl before they
-count, and a resumed training follows those that it finds there: so it repeats to the bit.
+the training ends with it. Timings never repeat exactly, so the clock is read only every few seconds. Each reading
+begins a `Segment`; until the next one everything is a function of the step. Segments are written to pace.jsonl before
+they count, and a resumed training follows those that it finds there: so it repeats to the bit.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fromnoise.say import some
+from fromnoise.say import plural
 from fromnoise.training.settings import Budget, TrainingSettings
 
 SECONDS = 5.0  # between two readings of the clock; less where the budget, or what is left of it, is short:
@@ -80,7 +80,7 @@ class Pace:
         return self._end(self.time_left(self.segment.seconds)) or 0
 
     def _end(self, left: float | None) -> int | None:
-        """The step at which the training ends with so many seconds left; None until that and the speed are known."""
+        """The step at which the training ends with `left` seconds left; None until that and the speed are known."""
         if self.steps is not None:
             return self.budget.step + self.steps
         if self.segment.step_seconds is None or left is None:
@@ -108,7 +108,7 @@ class Pace:
         return min(SECONDS, SHARE * self.budget.amount * 60, SHARE_LEFT * left)
 
     def extended(self, budget: Budget, steps: int | None) -> "Pace":
-        """The pace once a further budget, of so many steps, has begun."""
+        """The pace once a further budget, of `steps` steps, has begun."""
         segment = Segment(budget.step, budget.seconds, self.segment.threads)
         return Pace((*self.budgets, budget), segment, steps)
 
@@ -118,7 +118,7 @@ class Pace:
 
 
 def steps_of(budget: Budget, images: int, batch: int) -> int | None:
-    """A budget in steps; None for minutes, which the speed decides on."""
+    """A budget in steps; None for minutes, where the speed decides."""
     if budget.unit == "epochs":
         return math.ceil(budget.amount * images / batch)
     return int(budget.amount) if budget.unit == "steps" else None
@@ -145,6 +145,8 @@ def shortfall(pace: Pace, segments: Sequence[Segment], threads: int | None, core
     taken = threads and others - (cores - threads) >= BUSY * threads  # of the cores meant for the threads
     if steps >= FEW * possible and not taken:
         return None
-    why = f"other processes used {others:.1f} of {some(cores, 'core')}" if others >= 0.1 else "the machine slowed down"
+    why = (
+        f"other processes used {others:.1f} of {plural(cores, 'core')}" if others >= 0.1 else "the machine slowed down"
+    )
     could = f"; about {possible:,} were possible" if steps < FEW * possible else ""
     return f"only {steps:,} steps in {pace.budget}{could}: {why}. For better images, continue with --minutes +N"

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 
 from fromnoise.config import from_json
-from fromnoise.say import say, some
+from fromnoise.say import plural, say
 from fromnoise.threads import Load, Threads
 from fromnoise.training.checkpoints import Standing
 from fromnoise.training.device import Agreement
@@ -20,7 +20,7 @@ from fromnoise.training.validation import GuidanceChoice
 
 CHECKPOINT_SECONDS = 60.0
 SETTLING = 3  # steps before the speed is measured: the first ones compile and warm up
-MEASURES = 3  # of the speed; their median counts, so that one stall neither ends nor bends a training
+MEASURES = 3  # of the speed; their median counts, so one stall cannot end a run or distort its schedule
 SURE = 0.1  # of a budget of minutes (half a minute at most), after which its number of steps is worth announcing
 
 
@@ -43,7 +43,7 @@ class Clock:
         return (time.perf_counter() if self._stopped_at is None else self._stopped_at) - self._start
 
     def add(self, seconds: float) -> None:
-        """Count so many seconds more, such as those of an earlier process."""
+        """Count further seconds, such as those of an earlier process."""
         self._added += seconds
 
     @contextmanager
@@ -185,6 +185,6 @@ class Pacer:
         if self.threads and self.threads_now < self.threads.most and not self.threads.trying and not self._said_busy:
             say(
                 f"other processes are using {self.threads.load:.1f} cores: training continues with "
-                f"{some(self.threads_now, 'thread')}, and with {self.threads.most} again once they finish"
+                f"{plural(self.threads_now, 'thread')}, and with {self.threads.most} again once they finish"
             )
             self._said_busy = True

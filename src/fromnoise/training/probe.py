@@ -67,7 +67,7 @@ def measure(model: Model, device: torch.device, precisions: tuple[str, ...]) -> 
 
 
 def speed(model: Model, device: torch.device, candidate: Candidate, seconds: float) -> float:
-    """Images a second of a candidate's forward and backward passes, on average over so many seconds."""
+    """Images a second of a candidate's forward and backward passes, averaged over about `seconds` seconds."""
     run = _sample_step(model, device, ROWS)
     network = _probe_copy(model.network, device, candidate.channels_last)
     run(network, candidate.precision)
@@ -79,7 +79,7 @@ def speed(model: Model, device: torch.device, candidate: Candidate, seconds: flo
 
 
 def compiled(model: Model, device: torch.device, eager: Candidate, rows: int, processes: int = 1) -> Compiled:
-    """Compile the network in the precision of `eager`, and compare the two by a step of so many images.
+    """Compile the network in the precision of `eager`, and compare the two by a step of `rows` images.
 
     A compiler can be wrong without an error: with PyTorch 2.13 the gradient of `interpolate` is lost in bf16 on the
     CPU, the loss falls all the same, and only the images are bad. Raises RuntimeError where compiling fails.
@@ -139,8 +139,8 @@ def _sample_step(model: Model, device: torch.device, rows: int) -> Callable[[nn.
         network.zero_grad()
         with autocast(device, precision):
             loss = goal.errors(model.denoiser(network), x0, noise, u, label).mean()
-        (loss * scaling.factor(precision)).backward()
-        scaling.undo(network.parameters(), precision)
+        (loss * scaling.loss_scale(precision)).backward()
+        scaling.unscale(network.parameters(), precision)
         return {
             name.removeprefix(COMPILED): parameter.grad
             for name, parameter in network.named_parameters()

@@ -22,7 +22,7 @@ from fromnoise.training.step import Step
 
 
 def begin(model: Model, images: int, accelerator: Accelerator, folder: RunFolder, initial: Initial | None) -> Standing:
-    """Before the first step of all; the weights are those of `initial`, if any."""
+    """Where a new training stands; its weights are those of `initial`, if given."""
     settings = model.config.training
     if initial is not None:
         model.network.load_state_dict(initial.weights)

@@ -1,4 +1,4 @@
-"""A run's folder: what lies where in it, whose it is, and who may write."""
+"""A run's folder: its layout, the run that it belongs to, and who may write."""
 
 import math
 import os
@@ -27,7 +27,7 @@ from fromnoise.training.interrupt import Interrupted
 from fromnoise.training.settings import Budget
 from fromnoise.training.step_log import Error, Evaluation, Losses, StepLog
 
-KEPT = 2  # checkpoints: should the last be damaged, training goes on from the one before
+KEPT = 2  # checkpoints: if the last is damaged, training resumes from the one before
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class RunFolder:
         except KeyboardInterrupt as stop:
             if str(stop):
                 raise
-            raise Interrupted("stopped; run the same command again to go on") from stop
+            raise Interrupted("stopped; run the same command again to resume") from stop
         finally:
             self._held = False
             lock.release()
@@ -214,8 +214,8 @@ class RunFolder:
     def save(self, model: Model, checkpoint: Checkpoint) -> None:
         """Write a checkpoint of `model`, whole or not at all, and drop all but the newest `KEPT`.
 
-        Of a checkpoint at this step only the state is replaced: a validation that was broken off there may have ended
-        the training since.
+        If this step already has a checkpoint, only its state is rewritten: a validation that was interrupted there may
+        have ended the training since.
         The budgets of a training that was extended are written into config.json too.
         """
         self.check_there()
@@ -297,6 +297,6 @@ class RunFolder:
 
 
 def _moved(config: Config, then: Config) -> bool:
-    """Whether the settings differ only in where the images are, and have left. `check` sees if they are the same."""
+    """Whether the settings differ only in where the images are, and these have moved. `check` compares the images."""
     there = Path(config.data.data).exists() and not Path(then.data.data).exists()
     return there and replace(then, data=replace(then.data, data=config.data.data)) == config

@@ -71,7 +71,7 @@ class Step:
         self._batches = Batches(model, images, accelerator.process_index, accelerator.num_processes)
 
     def check_finite(self, steps: int) -> None:
-        """Raise NotFinite unless all weights, after so many steps, are finite."""
+        """Raise NotFinite unless all weights, after `steps` steps, are finite."""
         if not all(bool(parameter.isfinite().all()) for parameter in self.network.parameters()):
             raise NotFinite(steps)
 
@@ -108,12 +108,12 @@ class Step:
             with autocast(self.device, precision):
                 errors = self._objective.errors(self._denoiser, *batch)
         with record_function("backward"):
-            self.accelerator.backward(errors.mean() * scaling.factor(precision))
-            finite = scaling.undo(self.network.parameters(), precision)
+            self.accelerator.backward(errors.mean() * scaling.loss_scale(precision))
+            finite = scaling.unscale(self.network.parameters(), precision)
         norm = None
         with record_function("optimizer"):
             if not finite:
-                self.skipped += 1  # momentum alone would move the weights about as far as a step that is learnt from
+                self.skipped += 1  # not taken: momentum alone would move the weights about as far as a real step
             else:
                 if self.settings.clip is not None:
                     norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)

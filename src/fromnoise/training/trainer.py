@@ -15,7 +15,7 @@ from fromnoise.config import from_json
 from fromnoise.data.image_set import ImageSet
 from fromnoise.generation.model import Model
 from fromnoise.say import bar, say
-from fromnoise.threads import apart, cores, shared
+from fromnoise.threads import all_threads, cores, shared
 from fromnoise.training import resume
 from fromnoise.training.checkpoints import Checkpoint, Standing
 from fromnoise.training.device import Agreement
@@ -118,7 +118,7 @@ class Trainer:
         if first:
             folder.sweep()
         self.agreement.wait()
-        with self.accelerator.main_process_first():  # which sets damaged ones aside
+        with self.accelerator.main_process_first():  # the main process sets damaged checkpoints aside first
             checkpoint, n = resume.newest(folder, first), len(self.images)
         if checkpoint:
             start = checkpoint.standing
@@ -161,7 +161,7 @@ class Trainer:
             return
         self.take_step.check_finite(step)  # which waits for the steps before
         why: str | None = None
-        with self.clock.stopped(), apart():
+        with self.clock.stopped(), all_threads():
             if self.agreement.first:
                 why = guard.unless_asked(partial(self._validated, self.validation))
             self.agreement.wait()
@@ -174,7 +174,7 @@ class Trainer:
         """Validate, and return why the training ends here, if it does."""
         take_step, pacer = self.take_step, self.pacer
         validation.run(pacer.step, self.clock.seconds, take_step.model, take_step.averaged(), self.folder)
-        return validation.ends(self.folder.evaluations.records(), pacer.pace.budget.step)
+        return validation.should_stop(self.folder.evaluations.records(), pacer.pace.budget.step)
 
     def _choose_guidance(self, guard: InterruptGuard) -> None:
         """Choose the trained model's guidance, unless that is done; Ctrl-C breaks it off."""

@@ -1,4 +1,4 @@
-"""Judges of a model, handed in to its training: validation while it trains, a choice of guidance at its end."""
+"""Judges of a model, passed to its training: validation while it trains, a choice of guidance at its end."""
 
 import copy
 import dataclasses
@@ -18,15 +18,15 @@ from fromnoise.training.run_folder import RunFolder
 class Validation:
     """Validation after every `every`-th step and after the last.
 
-    validate  given the step and a model of its own with the averaged weights, in eval mode on the training's device,
-              returns plain JSON values for evaluations.jsonl, and the same in words
-    ends      given the lines of evaluations.jsonl and the step at which the present budget began, says why the training
-              ends before its budget does; None if it goes on
+    validate     given the step and a model of its own with the averaged weights, in eval mode on the training's device,
+                 returns plain JSON values for evaluations.jsonl, and the same in words
+    should_stop  given the lines of evaluations.jsonl and the step at which the present budget began, says why the
+                 training ends before its budget does; None if it goes on
     """
 
     every: int
     validate: Callable[[int, Model], tuple[dict[str, Any], str]]
-    ends: Callable[[Sequence[Mapping[str, Any]], int], str | None] = lambda records, began: None
+    should_stop: Callable[[Sequence[Mapping[str, Any]], int], str | None] = lambda records, began: None
 
     def due(self, step: int, last: int | None) -> bool:
         """Whether to validate after `step` steps; `last` is None until it is known."""

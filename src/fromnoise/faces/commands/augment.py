@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, SkipBroken, Threads, folder_is_new, parse
 from fromnoise.say import say
 
@@ -42,6 +43,8 @@ class AugmentArguments:
 def main(words: Sequence[str]) -> None:
     """Augment."""
     arguments = parse(AugmentArguments, words, "augment")
+    if arguments.out.suffix.lower() in (".npz", ".png"):
+        raise UserError(f"{arguments.out}: name a folder, which gets a sub-folder for each class")
     folder_is_new(arguments.out)
 
     from fromnoise.data import folder

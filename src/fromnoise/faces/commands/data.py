@@ -11,7 +11,15 @@ import tyro
 
 from fromnoise.data.settings import Alpha, DataSettings, Fit, parse_size
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import File, Flag, Overwrite, SkipBroken, folder_is_new, parse, refuse_existing
+from fromnoise.faces.arguments import (
+    File,
+    Flag,
+    Overwrite,
+    SkipBroken,
+    parse,
+    refuse_existing,
+    refuse_unwritable_images,
+)
 from fromnoise.say import say
 
 if TYPE_CHECKING:
@@ -20,16 +28,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExportArguments:
-    """Write a data set as PNG files, pixels unchanged, for other tools.
+    """Write a data set as 8-bit PNG files, or as an .npz, for other tools.
 
     fromnoise data export mnist:test --n 10000 real/
+    fromnoise data export photos/ photos.npz --size 64
     fromnoise data export digits:train train/ --size 32 --by-class
     """
 
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SPEC")]
     """What `fromnoise train --data` takes, or a part of it: digits:heldout, mnist:test, photos/, images.zip."""
-    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR")]
-    """A new folder."""
+    out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR|NPZ")]
+    """A new folder, or NAME.npz for an array (arr_0, uint8, N×H×W×C) with the labels."""
     n: int | None = None
     """Write a random subset of this many images, balanced over the classes; default: all, in order."""
     size: str | None = None
@@ -103,6 +112,7 @@ def _inspect(words: Sequence[str]) -> None:
     from fromnoise.config import Config
     from fromnoise.data.inspection import inspected
     from fromnoise.data.pictures import save_grid
+    from fromnoise.data.saving import captions
     from fromnoise.files import write_json
     from fromnoise.generation.model import check
 
@@ -116,7 +126,8 @@ def _inspect(words: Sequence[str]) -> None:
     )
     found = inspected(given)
     if arguments.sheet is not None:
-        save_grid(arguments.sheet, found.sheet().images)
+        sheet = found.sheet()
+        save_grid(arguments.sheet, sheet.images, captions=captions(sheet))
     if out is not None:
         write_json(out, found.plain())
     if arguments.json == "-":
@@ -140,10 +151,15 @@ def _print(found: "Inspection") -> None:
     for part in found.parts:
         if classes := found.classes(part):
             print(f"{part.name}: {', '.join(f'{name} {n:,}' for name, n in classes.items())}")
-    for title, what, kinds in (("sizes", "size", found.files.sizes), ("changed", "change", found.files.changed)):
+    files = found.files
+    for title, what, kinds in (
+        ("sizes", "size", files.sizes),
+        ("channels", "number of channels", files.channels),
+        ("changed", "change", files.changed),
+    ):
         if kinds:
             print(f"{title}: {listed([f'{each} ({n:,})' for each, n in kinds.most_common()], MOST_KINDS, what)}")
-    unreadable = list(found.files.unreadable.items())
+    unreadable = list(files.unreadable.items())
     for name, why in unreadable[:MOST_FILES]:
         print(f"unreadable: {name} ({why})")
     if unreadable[MOST_FILES:]:
@@ -154,7 +170,10 @@ def _print(found: "Inspection") -> None:
 
 def _export(words: Sequence[str]) -> None:
     arguments = parse(ExportArguments, words, "data export")
-    folder_is_new(arguments.out)
+    as_array = arguments.out.suffix.lower() == ".npz"
+    if arguments.out.suffix.lower() == ".png":
+        raise UserError(f"{arguments.out}: images are exported as a folder or an .npz")
+    refuse_unwritable_images(arguments.out, overwrite=False)
 
     from fromnoise.data import folder, saving, sources
     from fromnoise.data.colour import laid
@@ -172,5 +191,8 @@ def _export(words: Sequence[str]) -> None:
         images = images.subset(arguments.n, arguments.seed)
     if arguments.by_class and images.labels is None:
         raise UserError(f"{images.name} has no classes: leave out --by-class")
-    folder.save(arguments.out, images.images, saving.places(images) if arguments.by_class else None)
+    if as_array:
+        saving.save(arguments.out, images)
+    else:
+        folder.save(arguments.out, images.images, saving.places(images) if arguments.by_class else None)
     print(arguments.out)

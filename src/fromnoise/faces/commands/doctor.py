@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fromnoise.faces.arguments import Device, Threads, parse
-from fromnoise.say import say, some
+from fromnoise.say import plural, say
 
 if TYPE_CHECKING:
     from fromnoise.generation.model import Model
@@ -92,6 +92,8 @@ def _others(model: "Model", candidate: "Candidate") -> str:
     for number in dict.fromkeys((most, threads.threads_beside(others, most, len(load.cores)))):
         torch.set_num_threads(number)
         rate = probe.speed(model, torch.device("cpu"), candidate, SECONDS)
-        rates.append(f"{rate:.0f} images/s on {some(number, 'thread')}")
+        rates.append(f"{rate:.0f} images/s on {plural(number, 'thread')}")
     torch.set_num_threads(most)
-    return f"they use {others:.1f} of {some(len(load.cores), 'core')}; training beside them runs at {', '.join(rates)}"
+    return (
+        f"they use {others:.1f} of {plural(len(load.cores), 'core')}; training beside them runs at {', '.join(rates)}"
+    )

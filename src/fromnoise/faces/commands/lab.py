@@ -59,14 +59,14 @@ def main(words: Sequence[str]) -> None:
     from fromnoise.experiment import system
     from fromnoise.experiment.find import find_model, is_run
     from fromnoise.faces import notebook
-    from fromnoise.files import lost, whole_folder
+    from fromnoise.files import missing_hint, whole_folder
     from fromnoise.lab import cells, handouts, page, slides
     from fromnoise.lab.running import run
 
     if arguments.run is not None:
         if not is_run(arguments.run):
             wanted = "is not a run folder of `fromnoise run` or `train`"
-            raise UserError(f"--run {arguments.run} {wanted}{lost(arguments.run)}")
+            raise UserError(f"--run {arguments.run} {wanted}{missing_hint(arguments.run)}")
         find_model(arguments.run)
         os.environ[notebook.RUN] = str(arguments.run)
     os.environ[notebook.SETTING] = "quick" if arguments.quick else "full"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fromnoise.faces.arguments import FailOn, TrainingArguments, parse_training
 from fromnoise.faces.commands.train import print_configuration
-from fromnoise.say import duration, heard, say
+from fromnoise.say import captured, duration, say
 
 if TYPE_CHECKING:
     from fromnoise.evaluation.report import Report
@@ -68,7 +68,7 @@ def main(words: Sequence[str]) -> None:
             else:
                 from fromnoise.faces import report as pages  # imports Matplotlib, which the training need not wait for
 
-                with heard():  # these are the run's own images
+                with captured():  # these are the run's own images
                     generated = generated or arrays.load(folder.samples / "images.npz")
                 pages.write(folder, report, generated, experiment.parts.train)
             _summary(folder, report, outcome.steps)
