@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from fromnoise import rng
 from fromnoise.data.colour import by_colour
+from fromnoise.data.patterns import packaged
 from fromnoise.data.resize import resize
 from fromnoise.evaluation.choosing import choosing_features
 from fromnoise.evaluation.extractor import Features
@@ -45,6 +46,27 @@ def pyramid(reference: Images) -> Features:
         return torch.cat([each.flatten(1) for each in (*found, x)], dim=1)
 
     return Features("Laplacian pyramid", 0, "", extract)
+
+
+def quarters(reference: Images) -> Features:
+    """What `general` is, in each quarter of the image: 512 numbers."""
+
+    def extract(images: Images) -> Float[Tensor, "n d"]:
+        x = _rgb(images)
+        parts = [part for half in x.chunk(2, dim=2) for part in half.chunk(2, dim=3)]
+        return torch.cat([by_colour(part, packaged()) for part in parts], dim=1)
+
+    return Features("general in quarters", 0, "", extract, batch=64)
+
+
+def two_scales(reference: Images) -> Features:
+    """What `general` is, of the images and of the same at half their size: 256 numbers."""
+
+    def extract(images: Images) -> Float[Tensor, "n d"]:
+        x = _rgb(images)
+        return torch.cat([by_colour(each, packaged()) for each in (x, F.avg_pool2d(x, 2))], dim=1)
+
+    return Features("general at two scales", 0, "", extract, batch=64)
 
 
 def own_dictionary(reference: Images) -> Features:
@@ -99,6 +121,8 @@ def _changed(x: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
 CANDIDATES: Mapping[str, Callable[[Images], Features]] = {
     "random convolutions": random_convolutions,
     "Laplacian pyramid": pyramid,
+    "general in quarters": quarters,
+    "general at two scales": two_scales,
     "own dictionary": own_dictionary,
     "own network": own_network,
 }

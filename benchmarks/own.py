@@ -32,6 +32,7 @@ from fromnoise.data import arrays, sources
 from fromnoise.data.settings import DataSettings
 from fromnoise.errors import UserError
 from fromnoise.evaluation.report import Report
+from fromnoise.experiment.contest import floor_images
 from fromnoise.faces.cli import script
 from fromnoise.faces.console import Bar
 from fromnoise.files import check_writable, read_json, write_json
@@ -197,7 +198,7 @@ def made(contender: str, name: str, size: int, minutes: float, seed: int, place:
     results.command("fromnoise", "run", *words, "--out", place, environment=environment)
     run = fromnoise.load(place)
     assert run.report is not None, "`run` has just written it"
-    guidance = None if run.report.run is None else run.config.sampling.guidance
+    guidance = None if run.report.run is None else run.report.run["sampling"]["guidance"]
     return cell(run.report, RunFolder(place).steps()[-1], guidance, about)
 
 
@@ -215,7 +216,8 @@ def diffusers(data: str, about: Mapping[str, Any], place: Path, rate: float) -> 
     results.command("benchmarks.peer_training", *words)
     (told,) = json.loads((place / "training.json").read_text())
     images = arrays.load(place / told["images"])
-    report = fromnoise.evaluate(images, parts.heldout, train=parts.train, floor=parts.val)
+    floor = floor_images(f"{data}:heldout", way, parts, lambda _: parts.train)
+    report = fromnoise.evaluate(images, parts.heldout, train=parts.train, floor=floor)
     return cell(report, told["steps"], None, about)
 
 
