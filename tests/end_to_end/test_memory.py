@@ -83,11 +83,11 @@ def test_sampling_4000_more_images_takes_the_memory_of_their_bytes(tmp_path, pea
 
 @pytest.mark.parametrize("kind", ["folder", "npy"])
 def test_training_on_more_images_than_memory_should_hold_takes_none_for_them(tmp_path, peaks, kind):
-    """1,000 images of 256×256 are 197 MB: they lie in a file, and so does the part of them that is trained on.
+    """1,800 images of 256×256 are 354 MB: they lie in a file, and so does the part of them that is trained on.
 
     Batches are small: what a step takes varies by chance, and must not decide.
     """
-    for name, n in (("few", 100), ("many", 1000)):
+    for name, n in (("few", 100), ("many", 1800)):
         pixels = np.random.default_rng(n).integers(0, 256, (n, 3, 256, 256), dtype=np.uint8)
         if kind == "npy":
             np.save(tmp_path / f"{name}.npy", pixels)

@@ -16,7 +16,7 @@ counted as well.
 Near-duplicates go to the same half, so that no picture is known by heart, and in the AUC's error they count as one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import NamedTuple
@@ -32,7 +32,7 @@ from fromnoise.data.colour import luminance
 from fromnoise.data.groups import groups
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.design import deal
-from fromnoise.evaluation.judge import BATCH, Judge, in_parallel, judged, learning
+from fromnoise.evaluation.judge import BATCH, Judge, in_parallel, judged, learning, one_thread
 from fromnoise.evaluation.report import ToldApart
 from fromnoise.evaluation.tail import rank_of, tail_p_value
 from fromnoise.say import counted
@@ -147,17 +147,16 @@ def _scores(
     steps = max(min(PASSES * (len(scores) // 2 + len(more)) // BATCH, STEPS), 1)
 
     judges = [Judge(images.shape[1], max(images.shape[2:]), rng.integer(seed, "judge", k)) for k in range(2)]
-
-    def learn_and_judge(k: int) -> Iterator[None]:
-        learnt, unseen = halves[k], halves[1 - k]
-        sides = [learnt[~real[learnt]], np.concatenate([learnt[real[learnt]], more])]
-        yield from learning(judges[k], images, wanted, sides, steps, rng.generator(seed, "batches", k))
-        scores[unseen] = judged(judges[k], images[unseen])
-        yield
-
-    with closing(in_parallel([learn_and_judge(k) for k in range(2)], steps + 1)) as works:
-        for _ in counted(works, "telling apart", 2 * (steps + 1)):
+    works = []
+    for k, (judge, half) in enumerate(zip(judges, halves, strict=True)):
+        sides = [half[~real[half]], np.concatenate([half[real[half]], more])]
+        works.append(learning(judge, images, wanted, sides, steps, rng.generator(seed, "batches", k)))
+    with closing(in_parallel(works, steps)) as trained:
+        for _ in counted(trained, "telling apart", 2 * steps):
             pass
+    with one_thread():  # not in parallel: threads would keep as much memory again
+        for judge, half in zip(judges, reversed(halves), strict=True):
+            scores[half] = judged(judge, images[half])
     return scores
 
 
