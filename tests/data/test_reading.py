@@ -301,3 +301,13 @@ def test_the_images_are_those_of_the_files_in_order(put, read):
     for k, image in enumerate(pixels):
         put(f"{k}.png", image)
     assert torch.equal(read()[0].images, torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2))
+
+
+def test_a_folder_is_the_same_however_its_path_is_written(tmp_path, monkeypatch):
+    (tmp_path / "scans").mkdir()
+    monkeypatch.chdir(tmp_path)
+    trained = DataSettings("scans", label_by="^([a-z]+)")
+    for spec in ("./scans", "scans/../scans", str(tmp_path / "scans"), f"{tmp_path}/scans:heldout"):
+        assert sources.rules_of(spec, trained)["label_by"] == "^([a-z]+)", spec
+    assert not sources.is_same("digits", trained)
+    assert not sources.is_same("./digits", DataSettings("digits"))

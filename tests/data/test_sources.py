@@ -395,13 +395,3 @@ def test_a_runs_rule_is_for_its_own_data_alone():
     rules = {"group_by": "folder", "label_by": None}
     assert sources.rules_of("scans:heldout", settings) == sources.rules_of("scans/:val", settings) == rules
     assert sources.rules_of("others:heldout", settings) == {}
-
-
-def test_a_folder_is_the_same_however_its_path_is_written(tmp_path, monkeypatch):
-    (tmp_path / "scans").mkdir()
-    monkeypatch.chdir(tmp_path)
-    trained = DataSettings("scans", label_by="^([a-z]+)")
-    for spec in ("./scans", "scans/../scans", str(tmp_path / "scans"), f"{tmp_path}/scans:heldout"):
-        assert sources.rules_of(spec, trained)["label_by"] == "^([a-z]+)", spec
-    assert not sources.is_same("digits", trained)
-    assert not sources.is_same("./digits", DataSettings("digits"))
