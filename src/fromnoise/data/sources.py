@@ -317,9 +317,8 @@ def _shared_out(images: ImageSet, group_by: str | None, held: Mapping[str, int])
     """The images as train and the parts in `held`, each of which gets one group in ten; and the number of groups.
 
     A part has all classes in their shares, however rare, and its groups are those at its place from 0 to 9. What
-    `heldout` lacks of `SCORED` comes from train. Fewer than
-    ten groups are all train. Groups are of near-duplicates, or what `group_by` makes of file names; none is split. A
-    group has the class of its first image.
+    `heldout` lacks of `SCORED` comes from train. Fewer than ten groups are all train. Groups are of near-duplicates,
+    or what `group_by` makes of file names; none is split. A group has the class of its first image.
     """
     group = cache.grouped(images, groups).numpy() if group_by is None else by_name(images, group_by)
     first = np.unique(group, return_index=True)[1]
