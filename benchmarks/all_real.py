@@ -3,8 +3,8 @@
     python -m benchmarks.all_real runs/emoji       (three minutes a run on a core)
 
 The report asks for more: its network learns from all training images, and judges by images that the model never saw.
-Here it sees as many samples as real images and nothing else, so less is found: AUC, 0.5 where it guesses, the mean over
-draws of the images with its standard error, beside the same of real images against others.
+Here it starts from nothing, and sees as many samples as real images and nothing else, so less is found: AUC, 0.5 where
+it guesses, the mean over draws of the images with its standard error, beside the same of real images against others.
 """
 
 import statistics
@@ -22,6 +22,7 @@ from benchmarks import results
 from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
+from fromnoise.evaluation.judge import Judge
 from fromnoise.evaluation.two_sample import told_apart
 from fromnoise.experiment.find import parts_of
 from fromnoise.faces.cli import script
@@ -59,10 +60,11 @@ def measured(settings: Settings) -> Iterator[Sequence[str]]:
         real = ImageSet("real", images)
         samples = sample(model, SampleRequest(n * settings.draws, SEED, precision=own_precision(model)))
         drawn = [ImageSet("samples", part) for part in samples.split(n)]
-        aucs = [told_apart(each, real.subset(n, SEED + k), k).auc for k, each in enumerate(drawn)]
+        aucs = [told_apart(each, real.subset(n, SEED + k), k, judge=Judge).auc for k, each in enumerate(drawn)]
         order = rng.generator(SEED, "real draws").permutation(len(real))
         pairs = [order[2 * k * n : 2 * (k + 1) * n] for k in range(min(settings.draws, len(real) // (2 * n)))]
-        null = [told_apart(real.take(rows[:n]), real.take(rows[n:]), k).auc for k, rows in enumerate(pairs)]
+        halves = [(real.take(rows[:n]), real.take(rows[n:])) for rows in pairs]
+        null = [told_apart(*each, k, judge=Judge).auc for k, each in enumerate(halves)]
         yield path.name, spread(aucs), spread(null)
 
 

@@ -90,7 +90,7 @@ def _copying(sets: Contest, _: Features) -> tuple[bool, Numbers]:
 
 
 def _told_apart(sets: Contest, _: Features) -> tuple[bool, Numbers]:
-    found = told_apart(sets.generated, sets.reference, SEED, train=sets.train)
+    found = told_apart(sets.generated, sets.reference, SEED, sets.train, sets.floor)
     return found.told, {"AUC": found.auc}
 
 

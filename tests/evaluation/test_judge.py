@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from benchmarks.shapes import shapes
+from fromnoise import tensors
 from fromnoise.data.resize import resized
-from fromnoise.evaluation.judge import Judge, in_parallel, judged, learning, one_thread
+from fromnoise.evaluation.judge import WEIGHTS, Judge, in_parallel, judged, learning, one_thread, pretrained
 
 STEPS = 5
 IMAGES = resized(shapes(80, 0), (16, 16)).images
@@ -72,3 +73,25 @@ def test_dropout_leaves_the_mean_as_it_is():
         once = judge(x)
     assert alike.std(dim=0).min() > 0
     torch.testing.assert_close(alike.mean(dim=0), once, atol=0.03, rtol=0)
+
+
+def test_the_packaged_start_sees_grey_as_it_sees_the_same_in_rgb():
+    grey = torch.linspace(-1, 1, 1024).reshape(1, 1, 32, 32).sin()
+    one, three = (pretrained(channels, 32, 0).eval() for channels in (1, 3))
+    torch.testing.assert_close(one(grey), three(grey.expand(-1, 3, -1, -1)))
+
+
+def test_the_packaged_start_sees_larger_images_about_as_it_sees_them_reduced():
+    large = resized(shapes(200, 0), (128, 128)).images
+    whole, reduced = pretrained(3, 128, 0), pretrained(3, 32, 0)
+    seen = np.corrcoef(judged(whole, large), judged(reduced, shapes(200, 0).images))[0, 1]
+    random = np.corrcoef(judged(Judge(3, 128, 0), large), judged(Judge(3, 32, 0), shapes(200, 0).images))[0, 1]
+    assert seen > 0.8 > random
+
+
+def test_with_unusual_channels_only_the_first_layer_starts_at_random():
+    weights, started = tensors.load(WEIGHTS)[0], [pretrained(5, 32, seed).state_dict() for seed in (0, 1)]
+    same = {name for name in weights if torch.equal(started[0][name], weights[name])}
+    assert weights.keys() - same == {"body.0.weight"}
+    assert not torch.equal(*(each["body.0.weight"] for each in started))
+    assert pretrained(4, 32, 0).state_dict().keys() == weights.keys()

@@ -4,6 +4,7 @@ import torch
 from scipy.stats import kstest, mannwhitneyu
 from sklearn.metrics import roc_auc_score
 
+from benchmarks.damages import DAMAGES
 from benchmarks.shapes import shapes
 from fromnoise.data import digits
 from fromnoise.data.image_set import ImageSet
@@ -142,6 +143,23 @@ def test_training_images_teach_it_what_is_real(monkeypatch):
     alone, taught = (told_apart(joined, ImageSet("real", real), train=each) for each in (None, ImageSet("t", train)))
     assert taught.p < alone.p / 100
     assert taught.n + taught.m == pytest.approx(alone.n + alone.m, abs=2), "none of them is judged"
+
+
+def test_the_packaged_start_finds_sooner_what_is_wrong(monkeypatch):
+    monkeypatch.setattr(module, "STEPS", 150)
+    real, bent = shapes(300, 2), ImageSet("bent", DAMAGES["elastic"](shapes(300, 3).images, 2))
+    alone, begun = (told_apart(bent, real, judge=judge) for judge in (module.Judge, module.pretrained))
+    assert begun.p < alone.p / 100
+
+
+def test_a_small_reference_is_joined_by_the_images_of_the_floor(brief, monkeypatch):
+    drawn, real, floor = colours(60, 0), colours(60, 1), colours(90, 2)
+    alone, joined = (told_apart(drawn, real, floor=each) for each in (None, floor))
+    assert (alone.n, alone.m, joined.n, joined.m) == (60, 60, 60, 150)
+    assert joined.detectable < alone.detectable
+    assert told_apart(drawn, real, floor=resized(floor, (8, 8))) == alone
+    monkeypatch.setattr(module, "MOST", 100)
+    assert told_apart(drawn, real, floor=floor).m == 100
 
 
 def test_it_learns_from_no_training_image_that_it_judges_a_copy_of(brief):

@@ -1,5 +1,8 @@
 """A small convolutional network that learns to tell kinds of images apart, quickly and on one thread.
 
+It may start from packaged weights, which `tools/train_judge.py` made: they have learnt to tell digits and clip art
+from what half-trained models make of them. That saves it most of the time that it needs to find blobs in other images.
+
 It learns from images that are moved by a pixel or two, with noise added, so that it cannot go by what nobody sees:
 samplers leave a background of 1 or 2 where real images have 0, and that alone gives nearly every generated image away.
 Its random numbers are its own, so several can learn at once, each on a thread.
@@ -8,6 +11,7 @@ Its random numbers are its own, so several can learn at once, each on a thread.
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +19,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float64, Int64, Shaped, UInt8
 from torch import Tensor, nn
 
+from fromnoise import tensors
 from fromnoise.data.pixels import normalise
 from fromnoise.hardware import channels_last
 
@@ -30,6 +35,7 @@ SHIFT = 2
 SIDE = 32
 """Largest side, in pixels, at which the first convolution has stride 1; it strides larger images down to at most it."""
 WIDTHS = 16, 32, 32
+WEIGHTS = Path(__file__).with_name("judge.safetensors")
 
 
 class Judge(nn.Module):
@@ -68,6 +74,24 @@ class Judge(nn.Module):
         """The images in [−1, 1], with noise."""
         x = normalise(images)
         return x + GRAIN / 127.5 * torch.empty_like(x).normal_(generator=self.random)
+
+
+def pretrained(channels: int, side: int, seed: int) -> Judge:
+    """A judge with the packaged weights, which are for RGBA at 32×32.
+
+    Grey images stand for RGB ones, larger ones for smaller. Of images with other channels it has to learn the first
+    layer.
+    """
+    judge, weights = Judge(channels, side, seed), tensors.load(WEIGHTS)[0]
+    own, first = judge.state_dict(), "body.0.weight"
+    learnt, kernel = weights[first], own[first].shape[2:]
+    fitting = {1: learnt[:, :3].sum(dim=1, keepdim=True), 3: learnt[:, :3], 4: learnt}.get(channels)
+    if fitting is None:
+        weights[first] = own[first]
+    else:
+        weights[first] = F.interpolate(fitting, kernel, mode="bilinear") * (learnt[0, 0].numel() / kernel.numel())
+    judge.load_state_dict(weights)
+    return judge
 
 
 def learning(

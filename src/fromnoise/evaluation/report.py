@@ -68,7 +68,7 @@ class ToldApart(msgspec.Struct, frozen=True):
     strange_p: float  # The chance of so many strange images if the two sets were alike.
     detectable: float  # The AUC that would have been noticed with a chance of 90 %.
     n: int  # Generated images that were judged.
-    m: int  # Real images that were judged.
+    m: int  # Real images that were judged, of the reference and of the floor.
     surest: tuple[int, ...]  # Positions of the generated images that they are surest about, the surest first.
 
 

@@ -308,7 +308,7 @@ def _copies(contest: Contest, notes: list[str]) -> Copies | None:
 def _told_apart(contest: Contest, seed: int, notes: list[str]) -> ToldApart | None:
     """Whether a network tells generated images from the reference; None, and a note, where it cannot be asked."""
     try:
-        return told_apart(contest.generated, contest.reference, seed, contest.train)
+        return told_apart(contest.generated, contest.reference, seed, contest.train, contest.floor)
     except ValueError as reason:
         notes.append(f"no two-sample test: {reason}")
         return None

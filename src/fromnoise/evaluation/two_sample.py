@@ -7,8 +7,9 @@ half that it has not seen has a known distribution if the two sets are alike.
 The networks see the same images, once to learn from and once to judge, so what they find depends on each other. The
 smaller p-value of the two is therefore doubled, which is right whatever the dependence.
 
-Where the training images are known, the networks also learn from them what is real, but judge none of them. There are
-often ten times as many of them as of reference images, and with so many they find blobs that they would miss without.
+Fewer reference images than `MOST` are joined by the floor's, which are as good: real, and drawn in the same way. With
+them the AUC is known more exactly. Where the training images are known, the networks also learn from them what is real,
+but judge none that the floor does not hold.
 
 A few strange images hardly move the AUC. So those that a network finds more suspicious than nearly all real ones are
 counted as well.
@@ -16,7 +17,7 @@ counted as well.
 Near-duplicates go to the same half, so that no picture is known by heart, and in the AUC's error they count as one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import NamedTuple
@@ -32,7 +33,7 @@ from fromnoise.data.colour import luminance
 from fromnoise.data.groups import groups
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.design import deal
-from fromnoise.evaluation.judge import BATCH, Judge, in_parallel, judged, learning, one_thread
+from fromnoise.evaluation.judge import BATCH, Judge, in_parallel, judged, learning, one_thread, pretrained
 from fromnoise.evaluation.report import ToldApart
 from fromnoise.evaluation.tail import rank_of, tail_p_value
 from fromnoise.say import counted
@@ -65,10 +66,19 @@ class Auc(NamedTuple):
     beaten: Float64[np.ndarray, " n"]
 
 
-def told_apart(generated: ImageSet, reference: ImageSet, seed: int = 0, train: ImageSet | None = None) -> ToldApart:
-    """How well networks tell generated images from real ones, of `MOST` of each set at most.
+def told_apart(
+    generated: ImageSet,
+    reference: ImageSet,
+    seed: int = 0,
+    train: ImageSet | None = None,
+    floor: ImageSet | None = None,
+    judge: Callable[[int, int, int], Judge] = pretrained,
+) -> ToldApart:
+    """How well networks tell generated images from real ones, of `MOST` of each kind at most.
 
-    `train`: further real images to learn from, without near-duplicates of those drawn from the other two.
+    floor  further real images, drawn as the reference was
+    train  real images to learn from, without near-duplicates of those that are judged
+    judge  makes a network of its channels, its images' larger side, and a seed
 
     Grey beside colour is compared in grey. Whatever differs counts: where one set was saved as JPEG and the other was
     not, the networks will see that. The numbers do not depend on how many threads there are.
@@ -78,23 +88,27 @@ def told_apart(generated: ImageSet, reference: ImageSet, seed: int = 0, train: I
         about = " and ".join(f"{len(each)} of {'×'.join(map(str, each.shape))}" for each in (generated, reference))
         raise ValueError(f"a network needs images of one size, at least {FEWEST} in each set, not {about}")
     sets, most = [generated, reference], [MOST, MOST]
+    if floor is not None and floor.shape == reference.shape and len(reference) < MOST:
+        sets, most = [*sets, floor], [*most, MOST - len(reference)]
+    judged_sets = len(sets)
     if train is not None and train.shape[1:] == generated.shape[1:]:
         sets, most = [*sets, train], [*most, TAUGHT]
     rows = [replace(each, labels=None).subset_rows(min(k, len(each)), seed) for each, k in zip(sets, most, strict=True)]
     taken = [each.images[chosen].cpu() for each, chosen in zip(sets, rows, strict=True)]
     images = torch.cat(taken if len({each.shape for each in sets}) == 1 else [*map(luminance, taken)])
-    n = len(rows[0]) + len(rows[1])
+    n = sum(map(len, rows[:judged_sets]))
     real, group = np.arange(len(images)) >= len(rows[0]), groups(images).numpy()
     more = n + np.flatnonzero(~np.isin(group[n:], group[:n]))
     different = [len(np.unique(group[:n][which[:n]])) for which in (~real, real)]
     if min(different) < FEWEST:
-        counts = " and ".join(f"{number} of {len(each)}" for number, each in zip(different, rows, strict=False))
+        counts = f"{different[0]} of {len(rows[0])} and {different[1]} of {n - len(rows[0])}"
         raise ValueError(
             f"a network needs {FEWEST} different images in each set; here there are {counts} "
             "(near-duplicates count as one)"
         )
     halves = _halves(real[:n], group[:n], seed)
-    scores = _scores(images, real, halves, more, seed)
+    judges = [judge(images.shape[1], max(images.shape[2:]), rng.integer(seed, "judge", k)) for k in range(2)]
+    scores = _scores(judges, images, real, halves, more, seed)
     aucs = [auc(scores[half], real[half], group[half]) for half in halves]
     suspicion = np.empty(n)
     for half, found in zip(halves, aucs, strict=True):
@@ -136,6 +150,7 @@ def _halves(real: Bool[np.ndarray, " n"], group: Int64[np.ndarray, " n"], seed: 
 
 
 def _scores(
+    judges: Sequence[Judge],
     images: UInt8[Tensor, "N c h w"],
     real: Bool[np.ndarray, " N"],
     halves: list[Int64[np.ndarray, " _"]],
@@ -146,7 +161,6 @@ def _scores(
     scores, wanted = np.empty(sum(map(len, halves))), torch.from_numpy(~real).float()
     steps = max(min(PASSES * (len(scores) // 2 + len(more)) // BATCH, STEPS), 1)
 
-    judges = [Judge(images.shape[1], max(images.shape[2:]), rng.integer(seed, "judge", k)) for k in range(2)]
     works = []
     for k, (judge, half) in enumerate(zip(judges, halves, strict=True)):
         sides = [half[~real[half]], np.concatenate([half[real[half]], more])]

@@ -127,8 +127,10 @@ def _told_apart(report: Report) -> list[Verdict]:
     told = report.told_apart
     if told is None:
         return []
-    mark: Mark = "!" if told.told else "✓" if told.detectable < BLIND else "?"
-    return [Verdict("told apart from real images", mark, told.verdict.removeprefix("told apart: "))]
+    doubt = _other_floor(report) if told.told else None  # the floor's images are among the real ones
+    mark: Mark = "?" if doubt else "!" if told.told else "✓" if told.detectable < BLIND else "?"
+    words = [told.verdict.removeprefix("told apart: "), doubt]
+    return [Verdict("told apart from real images", mark, "; ".join(filter(None, words)))]
 
 
 def _copying(report: Report) -> list[Verdict]:
