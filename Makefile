@@ -27,7 +27,7 @@ test: setup  ## the fast tests (about five minutes on two cores)
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 test-slow: setup  ## the slow tests and those that need extras
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench,browser,docs,export,hf,lab,tensorboard,ui]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench,browser,dinov2,docs,export,hf,lab,tensorboard,ui]'
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "slow and not alone"
 	$(BIN)/python -m pytest -q -m alone
 

@@ -189,6 +189,10 @@ def test_a_single_image_that_is_one_to_the_byte_is_a_copy_unless_held_out_ones_a
     by_nature = copy_test(one, train, of(torch.cat([held_out.images, train.images[1:2]])))
     assert by_nature.copying is False
     assert by_nature.verdict.startswith("no sign of copying, but 1 is a training image to the byte")
+    turned = copy_test(of(torch.cat([fresh, train.images[:2].rot90(1, (2, 3))])), train, held_out)
+    assert turned.verdict.startswith(
+        "copying: 2 are training images to the byte if mirrored or turned, and no held-out"
+    )
     blank = torch.zeros_like(fresh[:1])
     with_blank = [of(torch.cat([images, blank])) for images in (fresh, train.images)]
     found = copy_test(*with_blank, held_out)

@@ -120,15 +120,15 @@ def test_images_of_one_kind_are_not_told_apart(brief):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("taught", [0, 200])
-def test_the_p_values_of_real_digits_are_those_of_chance(taught, monkeypatch):
+@pytest.mark.parametrize(("taught", "beside"), [(0, 200), (200, 0)])
+def test_the_p_values_of_real_digits_are_those_of_chance(taught, beside, monkeypatch):
     monkeypatch.setattr(module, "STEPS", 60)
     pool, p = resized(digits.load("train"), (14, 14)).images, []
     for seed in range(40):
         order = np.random.default_rng(seed).permutation(len(pool))
         sets = [ImageSet("some", pool[order[k:120:2]]) for k in (0, 1)]
-        train = ImageSet("train", pool[order[120 : 120 + taught]]) if taught else None
-        p.append(told_apart(*sets, seed=seed, train=train).p)
+        train, floor = (ImageSet("more", pool[order[120 : 120 + k]]) if k else None for k in (taught, beside))
+        p.append(told_apart(*sets, seed, train, floor).p)
     assert min(p) > 0.0005
     assert kstest(p, "uniform", alternative="greater").pvalue > 0.01, "too many are small"
 
@@ -160,6 +160,50 @@ def test_a_small_reference_is_joined_by_the_images_of_the_floor(brief, monkeypat
     assert told_apart(drawn, real, floor=resized(floor, (8, 8))) == alone
     monkeypatch.setattr(module, "MOST", 100)
     assert told_apart(drawn, real, floor=floor).m == 100
+
+
+def test_images_of_one_known_group_are_in_one_half_and_not_learnt_from_where_they_are_judged(brief, monkeypatch):
+    sets, groups = [colours(n, seed) for n, seed in ((60, 0), (60, 1), (60, 2), (90, 3))], {}
+    for images, of in zip(sets[1:], (np.arange(60), 60 + np.arange(60) // 2, np.arange(90) + 80), strict=True):
+        object.__setattr__(images, "groups", torch.from_numpy(of))
+        groups |= zip([each.numpy().tobytes() for each in images.images], of.tolist(), strict=True)
+    halves, judged = [], module.judged
+
+    def asking(judge, images):
+        halves.append({groups[each] for each in (image.numpy().tobytes() for image in images) if each in groups})
+        return judged(judge, images)
+
+    learnt, learning = set(), module.learning
+
+    def watched(judge, images, wanted, sides, *rest):
+        learnt.update(groups.get(images[k].numpy().tobytes()) for k in sides[1])
+        return learning(judge, images, wanted, sides, *rest)
+
+    monkeypatch.setattr(module, "judged", asking)
+    monkeypatch.setattr(module, "learning", watched)
+    generated, reference, floor, train = sets
+    told_apart(generated, reference, train=train, floor=floor)
+    assert halves[0] | halves[1] == set(range(90))
+    assert not halves[0] & halves[1]
+    assert learnt == set(range(170)), "of the training images' groups, 80 to 169, those that are judged add nothing"
+
+
+def test_groups_are_merged_where_either_numbering_connects_them():
+    near, known = np.array([0, 0, 1, 2, 3, 4]), np.array([-1, 7, 7, -1, 5, -1])
+    merged = module.merged(near, known)
+    assert merged[0] == merged[1] == merged[2]
+    assert len(set(merged[2:])) == 4
+    np.testing.assert_array_equal(np.unique(module.merged(near, np.full(6, -1))), np.arange(5))
+
+
+def test_families_of_real_images_count_for_less_than_as_many_single_ones():
+    random = np.random.default_rng(0)
+    scores, real = random.normal(size=2000), np.repeat([False, True], [500, 1500])
+    scores[:12] += 10
+    alone, families = np.arange(2000), np.r_[np.arange(500), 500 + np.arange(1500) // 30]
+    few, many = (module.strange(scores, real, group) for group in (families, alone))
+    assert few.share == many.share
+    assert many.p < 1e-5 < few.p / 100
 
 
 def test_it_learns_from_no_training_image_that_it_judges_a_copy_of(brief):
@@ -234,7 +278,7 @@ def test_large_sets_are_drawn_from_and_large_images_reduced(brief, monkeypatch, 
 @pytest.mark.parametrize(("generated", "reference", "said"), [
     (colours(49, 0), colours(60, 1), r"at least 50 in each set, not 49 of 3×16×16 and 60 of 3×16×16"),
     (colours(60, 0, side=20), colours(60, 1), r"of one size, .* 60 of 3×20×20 and"),
-    (ImageSet("one", colours(1, 0).images.repeat(60, 1, 1, 1)), colours(60, 1), "different images in each set"),
+    (ImageSet("one", colours(1, 0).images.repeat(60, 1, 1, 1)), colours(60, 1), "different images of each kind"),
 ])  # fmt: skip
 def test_what_cannot_be_told_is_refused(generated, reference, said):
     with pytest.raises(ValueError, match=said):

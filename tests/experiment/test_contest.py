@@ -311,8 +311,10 @@ def test_the_floor_of_images_in_groups_is_the_same_in_a_run_and_after_it(tmp_pat
     with run.open(config, parts.train):
         arrays.save(run.samples / "images.npz", some("val", 50).images[:, :, 6:22, 6:22])
     reference = f"{tmp_path / 'twins.npz'}:heldout"
-    after = contest(Asked(str(run.path), reference)).floor
-    own = sets_of(config, parts, parts.heldout, parts.heldout).floor
+    sets = contest(Asked(str(run.path), reference)), sets_of(config, parts, parts.heldout, parts.heldout)
+    assert all(each.dealt for each in sets)
+    assert not contest(Asked(str(run.path), reference, floor=reference)).dealt
+    after, own = (each.floor for each in sets)
     assert after.fingerprint == own.fingerprint
     assert len(own) == 200 - len(parts.heldout)
     assert len(own.groups) == len(own)
@@ -331,8 +333,10 @@ def test_the_floor_of_images_that_came_divided_is_the_same_in_a_run_and_after_it
     run = RunFolder(tmp_path / "run")
     with run.open(config, parts.train):
         arrays.save(run.samples / "images.npz", some("val", 50).images)
-    after = contest(Asked(str(run.path), f"{tmp_path / 'own.npz'}:heldout")).floor
-    own = sets_of(config, parts, parts.heldout, parts.heldout).floor
+    reference = f"{tmp_path / 'own.npz'}:heldout"
+    sets = contest(Asked(str(run.path), reference)), sets_of(config, parts, parts.heldout, parts.heldout)
+    assert not any(each.dealt for each in sets), "the parts may be of different kinds"
+    after, own = (each.floor for each in sets)
     assert after.fingerprint == own.fingerprint
     assert len(own) == 80
 

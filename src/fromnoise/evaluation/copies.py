@@ -28,7 +28,7 @@ from itertools import islice
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64, UInt8
+from jaxtyping import Bool, Float64, Int64, UInt8
 from msgspec.structs import replace
 from scipy import stats
 from torch import Tensor
@@ -101,16 +101,18 @@ def copy_test(
     The verdict is "copying" where any comparison finds significantly more images closer than expected, and `MATERIAL`
     times as many; and where generated images are training images to the byte, but no held-out one is. Where there are
     too few images, or planted copies are not found, copying cannot be judged.
-    `trained` is the training images' `gallery`, where it is known already; `turned`: look at turned images too.
+    `trained` is the training images' `gallery`, where it is known already; `turned`: look at turned images too, the
+    same to the byte included.
     """
     learnt = digests(train.images, grey=True)
-    by_nature = held_out is not None and bool(np.isin(digests(held_out.images, grey=True), learnt).any())
+    by_nature = held_out is not None and bool(_identical(held_out, learnt, turned).any())
     held_out, by_class = _comparable(held_out, train, generated)
     trained = trained or gallery(train)
     near = views(trained, generated.images, min(RANK, trained.distinct), most=VIEWS["mirrored"])
     sizes = CopySizes(len(generated), len(train), trained.distinct, 0 if held_out is None else len(held_out))
-    same = np.isin(digests(generated.images, grey=True), learnt)
+    same = _identical(generated, learnt, turned)
     identical, copied = int(same.sum()), generated.images[torch.from_numpy(same)]
+    changed = identical > int(_identical(generated, learnt, False).sum())
     plain = Copies("", None, sizes, by_class, identical, None, (), _closest(near, np.arange(len(generated))))
     roles = {"generated": sizes.generated, "distinct training": sizes.distinct, "held-out": sizes.held_out}
     few = [f"{size} {role} images" for role, size in roles.items() if size < FEWEST]
@@ -143,8 +145,15 @@ def copy_test(
     bound = _bound(accusing or closer, len(planted))
     proof = not by_nature and bool((copied.amax((2, 3)) > copied.amin((2, 3))).any())  # blank ones prove nothing
     copying = True if accusing or proof else None if bound is None else False
-    verdict = _verdict(accusing, closer, bound, identical, proof)
+    verdict = _verdict(accusing, closer, bound, identical, proof, changed)
     return replace(plain, verdict=verdict, copying=copying, bound=bound, closer=closer)
+
+
+def _identical(images: ImageSet, learnt: np.ndarray, turned: bool) -> Bool[np.ndarray, " n"]:
+    """Which images have one of these digests; if `turned`, in any of their `turns`."""
+    every = turns(images.images, images.shape[1] == images.shape[2])
+    seen = islice(every, None if turned else 1)
+    return np.any([np.isin(digests(each, grey=True), learnt) for each in seen], axis=0)
 
 
 def plant(train: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "_ c h w"]:
@@ -260,9 +269,15 @@ def _bound(closer: Sequence[Closer], planted: int) -> CopyBound | None:
 
 
 def _verdict(
-    accusing: list[Closer], closer: tuple[Closer, ...], bound: CopyBound | None, identical: int, proof: bool = False
+    accusing: list[Closer],
+    closer: tuple[Closer, ...],
+    bound: CopyBound | None,
+    identical: int,
+    proof: bool = False,
+    changed: bool = False,
 ) -> str:
     plain = f"{identical:,} {'is a training image' if identical == 1 else 'are training images'} to the byte"
+    plain += " if mirrored or turned" if changed else ""
     looks = {
         "as it is": f"shifted by up to {SHIFT} pixels, of other brightness",
         "mirrored": f"shifted by up to {SHIFT} pixels, of other brightness or mirrored",

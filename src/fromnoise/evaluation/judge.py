@@ -1,7 +1,7 @@
 """A small convolutional network that learns to tell kinds of images apart, quickly and on one thread.
 
-It may start from packaged weights, which `tools/train_judge.py` made: they have learnt to tell digits and clip art
-from what half-trained models make of them. That saves it most of the time that it needs to find blobs in other images.
+It may start from packaged weights, which `tools/train_judge.py` made: they have learnt to tell clip art from what
+half-trained models make of it. That saves most of the time that a network needs to find blobs in other images.
 
 It learns from images that are moved by a pixel or two, with noise added, so that it cannot go by what nobody sees:
 samplers leave a background of 1 or 2 where real images have 0, and that alone gives nearly every generated image away.
@@ -79,17 +79,18 @@ class Judge(nn.Module):
 def pretrained(channels: int, side: int, seed: int) -> Judge:
     """A judge with the packaged weights, which are for RGBA at 32×32.
 
-    Grey images stand for RGB ones, larger ones for smaller. Of images with other channels it has to learn the first
-    layer.
+    The first layer is fitted to grey and RGB images, and to larger ones; for other channels it starts at random.
     """
     judge, weights = Judge(channels, side, seed), tensors.load(WEIGHTS)[0]
     own, first = judge.state_dict(), "body.0.weight"
-    learnt, kernel = weights[first], own[first].shape[2:]
+    learnt = weights[first]
+    old, size = learnt.shape[3], own[first].shape[3]
     fitting = {1: learnt[:, :3].sum(dim=1, keepdim=True), 3: learnt[:, :3], 4: learnt}.get(channels)
     if fitting is None:
         weights[first] = own[first]
     else:
-        weights[first] = F.interpolate(fitting, kernel, mode="bilinear") * (learnt[0, 0].numel() / kernel.numel())
+        wide = fitting.repeat_interleave(size, 2).repeat_interleave(size, 3)
+        weights[first] = F.avg_pool2d(wide, old) * (old / size) ** 2
     judge.load_state_dict(weights)
     return judge
 

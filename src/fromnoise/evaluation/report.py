@@ -168,7 +168,7 @@ class Copies(msgspec.Struct, frozen=True):
     # Whether held-out images were left out to give their classes the generated images' shares. Null without labels;
     # false if fewer than 50 would have been left: then all are used, and `notes` says so.
     by_class: bool | None
-    identical: int  # Generated images that are training images byte for byte.
+    identical: int  # Generated images that are training images byte for byte, mirrored and turned ones too.
     bound: CopyBound | None  # How many copies there may be; null if planted copies are not found.
     closer: tuple[Closer, ...]  # All comparisons; empty if there are too few images.
     closest: tuple[Pair, ...]  # The pairs with the smallest relative distance.
@@ -219,8 +219,8 @@ class Protocol(msgspec.Struct, frozen=True):
     design: str
     # `rows`: the most images of each set used for KID, neighbours and classifiers. `draws`: the most images in all
     # draws of the floor or copycat together. `precision_k`, `density_k`: which neighbour sets the balls' radius.
-    # `levels`: the number of sizes from which FID∞ is extrapolated.
-    settings: Mapping[str, int]
+    # `levels`: the number of sizes from which FID∞ is extrapolated. `judge`: SHA-256 of the two-sample test's start.
+    settings: Mapping[str, int | str]
     generated: SetOfImages  # The images scored.
     reference: SetOfImages  # The real images that they are compared with.
     # Where floors were taken from; for images in groups, everything but the reference. Null if not known.

@@ -7,7 +7,8 @@ the headline. No distance between sets can tell whether images are copies: `copi
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +21,7 @@ from torch import Tensor
 from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
-from fromnoise.evaluation import design, extrapolation, neighbours
+from fromnoise.evaluation import design, extrapolation, judge, neighbours
 from fromnoise.evaluation.classes import by_class
 from fromnoise.evaluation.copies import copy_test
 from fromnoise.evaluation.excess import beside, distances, excess, fid
@@ -57,12 +58,13 @@ NOISE = 1000
 """Images of noise at most: the far end of the scale need not be exact."""
 OTHER_SHARES = 0.001
 """p-value of χ² below which the classes' shares are not the reference's."""
-SETTINGS = {
+SETTINGS: Mapping[str, int | str] = {
     "rows": MOST,
     "draws": DRAWN,
     "precision_k": neighbours.PRECISION_K,
     "density_k": neighbours.DENSITY_K,
     "levels": extrapolation.LEVELS,
+    "judge": hashlib.sha256(judge.WEIGHTS.read_bytes()).hexdigest(),
 }
 """What the numbers depend on, for the report's protocol."""
 
@@ -81,6 +83,7 @@ class Contest:
     floor   real images that are neither in the reference nor, unless they come in groups, trained on, to take floors
             from; None if unknown
     train   the training images, for the copycat and the copy test; None if unknown
+    dealt   whether reference and floor were dealt at random from the same images
     """
 
     generated: ImageSet
@@ -88,6 +91,7 @@ class Contest:
     floor: ImageSet | None = None
     train: ImageSet | None = None
     notes: list[str] = field(default_factory=list)
+    dealt: bool = False
 
 
 def read_report(path: Path, advice: str = "") -> dict[str, Any]:
@@ -308,7 +312,8 @@ def _copies(contest: Contest, notes: list[str]) -> Copies | None:
 def _told_apart(contest: Contest, seed: int, notes: list[str]) -> ToldApart | None:
     """Whether a network tells generated images from the reference; None, and a note, where it cannot be asked."""
     try:
-        return told_apart(contest.generated, contest.reference, seed, contest.train, contest.floor)
+        floor = contest.floor if contest.dealt else None
+        return told_apart(contest.generated, contest.reference, seed, contest.train, floor)
     except ValueError as reason:
         notes.append(f"no two-sample test: {reason}")
         return None

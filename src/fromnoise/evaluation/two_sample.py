@@ -7,16 +7,18 @@ half that it has not seen has a known distribution if the two sets are alike.
 The networks see the same images, once to learn from and once to judge, so what they find depends on each other. The
 smaller p-value of the two is therefore doubled, which is right whatever the dependence.
 
-Fewer reference images than `MOST` are joined by the floor's, which are as good: real, and drawn in the same way. With
-them the AUC is known more exactly. Where the training images are known, the networks also learn from them what is real,
-but judge none that the floor does not hold.
+Fewer reference images than `MOST` are joined by the floor's, if they were dealt from the same images: the more real
+ones, the more exact the AUC. Where the training images are known, the networks also learn from them what is real, and
+judge only those that are also in the floor.
 
 A few strange images hardly move the AUC. So those that a network finds more suspicious than nearly all real ones are
 counted as well.
 
-Near-duplicates go to the same half, so that no picture is known by heart, and in the AUC's error they count as one.
+Near-duplicates go to the same half, so that no picture is known by heart, and in the AUC's error they count as one. So
+do images of one group, where groups are known.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -25,6 +27,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Bool, Float64, Int64, UInt8
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.stats import norm, rankdata
 from torch import Tensor
 
@@ -76,7 +80,7 @@ def told_apart(
 ) -> ToldApart:
     """How well networks tell generated images from real ones, of `MOST` of each kind at most.
 
-    floor  further real images, drawn as the reference was
+    floor  further real images, dealt from the same ones as the reference; the groups of both are numbered alike
     train  real images to learn from, without near-duplicates of those that are judged
     judge  makes a network of its channels, its images' larger side, and a seed
 
@@ -97,14 +101,15 @@ def told_apart(
     taken = [each.images[chosen].cpu() for each, chosen in zip(sets, rows, strict=True)]
     images = torch.cat(taken if len({each.shape for each in sets}) == 1 else [*map(luminance, taken)])
     n = sum(map(len, rows[:judged_sets]))
-    real, group = np.arange(len(images)) >= len(rows[0]), groups(images).numpy()
+    known = np.concatenate([_known(each, chosen) for each, chosen in zip(sets, rows, strict=True)])
+    real, group = np.arange(len(images)) >= len(rows[0]), merged(groups(images).numpy(), known)
     more = n + np.flatnonzero(~np.isin(group[n:], group[:n]))
     different = [len(np.unique(group[:n][which[:n]])) for which in (~real, real)]
     if min(different) < FEWEST:
-        counts = f"{different[0]} of {len(rows[0])} and {different[1]} of {n - len(rows[0])}"
+        counts = f"{different[0]} of {len(rows[0])} generated and {different[1]} of {n - len(rows[0])} real ones"
         raise ValueError(
-            f"a network needs {FEWEST} different images in each set; here there are {counts} "
-            "(near-duplicates count as one)"
+            f"a network needs {FEWEST} different images of each kind; here there are {counts} "
+            "(near-duplicates, and images of one group, count as one)"
         )
     halves = _halves(real[:n], group[:n], seed)
     judges = [judge(images.shape[1], max(images.shape[2:]), rng.integer(seed, "judge", k)) for k in range(2)]
@@ -137,6 +142,19 @@ def told_apart(
         int((~ours).sum()),
         tuple(rows[0][np.argsort(-suspicion[ours], kind="stable")[:SUREST]].tolist()),
     )
+
+
+def _known(images: ImageSet, rows: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+    """The groups of the images at `rows`; −1 if they are not known."""
+    return np.full(len(rows), -1) if images.groups is None else images.groups.cpu().numpy()[rows]
+
+
+def merged(near: Int64[np.ndarray, " n"], known: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+    """Groups of all images that are connected by sharing a number in either; in `known`, −1 is none."""
+    rows, most = np.flatnonzero(known >= 0), int(near.max()) + 1
+    size = most + int(known.max(initial=-1)) + 1
+    links = coo_array((np.ones(len(rows)), (near[rows], most + known[rows])), shape=(size, size))
+    return connected_components(links, directed=False)[1][near].astype(np.int64)
 
 
 def _halves(real: Bool[np.ndarray, " n"], group: Int64[np.ndarray, " n"], seed: int) -> list[Int64[np.ndarray, " _"]]:
@@ -201,11 +219,16 @@ class Strange(NamedTuple):
 
 
 def strange(scores: Float64[np.ndarray, " n"], real: Bool[np.ndarray, " n"], group: Int64[np.ndarray, " n"]) -> Strange:
-    """How many generated images are strange, by `TAIL`. Of each set, one image stands for its group."""
-    ours, theirs = (scores[which][np.unique(group[which], return_index=True)[1]] for which in (~real, real))
-    rank = rank_of(len(theirs), TAIL)
+    """How many generated images are strange, by `TAIL`.
+
+    One image stands for its group of generated ones. Real images count as the equivalent number of independent ones, by
+    Kish's design effect (1965).
+    """
+    ours, theirs = scores[~real][np.unique(group[~real], return_index=True)[1]], scores[real]
+    rank, sizes = rank_of(len(theirs), TAIL), np.unique(group[real], return_counts=True)[1]
+    alone = math.floor(len(theirs) ** 2 / np.square(sizes).sum())
     above = int((ours > np.sort(theirs)[-rank]).sum())
-    p = tail_p_value(above, len(ours), len(theirs), rank)
+    p = tail_p_value(above, len(ours), alone, math.ceil(rank * alone / len(theirs)))
     return Strange(above / len(ours), rank / (len(theirs) + 1), p)
 
 

@@ -68,8 +68,7 @@ class Test(NamedTuple):
 
 def verdicts(report: Report) -> list[Verdict]:
     """A report's verdicts. A test that every score of images should have is undecided if it was not run."""
-    mark, words = _close(report)
-    found = [Verdict("close to real images", mark, words)]
+    found = []
     for test in TESTS.values():
         answers = test.ask(report)
         if not answers and test.question and report.protocol.reference.n:  # statistics allow no tests
@@ -127,10 +126,8 @@ def _told_apart(report: Report) -> list[Verdict]:
     told = report.told_apart
     if told is None:
         return []
-    doubt = _other_floor(report) if told.told else None  # the floor's images are among the real ones
-    mark: Mark = "?" if doubt else "!" if told.told else "✓" if told.detectable < BLIND else "?"
-    words = [told.verdict.removeprefix("told apart: "), doubt]
-    return [Verdict("told apart from real images", mark, "; ".join(filter(None, words)))]
+    mark: Mark = "!" if told.told else "✓" if told.detectable < BLIND else "?"
+    return [Verdict("told apart from real images", mark, told.verdict.removeprefix("told apart: "))]
 
 
 def _copying(report: Report) -> list[Verdict]:
@@ -192,7 +189,11 @@ def interval(excess: Excess) -> str:
     return f"{value} ± {excess.error:.3f}, 95 % interval {low} to {high}"
 
 
-def _close(report: Report) -> tuple[Mark, str]:
+def _close(report: Report) -> list[Verdict]:
+    return [Verdict("close to real images", *_distance(report))]
+
+
+def _distance(report: Report) -> tuple[Mark, str]:
     excess = report.excess
     if not report.protocol.reference.n:
         return "?", "the reference is statistics, which have no floor to compare the FID with"
@@ -256,6 +257,7 @@ def behind(metrics: Mapping[str, Measured]) -> list[str]:
 
 
 TESTS: Mapping[str, Test] = {
+    "close": Test(_close, "", True),
     "told-apart": Test(_told_apart, "not tested: the report's notes say why", True, "told apart from real images"),
     "copying": Test(_copying, "not tested, because the training images are not known (--train)", True, "copies"),
     "repeats": Test(_repeats, "not tested: the reference is statistics, or the report is older than the test", True),

@@ -10,7 +10,7 @@ from fromnoise.config import Config, from_json
 from fromnoise.data import sources
 from fromnoise.errors import UserError
 from fromnoise.evaluation.extractor import Features
-from fromnoise.evaluation.report import Report, Request
+from fromnoise.evaluation.report import Report, Request, ToldApart
 from fromnoise.experiment.contest import READING, Asked
 from fromnoise.experiment.evaluate import Sets
 from fromnoise.experiment.find import is_run
@@ -20,6 +20,10 @@ ELSEWHERE = ("schema", "protocol", "notes", "run", "request", "command", "system
 """Parts of a report that are not results."""
 ROUNDING = 1e-6
 """Relative difference of numbers up to which hardware and libraries that round otherwise may be the cause."""
+LEARNT = "told_apart"
+"""What networks find that learn anew: rounding makes others of them, so their AUC is compared with its error."""
+ERRORS = 3
+"""Standard errors of the difference up to which two AUCs agree."""
 
 
 def asked(file: Path, report: Report, moved: Mapping[str, str | None], weights: Path | None = None) -> Asked:
@@ -78,15 +82,19 @@ class Repeated:
     differences  path, value before and value now, of those that differ by more than rounding
     largest      the largest relative difference of numbers that rounding explains
     missing      parts of the report that were not made again, such as tests that need the model
+    learnt       the AUC before and now, if networks that learn anew found another within its error
     """
 
     values: int
     differences: tuple[tuple[str, Any, Any], ...]
     largest: float
     missing: tuple[str, ...]
+    learnt: tuple[float, float] | None = None
 
     def __str__(self) -> str:
         left = f"; not repeated: {', '.join(self.missing)}" if self.missing else ""
+        if self.learnt:
+            left += "; the two-sample test, whose networks learn anew, agrees: AUC {:.3f} → {:.3f}".format(*self.learnt)
         if self.differences:
             some = [f"{path} {was} → {now}" for path, was, now in self.differences[:3]]
             more = ", …" if self.differences[3:] else ""
@@ -99,7 +107,9 @@ def compare(before: Report, now: Report) -> Repeated:
     """The results of two reports, value by value."""
     one, other = (dict(_values(_results(report))) for report in (before, now))
     missing = tuple(sorted(_results(before).keys() - _results(now).keys()))
-    paths = [path for path in one if path.split(".")[0] not in missing]
+    learnt = _learnt(before.told_apart, now.told_apart)
+    left_out = {*missing, LEARNT} if learnt else {*missing}
+    paths = [path for path in one if path.split(".")[0] not in left_out]
     differences, largest = [], 0.0
     for path in paths:
         was, is_now = one[path], other.get(path)
@@ -108,7 +118,15 @@ def compare(before: Report, now: Report) -> Repeated:
             differences.append((path, was, is_now))
         else:
             largest = max(largest, difference)
-    return Repeated(len(paths), tuple(differences), largest, missing)
+    return Repeated(len(paths), tuple(differences), largest, missing, learnt)
+
+
+def _learnt(before: ToldApart | None, now: ToldApart | None) -> tuple[float, float] | None:
+    """The two AUCs, if they differ by no more than their errors allow and lead to the same verdict."""
+    if before is None or now is None or before == now or before.told != now.told:
+        return None
+    error = math.hypot(before.error, now.error)
+    return (before.auc, now.auc) if abs(before.auc - now.auc) <= ERRORS * error else None
 
 
 def _results(report: Report) -> dict[str, Any]:

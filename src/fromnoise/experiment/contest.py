@@ -117,7 +117,7 @@ def contest(asked: Asked) -> Contest:
     elif isinstance(reference, str):
         known = parts if parts is not None and parts.train.shape[1:] == size and way == own else None
         other = floor_images(reference, way, known, lambda spec: load(spec, size))
-    found = without_leaks(Contest(images, real, other, trained, notes))
+    found = without_leaks(Contest(images, real, other, trained, notes, is_dealt(real) and asked.floor is None))
     return replace(found, notes=found.notes + _resizing(found))
 
 
@@ -177,6 +177,11 @@ def floor_images(
     return sources.floor_of(reference, lambda spec: known.get(spec) or load(spec))
 
 
+def is_dealt(reference: ImageSet) -> bool:
+    """Whether `floor_images` of a reference are as it is: not if the images came in parts of their own."""
+    return not reference.parts
+
+
 def without_leaks(contest: Contest) -> Contest:
     """The sets as in `in_one_colour`, and the floor without images that are in the reference or, unless they come in
     groups, were trained on."""
@@ -220,7 +225,8 @@ def in_one_colour(contest: Contest) -> Contest:
         notes.append(f"the reference's values from {low:g} to {high:g} were mapped to 8 bits, the generated are bytes")
     floor = contest.floor and like(contest.floor, "floor's")
     train = contest.train and like(contest.train, "training")
-    return Contest(like(contest.generated, "generated"), reference, floor, train, notes)
+    generated = like(contest.generated, "generated")
+    return replace(contest, generated=generated, reference=reference, floor=floor, train=train, notes=notes)
 
 
 def _other_range(images: ImageSet, reference: ImageSet) -> str:

@@ -20,7 +20,7 @@ from fromnoise.evaluation.overfitting import overfitting
 from fromnoise.evaluation.report import Bits, Report
 from fromnoise.evaluation.score import FEWEST, Contest, score
 from fromnoise.experiment import few, start, system
-from fromnoise.experiment.contest import floor_images, read, without_leaks
+from fromnoise.experiment.contest import floor_images, is_dealt, read, without_leaks
 from fromnoise.experiment.train import Experiment
 from fromnoise.files import check_writable, write_json
 from fromnoise.generation.likelihood import bound_bits, bound_of
@@ -67,7 +67,7 @@ def sets_of(config: Config, parts: Parts, generated: ImageSet, reference: ImageS
     """What is compared with images of a model that was trained on `parts`."""
     spec = config.evaluation.reference or sources.reference_for(config.data.data)
     floor = floor_images(spec, config.data, parts, lambda each: _read(each, parts, config, True))
-    return without_leaks(Contest(generated, reference, floor, parts.train))
+    return without_leaks(Contest(generated, reference, floor, parts.train, dealt=is_dealt(reference)))
 
 
 def _read(spec: str, parts: Parts, config: Config, skip_broken: bool) -> ImageSet:

@@ -61,7 +61,7 @@ FailOn = Annotated[
     arg(
         metavar="VERDICTS",
         help="Write all results, then exit with code 3 if any of these verdicts (separated by commas) fails: "
-        "copying, overlap, repeats, told-apart, overfitting. A test that could not be run counts as failed.",
+        "close, copying, overlap, repeats, told-apart, overfitting. A test that could not be run counts as failed.",
     ),
 ]
 Overwrite = Annotated[Flag, arg(help="Replace existing files.")]
