@@ -13,7 +13,7 @@ from fromnoise.data.patterns import packaged
 from fromnoise.data.resize import resize
 from fromnoise.evaluation.choosing import choosing_features
 from fromnoise.evaluation.extractor import Features
-from fromnoise.evaluation.judge import one_thread
+from fromnoise.evaluation.judge import one_thread, pretrained
 from tools.make_patterns import learn
 
 SIDE = 32
@@ -118,6 +118,12 @@ def _changed(x: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
     return cropped * torch.empty(len(x), 3, 1, 1).uniform_(0.7, 1.3) + 0.2 * torch.randn(len(x), 1, 1, 1)
 
 
+def clip_art_network(reference: Images) -> Features:
+    """What the packaged start of the two-sample test's networks sees: 64 numbers."""
+    network = pretrained(3, SIDE, 0).eval().requires_grad_(False)
+    return Features("clip art network", 0, "", lambda images: network.seen(_rgb(images) / 127.5 - 1))
+
+
 CANDIDATES: Mapping[str, Callable[[Images], Features]] = {
     "random convolutions": random_convolutions,
     "Laplacian pyramid": pyramid,
@@ -125,5 +131,6 @@ CANDIDATES: Mapping[str, Callable[[Images], Features]] = {
     "general at two scales": two_scales,
     "own dictionary": own_dictionary,
     "own network": own_network,
+    "clip art network": clip_art_network,
 }
 """By name, made with the reference at hand."""

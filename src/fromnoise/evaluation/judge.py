@@ -61,10 +61,14 @@ class Judge(nn.Module):
             self.head = nn.Linear(2 * channels, classes)
             self.random = torch.Generator().set_state(torch.get_rng_state())
 
+    def seen(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+        """What the last convolution sees, on average and at most."""
+        seen = self.body(x.contiguous(memory_format=torch.channels_last)).flatten(2)
+        return torch.cat([seen.mean(dim=2), seen.amax(dim=2)], dim=1)
+
     def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "..."]:
         """The logits."""
-        seen = self.body(x.contiguous(memory_format=torch.channels_last)).flatten(2)
-        seen = torch.cat([seen.mean(dim=2), seen.amax(dim=2)], dim=1)
+        seen = self.seen(x)
         if self.training:  # nn.Dropout takes no generator
             kept = torch.empty_like(seen).bernoulli_(1 - DROPOUT, generator=self.random) / (1 - DROPOUT)
             seen = seen * kept
