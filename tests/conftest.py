@@ -109,7 +109,7 @@ def known_before():
             known |= zip([wanted[k] for k in new], mapped(self, images[new]), strict=True)
         return torch.stack([known[each] for each in wanted])
 
-    judged = within(within(two_sample.told_apart, two_sample, PASSES=0, TAUGHT=60), judge, JUDGEMENTS=1)
+    judged = within(within(two_sample.told_apart, two_sample, PASSES=0, TAUGHT=60, MOST=400), judge, JUDGEMENTS=1)
     groups = remembered(copies.groups)
     neighbours = {"Gallery": remembered(copies.Gallery), "views": remembered(copies.views)}
     with pytest.MonkeyPatch.context() as patch:
