@@ -47,7 +47,12 @@ def _table(node: ast.ClassDef, classes: dict[str, ast.ClassDef], source: list[st
         linked = re.sub(
             r"\w+", lambda word: f"[{word[0]}](#{word[0].lower()})" if word[0] in classes else word[0], kind
         )
-        linked = linked.replace(" | None", " or null").replace("tuple[", "list of ").replace(", ...]", "")
+        linked = (
+            linked.replace(" | None", " or null")
+            .replace(" | ", " or ")
+            .replace("tuple[", "list of ")
+            .replace(", ...]", "")
+        )
         lines.append(f"| `{name.rstrip('_')}` | {linked} | {meaning} |")
     return "\n".join(lines)
 

@@ -256,6 +256,12 @@ def test_repeats_that_too_few_real_images_would_not_show_stay_open(shown, of, ma
         check(scored, ("repeats",))
 
 
+@pytest.mark.parametrize(("low", "fails"), [(-0.1, False), (0.01, True), (0.1, True)])
+def test_images_that_are_not_close_for_sure_fail(low, fails):
+    with pytest.raises(Failed, match="close: (perhaps )?farther") if fails else nullcontext():
+        check(replace(report(), excess=excess(low, low + 0.3 if low < 0.1 else 0.3)), ("close",))
+
+
 def test_a_floor_that_is_not_of_the_references_kind_says_nothing(shown):
     for value, mark in ((0.03, "✓"), (0.2, "?")):
         kid = Measured(0.19, 0.02, 400, Beside(value, 0.01, 4, 400))

@@ -110,9 +110,10 @@ def copy_test(
     trained = trained or gallery(train)
     near = views(trained, generated.images, min(RANK, trained.distinct), most=VIEWS["mirrored"])
     sizes = CopySizes(len(generated), len(train), trained.distinct, 0 if held_out is None else len(held_out))
-    same = _identical(generated, learnt, turned)
+    as_trained = _identical(generated, learnt, turned)
+    same = as_trained.any(axis=0)
     identical, copied = int(same.sum()), generated.images[torch.from_numpy(same)]
-    changed = identical > int(_identical(generated, learnt, False).sum())
+    changed = identical > int(as_trained[0].sum())
     plain = Copies("", None, sizes, by_class, identical, None, (), _closest(near, np.arange(len(generated))))
     roles = {"generated": sizes.generated, "distinct training": sizes.distinct, "held-out": sizes.held_out}
     few = [f"{size} {role} images" for role, size in roles.items() if size < FEWEST]
@@ -149,11 +150,10 @@ def copy_test(
     return replace(plain, verdict=verdict, copying=copying, bound=bound, closer=closer)
 
 
-def _identical(images: ImageSet, learnt: np.ndarray, turned: bool) -> Bool[np.ndarray, " n"]:
-    """Which images have one of these digests; if `turned`, in any of their `turns`."""
+def _identical(images: ImageSet, learnt: np.ndarray, turned: bool) -> Bool[np.ndarray, "views n"]:
+    """Which images have one of these digests: as they are and, if `turned`, in each of their other `turns`."""
     every = turns(images.images, images.shape[1] == images.shape[2])
-    seen = islice(every, None if turned else 1)
-    return np.any([np.isin(digests(each, grey=True), learnt) for each in seen], axis=0)
+    return np.stack([np.isin(digests(each, grey=True), learnt) for each in islice(every, None if turned else 1)])
 
 
 def plant(train: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "_ c h w"]:
