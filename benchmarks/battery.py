@@ -28,9 +28,9 @@ from fromnoise.evaluation.features import automatic, features
 from fromnoise.evaluation.metrics import MOST, measured
 from fromnoise.evaluation.repeats import repeats
 from fromnoise.evaluation.report import Excess
-from fromnoise.evaluation.score import OTHER_SHARES, Contest, Sets, _overlaps, _typical
+from fromnoise.evaluation.score import Contest, Sets, _overlaps, _typical
 from fromnoise.evaluation.two_sample import told_apart
-from fromnoise.evaluation.verdicts import behind, mislabelled
+from fromnoise.evaluation.verdicts import behind, labels, shares
 from fromnoise.faces.cli import script
 from fromnoise.files import write_json
 
@@ -53,11 +53,12 @@ def _class_shares(sets: Contest, _: Features) -> tuple[bool, Numbers]:
     if ours is None or theirs is None:
         return False, {}
     sizes = theirs.bincount()
-    return balance(ours, theirs, sampled=bool(sizes.max() - sizes.min() > 1)).p < OTHER_SHARES, {}
+    found = balance(ours, theirs, sampled=bool(sizes.max() - sizes.min() > 1))
+    return shares(found, len(theirs), "random").mark == "!", {}
 
 
 def _colour(sets: Contest, _: Features) -> tuple[bool, Numbers]:
-    return any("coloured and the reference is grey" in note for note in sets.notes), {}
+    return bool(sets.hidden), {}
 
 
 def _repeats(sets: Contest, _: Features) -> tuple[bool, Numbers]:
@@ -80,7 +81,9 @@ def _labels(sets: Contest, extract: Features) -> tuple[bool, Numbers]:
     featured = Sets.of(sets, extract, SEED)
     classes, _ = by_class(featured.generated, featured.reference, featured.copycat[0], MOST, SEED)
     learned = None if classes is None else classes.learned
-    return classes is not None and learned is not None and bool(mislabelled(classes.balance, learned)), {}
+    if classes is None or learned is None:
+        return False, {}
+    return any(verdict.mark == "!" for verdict in labels(classes.balance, learned)), {}
 
 
 def _copying(sets: Contest, _: Features) -> tuple[bool, Numbers]:
@@ -182,8 +185,8 @@ class Settings:
     """A word in the kind, sort or name of the cases to judge; default: all."""
     real: int = 200
     """Draws of fresh real images, to count false accusations."""
-    data: tuple[str, ...] = ("mnist:train", "shapes")
-    """What they are drawn from in turn: data sets with labels, and shapes."""
+    data: tuple[str, ...] = ("mnist:train", "shapes", "families")
+    """What they are drawn from in turn: data sets with labels, shapes, and families of them."""
     again: bool = False
     """Judge cases that battery.json has already."""
     out: Path = HERE / "battery.json"

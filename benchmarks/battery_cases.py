@@ -156,7 +156,10 @@ def _damages(sort: str) -> Iterator[Rest]:
     yield of("random bytes", random_bytes)
     if sort == "digits":
         yield of("in orange", tinted, ("colour",))
+        orange = partial(partly, change=lambda images: tinted(images[:, :1]), n=1)
+        yield "1 of 500 in orange", sort, lambda w: w.against(orange(with_channels(w.some(), 3))), ("colour",), None
     else:
+        yield "half transparent", sort, lambda w: w.against(changed(w.some(), faded)), ("colour",), None
         yield "saved in one channel", sort, lambda w: w.against(with_channels(w.some(), 1)), DAMAGED, None
 
 
@@ -171,7 +174,9 @@ def _variety(sort: str) -> Iterator[Rest]:
     yield of("250 images twice each", lambda w: again(w.some(), 2), "repeats")
     yield of("250 images twice each, noise of 6", lambda w: changed(again(w.some(), 2), damage("noise", 6)), "repeats")
     yield of("the brighter half", lambda w: bright(w.some(1000)))
-    if sort == "shapes":
+    if sort == "digits":
+        yield of("labels of other images", lambda w: shuffled(w.fresh), "labels")
+    else:
         yield of("100 of 1,000 are digits in colour", lambda w: joined(w.some(900), strange(100)))
         yield of("20 of 1,000 are digits in colour", lambda w: joined(w.some(980), strange(20)))
         blobs = partial(partly, change=damage("principal components", 20), n=230)
@@ -257,6 +262,14 @@ def bare(images: ImageSet) -> ImageSet:
     return replace(images, labels=None)
 
 
+def shuffled(images: ImageSet) -> ImageSet:
+    """The set with its labels in another order."""
+    assert images.labels is not None
+    return replace(
+        images, labels=images.labels[torch.randperm(len(images), generator=torch.Generator().manual_seed(0))]
+    )
+
+
 def classes(images: ImageSet, n: int) -> ImageSet:
     """The first n classes."""
     assert images.labels is not None
@@ -298,6 +311,11 @@ def tinted(images: Tensor) -> Tensor:
     """Grey images in orange."""
     tint = torch.tensor([1.0, 0.7, 0.3]).view(1, 3, 1, 1)
     return (images.expand(-1, 3, -1, -1) * tint).round().byte()
+
+
+def faded(images: Tensor) -> Tensor:
+    """Half transparent."""
+    return torch.cat([images, torch.full_like(images[:, :1], 128)], dim=1)
 
 
 def nearer(images: Tensor) -> Tensor:

@@ -7,9 +7,11 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int64
 
 from benchmarks import results
-from benchmarks.shapes import shapes
+from benchmarks.shapes import families, recoloured, shapes
+from fromnoise import rng
 from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.design import disjoint
@@ -21,6 +23,8 @@ POOL = 10_000
 """Real images of a kind that all draws are taken from, so that their features are computed once."""
 HUNDREDS = {"train": 5, "reference": 3, "floor": 9, "fresh": 3}
 """Images of each part of a draw, in hundreds."""
+FAMILIES, FRESH = 3_786, 340
+"""Images in families of a draw, a tenth of which are the reference, as of the emoji; and generated ones."""
 LEVELS = {
     "overlap": "",
     "class shares": "0.1 %",
@@ -37,7 +41,9 @@ LEVELS = {
 
 @cache
 def pool(source: str) -> ImageSet:
-    """Real images with labels, `POOL` at most: shapes in colour, or of a data set by name."""
+    """Real images, `POOL` or so at most: shapes in colour with labels or in families, or a data set by name."""
+    if source == "families":
+        return families(6_000, 1_500, 101)
     if source == "shapes":
         return shapes(POOL, 100)
     images = sources.load(source)
@@ -45,13 +51,30 @@ def pool(source: str) -> ImageSet:
 
 
 def drawn(source: str, k: int) -> Contest:
-    """The k-th contest, of parts that have no image in common: stratified by class for an even k, else at random."""
+    """The k-th contest, of parts that have no image in common: stratified by class for an even k, else at random.
+
+    Families are never divided, and their floor is taken from the training images; each generated image is of a family
+    that nobody has seen.
+    """
     whole = pool(source)
+    if whole.groups is not None:
+        return _of_families(whole, whole.groups.numpy(), k)
     labels = whole.labels.numpy() if whole.labels is not None and k % 2 == 0 else None
     rows = disjoint(len(whole), 100, sum(HUNDREDS.values()), k, labels)
     ends = accumulate(HUNDREDS.values(), initial=0)
     train, reference, floor, fresh = (whole.take(np.concatenate(rows[a:b])) for a, b in pairwise(ends))
     return contest(Asked(fresh, reference, train, floor))
+
+
+def _of_families(whole: ImageSet, group: Int64[np.ndarray, " n"], k: int) -> Contest:
+    sizes = np.bincount(group)
+    order = rng.generator(k, "families").permutation(len(sizes))
+    taken = order[: np.searchsorted(np.cumsum(sizes[order]), FAMILIES)]
+    held_out = taken[::10]
+    parts = (held_out, np.setdiff1d(taken, held_out))
+    reference, train = (whole.take(np.flatnonzero(np.isin(group, part))) for part in parts)
+    fresh = ImageSet("fresh shapes", recoloured(shapes(FRESH, 1_000 + k).images, 1_000 + k))
+    return contest(Asked(fresh, reference, train, train))
 
 
 def table(draws: Sequence[Mapping[str, Any]]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from fromnoise import rng
 from fromnoise.data import blocks
@@ -41,6 +42,21 @@ def shapes(n: int, seed: int) -> ImageSet:
     parts = [_batch(seed, start, min(BATCH, n - start)) for start in range(0, n, BATCH)]
     images = blocks.join((torch.from_numpy(images) for images, _ in parts), n)
     return ImageSet(f"shapes {seed}", images, torch.from_numpy(np.concatenate([labels for _, labels in parts])))
+
+
+def recoloured(images: Tensor, seed: int) -> Tensor:
+    """The images with each colour channel darker by a factor of its own, down to 0.4."""
+    gains = rng.generator(seed, "gains").uniform(0.4, 1, (len(images), 3, 1, 1))
+    return (images * torch.from_numpy(gains)).round().to(torch.uint8)
+
+
+def families(singles: int, several: int, seed: int) -> ImageSet:
+    """Shapes of which so many stand alone, and `several` in groups of two to six, recoloured; the groups are known."""
+    random = rng.generator(seed, "sizes")
+    sizes = random.permutation(np.concatenate([np.ones(singles, dtype=int), random.integers(2, 7, several)]))
+    group = np.repeat(np.arange(len(sizes)), sizes)
+    images = recoloured(shapes(len(sizes), seed).images[torch.from_numpy(group)], seed)
+    return ImageSet(f"families {seed}", images, groups=torch.from_numpy(group))
 
 
 def _batch(seed: int, start: int, n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,14 +2,16 @@
 
 import errno
 import json
+import math
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin
 
 import msgspec
 
@@ -121,6 +123,24 @@ def decode(text: bytes | str, form: type) -> dict[str, Any]:
     """
     value: dict[str, Any] = msgspec.json.decode(text)
     msgspec.convert(value, form)
+    return value
+
+
+def with_nan(value: Any, kind: Any) -> Any:
+    """`value` with NaN for null where the type `kind` is of numbers that cannot be null."""
+    arguments = get_args(kind)
+    if get_origin(kind) in (Union, UnionType):
+        inner = [each for each in arguments if each is not type(None)]
+        return value if value is None else with_nan(value, inner[0])
+    if value is None and kind is float:
+        return math.nan
+    if isinstance(value, list | tuple) and get_origin(kind) is tuple:
+        return [with_nan(each, arguments[0]) for each in value]
+    if isinstance(value, Mapping) and get_origin(kind) is Mapping:
+        return {name: with_nan(each, arguments[1]) for name, each in value.items()}
+    if isinstance(value, Mapping) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        types = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+        return {name: with_nan(each, types.get(name)) for name, each in value.items()}
     return value
 
 

@@ -213,7 +213,7 @@ def test_images_of_another_size_and_colour_are_scored_and_the_report_tells_how(f
     report = json.loads(fromnoise("evaluate", *words, cwd=tmp_path).stdout)
     assert report["copies"]["verdict"].startswith("no sign of copying: at most ")
     told = "the generated images are coloured and the reference is grey: compared by luminance"
-    assert told in report["notes"]
+    assert told in report["hidden"]
     protocol = report["protocol"]
     for role in ("generated", "reference", "floor", "train"):
         assert protocol[role]["shape"] == [1, 16, 20]

@@ -9,7 +9,7 @@ from benchmarks import battery, battery_draws
 from benchmarks.battery import FINDINGS, extractor, judge
 from benchmarks.battery_cases import cases, world
 from benchmarks.battery_draws import LEVELS, drawn, table
-from benchmarks.shapes import shapes
+from benchmarks.shapes import families, shapes
 from fromnoise.data.image_set import digests
 from fromnoise.evaluation import score, two_sample
 from fromnoise.evaluation.design import design_of
@@ -35,6 +35,8 @@ REPORTED = {
     "variety, shapes: a third of 690 are blobs": TOLD,
     "variety, shapes: 20 of 1,000 are digits in colour": TOLD,
     "overlap, digits: 600 training images in the reference": "overlap",
+    "damage, digits: 1 of 500 in orange": "close to real images",
+    "variety, digits: labels of other images": "classes",
 }
 """The question of a report that has a bad answer, if any."""
 KEPT = json.loads((Path(battery.__file__).parent / "battery.json").read_text())
@@ -104,3 +106,14 @@ def test_every_finding_is_counted_by_kind():
     assert "| any |  | 1 | 0 | 1 |" in said
     assert "The excess is 0.50 ± 3.94 of its standard errors" in said
     assert said.endswith("above 1.96 of them, a level of 2.5 %, in 2.")
+
+
+def test_families_are_not_divided_and_no_generated_image_is_of_one(monkeypatch):
+    monkeypatch.setattr(battery_draws, "pool", lambda _: families(3_000, 700, 9))
+    sets = drawn("families", 0)
+    ours, theirs = sets.reference.groups.tolist(), sets.train.groups.tolist()
+    assert not set(ours) & set(theirs)
+    assert len(ours) / len(set(ours)) > 1.3
+    assert len(sets.generated) == 340
+    assert sets.generated.groups is None
+    assert len(sets.floor) == len(sets.train)

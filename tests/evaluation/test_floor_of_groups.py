@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmarks.damages import DAMAGES
-from benchmarks.shapes import shapes
+from benchmarks.shapes import families, recoloured, shapes
 from fromnoise import rng
 from fromnoise.evaluation.design import disjoint
 from fromnoise.evaluation.excess import excess
@@ -19,17 +19,11 @@ from fromnoise.evaluation.features import features
 DATA, N, SIMULATIONS = 3_786, 340, 40
 
 
-def recoloured(images, seed):
-    gains = rng.generator(seed, "gains").uniform(0.4, 1, (len(images), 3, 1, 1))
-    return (images * torch.from_numpy(gains)).round().to(torch.uint8)
-
-
 @pytest.mark.slow
 def test_a_perfect_model_is_no_worse_than_the_floor_and_one_of_half_blurred_images_is():
-    random, extract = rng.generator(0, "sizes"), features("general")
-    sizes = random.permutation(np.concatenate([np.ones(6_000, dtype=int), random.integers(2, 7, 1_500)]))
-    group = np.repeat(np.arange(len(sizes)), sizes)
-    real = extract(recoloured(shapes(len(sizes), 1).images[group], 1))
+    data, extract = families(6_000, 1_500, 1), features("general")
+    group, real = data.groups.numpy(), extract(data.images)
+    sizes = np.bincount(group)
     fresh = recoloured(shapes(2_000, 2).images, 2)
     perfect, blurred = extract(fresh), extract(DAMAGES["blur"](fresh, 1))
     above, covered = 0, 0

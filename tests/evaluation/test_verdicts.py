@@ -1,15 +1,19 @@
+import re
 from contextlib import nullcontext
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 
 from fromnoise.errors import Failed, UserError
 from fromnoise.evaluation import verdicts
-from fromnoise.evaluation.report import Overlap, Overlaps
+from fromnoise.evaluation.classes import balance
+from fromnoise.evaluation.report import Balance, Learned, Overlap, Overlaps
 
 
 def report(**found):
-    absent = dict.fromkeys(("copies", "overfitting", "overlaps", "repeats", "told_apart"))
+    absent = dict.fromkeys(("copies", "overfitting", "overlaps", "repeats", "told_apart", "classes"))
     protocol = SimpleNamespace(reference=SimpleNamespace(n=1000))
     return SimpleNamespace(**(absent | {"metrics": {}, "protocol": protocol} | found))
 
@@ -22,7 +26,7 @@ def test_names_are_a_comma_list_of_known_ones():
     assert verdicts.named(None) == ()
     assert verdicts.named("copying, overfitting") == ("copying", "overfitting")
     for text in ("copies", "", "copying,"):
-        with pytest.raises(UserError, match=r"unknown verdict .*; choose one of: close, copying, "):
+        with pytest.raises(UserError, match=r"unknown verdict .*; choose one of: classes, close, copying, "):
             verdicts.named(text)
 
 
@@ -59,6 +63,42 @@ def test_images_that_sets_share_and_images_that_give_themselves_away_fail():
         verdicts.check(bad, ("overlap", "told-apart"))
 
 
+@pytest.mark.parametrize(("noticed", "mark"), [(None, "✓"), (0.57, "✓"), (0.3, "?")])
+def test_that_nothing_overlaps_counts_where_near_duplicates_are_recognised(noticed, mark):
+    none = report(overlaps=Overlaps(Overlap(0, 0, 100, "none"), None, None, noticed))
+    [verdict] = verdicts.TESTS["overlap"].ask(none)
+    assert verdict.mark == mark
+    assert ("57 % of the reference's images would have been recognised" in verdict.words) == (noticed == 0.57)
+
+
+def drawn(probabilities, n, random):
+    """Classes of n images drawn at random, beside a reference of exactly even shares."""
+    counts = np.bincount(random.choice(len(probabilities), n, p=probabilities), minlength=len(probabilities))
+    even = torch.arange(len(probabilities)).repeat(100)
+    return balance(torch.from_numpy(np.repeat(np.arange(len(counts)), counts)), even)
+
+
+def test_class_shares_are_noticed_as_often_as_the_verdict_says():
+    random, even = np.random.default_rng(0), np.full(10, 0.1)
+    same = verdicts.shares(drawn(even, 2000, random), 1000, "random")
+    assert same.mark == "✓"
+    off = int(re.search(r"any class (\d+) % too large or too small would have been noticed", same.words)[1]) / 100
+    other = even * (1 - 0.1 * off / 0.9)
+    other[3] = 0.1 * (1 + off)
+    other /= other.sum()
+    found = [verdicts.shares(drawn(other, 2000, random), 1000, "random") for _ in range(200)]
+    assert 0.84 < np.mean([each.mark == "!" for each in found]) < 0.95
+    assert any("class 3 makes up 1" in each.words and "instead of 10.0 %" in each.words for each in found)
+    accused = [verdicts.shares(drawn(even, 2000, random), 1000, "random").mark == "!" for _ in range(200)]
+    assert sum(accused) <= 1
+
+
+def test_few_images_leave_class_shares_open():
+    few = verdicts.shares(drawn(np.full(10, 0.1), 100, np.random.default_rng(1)), 1000, "random")
+    assert few.mark == "?"
+    assert few.words.endswith("even a missing class might have gone unnoticed")
+
+
 @pytest.mark.parametrize("least", [None, 0.2])
 def test_a_test_that_would_have_noticed_little_fails(least):
     blind = SimpleNamespace(told=False, verdict="not told apart: 84 % would have been found", detectable=0.84)
@@ -92,3 +132,13 @@ def test_training_images_are_doubted_where_the_generated_ones_are_nearer_by_more
     found = SimpleNamespace(value=kid, error=0.0028, copycat=SimpleNamespace(value=copycat))
     fid = SimpleNamespace(value=0.1, copycat=SimpleNamespace(value=0.3))
     assert (verdicts.other_train(report(metrics={"fid": fid, "kid": found})) is not None) == doubt
+
+
+@pytest.mark.parametrize(
+    ("ours", "real", "mark"), [(0.9, 0.95, "✓"), (0.4, 0.95, "!"), (0.3, 0.28, "?"), (0.2, 0.28, "?")]
+)
+def test_whether_labels_fit_is_said_where_features_tell_classes_apart(ours, real, mark):
+    even = Balance((50,) * 10, (50.0,) * 10, 0.0, 1.0)
+    [verdict] = verdicts.labels(even, Learned(ours, 500, real, 500))
+    assert (verdict.question, verdict.mark) == ("classes", mark)
+    assert verdicts.labels(even, Learned(ours, 500, None, None)) == []

@@ -14,6 +14,7 @@ from fromnoise.data.settings import DataSettings
 from fromnoise.data.sources import prepare
 from fromnoise.errors import UserError
 from fromnoise.evaluation.score import Contest
+from fromnoise.evaluation.verdicts import verdicts
 from fromnoise.experiment.contest import Asked, contest, in_one_colour
 from fromnoise.experiment.score import sets_of
 from fromnoise.training.run_folder import RunFolder
@@ -54,7 +55,20 @@ def test_colour_is_laid_aside_with_a_word_where_the_reference_is_grey():
     report = fromnoise.evaluate(copies, some("heldout", 200), train=train, features="digits", quiet=True)
     assert report.copies.verdict.startswith("copying: ")
     told = "the generated images are coloured and the reference is grey: compared by luminance"
-    assert told in report.notes
+    assert report.hidden == (told,)
+    [close] = [verdict for verdict in verdicts(report) if verdict.question == "close to real images"]
+    assert close.mark == "!"
+    assert close.words.startswith(told)
+
+
+def test_colour_that_nobody_sees_is_a_note_alone():
+    faint = with_channels(some("val", 60), 3).images.clone()
+    faint[:, 0] = (faint[:, 0].int() + 3).clamp_max(255).to(torch.uint8)
+    sets = in_one_colour(Contest(ImageSet("faint", faint), some("heldout", 60)))
+    assert sets.hidden == []
+    assert sets.notes == ["the generated images are coloured and the reference is grey: compared by luminance"]
+    faint[7, 0] = 255
+    assert len(in_one_colour(Contest(ImageSet("one red", faint), some("heldout", 60))).hidden) == 1
 
 
 def test_grey_images_are_not_coloured_ones():
@@ -171,7 +185,8 @@ def test_transparency_on_one_side_alone_is_said():
     opaque, transparent = some("heldout", 60), clear(some("val", 60))
     sets = in_one_colour(Contest(transparent, opaque))
     assert sets.generated.shape == sets.reference.shape == (1, 28, 28)
-    assert sets.notes == ["the generated images are transparent and the reference is not: compared on mid-grey"]
+    assert sets.hidden == ["the generated images are transparent and the reference is not: compared on mid-grey"]
+    assert sets.notes == []
     assert sets.generated.images[0, 0, 0, 0] == 128
     sets = in_one_colour(Contest(opaque, transparent, train=transparent))
     assert sets.generated.shape == sets.train.shape == sets.reference.shape == (4, 28, 28)

@@ -135,6 +135,19 @@ def plain(images: ImageSet) -> ImageSet:
     return with_channels(images, 1) if is_grey(images.images) else images
 
 
+def strongest(images: UInt8[Tensor, "n c h w"]) -> tuple[float, float]:
+    """How far colour and transparency go in the image that has most of each: the mean over its pixels of what its
+    brightest channel has above its darkest, and of what alpha lacks to 255."""
+    most = [0.0, 0.0]
+    for part in blocks.parts(images):
+        if part.shape[1] >= 3:
+            shades = part[:, :3].amax(dim=1).int() - part[:, :3].amin(dim=1).int()
+            most[0] = max(most[0], float(shades.double().mean(dim=(1, 2)).max()))
+        if part.shape[1] == 4:
+            most[1] = max(most[1], float((255 - part[:, 3].double()).mean(dim=(1, 2)).max()))
+    return most[0], most[1]
+
+
 def laid(images: ImageSet, alpha: Alpha) -> ImageSet:
     """The set as `DataSettings.alpha` has it: transparent images as they are, or as RGB on white or black."""
     if alpha == "keep" or images.shape[0] != 4:

@@ -4,15 +4,14 @@ docs/report.md is made from this module: the comment behind or above a field bec
 """
 
 import json
-import math
 from collections.abc import Mapping
-from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any
 
 import msgspec
 
 from fromnoise.data.settings import Alpha, Fit
 from fromnoise.errors import UserError
+from fromnoise.files import with_nan
 
 SCHEMA = 5
 """The version of the report's form."""
@@ -300,6 +299,9 @@ class Overlaps(msgspec.Struct, frozen=True):
     # Images of the floor's source that the model was trained on; also null for images in groups, where the floor
     # includes training images on purpose.
     floor_in_train: Overlap | None
+    # Share of reference images that were recognised after being made darker, shifted by a pixel and a little noisy;
+    # null in old reports.
+    noticed: float | None = None
 
     @property
     def known(self) -> list[Overlap]:
@@ -349,6 +351,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     # Only from `run`, or in Python from `Run.evaluate`: whether the model has overfitted. Null without held-out
     # images.
     overfitting: Overfitting | None = None
+    hidden: tuple[str, ...] = ()  # What a person sees in the generated images alone, and the comparison does not.
     likelihood: Bits | None = None  # From the same two: how likely the model finds held-out images.
     # Only from `run`: command, configuration, training, sampling, guidance, evaluations, system.
     run: Mapping[str, Any] | None = None
@@ -371,7 +374,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
         if schema != SCHEMA:
             raise UserError(f"{name} is a report of another version (schema {schema}, not {SCHEMA}): score again")
         try:
-            return msgspec.convert(_with_nan(value, cls), cls)
+            return msgspec.convert(with_nan(value, cls), cls)
         except msgspec.ValidationError as error:
             raise UserError(f"{name} is not a complete report: {error}") from error
 
@@ -379,21 +382,3 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
         """The report as plain JSON values, null for numbers that are not finite."""
         plain: dict[str, Any] = json.loads(msgspec.json.encode(self))
         return plain
-
-
-def _with_nan(value: Any, kind: Any) -> Any:
-    """`value` with NaN for null where the type `kind` is of numbers that cannot be null."""
-    arguments = get_args(kind)
-    if get_origin(kind) in (Union, UnionType):
-        inner = [each for each in arguments if each is not type(None)]
-        return value if value is None else _with_nan(value, inner[0])
-    if value is None and kind is float:
-        return math.nan
-    if isinstance(value, list | tuple) and get_origin(kind) is tuple:
-        return [_with_nan(each, arguments[0]) for each in value]
-    if isinstance(value, Mapping) and get_origin(kind) is Mapping:
-        return {name: _with_nan(each, arguments[1]) for name, each in value.items()}
-    if isinstance(value, Mapping) and isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        types = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
-        return {name: _with_nan(each, types.get(name)) for name, each in value.items()}
-    return value

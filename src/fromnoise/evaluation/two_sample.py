@@ -125,8 +125,8 @@ def told_apart(
     by_auc, by_odd = p < LEVEL, odd.p < LEVEL
     told, ours = by_auc or by_odd, ~real[:n]
     return ToldApart(
-        f"{'told apart' if told else 'not told apart'}: shown a generated and a real image, a network picks the "
-        f"generated one in {100 * value:.1f} % of cases (50 % is guessing"
+        f"{'told apart' if told else 'not told apart'}: by the pixels of a generated and a real image, a network picks "
+        f"the generated one in {100 * value:.1f} % of cases (50 % is guessing"
         f"{'' if told else f'; {100 * detectable:.0f} % would have been found'})"
         f"{f'; {odd}' if by_odd and not by_auc else ''}",
         told,

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, NamedTuple
 
-from scipy import stats
+from scipy import optimize, stats
 
 from fromnoise.errors import Failed
 from fromnoise.evaluation.copies import NOTICED
@@ -25,6 +25,12 @@ BY_NEIGHBOURS = ("precision", "recall", "density", "coverage")
 """Metrics in which images must not be behind real ones."""
 SEEN = 0.2
 """Features separate the classes if accuracy beats guessing by this much."""
+OTHER_SHARES = 0.001
+"""p-value of χ² below which the classes' shares are not the reference's."""
+SURE = float(stats.norm.isf(0.1))
+"""Standard errors above `STRICT` of an excess that would have been noticed with a chance of 90 %."""
+RECOGNISED = 0.5
+"""If near-duplicates are recognised more rarely, none being found says little."""
 BLANK = 1e-7
 """If excess and error add up to no more than this share of noise's FID, the features see no difference at all."""
 BEHIND = 0.001
@@ -74,8 +80,6 @@ def verdicts(report: Report) -> list[Verdict]:
         if not answers and test.question and report.protocol.reference.n:  # statistics allow no tests
             answers = [Verdict(test.question, "?", test.untested)]
         found += answers
-    if report.classes is not None and report.classes.learned is not None:
-        found += mislabelled(report.classes.balance, report.classes.learned)
     return found
 
 
@@ -167,19 +171,77 @@ def _overlap(report: Report) -> list[Verdict]:
     if shared:
         return [Verdict("overlap", "!" if each in spoilt else "?", each.verdict) for each in shared]
     if few := [each.verdict for each in report.overlaps.known if each.near or each.turned]:
-        return [Verdict("overlap", "✓", f"hardly any: {'; '.join(few)}")]
-    none = "the reference contains no generated images and, as far as they are known, no training images"
-    return [Verdict("overlap", "✓", none)]
+        found = f"hardly any: {'; '.join(few)}"
+    else:
+        found = "the reference contains no generated images and, as far as they are known, no training images"
+    share = report.overlaps.noticed
+    if share is None:
+        return [Verdict("overlap", "✓", found)]
+    how = "if made darker, shifted by a pixel and a little noisy"
+    changed = f"{100 * share:.0f} % of the reference's images would have been recognised {how}"
+    return [Verdict("overlap", "✓" if share >= RECOGNISED else "?", f"{found}; {changed}")]
 
 
-def mislabelled(balance: Balance, learned: Learned) -> list[Verdict]:
-    """A verdict if labels do not fit their images; none if they may fit, or if a class is missing."""
-    guessed, ours, real = max(balance.expected) / sum(balance.expected), learned.accuracy, learned.real_accuracy
-    missing = any(wanted and not there for there, wanted in zip(balance.counts, balance.expected, strict=True))
-    if missing or real is None or real < guessed + SEEN or ours > (guessed + real) / 2:
+def _classes(report: Report) -> list[Verdict]:
+    if report.classes is None:
         return []
+    balance, learned = report.classes.balance, report.classes.learned
+    fit = [] if learned is None else labels(balance, learned)
+    return [shares(balance, report.protocol.reference.n, report.protocol.design), *fit]
+
+
+def shares(balance: Balance, m: int, design: str) -> Verdict:
+    """A verdict on the classes' shares of images drawn by a design, against a reference of m images."""
+    n, expected = sum(balance.counts), [each for each in balance.expected if each]
+    if balance.p < OTHER_SHARES:
+        there, wanted = max(zip(balance.counts, balance.expected, strict=True), key=lambda pair: _unlike(*pair))
+        which = f"class {list(zip(balance.counts, balance.expected, strict=True)).index((there, wanted))}"
+        words = (
+            f"the class shares are not the reference's: {which} makes up {_share(there, n)} instead of "
+            f"{_share(wanted, n)}. That alone raises the FID and its excess, because the floor keeps its own shares"
+        )
+        return Verdict("classes", "!", words)
+    if design == "stratified":
+        return Verdict("classes", "✓", "the class shares are the reference's; the numbers of images were fixed")
+    sampled = (max(expected) - min(expected)) * m / n > 1
+    least, independent = min(expected) / n, n * m / (n + m) if sampled else n
+    off = (_noncentrality(len(expected) - 1) * (1 - least) / (independent * least)) ** 0.5
+    same = f"the class shares are the reference's, as far as {n:,} images can tell (χ² test, p = {balance.p:.2g})"
+    if off >= 1:
+        return Verdict("classes", "?", f"{same}; even a missing class might have gone unnoticed")
+    return Verdict(
+        "classes", "✓", f"{same}; any class {100 * off:.0f} % too large or too small would have been noticed"
+    )
+
+
+def _unlike(there: int, wanted: float) -> float:
+    return (there - wanted) ** 2 / wanted if wanted else math.inf
+
+
+def _share(count: float, n: int) -> str:
+    return f"{100 * count / n:.1f} %"
+
+
+def _noncentrality(degrees: int) -> float:
+    """That of χ² which is noticed with a chance of 90 %."""
+    limit = stats.chi2.isf(OTHER_SHARES, degrees)
+    return float(optimize.brentq(lambda at: stats.ncx2.sf(limit, degrees, at) - 0.9, 1e-3, 1e4))
+
+
+def labels(balance: Balance, learned: Learned) -> list[Verdict]:
+    """Whether labels fit their images; nothing if a class is missing, or no labels of training images are known."""
+    guessed, ours, real = max(balance.expected) / sum(balance.expected), learned.accuracy, learned.real_accuracy
+    if real is None or any(wanted and not n for n, wanted in zip(balance.counts, balance.expected, strict=True)):
+        return []
+    if real < guessed + SEEN:
+        right = f"gets only {100 * real:.0f} % right, {100 * guessed:.0f} % by guessing"
+        words = f"whether labels fit their images is unknown, as a classifier in these features {right}"
+        return [Verdict("classes", "?", words)]
     taught = f"a classifier taught by the images and their labels gets {100 * ours:.0f} % of real ones right"
-    return [Verdict("classes", "!", f"{taught}; taught by training images, {100 * real:.0f} %")]
+    both = f"{taught}; taught by training images, {100 * real:.0f} %"
+    if ours > (guessed + real) / 2:
+        return [Verdict("classes", "✓", f"labels fit their images: {both}")]
+    return [Verdict("classes", "!", f"labels do not fit their images: {both}")]
 
 
 def interval(excess: Excess) -> str:
@@ -190,7 +252,10 @@ def interval(excess: Excess) -> str:
 
 
 def _close(report: Report) -> list[Verdict]:
-    return [Verdict("close to real images", *_distance(report))]
+    mark, words = _distance(report)
+    if report.hidden:
+        return [Verdict("close to real images", "!", "; ".join([*report.hidden, words]))]
+    return [Verdict("close to real images", mark, words)]
 
 
 def _distance(report: Report) -> tuple[Mark, str]:
@@ -213,7 +278,8 @@ def _distance(report: Report) -> tuple[Mark, str]:
         else:
             how = "reference images among them"
         return "?", f"closer to the reference than real images are: check for {how}; {over}"
-    no = f"no farther from the reference than real images, as far as {excess.n:,} images can tell"
+    many, seen = f"{excess.n:,} images", f'the features "{report.protocol.features.name}"'
+    no = f"no farther from the reference than real images in {seen}, as far as {many} can tell"
     perhaps = "perhaps farther from the reference than real images are"
     if worse := behind(report.metrics):
         so_far = f"{perhaps}, and" if excess.low > 0 else f"{no}, but"
@@ -228,7 +294,8 @@ def _distance(report: Report) -> tuple[Mark, str]:
     if groups is None and report.repeats is not None and report.repeats.real > ALIKE:
         share = f"{100 * report.repeats.real:.0f} % of the reference"
         return "?", f"{no}; {over}; {share} are near-duplicates of other images, which raises the floor"
-    return "✓", f"{no}; {over}"
+    noticed = f"{(STRICT + SURE) * excess.error:.2g} would have been noticed"
+    return "✓", f"{no}; {over}; {noticed}"
 
 
 def behind(metrics: Mapping[str, Measured]) -> list[str]:
@@ -264,6 +331,7 @@ TESTS: Mapping[str, Test] = {
     "overfitting": Test(
         _overfitting, "not tested: `fromnoise run` tests the model, `fromnoise evaluate` sees only images"
     ),
-    "overlap": Test(_overlap, "not tested: the reference is statistics, not images"),
+    "overlap": Test(_overlap, "not tested: the reference is statistics, not images", True),
+    "classes": Test(_classes, "not tested, because the images or the reference have no labels", True),
 }
 """By the names of --fail-on, in the order of a report."""

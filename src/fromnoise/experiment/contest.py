@@ -8,7 +8,7 @@ from typing import Any, get_args
 import torch
 
 from fromnoise.data import blocks, sources
-from fromnoise.data.colour import laid, on_grey, plain, with_channels
+from fromnoise.data.colour import laid, on_grey, plain, strongest, with_channels
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.resize import resized
 from fromnoise.data.settings import Alpha, DataSettings, Fit, Size
@@ -25,6 +25,8 @@ READING = ("fit", "alpha", "label_by", "group_by")
 """Settings of the data by which sets are read, where they are given."""
 FAINT = 16
 """A set whose values span fewer levels than this shows nothing: it counts as blank."""
+SEEN = 4.0
+"""Levels of colour or transparency, averaged over an image, that a person sees; saving as JPEG makes fewer."""
 
 
 @dataclass(frozen=True)
@@ -197,20 +199,26 @@ def in_one_colour(contest: Contest) -> Contest:
 
     RGB without colour is grey, RGBA without transparency RGB. Against a grey reference all sets are compared by their
     luminance, against an opaque one on mid-grey; against a coloured one grey images stay grey, against a transparent
-    one opaque images opaque. Where that hides a difference from the reference, a note says so, and where values were
-    mapped to bytes by another range. Raises UserError for generated images of such a range, which the mapping may have
-    changed, and for other channels than the reference's that have no colours.
+    one opaque images opaque. What a person sees in the generated images and this hides is `hidden`. Notes tell other
+    differences, and where values were mapped to bytes by another range. Raises UserError for generated images of such a
+    range, which the mapping may have changed, and for other channels than the reference's that have no colours.
     """
-    reference, notes = plain(contest.reference), list(contest.notes)
+    reference, notes, hidden = plain(contest.reference), list(contest.notes), list(contest.hidden)
     channels = reference.shape[0]
+
+    def differs(role: str, levels: float, words: str) -> None:
+        place = hidden if role == "generated" and levels >= SEEN else notes
+        place.append(f"the {role} images are {words}")
 
     def like(images: ImageSet, role: str) -> ImageSet:
         images = plain(images)
         if images.shape[0] == 4 != channels:
-            notes.append(f"the {role} images are transparent and the reference is not: compared on mid-grey")
+            lacking = strongest(images.images)[1]
+            differs(role, lacking, "transparent and the reference is not: compared on mid-grey")
             images = plain(with_channels(images, 3))
         if images.shape[0] > channels == 1:
-            notes.append(f"the {role} images are coloured and the reference is grey: compared by luminance")
+            colour = strongest(images.images)[0]
+            differs(role, colour, "coloured and the reference is grey: compared by luminance")
         if images.shape[0] < channels and role == "generated":
             what = "opaque and the reference is transparent" if channels == 4 else "grey and the reference is coloured"
             notes.append(f"the generated images are {what}")
@@ -226,7 +234,9 @@ def in_one_colour(contest: Contest) -> Contest:
     floor = contest.floor and like(contest.floor, "floor's")
     train = contest.train and like(contest.train, "training")
     generated = like(contest.generated, "generated")
-    return replace(contest, generated=generated, reference=reference, floor=floor, train=train, notes=notes)
+    return replace(
+        contest, generated=generated, reference=reference, floor=floor, train=train, notes=notes, hidden=hidden
+    )
 
 
 def _other_range(images: ImageSet, reference: ImageSet) -> str:

@@ -26,10 +26,6 @@ def print_score(report: Report) -> None:
         results.print(_table("Other metrics, same features and reference", columns, rows))
     if report.classes is not None:
         learned = report.classes.learned
-        if protocol.design == "stratified":
-            print("classes: the number of images of each class was fixed, so it is not tested")
-        else:
-            print(f"classes: χ² test of their shares against the reference's, p = {report.classes.balance.p:.3g}")
         if learned is not None:
             real = learned.real_accuracy
             beside = "" if real is None else f" ({100 * real:.1f} % when trained on {learned.real_n:,} training images)"
