@@ -19,6 +19,8 @@ def test_there_are_few_enough_settings_to_know_them_all():
         ("there/icons.zip", "icons-tiny"),
         ("shards*.tar", "shards-tiny"),
         ("hf:user/cats", "cats-tiny"),
+        ("hf:user/cats#large", "cats-large-tiny"),
+        ("shards-{000..009}.tar", "shards--tiny"),
         (".", "data-tiny"),
     ],
 )

@@ -256,6 +256,19 @@ def test_webdatasets_shards_are_one_set_with_the_classes_of_their_tags(tmp_path)
     assert torch.equal(alone.images, images.images[6:12])
 
 
+def test_shards_are_numbered_as_webdataset_numbers_them(tmp_path):
+    for k in (8, 9, 10, 11):
+        write_tar(tmp_path / f"s-{k:03d}.tar", {f"{k}.png": png(k)})
+    numbered = read(tmp_path / "s-{009..011}.tar")[0]
+    assert torch.equal(
+        numbered.images, torch.cat([read(tmp_path / f"s-0{k}.tar")[0].images for k in ("09", "10", "11")])
+    )
+    with pytest.raises(UserError, match=r"s-012\.tar"):
+        sources.load(str(tmp_path / "s-{009..012}.tar"))
+    with pytest.raises(UserError, match="more than the 10,000 allowed"):
+        sources.load(str(tmp_path / "s-{0..99999}.tar"))
+
+
 def test_one_name_in_two_shards_is_refused(tmp_path):
     for k in range(2):
         write_tar(tmp_path / f"shard-{k}.tar", {"a.png": png(k)})

@@ -81,7 +81,6 @@ def test_the_array_may_be_called_images_but_arr_0_goes_first(path):
 @pytest.mark.parametrize(
     "images",
     [
-        pytest.param(grey() > 127, id="truths"),
         pytest.param(grey() * 1j, id="complex"),
         pytest.param(grey(1).repeat(9, axis=3).repeat(2, axis=1), id="nine channels"),
         pytest.param(grey()[:, 0, :, 0], id="two axes"),
@@ -93,6 +92,13 @@ def test_an_array_that_is_not_images_is_refused(path, images):
     told = f"{path}: 'arr_0' is {images.dtype} {images.shape}; images must be numbers, N×H×W, N×H×W×C or N×C×H×W"
     with pytest.raises(UserError, match=re.escape(told)):
         arrays.load(path)
+
+
+def test_masks_of_truth_values_are_black_and_white(path):
+    np.savez(path, arr_0=grey() > 127)
+    images = arrays.load(path)
+    assert torch.equal(images.images.unique(), torch.tensor([0, 255], dtype=torch.uint8))
+    assert images.range is None
 
 
 def test_a_file_without_the_array_is_told_what_it_has(path):

@@ -132,3 +132,16 @@ def test_a_name_on_the_hub_is_loaded_by_the_library(tmp_path, monkeypatch):
     images = sources.load(f"hf:{tmp_path / 'there'}")
     assert torch.equal(images.images[:, 0], pixels)
     assert images.class_names == ("cat", "dog")
+
+
+def test_a_configuration_of_several_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    lines = ["---", "configs:"]
+    for name, n in (("small", 12), ("large", 15)):
+        lines += [f"- config_name: {name}", f"  data_files: {name}.parquet"]
+        saved(n)[0].to_parquet(tmp_path / f"{name}.parquet")
+    (tmp_path / "README.md").write_text("\n".join([*lines, "---", ""]))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    assert len(sources.load(f"hf:{tmp_path}#large")) == 15
+    with pytest.raises(UserError, match="small"):
+        sources.load(f"hf:{tmp_path}")

@@ -2,6 +2,7 @@
 
 import glob
 import gzip
+import re
 import tarfile
 import tempfile
 import zipfile
@@ -25,6 +26,7 @@ from fromnoise.files import check_deflated, reading, reason
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 MOST = 1 << 28  # bytes of a file in an archive
+NUMBERS, MOST_SHARDS = re.compile(r"\{(\d+)\.\.(\d+)\}"), 10_000
 GZIP = b"\x1f\x8b"  # the first bytes of a gzipped tar
 
 Members = dict[str, Callable[[], bytes]]
@@ -32,7 +34,9 @@ Members = dict[str, Callable[[], bytes]]
 
 
 def load(name: str, how: Reading) -> ImageSet:
-    """The images in the archive `name`, or in all that match a pattern such as shards-*.tar, as `folder.load` has them.
+    """The images in the archive `name`, or in all of a pattern, as `folder.load` has them.
+
+    Patterns are such as shards-*.tar and WebDataset's shards-{000..009}.tar.
 
     If one folder holds all files, names begin below it. Raises UserError if an archive cannot be read.
     """
@@ -61,8 +65,20 @@ def load(name: str, how: Reading) -> ImageSet:
 
 
 def _paths(name: str) -> list[Path]:
-    found = glob.glob(name) if "*" in name else [name]
+    found = [path for each in _numbered(name) for path in (glob.glob(each) if "*" in each else [each])]
     return [Path(each) for each in sorted(found, key=natural)]
+
+
+def _numbered(name: str) -> list[str]:
+    """The names that {000..009} in `name` stands for."""
+    if not (braces := NUMBERS.search(name)):
+        return [name]
+    first, last = braces.groups()
+    numbers = range(int(first), int(last) + 1)
+    if len(numbers) > MOST_SHARDS:
+        raise UserError(f"{name} names {len(numbers):,} files, more than the {MOST_SHARDS:,} allowed")
+    names = (f"{name[: braces.start()]}{k:0{len(first)}}{name[braces.end() :]}" for k in numbers)
+    return [each for one in names for each in _numbered(one)]
 
 
 def _matches(name: str) -> bool:

@@ -1,6 +1,7 @@
 """Arrays of images in and out of files: .npz (`arr_0` or `images`) and .npy; N×H×W, N×H×W×C or N×C×H×W.
 
-C is from 1 to 8, and 4 is straight RGBA. Other numbers are mapped to bytes by their range.
+C is from 1 to 8, and 4 is straight RGBA. Other numbers are mapped to bytes by their range, and
+truth values are black and white.
 """
 
 import io
@@ -205,7 +206,7 @@ def _header(key: str, opened: Callable[[], IO[bytes]], size: int) -> _Entry:
 
 def _read(entry: _Entry) -> np.ndarray:
     """All of an array of numbers; raises ValueError for anything else."""
-    if entry.dtype.kind not in "iuf":
+    if entry.dtype.kind not in "biuf":
         raise ValueError(f"'{entry.key}' holds no numbers")
     with entry.open() as stream:
         values = np.frombuffer(stream.read()[entry.start :], entry.dtype)
@@ -257,7 +258,7 @@ def _channels_last(name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> b
     if len(shape) in (3, 4) and 0 in shape:
         raise UserError(f"{name} has no images")
     ends = (shape[-1], shape[1]) if len(shape) == 4 else (1, 1)
-    if dtype.kind not in "iuf" or len(shape) not in (3, 4) or not 1 <= min(ends) <= MOST_CHANNELS:
+    if dtype.kind not in "biuf" or len(shape) not in (3, 4) or not 1 <= min(ends) <= MOST_CHANNELS:
         wanted = f"numbers, N×H×W, N×H×W×C or N×C×H×W with C from 1 to {MOST_CHANNELS}"
         raise UserError(f"{name} is {dtype} {shape}; images must be {wanted}")
     return ends[0] <= ends[1]

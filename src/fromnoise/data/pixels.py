@@ -48,9 +48,11 @@ def decoder(shares: Float64[Tensor, "c 256"], error: float) -> UInt8[Tensor, "c 
 def as_bytes(values: Num[np.ndarray, "n *s"]) -> tuple[UInt8[np.ndarray, "n *s"], tuple[float, float] | None]:
     """Numbers of any range as bytes, and the range if they are not bytes already.
 
-    Whole numbers from 0 to 255 stay as they are, as floats too unless none is above 1. Other numbers are `stretched`.
-    Raises ValueError for values that are not finite.
+    Whole numbers from 0 to 255 stay as they are, as floats too unless none is above 1. Of truth values, true is 255.
+    Other numbers are `stretched`. Raises ValueError for values that are not finite.
     """
+    if values.dtype.kind == "b":
+        return values.astype(np.uint8) * np.uint8(255), None
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
     if low < 0 or high > 255:
         return stretched(values)

@@ -1,4 +1,5 @@
-"""Data sets of Hugging Face's `datasets`: a folder that it saved, or hf:NAME on its hub. Needs the extra `hf`."""
+"""Data sets of Hugging Face's `datasets`: a folder that it saved, or hf:NAME on its hub (hf:NAME#CONFIG, where
+it has several configurations). Needs the extra `hf`."""
 
 from functools import partial
 from io import BytesIO
@@ -29,8 +30,9 @@ def load(name: str, how: Reading) -> ImageSet:
     """
     datasets = extra("datasets", "hf")
     with reading(name, "a readable data set of Hugging Face's `datasets`"):
-        there = name.removeprefix(HUB)
-        saved = datasets.load_from_disk(name) if there == name else datasets.load_dataset(there)
+        there, _, configuration = name.removeprefix(HUB).partition("#")
+        hub = name.startswith(HUB)
+        saved = datasets.load_dataset(there, configuration or None) if hub else datasets.load_from_disk(name)
         splits = dict(saved) if isinstance(saved, datasets.DatasetDict) else {"": saved}
         texts = {split: _texts(data, datasets.ClassLabel) for split, data in splits.items()}
         blank = [split for split, each in texts.items() if not any(each)]
