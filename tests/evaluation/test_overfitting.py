@@ -54,7 +54,7 @@ def test_memory_at_middle_levels_is_found(tiny_model, denoiser, monkeypatch):
     assert found.overfitted
     assert found.verdict.startswith("overfitting: held-out images are denoised ")
     assert 0.03 < found.gap < 0.3
-    monkeypatch.setattr(module, "LEVEL", 0.0)
+    monkeypatch.setattr(module, "SIGNIFICANCE", 0.0)
     unsure = overfitting(tiny_model, train, held_out)
     assert not unsure.overfitted
     assert unsure.verdict.startswith("perhaps overfitting: held-out images are denoised ")

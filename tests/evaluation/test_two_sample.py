@@ -105,8 +105,8 @@ def test_a_share_of_strange_images_is_told_apart(monkeypatch):
     drawn.images[:30] = resized(digits.load("val"), (16, 16)).images[:30].expand(-1, 3, -1, -1)
     found = told_apart(drawn, real)
     assert found.told
-    assert found.p > module.LEVEL
-    assert found.strange_p < module.LEVEL
+    assert found.p > module.SIGNIFICANCE
+    assert found.strange_p < module.SIGNIFICANCE
     assert "of the generated images look less real to it than 99.5 % of real ones do" in found.verdict
     assert np.isin(found.surest[:8], np.arange(30)).all()
 

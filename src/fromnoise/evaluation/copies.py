@@ -51,10 +51,10 @@ first is blind because too many held-out images have near-duplicates among the t
 MATERIAL = 3.0
 """Copying is reported only from three times the expected share: with many images, samples that are merely more typical
 than real ones exceed it significantly."""
-LEVEL = 0.001
+SIGNIFICANCE = 0.001
 """Chance of calling fresh real images copies, over all comparisons of images that are not turned: an accusation needs
 more than 5 %."""
-TURNED_LEVEL = LEVEL / 3
+TURNED_SIGNIFICANCE = SIGNIFICANCE / 3
 """The same, over the comparisons of turned images."""
 CONFIDENCE = 0.95
 """Of the upper bound of the share of copies."""
@@ -130,8 +130,8 @@ def copy_test(
 
         ours = _scales(near, views(unseen, fresh, 1, most=most), names)
         alone = len(real) if real.groups is None else most_apart(real.groups.numpy())
-        level = TURNED_LEVEL if "turned" in names else LEVEL
-        return _comparisons(alone, ours, scales(real.images, own), scales(planted), level)
+        significance = TURNED_SIGNIFICANCE if "turned" in names else SIGNIFICANCE
+        return _comparisons(alone, ours, scales(real.images, own), scales(planted), significance)
 
     closer = compared(near, generated.images, held_out, unseen.groups, "as it is", "mirrored")
     if turned:
@@ -217,11 +217,13 @@ def _closest(near: list[Neighbours], rows: Int64[np.ndarray, " n"]) -> tuple[Pai
     return tuple(pairs)
 
 
-def _comparisons(alone: int, ours: Scales, theirs: Scales, planted: Scales, level: float = LEVEL) -> tuple[Closer, ...]:
+def _comparisons(
+    alone: int, ours: Scales, theirs: Scales, planted: Scales, significance: float = SIGNIFICANCE
+) -> tuple[Closer, ...]:
     """Every scale at every tail; both coincide if held-out images are few. These count as `alone` independent ones."""
     n, m = (len(next(iter(scales.values()))) for scales in (ours, theirs))
     ranks = list(dict.fromkeys(rank_of(m, tail) for tail in TAILS))
-    level /= len(ours) * len(ranks)
+    significance /= len(ours) * len(ranks)
 
     def compared(scale: tuple[str, str], rank: int) -> Closer:
         threshold, expected = float(np.sort(theirs[scale])[rank - 1]), rank / (m + 1)
@@ -230,7 +232,7 @@ def _comparisons(alone: int, ours: Scales, theirs: Scales, planted: Scales, leve
             return tail_p_value(closer, n, alone, math.ceil(rank * alone / m))
 
         def accuses(closer: int) -> bool:
-            return closer >= MATERIAL * expected * n and p_value(closer) < level
+            return closer >= MATERIAL * expected * n and p_value(closer) < significance
 
         closer, least = int((ours[scale] < threshold).sum()), bisect_left(range(n + 1), True, key=accuses)
         return Closer(

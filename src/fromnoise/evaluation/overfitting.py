@@ -21,7 +21,7 @@ MOST = 1000
 """Pairs of images."""
 LEVELS = (1.0, 0.0, -1.0)
 """Noise levels λ of data of unit scale."""
-LEVEL = 0.001
+SIGNIFICANCE = 0.001
 """Chance of reporting a gap where there is none."""
 POWER = 0.9
 """Chance of finding a gap of the size that is reported as detectable."""
@@ -66,14 +66,14 @@ def overfitting(model: Model, train: ImageSet, held_out: ImageSet, *, seed: int 
     error = float((theirs - ratio * ours).std(ddof=1) / (n**0.5 * ours.mean()))  # of a ratio of means
     gap, p = float(ratio - 1), float(stats.ttest_rel(theirs, ours, alternative="greater").pvalue)
     low, high = (gap + float(side) * error for side in stats.t.interval(0.95, n - 1))
-    found = "overfitting" if p < LEVEL else "perhaps overfitting" if low > 0 else "no sign of overfitting"
-    detectable = error * float(stats.t.isf(LEVEL, n - 1) + stats.norm.isf(1 - POWER))
-    power = "" if p < LEVEL else f"; {100 * detectable:.1f} % would have been noticed"
+    found = "overfitting" if p < SIGNIFICANCE else "perhaps overfitting" if low > 0 else "no sign of overfitting"
+    detectable = error * float(stats.t.isf(SIGNIFICANCE, n - 1) + stats.norm.isf(1 - POWER))
+    power = "" if p < SIGNIFICANCE else f"; {100 * detectable:.1f} % would have been noticed"
     return Overfitting(
         f"{found}: held-out images are denoised "
         f"{100 * abs(gap):.1f} % {'worse' if gap >= 0 else 'better'} than training images "
         f"(95 % interval {100 * low:.1f} to {100 * high:.1f} %){power}",
-        bool(p < LEVEL),
+        bool(p < SIGNIFICANCE),
         gap,
         (low, high),
         p,

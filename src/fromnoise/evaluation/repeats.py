@@ -14,7 +14,7 @@ from fromnoise.evaluation.report import Repeats
 
 MOST = 3_000
 """Images of each set that are looked at."""
-LEVEL = 0.001
+SIGNIFICANCE = 0.001
 """Of the exact test, below which the generated images are said to repeat each other."""
 MATERIAL = 0.01
 """Of all images: as many more repeats than among real ones must there be."""
@@ -30,7 +30,7 @@ def repeats(generated: ImageSet, reference: ImageSet, seed: int = 0) -> Repeats:
         return float(stats.fisher_exact(table, alternative="greater").pvalue)
 
     def noticed(repeated: int) -> bool:
-        return repeated - theirs >= MATERIAL * n and p_value(repeated) < LEVEL
+        return repeated - theirs >= MATERIAL * n and p_value(repeated) < SIGNIFICANCE
 
     found, least = noticed(ours), bisect_left(range(n + 1), True, key=noticed)
     said = f"near-duplicates: {ours:,} of {n:,} generated images, {theirs:,} of as many real ones"

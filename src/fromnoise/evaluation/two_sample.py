@@ -47,7 +47,7 @@ FEWEST, MOST, TAUGHT = 50, 3000, 6000
 PASSES, STEPS = 40, 1000
 """Passes over what a network learns from, and batches at most."""
 SUREST = 32
-LEVEL = 0.001
+SIGNIFICANCE = 0.001
 """Chance of telling two equal sets apart by the AUC, and again by strange images."""
 TAIL = 0.003
 """An image is strange if it scores above all real images but this share."""
@@ -120,9 +120,9 @@ def told_apart(
         suspicion[half] = found.beaten + rankdata(scores[half]) / n**2  # the second term breaks ties
     value, null = (float(np.mean([getattr(found, name) for found in aucs])) for name in ("value", "null"))
     p = either([float(norm.sf((found.value - 0.5) / found.null)) for found in aucs])
-    detectable = min(0.5 + null * float(norm.isf(LEVEL / 2) + norm.isf(1 - POWER)), 1.0)
+    detectable = min(0.5 + null * float(norm.isf(SIGNIFICANCE / 2) + norm.isf(1 - POWER)), 1.0)
     odd = both([strange(scores[half], real[half], group[half]) for half in halves])
-    by_auc, by_odd = p < LEVEL, odd.p < LEVEL
+    by_auc, by_odd = p < SIGNIFICANCE, odd.p < SIGNIFICANCE
     told, ours = by_auc or by_odd, ~real[:n]
     return ToldApart(
         f"{'told apart' if told else 'not told apart'}: by the pixels of a generated and a real image, a network picks "
