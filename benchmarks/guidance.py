@@ -16,9 +16,12 @@ from typing import Annotated
 
 import torch
 import tyro
+from jaxtyping import UInt8
+from torch import Tensor
 
 import fromnoise
 from benchmarks import results
+from fromnoise.api import Run
 from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
@@ -27,6 +30,7 @@ from fromnoise.evaluation.featured import Featured
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.evaluation.neighbours import recall
+from fromnoise.evaluation.report import ToldApart
 from fromnoise.evaluation.two_sample import told_apart
 from fromnoise.experiment.guidance import FACTOR, LAST, MOST_REAL, whitening
 from fromnoise.faces.cli import script
@@ -59,35 +63,43 @@ def main(settings: Settings) -> None:
 
 def measured(settings: Settings, bar: Bar) -> Iterator[Sequence[str]]:
     """A line of the table for each run and strength."""
-    device = torch.device("cpu")
     for path in settings.runs:
         run = fromnoise.load(path, quiet=True)
         parts = sources.prepare(run.config.data, run.config.seed)
         if parts.val is None:
             raise UserError(f"{path}: its data has too few images to validate by")
         n = min(settings.n, len(parts.val))
-        real = parts.val.subset(n, SEED, balanced=False)
-        scoring = features(run.config.evaluation.features, device, images=parts.train)
-        choosing = choosing_features(device)
+        choosing = choosing_features(torch.device("cpu"))
         train = parts.train.subset(min(len(parts.train), MOST_REAL), SEED, balanced=False)
         training = choosing(train.images).double()
         whiten = whitening(training)
         for k, guidance in enumerate(settings.guidances):
             request = SampleRequest(n, SEED, guidance=guidance, precision=own_precision(run.model))
-            images = ImageSet("generated", sample(run.model, request))
-            told = told_apart(images, replace(real, labels=None), SEED, train=parts.train)
-            ours, theirs = (Featured(scoring(each.images)) for each in (images, real))
-            drawn = choosing(images.images).double()
+            told, fid, recalled, images = against_validation(run, parts, request)
+            drawn = choosing(images).double()
             chosen_by = distance(Moments.of(drawn @ whiten), Moments.of(training @ whiten))
             yield (
                 path.name,
                 f"{guidance:g}",
                 f"{told.auc:.3f} ± {told.error:.3f}",
-                f"{distance(ours.moments, theirs.moments):.4f}",
-                f"{recall(ours, theirs, SEED).value:.2f}",
+                f"{fid:.4f}",
+                f"{recalled:.2f}",
                 f"{chosen_by:.3f}",
             )
             bar.show(k + 1, len(settings.guidances))
+
+
+def against_validation(
+    run: Run, parts: sources.Parts, request: SampleRequest
+) -> tuple[ToldApart, float, float, UInt8[Tensor, "n c h w"]]:
+    """How well a network tells a run's images from validation images, their FID and recall, and the images."""
+    assert parts.val is not None, "asked for"
+    real = replace(parts.val.subset(min(request.n, len(parts.val)), SEED, balanced=False), labels=None)
+    scoring = features(run.config.evaluation.features, torch.device("cpu"), images=parts.train)
+    images = ImageSet("generated", sample(run.model, request))
+    told = told_apart(images, real, SEED, train=parts.train)
+    ours, theirs = (Featured(scoring(each.images)) for each in (images, real))
+    return told, distance(ours.moments, theirs.moments), recall(ours, theirs, SEED).value, images.images
 
 
 if __name__ == "__main__":

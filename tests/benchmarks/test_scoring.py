@@ -4,20 +4,11 @@ from benchmarks import scoring
 
 
 @pytest.mark.slow
-def test_shapes_are_scored_and_time_and_memory_told(capsys):
-    scoring.main(scoring.Settings(numbers=(60,), times=1))
-    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("| 60 "))
-    _, _, seconds, memory, _ = row.split("|")
-    assert float(seconds) > 1
-    assert 100 < float(memory.removesuffix("MB ").replace(",", "")) < 1500
-
-
-@pytest.mark.slow
 @pytest.mark.alone
 def test_a_thousand_images_are_scored_within_twice_the_aim_of_half_a_minute(capsys):
     """Machines differ in their pace, but not in memory, of which the aim is 1.5 GB."""
-    scoring.main(scoring.Settings(numbers=(1000,), times=2))
+    scoring.main(scoring.Settings(numbers=(1000,), times=1))
     row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("| 1,000 "))
     _, _, seconds, memory, _ = row.split("|")
-    assert min(map(float, seconds.split(","))) < 60
-    assert float(memory.removesuffix("MB ").replace(",", "")) < 1500
+    assert 5 < float(seconds) < 60
+    assert 100 < float(memory.removesuffix("MB ").replace(",", "")) < 1500
