@@ -17,9 +17,12 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmarks import battery_draws, results
 from benchmarks.battery_cases import SAME, Case, cases, world
 from benchmarks.battery_draws import drawn, pool
+from fromnoise.evaluation.choosing import choosing_features
 from fromnoise.evaluation.classes import balance, by_class
 from fromnoise.evaluation.copies import copy_test
 from fromnoise.evaluation.excess import STRICT
@@ -52,9 +55,7 @@ def _class_shares(sets: Contest, _: Features) -> tuple[bool, Numbers]:
     ours, theirs = sets.generated.labels, sets.reference.labels
     if ours is None or theirs is None:
         return False, {}
-    sizes = theirs.bincount()
-    found = balance(ours, theirs, sampled=bool(sizes.max() - sizes.min() > 1))
-    return shares(found, len(theirs), "random").mark == "!", {}
+    return shares(balance(ours, theirs), len(theirs)).mark == "!", {}
 
 
 def _colour(sets: Contest, _: Features) -> tuple[bool, Numbers]:
@@ -71,6 +72,11 @@ def _worse(sets: Contest, extract: Features) -> tuple[bool, Numbers]:
     return found.value > STRICT * found.error, {"excess": [found.value, found.error]}
 
 
+def _elsewhere(sets: Contest, _: Features) -> tuple[bool, Numbers]:
+    found = excess_of(sets, choosing())
+    return found.value > STRICT * found.error, {"excess elsewhere": [found.value, found.error]}
+
+
 def _behind(sets: Contest, extract: Features) -> tuple[bool, Numbers]:
     featured = Sets.of(sets, extract, SEED)
     metrics, _ = measured(featured.generated, featured.reference, featured.floor, featured.copycat, SEED)
@@ -83,7 +89,7 @@ def _labels(sets: Contest, extract: Features) -> tuple[bool, Numbers]:
     learned = None if classes is None else classes.learned
     if classes is None or learned is None:
         return False, {}
-    return any(verdict.mark == "!" for verdict in labels(classes.balance, learned)), {}
+    return labels(classes.balance, learned, len(sets.reference)).mark == "!", {}
 
 
 def _copying(sets: Contest, _: Features) -> tuple[bool, Numbers]:
@@ -102,6 +108,7 @@ FINDINGS: Mapping[str, Finding] = {
     "class shares": _class_shares,
     "colour": _colour,
     "worse": _worse,
+    "worse elsewhere": _elsewhere,
     "behind": _behind,
     "labels": _labels,
     "repeats": _repeats,
@@ -135,6 +142,12 @@ def extractor(name: str) -> Features:
     return features(name)
 
 
+@cache
+def choosing() -> Features:
+    """The other features of a report."""
+    return choosing_features(torch.device("cpu"))
+
+
 def excess_of(sets: Contest, extract: Features) -> Excess:
     """The headline of the score."""
     found = Sets.of(sets, extract, SEED).excess(SEED)
@@ -158,7 +171,8 @@ def judge(case: Case) -> Found:
 def judge_draw(source: str, k: int) -> Found:
     """Ask all of the k-th contest of real images alone."""
     extract, real = extractor(automatic(pool(source))), pool(source).images
-    extract.cached(real)
+    for each in (extract, choosing()):
+        each.cached(real)
     start = time.perf_counter()
     found, numbers = asked(drawn(source, k), extract)
     return Found("draw", source, f"contest {k}", [], found, numbers, time.perf_counter() - start)

@@ -30,6 +30,7 @@ LEVELS = {
     "class shares": "0.1 %",
     "colour": "",
     "worse": "0.1 %",
+    "worse elsewhere": "0.1 %",
     "behind": "0.1 %",
     "labels": "",
     "repeats": "0.1 %",

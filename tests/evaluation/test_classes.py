@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from scipy.stats import chi2
+from scipy.stats import binomtest, chi2, fisher_exact
 
 from fromnoise import rng
 from fromnoise.evaluation import classes
@@ -28,47 +28,68 @@ def drawn(y, seed, spread=1.0):
 
 
 def test_the_balance_is_pearsons():
-    found = balance(torch.tensor([0] * 30 + [1] * 50 + [2] * 40), torch.tensor([0, 1, 2]))
+    found = balance(torch.tensor([0] * 30 + [1] * 50 + [2] * 40), torch.arange(3).repeat(2000))
     assert found.counts == (30, 50, 40)
-    assert found.expected == (40, 40, 40)
+    assert found.expected == pytest.approx((40, 40, 40))
+    assert found.exact
     assert found.chi2 == pytest.approx((100 + 100) / 40)
     assert found.p == pytest.approx(chi2.sf(5, 2))
+    assert found.single_p == pytest.approx(3 * 2 * binomtest(30, 120, 1 / 3, alternative="less").pvalue)
 
 
 def test_a_reference_that_is_itself_a_draw_makes_it_a_test_of_homogeneity():
-    found = balance(torch.tensor([0] * 10 + [1] * 30), torch.tensor([0] * 30 + [1] * 30), sampled=True)
+    found = balance(torch.tensor([0] * 10 + [1] * 30), torch.tensor([0] * 30 + [1] * 30))
+    assert not found.exact, "30 of each may be chance"
     pooled = np.array([[40 * 0.4, 40 * 0.6], [60 * 0.4, 60 * 0.6]])
     expected = (np.square(np.array([[10, 30], [30, 30]]) - pooled) / pooled).sum()
     assert found.chi2 == pytest.approx(expected)
     assert found.p == pytest.approx(chi2.sf(expected, 1))
+    one_sided = fisher_exact([[10, 30], [30, 30]], alternative="less").pvalue
+    assert found.single_p == pytest.approx(2 * 2 * one_sided)
 
 
-@pytest.mark.parametrize("sampled", [False, True])
-def test_under_the_null_p_values_are_uniform(sampled):
-    exact = torch.tensor([0] * 5 + [1] * 3 + [2] * 2)
-    p = np.array([
-        balance(labels(300, k), labels(400, 1000 + k) if sampled else exact, sampled=sampled).p for k in range(400)
-    ])  # fmt: skip
-    for level in (0.05, 0.2, 0.5):
-        assert (p <= level).mean() == pytest.approx(level, abs=4 * np.sqrt(level * (1 - level) / 400))
+REFERENCES = {
+    "even by design": (even_shares := (0.2,) * 5, lambda k: torch.arange(5).repeat(200)),
+    "a draw": (shares := (0.5, 0.3, 0.2), lambda k: labels(400, 1000 + k, shares)),
+    "a small draw": (even_shares, lambda k: labels(60, 1000 + k, even_shares)),
+    "of two classes": ((0.5, 0.5), lambda k: labels(60, 1000 + k, (0.5, 0.5))),
+    "long-tailed": (tail := 1 / np.arange(1, 31) / (1 / np.arange(1, 31)).sum(),
+                    lambda k: labels(1000, 1000 + k, tail)),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("sampled", [False, True])
-def test_other_shares_are_found(sampled):
-    assert balance(labels(1000, 0, (0.4, 0.4, 0.2)), labels(1000, 1), sampled=sampled).p < 1e-4
+@pytest.mark.parametrize("kind", REFERENCES)
+def test_real_classes_are_accused_no_more_often_than_said(kind):
+    shares, reference = REFERENCES[kind]
+    found = [balance(labels(300, k, shares), reference(k)) for k in range(400)]
+    for level in (0.01, 0.05, 0.2):
+        most = level * 400 + 4 * np.sqrt(level * (1 - level) * 400)
+        assert sum(each.p <= level for each in found) <= most
+        assert sum(each.single_p <= level for each in found) <= most
+
+
+@pytest.mark.parametrize("reference", [labels(1000, 1), torch.arange(3).repeat(400)])
+def test_other_shares_are_found(reference):
+    assert balance(labels(1000, 0, (0.2, 0.2, 0.6)), reference).p < 1e-4
+
+
+def test_a_missing_class_is_found_where_the_others_hide_it_from_the_sum():
+    found = balance(torch.tensor([0, 1, 2, 4, 5, 6, 7, 8, 9]).repeat(20), torch.arange(10).repeat(100))
+    assert found.p > 0.01
+    assert found.single_p < 1e-6
 
 
 def test_a_class_that_is_missing_counts_and_one_unknown_cannot_be():
-    missing = balance(torch.tensor([0, 1] * 50), torch.tensor([0, 1, 2] * 10))
+    missing = balance(torch.tensor([0, 1] * 50), torch.tensor([0, 1, 2] * 300))
     assert missing.counts == (50, 50, 0)
     assert missing.p < 1e-6
-    unknown = balance(torch.tensor([0, 1, 3] * 50), torch.tensor([0, 1] * 10))
-    assert (unknown.counts, unknown.chi2, unknown.p) == ((50, 50, 0, 50), None, 0)
+    unknown = balance(torch.tensor([0, 1, 2, 4] * 50), torch.arange(3).repeat(2000))
+    assert (unknown.counts, unknown.chi2, unknown.p) == ((50, 50, 50, 0, 50), None, 0)
 
 
 def test_classes_that_neither_has_do_not_count():
-    gap = balance(torch.tensor([0] * 30 + [5] * 20), torch.tensor([0, 5]))
-    assert gap.p == pytest.approx(balance(torch.tensor([0] * 30 + [1] * 20), torch.tensor([0, 1])).p)
+    gap = balance(torch.tensor([0] * 30 + [5] * 20), torch.tensor([0, 5] * 40))
+    assert gap.p == pytest.approx(balance(torch.tensor([0] * 30 + [1] * 20), torch.tensor([0, 1] * 40)).p)
 
 
 def test_the_order_of_labels_does_not_matter():
@@ -141,7 +162,7 @@ def clusters(n, seed=0, shift=0):
 
 def test_what_labels_add_is_told_together():
     found, notes = by_class(clusters(200), clusters(200, 1), clusters(300, 2), 3000, 0)
-    assert found.learned == Learned(1.0, 200, 1.0, 200)
+    assert found.learned == Learned(1.0, 200, 1.0, 200, 1.0)
     assert found.balance == Balance(10 * (20,), 10 * (20.0,), 0.0, 1.0)
     assert all(row.value < 50 for row in found.fid)
     assert notes == []

@@ -63,12 +63,19 @@ def test_colour_is_laid_aside_with_a_word_where_the_reference_is_grey():
 
 def test_colour_that_nobody_sees_is_a_note_alone():
     faint = with_channels(some("val", 60), 3).images.clone()
-    faint[:, 0] = (faint[:, 0].int() + 3).clamp_max(255).to(torch.uint8)
+    faint[:, 0] = (faint[:, 0].int() + 12).clamp_max(255).to(torch.uint8)
     sets = in_one_colour(Contest(ImageSet("faint", faint), some("heldout", 60)))
     assert sets.hidden == []
     assert sets.notes == ["the generated images are coloured and the reference is grey: compared by luminance"]
-    faint[7, 0] = 255
-    assert len(in_one_colour(Contest(ImageSet("one red", faint), some("heldout", 60))).hidden) == 1
+    faint[7, 0, 3:6, 3:6] = 90
+    [hidden] = in_one_colour(Contest(ImageSet("one red spot", faint), some("heldout", 60))).hidden
+    assert hidden.startswith("1 of the 60 generated images is coloured and the reference is grey")
+
+
+def test_colour_that_real_images_have_too_accuses_nobody():
+    sets = in_one_colour(Contest(tinted(some("val", 60)), some("heldout", 60), tinted(some("train", 60))))
+    assert sets.hidden == []
+    assert len(sets.notes) == 2
 
 
 def test_grey_images_are_not_coloured_ones():

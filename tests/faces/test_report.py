@@ -143,7 +143,7 @@ def test_numbers_of_a_class_that_were_chosen_are_not_tested(scored, page_of):
     told, generated, train = scored
     assert told.protocol.design == "stratified"
     page = page_of(report.page(told, "theirs", generated, train))
-    assert "the numbers of images were fixed" in page.text
+    assert "the class shares are the reference's" in page.text
     assert "χ²" not in page.text
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
@@ -135,17 +136,19 @@ def plain(images: ImageSet) -> ImageSet:
     return with_channels(images, 1) if is_grey(images.images) else images
 
 
-def strongest(images: UInt8[Tensor, "n c h w"]) -> tuple[float, float]:
-    """How far colour and transparency go in the image that has most of each: the mean over its pixels of what its
-    brightest channel has above its darkest, and of what alpha lacks to 255."""
-    most = [0.0, 0.0]
-    for part in blocks.parts(images):
-        if part.shape[1] >= 3:
-            shades = part[:, :3].amax(dim=1).int() - part[:, :3].amin(dim=1).int()
-            most[0] = max(most[0], float(shades.double().mean(dim=(1, 2)).max()))
-        if part.shape[1] == 4:
-            most[1] = max(most[1], float((255 - part[:, 3].double()).mean(dim=(1, 2)).max()))
-    return most[0], most[1]
+def coloured(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+    """How strong each image's colour is: what its brightest channel has above its darkest, as `_strongest`."""
+    return torch.cat([_strongest(part[:, :3].amax(dim=1) - part[:, :3].amin(dim=1)) for part in blocks.parts(images)])
+
+
+def transparent(images: UInt8[Tensor, "n 4 h w"]) -> Float[Tensor, " n"]:
+    """How strong each image's transparency is: what its alpha lacks to 255, as `_strongest`."""
+    return torch.cat([_strongest(255 - part[:, 3]) for part in blocks.parts(images)])
+
+
+def _strongest(levels: UInt8[Tensor, "n h w"]) -> Float[Tensor, " n"]:
+    """The largest mean over 3×3 pixels."""
+    return F.avg_pool2d(levels.cpu().float(), min(3, *levels.shape[1:]), 1).amax(dim=(1, 2))
 
 
 def laid(images: ImageSet, alpha: Alpha) -> ImageSet:

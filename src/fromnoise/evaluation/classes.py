@@ -1,10 +1,12 @@
 """What labels add to the score: are the classes balanced, are they good, can a classifier learn from them?"""
 
+from typing import Any
+
 import numpy as np
 import torch
 from jaxtyping import Int
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 from torch import Tensor
 
 from fromnoise.evaluation.design import disjoint
@@ -14,6 +16,10 @@ from fromnoise.evaluation.report import Balance, Classes, ClassFid, Learned
 
 CLASSIFIED = 2048
 """Features at most for a classifier."""
+POOLED = 5
+"""Expected images of a class from which χ² can be trusted."""
+BY_CHANCE = 0.001
+"""If a random sample's classes were as even as a reference's more rarely than this, they are even by design."""
 
 
 def matched(ours: Featured, real: Featured, _: int) -> Number:
@@ -33,16 +39,19 @@ def matched(ours: Featured, real: Featured, _: int) -> Number:
 
 
 def by_class(
-    generated: Featured, reference: Featured, train: Featured | None, most: int, seed: int
+    generated: Featured, reference: Featured, real: Featured | None, most: int, seed: int
 ) -> tuple[Classes | None, list[str]]:
-    """What labels add, and why something is missing; a classifier is trained on `most` images at most."""
+    """What labels add, and why something is missing; a classifier is trained on `most` images at most.
+
+    `real` are further real images, to teach a classifier; with labels, or they are of no use.
+    """
     ours, theirs = generated.labels, reference.labels
     if ours is None or theirs is None:
         return None, ["no metrics by class: the generated images or the reference have no labels"]
     if len(set(ours.tolist()) | set(theirs.tolist())) < 2:
         return None, ["no metrics by class: there is only one class"]
     notes = []
-    shares = balance(ours, theirs, sampled=reference.design == "random")
+    shares = balance(ours, theirs)
     if shares.chi2 is None:
         notes.append("classes.balance.chi2 is infinite: the reference lacks a class that was generated")
     d = generated.features.shape[1]
@@ -53,31 +62,47 @@ def by_class(
     if d > CLASSIFIED or few.labels is None or len(few.labels.unique()) < 2:
         notes.append("no classifier trained on generated images: only one class, or too many features")
     else:
-        taught = train is not None and train.labels is not None and len(train.labels.unique()) > 1
-        real = train.few(most, seed) if train is not None and taught else None
-        learned = train_on_generated(few, reference, real, seed)
+        teaches = real is not None and real.labels is not None and len(real.labels.unique()) > 1
+        teacher = real.few(most, seed) if real is not None and teaches else None
+        learned = train_on_generated(few, reference, teacher, seed)
     return Classes(shares, fids, learned), notes
 
 
-def balance(generated: Int[Tensor, " n"], reference: Int[Tensor, " m"], *, sampled: bool = False) -> Balance:
-    """Pearson's χ² test that the generated labels (given, or a classifier's predictions) have the reference's shares.
+def balance(generated: Int[Tensor, " n"], reference: Int[Tensor, " m"]) -> Balance:
+    """Whether the generated labels have the reference's shares: Pearson's χ² test, and an exact one of each class.
 
-    The shares count as exact, as they are where the reference is balanced by design. With `sampled`, the reference is
-    itself a random sample of the classes and the test is that of homogeneity. χ² is trustworthy from about 5
-    expected images a class; there must be at least two classes.
+    The shares of a reference that is even by design are exact. Any other is itself a random sample of the classes, and
+    the tests are those of homogeneity. Classes with fewer than `POOLED` expected images count as one for χ². There must
+    be at least two classes.
     """
     classes = int(max(generated.max(), reference.max())) + 1
     counts, real = (np.bincount(labels, minlength=classes) for labels in (generated, reference))
-    known = (counts + real) > 0
-    expected = real * (counts.sum() / real.sum())
-    if sampled:
-        table = np.stack([counts, real])[:, known]
+    n, m, known = int(counts.sum()), int(real.sum()), counts + real > 0
+    exact, expected = even_by_design(real[real > 0]), real * (n / m)
+    said = tuple(map(int, counts)), tuple(map(float, expected))
+    ours, theirs = counts[known], real[known]
+    if exact and (theirs == 0).any():  # infinite
+        return Balance(*said, None, 0.0, 0.0, exact)
+    of_class = stats.binom(n, theirs / m) if exact else stats.hypergeom(n + m, ours + theirs, n)
+    single = 2 * len(ours) * float(np.minimum(of_class.cdf(ours), of_class.sf(ours - 1)).min())
+    few = (theirs * n / m if exact else (ours + theirs) * min(n, m) / (n + m)) < POOLED
+    table = np.stack([np.append(each[~few], each[few].sum()) for each in (ours, theirs)])
+    table = table[:, table.any(axis=0)]
+    chi2, p = 0.0, 1.0
+    if table.shape[1] > 1 and exact:
+        chi2, p = stats.chisquare(table[0], table[1] * (n / m))
+    elif table.shape[1] > 1:
         chi2, p = stats.chi2_contingency(table, correction=False)[:2]
-    elif (real[known] == 0).any():  # infinite
-        return Balance(tuple(map(int, counts)), tuple(map(float, expected)), None, 0.0)
-    else:
-        chi2, p = stats.chisquare(counts[known], expected[known])
-    return Balance(tuple(map(int, counts)), tuple(map(float, expected)), float(chi2), float(p))
+    return Balance(*said, float(chi2), float(p), min(single, 1.0), exact)
+
+
+def even_by_design(counts: NDArray[np.int64]) -> bool:
+    """Whether classes are of equal size (± 1), which those of a random sample would hardly ever be."""
+    most = int((counts == counts.max()).sum())
+    if len(counts) < 2 or counts.max() - counts.min() > 1:
+        return False
+    chance = stats.multinomial.pmf(counts, counts.sum(), np.full(len(counts), 1 / len(counts)))
+    return bool(special.comb(len(counts), most) * chance < BY_CHANCE)
 
 
 def class_fids(generated: Featured, reference: Featured) -> tuple[ClassFid, ...]:
@@ -98,18 +123,20 @@ def class_fids(generated: Featured, reference: Featured) -> tuple[ClassFid, ...]
 
 
 def train_on_generated(
-    generated: Featured, reference: Featured, train: Featured | None = None, seed: int = 0
+    generated: Featured, reference: Featured, real: Featured | None = None, seed: int = 0
 ) -> Learned:
     """Classification accuracy score (Ravuri & Vinyals 2019), linear in the features: train on generated, test on real.
 
-    Beside it the same from the real images `train`, at most as many as were generated. Images that are wrong for their
-    label, or all alike, teach less. Both need two classes.
+    Images that are wrong for their label, or all alike, teach less. Beside it the same from further real images, at
+    most as many as were generated, and how often what these teach agrees with the generated images' labels. All need
+    two classes.
     """
-    n, accuracy = len(generated), _accuracy(generated, reference)
-    if train is None:
+    n, accuracy = len(generated), _right(_taught(generated), reference)
+    if real is None:
         return Learned(accuracy, n, None, None)
-    few = train.take(disjoint(len(train), n, 1, seed)[0])
-    return Learned(accuracy, n, _accuracy(few, reference), len(few))
+    few = real.take(disjoint(len(real), n, 1, seed)[0])
+    teacher = _taught(few)
+    return Learned(accuracy, n, _right(teacher, reference), len(few), _right(teacher, generated))
 
 
 def _labels(images: Featured) -> NDArray[np.int64]:
@@ -117,11 +144,14 @@ def _labels(images: Featured) -> NDArray[np.int64]:
     return images.labels.numpy()
 
 
-def _accuracy(taught: Featured, test: Featured) -> float:
+def _taught(by: Featured) -> Any:
     from sklearn.linear_model import LogisticRegression  # takes a second to import
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=5000))
-    classifier.fit(taught.features.double().numpy(), _labels(taught))
+    return classifier.fit(by.features.double().numpy(), _labels(by))
+
+
+def _right(classifier: Any, test: Featured) -> float:
     return float((classifier.predict(test.features.double().numpy()) == _labels(test)).mean())

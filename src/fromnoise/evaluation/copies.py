@@ -281,7 +281,7 @@ def _verdict(
     plain = f"{identical:,} {'is a training image' if identical == 1 else 'are training images'} to the byte"
     plain += " if mirrored or turned" if changed else ""
     looks = {
-        "as it is": f"shifted by up to {SHIFT} pixels, of other brightness",
+        "as it is": f"shifted by up to {SHIFT} pixels or of other brightness",
         "mirrored": f"shifted by up to {SHIFT} pixels, of other brightness or mirrored",
         "turned": "shifted by a pixel, of other brightness, mirrored or turned",
     }[bound.view if bound else "as it is"]

@@ -76,11 +76,13 @@ class Balance(msgspec.Struct, frozen=True):
 
     counts: tuple[int, ...]  # Images of each class.
     expected: tuple[float, ...]  # How many there would be in the reference's shares.
-    # χ²; null if infinite. The reference's shares count as exact if its classes are of equal size (± 1), otherwise as
-    # a random sample.
-    chi2: float | None
+    chi2: float | None  # χ², with rare classes as one; null if infinite.
     # Its p-value. If `protocol.design` is "stratified", the numbers were fixed, and it says nothing about the model.
     p: float
+    single_p: float = 1.0  # The smallest p-value of the exact tests of single classes, times their number.
+    # Whether the reference's classes are of equal size by design: then its shares are exact. Otherwise it counts as a
+    # random sample.
+    exact: bool = True
 
 
 class ClassFid(msgspec.Struct, frozen=True, rename={"class_": "class"}):
@@ -97,9 +99,11 @@ class Learned(msgspec.Struct, frozen=True):
 
     accuracy: float  # Its accuracy on the reference.
     n: int  # Images that it learned from.
-    # The accuracy of one that learned from training images; null if these or their labels are not known.
+    # The accuracy of one that learned from training images, or else from the floor's; null if no labels of these are
+    # known.
     real_accuracy: float | None
-    real_n: int | None  # Training images that it learned from.
+    real_n: int | None  # Real images that it learned from.
+    agreement: float | None = None  # Share of generated images whose label it agrees with.
 
 
 class Classes(msgspec.Struct, frozen=True):

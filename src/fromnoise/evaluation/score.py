@@ -111,8 +111,8 @@ def score(contest: Contest, features: Features, seed: int = 0, also: Features | 
     sets = Sets.of(contest, features, seed)
     value, over = sets.fid(), sets.excess(seed)
     others, missing = measured(sets.generated, sets.reference, sets.floor, sets.copycat, seed)
-    copycat = sets.copycat[0] if sets.copycat else None
-    classes, unknown = by_class(sets.generated, sets.reference, copycat, MOST, seed)
+    teachers = [draws[0] for draws in (sets.copycat, sets.floor) if draws and draws[0].labels is not None]
+    classes, unknown = by_class(sets.generated, sets.reference, teachers[0] if teachers else None, MOST, seed)
     notes = [*contest.notes, *_notes(contest, features, sets), *missing, *unknown]
     copies, told = _copies(contest, notes), _told_apart(contest, seed, notes)
     return Report(

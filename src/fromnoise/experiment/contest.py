@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
+from torch import Tensor
 
 from fromnoise.data import blocks, sources
-from fromnoise.data.colour import laid, on_grey, plain, strongest, with_channels
+from fromnoise.data.colour import coloured, laid, on_grey, plain, transparent, with_channels
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.resize import resized
 from fromnoise.data.settings import Alpha, DataSettings, Fit, Size
@@ -25,8 +26,8 @@ READING = ("fit", "alpha", "label_by", "group_by")
 """Settings of the data by which sets are read, where they are given."""
 FAINT = 16
 """A set whose values span fewer levels than this shows nothing: it counts as blank."""
-SEEN = 4.0
-"""Levels of colour or transparency, averaged over an image, that a person sees; saving as JPEG makes fewer."""
+SEEN = 24.0
+"""Levels of colour or transparency, averaged over 3×3 pixels, that a person sees; saving as JPEG makes fewer."""
 
 
 @dataclass(frozen=True)
@@ -206,19 +207,25 @@ def in_one_colour(contest: Contest) -> Contest:
     reference, notes, hidden = plain(contest.reference), list(contest.notes), list(contest.hidden)
     channels = reference.shape[0]
 
-    def differs(role: str, levels: float, words: str) -> None:
-        place = hidden if role == "generated" and levels >= SEEN else notes
-        place.append(f"the {role} images are {words}")
+    real = [each for each in (contest.floor, contest.train) if each is not None]
+
+    def differs(images: ImageSet, role: str, what: Callable[[Tensor], Tensor], least: int, words: str) -> None:
+        """A note on images of `least` channels or more, which the reference has not; or more than a note."""
+        seen = int((what(images.images) >= SEEN).sum())
+        own = any(each.shape[0] >= least and bool((what(each.images) >= SEEN).any()) for each in real)
+        if role != "generated" or not seen or own:
+            notes.append(f"the {role} images are {words}")
+        else:
+            which = "the" if seen == len(images) else f"{seen:,} of the {len(images):,}"
+            hidden.append(f"{which} generated images {'is' if seen == 1 else 'are'} {words}")
 
     def like(images: ImageSet, role: str) -> ImageSet:
         images = plain(images)
         if images.shape[0] == 4 != channels:
-            lacking = strongest(images.images)[1]
-            differs(role, lacking, "transparent and the reference is not: compared on mid-grey")
+            differs(images, role, transparent, 4, "transparent and the reference is not: compared on mid-grey")
             images = plain(with_channels(images, 3))
         if images.shape[0] > channels == 1:
-            colour = strongest(images.images)[0]
-            differs(role, colour, "coloured and the reference is grey: compared by luminance")
+            differs(images, role, coloured, 3, "coloured and the reference is grey: compared by luminance")
         if images.shape[0] < channels and role == "generated":
             what = "opaque and the reference is transparent" if channels == 4 else "grey and the reference is coloured"
             notes.append(f"the generated images are {what}")
