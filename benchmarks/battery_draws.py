@@ -32,7 +32,7 @@ LEVELS = {
     "worse": "0.1 %",
     "worse elsewhere": "0.1 %",
     "behind": "0.1 %",
-    "labels": "",
+    "labels": "0.1 %",
     "repeats": "0.1 %",
     "copying": "0.13 %",
     "told apart": "0.2 %",
