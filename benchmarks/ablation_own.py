@@ -1,6 +1,6 @@
 """What each choice of the recipe is worth on pictures that are no digits: emoji at 32×32, one change a row.
 
-    python -m benchmarks.ablation_own               (16 rows: some three hours on one CPU core)
+    python -m benchmarks.ablation_own               (17 rows: some three hours on one CPU core)
     python -m benchmarks.ablation_own --rows "stem 1" "no clusters"
 
 Every row trains from nothing on what a run trains on, as widths and stems allow no other start, for as many
