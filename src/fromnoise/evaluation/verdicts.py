@@ -329,6 +329,6 @@ TESTS: Mapping[str, Test] = {
         _overfitting, "not tested: `fromnoise run` tests the model, `fromnoise evaluate` sees only images"
     ),
     "overlap": Test(_overlap, "not tested: the reference is statistics, not images"),
-    "classes": Test(_classes, "not tested, because the images or the reference have no labels", True),
+    "classes": Test(_classes, "not tested: the report's notes say why", True),
 }
 """By the names of --fail-on, in the order of a report."""

@@ -206,14 +206,19 @@ def in_one_colour(contest: Contest) -> Contest:
     """
     reference, notes, hidden = plain(contest.reference), list(contest.notes), list(contest.hidden)
     channels = reference.shape[0]
-
     real = [each for each in (contest.floor, contest.train) if each is not None]
 
     def differs(images: ImageSet, role: str, what: Callable[[Tensor], Tensor], least: int, words: str) -> None:
-        """A note on images of `least` channels or more, which the reference has not; or more than a note."""
-        seen = int((what(images.images) >= SEEN).sum())
-        own = any(each.shape[0] >= least and bool((what(each.images) >= SEEN).any()) for each in real)
-        if role != "generated" or not seen or own:
+        """Say that images have `least` channels or more, unlike the reference.
+
+        It is `hidden` if a person sees that in generated images, and in no real ones; otherwise a note.
+        """
+
+        def count(some: ImageSet) -> int:
+            return int((what(some.images) >= SEEN).sum()) if some.shape[0] >= least else 0
+
+        seen = count(images) if role == "generated" else 0
+        if not seen or any(map(count, real)):
             notes.append(f"the {role} images are {words}")
         else:
             which = "the" if seen == len(images) else f"{seen:,} of the {len(images):,}"
