@@ -28,7 +28,7 @@ def print_score(report: Report) -> None:
         learned = report.classes.learned
         if learned is not None:
             real = learned.real_accuracy
-            beside = "" if real is None else f" ({100 * real:.1f} % when trained on {learned.real_n:,} training images)"
+            beside = "" if real is None else f" ({100 * real:.1f} % when trained on {learned.real_n:,} real images)"
             learner = f"a classifier trained on {learned.n:,} generated images"
             print(f"{learner} gets {100 * learned.accuracy:.1f} % of the reference right{beside}")
     for note in report.notes:
