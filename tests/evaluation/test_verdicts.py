@@ -106,6 +106,7 @@ def test_few_images_leave_class_shares_open(n, mark, noticed):
 def test_a_class_that_nobody_has_is_not_the_one_that_is_named():
     shifted = balance(torch.tensor([1] * 180 + [3] * 20), torch.tensor([1, 3]).repeat(200))
     assert "class 1 makes up 90.0 % instead of 50.0 %" in verdicts.shares(shifted, 400).words
+    assert 'class "dogs" makes up 90.0 % instead of 50.0 %' in verdicts.shares(shifted, 400, ("cats", "dogs")).words
 
 
 @pytest.mark.parametrize("least", [None, 0.2])

@@ -113,6 +113,7 @@ class Classes(msgspec.Struct, frozen=True):
     fid: tuple[ClassFid, ...]  # The FID of each class.
     # Trained on generated images, tested on real ones; null above 2,048 features, or for a single class.
     learned: Learned | None
+    names: tuple[str, ...] = ()  # Of the classes; empty if they are only numbered.
 
 
 class Closer(msgspec.Struct, frozen=True):

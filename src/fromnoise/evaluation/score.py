@@ -113,6 +113,8 @@ def score(contest: Contest, features: Features, seed: int = 0, also: Features | 
     others, missing = measured(sets.generated, sets.reference, sets.floor, sets.copycat, seed)
     teachers = [draws[0] for draws in (sets.copycat, sets.floor) if draws and draws[0].labels is not None]
     classes, unknown = by_class(sets.generated, sets.reference, teachers[0] if teachers else None, MOST, seed)
+    if classes is not None:
+        classes = replace(classes, names=contest.reference.class_names)
     notes = [*contest.notes, *_notes(contest, features, sets), *missing, *unknown]
     copies, told = _copies(contest, notes), _told_apart(contest, seed, notes)
     return Report(

@@ -4,7 +4,7 @@
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from scipy import stats
@@ -188,19 +188,20 @@ def _classes(report: Report) -> list[Verdict]:
     if report.classes is None:
         return []
     balance, learned, m = report.classes.balance, report.classes.learned, report.protocol.reference.n
-    return [shares(balance, m), *([] if learned is None else [labels(balance, learned, m)])]
+    return [shares(balance, m, report.classes.names), *([] if learned is None else [labels(balance, learned, m)])]
 
 
-def shares(balance: Balance, m: int) -> Verdict:
-    """A verdict on the classes' shares, against a reference of m images."""
+def shares(balance: Balance, m: int, names: Sequence[str] = ()) -> Verdict:
+    """A verdict on the shares of the classes, which may have names, against a reference of m images."""
     n, expected = sum(balance.counts), [each for each in balance.expected if each]
     p = min(2 * min(balance.p, balance.single_p), 1.0)
     if p < OTHER_SHARES:
         pairs = list(zip(balance.counts, balance.expected, strict=True))
         worst = max(range(len(pairs)), key=lambda k: _unlike(*pairs[k]))
+        name = f'"{names[worst]}"' if worst < len(names) else str(worst)
         there, wanted = (f"{100 * count / n:.1f} %" for count in pairs[worst])
         words = (
-            f"the class shares are not the reference's: class {worst} makes up {there} instead of {wanted}. That "
+            f"the class shares are not the reference's: class {name} makes up {there} instead of {wanted}. That "
             "alone raises the FID and its excess, because the floor keeps its own shares"
         )
         return Verdict("classes", "!", words)

@@ -85,7 +85,7 @@ def page(
         generated=generated,
         train=train,
         small=lambda image: html.picture(pictures.grid(image[None], columns=1, gap=0, zoom=1)),
-        classes=_classes(report, generated.class_names),
+        classes=_classes(report),
         commands=_commands(report),
         duration=duration,
     )
@@ -132,12 +132,12 @@ def _over_time(lines: Sequence[Line]) -> Drawing | None:
     return _drawing(figures.score_over_time(steps, values, errors, [found["share"] for found in copies]))
 
 
-def _classes(report: Report, named: Sequence[str]) -> Drawing | None:
+def _classes(report: Report) -> Drawing | None:
     """Images of each class, unless their numbers were chosen, and the FID of each, where one is known."""
     found = report.classes
     if found is None:
         return None
-    balance, fids = found.balance, {row.class_: row.value for row in found.fid}
+    balance, named, fids = found.balance, found.names, {row.class_: row.value for row in found.fid}
     names = [named[k].replace("$", r"\$")[:LETTERS] if k < len(named) else str(k) for k in range(len(balance.counts))]
     shares = None if report.protocol.design == "stratified" else (balance.counts, balance.expected)
     known = [fids.get(k) for k in range(len(names))] if any(value is not None for value in fids.values()) else None
