@@ -31,7 +31,7 @@ from fromnoise.evaluation.features import automatic, features
 from fromnoise.evaluation.metrics import MOST, measured
 from fromnoise.evaluation.repeats import repeats
 from fromnoise.evaluation.report import Excess
-from fromnoise.evaluation.score import Contest, Sets, _overlaps, _typical
+from fromnoise.evaluation.score import Comparison, Sets, _overlaps, _typical
 from fromnoise.evaluation.two_sample import told_apart
 from fromnoise.evaluation.verdicts import behind, labels, shares
 from fromnoise.faces.cli import script
@@ -41,49 +41,49 @@ HERE = Path(__file__).parent
 SEED = 0
 
 Numbers = dict[str, Any]
-Finding = Callable[[Contest, Features], tuple[bool, Numbers]]
+Finding = Callable[[Comparison, Features], tuple[bool, Numbers]]
 """Whether a part of the score says something against the images, and its numbers."""
 
 
-def _overlap(sets: Contest, _: Features) -> tuple[bool, Numbers]:
+def _overlap(sets: Comparison, _: Features) -> tuple[bool, Numbers]:
     found = _overlaps(sets)
     shared = sum(each.identical + each.near + round(each.turned * each.n) for each in found.known)
     return bool(found.found), {"shared": shared}
 
 
-def _class_shares(sets: Contest, _: Features) -> tuple[bool, Numbers]:
+def _class_shares(sets: Comparison, _: Features) -> tuple[bool, Numbers]:
     ours, theirs = sets.generated.labels, sets.reference.labels
     if ours is None or theirs is None:
         return False, {}
     return shares(balance(ours, theirs), len(theirs)).mark == "!", {}
 
 
-def _colour(sets: Contest, _: Features) -> tuple[bool, Numbers]:
+def _colour(sets: Comparison, _: Features) -> tuple[bool, Numbers]:
     return bool(sets.hidden), {}
 
 
-def _repeats(sets: Contest, _: Features) -> tuple[bool, Numbers]:
+def _repeats(sets: Comparison, _: Features) -> tuple[bool, Numbers]:
     found = repeats(sets.generated, _typical(sets), SEED)
     return found.found, {"repeated": [found.share, found.real]}
 
 
-def _worse(sets: Contest, extract: Features) -> tuple[bool, Numbers]:
+def _worse(sets: Comparison, extract: Features) -> tuple[bool, Numbers]:
     found = excess_of(sets, extract)
     return found.value > STRICT * found.error, {"excess": [found.value, found.error]}
 
 
-def _elsewhere(sets: Contest, _: Features) -> tuple[bool, Numbers]:
+def _elsewhere(sets: Comparison, _: Features) -> tuple[bool, Numbers]:
     found = excess_of(sets, choosing())
     return found.value > STRICT * found.error, {"excess elsewhere": [found.value, found.error]}
 
 
-def _behind(sets: Contest, extract: Features) -> tuple[bool, Numbers]:
+def _behind(sets: Comparison, extract: Features) -> tuple[bool, Numbers]:
     featured = Sets.of(sets, extract, SEED)
     metrics, _ = measured(featured.generated, featured.reference, featured.floor, featured.copycat, SEED)
     return bool(behind(metrics)), {}
 
 
-def _labels(sets: Contest, extract: Features) -> tuple[bool, Numbers]:
+def _labels(sets: Comparison, extract: Features) -> tuple[bool, Numbers]:
     featured = Sets.of(sets, extract, SEED)
     classes, _ = by_class(featured.generated, featured.reference, featured.copycat[0], MOST, SEED)
     learned = None if classes is None else classes.learned
@@ -92,13 +92,13 @@ def _labels(sets: Contest, extract: Features) -> tuple[bool, Numbers]:
     return labels(classes.balance, learned, len(sets.reference)).mark == "!", {}
 
 
-def _copying(sets: Contest, _: Features) -> tuple[bool, Numbers]:
+def _copying(sets: Comparison, _: Features) -> tuple[bool, Numbers]:
     assert sets.train is not None, "every world has training images"
     found = copy_test(sets.generated, sets.train, sets.reference)
     return bool(found.copying), {} if found.bound is None else {"copied share below": found.bound.share}
 
 
-def _told_apart(sets: Contest, _: Features) -> tuple[bool, Numbers]:
+def _told_apart(sets: Comparison, _: Features) -> tuple[bool, Numbers]:
     found = told_apart(sets.generated, sets.reference, SEED, sets.train, sets.floor)
     return found.told, {"AUC": found.auc}
 
@@ -148,7 +148,7 @@ def choosing() -> Features:
     return choosing_features(torch.device("cpu"))
 
 
-def excess_of(sets: Contest, extract: Features) -> Excess:
+def excess_of(sets: Comparison, extract: Features) -> Excess:
     """The headline of the score."""
     found = Sets.of(sets, extract, SEED).excess(SEED)
     assert found is not None, "every world has a floor"
@@ -169,7 +169,7 @@ def judge(case: Case) -> Found:
 
 
 def judge_draw(source: str, k: int) -> Found:
-    """Ask all of the k-th contest of real images alone."""
+    """Ask all of the k-th comparison of real images alone."""
     extract, real = extractor(automatic(pool(source))), pool(source).images
     for each in (extract, choosing()):
         each.cached(real)
@@ -178,7 +178,7 @@ def judge_draw(source: str, k: int) -> Found:
     return Found("draw", source, f"contest {k}", [], found, numbers, time.perf_counter() - start)
 
 
-def asked(sets: Contest, extract: Features, expected: Sequence[str] = ()) -> tuple[list[str], Numbers]:
+def asked(sets: Comparison, extract: Features, expected: Sequence[str] = ()) -> tuple[list[str], Numbers]:
     """What is found, and its numbers: all, or until something expected is found."""
     found: list[str] = []
     numbers: Numbers = {}

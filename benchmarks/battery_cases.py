@@ -16,8 +16,8 @@ from fromnoise.data import digits
 from fromnoise.data.colour import with_channels
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.resize import resize
-from fromnoise.evaluation.score import Contest
-from fromnoise.experiment.contest import Asked, contest
+from fromnoise.evaluation.score import Comparison
+from fromnoise.experiment.comparison import Asked, comparison
 
 Change = Callable[[Tensor], Tensor]
 """From uint8 images to others."""
@@ -32,10 +32,10 @@ class World:
     floor: ImageSet
     fresh: ImageSet
 
-    def against(self, generated: ImageSet, **other: ImageSet) -> Contest:
-        """The contest of these images in this world, but for what is named."""
+    def against(self, generated: ImageSet, **other: ImageSet) -> Comparison:
+        """The comparison of these images in this world, but for what is named."""
         world = replace(self, **other)
-        return contest(Asked(generated, world.reference, world.train, world.floor))
+        return comparison(Asked(generated, world.reference, world.train, world.floor))
 
     def some(self, n: int = 500) -> ImageSet:
         """Fresh images, at random and without labels."""
@@ -57,7 +57,7 @@ def world(sort: str) -> World:
     return World(digits.load("train"), digits.load("heldout"), floor, fresh)
 
 
-Make = Callable[[World], Contest]
+Make = Callable[[World], Comparison]
 
 
 @dataclass(frozen=True)
@@ -135,13 +135,13 @@ def _copies(sort: str) -> Iterator[Rest]:
         yield copies("moved by a pixel; trained on 21,000 images", _many_trained)
 
 
-def _few_distinct(w: World) -> Contest:
+def _few_distinct(w: World) -> Comparison:
     few = w.train.subset(500, 0)
     often = ImageSet("500 digits, six times each", few.images.repeat(6, 1, 1, 1))
     return w.against(changed(few, damage("noise", 6)), train=often)
 
 
-def _many_trained(w: World) -> Contest:
+def _many_trained(w: World) -> Comparison:
     train = shapes(21_000, 5)
     return w.against(changed(train.subset(500, 1), moved(1)), train=train)
 
@@ -185,14 +185,14 @@ def _variety(sort: str) -> Iterator[Rest]:
 
 def _overlaps(sort: str) -> Iterator[Rest]:
     def planted(name: str, n: int, change: Change | None = None) -> Rest:
-        def make(w: World) -> Contest:
+        def make(w: World) -> Comparison:
             reference = joined(w.reference.subset(400, 0), w.copies(change, n))
             return w.against(w.some(), reference=reference)
 
         return name, sort, make, ("overlap",), None
 
     def called_generated(name: str, change: Change | None = None) -> Rest:
-        def make(w: World) -> Contest:
+        def make(w: World) -> Comparison:
             return w.against(joined(w.some(400), changed(w.reference.subset(100, 0), change)))
 
         return name, sort, make, ("overlap",), None
@@ -215,7 +215,7 @@ def _protocol(sort: str) -> Iterator[Rest]:
     def same(name: str, one: Make, other: Make) -> Rest:
         return name, sort, one, (SAME,), other
 
-    def blurred(w: World, n: int, **other: ImageSet) -> Contest:
+    def blurred(w: World, n: int, **other: ImageSet) -> Comparison:
         return w.against(changed(w.some(n), blur), **other)
 
     if sort == "digits":

@@ -1,4 +1,4 @@
-"""The battery's draws: contests of real images alone, against which the report should say nothing."""
+"""The battery's draws: comparisons of real images alone, against which the report should say nothing."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -16,8 +16,8 @@ from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.design import disjoint
 from fromnoise.evaluation.excess import NORMAL
-from fromnoise.evaluation.score import Contest
-from fromnoise.experiment.contest import Asked, contest
+from fromnoise.evaluation.score import Comparison
+from fromnoise.experiment.comparison import Asked, comparison
 
 POOL = 10_000
 """Real images of a kind that all draws are taken from, so that their features are computed once."""
@@ -51,8 +51,8 @@ def pool(source: str) -> ImageSet:
     return images.subset(min(POOL, len(images)), 0)
 
 
-def drawn(source: str, k: int) -> Contest:
-    """The k-th contest, of parts that have no image in common: stratified by class for an even k, else at random.
+def drawn(source: str, k: int) -> Comparison:
+    """The k-th comparison, of parts that have no image in common: stratified by class for an even k, else at random.
 
     Families are never divided, and their floor is taken from the training images; each generated image is of a family
     that nobody has seen.
@@ -64,10 +64,10 @@ def drawn(source: str, k: int) -> Contest:
     rows = disjoint(len(whole), 100, sum(HUNDREDS.values()), k, labels)
     ends = accumulate(HUNDREDS.values(), initial=0)
     train, reference, floor, fresh = (whole.take(np.concatenate(rows[a:b])) for a, b in pairwise(ends))
-    return contest(Asked(fresh, reference, train, floor))
+    return comparison(Asked(fresh, reference, train, floor))
 
 
-def _of_families(whole: ImageSet, group: Int64[np.ndarray, " n"], k: int) -> Contest:
+def _of_families(whole: ImageSet, group: Int64[np.ndarray, " n"], k: int) -> Comparison:
     sizes = np.bincount(group)
     order = rng.generator(k, "families").permutation(len(sizes))
     taken = order[: np.searchsorted(np.cumsum(sizes[order]), FAMILIES)]
@@ -75,7 +75,7 @@ def _of_families(whole: ImageSet, group: Int64[np.ndarray, " n"], k: int) -> Con
     parts = (held_out, np.setdiff1d(taken, held_out))
     reference, train = (whole.take(np.flatnonzero(np.isin(group, part))) for part in parts)
     fresh = ImageSet("fresh shapes", recoloured(shapes(FRESH, 1_000 + k).images, 1_000 + k))
-    return contest(Asked(fresh, reference, train, train))
+    return comparison(Asked(fresh, reference, train, train))
 
 
 def table(draws: Sequence[Mapping[str, Any]]) -> str:

@@ -32,7 +32,7 @@ from fromnoise.data import arrays, sources
 from fromnoise.data.settings import DataSettings
 from fromnoise.errors import UserError
 from fromnoise.evaluation.report import Report
-from fromnoise.experiment.contest import floor_images
+from fromnoise.experiment.comparison import floor_images
 from fromnoise.faces.cli import script
 from fromnoise.faces.console import Bar
 from fromnoise.files import check_writable, read_json, write_json

@@ -116,6 +116,16 @@ def test_a_block_that_raises_leaves_no_folder(tmp_path, error):
     assert names(tmp_path) == []
 
 
+def test_an_empty_folder_is_replaced_when_the_block_ends_and_stays_if_it_raises(tmp_path):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(Interrupted):
+        fill_and_raise(tmp_path / "out", Interrupted)
+    assert names(tmp_path) == ["out"]
+    with whole_folder(tmp_path / "out") as temporary:
+        (temporary / "file").write_text("new")
+    assert names(tmp_path) == ["out", "out/file"]
+
+
 def test_a_folder_with_something_in_it_is_not_replaced(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("precious")

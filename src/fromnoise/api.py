@@ -27,8 +27,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from fromnoise.config import Config, folder_for, settled, with_settings
-from fromnoise.config import preset as preset_called
+from fromnoise.config import PRESETS, Config, folder_for, settled, with_settings
 from fromnoise.data import arrays, saving, sources
 from fromnoise.data.colour import KINDS, laid, with_channels
 from fromnoise.data.image_set import ImageSet
@@ -42,7 +41,7 @@ from fromnoise.evaluation.features import features as extractor_of
 from fromnoise.evaluation.report import Report
 from fromnoise.evaluation.score import read_report, score
 from fromnoise.experiment import find
-from fromnoise.experiment.contest import Asked, Named, as_8_bits
+from fromnoise.experiment.comparison import Asked, Named, as_8_bits
 from fromnoise.experiment.evaluate import evaluate as scored
 from fromnoise.experiment.sample import sampled
 from fromnoise.experiment.score import reference_of, sets_of, with_overfitting
@@ -50,6 +49,7 @@ from fromnoise.experiment.train import Experiment, trained
 from fromnoise.faces.console import TERMINAL
 from fromnoise.generation import edit
 from fromnoise.generation.model import Model
+from fromnoise.lookup import lookup
 from fromnoise.say import Reporter, reporting_to
 from fromnoise.threads import all_threads
 from fromnoise.training.device import alone
@@ -186,7 +186,7 @@ class Run:
         - `label`: the images' class or cluster; default: any
         - `guidance`, `steps`: as in `sample`
 
-        Raises UserError, before any work, for what the model cannot do. So do the next three.
+        Raises UserError, before any work, for what the model cannot do (so do `inpaint`, `upscale` and `interpolate`).
         """
         how = edit.Edit(n, seed, label, guidance, steps)
         return self._edited(edit.vary, [images], strength, how)
@@ -311,7 +311,7 @@ def train(
             "images=images, labels=labels), and train on 'mine.npz'"
         )
     settings |= {name: str(settings[name]) for name in ("size", "init") if settings.get(name) is not None}
-    config = settled(with_settings(preset_called(preset), settings | {"data": str(data)}), preset)
+    config = settled(with_settings(lookup("preset", preset, PRESETS), settings | {"data": str(data)}), preset)
     place = folder_for(config, preset) if out is None else Path(out)
     recording = Recording(log_every, checkpoint_every, tensorboard)
     experiment = Experiment(config, place, device, recording=recording, skip_broken=skip_broken)

@@ -133,11 +133,6 @@ def folder_for(config: Config, preset_name: str) -> Path:
     return Path("runs") / f"{name or 'data'}-{preset_name}"
 
 
-def preset(name: str) -> Config:
-    """The preset called `name`; raises UserError, listing them, for another name."""
-    return lookup("preset", name, PRESETS)
-
-
 def with_budget(config: Config, preset_name: str) -> Config:
     """`config` with exactly one budget: its own, or the preset's where it has none.
 

@@ -67,13 +67,15 @@ def whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder that is renamed to `path`, which must not exist yet, once the block ends without an error."""
+    """A temporary folder that is renamed to `path`, which is new or empty, once the block ends without an error."""
     with _making(path) as temporary:
         temporary.mkdir()
         yield temporary
         for file in temporary.rglob("*"):
             if file.is_file():
                 _flush(file)
+        if path.is_dir():
+            path.rmdir()
         os.rename(temporary, path)
 
 

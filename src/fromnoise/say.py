@@ -102,7 +102,7 @@ def plural(n: int, what: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: 42 s, 3:07, 1:02:03."""
+    """Seconds for people to read: 42 s, 3:07, 1:02:03."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

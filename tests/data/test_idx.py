@@ -85,7 +85,7 @@ def test_a_missing_file_is_refused_by_name(tmp_path):
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 @pytest.mark.parametrize("place", [0, 1])
 def test_a_set_is_read_from_its_own_folder(tmp_path, write_idx_set, name, suffix, place):
-    written = write_idx_set(tmp_path / idx.SETS[name][1][place], suffix=suffix)
+    written = write_idx_set(tmp_path / idx.SETS[name].folders[place], suffix=suffix)
     for part, stem in (("train", "train"), ("test", "t10k")):
         images = idx.load(name, part, tmp_path)
         assert images.name == f"{name}:{part}"
@@ -209,7 +209,7 @@ def test_what_is_missing_is_downloaded_once(tmp_path, write_idx_set, monkeypatch
     monkeypatch.setattr(datasets.MNIST, "download", download)
     assert holds(idx.load(name, "train", tmp_path), written["train"])
     assert holds(idx.load(name, "test", tmp_path), written["t10k"])
-    assert calls == [idx.SETS[name][0]]
+    assert calls == [{"mnist": "MNIST", "fashion_mnist": "FashionMNIST"}[name]]
 
 
 def test_the_environment_says_where_data_lies_unless_the_caller_does(tmp_path, write_idx_set, monkeypatch):

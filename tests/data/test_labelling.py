@@ -323,7 +323,7 @@ def test_a_runs_reference_has_its_classes(put):
     trained = DataSettings(str(photos), size="8", label_by="([a-z]+)_")
     parts = sources.prepare(trained, seed=0)
     spec = sources.reference_for(trained.data)
-    found = sources.load(spec, (8, 8), **sources.rules_of(spec, trained))
+    found = sources.load_as(spec, trained, (8, 8))
     assert found.class_names == ("cat", "dog")
     assert found.fingerprint == parts.heldout.fingerprint
     assert torch.bincount(found.labels).tolist() == [2, 2]

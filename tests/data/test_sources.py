@@ -390,8 +390,10 @@ def test_there_are_no_groups_by_name_without_names(npz, data, told):
         sources.prepare(DataSettings(data.format(npz=npz), group_by="folder"), seed=0)
 
 
-def test_a_runs_rule_is_for_its_own_data_alone():
-    settings = DataSettings("scans", group_by="folder")
-    rules = {"group_by": "folder", "label_by": None}
-    assert sources.rules_of("scans:heldout", settings) == sources.rules_of("scans/:val", settings) == rules
-    assert sources.rules_of("others:heldout", settings) == {}
+def test_a_runs_rule_is_for_its_own_data_alone(scans):
+    settings = DataSettings(str(scans), group_by=r"(patient\d+)_", size="8")
+    parts = sources.prepare(settings, seed=0)
+    for part in ("heldout", "val"):
+        assert sources.load_as(f"{scans}/:{part}", settings, (8, 8)).fingerprint == getattr(parts, part).fingerprint
+    other = sources.load_as(f"{scans}:heldout", DataSettings("others", group_by=r"(patient\d+)_"), (8, 8))
+    assert other.fingerprint == sources.load(f"{scans}:heldout", (8, 8)).fingerprint != parts.heldout.fingerprint

@@ -1,8 +1,11 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from fromnoise.data import sources
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +79,17 @@ def test_a_named_set_is_not_told_by_the_names_in_a_folder_called_the_same(finish
     names = [line[0] for line in lines(fromnoise(*words, cwd=tmp_path))]
     assert [name.rsplit("/", 1)[0] for name in (names[0], names[3])] == [names[0], "digits"]
     assert names[0].startswith("digits[")
+
+
+def test_held_out_images_are_those_that_the_training_held_out(fromnoise, tmp_path):
+    (tmp_path / "films").mkdir()
+    for k in range(120):
+        pixels = np.random.default_rng(k).integers(0, 256, (16, 16), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "films" / f"p{k // 6}_{k}.png")
+    rule = r"^(p\d+)_"
+    words = ("--preset", "tiny", "--data", "films", "--group-by", rule, "--size", "16", "--steps", "2", "--out", "run")
+    fromnoise("train", *words, cwd=tmp_path)
+    names = [line[0] for line in lines(fromnoise("likelihood", "run", "films:heldout", "--levels", "2", cwd=tmp_path))]
+    held_out = sources.load(f"{tmp_path / 'films'}:heldout", (16, 16), group_by=rule)
+    assert len(held_out) == 12
+    assert [Path(name).name for name in names[:-1]] == [Path(name).name for name in held_out.files]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from fromnoise.experiment import few, validate
+from fromnoise.experiment import few_images, validate
 
 WORDS = ("--preset", "tiny", "--steps", "16", "--checkpoint-every", "6", "--evaluate-every", "10", "--out", "run")
 # Each kills the process for good (SIGKILL) at one moment around the look after step 10: owner, function, when.
@@ -19,12 +19,12 @@ KILLS = {
 }
 KILLER = """
 import os, signal, sys
-from fromnoise.experiment import few, validate
+from fromnoise.experiment import few_images, validate
 from fromnoise.faces import cli
 from fromnoise.training import run_folder, step_log
 
 validate.IMAGES, validate.MOST_REAL = 64, 300
-few.FEW = 0
+few_images.FEW = 0
 real = {owner}.{name}
 def call(*args):
     if {when}:
@@ -41,11 +41,11 @@ def looks(place):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def few_images():
+def little_work():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(validate, "IMAGES", 64)
         patch.setattr(validate, "MOST_REAL", 300)
-        patch.setattr(few, "FEW", 0)  # 200 digits are to be judged as more are
+        patch.setattr(few_images, "FEW", 0)  # 200 digits are to be judged as more are
         yield
 
 

@@ -50,29 +50,17 @@ def test_features_do_not_depend_on_how_images_lie_in_memory():
     assert torch.equal(features("digits")(other), features("digits")(images))
 
 
-@pytest.mark.parametrize("lengths", [(70,), (1, 2, 67), (30, 0, 30, 10), (7,) * 10])
-def test_a_stream_is_cut_into_the_same_batches_whatever_its_parts_are(lengths):
+def test_images_are_mapped_in_batches_of_one_size_and_the_rest():
+    seen = []
+
+    def extract(batch):
+        seen.append(len(batch))
+        return batch.flatten(1).float()
+
     images = digits.load("val").images[:70]
-    extract = dataclasses.replace(features("digits"), batch=16)
-    streamed = list(extract.stream(iter(images.split(lengths))))
-    assert [len(part) for part in streamed] == [16, 16, 16, 16, 6]
-    assert torch.equal(torch.cat(streamed), extract(images))
-
-
-def test_a_stream_holds_no_more_than_a_batch_and_a_part():
-    taken = 0
-
-    def parts():
-        nonlocal taken
-        for _ in range(100):
-            taken += 5
-            yield torch.zeros(5, 1, 2, 2, dtype=torch.uint8)
-
-    seen = 0
-    for part in dataclasses.replace(features("pixels"), batch=8).stream(parts()):
-        seen += len(part)
-        assert taken - seen < 5
-    assert seen == 500
+    found = dataclasses.replace(features("pixels"), extract=extract, batch=16)(images)
+    assert seen == [16, 16, 16, 16, 6]
+    assert torch.equal(found, images.flatten(1).float())
 
 
 def test_features_are_the_packaged_networks():

@@ -22,7 +22,7 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.evaluation import inception
 from fromnoise.evaluation.features import features
-from fromnoise.evaluation.score import Contest, score
+from fromnoise.evaluation.score import Comparison, score
 from fromnoise.say import captured
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
@@ -159,7 +159,7 @@ def test_a_report_tells_which_weights_these_are(weights):
 def test_a_score_in_2048_features_is_json_and_says_what_it_lacks(weights):
     extract = features("inception", weights=weights)
     generated, reference = (ImageSet(f"set {seed}", pictures(50, 1, 28, 28, seed)) for seed in (1, 2))
-    report = score(Contest(generated, reference), extract).plain()
+    report = score(Comparison(generated, reference), extract).plain()
     assert report["metrics"]["fid"]["value"] > 0
     assert report["protocol"]["features"]["sha256"] == extract.sha256
     assert any("too few for 2048 features" in note for note in report["notes"])

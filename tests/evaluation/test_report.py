@@ -12,7 +12,7 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation import report as types_of_report
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.report import SCHEMA, Report
-from fromnoise.evaluation.score import Contest, score
+from fromnoise.evaluation.score import Comparison, score
 from tools import report_fields
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "report.md"
@@ -25,8 +25,8 @@ def reports():
     val, heldout, train = (digits.load(part) for part in ("val", "heldout", "train"))
     bare = val.subset(50, 0)
     bare = type(bare)("bare", bare.images)
-    few = Contest(bare, heldout.subset(50, 0))
-    return score(Contest(val.subset(150, 0), heldout, val, train.subset(300, 0)), halves), score(few, halves)
+    few = Comparison(bare, heldout.subset(50, 0))
+    return score(Comparison(val.subset(150, 0), heldout, val, train.subset(300, 0)), halves), score(few, halves)
 
 
 def test_every_field_of_a_report_has_its_type(reports):

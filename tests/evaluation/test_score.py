@@ -13,7 +13,7 @@ from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.evaluation.report import SCHEMA, CopySizes, Report, UsedFeatures
-from fromnoise.evaluation.score import Contest, Sets, noise, score
+from fromnoise.evaluation.score import Comparison, Sets, noise, score
 from fromnoise.evaluation.verdicts import verdicts
 
 
@@ -50,7 +50,7 @@ def random_digits(n, seed=0):
 
 def test_fid_is_the_distance_of_the_features(extract, parts):
     generated, reference = parts["train"].subset(200, 0), parts["heldout"].subset(300, 0)
-    report = score(Contest(generated, reference), extract)
+    report = score(Comparison(generated, reference), extract)
     features = (extract.cached(each.images) for each in (generated, reference))  # rounded as in the score
     assert report.fid.value == pytest.approx(distance(*map(Moments.of, features)), rel=1e-9)
     assert (report.fid.floor, report.excess) == (None, None)
@@ -65,7 +65,7 @@ def test_a_score_of_digits_has_torch_fidelitys_numbers(extract, parts):
 
     generated, reference = (replace(parts[part], labels=None) for part in ("val", "heldout"))
     generated = replace(generated, images=generated.images // 2)  # darker
-    found = score(Contest(generated, reference), extract)
+    found = score(Comparison(generated, reference), extract)
     x, y = (extract.cached(each.images).double() for each in (generated, reference))
     moments = [fid_features_to_statistics(of) for of in (x, y)]
     theirs = {
@@ -83,8 +83,8 @@ def test_a_score_of_digits_has_torch_fidelitys_numbers(extract, parts):
 
 def test_floor_and_copycat_stand_beside_it_at_the_same_size(parts):
     noise = ImageSet("noise", torch.randint(0, 256, (75, 1, 28, 28), dtype=torch.uint8))
-    contest = Contest(noise, parts["heldout"], parts["val"], parts["train"].subset(800, 0))
-    report = score(contest, projection())
+    comparison = Comparison(noise, parts["heldout"], parts["val"], parts["train"].subset(800, 0))
+    report = score(comparison, projection())
     fid = report.fid
     assert (fid.n, fid.floor.n, fid.copycat.n) == (75, 75, 75)
     assert (fid.floor.draws, fid.copycat.draws) == (3, 9)  # of 300 and 800, with the class shares of chance
@@ -99,10 +99,10 @@ def test_floor_and_copycat_stand_beside_it_at_the_same_size(parts):
 
 
 def test_draws_are_as_many_as_there_are_up_to_a_number_of_images(parts, monkeypatch):
-    contest = Contest(parts["train"].subset(50, 0), parts["heldout"], parts["val"], parts["train"])
+    comparison = Comparison(parts["train"].subset(50, 0), parts["heldout"], parts["val"], parts["train"])
     for images, draws in ((6000, (6, 18)), (600, (6, 12)), (10, (1, 1))):
         monkeypatch.setattr(score_module, "DRAWN", images)
-        drawn = Sets.of(contest, projection(), 0)
+        drawn = Sets.of(comparison, projection(), 0)
         assert (len(drawn.floor), len(drawn.copycat)) == draws
 
 
@@ -110,9 +110,10 @@ def test_labels_that_lie_beside_random_images_change_nothing(extract, parts):
     """The ratio to the floor was 2.50 with labels and 1.18 without."""
     labelled = random_digits(300)
     contests = [
-        Contest(generated, parts["heldout"], parts["val"]) for generated in (labelled, replace(labelled, labels=None))
+        Comparison(generated, parts["heldout"], parts["val"])
+        for generated in (labelled, replace(labelled, labels=None))
     ]
-    one, other = (score(contest, extract) for contest in contests)
+    one, other = (score(comparison, extract) for comparison in contests)
     assert one.excess == other.excess
     assert one.protocol.design == other.protocol.design == "random"
     assert one.fid == other.fid
@@ -124,7 +125,7 @@ def test_labels_that_lie_beside_random_images_change_nothing(extract, parts):
 def test_images_drawn_by_class_are_compared_with_floors_drawn_by_class(extract, parts):
     labelled = parts["train"].subset(150, 0)
     found = [
-        score(Contest(generated, parts["heldout"], parts["val"], parts["train"]), extract)
+        score(Comparison(generated, parts["heldout"], parts["val"], parts["train"]), extract)
         for generated in (labelled, replace(labelled, labels=None))
     ]
     assert [report.excess.design for report in found] == ["stratified", "random"]
@@ -134,8 +135,8 @@ def test_images_drawn_by_class_are_compared_with_floors_drawn_by_class(extract, 
 
 
 def test_the_excess_is_that_of_the_mean_over_subsets_where_the_floor_is_smaller(parts):
-    contest = Contest(parts["train"].subset(600, 0), parts["heldout"], parts["val"].subset(150, 0))
-    report = score(contest, projection())
+    comparison = Comparison(parts["train"].subset(600, 0), parts["heldout"], parts["val"].subset(150, 0))
+    report = score(comparison, projection())
     assert (report.fid.n, report.excess.n, report.metrics["recall"].n) == (600, 150, 150)
     assert report.excess.fid > report.fid.value
     assert abs(report.excess.value) < 3 * report.excess.error
@@ -143,11 +144,11 @@ def test_the_excess_is_that_of_the_mean_over_subsets_where_the_floor_is_smaller(
 
 def test_a_network_is_asked_whether_it_tells_the_images_apart(parts):
     few = parts["val"].subset(60, 0)
-    report = score(Contest(few, parts["heldout"]), projection())
+    report = score(Comparison(few, parts["heldout"]), projection())
     assert 0 < report.told_apart.auc < 1
     large = ImageSet("large", few.images.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3))
     mean = Features("mean", 1, "", lambda images: images.double().mean((1, 2, 3))[:, None])
-    unasked = score(Contest(large, parts["heldout"]), mean)
+    unasked = score(Comparison(large, parts["heldout"]), mean)
     assert unasked.told_apart is None
     assert any(note.startswith("no two-sample test") for note in unasked.notes)
 
@@ -157,51 +158,53 @@ def test_images_that_sets_share_are_said(parts):
     train, heldout = parts["train"], parts["heldout"]
     mixed = ImageSet("mixed", torch.cat([train.images[:200], heldout.images[:100]]))
     learnt = ImageSet("learnt", train.images[:60])
-    overlaps = score(Contest(learnt, mixed, parts["val"], train), projection()).overlaps
+    overlaps = score(Comparison(learnt, mixed, parts["val"], train), projection()).overlaps
     assert overlaps.reference_in_train.identical == 200
     assert overlaps.generated_in_reference.identical == 60
     assert overlaps.floor_in_train.identical == 0
-    fresh = score(Contest(parts["val"].subset(60, 0), heldout), projection()).overlaps
+    fresh = score(Comparison(parts["val"].subset(60, 0), heldout), projection()).overlaps
     assert fresh.generated_in_reference.identical == 0
     assert (fresh.reference_in_train, fresh.floor_in_train) == (None, None)
 
 
 def test_the_score_in_other_features_stands_beside(parts):
-    contest = Contest(parts["train"].subset(100, 0), parts["heldout"], parts["val"])
+    comparison = Comparison(parts["train"].subset(100, 0), parts["heldout"], parts["val"])
     other = projection("other", 5)
-    (also,) = score(contest, projection(), also=other).also
-    alone = score(contest, other)
+    (also,) = score(comparison, projection(), also=other).also
+    alone = score(comparison, other)
     assert (also.features.name, also.features.dimension) == ("other", 5)
     assert (also.fid, also.excess) == (alone.fid, alone.excess)
 
 
 def test_the_protocol_is_a_line_to_cite(parts):
-    contest = Contest(parts["train"].subset(100, 0), parts["heldout"], parts["val"])
-    protocol = score(contest, projection()).protocol
+    comparison = Comparison(parts["train"].subset(100, 0), parts["heldout"], parts["val"])
+    protocol = score(comparison, projection()).protocol
     assert protocol.line == (
         f"projection; n = 100 stratified; resizing none; reference {parts['heldout'].name}@"
         f"{parts['heldout'].fingerprint[:8]} of 300; floor {parts['val'].name}@{parts['val'].fingerprint[:8]}; seed 0; "
         f"fromnoise {protocol.version}, schema {SCHEMA}"
     )
-    assert score(contest, projection(), seed=1).protocol.line != protocol.line
+    assert score(comparison, projection(), seed=1).protocol.line != protocol.line
 
 
 def test_a_floor_of_fewer_images_is_said(parts):
-    report = score(Contest(parts["train"].subset(300, 0), parts["heldout"], parts["val"].subset(100, 0)), projection())
+    report = score(
+        Comparison(parts["train"].subset(300, 0), parts["heldout"], parts["val"].subset(100, 0)), projection()
+    )
     assert report.fid.floor.n == 100
     assert any("floor has 100 images, fewer than the 300" in note for note in report.notes)
 
 
 def test_a_floor_without_labels_is_said(parts):
     bare = replace(parts["val"], labels=None)
-    report = score(Contest(parts["train"].subset(300, 0), parts["heldout"], bare), projection())
+    report = score(Comparison(parts["train"].subset(300, 0), parts["heldout"], bare), projection())
     assert report.excess.ratio is None
     assert any("has no labels: the floor is drawn at random" in note for note in report.notes)
 
 
 def test_fewer_images_than_features_is_said(extract, parts):
     for n, said in ((60, True), (64, True), (65, False)):
-        notes = score(Contest(parts["train"].subset(n, 0), parts["val"].subset(100, 0)), extract).notes
+        notes = score(Comparison(parts["train"].subset(n, 0), parts["val"].subset(100, 0)), extract).notes
         told = f"{n} images are too few for 64 features: the FID is far too high"
         assert (told in notes) == said
 
@@ -210,28 +213,30 @@ def test_classes_in_other_shares_than_the_references_are_said(parts):
     few, reference, train = parts["val"].subset(200, 0), parts["heldout"], parts["train"].subset(150, 0)
     some = few.take(np.flatnonzero(few.labels < 5))
     for generated, said in ((some, True), (few, False)):
-        report = score(Contest(generated, reference, train=train), projection())
+        report = score(Comparison(generated, reference, train=train), projection())
         shares, *_ = [verdict for verdict in verdicts(report) if verdict.question == "classes"]
         assert shares.mark == ("!" if said else "✓")
         assert shares.words.startswith(f"the class shares are {'not ' if said else ''}the reference's")
         assert not any(note.startswith("the copy test takes") for note in report.notes)
     lacking = reference.take(np.flatnonzero(reference.labels != 3))
-    notes = score(Contest(few, lacking, train=train), projection()).notes
+    notes = score(Comparison(few, lacking, train=train), projection()).notes
     assert sum(note.startswith("the copy test takes all held-out images") for note in notes) == 1
 
 
 @pytest.mark.parametrize("role", ["generated", "reference"])
 def test_fewer_than_fifty_images_are_refused(extract, parts, role):
     few, many = parts["train"].subset(49, 0), parts["val"]
-    contest = Contest(few, many) if role == "generated" else Contest(many, few)
+    comparison = Comparison(few, many) if role == "generated" else Comparison(many, few)
     with pytest.raises(UserError, match=f"{role} .* has 49 images; a score needs at least 50"):
-        score(contest, extract)
+        score(comparison, extract)
 
 
 def test_the_same_seed_gives_the_same_numbers_and_they_are_json(parts):
     extract = projection()
-    contest = Contest(parts["train"].subset(100, 0), parts["heldout"], parts["val"], parts["train"].subset(500, 0))
-    one, again, other = (score(contest, extract, seed) for seed in (0, 0, 1))
+    comparison = Comparison(
+        parts["train"].subset(100, 0), parts["heldout"], parts["val"], parts["train"].subset(500, 0)
+    )
+    one, again, other = (score(comparison, extract, seed) for seed in (0, 0, 1))
     assert one == again
     assert one.fid.floor != other.fid.floor
     assert one.fid.value == other.fid.value
@@ -241,18 +246,18 @@ def test_the_same_seed_gives_the_same_numbers_and_they_are_json(parts):
 
 def test_no_image_is_mapped_twice(parts):
     extract = projection()
-    score(Contest(parts["val"].subset(60, 0), parts["heldout"], parts["val"], parts["train"]), extract)
+    score(Comparison(parts["val"].subset(60, 0), parts["heldout"], parts["val"], parts["train"]), extract)
     assert extract.seen <= 60 + 300 + 300 + 900 + 60  # generated, reference, floor, train, noise
     extract = projection()
     everything = ImageSet("all", torch.cat([parts["heldout"].images, parts["val"].images]))
-    score(Contest(everything, parts["heldout"]), extract)
+    score(Comparison(everything, parts["heldout"]), extract)
     assert extract.seen == 600 + 600  # all images and noise; the reference is among them
 
 
 def test_noise_is_uniform_bytes(parts):
     mean = Features("mean", 1, "", lambda images: images.flatten(1).double().mean(dim=1, keepdim=True))
     reference = parts["heldout"]
-    noise = score(Contest(parts["val"], reference), mean).noise
+    noise = score(Comparison(parts["val"], reference), mean).noise
     values = reference.images.flatten(1).double().mean(dim=1)
     deviation = ((256**2 - 1) / 12 / 28**2) ** 0.5  # of the mean of 28² independent uniform bytes
     expected = (127.5 - values.mean()) ** 2 + (deviation - values.std()) ** 2
@@ -270,31 +275,31 @@ def test_noise_is_of_a_thousand_images_at_most(parts):
 def test_copies_and_fresh_images_are_told_apart_in_the_verdicts_own_words(parts):
     extract = projection()
     train, heldout = parts["train"].subset(600, 0), parts["heldout"].subset(300, 0)
-    copied = score(Contest(train.subset(200, 0), heldout, None, train), extract).copies
+    copied = score(Comparison(train.subset(200, 0), heldout, None, train), extract).copies
     assert copied.verdict.startswith("copying: 100 % of the images lie closer to the training set than 99.7 % of held")
     assert copied.verdict.endswith("; 200 are training images to the byte")
     assert copied.identical == 200
-    fresh = score(Contest(parts["val"].subset(200, 0), heldout, None, train), extract).copies
+    fresh = score(Comparison(parts["val"].subset(200, 0), heldout, None, train), extract).copies
     assert fresh.verdict.startswith("no sign of copying: at most ")
     assert fresh.n == CopySizes(200, 600, fresh.n.distinct, 300)
-    unjudged = score(Contest(parts["val"].subset(200, 0), train.subset(300, 1), None, train), extract).copies
+    unjudged = score(Comparison(parts["val"].subset(200, 0), train.subset(300, 1), None, train), extract).copies
     assert unjudged.verdict == "copying cannot be judged: 0 held-out images; at least 50 are needed"
 
 
 def test_where_copies_are_not_looked_for_a_note_says_so(parts):
     generated, heldout, train = parts["val"].subset(60, 0), parts["heldout"], parts["train"].subset(100, 0)
-    unknown = score(Contest(generated, heldout), projection())
+    unknown = score(Comparison(generated, heldout), projection())
     assert unknown.copies is None
     assert any(note.startswith("no copy test: the training images are not known") for note in unknown.notes)
     colour = ImageSet("colour", train.images.expand(-1, 3, -1, -1))
     mean = Features("mean", 1, "", lambda images: images.flatten(1).double().mean(dim=1, keepdim=True))
-    assert score(Contest(generated, heldout, None, colour), mean).copies.copying is False
+    assert score(Comparison(generated, heldout, None, colour), mean).copies.copying is False
 
 
 def test_what_is_infinite_is_null_and_a_note(parts):
     generated = parts["val"].subset(100, 0)
     stranger = replace(generated, labels=torch.where(generated.labels == 3, 10, generated.labels))
-    report = score(Contest(stranger, parts["heldout"]), projection())
+    report = score(Comparison(stranger, parts["heldout"]), projection())
     balance = report.classes.balance
     assert (balance.chi2, balance.p) == (None, 0.0)
     assert (balance.counts[10], balance.expected[10]) == (10, 0.0)
@@ -304,19 +309,19 @@ def test_what_is_infinite_is_null_and_a_note(parts):
 
 @pytest.mark.parametrize("name", ["inception", "dinov2"])
 def test_the_protocol_tells_the_features(parts, name):
-    contest = Contest(parts["val"].subset(60, 0), parts["heldout"].subset(60, 0))
+    comparison = Comparison(parts["val"].subset(60, 0), parts["heldout"].subset(60, 0))
     extract = Features(name, 8, "abc", projection().extract, "bicubic", "RGB; grey repeated", known=False)
-    report = score(contest, extract)
+    report = score(comparison, extract)
     assert report.protocol.features == UsedFeatures(name, 8, "abc", "RGB; grey repeated", False)
     assert report.protocol.resizing == "bicubic"
     assert f"these may not be the published weights of {name}: do not compare with published scores" in report.notes
     published = Features(name, 8, "abc", projection().extract)
-    assert not any("published weights" in note for note in score(contest, published).notes)
+    assert not any("published weights" in note for note in score(comparison, published).notes)
 
 
 def test_pixels_are_features_of_a_length_that_shows_only_then(parts):
     small = [ImageSet(name, parts[name].images[:60, :, 10:14, 10:14]) for name in ("val", "heldout")]
-    report = score(Contest(*small), features("pixels"))
+    report = score(Comparison(*small), features("pixels"))
     assert report.protocol.features.dimension == 16
     assert report.protocol.resizing == "none"
     assert report.noise.value > report.fid.value
@@ -347,7 +352,7 @@ def test_images_in_groups_have_a_floor_of_all_other_groups(in_groups, parts):
         groups=torch.cat([val.groups, train.groups]),
     )
     generated = replace(parts["val"].subset(250, 0), labels=None)
-    report = score(Contest(generated, reference, pool, train), projection())
+    report = score(Comparison(generated, reference, pool, train), projection())
     assert (report.fid.floor.n, report.fid.floor.draws) == (250, 9)
     assert (report.protocol.reference.groups, report.protocol.floor.groups) == (150, 1350)
     assert report.protocol.generated.groups is None
@@ -355,7 +360,7 @@ def test_images_in_groups_have_a_floor_of_all_other_groups(in_groups, parts):
     assert any(note.startswith("the real images come in groups: floor and copycat are drawn") for note in report.notes)
     assert not any("floor may contain" in note for note in report.notes)
     assert report.fid.copycat.value == pytest.approx(report.fid.floor.value, rel=0.4)
-    few = score(Contest(generated, replace(reference, groups=None), replace(val, groups=None), train), projection())
+    few = score(Comparison(generated, replace(reference, groups=None), replace(val, groups=None), train), projection())
     assert report.fid.floor.value < few.fid.floor.value
     assert report.excess.value > few.excess.value
     assert Report.of(json.loads(json.dumps(report.plain()))) == report
@@ -365,11 +370,11 @@ def test_a_model_may_repeat_itself_as_real_images_in_groups_do_at_random_and_no_
     """A reference of whole groups holds 100 repeats in 250 images; of images drawn at random few are of one group."""
     twice = ImageSet("twice", parts["val"].images[:125].repeat(2, 1, 1, 1))
     reference, train = in_groups["heldout"], in_groups["train"]
-    assert not score(Contest(twice, replace(reference, groups=None)), projection()).repeats.found
-    assert score(Contest(twice, reference, train), projection()).repeats.found
+    assert not score(Comparison(twice, replace(reference, groups=None)), projection()).repeats.found
+    assert score(Comparison(twice, reference, train), projection()).repeats.found
 
 
 def test_no_draw_of_images_in_groups_is_larger_than_lets_them_apart(in_groups):
     train = in_groups["train"]
-    report = score(Contest(train.subset(1500, 0), in_groups["heldout"], train), projection())
+    report = score(Comparison(train.subset(1500, 0), in_groups["heldout"], train), projection())
     assert report.fid.floor.n == 2000**2 // (400 * 9 + 800)

@@ -11,7 +11,7 @@ from fromnoise.data.resize import resized
 from fromnoise.errors import UserError
 from fromnoise.evaluation.report import Report
 from fromnoise.experiment import again
-from fromnoise.experiment.contest import Asked
+from fromnoise.experiment.comparison import Asked
 from fromnoise.experiment.evaluate import evaluate
 
 CPU = torch.device("cpu")

@@ -13,7 +13,7 @@ from fromnoise.evaluation.copies import copy_test
 from fromnoise.evaluation.featured import Featured
 from fromnoise.evaluation.features import features as extractor
 from fromnoise.evaluation.kernel import mmd2
-from fromnoise.experiment import few
+from fromnoise.experiment import few_images
 from fromnoise.experiment import validate as module
 from fromnoise.experiment.find import better_before
 from fromnoise.experiment.train import Experiment, _validation
@@ -28,7 +28,7 @@ IMAGES = 64
 def fewer_images(monkeypatch):
     """A validation in a quarter of its time, of as many training images as there mostly are."""
     monkeypatch.setattr(module, "IMAGES", IMAGES)
-    monkeypatch.setattr(few, "FEW", 0)
+    monkeypatch.setattr(few_images, "FEW", 0)
 
 
 @pytest.fixture

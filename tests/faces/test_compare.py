@@ -7,7 +7,7 @@ from fromnoise.data import digits
 from fromnoise.errors import UserError
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.report import SCHEMA, Report
-from fromnoise.evaluation.score import Contest, score
+from fromnoise.evaluation.score import Comparison, score
 from fromnoise.faces import compare
 from fromnoise.faces.compare import Scored
 
@@ -16,7 +16,7 @@ from fromnoise.faces.compare import Scored
 def told():
     halves = Features("halves", 2, "", lambda images: images.double().mean(3).reshape(len(images), 2, -1).mean(2))
     train, val, heldout = (digits.load(part).subset(300, 0) for part in ("train", "val", "heldout"))
-    return score(Contest(val.subset(60, 0), heldout, val, train), halves)
+    return score(Comparison(val.subset(60, 0), heldout, val, train), halves)
 
 
 def changed(report, path, value):

@@ -11,7 +11,7 @@ from fromnoise.data import digits
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.report import Balance, Bits, Classes, DenoisingError, Overfitting
-from fromnoise.evaluation.score import Contest, score
+from fromnoise.evaluation.score import Comparison, score
 from fromnoise.faces import report
 from fromnoise.training.settings import Budget
 
@@ -40,7 +40,7 @@ def scored(halves):
     fresh = val.subset(80, 0)
     images = torch.cat([train.images[7:8], fresh.images[1:]])
     generated = ImageSet("theirs & <ours>", images, fresh.labels)
-    told = score(Contest(generated, heldout, val, train, ["a note of <b>weight</b>"]), halves)
+    told = score(Comparison(generated, heldout, val, train, ["a note of <b>weight</b>"]), halves)
     return replace(told, command="fromnoise evaluate ...", system=SYSTEM), generated, train
 
 
@@ -179,7 +179,7 @@ def test_the_style_sheet_is_not_escaped(scored):
 def test_without_training_images_and_labels_it_says_less(halves, page_of):
     heldout = digits.load("heldout").subset(100, 0)
     bare = ImageSet("bare", digits.load("val").subset(60, 0).images)
-    told = replace(score(Contest(bare, heldout), halves), command="fromnoise evaluate ...", system=SYSTEM)
+    told = replace(score(Comparison(bare, heldout), halves), command="fromnoise evaluate ...", system=SYSTEM)
     page = page_of(report.page(told, "bare", bare))
     assert "No copy test" in page.text
     assert "no copy test: the training images are not known (--train)" in page.text

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fromnoise import tensors
-from fromnoise.config import preset
+from fromnoise.config import PRESETS
 from fromnoise.data.pixels import normalise
 from fromnoise.diffusion import forward
 from fromnoise.errors import UserError
@@ -47,7 +47,7 @@ def test_encoded_images_are_of_unit_scale_but_for_the_chapters_network(config_of
     assert encoded.dtype == torch.float32
     assert encoded.square().mean().item() == pytest.approx(1, rel=1e-5)
     torch.testing.assert_close(info.pixels(encoded), normalise(images.images), rtol=0, atol=1e-6)
-    chapters = DataInfo.of(images, preset("chapter"))
+    chapters = DataInfo.of(images, PRESETS["chapter"])
     assert torch.equal(chapters.encode(images.images), normalise(images.images))
 
 
@@ -108,7 +108,7 @@ def test_samples_are_transparent_where_the_training_images_are(config_of, blobs_
     assert right[1] < 0.7
     Model.build(config_of(), info).save(tmp_path / "model.safetensors")
     assert Model.load(tmp_path / "model.safetensors").info == info
-    assert DataInfo.of(images, preset("chapter")).decoder == ()
+    assert DataInfo.of(images, PRESETS["chapter"]).decoder == ()
 
 
 def test_a_decoder_has_a_byte_for_each_byte_of_each_channel(config_of):

@@ -3,7 +3,7 @@ import torch
 from safetensors.torch import save_file
 
 from fromnoise import tensors
-from fromnoise.config import preset
+from fromnoise.config import PRESETS
 from fromnoise.errors import UserError
 from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.model import Model, check
@@ -65,7 +65,7 @@ def test_a_size_that_the_levels_do_not_divide_is_refused_with_the_nearest(config
 
 
 def test_the_chapters_network_needs_multiples_of_32():
-    config = preset("chapter")
+    config = PRESETS["chapter"]
     check(config)
     assert network(config.network).multiple(config.network) == 32
 

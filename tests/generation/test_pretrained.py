@@ -4,7 +4,7 @@ import sys
 import pytest
 import torch
 
-from fromnoise.config import preset
+from fromnoise.config import PRESETS
 from fromnoise.generation.model import Model
 from fromnoise.generation.pretrained import packaged
 from fromnoise.generation.sampling import SampleRequest, sample
@@ -23,7 +23,7 @@ def test_packaged_models_are_small_and_of_the_default_network(name, image, condi
     model = Model.load(file)
     assert model.info.image == image
     assert model.info.conditioned_on == condition
-    assert model.config.network == preset("fast").network
+    assert model.config.network == PRESETS["fast"].network
     assert model.config.data.data == name
     assert all(value.dtype == torch.float32 for value in model.network.state_dict().values())
 

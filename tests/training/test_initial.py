@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file
 
 from fromnoise import rng
-from fromnoise.config import preset, with_budget
+from fromnoise.config import PRESETS, with_budget
 from fromnoise.errors import UserError
 from fromnoise.files import read_json
 from fromnoise.generation.data_info import DataInfo
@@ -26,12 +26,12 @@ def source(tiny_model, tmp_path):
 
 def test_the_packaged_model_fits_the_default_training_of_digits():
     there = Model.load(packaged("digits"))
-    mine = Model.build(with_budget(preset("fast"), "fast"), there.info)
+    mine = Model.build(with_budget(PRESETS["fast"], "fast"), there.info)
     mine.network.load_state_dict(initial(mine, packaged("digits"), "digits").weights)
 
 
 def test_the_model_of_clip_art_fits_the_default_training_of_other_images(blobs_of):
-    config, images = with_budget(preset("fast"), "fast"), blobs_of(channels=3, size=24, classes=2)
+    config, images = with_budget(PRESETS["fast"], "fast"), blobs_of(channels=3, size=24, classes=2)
     mine = Model.build(config, DataInfo.of(images, config))
     start = initial(mine, packaged("clipart"), "clipart")
     mine.network.load_state_dict(start.weights)

@@ -36,7 +36,7 @@ Members = dict[str, Callable[[], bytes]]
 def load(name: str, how: Reading) -> ImageSet:
     """The images in the archive `name`, or in all of a pattern, as `folder.load` has them.
 
-    Patterns are such as shards-*.tar and WebDataset's shards-{000..009}.tar.
+    A pattern is, for example, shards-*.tar or WebDataset's shards-{000..009}.tar.
 
     If one folder holds all files, names begin below it. Raises UserError if an archive cannot be read.
     """

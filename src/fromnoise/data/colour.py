@@ -137,12 +137,12 @@ def plain(images: ImageSet) -> ImageSet:
 
 
 def coloured(images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
-    """How strong each image's colour is: what its brightest channel has above its darkest, as `_strongest`."""
+    """How strong each image's colour is: what its brightest channel has above its darkest, by `_strongest`."""
     return torch.cat([_strongest(part[:, :3].amax(dim=1) - part[:, :3].amin(dim=1)) for part in blocks.parts(images)])
 
 
 def transparent(images: UInt8[Tensor, "n 4 h w"]) -> Float[Tensor, " n"]:
-    """How strong each image's transparency is: what its alpha lacks to 255, as `_strongest`."""
+    """How strong each image's transparency is: what its alpha lacks of 255, by `_strongest`."""
     return torch.cat([_strongest(255 - part[:, 3]) for part in blocks.parts(images)])
 
 

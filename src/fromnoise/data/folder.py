@@ -133,8 +133,6 @@ def save(
     check_channels(folder, images.shape[1])
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} already exists; name a new folder or remove it")
-    if folder.exists():
-        folder.rmdir()
     with whole_folder(folder) as temporary:
         each = (image for part in blocks.parts(images) for image in part.cpu().permute(0, 2, 3, 1).numpy())
         for k, image in enumerate(each):

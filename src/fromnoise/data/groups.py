@@ -134,7 +134,7 @@ class _Prepared:
         noise: float,
         rows: Int64[np.ndarray, " k"] | None = None,
     ) -> "_Prepared":
-        """The looks of the images, or of those at the positions `rows`, at one size."""
+        """The images, or those at the positions `rows`, prepared for comparison at one size."""
         n = len(images) if rows is None else len(rows)
         sized = blocks.join((resize(part.cpu(), size) for part in blocks.parts(images, rows)), n)
         grey = blocks.join((luminance(part) for part in blocks.parts(sized)), n)

@@ -26,16 +26,14 @@ KINDS = ("images-idx3", "labels-idx1")
 class IdxSet(NamedTuple):
     """A set of four files.
 
-    torchvision  its class in torchvision
-    folders      below the data root, where its files may lie
-    stems        how the files of each part begin
-    fetch        where to fetch them; "" if torchvision does
-    first        the label that is the first class
-    classes      the classes' names, if they are not numbers
-    turned       whether rows are stored as columns
+    folders  below the data root, where its files may lie
+    stems    how the files of each part begin
+    fetch    where to fetch them; "" if torchvision does, whose class is named as the first folder
+    first    the label that is the first class
+    classes  the classes' names, if they are not numbers
+    turned   whether rows are stored as columns
     """
 
-    torchvision: str
     folders: tuple[str, ...]
     stems: dict[str, str] = STEMS
     fetch: str = ""
@@ -47,13 +45,13 @@ class IdxSet(NamedTuple):
 def _emnist(split: str, first: int, classes: str) -> IdxSet:
     stems = {part: f"emnist-{split}-{part}" for part in ("train", "test")}
     where = "https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip"
-    return IdxSet("EMNIST", ("EMNIST/raw", "emnist", "emnist/gzip"), stems, where, first, classes, turned=True)
+    return IdxSet(("EMNIST/raw", "emnist", "emnist/gzip"), stems, where, first, classes, turned=True)
 
 
 SETS = {
-    "mnist": IdxSet("MNIST", ("MNIST/raw", "mnist", ".")),
-    "fashion_mnist": IdxSet("FashionMNIST", ("FashionMNIST/raw", "fashion_mnist", ".")),
-    "kmnist": IdxSet("KMNIST", ("KMNIST/raw", "kmnist"), fetch="http://codh.rois.ac.jp/kmnist/dataset/kmnist/"),
+    "mnist": IdxSet(("MNIST/raw", "mnist", ".")),
+    "fashion_mnist": IdxSet(("FashionMNIST/raw", "fashion_mnist", ".")),
+    "kmnist": IdxSet(("KMNIST/raw", "kmnist"), fetch="http://codh.rois.ac.jp/kmnist/dataset/kmnist/"),
     "emnist_letters": _emnist("letters", 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
     "emnist_balanced": _emnist("balanced", 0, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"),
 }
@@ -121,12 +119,13 @@ def _whose(place: Path) -> str:
 
 
 def _download(name: str, root: Path) -> Path:
-    class_name, folders, stems, fetch, *_ = SETS[name]
+    folders, stems, fetch, *_ = SETS[name]
     if fetch:
         files = ", ".join(f"{stem}-{kind}-ubyte.gz" for stem in stems.values() for kind in KINDS)
         raise UserError(f"{name} is not in {root}: fetch {files} from {fetch} and put them into {root / folders[1]}")
     from torchvision import datasets
 
+    class_name = folders[0].partition("/")[0]
     try:
         getattr(datasets, class_name)(root, download=True)
     except (RuntimeError, OSError) as error:

@@ -109,17 +109,16 @@ class ImageSet:
 
     def subset(self, m: int, seed: int, balanced: bool = True) -> "ImageSet":
         """A random subset of `m` images; for classes see `subset_rows`."""
-        return self.split(m, seed, balanced)[0]
+        return self.take(self.subset_rows(m, seed, balanced), f"{m} of {self.name}, seed {seed}")
 
     def split(self, m: int, seed: int, balanced: bool = True) -> tuple["ImageSet", "ImageSet | None"]:
         """A random subset of `m` images (for classes see `subset_rows`), and what it left: None if nothing.
 
         Raises UserError when there are fewer than `m` images.
         """
-        chosen = self.subset_rows(m, seed, balanced)
-        left = np.setdiff1d(np.arange(len(self)), chosen)
+        left = np.setdiff1d(np.arange(len(self)), self.subset_rows(m, seed, balanced))
         rest = self.take(left, f"{self.name} less {m} drawn with seed {seed}") if len(left) else None
-        return self.take(chosen, f"{m} of {self.name}, seed {seed}"), rest
+        return self.subset(m, seed, balanced), rest
 
     def subset_rows(self, m: int, seed: int, balanced: bool = True) -> np.ndarray:
         """The positions, sorted, of a random subset of `m` images, by class where there are labels.
@@ -158,6 +157,16 @@ def joined(sets: Sequence[ImageSet], name: str) -> ImageSet:
         files=(),
         parts=(),
     )
+
+
+def excluding(images: ImageSet | None, other: ImageSet | None) -> ImageSet | None:
+    """The images that are not in `other`; None if none is left, or there were none."""
+    if images is None or other is None:
+        return images
+    try:
+        return images.without(other)
+    except UserError:
+        return None
 
 
 def digests(images: UInt8[Tensor, "n c h w"], *, grey: bool = False) -> np.ndarray:

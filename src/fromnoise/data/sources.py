@@ -7,7 +7,6 @@ models, and floors are taken from it. `heldout` never chooses anything: scores a
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from fromnoise import rng
 from fromnoise.data import archive, arrays, cache, cifar, digits, folder, idx, saved, svhn
 from fromnoise.data.colour import is_grey, laid, with_channels
 from fromnoise.data.groups import by_name, groups
-from fromnoise.data.image_set import ImageSet, joined
+from fromnoise.data.image_set import ImageSet, excluding, joined
 from fromnoise.data.resize import resized
 from fromnoise.data.settings import DataSettings, parse_size
 from fromnoise.data.source import OnFile, Reading, Source, ignored
@@ -65,13 +64,6 @@ class Parts:
         if self.whole < needed:
             return f" (about {needed:,} images are needed, there are {self.whole:,})"
         return f" (the {self.whole:,} images form {self.groups:,} groups, and groups are never split)"
-
-
-class Rules(TypedDict, total=False):
-    """Arguments of `load`: how images have groups and classes."""
-
-    group_by: str | None
-    label_by: str | None
 
 
 def load(
@@ -154,7 +146,7 @@ def parts_of(settings: DataSettings, *, on_file: OnFile = ignored) -> list[Image
         parts = prepare(settings, 0, skip_broken=True, on_file=on_file)
         return [each for each in (parts.train, parts.val, parts.heldout) if each is not None]
     size = parse_size(settings.size, settings.fit)
-    rules = Rules(group_by=settings.group_by, label_by=settings.label_by)
+    rules = {"group_by": settings.group_by, "label_by": settings.label_by}
     specs = [f"{name}:{each}" for each in source.parts] if source and part is None else [settings.data]
     found = (load(spec, size, skip_broken=True, on_file=on_file, **rules) for spec in specs)
     return [laid(each, settings.alpha) for each in found]
@@ -201,11 +193,13 @@ def is_same(data: str, trained: DataSettings) -> bool:
     return Path(data).exists() and Path(data).resolve() == Path(trained.data).resolve()
 
 
-def rules_of(spec: str, trained: DataSettings) -> Rules:
-    """The rules of `load` by which a training on the data `trained` read and split `spec`; none if it is other data."""
-    if not is_same(whole_of(spec), trained):
-        return {}
-    return Rules(group_by=trained.group_by, label_by=trained.label_by)
+def load_as(
+    spec: str, trained: DataSettings, size: tuple[int, int] | None = None, *, skip_broken: bool = False
+) -> ImageSet:
+    """The images of `load`, read and split as a training on the data `trained` did; other data by no rules."""
+    same = is_same(whole_of(spec), trained)
+    group_by, label_by = (trained.group_by, trained.label_by) if same else (None, None)
+    return load(spec, size, skip_broken=skip_broken, group_by=group_by, label_by=label_by)
 
 
 def _parse(spec: str) -> tuple[str, str | None]:
@@ -346,16 +340,6 @@ def _shared_out(images: ImageSet, group_by: str | None, held: Mapping[str, int])
     place = place[group]
     parts = {"train": _part(images, "train", ~np.isin(place, list(held.values())))}
     return parts | {name: _part(images, name, place == at) for name, at in held.items()}, len(first)
-
-
-def excluding(images: ImageSet | None, other: ImageSet | None) -> ImageSet | None:
-    """The images that are not in `other`; None if none is left, or there were none."""
-    if images is None or other is None:
-        return images
-    try:
-        return images.without(other)
-    except UserError:
-        return None
 
 
 def unseen(images: ImageSet, train: ImageSet | None) -> ImageSet | None:

@@ -36,8 +36,7 @@ from torch import Tensor
 from fromnoise import rng
 from fromnoise.data.colour import on_grey
 from fromnoise.data.groups import groups
-from fromnoise.data.image_set import ImageSet, digests
-from fromnoise.data.sources import excluding
+from fromnoise.data.image_set import ImageSet, digests, excluding
 from fromnoise.evaluation.alike import SHIFT, Gallery, Neighbours, turns
 from fromnoise.evaluation.design import most_apart
 from fromnoise.evaluation.report import Closer, Copies, CopyBound, CopySizes, Pair

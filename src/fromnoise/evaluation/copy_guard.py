@@ -7,8 +7,7 @@ import torch
 from jaxtyping import Bool, Float64, UInt8
 from torch import Tensor
 
-from fromnoise.data.image_set import ImageSet
-from fromnoise.data.sources import excluding
+from fromnoise.data.image_set import ImageSet, excluding
 from fromnoise.errors import UserError
 from fromnoise.evaluation.copies import FEWEST, RANK, VIEWS, gallery, views
 from fromnoise.evaluation.tail import rank_of

@@ -1,7 +1,7 @@
 """An extractor of features: images in, a batch at a time, and one vector for each out."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -49,7 +49,7 @@ class Features:
 
         Raises UserError for features that are not finite, or of another length than those before.
         """
-        return blocks.join(self.stream(blocks.parts(images), len(images)), len(images))
+        return blocks.join(self._batches(images), len(images))
 
     def cached(self, images: UInt8[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
         """The same, computed once for each image: equal images have the same features, to the bit, in every set."""
@@ -75,16 +75,13 @@ class Features:
             found[torch.from_numpy(here)] = rows[torch.from_numpy(place[here])]
         return found
 
-    def stream(self, parts: Iterable[UInt8[Tensor, "_ c h w"]], n: int | None = None) -> Iterator[Float[Tensor, "_ d"]]:
-        """The same numbers a batch at a time, for n images that come in parts of any length, in constant memory.
-
-        Batches have a fixed size whatever the parts, so that results do not depend on how images come.
-        """
+    def _batches(self, images: Tensor) -> Iterator[Tensor]:
+        """Features a batch at a time: in batches of a fixed size, so that results do not depend on how images come."""
         threads, done = shared(), 0
         with bar(f"{self.name} features") as shown:
-            for batch in _batches(parts, self.batch):
+            for batch in images.split(self.batch):
                 with torch.no_grad():
-                    features = self.extract(batch).cpu()
+                    features = self.extract(_plain(batch)).cpu()
                 if not bool(features.isfinite().all()):
                     raise UserError(f"{self.name}: some features are not finite")
                 threads.after(time.perf_counter(), len(batch))
@@ -96,24 +93,8 @@ class Features:
                         "all must be of one size and have as many channels"
                     )
                 done += len(batch)
-                shown.show(done, n)
+                shown.show(done, len(images))
                 yield features
-
-
-def _batches(parts: Iterable[Tensor], size: int) -> Iterator[Tensor]:
-    """The same images in the same order, `size` at a time, the last batch what is left."""
-    held: list[Tensor] = []
-    room = size
-    for part in parts:
-        while len(part):
-            taken, part = part[:room], part[room:]
-            held.append(taken)
-            room -= len(taken)
-            if not room:
-                yield _plain(torch.cat(held))
-                held, room = [], size
-    if held:
-        yield _plain(torch.cat(held))
 
 
 def _plain(images: Tensor) -> Tensor:

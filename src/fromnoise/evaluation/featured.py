@@ -55,7 +55,8 @@ class Featured:
 
         Then the class of each unit, counted from 0 without gaps: 0 without strata.
         """
-        numbered = torch.zeros(len(self), dtype=torch.long) if self.strata is None else _numbered(self.strata)
+        labels = torch.zeros(len(self), dtype=torch.long) if self.strata is None else self.strata
+        numbered = torch.from_numpy(np.unique(labels.numpy(), return_inverse=True)[1])
         if self.groups is None:
             return torch.arange(len(self)), numbered
         by = int(self.groups.max()) + 1
@@ -70,7 +71,13 @@ class Featured:
     @cached_property
     def neighbour_distances(self) -> Float64[Tensor, "n k"]:
         """The distances to the `NEIGHBOURS` nearest other rows, ascending."""
-        return neighbour_distances(self.features, NEIGHBOURS)
+        from sklearn.neighbors import NearestNeighbors  # takes a second to import
+
+        rows = self.features.double() - self.features.mean(
+            dim=0, dtype=torch.float64
+        )  # rounding is least at the origin
+        search = NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute").fit(rows.numpy())
+        return torch.from_numpy(search.kneighbors()[0])
 
     def take(self, rows: Rows) -> "Featured":
         """The rows at these positions."""
@@ -98,20 +105,6 @@ class Featured:
         pulls = unit.bincount(influence - means[classes[unit]])
         sizes, squares = classes.bincount().double(), classes.bincount(pulls.square())
         return float((squares * sizes / (sizes - 1).clamp(min=1)).sum()) ** 0.5 / len(self)
-
-
-def _numbered(labels: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
-    """The labels, numbered from 0 without gaps."""
-    return torch.from_numpy(np.unique(labels.numpy(), return_inverse=True)[1])
-
-
-def neighbour_distances(rows: Float[Tensor, "n d"], k: int) -> Float64[Tensor, "n k"]:
-    """The distances of each row to the k nearest others, ascending."""
-    from sklearn.neighbors import NearestNeighbors  # takes a second to import
-
-    rows = rows.double() - rows.mean(dim=0, dtype=torch.float64)  # near the origin, rounding is least
-    search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(rows.numpy())
-    return torch.from_numpy(search.kneighbors()[0])
 
 
 Measure = Callable[[Featured, Featured, int], Number]

@@ -42,7 +42,7 @@ def features(
         return inception.load(where, weights)
 
     makers: dict[str, Callable[[], Features]] = {
-        "auto": lambda: features(automatic(_needed(images)), where),
+        "auto": lambda: features(automatic(images), where),
         "digits": lambda: digits(where),
         "general": lambda: general(where),
         "inception": inceptions,
@@ -53,8 +53,10 @@ def features(
     return lookup("features", "onnx:PATH" if kind == "onnx" and path else name, makers)()
 
 
-def automatic(images: ImageSet) -> str:
+def automatic(images: ImageSet | None) -> str:
     """What `auto` stands for: "digits" for images of handwritten digits, "general" for all others."""
+    if images is None:
+        raise ValueError("auto goes by the images: name them, or the features")
     return "digits" if digit_network.are_digits(images.images) else "general"
 
 
@@ -87,9 +89,3 @@ def general(device: torch.device) -> Features:
 def pixels() -> Features:
     """The images' own values, 0 to 255, as they are: float64 vectors of length C·H·W."""
     return Features("pixels", 0, "", lambda images: images.flatten(1).double())
-
-
-def _needed(images: ImageSet | None) -> ImageSet:
-    if images is None:
-        raise ValueError("auto goes by the images: name them, or the features")
-    return images

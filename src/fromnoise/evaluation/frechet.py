@@ -32,14 +32,34 @@ class Moments:
     ) -> "Moments":
         """The moments of all feature vectors or those at the positions `rows`, in memory that does not grow with them.
 
-        With `weights` some count more than others. Raises ValueError for fewer than 2 that count, or for values that
+        With `weights` w some count more than others; the covariance Σw(f − μ)(f − μ)ᵀ / (Σw − Σw²/Σw) is unbiased for
+        weights that do not depend on the features. Raises ValueError for fewer than 2 that count, or for values that
         are not finite.
         """
-        sums, done = Sums(features.shape[1]), 0
+        n, done, weight, squares = 0, 0, 0.0, 0.0  # weights: their sum, and that of their squares
+        d = features.shape[1]
+        shift, total, products = (torch.zeros(shape, dtype=torch.float64) for shape in (d, d, (d, d)))
         for part in blocks.parts(features, rows):
-            sums.add(part, None if weights is None else weights[done : done + len(part)])
-            done += len(part)
-        return sums.moments()
+            part = part.detach().cpu().double()
+            if not bool(part.isfinite().all()):
+                raise ValueError("some features are not finite")
+            if not done:
+                shift = part.mean(dim=0)  # keeps the sum of squares free of cancellation
+            counted = torch.ones(len(part), dtype=torch.float64)
+            if weights is not None:
+                counted = weights[done : done + len(part)]
+            apart, done = part - shift, done + len(part)
+            weighted = apart * counted[:, None]
+            n += int(counted.count_nonzero())
+            weight += float(counted.sum())
+            squares += float(counted.square().sum())
+            total += weighted.sum(dim=0)
+            products += weighted.T @ apart
+        if n < 2:
+            raise ValueError(f"a covariance needs at least 2 features, not {n}")
+        mean = total / weight
+        scatter = products - weight * torch.outer(mean, mean)
+        return cls(mean + shift, scatter / (weight - squares / weight), n)
 
     @cached_property
     def root(self) -> Float64[Tensor, "d d"]:
@@ -57,48 +77,6 @@ class Moments:
     def _roots(self) -> tuple[Tensor, Tensor]:
         values, vectors = torch.linalg.eigh(self.covariance)
         return values.clamp(min=0).sqrt(), vectors
-
-
-class Sums:
-    """Running sums, so that any number of features takes constant memory.
-
-    Features are shifted by the first batch's mean, which keeps the sum of squares free of cancellation.
-    """
-
-    def __init__(self, dimension: int) -> None:
-        self.n = 0
-        self.weight = self.squares = 0.0  # of the weights: their sum, and that of their squares
-        self.shift = torch.zeros(dimension, dtype=torch.float64)
-        self.total = torch.zeros(dimension, dtype=torch.float64)
-        self.products = torch.zeros(dimension, dimension, dtype=torch.float64)
-
-    def add(self, features: Float[Tensor, "n d"], weights: Float64[Tensor, " n"] | None = None) -> None:
-        """Take in a batch of features, each with its weight (1 without); raises ValueError if one is not finite."""
-        features = features.detach().cpu().double()
-        if not bool(features.isfinite().all()):
-            raise ValueError("some features are not finite")
-        if not self.n:
-            self.shift = features.mean(dim=0)
-        features = features - self.shift
-        weighted = features if weights is None else features * weights[:, None]
-        counted = torch.ones(len(features), dtype=torch.float64) if weights is None else weights
-        self.n += int(counted.count_nonzero())
-        self.weight += float(counted.sum())
-        self.squares += float(counted.square().sum())
-        self.total += weighted.sum(dim=0)
-        self.products += weighted.T @ features
-
-    def moments(self) -> Moments:
-        """The moments of all that was added; raises ValueError for fewer than two features that count.
-
-        The covariance Σw(f − μ)(f − μ)ᵀ / (Σw − Σw²/Σw) is unbiased for weights that do not depend on the features.
-        """
-        if self.n < 2:
-            raise ValueError(f"a covariance needs at least 2 features, not {self.n}")
-        mean = self.total / self.weight
-        scatter = self.products - self.weight * torch.outer(mean, mean)
-        covariance = scatter / (self.weight - self.squares / self.weight)
-        return Moments(mean + self.shift, covariance, self.n)
 
 
 def distance(one: Moments, other: Moments) -> float:

@@ -8,7 +8,7 @@ the headline. No distance between sets can tell whether images are copies: `copi
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from torch import Tensor
 
 from fromnoise import rng
+from fromnoise.data import blocks
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.evaluation import design, extrapolation, judge, neighbours
@@ -28,7 +29,7 @@ from fromnoise.evaluation.excess import beside, distances, excess, fid
 from fromnoise.evaluation.extractor import BATCH, Features
 from fromnoise.evaluation.featured import Featured
 from fromnoise.evaluation.features import WEIGHED, automatic
-from fromnoise.evaluation.frechet import Moments, Sums, distance
+from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.evaluation.metrics import MOST, measured
 from fromnoise.evaluation.overlap import noticed, overlap
 from fromnoise.evaluation.repeats import repeats
@@ -75,13 +76,13 @@ class AnyReport(TypedDict):
 
 
 @dataclass(frozen=True)
-class Contest:
+class Comparison:
     """What is compared: generated images against a reference, beside real ones and training ones.
 
     floor   real images that are neither in the reference nor, unless they come in groups, trained on, to take floors
             from; None if unknown
     train   the training images, for the copycat and the copy test; None if unknown
-    dealt   whether reference and floor were dealt at random from the same images
+    dealt   whether reference and floor were dealt at random from the same images, which had no parts of their own
     hidden  what a person sees in the generated images alone, and the comparison does not, in sentences
     """
 
@@ -99,38 +100,38 @@ def read_report(path: Path, advice: str = "") -> dict[str, Any]:
     return read_json(path, AnyReport, KIND, advice)
 
 
-def score(contest: Contest, features: Features, seed: int = 0, also: Features | None = None) -> Report:
-    """The score of a contest (docs/report.md).
+def score(comparison: Comparison, features: Features, seed: int = 0, also: Features | None = None) -> Report:
+    """The score of a comparison (docs/report.md).
 
     The FID and its excess are measured in the features `also` too. Raises UserError for sets too small.
     """
-    for role, images in (("generated", contest.generated), ("reference", contest.reference)):
+    for role, images in (("generated", comparison.generated), ("reference", comparison.reference)):
         if len(images) < FEWEST:
             what = f"the {role} set" if images.name == role else f"{role} {images.name}"
             raise UserError(f"{what} has {len(images)} images; a score needs at least {FEWEST}")
-    sets = Sets.of(contest, features, seed)
+    sets = Sets.of(comparison, features, seed)
     value, over = sets.fid(), sets.excess(seed)
     others, missing = measured(sets.generated, sets.reference, sets.floor, sets.copycat, seed)
     teachers = [draws[0] for draws in (sets.copycat, sets.floor) if draws and draws[0].labels is not None]
     classes, unknown = by_class(sets.generated, sets.reference, teachers[0] if teachers else None, MOST, seed)
     if classes is not None:
-        classes = replace(classes, names=contest.reference.class_names)
-    notes = [*contest.notes, *_notes(contest, features, sets), *missing, *unknown]
-    copies, told = _copies(contest, notes), _told_apart(contest, seed, notes)
+        classes = replace(classes, names=comparison.reference.class_names)
+    notes = [*comparison.notes, *_notes(comparison, features, sets), *missing, *unknown]
+    copies, told = _copies(comparison, notes), _told_apart(comparison, seed, notes)
     return Report(
         SCHEMA,
         over,
         {"fid": value, **others},
-        noise(contest.generated.shape, len(contest.generated), features, sets.reference.moments, seed),
+        noise(comparison.generated.shape, len(comparison.generated), features, sets.reference.moments, seed),
         classes,
         copies,
-        _protocol(contest, features, sets.generated.design, over, seed),
+        _protocol(comparison, features, sets.generated.design, over, seed),
         tuple(notes),
-        () if also is None else (_also(contest, also, seed),),
+        () if also is None else (_also(comparison, also, seed),),
         told,
-        _overlaps(contest),
-        repeats(contest.generated, _typical(contest), seed),
-        hidden=tuple(contest.hidden),
+        _overlaps(comparison),
+        repeats(comparison.generated, _typical(comparison), seed),
+        hidden=tuple(comparison.hidden),
     )
 
 
@@ -144,19 +145,19 @@ class Sets:
     copycat: list[Featured]
 
     @classmethod
-    def of(cls, contest: Contest, features: Features, seed: int) -> "Sets":
+    def of(cls, comparison: Comparison, features: Features, seed: int) -> "Sets":
         """The sets, with all disjoint draws that there are, up to `DRAWN` images."""
 
         def featured(images: ImageSet, how: design.Design) -> Featured:
             return Featured(features.cached(images.images), images.labels, how, images.groups)
 
-        real = [None if images is None else images.labels for images in (contest.reference, contest.train)]
-        how = design.design_of(contest.generated.labels, *real)
-        floor = _draws(contest.floor, len(contest.generated), how, real, seed)
-        copycat = _draws(contest.train, len(floor[0]) if floor else len(contest.generated), how, real, seed)
-        others = None if contest.floor is None else contest.floor.labels
-        reference = featured(contest.reference, design.design_of(contest.reference.labels, others))
-        generated = featured(contest.generated, how)
+        real = [None if images is None else images.labels for images in (comparison.reference, comparison.train)]
+        how = design.design_of(comparison.generated.labels, *real)
+        floor = _draws(comparison.floor, len(comparison.generated), how, real, seed)
+        copycat = _draws(comparison.train, len(floor[0]) if floor else len(comparison.generated), how, real, seed)
+        others = None if comparison.floor is None else comparison.floor.labels
+        reference = featured(comparison.reference, design.design_of(comparison.reference.labels, others))
+        generated = featured(comparison.generated, how)
         draws = (
             [featured(images, "random" if images.labels is None else how) for images in drawn]
             for drawn in (floor, copycat)
@@ -177,8 +178,8 @@ class Sets:
         return excess(self.generated.parts(n, len(self.generated), seed), self.floor, self.reference)
 
 
-def _also(contest: Contest, features: Features, seed: int) -> OtherFeatures:
-    sets = Sets.of(contest, features, seed)
+def _also(comparison: Comparison, features: Features, seed: int) -> OtherFeatures:
+    sets = Sets.of(comparison, features, seed)
     return OtherFeatures(used(features), sets.fid(), sets.excess(seed))
 
 
@@ -207,9 +208,11 @@ def _draws(images: ImageSet | None, n: int, how: design.Design, real: list[Tenso
     return [images.take(chosen) for chosen in rows]
 
 
-def _protocol(contest: Contest, features: Features, how: design.Design, over: Excess | None, seed: int) -> Protocol:
-    generated, reference = about(contest.generated), about(contest.reference)
-    floor, train = (None if images is None else about(images) for images in (contest.floor, contest.train))
+def _protocol(
+    comparison: Comparison, features: Features, how: design.Design, over: Excess | None, seed: int
+) -> Protocol:
+    generated, reference = about(comparison.generated), about(comparison.reference)
+    floor, train = (None if images is None else about(images) for images in (comparison.floor, comparison.train))
     line = [
         f"n = {generated.n if over is None else over.n} {how}",
         f"resizing {features.resizing}",
@@ -238,34 +241,31 @@ def used(features: Features) -> UsedFeatures:
 
 
 def noise(shape: tuple[int, int, int], n: int, features: Features, reference: Moments, seed: int) -> Beside:
-    """The FID of n images of independent, uniformly distributed bytes, `NOISE` at most; never all in memory."""
+    """The FID of n images of independent, uniformly distributed bytes, `NOISE` at most."""
     n = min(n, NOISE)
-
-    def images() -> Iterator[Tensor]:
-        for start in range(0, n, BATCH):
-            size = (min(BATCH, n - start), *shape)
-            yield torch.from_numpy(rng.generator(seed, "noise images", start).integers(0, 256, size, dtype="uint8"))
-
-    sums = Sums(features.dimension)  # known by now, whatever the extractor
-    for part in features.stream(images(), n):
-        sums.add(part)
-    return beside([distance(reference, sums.moments())], n)
+    parts = (
+        torch.from_numpy(
+            rng.generator(seed, "noise images", k).integers(0, 256, (min(BATCH, n - k), *shape), dtype="uint8")
+        )
+        for k in range(0, n, BATCH)
+    )
+    return beside([distance(reference, Moments.of(features(blocks.join(parts, n))))], n)
 
 
-def _notes(contest: Contest, features: Features, sets: Sets) -> list[str]:
-    notes, n = [], len(contest.generated)
-    if features.name == "digits" and automatic(contest.reference) != "digits":
+def _notes(comparison: Comparison, features: Features, sets: Sets) -> list[str]:
+    notes, n = [], len(comparison.generated)
+    if features.name == "digits" and automatic(comparison.reference) != "digits":
         notes.append("digit features say little about images other than digits: compare only scores on the same data")
     notes += unpublished(features)
-    if contest.floor is not None and contest.floor.groups is not None:
+    if comparison.floor is not None and comparison.floor.groups is not None:
         notes.append(
             "the real images come in groups: floor and copycat are drawn from everything outside the reference; where "
             "possible, no draw has two images of a group. A model that only memorised scores as the floor does; the "
             "copy test finds it"
         )
-    elif contest.floor is not None and contest.train is None:
+    elif comparison.floor is not None and comparison.train is None:
         notes.append("the training images are not known (--train): the floor may contain some of them")
-    for name, source, draws in (("floor", contest.floor, sets.floor), ("copycat", contest.train, sets.copycat)):
+    for name, source, draws in (("floor", comparison.floor, sets.floor), ("copycat", comparison.train, sets.copycat)):
         if source is None or not draws:
             notes.append(f"no {name}: its images are not known, or too few for a draw of {FEWEST}")
             continue
@@ -292,13 +292,13 @@ def too_few(n: int, dimension: int) -> list[str]:
     return [f"{n} images are too few for {dimension} features: the FID is far too high"] if n <= dimension else []
 
 
-def _copies(contest: Contest, notes: list[str]) -> Copies | None:
+def _copies(comparison: Comparison, notes: list[str]) -> Copies | None:
     """The copy test with the reference as held-out images; None, and a note, where it cannot be made."""
-    if contest.train is None:
+    if comparison.train is None:
         notes.append("no copy test: the training images are not known (--train)")
         return None
     with bar("copies"):
-        found = copy_test(contest.generated, contest.train, contest.reference)
+        found = copy_test(comparison.generated, comparison.train, comparison.reference)
     if found.by_class is False:
         notes.append(
             "the copy test takes all held-out images, whose class shares differ from the generated images': "
@@ -307,24 +307,24 @@ def _copies(contest: Contest, notes: list[str]) -> Copies | None:
     return found
 
 
-def _told_apart(contest: Contest, seed: int, notes: list[str]) -> ToldApart | None:
+def _told_apart(comparison: Comparison, seed: int, notes: list[str]) -> ToldApart | None:
     """Whether a network tells generated images from the reference; None, and a note, where it cannot be asked."""
     try:
-        floor = contest.floor if contest.dealt else None
-        return told_apart(contest.generated, contest.reference, seed, contest.train, floor)
+        floor = comparison.floor if comparison.dealt else None
+        return told_apart(comparison.generated, comparison.reference, seed, comparison.train, floor)
     except ValueError as reason:
         notes.append(f"no two-sample test: {reason}")
         return None
 
 
-def _overlaps(contest: Contest) -> Overlaps:
+def _overlaps(comparison: Comparison) -> Overlaps:
     generated, reference, floor, train = (
         None if images is None else dataclasses.replace(images, name=role)
         for role, images in (
-            ("the generated images", contest.generated),
-            ("the reference", contest.reference),
-            ("the floor's source", contest.floor),
-            ("the training images", contest.train),
+            ("the generated images", comparison.generated),
+            ("the reference", comparison.reference),
+            ("the floor's source", comparison.floor),
+            ("the training images", comparison.train),
         )
     )
     assert generated is not None, "asked for"
@@ -334,10 +334,10 @@ def _overlaps(contest: Contest) -> Overlaps:
     return Overlaps(overlap(generated, reference, turned=True), learnt[0], learnt[1], noticed(reference))
 
 
-def _typical(contest: Contest) -> ImageSet:
+def _typical(comparison: Comparison) -> ImageSet:
     """Real images that repeat each other no more than a random sample: those of a reference of whole groups do more."""
-    floor = contest.floor
-    return contest.reference if floor is None or floor.groups is None else floor
+    floor = comparison.floor
+    return comparison.reference if floor is None or floor.groups is None else floor
 
 
 def about(images: ImageSet) -> SetOfImages:

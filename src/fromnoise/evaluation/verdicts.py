@@ -62,8 +62,8 @@ class Verdict(NamedTuple):
 class Test(NamedTuple):
     """A test behind a report's verdicts.
 
-    ask          its verdicts; none if it was not run
-    untested     what to say then
+    ask          its verdicts; none if the test was not run
+    untested     what to say if it was not run
     blind_fails  whether undecided means that it would have noticed little, which --fail-on treats as a failure
     question     for tests that every score of images should include; else empty
     """

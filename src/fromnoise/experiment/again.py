@@ -11,7 +11,7 @@ from fromnoise.data import sources
 from fromnoise.errors import UserError
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.report import Report, Request, ToldApart
-from fromnoise.experiment.contest import READING, Asked
+from fromnoise.experiment.comparison import READING, Asked
 from fromnoise.experiment.evaluate import Sets
 from fromnoise.experiment.find import is_run
 

@@ -15,9 +15,9 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation.gain import FEWEST, Gain
 from fromnoise.experiment import system
 from fromnoise.experiment.find import is_run, parts_of
+from fromnoise.experiment.sample import sampled
 from fromnoise.files import whole_folder, write_json
 from fromnoise.generation.model import Model
-from fromnoise.generation.sampling import SampleRequest, labels_for, own_precision, sample
 
 MOST = 3000  # images by default
 
@@ -54,18 +54,13 @@ def sample_classes(
     guidance: float | None,
 ) -> ImageSet:
     """`per_class` images of each class; by default as many in all as in `train`, at most `MOST`."""
-    classes = len(model.info.present)
-    each = per_class or math.ceil(min(len(train), MOST) / classes)
-    request = SampleRequest(each * classes, seed, guidance=guidance, precision=own_precision(model), even=True)
-    images, labels = sample(model, request), labels_for(model, request)
-    return ImageSet("generated", images, labels, class_names=model.info.class_names)
+    each = per_class or math.ceil(min(len(train), MOST) / len(model.info.present))
+    return sampled(model, per_class=each, seed=seed, guidance=guidance)
 
 
 def save(out: Path, images: ImageSet, gain: Gain, about: Mapping[str, Any]) -> None:
     """Write images, by class, and augment.json as a new folder, whole or not at all."""
     report = {**to_json(dataclasses.asdict(gain)), **about, "command": system.command()}
-    if out.exists():
-        out.rmdir()  # it is empty, or the command would have refused it
     with whole_folder(out) as temporary:
         folder.save(temporary, images.images, saving.places(images))
         write_json(temporary / "augment.json", report)

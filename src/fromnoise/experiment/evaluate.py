@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from msgspec.structs import replace
 
+from fromnoise.config import flag
 from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
@@ -16,7 +17,7 @@ from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.report import Report
 from fromnoise.evaluation.score import score
-from fromnoise.experiment.contest import Asked, contest
+from fromnoise.experiment.comparison import Asked, comparison
 from fromnoise.experiment.find import find_images, is_run
 
 Sets = Mapping[str, ImageSet | statistics.Statistics | None]
@@ -35,7 +36,7 @@ def evaluate(
     published = statistics.load(Path(asked.reference)) if isinstance(asked.reference, str) else None
     given = [role for role in ("train", "floor") if getattr(asked, role) is not None] + list(asked.reading)
     if published is not None and given:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        flags = ", ".join(map(flag, given))
         raise UserError(f"{asked.reference} holds statistics, not images: leave out {flags}")
     if published is not None:
         images, train = _generated(asked), None
@@ -43,7 +44,7 @@ def evaluate(
         sets: Sets = {"generated": images, "reference": published}
         scored = partial(statistics.score, images, published)
     else:
-        found = contest(asked)
+        found = comparison(asked)
         images, train, real = found.generated, found.train, found.reference
         sets = {"generated": images, "reference": real, "floor": found.floor, "train": train}
         scored = partial(score, found, also=choosing_features(device))

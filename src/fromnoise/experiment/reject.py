@@ -1,6 +1,6 @@
 """Replacing sampled images that the copy test takes for copies of training images."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,26 +54,17 @@ def sample_without_copies(
     copies = is_copy(images).nonzero().flatten()
     number, replaced = request.first + request.n, 0
     for _ in range(TRIES):
-        for label, places in _by_class(copies, labels):
+        if not len(copies):
+            return images, replaced
+        for label in [None] if labels is None else labels[copies].unique().tolist():
+            places = copies if label is None or labels is None else copies[labels[copies] == label]
             images[places] = sample(replace(request, n=len(places), first=number, label=label))
             number += len(places)
         replaced += len(copies)
-        if len(copies):
-            copies = copies[is_copy(images[copies])]
+        copies = copies[is_copy(images[copies])]
     if len(copies):
         raise UserError(
             f"{len(copies)} of {request.n} images are copies of training images, and {TRIES} replacements of each were "
             "too: the model has memorised its training images; train it on more images, or for fewer steps"
         )
     return images, replaced
-
-
-def _by_class(
-    places: Int64[Tensor, " k"], labels: Int64[Tensor, " n"] | None
-) -> Iterator[tuple[int | None, Int64[Tensor, "_"]]]:
-    if labels is None:
-        if len(places):
-            yield None, places
-        return
-    for label in labels[places].unique().tolist():
-        yield label, places[labels[places] == label]

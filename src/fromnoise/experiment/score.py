@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from fromnoise.config import Config, to_json
 from fromnoise.data import saving, sources
-from fromnoise.data.image_set import ImageSet
+from fromnoise.data.image_set import ImageSet, excluding
 from fromnoise.data.pictures import save_grid
 from fromnoise.data.settings import Size
 from fromnoise.data.sources import Parts
@@ -18,9 +18,9 @@ from fromnoise.diffusion.steps import Visit
 from fromnoise.errors import UserError
 from fromnoise.evaluation.overfitting import overfitting
 from fromnoise.evaluation.report import Bits, Report
-from fromnoise.evaluation.score import FEWEST, Contest, score
-from fromnoise.experiment import few, start, system
-from fromnoise.experiment.contest import floor_images, is_dealt, read, without_leaks
+from fromnoise.evaluation.score import FEWEST, Comparison, score
+from fromnoise.experiment import few_images, start, system
+from fromnoise.experiment.comparison import floor_images, read, without_leaks
 from fromnoise.experiment.train import Experiment
 from fromnoise.files import check_writable, write_json
 from fromnoise.generation.likelihood import bound_bits, bound_of
@@ -63,11 +63,11 @@ def reference_of(config: Config, parts: Parts, skip_broken: bool = False) -> tup
     return reference, n
 
 
-def sets_of(config: Config, parts: Parts, generated: ImageSet, reference: ImageSet) -> Contest:
+def sets_of(config: Config, parts: Parts, generated: ImageSet, reference: ImageSet) -> Comparison:
     """What is compared with images of a model that was trained on `parts`."""
     spec = config.evaluation.reference or sources.reference_for(config.data.data)
     floor = floor_images(spec, config.data, parts, lambda each: _read(each, parts, config, True))
-    return without_leaks(Contest(generated, reference, floor, parts.train, dealt=is_dealt(reference)))
+    return without_leaks(Comparison(generated, reference, floor, parts.train, dealt=not reference.parts))
 
 
 def _read(spec: str, parts: Parts, config: Config, skip_broken: bool) -> ImageSet:
@@ -91,7 +91,7 @@ def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageS
     report = score(sets, experiment.features, config.seed, experiment.choosing)
     scored = time.perf_counter()
     report = with_overfitting(report, model, parts, reference)
-    notes = few.note(parts, noted["best"], outcome.steps), start.note(experiment.folder)
+    notes = few_images.note(parts, noted["best"], outcome.steps), start.note(experiment.folder)
     report = replace(report, notes=(*report.notes, *filter(None, notes)))
     run = {
         "command": system.command(),
@@ -132,7 +132,7 @@ def with_overfitting(report: Report, model: Model, parts: Parts, reference: Imag
     """`report` with the test for overfitting of its model and the likelihood of held-out images, or with a note where
     there are none."""
     train, heldout = parts.train, parts.heldout
-    heldout = sources.excluding(reference, train) if heldout is None or len(heldout) < FEWEST else heldout
+    heldout = excluding(reference, train) if heldout is None or len(heldout) < FEWEST else heldout
     if heldout is None or min(len(heldout), len(train)) < 2 or heldout.shape != train.shape:
         note = "no test for overfitting: fewer than two held-out images have the training images' shape"
         return replace(report, notes=(*report.notes, note))

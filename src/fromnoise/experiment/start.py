@@ -1,6 +1,6 @@
 """The weights that a training starts from: those that --init names, or by default of the packaged model that suits.
 
-For images in colour that is the model of clip art: it has seen more pictures than most people have, and learnt from
+For images in colour that is the model of clip art: it has seen more pictures than most users have, and learnt from
 them what outlines, shades and surfaces look like.
 """
 

@@ -15,7 +15,7 @@ from fromnoise.data.clusters import conditioned
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.evaluation.extractor import Features
-from fromnoise.experiment import few, start
+from fromnoise.experiment import few_images, start
 from fromnoise.extras import extra
 from fromnoise.files import check_writable
 from fromnoise.generation.data_info import DataInfo
@@ -128,7 +128,7 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
             batch, each = config.training.batch, rows_each(config.training.batch, device.num_processes)
             say(f"{device.num_processes} processes share each batch of {batch} images, {each} each")
         begun = folder.steps() and not experiment.extension  # then it was said
-        if not begun and (text := few.advice(config, parts, _steps(experiment))):
+        if not begun and (text := few_images.advice(config, parts, _steps(experiment))):
             say(text)
         if train.clustered:
             groups = f"{model.info.conditioned_on} of similar images, not on classes"
@@ -200,14 +200,14 @@ def _conditioned(train: ImageSet, config: Config) -> ImageSet:
 def _validation(experiment: Experiment) -> Validation | None:
     """The validation that --evaluate-every asks for or few images need; raises UserError as `Validator` does."""
     asked = experiment.config.evaluation.evaluate_every
-    every = asked or few.validate_every(experiment.parts, _steps(experiment))
+    every = asked or few_images.validate_every(experiment.parts, _steps(experiment))
     if every is None:
         return None
     from fromnoise.experiment.validate import Validator  # imports the metrics, which other trainings need not wait for
 
     features = experiment.choosing if asked else None
     validator = Validator(experiment.config, experiment.parts, experiment.folder, features)
-    return Validation(every, validator.validate, few.should_stop)
+    return Validation(every, validator.validate, few_images.should_stop)
 
 
 def _choice(experiment: Experiment, model: Model, train: ImageSet) -> GuidanceChoice | None:

@@ -18,7 +18,7 @@ from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.featured import Featured
 from fromnoise.evaluation.kernel import mmd2
 from fromnoise.evaluation.overfitting import image_errors
-from fromnoise.experiment import few
+from fromnoise.experiment import few_images
 from fromnoise.experiment.find import said
 from fromnoise.generation.model import Model
 from fromnoise.generation.sampling import SampleRequest, sample
@@ -30,7 +30,7 @@ MOST_REAL = 1000  # validation images; most of the error is that of the fewer sa
 
 class Validator:
     """Validates a model in training, and keeps the best in its run folder: by KID, or where the training images are
-    few (`experiment.few`) by the denoising error.
+    few (`experiment.few_images`) by the denoising error.
 
     features  for KID and copy test; without them, or with few training images and fewer than 50 validation images,
               only the denoising error is measured
@@ -39,8 +39,8 @@ class Validator:
     """
 
     def __init__(self, config: Config, parts: Parts, folder: RunFolder, features: Features | None) -> None:
-        by_error, n = few.are_few(parts), few.validation_images(parts)
-        least = few.FEWEST if by_error else FEWEST
+        by_error, n = few_images.are_few(parts), few_images.validation_images(parts)
+        least = few_images.FEWEST if by_error else FEWEST
         if parts.val is None or n < least:
             raise UserError(
                 f"--evaluate-every needs {least} validation images, but {config.data.data} has {n}: leave it out"
@@ -67,7 +67,7 @@ class Validator:
         if self.chosen_by == "denoising":
             errors = image_errors(model, self.real, seed=self.config.seed)
             found["denoising"] = {"value": float(errors.mean()), "n": len(self.real)}
-            found["errors"] = [float(f"{error:.5g}") for error in errors]  # by image: `few.should_stop` compares them
+            found["errors"] = [float(f"{error:.5g}") for error in errors]  # of each image, for `should_stop`
             words["denoising"] = f"denoising error {errors.mean():.4f}"
         if self.features is not None:
             request = SampleRequest(IMAGES, rng.integer(self.config.seed, "watch"), precision=model.precision)

@@ -19,10 +19,11 @@ import tyro
 from tyro import constructors as make
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from fromnoise.config import BUDGETS, Config, check_ranges, folder_for, preset, read, settled
+from fromnoise.config import BUDGETS, PRESETS, Config, check_ranges, folder_for, read, settled
 from fromnoise.data.settings import check_suffix
 from fromnoise.errors import UserError
 from fromnoise.files import check_writable, missing_hint
+from fromnoise.lookup import lookup
 from fromnoise.training.settings import Budget, Recording
 
 if TYPE_CHECKING:
@@ -208,7 +209,8 @@ def parse_training(cls: type[TrainingKind], words: Sequence[str], command: str) 
     """
     name = _split("--preset", words)[0] or "fast"
     words, extension = _extension(words)
-    arguments = parse(cls, words, command, cls(preset=name, config=preset(name)))  # type: ignore[arg-type]
+    usual = cls(preset=name, config=lookup("preset", name, PRESETS))  # type: ignore[arg-type]
+    arguments = parse(cls, words, command, usual)
     config = settled(arguments.config, None if extension else arguments.preset)
     out = arguments.out or folder_for(config, arguments.preset)
     if extension is not None:

@@ -168,13 +168,10 @@ class DataInfo:
             raise UserError(f"its images are {self.height}×{self.width}, and its configuration says {config.data.size}")
         if not 1 <= self.channels <= MOST_CHANNELS or len(self.mean) != self.channels:
             raise UserError(f"its images have {self.channels} channels and {len(self.mean)} means, not 1 to 8 of both")
-        if self.decoder and (len(self.decoder) != self.channels or not all(map(_is_decoder, self.decoder))):
+        whole = all(len(row) == 256 and min(row) >= 0 and max(row) <= 255 for row in self.decoder)
+        if self.decoder and (len(self.decoder) != self.channels or not whole):
             raise UserError("its decoder does not have 256 values from 0 to 255 for each channel")
         if self.classes == 1 or (self.classes and abs(sum(self.class_shares) - 1) > 1e-6):
             raise UserError("its classes' shares do not add up to 1")
         if self.class_names and len(self.class_names) != self.classes:
             raise UserError(f"it names {len(self.class_names)} classes and has {self.classes}")
-
-
-def _is_decoder(row: tuple[int, ...]) -> bool:
-    return len(row) == 256 and min(row) >= 0 and max(row) <= 255

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from fromnoise.config import flag
 from fromnoise.data.settings import Alpha, Fit
 from fromnoise.errors import Failed, UserError
 from fromnoise.faces.arguments import Device, FailOn, File, Overwrite, SkipBroken, Threads, parse, refuse_existing
@@ -16,7 +17,7 @@ from fromnoise.say import say
 
 if TYPE_CHECKING:
     from fromnoise.evaluation.report import Report
-    from fromnoise.experiment.contest import Asked
+    from fromnoise.experiment.comparison import Asked
 
 Spec = tyro.conf.arg(metavar="SPEC")
 HOW = ("features", "n", "seed", "skip_broken")
@@ -120,12 +121,12 @@ def _asked(arguments: EvaluateArguments) -> tuple["Asked", "Report | None"]:
     from fromnoise.evaluation.report import Report
     from fromnoise.evaluation.score import read_report
     from fromnoise.experiment import again
-    from fromnoise.experiment.contest import READING, Asked
+    from fromnoise.experiment.comparison import READING, Asked
 
     sets = {role: getattr(arguments, role) for role in again.ROLES}
     if arguments.again is not None:
         if given := [name for name in (*HOW, *READING) if getattr(arguments, name) != getattr(EvaluateArguments, name)]:
-            flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+            flags = ", ".join(map(flag, given))
             raise UserError(f"--again scores as {arguments.again} says: leave out {flags}")
         before = Report.of(read_report(arguments.again), str(arguments.again))
         return again.asked(arguments.again, before, sets, arguments.weights), before

@@ -71,8 +71,6 @@ def main(words: Sequence[str]) -> None:
         os.environ[notebook.RUN] = str(arguments.run)
     os.environ[notebook.SETTING] = "quick" if arguments.quick else "full"
     books = cells.chosen(arguments.only)
-    if out.is_dir():
-        out.rmdir()
     with whole_folder(out) as folder:
         chapters = []
         for k, book in enumerate(books if arguments.kind != "handouts" or arguments.execute else ()):

@@ -106,7 +106,7 @@ def _images(spec: str, arguments: LikelihoodArguments, model: "Model") -> "Image
             say(f"skipped: {error}")
             return None
     else:
-        images = sources.load(spec, size, skip_broken=arguments.skip_broken)
+        images = sources.load_as(spec, data, size, skip_broken=arguments.skip_broken)
         images = replace(images, files=images.files or tuple(f"{spec}[{k}]" for k in range(len(images))))
         if arguments.n is not None:
             images = images.take(images.subset_rows(arguments.n, arguments.seed, balanced=False))

@@ -15,7 +15,7 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation import overfitting
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.overfitting import LEVELS, image_errors
-from fromnoise.experiment import few, validate
+from fromnoise.experiment import few_images, validate
 from fromnoise.experiment.find import better_before
 from fromnoise.experiment.validate import Validator
 from fromnoise.generation.data_info import DataInfo
@@ -138,28 +138,28 @@ def lines(*factors, spread=0.02, every=250):
 
 
 def test_training_ends_once_five_validations_in_a_row_are_worse_beyond_chance():
-    assert few.should_stop(lines(1.2, 1, 1.1, 1.1, 1.1, 1.1), 0) is None
-    said = few.should_stop(lines(1.2, 1, 1.1, 1.1, 1.1, 1.1, 1.1), 0)
+    assert few_images.should_stop(lines(1.2, 1, 1.1, 1.1, 1.1, 1.1), 0) is None
+    said = few_images.should_stop(lines(1.2, 1, 1.1, 1.1, 1.1, 1.1, 1.1), 0)
     assert said.startswith(
         "the last 5 validations were worse than that of step 500, whose model is kept: training ends"
     )
-    assert few.should_stop(lines(1.2, 1, 1.1, 1.1, 1.001, 1.1, 1.1), 0) is None  # one that may be as good
-    assert few.should_stop(lines(1.2, 1, 1.1, 1.1, 1.1, 1.1, 1.1, 0.9), 0) is None  # a new best
-    assert few.should_stop(lines(1, *[1.005] * 9, spread=0.1), 0) is None  # by chance
-    assert few.should_stop(lines(*np.linspace(2, 1, 20)), 0) is None
-    assert few.should_stop(lines(*[1.0] * 9, spread=0), 0) is None
+    assert few_images.should_stop(lines(1.2, 1, 1.1, 1.1, 1.001, 1.1, 1.1), 0) is None  # one that may be as good
+    assert few_images.should_stop(lines(1.2, 1, 1.1, 1.1, 1.1, 1.1, 1.1, 0.9), 0) is None  # a new best
+    assert few_images.should_stop(lines(1, *[1.005] * 9, spread=0.1), 0) is None  # by chance
+    assert few_images.should_stop(lines(*np.linspace(2, 1, 20)), 0) is None
+    assert few_images.should_stop(lines(*[1.0] * 9, spread=0), 0) is None
 
 
 def test_an_extension_has_the_patience_of_a_training_and_the_best_of_before():
     more = lines(1.2, 1, *[1.1] * 10)
-    assert few.should_stop(more[:7], 0)
-    assert few.should_stop(more[:7], 7 * 250) is None
-    assert few.should_stop(more[:11], 7 * 250) is None
-    assert "that of step 500" in few.should_stop(more, 7 * 250)
+    assert few_images.should_stop(more[:7], 0)
+    assert few_images.should_stop(more[:7], 7 * 250) is None
+    assert few_images.should_stop(more[:11], 7 * 250) is None
+    assert "that of step 500" in few_images.should_stop(more, 7 * 250)
 
 
 def test_validation_by_kid_ends_no_training():
-    assert few.should_stop([{"step": 250 * k, "kid": {"value": float(k)}} for k in range(1, 20)], 0) is None
+    assert few_images.should_stop([{"step": 250 * k, "kid": {"value": float(k)}} for k in range(1, 20)], 0) is None
 
 
 def test_an_overfitting_training_ends_and_goes_on_where_it_is_told_to(tmp_path, monkeypatch, capsys):
@@ -205,47 +205,48 @@ def test_too_few_validation_images_are_refused(config_of, parts_of, tmp_path):
 
 
 def test_few_images_are_looked_at_unasked_but_not_in_short_trainings(parts_of):
-    assert few.validate_every(parts_of(999, 10), None) == few.EVERY
-    assert few.validate_every(parts_of(999, 10), 500) == few.EVERY
-    assert few.validate_every(parts_of(999, 10), 499) is None
-    assert few.validate_every(parts_of(999, 9), None) is None
-    assert few.validate_every(parts_of(1000, 100), None) is None
+    assert few_images.validate_every(parts_of(999, 10), None) == few_images.EVERY
+    assert few_images.validate_every(parts_of(999, 10), 500) == few_images.EVERY
+    assert few_images.validate_every(parts_of(999, 10), 499) is None
+    assert few_images.validate_every(parts_of(999, 9), None) is None
+    assert few_images.validate_every(parts_of(1000, 100), None) is None
 
 
 def test_the_honest_word_says_what_happens_and_what_helps(config_of, parts_of):
-    said = few.advice(config_of(), parts_of(180, 22), None)
+    said = few_images.advice(config_of(), parts_of(180, 22), None)
     assert said.startswith("180 training images are few: the network will soon memorise and copy them")
     assert "the model that denoises 22 validation images best is kept, validated every 250 steps" in said
     assert "--augment 0.3 and --init" in said
-    augmented = few.advice(config_of(training={"augment": 0.3}), parts_of(180, 22), None)
+    augmented = few_images.advice(config_of(training={"augment": 0.3}), parts_of(180, 22), None)
     assert "--augment" not in augmented
     assert "--init" in augmented
     grey = parts_of(180, 22)
     colour = dataclasses.replace(grey.train, images=grey.train.images.expand(-1, 3, -1, -1))
-    coloured = few.advice(config_of(), dataclasses.replace(grey, train=colour), None)
+    coloured = few_images.advice(config_of(), dataclasses.replace(grey, train=colour), None)
     assert "--augment" in coloured
     assert "--init" not in coloured
-    assert "too few validation images to tell when: train briefly, and sample with --reject-copies" in few.advice(
-        config_of(), parts_of(60, 7), None
+    assert (
+        "too few validation images to tell when: train briefly, and sample with --reject-copies"
+        in few_images.advice(config_of(), parts_of(60, 7), None)
     )
-    assert "every 40 steps" in few.advice(config_of(evaluation={"evaluate_every": 40}), parts_of(180, 22), None)
-    assert few.advice(config_of(), parts_of(1000, 100), None) is None
-    short = few.advice(config_of(), parts_of(180, 22), 30)
+    assert "every 40 steps" in few_images.advice(config_of(evaluation={"evaluate_every": 40}), parts_of(180, 22), None)
+    assert few_images.advice(config_of(), parts_of(1000, 100), None) is None
+    short = few_images.advice(config_of(), parts_of(180, 22), 30)
     assert short.startswith("180 training images are few: trainings of fewer than 500 steps do not validate unless")
-    assert few.advice(config_of(evaluation={"evaluate_every": 10}), parts_of(180, 22), 30) is None
+    assert few_images.advice(config_of(evaluation={"evaluate_every": 10}), parts_of(180, 22), 30) is None
 
 
 def test_the_report_says_which_model_it_is_of(parts_of):
     kept = {"step": 500, "denoising": {"value": 0.1}}
-    assert "the model is that of step 500 of 2,000" in few.note(parts_of(180, 22), kept, 2000)
-    assert few.note(parts_of(180, 0), None, 2000) == "180 training images are few: go by the copy test above all"
-    assert few.note(parts_of(180, 22), kept, 30) is None
-    assert few.note(parts_of(1000, 100), kept, 2000) is None
+    assert "the model is that of step 500 of 2,000" in few_images.note(parts_of(180, 22), kept, 2000)
+    assert few_images.note(parts_of(180, 0), None, 2000) == "180 training images are few: go by the copy test above all"
+    assert few_images.note(parts_of(180, 22), kept, 30) is None
+    assert few_images.note(parts_of(1000, 100), kept, 2000) is None
 
 
 @pytest.fixture
 def short(monkeypatch):
-    monkeypatch.setattr(few, "EVERY", 5)
+    monkeypatch.setattr(few_images, "EVERY", 5)
 
 
 def test_the_command_line_looks_at_few_images(short, tmp_path, monkeypatch, capsys):

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from fromnoise.data import blocks, sources
 from fromnoise.data.colour import coloured, laid, on_grey, plain, transparent, with_channels
-from fromnoise.data.image_set import ImageSet
+from fromnoise.data.image_set import ImageSet, excluding
 from fromnoise.data.resize import resized
 from fromnoise.data.settings import Alpha, DataSettings, Fit, Size
 from fromnoise.errors import UserError
 from fromnoise.evaluation.report import Request
-from fromnoise.evaluation.score import Contest
+from fromnoise.evaluation.score import Comparison
 from fromnoise.experiment.find import TrainingImagesLost, find_images, is_run, parts_of
 from fromnoise.lookup import lookup
 from fromnoise.training.run_folder import RunFolder
@@ -66,7 +66,7 @@ class Asked:
 
     @property
     def reading(self) -> dict[str, Any]:
-        """Those of the last four that are given."""
+        """The settings in `READING` that are given."""
         return {name: rule for name in READING if (rule := getattr(self, name)) is not None}
 
     def request(self) -> Request:
@@ -76,7 +76,7 @@ class Asked:
         return Request(**asked | in_memory | {"weights": None if self.weights is None else str(self.weights)})
 
 
-def contest(asked: Asked) -> Contest:
+def comparison(asked: Asked) -> Comparison:
     """The sets of a score, of the generated images' size; raises UserError for what cannot be found, and for a
     reference in which nothing shows.
 
@@ -120,7 +120,7 @@ def contest(asked: Asked) -> Contest:
     elif isinstance(reference, str):
         known = parts if parts is not None and parts.train.shape[1:] == size and way == own else None
         other = floor_images(reference, way, known, lambda spec: load(spec, size))
-    found = without_leaks(Contest(images, real, other, trained, notes, is_dealt(real) and asked.floor is None))
+    found = without_leaks(Comparison(images, real, other, trained, notes, not real.parts and asked.floor is None))
     return replace(found, notes=found.notes + _resizing(found))
 
 
@@ -161,7 +161,7 @@ def read(named: Named, way: DataSettings, size: tuple[int, int] | None, *, skip_
     if isinstance(named, ImageSet):
         images = resized(named, size) if size else named
     else:
-        images = sources.load(named, size, skip_broken=skip_broken, **sources.rules_of(named, way))
+        images = sources.load_as(named, way, size, skip_broken=skip_broken)
     return laid(images, way.alpha)
 
 
@@ -180,22 +180,17 @@ def floor_images(
     return sources.floor_of(reference, lambda spec: known.get(spec) or load(spec))
 
 
-def is_dealt(reference: ImageSet) -> bool:
-    """Whether `floor_images` of a reference are as it is: not if the images came in parts of their own."""
-    return not reference.parts
-
-
-def without_leaks(contest: Contest) -> Contest:
+def without_leaks(comparison: Comparison) -> Comparison:
     """The sets as in `in_one_colour`, and the floor without images that are in the reference or, unless they come in
     groups, were trained on."""
-    found = in_one_colour(contest)
+    found = in_one_colour(comparison)
     floor = found.floor
     if floor is not None and floor.groups is None:
         floor = sources.unseen(floor, found.train)
-    return replace(found, floor=sources.excluding(floor, found.reference))
+    return replace(found, floor=excluding(floor, found.reference))
 
 
-def in_one_colour(contest: Contest) -> Contest:
+def in_one_colour(comparison: Comparison) -> Comparison:
     """The sets with the reference's channels, so that the file format decides nothing.
 
     RGB without colour is grey, RGBA without transparency RGB. Against a grey reference all sets are compared by their
@@ -204,9 +199,9 @@ def in_one_colour(contest: Contest) -> Contest:
     differences, and where values were mapped to bytes by another range. Raises UserError for generated images of such a
     range, which the mapping may have changed, and for other channels than the reference's that have no colours.
     """
-    reference, notes, hidden = plain(contest.reference), list(contest.notes), list(contest.hidden)
+    reference, notes, hidden = plain(comparison.reference), list(comparison.notes), list(comparison.hidden)
     channels = reference.shape[0]
-    real = [each for each in (contest.floor, contest.train) if each is not None]
+    real = [each for each in (comparison.floor, comparison.train) if each is not None]
 
     def differs(images: ImageSet, role: str, what: Callable[[Tensor], Tensor], least: int, words: str) -> None:
         """Say that images have `least` channels or more, unlike the reference.
@@ -240,14 +235,14 @@ def in_one_colour(contest: Contest) -> Contest:
             notes.append(f"the {role} images' values were mapped to 8 bits by another range than the reference's")
         return with_channels(images, channels)
 
-    if reference.range is not None and contest.generated.range is None:
+    if reference.range is not None and comparison.generated.range is None:
         low, high = reference.range
         notes.append(f"the reference's values from {low:g} to {high:g} were mapped to 8 bits, the generated are bytes")
-    floor = contest.floor and like(contest.floor, "floor's")
-    train = contest.train and like(contest.train, "training")
-    generated = like(contest.generated, "generated")
+    floor = comparison.floor and like(comparison.floor, "floor's")
+    train = comparison.train and like(comparison.train, "training")
+    generated = like(comparison.generated, "generated")
     return replace(
-        contest, generated=generated, reference=reference, floor=floor, train=train, notes=notes, hidden=hidden
+        comparison, generated=generated, reference=reference, floor=floor, train=train, notes=notes, hidden=hidden
     )
 
 
@@ -275,9 +270,9 @@ def as_8_bits(low: float, high: float) -> str:
     return f"{scaled}.round().clip(0, 255).astype('uint8')"
 
 
-def _resizing(contest: Contest) -> list[str]:
+def _resizing(comparison: Comparison) -> list[str]:
     """A note on the sets that were brought to the generated images' size, if any were."""
-    sets = {"reference": contest.reference, "floor": contest.floor, "training images": contest.train}
+    sets = {"reference": comparison.reference, "floor": comparison.floor, "training images": comparison.train}
     was = [f"{role} (from {images.was})" for role, images in sets.items() if images is not None and images.was]
-    height, width = contest.generated.shape[1:]
+    height, width = comparison.generated.shape[1:]
     return [f"resized to the generated images' {height}×{width}: {', '.join(was)}"] if was else []
