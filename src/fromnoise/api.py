@@ -205,6 +205,8 @@ class Run:
     ) -> Images:
         """n ways to fill in each image where `mask`, H×W, is true or (uint8) above 127; the rest stays the same."""
         given = np.asarray(mask)
+        if given.dtype.kind not in "biuf":
+            raise UserError("the mask is an array of numbers: open a file first, for example with Pillow")
         fill = torch.from_numpy(np.ascontiguousarray(given if given.dtype == bool else given > 127))
         how = edit.Edit(n, seed, label, guidance, steps)
         return self._edited(edit.inpaint, [images], fill, how)

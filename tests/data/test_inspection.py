@@ -28,6 +28,22 @@ def test_every_part_is_shown(tmp_path, make_images, write_idx_set, monkeypatch):
     assert inspected(DataSettings(f"{npz}:val", size="8")).duplicates == [(f"{npz}:val", 4, 0, 0, 0, 0)]
 
 
+def test_what_is_not_held_out_or_held_out_in_vain_is_noted(tmp_path, make_images):
+    images = make_images(40)
+    arrays.save(tmp_path / "few.npz", images[:5])
+    assert inspected(DataSettings(str(tmp_path / "few.npz"), size="8")).notes() == [
+        "too few groups of images to hold some out: there is nothing to validate or score with"
+    ]
+    folder.save(tmp_path / "photos" / "train", images)
+    folder.save(tmp_path / "photos" / "test", images[30:])
+    (note,) = inspected(DataSettings(str(tmp_path / "photos"), size="8")).notes()
+    assert "10 of 10 images in" in note
+    assert note.endswith("photos:heldout are in other parts too: a score will be too good")
+    arrays.save(tmp_path / "images.npz", images)
+    assert not inspected(DataSettings(str(tmp_path / "images.npz"), size="8")).notes()
+    assert not inspected(DataSettings(f"{tmp_path / 'images.npz'}:val", size="8")).notes()
+
+
 def test_classes_are_counted_by_name_in_each_part(tmp_path, make_images):
     for k, image in enumerate(make_images(60).numpy()):
         place = tmp_path / "photos" / ("cat" if k % 3 else "dog")

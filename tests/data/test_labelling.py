@@ -91,6 +91,13 @@ def test_several_columns_and_none_called_label_are_refused_with_two_ways_out(put
     assert read(photos, label_by="^([a-z]+)")[0].class_names == ("cat", "dog")
 
 
+def test_one_name_in_two_unicode_forms_is_one_class(put):
+    photos = put("caf\u00e9_0.png", "cafe\u0301_1.png", "dog_0.png", "dog_1.png")
+    images = sources.load(str(photos), label_by="^(.+)_")
+    assert images.class_names == ("caf\u00e9", "dog")
+    assert images.labels.bincount().tolist() == [2, 2]
+
+
 def test_sub_folders_stand_beside_a_table_without_labels(put):
     photos = put("cat/a.png", "dog/b.png")
     (photos / "metadata.csv").write_text("file_name,text,more\ncat/a.png,x,1\ndog/b.png,y,2\n")
@@ -143,7 +150,7 @@ def test_a_rule_names_the_classes(put):
     [
         ("(cat", "--label-by '\\(cat' is not a regular expression"),
         (r"cat_\d", "has no group: put the part that names an image's class in brackets"),
-        (r"(cat)_\d", r"matches only 2 of 3 images, and not old/dog_1\.png"),
+        (r"(cat)_\d", r"matches only 2 of 3 names of images, and not .old/dog_1\.png"),
         (r"(_)\d", "puts all images into one class, '_'"),
     ],
 )

@@ -131,6 +131,7 @@ MEDICAL = {f"{part}_{what}": noise(n, 8, 8, seed=n) if what == "images" else np.
 # with "refused"; sizes are read as they are, unless the name ends in "@HEIGHTxWIDTH".
 TABLE = [
     ("no such thing", None, "refused: neither a data set"),
+    ("tables of a hub's data set", {"data/train-00000.parquet": b"PAR1"}, "refused: name it hf:"),
     ("an empty folder", {}, "refused: holds no images"),
     ("a folder of texts", {"a.txt": b"mine"}, "refused: holds no images; not read: 1 .txt"),
     ("one picture", {"a.png": grey()}, "1 image, no classes, grey, 8×8"),
@@ -151,7 +152,8 @@ TABLE = [
      "refused: b.png and a.png differ in depth"),
     ("print colours", {"a.jpg": encoded(Image.new("CMYK", (8, 8), (0, 200, 0, 0)), "JPEG")},
      "1 image, no classes, RGB, 8×8; colour spaces such as CMYK converted to RGB (1 image)"),
-    ("a camera held sideways", {"a.png": turned()}, "1 image, no classes, RGB, 8×6"),
+    ("a camera held sideways", {"a.png": turned()},
+     "1 image, no classes, RGB, 8×6; turned upright, as EXIF says (1 image)"),
     ("a film as GIF", {"a.gif": frames("GIF")}, "1 image, no classes, RGB, 8×8; first frame only (1 image)"),
     ("a film as WebP", {"a.webp": frames("WEBP")}, "1 image, no classes, RGB, 8×8; first frame only (1 image)"),
     ("a TIFF of pages", {"a.tif": frames("TIFF")}, "1 image, no classes, RGB, 8×8; first frame only (1 image)"),
@@ -164,7 +166,8 @@ TABLE = [
     ("more pixels than there is memory for", {"a.png": huge()}, "refused: pixels): repair or remove it"),
     ("two sizes", {"a.png": grey(), "b.png": grey(0, 9, 7)}, "refused: b.png is 9×7, but a.png is 8×8; make them"),
     ("two sizes@8x8", {"a.png": grey(), "b.png": grey(0, 9, 7)},
-     "2 images, no classes, grey, 2 sizes from 9×7 to 8×8 → 8×8"),
+     "2 images, no classes, grey, 2 sizes from 9×7 to 8×8 → 8×8; "
+     "stretched to other proportions; --fit crop or pad keeps them (1 image)"),
     ("vector graphics and phones' pictures", {"a.png": grey(), "b.svg": b"<svg/>", "c.heic": b"?"},
      "1 image, no classes, grey, 8×8; not read: 1 .heic, 1 .svg"),
     ("hidden files", {"a.png": grey(), ".b.png": b"?", "__MACOSX/._a.png": b"?", ".git/c.png": b"?"},

@@ -57,9 +57,15 @@ def test_one_line_tells_numbers_classes_channels_and_sizes(put, read):
         for k in range(4):
             put(f"{label}/{k}.png")
     assert read()[1] == "12 images, 3 classes, RGB, 8×8"
-    assert read((16, 12))[1] == "12 images, 3 classes, RGB, 8×8 → 16×12"
+    assert read((16, 12))[1] == (
+        "12 images, 3 classes, RGB, 8×8 → 16×12; stretched to other proportions; --fit crop or pad keeps them "
+        "(12 images)"
+    )
     put("a/large.png", noise(20, 10, 3))
-    assert read((8, 8))[1] == "13 images, 3 classes, RGB, 2 sizes from 8×8 to 20×10 → 8×8"
+    assert read((8, 8))[1] == (
+        "13 images, 3 classes, RGB, 2 sizes from 8×8 to 20×10 → 8×8; "
+        "stretched to other proportions; --fit crop or pad keeps them (1 image)"
+    )
 
 
 def test_images_in_deeper_folders_belong_to_the_class_above(put, read):
@@ -301,6 +307,12 @@ def test_the_images_are_those_of_the_files_in_order(put, read):
     for k, image in enumerate(pixels):
         put(f"{k}.png", image)
     assert torch.equal(read()[0].images, torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2))
+
+
+def test_an_empty_name_is_not_this_folder():
+    for name in ("", " "):
+        with pytest.raises(UserError, match="name is empty"):
+            sources.load(name)
 
 
 def test_a_folder_is_the_same_however_its_path_is_written(tmp_path, monkeypatch):

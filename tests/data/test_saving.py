@@ -64,6 +64,13 @@ def test_the_images_of_a_grid_are_the_same_above_their_captions(named, tmp_path)
     assert captions(named)[:3] == ["cat", "dog", "big owl"]
 
 
+def test_names_whose_letters_the_font_lacks_are_numbers_below_a_grid(named):
+    with captured() as said:
+        shown = captions(dataclasses.replace(named, class_names=("chien", "猫", "über ж", "🐂")))
+    assert set(shown) == {"chien", "1", "über ж", "3"}
+    assert said == ["captions have numbers for classes whose letters their font lacks: 1 is 猫, 3 is 🐂"]
+
+
 def test_a_grid_of_so_many_of_each_class_has_a_row_for_each(named, tmp_path):
     save(tmp_path / "rows.png", named, per_class=2)
     shown = pixels(tmp_path / "rows.png")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -107,6 +108,16 @@ def test_a_data_set_is_augmented_and_the_gain_is_told(place, fromnoise, brief, t
     assert "more.npz: name a folder" in refused.stderr
 
 
+def test_other_images_may_have_classes_by_a_rule(place, fromnoise, brief, tmp_path):
+    for file in (place / "pets").rglob("*.png"):
+        (tmp_path / "flat").mkdir(exist_ok=True)
+        shutil.copy(file, tmp_path / "flat" / f"{file.parent.name}_{file.name}")
+    words = ("augment", "flat", "--model", place / "run", "--per-class", "5", "--out", "more")
+    assert "the model has 3 classes and flat has 0" in fromnoise(*words, cwd=tmp_path, code=2).stderr
+    done = fromnoise(*words, "--label-by", r"^(.+)_\d", cwd=tmp_path)
+    assert "if it saw images held out here, the gain is too high" in done.stderr
+
+
 def test_data_that_the_model_does_not_know_cannot_be_augmented(place, fromnoise, blobs_of, tmp_path):
     other = blobs_of(n=120, classes=3)
     saving.save(tmp_path / "birds", dataclasses.replace(other, class_names=("jay", "kite", "owl")))
@@ -120,6 +131,8 @@ def test_data_that_the_model_does_not_know_cannot_be_augmented(place, fromnoise,
     ):
         words = ("augment", data, "--model", place / "run", "--out", "more")
         assert message in fromnoise(*words, cwd=tmp_path, code=2).stderr
+    words = ("augment", "pets", "--model", "run", "--label-by", "^([a-z]+)", "--out", tmp_path / "more")
+    assert "leave out --label-by and --group-by" in fromnoise(*words, cwd=place, code=2).stderr
     assert not (tmp_path / "more").exists()
     words = ("augment", "digits", "--model", "digits", "--per-class", "0", "--out", "more")
     assert "--per-class must be at least 1" in fromnoise(*words, cwd=tmp_path, code=2).stderr

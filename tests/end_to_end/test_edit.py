@@ -33,6 +33,7 @@ def place(tmp_path):
     Image.fromarray(0 * hole).save(tmp_path / "black.png")
     Image.fromarray(hole).resize((48, 32)).save(tmp_path / "wide.png")
     Image.fromarray(hole).resize((28, 28)).save(tmp_path / "small-mask.png")
+    Image.fromarray(np.stack([255 + 0 * hole] * 3 + [hole], axis=-1)).save(tmp_path / "clear.png")
     return tmp_path
 
 
@@ -55,7 +56,7 @@ def test_known_pixels_come_back_to_the_byte(fromnoise, place):
 
 def test_a_resized_mask_is_told(fromnoise, place):
     done = fromnoise("inpaint", "digits", "a.png", "--mask", "small-mask.png", *QUICK, "--out", "w.png", cwd=place)
-    assert done.stderr == "small-mask.png: 28×28 → 32×32\n"
+    assert done.stderr == "small-mask.png: 28×28 → 32×32; 50 % of the image is to be filled in\n"
 
 
 def test_an_enlarged_image_has_the_pixels_given_as_its_means(fromnoise, place):
@@ -82,13 +83,15 @@ def test_a_path_has_the_images_at_its_ends(fromnoise, place):
 
 @pytest.mark.parametrize(("words", "message"), [
     (("inpaint", "digits", "a.png", "--mask", "black.png"), "nothing to fill"),
+    (("inpaint", "digits", "a.png", "--mask", "clear.png"), "clear.png has transparent parts: paint white what to"),
+    (("upscale", "digits", "wide.png"), "wide.png is 32×48 and the model makes 32×32: there is nothing to enlarge"),
     (("inpaint", "digits", "gone.png", "--mask", "mask.png"), "gone.png cannot be read as an image"),
     (("inpaint", "digits", "a.png"), "--mask"),
     (("inpaint", "digits", "a.png", "--mask", "wide.png"), "wide.png is 32×48 and a.png is 32×32: give a mask of"),
     (("vary", "digits", "a.png", "--strength", "2"), "--strength must be from 0 to 1, not 2"),
     (("vary", "digits", "a.png", "--guidance", "2"), "give --label too"),
     (("vary", "digits", "a.png", "--label", "10"), "10 classes, counted from 0"),
-    (("vary", "digits", "a.png", "--n", "0"), "cannot make 0 images"),
+    (("vary", "digits", "a.png", "--n", "0"), "n must be at least 1, not 0"),
     (("upscale", "nowhere", "a.png"), "neither a run folder"),
     (("upscale", "digits", "small.png", "--steps", "0"), "--steps must be from 1"),
     (("interpolate", "digits", "a.png", "b.png", "--n", "1"), "at least 2 images, not 1"),
@@ -144,6 +147,26 @@ def test_grey_of_16_bits_is_edited_by_the_range_of_the_training_images(fromnoise
     fromnoise("inpaint", "run", "scans/07.tif", "--mask", "mask.png", *QUICK, "--out", "whole.png", cwd=tmp_path)
     assert np.array_equal(np.triu(pixels(tmp_path / "whole.png"), 1), np.triu(wanted, 1))
     assert fromnoise("likelihood", "run", "scans/07.tif", "--levels", "2", cwd=tmp_path).stdout
+
+
+def test_a_deep_image_is_edited_as_the_training_read_it(fromnoise, tmp_path):
+    (tmp_path / "scans").mkdir()
+    for k in range(20):
+        values = np.random.default_rng(k).integers(0, 4000, (32, 32)).astype(np.uint16)
+        Image.fromarray(values).save(tmp_path / "scans" / f"{k:02}.png")
+    fromnoise(
+        "train", "--data", "scans", "--preset", "tiny", "--size", "16", "--steps", "2", "--out", "run", cwd=tmp_path
+    )
+    fromnoise("data", "export", "scans", "small", "--size", "16", cwd=tmp_path)
+    same = ("--strength", "0", "--n", "1", "--out", "same.png")
+    done = fromnoise("vary", "run", "scans/03.png", *same, cwd=tmp_path)
+    assert done.stderr == "scans/03.png: 32×32 → 16×16\n"
+    assert np.array_equal(pixels(tmp_path / "same.png"), pixels(tmp_path / "small" / "000003.png"))
+    deep = np.full((32, 32), 65535, np.uint16)
+    deep[:16] = 0
+    Image.fromarray(deep).save(tmp_path / "mask.png")
+    done = fromnoise("inpaint", "run", "scans/03.png", "--mask", "mask.png", *QUICK, "--out", "w.png", cwd=tmp_path)
+    assert "mask.png: 32×32 → 16×16; 50 % of the image is to be filled in" in done.stderr
 
 
 def test_transparency_that_the_model_does_not_have_is_said(fromnoise, place):

@@ -40,7 +40,7 @@ def test_a_line_for_each_file_and_a_mean_for_a_folder(finished, fromnoise, pictu
 def test_a_file_of_another_size_is_said_to_be_resized(finished, fromnoise, tmp_path):
     Image.fromarray(np.arange(576, dtype=np.uint8).reshape(24, 24)).save(tmp_path / "large.png")
     done = fromnoise("likelihood", finished / "run", "large.png", "--levels", "2", cwd=tmp_path)
-    assert "large.png: resized, 24×24 → 16×16\n" in done.stderr
+    assert "large.png: 24×24 → 16×16\n" in done.stderr
 
 
 def test_json_holds_the_parts_that_make_the_sum(finished, fromnoise, pictures):

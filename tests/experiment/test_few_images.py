@@ -233,6 +233,7 @@ def test_the_honest_word_says_what_happens_and_what_helps(config_of, parts_of):
     assert few_images.advice(config_of(), parts_of(1000, 100), None) is None
     short = few_images.advice(config_of(), parts_of(180, 22), 30)
     assert short.startswith("180 training images are few: trainings of fewer than 500 steps do not validate unless")
+    assert few_images.advice(config_of(), parts_of(60, 7), 30).endswith("do not validate"), "too few to validate by"
     assert few_images.advice(config_of(evaluation={"evaluate_every": 10}), parts_of(180, 22), 30) is None
 
 

@@ -161,5 +161,5 @@ def test_what_cannot_be_done_is_refused(tiny_model, images):
         inpaint(tiny_model, some, HOLE, Edit(label=4))
     with pytest.raises(UserError, match="give --label too"):
         Edit(guidance=2.0)
-    with pytest.raises(UserError, match="cannot make 0 images"):
+    with pytest.raises(UserError, match="n must be at least 1, not 0"):
         Edit(n=0)

@@ -18,14 +18,17 @@ from fromnoise.data.blocks import BLOCK
 from fromnoise.data.folder import collected
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.labelling import common_folder
-from fromnoise.data.listing import Listing, hidden, natural
+from fromnoise.data.listing import Listing, hidden, listed, natural
 from fromnoise.data.picture import Unreadable
 from fromnoise.data.source import Reading, Source
 from fromnoise.errors import UserError
 from fromnoise.files import check_deflated, reading, reason
+from fromnoise.say import plural
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 MOST = 1 << 28  # bytes of a file in an archive
+MISSING = 4  # archives that are named
+WILD = {"*", "?"}  # for any letters, and for one
 NUMBERS, MOST_SHARDS = re.compile(r"\{(\d+)\.\.(\d+)\}"), 10_000
 GZIP = b"\x1f\x8b"  # the first bytes of a gzipped tar
 
@@ -36,14 +39,17 @@ Members = dict[str, Callable[[], bytes]]
 def load(name: str, how: Reading) -> ImageSet:
     """The images in the archive `name`, or in all of a pattern, as `folder.load` has them.
 
-    A pattern is, for example, shards-*.tar or WebDataset's shards-{000..009}.tar.
-
-    If one folder holds all files, names begin below it. Raises UserError if an archive cannot be read.
+    A pattern is, for example, shards-*.tar, shards-00?.tar or WebDataset's shards-{000..009}.tar. If one folder holds
+    all files, names begin below it. Raises UserError if an archive is missing or cannot be read.
     """
     with ExitStack() as stack:
         members: Members = {}
         found = Listing()
-        for path in _paths(name):
+        paths = _paths(name)
+        if missing := [str(path) for path in paths if not path.is_file()]:
+            count = f"{len(missing):,} of {plural(len(paths), 'archive')}"
+            raise UserError(f"{name}: {count} cannot be found: {listed(missing, MISSING)}")
+        for path in paths:
             with reading(path, "a readable zip or tar file"):
                 read = _zip if path.suffix.lower() == ".zip" else _tar
                 more = read(path, stack, found)
@@ -65,20 +71,27 @@ def load(name: str, how: Reading) -> ImageSet:
 
 
 def _paths(name: str) -> list[Path]:
-    found = [path for each in _numbered(name) for path in (glob.glob(each) if "*" in each else [each])]
+    found = [path for each in numbered(name) for path in (glob.glob(each) if WILD & set(each) else [each])]
     return [Path(each) for each in sorted(found, key=natural)]
 
 
-def _numbered(name: str) -> list[str]:
+def is_pattern(name: str) -> bool:
+    """Whether `name` stands for several files."""
+    return bool(NUMBERS.search(name) or WILD & set(name))
+
+
+def numbered(name: str) -> list[str]:
     """The names that {000..009} in `name` stands for."""
     if not (braces := NUMBERS.search(name)):
         return [name]
     first, last = braces.groups()
     numbers = range(int(first), int(last) + 1)
+    if not numbers:
+        raise UserError(f"{name}: give the lower number first, {{{last}..{first}}}")
     if len(numbers) > MOST_SHARDS:
         raise UserError(f"{name} names {len(numbers):,} files, more than the {MOST_SHARDS:,} allowed")
     names = (f"{name[: braces.start()]}{k:0{len(first)}}{name[braces.end() :]}" for k in numbers)
-    return [each for one in names for each in _numbered(one)]
+    return [each for one in names for each in numbered(one)]
 
 
 def _matches(name: str) -> bool:

@@ -53,7 +53,9 @@ def collected(
     `notes` is what else to say of them.
     """
     if not found.images:
-        raise UserError("; ".join([f"{root} holds no images", *found.left_out()]))
+        parquet = any(name.endswith(".parquet") for name in found.tables)
+        hint = [f"if this is a data set of Hugging Face's, name it hf:{root}"] if parquet else []
+        raise UserError("; ".join([f"{root} holds no images", *found.left_out(), *hint]))
     table = table_of(root, found, opened) if table is None else table
     names, left = to_read(found.images, how.label_by)
     for name in set(found.images).difference(names):
@@ -83,6 +85,7 @@ def collected(
             stack.add(read.pixels)
             was[read.was] += 1
             changes.update(read.changes)
+            changes[picture.STRETCHED] += picture.is_stretched(read.was, how.size)
             how.on_file(name, read)
             kept.append(name)
     if broken and not (how.skip_broken and kept):
@@ -102,8 +105,10 @@ def collected(
     return images
 
 
-def load_file(path: Path, size: tuple[int, int] | None = None, within: tuple[float, float] | None = None) -> ImageSet:
-    """One image file as a set of one, resized to `size` if given.
+def load_file(
+    path: Path, size: tuple[int, int] | None = None, within: tuple[float, float] | None = None
+) -> tuple[ImageSet, list[str]]:
+    """One image file as a set of one, resized to `size` if given, and what was changed, in a few words each.
 
     `within`: the range by which grey of more than 8 bits is mapped to 8. Raises UserError if the file cannot be read,
     or has more than 8 bits and no range is given.
@@ -112,14 +117,16 @@ def load_file(path: Path, size: tuple[int, int] | None = None, within: tuple[flo
         read = picture.read(path, size)
     except picture.Unreadable as reason:
         raise UserError(f"{path} cannot be read as an image ({reason})") from reason
-    pixels, was = read.pixels, "" if read.was == read.pixels.shape[:2] else f"{read.was[0]}×{read.was[1]}"
+    pixels, (height, width) = read.pixels, read.pixels.shape[:2]
+    changes = [] if read.was == (height, width) else [f"{read.was[0]}×{read.was[1]} → {height}×{width}"]
+    changes += [change for change in read.changes if change != picture.TRANSPARENT]
     if pixels.dtype == np.uint8:
         within = None
     elif within is None:
         raise UserError(f"{path} has more than 8 bits, and nothing gives their range: convert it to 8 bits")
     else:
         pixels = by_range(str(path), pixels, within)
-    return ImageSet(str(path), torch.from_numpy(pixels.transpose(2, 0, 1)[None].copy()), range=within, was=was)
+    return ImageSet(str(path), torch.from_numpy(pixels.transpose(2, 0, 1)[None].copy()), range=within), changes
 
 
 def save(
@@ -204,7 +211,7 @@ def _complaint(folder: Path, broken: list[tuple[str, str]], n: int) -> str:
 
 def _notes(found: Listing, labels: Labels, broken: list[tuple[str, str]], changes: Counter[str]) -> list[str]:
     """What was changed or left out, in a few words each."""
-    notes = [f"{change} ({plural(count, 'image')})" for change, count in changes.items()] + labels.notes
+    notes = [f"{change} ({plural(count, 'image')})" for change, count in changes.items() if count] + labels.notes
     if broken:
         notes.append(f"{len(broken):,} unreadable, skipped: {listed([name for name, _ in broken], NAMED)}")
     return notes + found.left_out(labels.used, labels.by)

@@ -13,7 +13,7 @@ from fromnoise.data.inventory import Duplicates, duplicates
 from fromnoise.data.picture import Picture, Unreadable
 from fromnoise.data.pixels import histogram
 from fromnoise.data.settings import DataSettings
-from fromnoise.say import captured, say
+from fromnoise.say import captured, plural, say
 
 SHEET = 100  # images on a contact sheet
 
@@ -45,6 +45,7 @@ class Inspection:
     parts       its images, by part; only train is trained on
     duplicates  of each part: how many images occur more than once, in it and in others
     files       the image files they come from, if any
+    whole       whether these are all parts that there are
     reading     what reading them said: their number, classes, channels and sizes, what was changed and left out
     """
 
@@ -52,6 +53,7 @@ class Inspection:
     duplicates: list[Duplicates]
     reading: list[str]
     files: Files
+    whole: bool = True
 
     def classes(self, part: ImageSet) -> dict[str, int]:
         """How many images of each class a part has, by the classes' names; empty without classes."""
@@ -68,6 +70,18 @@ class Inspection:
         mean = (shares * values).sum(dim=1)
         deviation = (shares * (values - mean[:, None]).square()).sum(dim=1).sqrt()
         return mean.tolist(), deviation.tolist()
+
+    def notes(self) -> list[str]:
+        """What a user should know before training: nothing is held out, or held-out images are in other parts too."""
+        held_out = [each for each in self.duplicates if each.name.endswith((":heldout", ":test"))]
+        if self.whole and len(self.parts) == 1:
+            return ["too few groups of images to hold some out: there is nothing to validate or score with"]
+        return [
+            f"{each.same_elsewhere:,} of {plural(each.n, 'image')} in {each.name} are in other parts too: a score will "
+            "be too good"
+            for each in held_out
+            if each.same_elsewhere
+        ]
 
     def sheet(self) -> ImageSet:
         """At most `SHEET` images of the first part, by class where there are classes."""
@@ -94,4 +108,5 @@ def inspected(settings: DataSettings) -> Inspection:
         parts = sources.parts_of(settings, on_file=files.see)
     for line in reading:
         say(line)
-    return Inspection(parts, duplicates(parts), reading, files)
+    whole = sources.whole_of(settings.data) == (settings.data.rstrip("/") or "/")
+    return Inspection(parts, duplicates(parts), reading, files, whole)

@@ -3,6 +3,7 @@
 import csv
 import io
 import posixpath
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -83,6 +84,9 @@ def labelled(root: str, names: Sequence[str], table: Table, rule: str | None) ->
             notes.append(f"{by} names {plural(lost, 'file')} that {'was' if lost == 1 else 'were'} not read")
     elif found is None and 0 < (n := sum("/" not in name for name in inner)) < len(inner):
         notes.append(f"sub-folders are not classes ({plural(n, 'image')} outside them)")
+    found = (
+        None if found is None else [unicodedata.normalize("NFC", name) for name in found]
+    )  # macOS writes é as e and ´
     if found is None or len(set(found)) < 2:
         return Labels(None, (), parts, by, used, notes)
     sizes = Counter(found).values()
@@ -226,7 +230,9 @@ def _by_rule(names: Sequence[str], rule: str) -> list[str]:
     found = [(hit[1] or "") if (hit := search(name)) else "" for name in names]
     if "" in found:
         fitted, misfit = len(found) - found.count(""), names[found.index("")]
-        raise UserError(f"--label-by {rule!r} matches only {fitted:,} of {len(names):,} images, and not {misfit}")
+        raise UserError(
+            f"--label-by {rule!r} matches only {fitted:,} of {len(names):,} names of images, and not {misfit!r}"
+        )
     if len(set(found)) < 2:
         raise UserError(f"--label-by {rule!r} puts all images into one class, {found[0]!r}")
     return found

@@ -43,8 +43,12 @@ class Listing:
 
     def left_out(self, used: Collection[str] = (), by: str = "") -> list[str]:
         """What is not read, in a few words each; `used` are tables that are, `by` says where classes come from."""
-        kinds = [f"{n:,} {kind}" for kind, n in sorted(self.kinds.items(), key=lambda item: (-item[1], item[0]))]
-        ignored = [table for table in self.tables if table not in used]
+        ignored, counts = [table for table in self.tables if table not in used], Counter(self.kinds)
+        images = {os.path.splitext(name)[0] for name in self.images}
+        for table in [each for each in ignored if os.path.splitext(each)[0] in images]:  # of one image
+            ignored.remove(table)
+            counts[os.path.splitext(table)[1].lower()] += 1
+        kinds = [f"{n:,} {kind}" for kind, n in sorted(counts.items(), key=lambda item: (-item[1], item[0]))]
         said = []
         if kinds:
             said.append(f"not read: {listed(kinds, NAMED, 'kind')}")

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from fromnoise.data.colour import premultiplied
 from fromnoise.data.resize import resize
+from fromnoise.data.settings import Size
 from fromnoise.files import reason
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO")
@@ -24,6 +25,8 @@ TRANSPARENT = "with transparency"
 ANIMATED = "first frame only"
 PRINT = "colour spaces such as CMYK converted to RGB"
 REDUCED = "16 bits a channel in colour reduced to 8"
+UPRIGHT = "turned upright, as EXIF says"
+STRETCHED = "stretched to other proportions; --fit crop or pad keeps them"
 PHOTOMETRIC, WHITE_IS_ZERO, BITS = 262, 0, 258  # a tag of TIFF, a value of it, another tag
 
 
@@ -79,6 +82,14 @@ def read(path: Path | BytesIO, size: tuple[int, int] | None = None) -> Picture:
     return Picture(pixels, was, changes)
 
 
+def is_stretched(was: tuple[int, int], size: tuple[int, int] | None) -> bool:
+    """Whether an image of the height and width `was` changes its proportions by a pixel or more to be of this size."""
+    if size is None or (isinstance(size, Size) and size.fit != "stretch"):
+        return False
+    (height, width), (tall, wide) = was, size
+    return abs(height * wide - width * tall) > max(height, width)
+
+
 def _unsupported(path: Path | BytesIO) -> str:
     """Why Pillow does not know the form of a file."""
     with BytesIO(path.getvalue()) if isinstance(path, BytesIO) else path.open("rb") as file:
@@ -98,6 +109,8 @@ def _pixels(path: Path | BytesIO) -> tuple[UInt8[np.ndarray, "h w c"] | Float[np
             changes.append(REDUCED)
         if image.format != "MPO" and getattr(image, "is_animated", False):  # MPO: a photograph with its preview
             changes.append(ANIMATED)
+        if image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9):
+            changes.append(UPRIGHT)
         ImageOps.exif_transpose(image, in_place=True)
         if mode in DEEP:
             deep = np.asarray(image).astype(np.float32)

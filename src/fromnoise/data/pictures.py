@@ -73,10 +73,22 @@ def _shown(images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n k h w"]:
     return images[:, :3] if images.shape[1] > 2 else images[:, :1]
 
 
+def has_letters(text: str) -> bool:
+    """Whether captions can show all letters of a text; they lack those of Chinese and Japanese, and emoji."""
+    from matplotlib.ft2font import FT2Font
+
+    known = FT2Font(_font_file()).get_charmap()
+    return all(ord(letter) in known for letter in text if not letter.isspace())
+
+
 def _font() -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(_font_file(), LETTERS)
+
+
+def _font_file() -> str:
     from matplotlib import get_data_path  # its font has letters that Pillow's own lacks, such as ö and ж
 
-    return ImageFont.truetype(str(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), LETTERS)
+    return str(Path(get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf")
 
 
 def _cut(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:

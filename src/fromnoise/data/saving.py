@@ -8,8 +8,10 @@ import torch
 
 from fromnoise.data import arrays, folder
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.pictures import save_grid
+from fromnoise.data.listing import NAMED, listed
+from fromnoise.data.pictures import has_letters, save_grid
 from fromnoise.data.settings import check_suffix
+from fromnoise.say import say
 
 LONGEST_ROW = 32  # images of one class side by side; with more, the grid is square
 LONGEST_NAME = 60  # letters of a folder's, of at most 4 bytes: file systems take 255
@@ -36,10 +38,18 @@ def save(path: Path, images: ImageSet, *, first: int = 0, per_class: int | None 
 
 
 def captions(images: ImageSet) -> list[str]:
-    """The name of each image's class; empty if classes have no names."""
+    """The name of each image's class, or its number if the font lacks some letters of it; empty if there are no names.
+
+    A line says which classes are numbered.
+    """
     if images.labels is None or images.clustered or not images.class_names:
         return []
-    return [images.class_names[label] for label in images.labels.tolist()]
+    shown = {label: images.class_names[label] for label in images.labels.unique().tolist()}
+    numbered = {label: name for label, name in shown.items() if not has_letters(name)}
+    if numbered:
+        which = listed([f"{label} is {name}" for label, name in numbered.items()], NAMED)
+        say(f"captions have numbers for classes whose letters their font lacks: {which}")
+    return [str(label) if label in numbered else shown[label] for label in images.labels.tolist()]
 
 
 def places(images: ImageSet) -> list[str]:

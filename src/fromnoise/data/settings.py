@@ -26,7 +26,8 @@ class DataSettings:
 
     data: str = "digits"
     """digits (packaged); mnist, fashion_mnist, kmnist, emnist_letters, emnist_balanced, cifar10 or svhn, from files in
-    $FROMNOISE_DATA (default: ~/.cache/fromnoise); a folder, zip or tar of images; or an .npz or .npy file."""
+    $FROMNOISE_DATA (default: ~/.cache/fromnoise); a folder, zip or tar of images, or several ('shards-*.tar'); Hugging
+    Face's hf:NAME or a folder of its `datasets`; or an .npz or .npy file."""
     m: int | None = None
     """Train on a random subset of this many images at most, balanced over the classes; default: all."""
     clusters: int = 40

@@ -220,12 +220,19 @@ def _named(name: str) -> Source | None:
 
 def _source(name: str, group_by: str | None, label_by: str | None) -> Source:
     """Where the images called `name` come from; raises UserError for an unknown name, and for rules it cannot use."""
+    if not name.strip():
+        raise UserError("the images' name is empty: name a data set, a folder or a file")
     if found := next((source for source in SOURCES if source.matches(name)), None):
         for flag, rule, what in (("--group-by", group_by, "parts"), ("--label-by", label_by, "classes")):
             if rule is not None and found.parts:
                 raise UserError(f"{flag} is for images of your own: {name} has {what} already")
         return found
     path = Path(name)
+    if path.suffix.lower() == ".parquet" and path.is_file():
+        raise UserError(f"{name} is a table: if it is a data set of Hugging Face's, name its folder, hf:{path.parent}")
+    if archive.is_pattern(name):
+        first = archive.numbered(name)[0]
+        raise UserError(f"no files match {name}{'' if first == name else f', such as {first}'}")
     if path.suffix.lower() in PICKLES and path.is_file():
         raise UserError(_how_to_convert(path))
     whole, colon, part = name.rpartition(":")

@@ -9,7 +9,6 @@ from typing import Any
 from fromnoise.config import to_json
 from fromnoise.data import folder, saving, sources
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.settings import DataSettings
 from fromnoise.data.sources import Parts
 from fromnoise.errors import UserError
 from fromnoise.evaluation.gain import FEWEST, Gain
@@ -22,19 +21,30 @@ from fromnoise.generation.model import Model
 MOST = 3000  # images by default
 
 
-def parts_for(data: str, model: Model, source: Path, *, skip_broken: bool = False) -> tuple[Parts, list[str]]:
+def parts_for(
+    data: str,
+    model: Model,
+    source: Path,
+    *,
+    skip_broken: bool = False,
+    label_by: str | None = None,
+    group_by: str | None = None,
+) -> tuple[Parts, list[str]]:
     """The parts of `data`, and notes on them for readers of the result.
 
     If the model was trained on `data`, they are the parts of its training, so that it never saw what is held out.
-    `source` is the model as the user named it. Raises UserError for data whose images or classes are not the model's,
-    and for too few images to hold out.
+    Other data has classes and groups by the rules given. `source` is the model as the user named it. Raises UserError
+    for data whose images or classes are not the model's, and for too few images to hold out.
     """
     trained, data = model.config.data, data.rstrip("/") or "/"
     notes: list[str] = []
     if not model.info.classes or model.info.clustered:
         raise UserError(f"{source} was trained without classes: train it on images with classes")
-    if not sources.is_same(data, trained):
-        settings = DataSettings(data, size=trained.size, fit=trained.fit, alpha=trained.alpha)
+    same = sources.is_same(data, trained)
+    if same and (label_by is not None or group_by is not None):
+        raise UserError(f"{data} is read as for the model's training: leave out --label-by and --group-by")
+    if not same:
+        settings = dataclasses.replace(trained, data=data, m=None, label_by=label_by, group_by=group_by)
         parts = sources.prepare(settings, model.config.seed, skip_broken=skip_broken)
         notes.append(f"the model was trained on {trained.data}: if it saw images held out here, the gain is too high")
     elif is_run(source):

@@ -46,7 +46,7 @@ def advice(config: Config, parts: Parts, steps: int | None) -> str | None:
     n, training, asked = validation_images(parts), config.training, config.evaluation.evaluate_every
     if not _matters(parts, steps):
         few = f"{len(parts.train):,} training images are few: trainings of fewer than {2 * EVERY} steps do not validate"
-        return None if asked else f"{few} unless --evaluate-every says so"
+        return None if asked else f"{few}{' unless --evaluate-every says so' if n >= FEWEST else ''}"
     every = asked or EVERY
     if n >= FEWEST:
         kept = f"the model that denoises {n} validation images best is kept, validated every {every:,} steps, and "

@@ -21,7 +21,7 @@ from fromnoise.files import check_writable
 from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.model import Model, check
 from fromnoise.networks.registry import network
-from fromnoise.say import duration, mute, say
+from fromnoise.say import duration, mute, plural, say
 from fromnoise.tensors import DamagedFile
 from fromnoise.training.batches import rows_each
 from fromnoise.training.device import GUIDE, alone, check_alike, connected
@@ -148,7 +148,7 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
             )
             outcome = trainer.run()
         if not outcome.already_finished:
-            say(f"trained {outcome.steps:,} steps in {duration(outcome.seconds)}: {folder.model_file()}")
+            say(f"trained {plural(outcome.steps, 'step')} in {duration(outcome.seconds)}: {folder.model_file()}")
             if outcome.shortfall:
                 say(outcome.shortfall)
         yield outcome

@@ -1,5 +1,6 @@
 """Shared by `vary`, `inpaint`, `upscale` and `interpolate`: arguments, images in, images out."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from fromnoise.generation.edit import Edit
     from fromnoise.generation.model import Model
 
+DEEP_MASK = (0.0, 65535.0)
+"""From black to white in masks of more than 8 bits."""
 ImageFile = Annotated[Positional[Path], arg(metavar="IMAGE")]
 
 
@@ -77,6 +80,8 @@ def edited(arguments: EditArguments, work: "Callable[[Any, Model], UInt8[Tensor,
             f"{arguments.source} is a model of images of {kind(model.info.channels)}, and image files hold grey, "
             "RGB or RGBA: edit arrays in Python, with fromnoise.load"
         )
+    if arguments.label is not None:
+        model.info.label_of(arguments.label)
     images = work(edit, model.to(alone(arguments.device, arguments.threads).device))
     if arguments.out.suffix.lower() == ".png" and len(images) == 1:
         folder.save_file(arguments.out, images[0])
@@ -85,20 +90,25 @@ def edited(arguments: EditArguments, work: "Callable[[Any, Model], UInt8[Tensor,
     print(arguments.out)
 
 
-def read(path: Path, model: "Model", size: tuple[int, int] | None = None) -> "UInt8[Tensor, '1 c h w']":
+def read(
+    path: Path, model: "Model", size: tuple[int, int] | None = None, most: tuple[int, int] | None = None
+) -> "UInt8[Tensor, '1 c h w']":
     """The image in a file as the model's training images were read, at the model's size (height, width) or at `size`.
 
-    Says what was changed.
+    Says what was changed. Raises UserError for an image larger than `most`.
     """
-    from fromnoise.data import folder
+    from fromnoise.data import folder, picture
     from fromnoise.data.colour import is_grey, laid, with_channels
-    from fromnoise.data.resize import resized
 
     info, data = model.info, model.config.data
     height, width = size or info.image[1:]
-    given = resized(folder.load_file(path, within=info.range), Size(height, width, data.fit))
-    changes = [f"{given.was} → {height}×{width}"] if given.was else []
+    given, changes = folder.load_file(path, Size(height, width, data.fit), info.range)
+    (h, w), (tall, wide) = picture.read(path).was, most or (math.inf, math.inf)
+    if h > tall or w > wide:
+        raise UserError(f"{path} is {h}×{w} and the model makes {tall}×{wide}: there is nothing to enlarge")
     sized = laid(given, data.alpha)
+    if given.shape[0] == 4 != sized.shape[0]:
+        changes.append(f"transparency laid on {data.alpha}")
     if sized.shape[0] == 4 and info.channels != 4:
         sized = with_channels(sized, 3)
         changes.append("transparency laid on mid-grey")
@@ -113,18 +123,20 @@ def read(path: Path, model: "Model", size: tuple[int, int] | None = None) -> "UI
 def read_mask(path: Path, model: "Model", image: Path) -> "Bool[Tensor, 'h w']":
     """Where the mask in a file, at the model's size, is more white than black.
 
-    Says what was changed. Raises UserError for a mask of neither the model's size nor the proportions of `image`.
+    Says how much that is, and what was changed. Raises UserError for a transparent mask, and for one of neither the
+    model's size nor the proportions of `image`.
     """
     from fromnoise.data import folder, picture
-    from fromnoise.data.colour import laid, with_channels
-    from fromnoise.data.resize import resized
+    from fromnoise.data.colour import with_channels
 
-    mask = with_channels(laid(folder.load_file(path), "black"), 1)
     size = Size(model.info.height, model.info.width, model.config.data.fit)
-    (_, h, w), (height, width) = mask.shape, picture.read(image).was
+    given, changes = folder.load_file(path, size, DEEP_MASK)
+    (h, w), (height, width) = (picture.read(each).was for each in (path, image))
+    if given.shape[0] == 4:
+        raise UserError(f"{path} has transparent parts: paint white what to fill in and black what to keep")
     if (h, w) != size and abs(h * width - w * height) > max(height, width):
         raise UserError(f"{path} is {h}×{w} and {image} is {height}×{width}: give a mask of the image's proportions")
-    mask = resized(mask, size)
-    if mask.was:
-        say(f"{path}: {mask.was} → {size[0]}×{size[1]}")
-    return mask.images[0, 0] >= 128
+    fill = with_channels(given, 1).images[0, 0] >= 128
+    if fill.any():
+        say(f"{path}: {'; '.join([*changes, f'{100 * fill.double().mean():.0f} % of the image is to be filled in'])}")
+    return fill

@@ -7,6 +7,7 @@ Noise levels λ are those of such data. At the same ratio of signal to noise pix
 import difflib
 import math
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -23,7 +24,7 @@ from fromnoise.errors import UserError
 from fromnoise.networks.registry import network
 
 Level = TypeVar("Level", float, Tensor)
-LISTED = 30  # names of classes in an error
+LISTED, LONG = 30, 60  # names of classes in an error, and letters of a wrong one
 ERROR = 2.0  # grey levels by which sampled pixels are off, about: 1.7 for digits, 2.0 for emoji after ten minutes
 
 
@@ -100,8 +101,9 @@ class DataInfo:
 
     def label_of(self, wanted: int | str) -> int:
         """The class or cluster of that name or number; raises UserError, listing them, for any other."""
-        if wanted in self.class_names:
-            return self.class_names.index(str(wanted))
+        names = [unicodedata.normalize("NFC", name) for name in self.class_names]
+        if (name := unicodedata.normalize("NFC", str(wanted))) in names:
+            return names.index(name)
         if re.fullmatch(r"\d{1,9}", str(wanted), re.ASCII) and int(wanted) < self.classes:
             return int(wanted)
         known = f"{self.conditioned_on}{', counted from 0' if self.classes else ''}"
@@ -111,7 +113,7 @@ class DataInfo:
             lower = {name.lower(): name for name in self.class_names}
             near = difflib.get_close_matches(str(wanted).lower(), lower, n=1)
             known += f"; did you mean {lower[near[0]]}?" if near else ""
-        raise UserError(f"--label {wanted}: this model has {known}")
+        raise UserError(f"--label {' '.join(str(wanted).split())[:LONG]}: this model has {known}")
 
     @property
     def encoded_mean(self) -> tuple[float, ...]:

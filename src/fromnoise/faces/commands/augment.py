@@ -35,6 +35,10 @@ class AugmentArguments:
     """Strength of guidance (lower gives more variety); default: the model's."""
     seed: int = 0
     """Seed of the images and of the classifiers."""
+    label_by: str | None = None
+    """Where classes come from, as in `train`, for other images than the model was trained on."""
+    group_by: str | None = None
+    """How those are split into parts, as in `train`."""
     skip_broken: SkipBroken = False
     device: Device = "auto"
     threads: Threads = None
@@ -55,7 +59,14 @@ def main(words: Sequence[str]) -> None:
 
     model = load_model(arguments.model)
     folder.check_channels(arguments.out, model.info.channels)
-    parts, notes = augmentation.parts_for(arguments.data, model, arguments.model, skip_broken=arguments.skip_broken)
+    parts, notes = augmentation.parts_for(
+        arguments.data,
+        model,
+        arguments.model,
+        skip_broken=arguments.skip_broken,
+        label_by=arguments.label_by,
+        group_by=arguments.group_by,
+    )
     for note in notes:
         say(note)
     train, held_out = parts.train, parts.heldout

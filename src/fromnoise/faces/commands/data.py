@@ -166,6 +166,8 @@ def _print(found: "Inspection") -> None:
         print(f"and {len(unreadable) - MOST_FILES:,} more (--json lists them)")
     mean, deviation = (" ".join(f"{value:.3f}" for value in values) for values in found.moments())
     print(f"values from 0 to 1: mean {mean}, deviation {deviation}")
+    for note in found.notes():
+        say(f"note: {note}")
 
 
 def _export(words: Sequence[str]) -> None:

@@ -24,7 +24,7 @@ class InpaintArguments(SamplingArguments):
     image: ImageFile
     """The image; resized if it is not the model's size."""
     mask: Annotated[Path, arg(metavar="MASK")]
-    """An image of the same proportions: white where the model should fill in, black elsewhere."""
+    """An opaque image of the same proportions: white where the model should fill in, black elsewhere."""
 
 
 def main(words: Sequence[str]) -> None:
@@ -32,7 +32,8 @@ def main(words: Sequence[str]) -> None:
     arguments = parse(InpaintArguments, words, "inpaint")
 
     def work(edit: Any, model: Any) -> Any:
+        how = arguments.how()
         image, fill = read(arguments.image, model), read_mask(arguments.mask, model, arguments.image)
-        return edit.inpaint(model, image, fill, arguments.how())
+        return edit.inpaint(model, image, fill, how)
 
     edited(arguments, work)

@@ -97,9 +97,10 @@ def _images(spec: str, arguments: LikelihoodArguments, model: "Model") -> "Image
     path = Path(spec)
     if path.is_file() and path.suffix.lower() in picture.suffixes():
         try:
-            images = replace(folder.load_file(path, size, info.range), files=(spec,))
-            if images.was:
-                say(f"{spec}: resized, {images.was} → {info.height}×{info.width}")
+            images, changes = folder.load_file(path, size, info.range)
+            images = replace(images, files=(spec,))
+            if changes:
+                say(f"{spec}: {'; '.join(changes)}")
         except UserError as error:
             if not arguments.skip_broken:
                 raise

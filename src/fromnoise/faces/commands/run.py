@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fromnoise.faces.arguments import FailOn, TrainingArguments, parse_training
 from fromnoise.faces.commands.train import print_configuration
-from fromnoise.say import captured, duration, say
+from fromnoise.say import captured, duration, plural, say
 
 if TYPE_CHECKING:
     from fromnoise.evaluation.report import Report
@@ -83,7 +83,7 @@ def _summary(folder: "RunFolder", report: "Report", steps: int) -> None:
     trained, sampling, system = (report.run[name] for name in ("training", "sampling", "system"))
     print_score(report)
     print(
-        f"trained {trained['steps']:,} steps in {duration(trained['seconds'])}, "
+        f"trained {plural(trained['steps'], 'step')} in {duration(trained['seconds'])}, "
         f"sampled {sampling['n']:,} images in {duration(sampling['seconds'])} on {system['hardware']}"
     )
     for sentence in (trained["shortfall"], better_before(folder, steps)):

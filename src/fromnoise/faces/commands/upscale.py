@@ -27,7 +27,8 @@ def main(words: Sequence[str]) -> None:
     arguments = parse(UpscaleArguments, words, "upscale")
 
     def work(edit: Any, model: Any) -> Any:
-        half = model.info.height // 2, model.info.width // 2
-        return edit.upscale(model, read(arguments.image, model, half), arguments.how())
+        how, height, width = arguments.how(), model.info.height, model.info.width
+        given = read(arguments.image, model, (height // 2, width // 2), most=(height, width))
+        return edit.upscale(model, given, how)
 
     edited(arguments, work)

@@ -29,6 +29,7 @@ def main(words: Sequence[str]) -> None:
     arguments = parse(VaryArguments, words, "vary")
 
     def work(edit: Any, model: Any) -> Any:
-        return edit.vary(model, read(arguments.image, model), arguments.strength, arguments.how())
+        how = arguments.how()
+        return edit.vary(model, read(arguments.image, model), arguments.strength, how)
 
     edited(arguments, work)
