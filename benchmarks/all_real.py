@@ -1,6 +1,7 @@
 """Can a network tell a run's samples from all real images of its data, those included that the model learnt from?
 
-    python -m benchmarks.all_real runs/emoji       (three minutes a run on a core)
+    python -m benchmarks.all_real runs/emoji            (three minutes a run on a core)
+    python -m benchmarks.all_real runs/* --choose       (between settings)
 
 The report asks for more: its network learns from all training images, and judges by images that the model never saw.
 Here it starts from nothing, and sees as many samples as real images and nothing else, so less is found: AUC, 0.5 where
@@ -22,7 +23,7 @@ from benchmarks import results
 from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
-from fromnoise.evaluation.judge import Judge
+from fromnoise.evaluation.judge import Judge, pretrained
 from fromnoise.evaluation.two_sample import told_apart
 from fromnoise.experiment.find import parts_of
 from fromnoise.faces.cli import script
@@ -39,6 +40,8 @@ class Settings:
     """Run folders."""
     n: int = 750
     """Samples, and real images, of each draw."""
+    choose: bool = False
+    """To choose by: without held-out images, and with the report's network, which starts from packaged weights."""
     draws: int = 4
     """Draws of both; of real images against others as many as there are, at most."""
 
@@ -54,17 +57,19 @@ def measured(settings: Settings) -> Iterator[Sequence[str]]:
     n = settings.n
     for path in settings.runs:
         model, parts = fromnoise.load(path, quiet=True).model, parts_of(path)
-        images = torch.cat([each.images for each in (parts.train, parts.val, parts.heldout) if each is not None])
+        known = parts.train, parts.val, None if settings.choose else parts.heldout
+        images = torch.cat([each.images for each in known if each is not None])
         if len(images) < 2 * n:
             raise UserError(f"{path}: its data has {len(images):,} images, fewer than two draws of {n:,}")
         real = ImageSet("real", images)
         samples = sample(model, SampleRequest(n * settings.draws, SEED, precision=own_precision(model)))
         drawn = [ImageSet("samples", part) for part in samples.split(n)]
-        aucs = [told_apart(each, real.subset(n, SEED + k), k, judge=Judge).auc for k, each in enumerate(drawn)]
+        judge = pretrained if settings.choose else Judge
+        aucs = [told_apart(each, real.subset(n, SEED + k), k, judge=judge).auc for k, each in enumerate(drawn)]
         order = rng.generator(SEED, "real draws").permutation(len(real))
         pairs = [order[2 * k * n : 2 * (k + 1) * n] for k in range(min(settings.draws, len(real) // (2 * n)))]
         halves = [(real.take(rows[:n]), real.take(rows[n:])) for rows in pairs]
-        null = [told_apart(*each, k, judge=Judge).auc for k, each in enumerate(halves)]
+        null = [told_apart(*each, k, judge=judge).auc for k, each in enumerate(halves)]
         yield path.name, spread(aucs), spread(null)
 
 

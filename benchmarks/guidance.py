@@ -50,6 +50,8 @@ class Settings:
     """Images at each strength, no more than there are validation images."""
     guidances: tuple[float, ...] = tuple(round(FACTOR**k, 2) for k in range(LAST + 1))
     """Strengths."""
+    interval: tuple[float, float] | None = None
+    """Guide only between these λ; default: the model's."""
 
 
 def main(settings: Settings) -> None:
@@ -74,7 +76,8 @@ def measured(settings: Settings, bar: Bar) -> Iterator[Sequence[str]]:
         training = choosing(train.images).double()
         whiten = whitening(training)
         for k, guidance in enumerate(settings.guidances):
-            request = SampleRequest(n, SEED, guidance=guidance, precision=own_precision(run.model))
+            sampler = run.model.config.sampling.but(guidance_interval=settings.interval)
+            request = SampleRequest(n, SEED, guidance=guidance, precision=own_precision(run.model), sampler=sampler)
             told, fid, recalled, images = against_validation(run, parts, request)
             drawn = choosing(images).double()
             chosen_by = distance(Moments.of(drawn @ whiten), Moments.of(training @ whiten))

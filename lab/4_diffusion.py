@@ -763,16 +763,16 @@ assert errors["dpm++"][-1] < errors["ddim"][-1] / 10
 apart = transport_distance(drawn, spiral(m, generator(10)))
 least = floor(spiral, draws=3)
 print(f"our loops:  spiral   distance {apart:.3f}, floor {least.mean:.3f} ± {least.deviation:.3f}")
-models, pairs = {}, {}
+models, pairs, many = {}, {}, 400 if QUICK else 1000
 for name, points_of in SETS.items():
     begin = time.perf_counter()
     models[name] = learn(points_of(10_000, generator(3)), **({"steps": 400} if QUICK else {}))
     seconds = time.perf_counter() - begin
     apart = [
-        transport_distance(sample_points(models[name], 1000, seed=k), points_of(1000, generator(10 + k)))
+        transport_distance(sample_points(models[name], many, seed=k), points_of(many, generator(10 + k)))
         for k in range(2)
     ]
-    least = floor(points_of, draws=3)
+    least = floor(points_of, many, draws=3)
     pairs[name] = (points_of(1000, generator(4)), sample_points(models[name], 1000))
     print(
         f"the library: {name:8} distance {sum(apart) / 2:.3f}, floor {least.mean:.3f} ± {least.deviation:.3f}, trained in {seconds:.1f} s"

@@ -326,7 +326,7 @@ def ddim(network, x, steps):
 torch.manual_seed(0)
 diffusion = Net()
 train_noise(diffusion, points, count)
-m = 1000
+m = 400 if QUICK else 1000
 begun = [torch.randn(m, 2, generator=generator(20 + k)) for k in range(2)]
 fresh = [spiral(m, generator(30 + k)) for k in range(2)]
 
@@ -337,7 +337,7 @@ def distance(sampler, network, steps):
 
 
 ladder = [1, 2, 4, 8, 16, 64]
-least = floor(spiral, draws=3)
+least = floor(spiral, m, draws=3)
 distances = {
     "flow, Euler": [distance(euler, flow, k) for k in ladder],
     "diffusion, DDIM": [distance(ddim, diffusion, k) for k in ladder],
