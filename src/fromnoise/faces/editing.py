@@ -1,6 +1,5 @@
 """Shared by `vary`, `inpaint`, `upscale` and `interpolate`: arguments, images in, images out."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,9 +102,10 @@ def read(
     info, data = model.info, model.config.data
     height, width = size or info.image[1:]
     given, changes = folder.load_file(path, Size(height, width, data.fit), info.range)
-    (h, w), (tall, wide) = picture.read(path).was, most or (math.inf, math.inf)
-    if h > tall or w > wide:
-        raise UserError(f"{path} is {h}×{w} and the model makes {tall}×{wide}: there is nothing to enlarge")
+    if most is not None:
+        (h, w), (tall, wide) = picture.read(path).was, most
+        if h > tall or w > wide:
+            raise UserError(f"{path} is {h}×{w} and the model makes {tall}×{wide}: there is nothing to enlarge")
     sized = laid(given, data.alpha)
     if given.shape[0] == 4 != sized.shape[0]:
         changes.append(f"transparency laid on {data.alpha}")
