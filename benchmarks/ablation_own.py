@@ -3,12 +3,11 @@
     python -m benchmarks.ablation_own               (18 rows: some three hours on one CPU core)
     python -m benchmarks.ablation_own --rows "stem 1" "no clusters"
 
-The changes are from the recipe of digits (`BASE`). Every row trains from nothing on what a run trains on, as widths and
-stems allow no other start, for as many floating-point operations as `--steps` of that recipe take. It is judged by
-validation images alone: the denoising error (`evaluation.overfitting`), and by as many sampled images how well a
-network that learnt from the training images too tells them from those (AUC), their FID in general features, and their
-recall. Rows that only sample otherwise use the first row's model. Nothing here is timed. ablation_own.json keeps what
-was found; rows in it are not made again.
+Every row trains from nothing on what a run trains on, as widths and stems allow no other start, for as many
+floating-point operations as `--steps` of the preset take. It is judged by validation images alone: the denoising error
+(`evaluation.overfitting`), and by as many sampled images how well a network that learnt from the training images too
+tells them from those (AUC), their FID in general features, and their recall. Rows that only sample otherwise use the
+preset's own model. Nothing here is timed. ablation_own.json keeps what was found; rows in it are not made again.
 """
 
 import dataclasses
@@ -39,7 +38,6 @@ from fromnoise.training import probe
 
 HERE = Path(__file__).parent
 CLUSTERS = 40  # of the preset
-BASE = ("--lognormal", "-1", "2.4")  # what is otherwise another by default in colour
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Row:
 
 
 ROWS: Mapping[str, Row] = {
-    "as for digits": Row(),
+    "the preset": Row(),
     "channels 32 64 64": Row(("--channels", "32", "64", "64")),
     "channels 64 128 128": Row(("--channels", "64", "128", "128")),
     "stem 1": Row(("--stem", "1", "--channels", "32", "64", "96", "96")),
@@ -79,7 +77,7 @@ class Settings:
     rows: tuple[str, ...] = tuple(ROWS)
     """Rows, by name."""
     steps: int = 700
-    """Steps of the first row; another row's are those of equal cost."""
+    """Steps of the preset; a row's own are those of equal cost."""
     seed: int = 0
     """Of the trainings."""
     n: int = 600
@@ -116,7 +114,7 @@ def cost(flags: Sequence[str]) -> float:
 
 
 def equal_steps(flags: Sequence[str], steps: int) -> int:
-    """Steps that cost what `steps` of the first row do."""
+    """Steps that cost what `steps` of the preset do."""
     return round(steps * cost(()) / cost(flags))
 
 
@@ -124,8 +122,7 @@ def trained(flags: Sequence[str], settings: Settings, place: Path) -> Run:
     """The run of a training with these flags."""
     steps = equal_steps(flags, settings.steps)
     data = own.fetched("emoji", dataclasses.replace(own.Settings(), data=settings.data))
-    base = () if "--lognormal" in flags else BASE
-    words = ["--data", data, "--init", "none", "--seed", settings.seed, "--steps", steps, *base, *flags]
+    words = ["--data", data, "--init", "none", "--seed", settings.seed, "--steps", steps, *flags]
     results.command("fromnoise", "train", *words, "--out", place)
     return fromnoise.load(place, quiet=True)
 

@@ -46,7 +46,7 @@ from fromnoise.diffusion.forward import jump, noisy, path
 from fromnoise.diffusion.objective import Levels, LogNormal, Objective, UniformSteps, stratified
 from fromnoise.diffusion.samplers import SAMPLERS, levels_for, sampler
 from fromnoise.diffusion.schedule import SCHEDULES, Schedule, rescaled_to_zero_terminal_snr, schedule
-from fromnoise.diffusion.settings import LOGNORMAL, DiffusionSettings, SamplerSettings
+from fromnoise.diffusion.settings import DiffusionSettings, SamplerSettings
 from fromnoise.diffusion.steps import Callback, Sampler, Visit
 from fromnoise.errors import UserError
 
@@ -78,8 +78,8 @@ __all__ = [
 ]
 
 _DEFAULT = DiffusionSettings()
-LEVELS = LogNormal(*LOGNORMAL)
-"""The noise levels that `loss` trains on by default: those of the fast preset for grey images."""
+LEVELS = LogNormal(*_DEFAULT.lognormal)
+"""The noise levels that `loss` trains on by default: those of the fast preset."""
 TABLE = schedule(_DEFAULT.schedule, _DEFAULT.T)
 """The default schedule of `sample`, which takes its levels from it if they are spaced evenly in t."""
 

@@ -4,7 +4,6 @@ from safetensors.torch import save_file
 
 from fromnoise import tensors
 from fromnoise.config import PRESETS
-from fromnoise.diffusion.objective import LogNormal
 from fromnoise.errors import UserError
 from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.model import Model, check
@@ -89,13 +88,3 @@ def test_weights_that_are_not_finite_are_refused(tiny_model, tmp_path, nonsense)
     tiny_model.save(tmp_path / "model.safetensors", weights)
     with pytest.raises(UserError, match=f"not all numbers of {name} are finite"):
         Model.load(tmp_path / "model.safetensors")
-
-
-def test_colour_is_learnt_at_less_noise_unless_the_settings_say_otherwise(config_of, blobs_of):
-    def levels(channels, **diffusion):
-        config = config_of(diffusion=diffusion)
-        return Model.build(config, DataInfo.of(blobs_of(channels=channels), config)).objective().levels
-
-    assert [levels(channels) for channels in (1, 2)] == 2 * [LogNormal(-1.0, 2.4)]
-    assert [levels(channels) for channels in (3, 4)] == 2 * [LogNormal(0.0, 2.0)]
-    assert levels(3, lognormal=(1.0, 2.4)) == LogNormal(1.0, 2.4)

@@ -7,9 +7,6 @@ Prediction = Literal["eps", "x0", "v"]
 SamplerName = Literal["ancestral", "ddim", "heun", "ipndm", "dpm++", "dpm++3m", "unipc"]
 Spacing = Literal["t", "logsnr", "karras"]
 
-LOGNORMAL, IN_COLOUR = (-1.0, 2.4), (0.0, 2.0)
-"""Mean and standard deviation of λ by default; colour takes more of the steps at low noise (benchmarks/RESULTS.md)."""
-
 
 @dataclass(frozen=True)
 class DiffusionSettings:
@@ -23,9 +20,8 @@ class DiffusionSettings:
     """What the network predicts: the noise (eps), the data (x0), or v = a·eps − b·x0."""
     levels: Literal["uniform", "lognormal"] = "lognormal"
     """Noise levels to train on: t uniform on 1…T, or λ normal (a log-normal noise-to-signal ratio)."""
-    lognormal: tuple[float, float] | None = None
-    """Mean and standard deviation of λ for lognormal levels.
-    Default: 0 and 2.0 for images in colour, −1 and 2.4 for all others."""
+    lognormal: tuple[float, float] = (-1.0, 2.4)
+    """Mean and standard deviation of λ for lognormal levels."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from fromnoise.diffusion.denoiser import ByStep, Denoiser, by_logsnr
 from fromnoise.diffusion.objective import Levels, LogNormal, Objective, UniformSteps
 from fromnoise.diffusion.samplers import levels_for
 from fromnoise.diffusion.schedule import Schedule, schedule
-from fromnoise.diffusion.settings import IN_COLOUR, LOGNORMAL
 from fromnoise.errors import UserError
 from fromnoise.files import whole
 from fromnoise.generation.data_info import DataInfo
@@ -78,7 +77,7 @@ class Model:
 
     def objective(self) -> Objective:
         """The training loss."""
-        return Objective(_levels(self.config, self.info.channels))
+        return Objective(_levels(self.config))
 
     def save(self, path: Path, weights: dict[str, Tensor] | None = None) -> None:
         """Write weights (the network's own, or those given) and configuration as one safetensors file."""
@@ -137,7 +136,7 @@ def check(config: Config) -> None:
         raise UserError("this network works only at its schedule's steps: use --levels uniform --spacing t")
     if config.training.augment and not kind.CONDITIONED:
         raise UserError("--augment needs a network conditioned on how images were changed, and this one is not")
-    _levels(config, 1)
+    _levels(config)
     levels_for(config.sampling, _table(config))
     height, width = parse_size(config.data.size)
     multiple = kind.multiple(config.network)
@@ -154,11 +153,11 @@ def _table(config: Config) -> Schedule:
     return schedule(config.diffusion.schedule, config.diffusion.T)
 
 
-def _levels(config: Config, channels: int) -> Levels:
-    """The noise levels of training on images of so many channels."""
+def _levels(config: Config) -> Levels:
+    """The noise levels of training."""
     if config.diffusion.levels == "uniform":
         return UniformSteps(_table(config))
-    return LogNormal(*(config.diffusion.lognormal or (IN_COLOUR if channels in (3, 4) else LOGNORMAL)))
+    return LogNormal(*config.diffusion.lognormal)
 
 
 def _network(config: Config, info: DataInfo) -> nn.Module:

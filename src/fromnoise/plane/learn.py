@@ -16,8 +16,7 @@ from fromnoise.diffusion.settings import DiffusionSettings, SamplerSettings
 from fromnoise.diffusion.steps import Denoise
 from fromnoise.networks.mlp import MLP
 
-PROCESS = DiffusionSettings()
-LEVELS = LogNormal(1.0, 2.4)  # as for images, with less noise
+PROCESS = DiffusionSettings(lognormal=(1.0, 2.4))  # v-prediction, log-normal levels: as for images, with less noise
 SAMPLER = SamplerSettings(sampling_steps=20, logsnr_range=(-9, 10))  # points cost next to nothing
 
 # Chosen by the error of the learned score of `sets.MIXTURE`, and by the share of sampled points between the parts of
@@ -50,7 +49,7 @@ def learn(
         torch.manual_seed(rng.integer(seed, "weights"))
         network = MLP(dimension=2)
     denoiser = Denoiser(network, PROCESS.prediction)
-    objective = Objective(LEVELS)
+    objective = Objective(LogNormal(*PROCESS.lognormal))
     average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(max(0.0, 1 - AVERAGED / steps)))
     optimizer = torch.optim.Adam(network.parameters(), lr=RATE, betas=(0.9, 0.99), fused=True)
     for step in range(steps):
