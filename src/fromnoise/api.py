@@ -186,7 +186,7 @@ class Run:
         - `label`: the images' class or cluster; default: any
         - `guidance`, `steps`: as in `sample`
 
-        Raises UserError, before any work, for what the model cannot do (so do `inpaint`, `upscale` and `interpolate`).
+        Raises UserError, before any work, for what the model cannot do. `inpaint`, `upscale` and `interpolate` do too.
         """
         how = edit.Edit(n, seed, label, guidance, steps)
         return self._edited(edit.vary, [images], strength, how)

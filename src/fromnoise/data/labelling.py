@@ -84,9 +84,8 @@ def labelled(root: str, names: Sequence[str], table: Table, rule: str | None) ->
             notes.append(f"{by} names {plural(lost, 'file')} that {'was' if lost == 1 else 'were'} not read")
     elif found is None and 0 < (n := sum("/" not in name for name in inner)) < len(inner):
         notes.append(f"sub-folders are not classes ({plural(n, 'image')} outside them)")
-    found = (
-        None if found is None else [unicodedata.normalize("NFC", name) for name in found]
-    )  # macOS writes é as e and ´
+    if found is not None:
+        found = [unicodedata.normalize("NFC", name) for name in found]  # macOS writes é as e and ´
     if found is None or len(set(found)) < 2:
         return Labels(None, (), parts, by, used, notes)
     sizes = Counter(found).values()

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -75,10 +76,15 @@ def _shown(images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n k h w"]:
 
 def has_letters(text: str) -> bool:
     """Whether captions can show all letters of a text; they lack those of Chinese and Japanese, and emoji."""
+    return all(ord(letter) in _letters() for letter in text if not letter.isspace())
+
+
+@cache
+def _letters() -> frozenset[int]:
+    """The characters that the captions' font has."""
     from matplotlib.ft2font import FT2Font
 
-    known = FT2Font(_font_file()).get_charmap()
-    return all(ord(letter) in known for letter in text if not letter.isspace())
+    return frozenset(FT2Font(_font_file()).get_charmap())
 
 
 def _font() -> ImageFont.FreeTypeFont:

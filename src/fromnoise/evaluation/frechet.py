@@ -45,11 +45,12 @@ class Moments:
                 raise ValueError("some features are not finite")
             if not done:
                 shift = part.mean(dim=0)  # keeps the sum of squares free of cancellation
+            weighted = apart = part - shift
             counted = torch.ones(len(part), dtype=torch.float64)
             if weights is not None:
                 counted = weights[done : done + len(part)]
-            apart, done = part - shift, done + len(part)
-            weighted = apart * counted[:, None]
+                weighted = apart * counted[:, None]
+            done += len(part)
             n += int(counted.count_nonzero())
             weight += float(counted.sum())
             squares += float(counted.square().sum())
