@@ -203,3 +203,12 @@ def test_the_images_that_give_themselves_away_are_shown(scored, page_of):
     unsure = replace(told, told_apart=replace(judged, told=False))
     page = page_of(report.page(unsure, "theirs", generated, train))
     assert "the generated images that the networks are surest about" not in page.alternatives
+
+
+def test_classes_have_names_in_the_figure_if_its_font_has_their_letters(scored, monkeypatch):
+    drawn, real = [], report.figures.class_balance
+    monkeypatch.setattr(report.figures, "class_balance", lambda *given: drawn.append(given[2]) or real(*given))
+    balance = Balance((30, 30, 20), (30.0, 30.0, 20.0), 0.0, 1.0)
+    told = replace(scored[0], protocol=replace(scored[0].protocol, design="random"))
+    assert report._classes(replace(told, classes=Classes(balance, (), None, ("chien", "猫"))))
+    assert drawn == [["chien", "1", "2"]]

@@ -138,7 +138,10 @@ def _classes(report: Report) -> Drawing | None:
     if found is None:
         return None
     balance, named, fids = found.balance, found.names, {row.class_: row.value for row in found.fid}
-    names = [named[k].replace("$", r"\$")[:LETTERS] if k < len(named) else str(k) for k in range(len(balance.counts))]
+    shown = [
+        named[k] if k < len(named) and pictures.has_letters(named[k]) else str(k) for k in range(len(balance.counts))
+    ]
+    names = [name.replace("$", r"\$")[:LETTERS] for name in shown]
     shares = None if report.protocol.design == "stratified" else (balance.counts, balance.expected)
     known = [fids.get(k) for k in range(len(names))] if any(value is not None for value in fids.values()) else None
     return _drawing(figures.class_balance(shares, known, names)) if shares or known else None
