@@ -82,7 +82,7 @@ def _texts(data: Any, class_label: type) -> list[str]:
 
 
 SOURCE = Source(
-    "a folder of Hugging Face's `datasets` or, as hf:NAME, a data set on its hub or a folder of its files",
+    "a data set of Hugging Face's (a saved folder, or hf:NAME)",
     lambda name: name.startswith(HUB) or any(all((Path(name) / file).is_file() for file in mark) for mark in MARKS),
     load,
 )
