@@ -161,13 +161,13 @@ def _training(threads: int | None) -> tuple[Callable[[], object], int]:
 def _sampling() -> tuple[Callable[[], object], int]:
     from fromnoise.generation.model import Model
     from fromnoise.generation.pretrained import packaged
-    from fromnoise.generation.sampling import MICRO_BATCH, SampleRequest, own_precision, sample_batches
+    from fromnoise.generation.sampling import MICRO_BATCH, SampleRequest, own_precision, sample
 
     file = packaged("digits")
     assert file is not None
     model = Model.load(file)
-    images = sample_batches(model, SampleRequest(10**6, precision=own_precision(model)))
-    return lambda: next(images), MICRO_BATCH
+    request = SampleRequest(MICRO_BATCH, precision=own_precision(model))
+    return lambda: sample(model, request), MICRO_BATCH
 
 
 def table(about: dict[str, Any]) -> str:

@@ -65,7 +65,7 @@ from fromnoise.faces.notebook import follow, run_folder, setting, show
 from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.model import Model
 from fromnoise.generation.pretrained import packaged
-from fromnoise.generation.sampling import SampleRequest, guidance_of, sample_batches
+from fromnoise.generation.sampling import SampleRequest, guidance_of
 from fromnoise.generation.sampling import sample as library_sample
 from fromnoise.lab import check
 from fromnoise.networks.chapter import ChapterUNet
@@ -830,7 +830,7 @@ assert torch.equal(library_sample(package, SampleRequest(1, seed=0, first=5))[0]
 
 # %%
 visits = []
-list(sample_batches(package, SampleRequest(2, seed=0), callback=visits.append))
+library_sample(package, SampleRequest(2, seed=0), callback=visits.append)
 kept = [visits[round(k)] for k in np.linspace(0, len(visits) - 1, 8)]
 film = []
 for k in range(2):

@@ -14,7 +14,6 @@ from fromnoise.generation.sampling import (
     labels_for,
     network_calls,
     sample,
-    sample_batches,
 )
 
 ANCESTRAL = SamplerSettings(sampler="ancestral", sampling_steps=6, spacing="t")
@@ -47,11 +46,6 @@ def test_a_drawing_can_go_on_from_a_number(tiny_model):
 
 def test_another_seed_is_another_image(tiny_model):
     assert apart(sample(tiny_model, SampleRequest(2, seed=0)), sample(tiny_model, SampleRequest(2, seed=1))) > 20
-
-
-def test_images_come_as_bytes_in_micro_batches(tiny_model):
-    sizes = [(tuple(part.shape), part.dtype) for part in sample_batches(tiny_model, SampleRequest(10))]
-    assert sizes == [((8, 1, 16, 16), torch.uint8), ((2, 1, 16, 16), torch.uint8)]
 
 
 def test_classes_follow_the_training_shares_evenly(tiny_model):
@@ -141,24 +135,25 @@ def test_a_guided_level_costs_two_network_calls_whatever_the_datas_deviation(tin
 @pytest.mark.parametrize("wanted", [SampleRequest(1, label=4), SampleRequest(1, label=-1)])
 def test_a_class_that_is_not_there_is_refused(tiny_model, wanted):
     with pytest.raises(UserError, match="4 classes, counted from 0"):
-        sample_batches(tiny_model, wanted)
+        sample(tiny_model, wanted)
 
 
 def test_labels_are_refused_by_a_model_without_classes(tiny_model):
     model = dataclasses.replace(tiny_model, info=dataclasses.replace(tiny_model.info, class_shares=()))
     for wanted in (SampleRequest(1, label=1), SampleRequest(1, guidance=2.0)):
         with pytest.raises(UserError, match="without classes"):
-            sample_batches(model, wanted)
+            sample(model, wanted)
 
 
 def test_nothing_is_drawn_of_no_images(tiny_model):
     with pytest.raises(UserError, match="cannot sample 0"):
-        sample_batches(tiny_model, SampleRequest(0))
+        sample(tiny_model, SampleRequest(0))
 
 
 def test_progress_counts_network_calls_and_the_callback_sees_each_step(tiny_model, bars):
     seen = []
-    list(sample_batches(tiny_model, SampleRequest(10), callback=seen.append))
+    images = sample(tiny_model, SampleRequest(10), callback=seen.append)
+    assert (tuple(images.shape), images.dtype) == ((10, 1, 16, 16), torch.uint8)
     assert bars == [("sampling", k, 10) for k in range(1, 11)]
     assert [visit.k for visit in seen] == list(range(5))
     assert seen[0].x.shape == (8, 1, 16, 16)

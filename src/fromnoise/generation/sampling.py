@@ -6,7 +6,6 @@ differences do not reach 8-bit pixels.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -94,10 +93,8 @@ def labels_for(model: Model, request: SampleRequest) -> Int64[Tensor, " n"] | No
     return torch.from_numpy(np.searchsorted(edges / edges[-1], quantiles, side="right"))
 
 
-def sample_batches(
-    model: Model, request: SampleRequest, callback: Callback | None = None
-) -> Iterator[UInt8[Tensor, "k c h w"]]:
-    """The images, micro-batch after micro-batch, on the CPU.
+def sample(model: Model, request: SampleRequest, callback: Callback | None = None) -> UInt8[Tensor, "n c h w"]:
+    """All images of a request, on the CPU.
 
     `callback` sees every sampler step of the first micro-batch (padding included). Raises UserError before any work for
     what the model cannot do.
@@ -137,17 +134,8 @@ def sample_batches(
             x = run(partial(denoise, label=label), x, levels, lambda k: noise(k).to(device), visit)
             return info.decode(x[:size]).cpu()
 
-    def parts() -> Iterator[Tensor]:
-        with following(network), bar("sampling") as shown:
-            for before in range(0, request.n, MICRO_BATCH):
-                yield part(before, shown)
-
-    return parts()
-
-
-def sample(model: Model, request: SampleRequest, callback: Callback | None = None) -> UInt8[Tensor, "n c h w"]:
-    """All images of a request (`sample_batches`) as one tensor."""
-    return blocks.join(sample_batches(model, request, callback), request.n)
+    with following(network), bar("sampling") as shown:
+        return blocks.join((part(before, shown) for before in range(0, request.n, MICRO_BATCH)), request.n)
 
 
 def own_precision(model: Model) -> str:
