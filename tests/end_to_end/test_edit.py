@@ -162,11 +162,12 @@ def test_a_deep_image_is_edited_as_the_training_read_it(fromnoise, tmp_path):
     done = fromnoise("vary", "run", "scans/03.png", *same, cwd=tmp_path)
     assert done.stderr == "scans/03.png: 32×32 → 16×16\n"
     assert np.array_equal(pixels(tmp_path / "same.png"), pixels(tmp_path / "small" / "000003.png"))
-    deep = np.full((32, 32), 65535, np.uint16)
-    deep[:16] = 0
-    Image.fromarray(deep).save(tmp_path / "mask.png")
-    done = fromnoise("inpaint", "run", "scans/03.png", "--mask", "mask.png", *QUICK, "--out", "w.png", cwd=tmp_path)
-    assert "mask.png: 32×32 → 16×16; 50 % of the image is to be filled in" in done.stderr
+    below = (np.arange(32)[:, None] >= 16) * np.ones((32, 32))
+    for name, mask in {"deep.png": (65535 * below).astype(np.uint16), "float.tif": below.astype(np.float32)}.items():
+        Image.fromarray(mask).save(tmp_path / name)
+        out = Path(name).with_suffix(".filled.png").name
+        done = fromnoise("inpaint", "run", "scans/03.png", "--mask", name, *QUICK, "--out", out, cwd=tmp_path)
+        assert f"{name}: 32×32 → 16×16; 50 % of the image is to be filled in" in done.stderr
 
 
 def test_transparency_that_the_model_does_not_have_is_said(fromnoise, place):

@@ -105,6 +105,14 @@ def collected(
     return images
 
 
+def read_file(path: Path, size: tuple[int, int] | None = None) -> picture.Picture:
+    """One image file as `picture.read` reads it; raises UserError if it cannot be read."""
+    try:
+        return picture.read(path, size)
+    except picture.Unreadable as reason:
+        raise UserError(f"{path} cannot be read as an image ({reason})") from reason
+
+
 def load_file(
     path: Path, size: tuple[int, int] | None = None, within: tuple[float, float] | None = None
 ) -> tuple[ImageSet, list[str]]:
@@ -113,10 +121,7 @@ def load_file(
     `within`: the range by which grey of more than 8 bits is mapped to 8. Raises UserError if the file cannot be read,
     or has more than 8 bits and no range is given.
     """
-    try:
-        read = picture.read(path, size)
-    except picture.Unreadable as reason:
-        raise UserError(f"{path} cannot be read as an image ({reason})") from reason
+    read = read_file(path, size)
     pixels, (height, width) = read.pixels, read.pixels.shape[:2]
     changes = [] if read.was == (height, width) else [f"{read.was[0]}×{read.was[1]} → {height}×{width}"]
     changes += [change for change in read.changes if change != picture.TRANSPARENT]

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from fromnoise.generation.edit import Edit
     from fromnoise.generation.model import Model
 
-DEEP_MASK = (0.0, 65535.0)
-"""From black to white in masks of more than 8 bits."""
 ImageFile = Annotated[Positional[Path], arg(metavar="IMAGE")]
 
 
@@ -96,14 +94,14 @@ def read(
 
     Says what was changed. Raises UserError for an image larger than `most`.
     """
-    from fromnoise.data import folder, picture
+    from fromnoise.data import folder
     from fromnoise.data.colour import is_grey, laid, with_channels
 
     info, data = model.info, model.config.data
     height, width = size or info.image[1:]
     given, changes = folder.load_file(path, Size(height, width, data.fit), info.range)
     if most is not None:
-        (h, w), (tall, wide) = picture.read(path).was, most
+        (h, w), (tall, wide) = folder.read_file(path).was, most
         if h > tall or w > wide:
             raise UserError(f"{path} is {h}×{w} and the model makes {tall}×{wide}: there is nothing to enlarge")
     sized = laid(given, data.alpha)
@@ -123,15 +121,15 @@ def read(
 def read_mask(path: Path, model: "Model", image: Path) -> "Bool[Tensor, 'h w']":
     """Where the mask in a file, at the model's size, is more white than black.
 
-    Says how much that is, and what was changed. Raises UserError for a transparent mask, and for one of neither the
-    model's size nor the proportions of `image`.
+    In masks of more than 8 bits white is the largest value. Says how much is white, and what was changed. Raises
+    UserError for a transparent mask, and for one of neither the model's size nor the proportions of `image`.
     """
-    from fromnoise.data import folder, picture
+    from fromnoise.data import folder
     from fromnoise.data.colour import with_channels
 
-    size = Size(model.info.height, model.info.width, model.config.data.fit)
-    given, changes = folder.load_file(path, size, DEEP_MASK)
-    (h, w), (height, width) = (picture.read(each).was for each in (path, image))
+    size, mask = Size(model.info.height, model.info.width, model.config.data.fit), folder.read_file(path)
+    given, changes = folder.load_file(path, size, (0.0, float(mask.pixels.max())))
+    (h, w), (height, width) = mask.was, folder.read_file(image).was
     if given.shape[0] == 4:
         raise UserError(f"{path} has transparent parts: paint white what to fill in and black what to keep")
     if (h, w) != size and abs(h * width - w * height) > max(height, width):
