@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ from fromnoise.diffusion.settings import DiffusionSettings, SamplerSettings
 from fromnoise.errors import UserError
 from fromnoise.evaluation.settings import EvaluationSettings
 from fromnoise.files import check_name, read_json
+from fromnoise.limits import check_limits
 from fromnoise.lookup import lookup
 from fromnoise.networks.settings import NetworkSettings
 from fromnoise.training.settings import TrainingSettings
@@ -67,37 +68,6 @@ DEFAULT_BUDGETS: Mapping[str, dict[str, Any]] = {
     "chapter": {"epochs": 200.0},
     "tiny": {"steps": 30},
 }
-INFINITY = float("inf")
-# The least and the largest value of each number, on the command line and in files alike.
-RANGES: Mapping[str, tuple[float, float]] = {
-    "T": (2, 50_000),
-    "lognormal": (-30, 30),
-    "channels": (1, 4096),
-    "blocks": (1, 64),
-    "dropout": (0, 0.99),
-    "augment": (0, 1),
-    "sampling_steps": (1, 50_000),
-    "guidance": (0, 100),
-    "batch": (1, INFINITY),
-    "lr": (1e-12, 1e12),
-    "weight_decay": (0, INFINITY),
-    "warmup": (0, INFINITY),
-    "decay": (0, 1),
-    "clip": (1e-12, INFINITY),
-    "ema": (0, 0.999999),
-    "log_every": (1, INFINITY),
-    "checkpoint_every": (1, INFINITY),
-    "evaluate_every": (1, INFINITY),
-    "m": (1, INFINITY),
-    "clusters": (0, 10_000),
-    "scale": (1e-9, 1),
-    "mean": (-1, 1),
-    "class_shares": (0, 1),
-    "per_class": (1, INFINITY),
-    "strength": (0, 1),
-    "port": (1, 65535),
-}
-BUDGETS = ("minutes", "epochs", "steps")
 
 
 def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
@@ -120,7 +90,7 @@ def settled(config: Config, preset_name: str | None) -> Config:
     if not config.data.data.strip():
         raise UserError("--data is empty: name a data set, a folder or an .npz file")
     check_name(config.data.data)
-    check_ranges(config)
+    check_limits(config)
     name = config.data.data.rstrip("/") or "/"  # photos/ is photos
     if name != config.data.data and name in NAMED:
         name = f"./{name}"  # digits/ is a folder
@@ -138,37 +108,12 @@ def with_budget(config: Config, preset_name: str) -> Config:
 
     Raises UserError for more than one, or one that is not above zero.
     """
-    given = {name: getattr(config.training, name) for name in BUDGETS if getattr(config.training, name) is not None}
+    given = [f"--{budget.unit}" for budget in config.training.budgets]
     if len(given) > 1:
-        raise UserError(f"give one budget, not {' and '.join('--' + name for name in given)}")
-    for name, value in given.items():
-        if not 0 < value < INFINITY:
-            raise UserError(f"--{name} must be above 0 and finite, not {value}")
-    budget = given or DEFAULT_BUDGETS[preset_name]
-    return dataclasses.replace(config, training=dataclasses.replace(config.training, **budget))
-
-
-def flag(name: str) -> str:
-    """The flag of the setting `name`."""
-    return "--" + name.replace("_", "-")
-
-
-def check_ranges(value: Any, called: Callable[[str], str] = flag, name: str = "") -> None:
-    """Raise UserError for a number in the settings `value` that is outside its range, or not finite.
-
-    `called` says what a setting is called in the message.
-    """
-    if dataclasses.is_dataclass(value):
-        for item in dataclasses.fields(value):
-            check_ranges(getattr(value, item.name), called, item.name)
-    elif isinstance(value, tuple):
-        for item in value:
-            check_ranges(item, called, name)
-    elif isinstance(value, int | float):
-        least, largest = RANGES.get(name, (-INFINITY, INFINITY))
-        if not (least <= value <= largest and abs(value) < INFINITY):
-            limits = f"at least {least:g}" if largest == INFINITY else f"from {least:g} to {largest:g}"
-            raise UserError(f"{called(name)} must be {limits if name in RANGES else 'finite'}, not {value:g}")
+        raise UserError(f"give one budget, not {' and '.join(given)}")
+    if given:
+        return config
+    return dataclasses.replace(config, training=dataclasses.replace(config.training, **DEFAULT_BUDGETS[preset_name]))
 
 
 def to_json(value: Any) -> Any:
@@ -195,7 +140,7 @@ def from_json(cls: type[Settings], value: Any) -> Settings:
     if unknown:
         names = f"unknown setting{'s' if len(unknown) > 1 else ''} {', '.join(sorted(unknown))}"
         raise UserError(f"{names}: was this written by another version of fromnoise?")
-    check_ranges(settings, lambda name: name)
+    check_limits(settings, lambda name: name)
     return settings
 
 

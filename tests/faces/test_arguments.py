@@ -5,7 +5,8 @@ import pytest
 
 from fromnoise.config import PRESETS, Config, differences, from_json, to_json, with_budget
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import TrainingArguments, parse, parse_training, refuse_existing
+from fromnoise.evaluation.verdicts import TESTS
+from fromnoise.faces.arguments import FailOn, TrainingArguments, parse, parse_training, refuse_existing
 from fromnoise.faces.commands.data import ExportArguments
 from fromnoise.faces.commands.sample import SampleArguments
 from fromnoise.files import write_json
@@ -103,6 +104,11 @@ def test_what_is_missing_is_named_without_its_help():
         parse(SampleArguments, [], "sample")
     with pytest.raises(UserError, match=r"^missing: DIR\|NPZ \(fromnoise data export --help\)$"):
         parse(ExportArguments, ["digits"], "data export")
+
+
+def test_the_help_of_fail_on_names_every_test():
+    (about,) = FailOn.__metadata__
+    assert about.help.partition("fails: ")[2].startswith(", ".join(TESTS) + ".")
 
 
 def test_none_can_be_typed():

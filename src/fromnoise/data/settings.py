@@ -3,9 +3,10 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from fromnoise.errors import UserError
+from fromnoise.limits import Limits
 
 NAMED = ("digits", "mnist", "fashion_mnist", "kmnist", "emnist_letters", "emnist_balanced", "cifar10", "svhn")
 """Data sets with a name of their own, which comes before a folder or file of the same name."""
@@ -28,9 +29,9 @@ class DataSettings:
     """digits (packaged); mnist, fashion_mnist, kmnist, emnist_letters, emnist_balanced, cifar10 or svhn, from files in
     $FROMNOISE_DATA (default: ~/.cache/fromnoise); a folder, zip or tar of images, or several ('shards-*.tar'); Hugging
     Face's hf:NAME or a folder of its `datasets`; or an .npz or .npy file."""
-    m: int | None = None
+    m: Annotated[int, Limits(1)] | None = None
     """Train on a random subset of this many images at most, balanced over the classes; default: all."""
-    clusters: int = 40
+    clusters: Annotated[int, Limits(0, 10_000)] = 40
     """Without classes, or with --no-labels: condition on this many clusters of similar images, for better samples.
     Found by k-means on pixels and, in colour, textures; at most one cluster per 50 images. 0: unconditional."""
     size: str = "32"

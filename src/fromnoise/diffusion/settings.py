@@ -1,11 +1,17 @@
 """Settings of the diffusion process and of sampling (no PyTorch here: the command line reads this for `--help`)."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from fromnoise.limits import Limits
 
 Prediction = Literal["eps", "x0", "v"]
 SamplerName = Literal["ancestral", "ddim", "heun", "ipndm", "dpm++", "dpm++3m", "unipc"]
 Spacing = Literal["t", "logsnr", "karras"]
+Calls = Annotated[int, Limits(1, 50_000)]
+"""Network calls per image."""
+Guidance = Annotated[float, Limits(0, 100)]
+LogSNR = Annotated[float, Limits(-30, 30)]
 
 
 @dataclass(frozen=True)
@@ -14,13 +20,13 @@ class DiffusionSettings:
 
     schedule: Literal["linear", "cosine", "logsnr"] = "cosine"
     """Noise schedule: the levels of the discrete steps t = 0…T."""
-    T: int = 1000
+    T: Annotated[int, Limits(2, 50_000)] = 1000
     """Number of steps of the schedule."""
     prediction: Prediction = "v"
     """What the network predicts: the noise (eps), the data (x0), or v = a·eps − b·x0."""
     levels: Literal["uniform", "lognormal"] = "lognormal"
     """Noise levels to train on: t uniform on 1…T, or λ normal (a log-normal noise-to-signal ratio)."""
-    lognormal: tuple[float, float] = (-1.0, 2.4)
+    lognormal: tuple[LogSNR, LogSNR] = (-1.0, 2.4)
     """Mean and standard deviation of λ for lognormal levels."""
 
 
@@ -30,7 +36,7 @@ class SamplerSettings:
 
     sampler: SamplerName = "dpm++"
     """ancestral (DDPM); deterministic: ddim, heun (EDM's), ipndm, dpm++ (DPM-Solver++ 2M), dpm++3m, unipc."""
-    sampling_steps: int = 10
+    sampling_steps: Calls = 10
     """Network calls per image, not counting those of guidance.
     heun makes two per step, and one in the last step (and in the first, if the number is even)."""
     spacing: Spacing = "karras"
@@ -38,7 +44,7 @@ class SamplerSettings:
     karras: Karras et al.'s, ρ = 7. The last two start from a·μ + b·ε, with each channel's mean μ."""
     logsnr_range: tuple[float, float] = (-9.0, 6.0)
     """λ of the first and the last network call; --spacing t uses the schedule's own."""
-    guidance: float | None = None
+    guidance: Guidance | None = None
     """Strength of classifier-free guidance by class or cluster; 1: none.
     Default: 2 by cluster; by class it is chosen at the end of the training, by the FID of a few hundred samples at
     each of a few values (1.5 after fewer than 300 steps, or if choosing would take over a fifth of the training)."""

@@ -1,6 +1,9 @@
 """Settings of the score (no PyTorch here: the command line reads this for `--help`)."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from fromnoise.limits import Limits
 
 
 @dataclass(frozen=True)
@@ -14,7 +17,7 @@ class EvaluationSettings:
     features: str = "auto"
     """Features in which images are compared: auto, digits, general, inception, dinov2, pixels, onnx:PATH.
     auto: digits if the training images are handwritten digits, else general."""
-    evaluate_every: int | None = None
+    evaluate_every: Annotated[int, Limits(1)] | None = None
     """Steps between validations, by KID and copy test against validation images (evaluations.jsonl); default: no
     validation. The best model is kept in checkpoints/best. Validation does not count as training time.
     With fewer than 1,000 training images, the denoising error chooses instead, by default every 250 steps, and sampling

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 from msgspec.structs import replace
 
-from fromnoise.config import flag
 from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
@@ -19,6 +18,7 @@ from fromnoise.evaluation.report import Report
 from fromnoise.evaluation.score import score
 from fromnoise.experiment.comparison import Asked, comparison
 from fromnoise.experiment.find import find_images, is_run
+from fromnoise.limits import flag
 
 Sets = Mapping[str, ImageSet | statistics.Statistics | None]
 """The sets that take part, by their names in the report's protocol."""

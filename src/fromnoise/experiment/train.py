@@ -9,7 +9,7 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from fromnoise.config import Config, check_ranges, to_json
+from fromnoise.config import Config, to_json
 from fromnoise.data import sources
 from fromnoise.data.clusters import conditioned
 from fromnoise.data.image_set import ImageSet
@@ -20,6 +20,7 @@ from fromnoise.extras import extra
 from fromnoise.files import check_writable
 from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.model import Model, check
+from fromnoise.limits import check_limits
 from fromnoise.networks.registry import network
 from fromnoise.say import duration, mute, plural, say
 from fromnoise.tensors import DamagedFile
@@ -69,7 +70,7 @@ class Experiment:
         From here on all processes but the first are silent.
         """
         check(self.config)
-        check_ranges(self.recording)
+        check_limits(self.recording)
         if self.recording.tensorboard:
             extra("tensorboard", "tensorboard")
         self.folder.check_settings(self.config)

@@ -19,12 +19,13 @@ import tyro
 from tyro import constructors as make
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from fromnoise.config import BUDGETS, PRESETS, Config, check_ranges, folder_for, read, settled
+from fromnoise.config import PRESETS, Config, folder_for, read, settled
 from fromnoise.data.settings import check_suffix
 from fromnoise.errors import UserError
 from fromnoise.files import check_writable, missing_hint
+from fromnoise.limits import check_limits
 from fromnoise.lookup import lookup
-from fromnoise.training.settings import Budget, Recording
+from fromnoise.training.settings import UNITS, Budget, Recording
 
 if TYPE_CHECKING:
     from fromnoise.experiment.train import Experiment
@@ -42,7 +43,6 @@ PLAIN = {  # Python's and tyro's words, a pattern -> words for users
 UNSAID = arg(help_behavior_hint="")  # without "(default: ...)"
 
 # Arguments that several commands share.
-Flag = Annotated[bool, FlagCreatePairsOff, UNSAID]
 File = Annotated[Path | None, arg(metavar="FILE")]
 ModelSource = Annotated[
     Positional[Path],
@@ -56,16 +56,16 @@ Threads = Annotated[
     int | None,
     arg(metavar="N", help="CPU threads; default: all, and fewer while other processes are busy."),
 ]
-SkipBroken = Annotated[Flag, arg(help="Skip unreadable images, and say how many.")]
+SkipBroken = Annotated[bool, arg(help="Skip unreadable images, and say how many.")]
 FailOn = Annotated[
     str | None,
     arg(
         metavar="VERDICTS",
-        help="Write all results, then exit with code 3 if any of these verdicts (separated by commas) fails: "
-        "close, copying, overlap, repeats, told-apart, overfitting. A test that could not be run counts as failed.",
+        help="Write all results, then exit with code 3 if any of these verdicts (separated by commas) fails: close, "
+        "told-apart, copying, repeats, overfitting, overlap, classes. A test that could not be run counts as failed.",
     ),
 ]
-Overwrite = Annotated[Flag, arg(help="Replace existing files.")]
+Overwrite = Annotated[bool, arg(help="Replace existing files.")]
 
 
 @RULES.primitive_rule
@@ -89,14 +89,18 @@ def _optional(
 
 @RULES.struct_rule
 def _fields(info: make.StructTypeInfo) -> make.StructConstructorSpec | None:
-    """tyro's fields: the required first, those of every command last, and where the default is None, none is shown."""
+    """tyro's fields: the required first, those of every command last, and no default that is None or off."""
     if not dataclasses.is_dataclass(info.type) or _fields in info.markers:
         return None
     spec = RULES.get_struct_spec(dataclasses.replace(info, markers=(*info.markers, _fields)))
     assert isinstance(spec, make.StructConstructorSpec)
 
     def shown(field: make.StructFieldSpec) -> make.StructFieldSpec:
-        kind: Any = Annotated[field.type, UNSAID] if field.default in (None, ()) else field.type
+        kind: Any = field.type
+        if field.default is False:
+            kind = Annotated[kind, FlagCreatePairsOff, UNSAID]
+        elif field.default in (None, ()):
+            kind = Annotated[kind, UNSAID]
         return dataclasses.replace(field, type=kind, helptext=lambda: _one_line(field.helptext))
 
     def place(field: make.StructFieldSpec) -> int:
@@ -133,7 +137,7 @@ def parse(cls: type[Arguments], words: Sequence[str], command: str, default: Arg
             raise
         raise UserError(f"{_first_sentence(complaint.getvalue())} (fromnoise {command} --help)") from None
     if default is None:
-        check_ranges(arguments)
+        check_limits(arguments)
     return arguments
 
 
@@ -183,7 +187,7 @@ class TrainingArguments:
     weights: File = None
     """Weights of --features inception or dinov2; default: the published ones, downloaded if missing."""
     skip_broken: SkipBroken = False
-    dry_run: Flag = False
+    dry_run: bool = False
     """Print the whole configuration as JSON and exit."""
     config: Annotated[Config, arg(name="")] = dataclasses.field(default_factory=Config)
     recording: Recording = dataclasses.field(default_factory=Recording)
@@ -230,33 +234,30 @@ def _split(flag: str, words: Sequence[str]) -> tuple[str | None, list[str]]:
 
 def _extension(words: Sequence[str]) -> tuple[list[str], Budget | None]:
     """The words without `--minutes +20` (or --epochs, --steps), and that; raises UserError for no number after +."""
-    for unit in BUDGETS:
+    for unit in UNITS:
         value, others = _split(f"--{unit}", words)
         if value is not None and value.startswith("+"):
             try:
                 amount = int(value) if unit == "steps" else float(value)
             except ValueError:
                 raise UserError(f"--{unit} {value}: expected a number of {unit} after the +") from None
-            if not 0 < amount < float("inf"):
-                raise UserError(f"--{unit} must be above 0 and finite, not {value}")
-            return others, Budget(unit, amount)  # type: ignore[arg-type]
+            return others, Budget(unit, amount)
     return list(words), None
 
 
 def _with_budget_of(out: Path, config: Config, extension: Budget) -> Config:
     """`config` with the budget that the run in `out` began with."""
     flag = f"--{extension.unit} +{extension.amount:g}"
-    given = [name for name in BUDGETS if getattr(config.training, name) is not None]
-    if given:
-        raise UserError(f"give one budget, not {flag} and --{given[0]}")
+    if given := config.training.budgets:
+        raise UserError(f"give one budget, not {flag} and --{given[0].unit}")
     file = out / "config.json"
     if not file.is_file():
         raise UserError(
             f"{flag} extends a finished run, but {out} is not a run: name the run with --out{missing_hint(out)}"
         )
     training = read(file, Config, "config").training
-    budget = {name: getattr(training, name) for name in BUDGETS}
-    return dataclasses.replace(config, training=dataclasses.replace(config.training, **budget))
+    budgets = {unit: getattr(training, unit) for unit in UNITS}
+    return dataclasses.replace(config, training=dataclasses.replace(config.training, **budgets))
 
 
 def refuse_existing(overwrite: bool, *paths: Path | None) -> None:

@@ -1,7 +1,7 @@
 """`fromnoise COMMAND ...`: finds the command, and turns errors into sentences and exit codes.
 
-0 done, 1 a bug (with its traceback), 2 something the user can put right, 3 a verdict of --fail-on, 130 stopped by
-Ctrl-C.
+0 done, 1 a bug (with its traceback), 2 something the user can put right, 3 a check that was asked for failed
+(--fail-on, --again), 130 stopped by Ctrl-C.
 """
 
 import contextlib

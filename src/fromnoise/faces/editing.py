@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from fromnoise.config import check_ranges
 from fromnoise.data.settings import Size
+from fromnoise.diffusion.settings import Calls, Guidance
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, ModelSource, Overwrite, Threads, refuse_unwritable_images
 from fromnoise.say import say
@@ -46,17 +46,16 @@ class SamplingArguments(EditArguments):
     """Number of results."""
     seed: int = 0
     """Seed of the noise."""
-    guidance: float | None = None
+    guidance: Guidance | None = None
     """Strength of classifier-free guidance by --label; default: the model's."""
-    steps: int | None = None
+    steps: Calls | None = None
     """Network calls per image, not counting those of guidance; default: the model's to vary, 20 to inpaint or
     upscale."""
 
     def how(self) -> "Edit":
-        """The same for the model; raises UserError for what is out of range."""
+        """The same for the model; raises UserError for guidance without a label."""
         from fromnoise.generation.edit import Edit
 
-        check_ranges(self.steps, lambda name: "--steps", "sampling_steps")
         return Edit(self.n, self.seed, self.label, self.guidance, self.steps)
 
 

@@ -9,7 +9,7 @@ import math
 import re
 import unicodedata
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import torch
 from jaxtyping import Float, UInt8
@@ -21,6 +21,7 @@ from fromnoise.data.pixels import decoder, histogram, normalise, quantise
 from fromnoise.data.settings import parse_size
 from fromnoise.diffusion import bound, level
 from fromnoise.errors import UserError
+from fromnoise.limits import Limits
 from fromnoise.networks.registry import network
 
 Level = TypeVar("Level", float, Tensor)
@@ -43,9 +44,9 @@ class DataInfo:
     channels: int
     height: int
     width: int
-    scale: float
-    mean: tuple[float, ...]
-    class_shares: tuple[float, ...] = ()
+    scale: Annotated[float, Limits(1e-9, 1)]
+    mean: tuple[Annotated[float, Limits(-1, 1)], ...]
+    class_shares: tuple[Annotated[float, Limits(0, 1)], ...] = ()
     clustered: bool = False
     range: tuple[float, float] | None = None
     class_names: tuple[str, ...] = ()

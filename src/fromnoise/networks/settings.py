@@ -1,7 +1,9 @@
 """Settings of the network (no PyTorch here: the command line reads this for `--help`)."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from fromnoise.limits import Limits
 
 
 @dataclass(frozen=True)
@@ -10,14 +12,14 @@ class NetworkSettings:
 
     network: Literal["unet", "chapter"] = "unet"
     """unet: a fast U-Net; chapter: diffusers' UNet2DModel with the chapter's 113.7 M parameters."""
-    channels: tuple[int, ...] = (48, 96, 96)
+    channels: tuple[Annotated[int, Limits(1, 4096)], ...] = (48, 96, 96)
     """Channels of the unet's levels, each at half the resolution of the one before.
     Wider networks learn more per step but take fewer steps in the same time."""
-    blocks: int = 1
+    blocks: Annotated[int, Limits(1, 64)] = 1
     """Residual blocks per level of the unet on the way down; there is one more per level on the way up."""
     stem: Literal[1, 2, 4] = 2
     """Space-to-depth factor of the unet: its first level works at size/stem."""
-    dropout: float = 0.0
+    dropout: Annotated[float, Limits(0, 0.99)] = 0.0
     """Dropout in the unet's residual blocks."""
     labels: bool = True
     """Condition the unet on classes, where the data has them; --no-labels ignores them."""

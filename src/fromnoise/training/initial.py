@@ -6,11 +6,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from fromnoise.config import flag
 from fromnoise.data.colour import kind
 from fromnoise.errors import UserError
 from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.model import Model
+from fromnoise.limits import flag
 from fromnoise.networks.network import Network
 
 

@@ -58,14 +58,18 @@ def check(standing: Standing, model: Model, images: int, folder: RunFolder) -> N
     pace, settings, checkpoint = standing.pace, model.config.training, folder.checkpoint(standing.step)
     first, steps = pace.budgets[0], steps_of(pace.budget, images, settings.batch)
     if (str(first), pace.steps) != (str(settings.budget), steps):
-        raise UserError(
-            f"{checkpoint} belongs to a training of {first} ({pace.steps} steps), not of {settings.budget} ({steps})"
-        )
+        was, now = _in_steps(first, pace.steps), _in_steps(settings.budget, steps)
+        raise UserError(f"{checkpoint} belongs to a training of {was}, not of {now}")
     if model.info.clustered and Model.load(folder.model_file()).info.class_shares != model.info.class_shares:
         raise UserError(
             f"{folder.path}: k-means finds other clusters here than where this training began (on another machine, or "
             "with another version of scikit-learn): resume it there, or start a new one with another --out"
         )
+
+
+def _in_steps(budget: Budget, steps: int | None) -> str:
+    """A budget in words; in epochs also its steps, which depend on the images and the batch."""
+    return f"{budget} ({steps:,} steps)" if budget.unit == "epochs" else str(budget)
 
 
 def extended(

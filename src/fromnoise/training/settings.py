@@ -1,9 +1,14 @@
 """Settings of the training (no PyTorch here: the command line reads this for `--help`)."""
 
 from dataclasses import dataclass
-from typing import Literal
+from math import inf
+from typing import Annotated, Literal, get_args
+
+from fromnoise.errors import UserError
+from fromnoise.limits import Limits
 
 Unit = Literal["minutes", "epochs", "steps"]
+UNITS: tuple[Unit, ...] = get_args(Unit)
 AUTO, NONE = "auto", "none"
 """What --init takes besides names."""
 CLIPART = "clipart"
@@ -13,7 +18,10 @@ LOG_EVERY = 50  # steps, at most, unless asked for
 
 @dataclass(frozen=True)
 class Budget:
-    """How long to train, at first or as an extension, and where in the training this begins."""
+    """How long to train, at first or as an extension, and where in the training this begins.
+
+    Raises UserError for an amount that is not above zero and finite.
+    """
 
     unit: Unit
     amount: float
@@ -21,6 +29,10 @@ class Budget:
     """Steps before it."""
     seconds: float = 0.0
     """Seconds of training before it."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.amount < inf:
+            raise UserError(f"--{self.unit} must be above 0 and finite, not {self.amount:g}")
 
     def __str__(self) -> str:
         return f"{self.amount:g} {self.unit.removesuffix('s') if self.amount == 1 else self.unit}"
@@ -42,24 +54,24 @@ class TrainingSettings:
     """Start from the weights of a run, a model file, or digits or clipart (packaged), with the same network; or none.
     Image size, classes, image channels and --augment may differ (fine-tuning). auto: clipart for colour images, if the
     network is the same as its own; otherwise none."""
-    augment: float = 0.0
+    augment: Annotated[float, Limits(0, 1)] = 0.0
     """Share of training images that are rotated, scaled, stretched and shifted a little, never mirrored.
     The network is conditioned on the change, so samples show none of it."""
-    batch: int = 64
+    batch: Annotated[int, Limits(1)] = 64
     """Images per step, over all processes together."""
     optimizer: Literal["muon", "adamw", "adam"] = "muon"
     """muon (for matrices and kernels, with AdamW for the rest), adamw, or adam."""
-    lr: float = 2e-3
+    lr: Annotated[float, Limits(1e-12, 1e12)] = 2e-3
     """Peak learning rate."""
-    weight_decay: float = 0.01
+    weight_decay: Annotated[float, Limits(0)] = 0.01
     """Decoupled weight decay (none for adam)."""
-    warmup: int = 100
+    warmup: Annotated[int, Limits(0)] = 100
     """Steps over which the learning rate rises."""
-    decay: float = 0.5
+    decay: Annotated[float, Limits(0, 1)] = 0.5
     """Last share of the steps, over which the learning rate falls linearly to zero; 0 keeps it constant."""
-    clip: float | None = 1.0
+    clip: Annotated[float, Limits(1e-12)] | None = 1.0
     """Largest gradient norm; None: no clipping, as in the preset chapter."""
-    ema: float = 0.999
+    ema: Annotated[float, Limits(0, 0.999999)] = 0.999
     """Decay of the weights' moving average, warmed up; 0 for none."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     """auto: bf16 (fp16 on GPUs without it) if a short measurement finds it faster and in agreement with float32."""
@@ -68,20 +80,25 @@ class TrainingSettings:
     Not tried without a compiler, for short trainings, or if eager steps already use the processor well."""
 
     @property
+    def budgets(self) -> list[Budget]:
+        """All budgets that are given: more than one is an error."""
+        amounts: dict[Unit, float | None] = {unit: getattr(self, unit) for unit in UNITS}
+        return [Budget(unit, amount) for unit, amount in amounts.items() if amount is not None]
+
+    @property
     def budget(self) -> Budget:
         """The one budget that is given."""
-        given: dict[Unit, float | None] = {"minutes": self.minutes, "epochs": self.epochs, "steps": self.steps}
-        unit, amount = next((unit, amount) for unit, amount in given.items() if amount is not None)
-        return Budget(unit, amount)
+        (budget,) = self.budgets
+        return budget
 
 
 @dataclass(frozen=True)
 class Recording:
     """What a training records as it runs. It changes no weights, so a resumed training may record otherwise."""
 
-    log_every: int | None = None
+    log_every: Annotated[int, Limits(1)] | None = None
     """Steps between lines of log.jsonl; default: 50, or a twentieth of a short budget in steps or epochs."""
-    checkpoint_every: int | None = None
+    checkpoint_every: Annotated[int, Limits(1)] | None = None
     """Steps between checkpoints; default: one a minute."""
     tensorboard: bool = False
     """Also write curves for TensorBoard (extra: tensorboard), into the run folder's tensorboard/."""

@@ -7,8 +7,10 @@ from typing import Annotated
 
 import tyro
 
+from fromnoise.diffusion.settings import Guidance
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, SkipBroken, Threads, folder_is_new, parse
+from fromnoise.limits import Limits
 from fromnoise.say import say
 
 
@@ -29,9 +31,9 @@ class AugmentArguments:
     """A model of such images: a run folder, a checkpoint in it, a model.safetensors file, or digits (packaged)."""
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """A new folder, with a sub-folder for each class."""
-    per_class: int | None = None
+    per_class: Annotated[int, Limits(1)] | None = None
     """Images of each class; default: in total as many as there are training images, at most 3,000."""
-    guidance: float | None = None
+    guidance: Guidance | None = None
     """Strength of guidance (lower gives more variety); default: the model's."""
     seed: int = 0
     """Seed of the images and of the classifiers."""

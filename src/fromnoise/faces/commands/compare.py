@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import File, Flag, Overwrite, parse, refuse_existing
+from fromnoise.faces.arguments import File, Overwrite, parse, refuse_existing
 from fromnoise.say import say
 
 
@@ -29,7 +29,7 @@ class CompareArguments:
     """Run folders, or reports that `fromnoise evaluate --json` wrote."""
     out: File = None
     """Also write an HTML page with images and curves; it needs no network."""
-    json: Flag = False
+    json: bool = False
     """Print JSON instead of a table: all fields of the reports, the settings that differ, and warnings."""
     overwrite: Overwrite = False
 

@@ -13,7 +13,6 @@ from fromnoise.data.settings import Alpha, DataSettings, Fit, parse_size
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import (
     File,
-    Flag,
     Overwrite,
     SkipBroken,
     parse,
@@ -47,7 +46,7 @@ class ExportArguments:
     """How to fit images of other proportions, as in `train`."""
     alpha: Alpha = "keep"
     """Keep transparency, or lay images on white or black, as in `train`."""
-    by_class: Flag = False
+    by_class: bool = False
     """One sub-folder per class, which `fromnoise train --data DIR` reads back."""
     seed: int = 0
     """Seed of the subset."""

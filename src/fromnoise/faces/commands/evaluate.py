@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from fromnoise.config import flag
 from fromnoise.data.settings import Alpha, Fit
 from fromnoise.errors import Failed, UserError
 from fromnoise.faces.arguments import Device, FailOn, File, Overwrite, SkipBroken, Threads, parse, refuse_existing
+from fromnoise.limits import flag
 from fromnoise.say import say
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import Flag, folder_is_new, parse
+from fromnoise.faces.arguments import folder_is_new, parse
 from fromnoise.say import say
 
 
@@ -35,9 +35,9 @@ class LabArguments:
     """A new folder to write; or give it by --out."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """A new folder to write."""
-    quick: Flag = False
+    quick: bool = False
     """Fewer samples and fewer steps."""
-    execute: Flag = False
+    execute: bool = False
     """Handouts only: run the notebooks, and include their output in the teacher's files."""
     run: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
     """A run trained on digits; default: the lab's own, trained in runs/lab-quick or runs/lab-full."""

@@ -11,7 +11,7 @@ import tyro
 
 from fromnoise.data.settings import Size
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import Device, Flag, ModelSource, SkipBroken, Threads, parse
+from fromnoise.faces.arguments import Device, ModelSource, SkipBroken, Threads, parse
 from fromnoise.say import say
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class LikelihoodArguments:
     seed: int = 0
     """Seed of levels, noise and subsets."""
     skip_broken: SkipBroken = False
-    json: Flag = False
+    json: bool = False
     """Print JSON instead of lines, with the parts of the bound."""
     device: Device = "auto"
     threads: Threads = None

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from fromnoise.config import check_ranges
-from fromnoise.diffusion.settings import SamplerName, Spacing
-from fromnoise.faces.arguments import Device, Flag, ModelSource, Overwrite, Threads, parse, refuse_unwritable_images
+from fromnoise.diffusion.settings import Calls, Guidance, SamplerName, Spacing
+from fromnoise.faces.arguments import Device, ModelSource, Overwrite, Threads, parse, refuse_unwritable_images
+from fromnoise.limits import Limits
 
 ASKED = "n per_class seed first label guidance guidance_interval sampler spacing logsnr_range precision reject_copies"
 """Arguments that `sampled` takes as they are."""
@@ -33,7 +33,7 @@ class SampleArguments:
     with sub-folders if there are several named classes."""
     n: int | None = None
     """Number of images; default: 64."""
-    per_class: int | None = None
+    per_class: Annotated[int, Limits(1)] | None = None
     """Instead of --n: this many images of each class, which take turns image by image."""
     seed: int = 0
     """Seed of the noise."""
@@ -42,19 +42,19 @@ class SampleArguments:
     label: str | None = None
     """Sample this class only, by name or number, or this cluster of a model trained without classes; default:
     all."""
-    guidance: float | None = None
+    guidance: Guidance | None = None
     """Strength of classifier-free guidance: 1 for none, more for more typical images; default: the model's."""
     guidance_interval: tuple[float, float] | None = None
     """Guide only between these λ; default: the model's."""
     sampler: SamplerName | None = None
     """Sampler; default: the model's."""
-    steps: int | None = None
+    steps: Calls | None = None
     """Network calls per image, not counting those of guidance; default: the model's."""
     spacing: Spacing | None = None
     """Spacing of the noise levels; default: the model's."""
     logsnr_range: tuple[float, float] | None = None
     """λ of the first and the last network call (not with --spacing t); default: the model's."""
-    reject_copies: Flag = False
+    reject_copies: bool = False
     """Replace images that lie closer to the run's training images, mirrored or not, than 99 % of unseen real ones do.
     RUN must be a run folder. Replacements are numbered after the last image, so they change with --n."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
@@ -67,7 +67,6 @@ class SampleArguments:
 def main(words: Sequence[str]) -> None:
     """Sample."""
     arguments = parse(SampleArguments, words, "sample")
-    check_ranges(arguments.steps, lambda name: "--steps", "sampling_steps")
     refuse_unwritable_images(arguments.out, arguments.overwrite)
     kind = arguments.out.suffix.lower()
 

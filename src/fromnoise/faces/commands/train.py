@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fromnoise.config import Config, to_json
-from fromnoise.faces.arguments import Flag, TrainingArguments, parse_training
+from fromnoise.faces.arguments import TrainingArguments, parse_training
 from fromnoise.say import say
 
 
@@ -18,7 +18,7 @@ class TrainArguments(TrainingArguments):
     fromnoise train --data digits --profile --device cpu
     """
 
-    profile: Flag = False
+    profile: bool = False
     """Show where the time of a few training steps goes (CPU only); write nothing."""
 
 

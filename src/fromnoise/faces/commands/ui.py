@@ -3,9 +3,11 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, ModelSource, Threads, parse
+from fromnoise.limits import Limits
 from fromnoise.say import say
 
 
@@ -17,7 +19,7 @@ class UiArguments:
     """
 
     source: ModelSource
-    port: int = 7860
+    port: Annotated[int, Limits(1, 65535)] = 7860
     """Port on 127.0.0.1."""
     device: Device = "auto"
     threads: Threads = None

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from fromnoise.faces.arguments import parse
 from fromnoise.faces.editing import ImageFile, SamplingArguments, edited, read
+from fromnoise.limits import Limits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +19,7 @@ class VaryArguments(SamplingArguments):
 
     image: ImageFile
     """The image; resized if it is not the model's size."""
-    strength: float = 0.5
+    strength: Annotated[float, Limits(0, 1)] = 0.5
     """From 0 (the image as it is) to 1 (new samples that have nothing to do with it)."""
     n: int = 8
     """Number of variants."""
