@@ -17,7 +17,7 @@ from fromnoise.data.colour import with_channels
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.resize import resize
 from fromnoise.evaluation.score import Comparison
-from fromnoise.experiment.comparison import Asked, comparison
+from fromnoise.experiment.comparison import ScoreRequest, comparison
 
 Change = Callable[[Tensor], Tensor]
 """From uint8 images to others."""
@@ -35,7 +35,7 @@ class World:
     def against(self, generated: ImageSet, **other: ImageSet) -> Comparison:
         """The comparison of these images in this world, but for what is named."""
         world = replace(self, **other)
-        return comparison(Asked(generated, world.reference, world.train, world.floor))
+        return comparison(ScoreRequest(generated, world.reference, world.train, world.floor))
 
     def some(self, n: int = 500) -> ImageSet:
         """Fresh images, at random and without labels."""

@@ -17,7 +17,7 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.design import disjoint
 from fromnoise.evaluation.excess import NORMAL
 from fromnoise.evaluation.score import Comparison
-from fromnoise.experiment.comparison import Asked, comparison
+from fromnoise.experiment.comparison import ScoreRequest, comparison
 
 POOL = 10_000
 """Real images of a kind that all draws are taken from, so that their features are computed once."""
@@ -64,7 +64,7 @@ def drawn(source: str, k: int) -> Comparison:
     rows = disjoint(len(whole), 100, sum(HUNDREDS.values()), k, labels)
     ends = accumulate(HUNDREDS.values(), initial=0)
     train, reference, floor, fresh = (whole.take(np.concatenate(rows[a:b])) for a, b in pairwise(ends))
-    return comparison(Asked(fresh, reference, train, floor))
+    return comparison(ScoreRequest(fresh, reference, train, floor))
 
 
 def _of_families(whole: ImageSet, group: Int64[np.ndarray, " n"], k: int) -> Comparison:
@@ -75,7 +75,7 @@ def _of_families(whole: ImageSet, group: Int64[np.ndarray, " n"], k: int) -> Com
     parts = (held_out, np.setdiff1d(taken, held_out))
     reference, train = (whole.take(np.flatnonzero(np.isin(group, part))) for part in parts)
     fresh = ImageSet("fresh shapes", recoloured(shapes(FRESH, 1_000 + k).images, 1_000 + k))
-    return comparison(Asked(fresh, reference, train, train))
+    return comparison(ScoreRequest(fresh, reference, train, train))
 
 
 def table(draws: Sequence[Mapping[str, Any]]) -> str:

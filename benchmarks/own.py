@@ -198,7 +198,7 @@ def made(contender: str, name: str, size: int, minutes: float, seed: int, place:
     results.command("fromnoise", "run", *words, "--out", place, environment=environment)
     run = fromnoise.load(place)
     assert run.report is not None, "`run` has just written it"
-    guidance = None if run.report.run is None else run.report.run["sampling"]["guidance"]
+    guidance = None if run.report.run is None else run.report.run.sampling.guidance
     return cell(run.report, RunFolder(place).steps()[-1], guidance, about)
 
 

@@ -1,4 +1,4 @@
-"""Make the tables of docs/report.md from the types in src/fromnoise/evaluation/report.py.
+"""Make the tables of docs/report.md from the types of a report.
 
 python -m tools.report_fields
 """
@@ -8,7 +8,9 @@ import inspect
 import re
 from pathlib import Path
 
-from fromnoise.evaluation import report
+import msgspec
+
+from fromnoise.evaluation import provenance, report
 from fromnoise.evaluation.metrics import METRICS
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "report.md"
@@ -25,8 +27,9 @@ def filled(document: str) -> str:
 
 def tables() -> str:
     """A table for each type: the report first, then in the order of the module; last the metrics."""
-    source = inspect.getsource(report)
-    found = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
+    source, kinds = inspect.getsource(report) + inspect.getsource(provenance), vars(provenance) | vars(report)
+    classes = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
+    found = {node.name: node for node in classes if issubclass(kinds[node.name], msgspec.Struct)}
     names = [ROOT, *(name for name in found if name != ROOT)]
     metrics = [
         "### Metrics",

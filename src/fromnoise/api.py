@@ -39,9 +39,9 @@ from fromnoise.evaluation.choosing import choosing_features
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.features import features as extractor_of
 from fromnoise.evaluation.report import Report
-from fromnoise.evaluation.score import read_report, score
+from fromnoise.evaluation.score import score
 from fromnoise.experiment import find
-from fromnoise.experiment.comparison import Asked, Named, as_8_bits
+from fromnoise.experiment.comparison import Named, ScoreRequest, as_8_bits
 from fromnoise.experiment.evaluate import evaluate as scored
 from fromnoise.experiment.sample import sampled
 from fromnoise.experiment.score import reference_of, sets_of, with_overfitting
@@ -123,7 +123,7 @@ class Run:
     def report(self) -> Report | None:
         """The report that `fromnoise run` wrote into the run folder, if it did."""
         file = None if self.folder is None else RunFolder(self.folder).report_file
-        return Report.of(read_report(file), str(file)) if file is not None and file.is_file() else None
+        return Report.read(file) if file is not None and file.is_file() else None
 
     def _there(self) -> Model:
         """The model, on its device; raises UserError for one that is missing."""
@@ -363,7 +363,7 @@ def evaluate(
 
     Raises UserError for sets that are too small or cannot be read.
     """
-    asked = Asked(
+    request = ScoreRequest(
         _named(generated, "generated"),
         _named(reference, "reference"),
         None if train is None else _named(train, "train"),
@@ -379,7 +379,7 @@ def evaluate(
         group_by=group_by,
     )
     with reporting_to(_reporter(quiet)):
-        return scored(asked, alone(device).device)[0]
+        return scored(request, alone(device).device)[0]
 
 
 def _reporter(quiet: bool) -> Reporter:

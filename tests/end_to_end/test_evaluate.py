@@ -7,7 +7,7 @@ from PIL import Image
 
 from fromnoise.data import arrays, digits, folder, idx
 from fromnoise.evaluation.report import SCHEMA
-from fromnoise.experiment.comparison import Asked, comparison
+from fromnoise.experiment.comparison import ScoreRequest, comparison
 from fromnoise.training import probe
 
 HELD = {"schema", "excess", "metrics", "noise", "classes", "copies", "protocol", "notes"}
@@ -74,7 +74,7 @@ def test_a_part_of_the_images_has_the_classes_shares_of_all(tmp_path):
     train = digits.load("train")
     few = np.sort(np.concatenate([np.flatnonzero(train.labels == 0)[:270], np.flatnonzero(train.labels == 1)[:30]]))
     arrays.save(tmp_path / "mine.npz", train.images[few], train.labels[few])
-    sets = comparison(Asked(str(tmp_path / "mine.npz"), "digits:heldout", n=100))
+    sets = comparison(ScoreRequest(str(tmp_path / "mine.npz"), "digits:heldout", n=100))
     assert sets.generated.labels.bincount().tolist() == [90, 10]
 
 

@@ -11,7 +11,7 @@ from fromnoise.data.resize import resized
 from fromnoise.errors import UserError
 from fromnoise.evaluation.report import Report
 from fromnoise.experiment import again
-from fromnoise.experiment.comparison import Asked
+from fromnoise.experiment.comparison import ScoreRequest
 from fromnoise.experiment.evaluate import evaluate
 
 CPU = torch.device("cpu")
@@ -24,7 +24,7 @@ def scored(tmp_path):
         images = resized(digits.load(part).subset(80, 0), (6, 6))
         arrays.save(tmp_path / f"{name}.npz", images.images, images.labels)
     names = [str(tmp_path / f"{name}.npz") for name in ("mine", "real", "train")]
-    asked = Asked(*names, None, "pixels", n=60, seed=3)
+    asked = ScoreRequest(*names, None, "pixels", n=60, seed=3)
     report = evaluate(asked, CPU)[0]
     file = tmp_path / "score.json"
     file.write_text(json.dumps(report.plain()))
@@ -33,10 +33,10 @@ def scored(tmp_path):
 
 def test_a_report_asks_for_the_same_and_gets_the_same(scored):
     asked, file, report = scored
-    assert again.asked(file, report, {}) == asked
-    assert again.asked(file, report, {}, file) == dataclasses.replace(asked, weights=file)
+    assert again.request_of(file, report, {}) == asked
+    assert again.request_of(file, report, {}, file) == dataclasses.replace(asked, weights=file)
     now = evaluate(asked, CPU, lambda sets, features: again.check(report, sets, features))[0]
-    repeated = again.compare(report, now)
+    repeated = again.repeated(report, now)
     assert (repeated.differences, repeated.largest, repeated.missing) == ((), 0.0, ())
     assert str(repeated) == f"scored again: all {repeated.values} values are equal"
     assert repeated.values > 50
@@ -46,18 +46,18 @@ def test_networks_that_learn_anew_may_find_another_auc_within_its_error(scored):
     _, _, report = scored
     before = replace(report.told_apart, auc=0.62, error=0.03, told=False)
     report = replace(report, told_apart=before)
-    near = again.compare(report, replace(report, told_apart=replace(before, auc=0.64, p=0.01, surest=(1, 0))))
+    near = again.repeated(report, replace(report, told_apart=replace(before, auc=0.64, p=0.01, surest=(1, 0))))
     assert near.differences == ()
     assert str(near).endswith("; the two-sample test, whose networks learn anew, agrees: AUC 0.620 → 0.640")
     for other in ({"auc": 0.8}, {"auc": 0.64, "told": True}):
-        far = again.compare(report, replace(report, told_apart=replace(before, **other)))
+        far = again.repeated(report, replace(report, told_apart=replace(before, **other)))
         assert f"told_apart.auc 0.62 → {other['auc']}" in str(far) or "told_apart.told False → True" in str(far)
 
 
 def test_images_that_were_moved_are_named_and_others_are_refused(scored, tmp_path):
     _, file, report = scored
     (tmp_path / "mine.npz").rename(tmp_path / "moved.npz")
-    moved = again.asked(file, report, {"generated": str(tmp_path / "moved.npz"), "train": None})
+    moved = again.request_of(file, report, {"generated": str(tmp_path / "moved.npz"), "train": None})
     assert (moved.generated, moved.train) == (str(tmp_path / "moved.npz"), str(tmp_path / "train.npz"))
 
     def check(sets, features):
@@ -76,19 +76,19 @@ def test_images_that_were_moved_are_named_and_others_are_refused(scored, tmp_pat
     ):
         given = {name: getattr(moved, name) for name in ("generated", "reference", "train", "features")} | changes
         with pytest.raises(UserError, match=told):
-            evaluate(Asked(**given, n=60, seed=3), CPU, check)
+            evaluate(ScoreRequest(**given, n=60, seed=3), CPU, check)
 
 
 def test_images_in_memory_have_to_be_named(scored):
     asked, file, report = scored
     unnamed = replace(
-        report, request=dataclasses.replace(asked, generated=arrays.load(file.parent / "mine.npz")).request()
+        report, request=dataclasses.replace(asked, generated=arrays.load(file.parent / "mine.npz")).recorded()
     )
     with pytest.raises(UserError, match=r"score\.json scored images in memory: name them with --generated"):
-        again.asked(file, unnamed, {})
-    assert again.asked(file, unnamed, {"generated": "x"}).reference == asked.reference
+        again.request_of(file, unnamed, {})
+    assert again.request_of(file, unnamed, {"generated": "x"}).reference == asked.reference
     with pytest.raises(UserError, match="does not say which images"):
-        again.asked(file, replace(report, request=None), {})
+        again.request_of(file, replace(report, request=None), {})
 
 
 def test_numbers_that_differ_are_shown_and_rounding_is_not(scored):
@@ -98,13 +98,13 @@ def test_numbers_that_differ_are_shown_and_rounding_is_not(scored):
     def with_fid(value):
         return replace(report, metrics={**report.metrics, "fid": replace(fid, value=value)})
 
-    rounded = again.compare(report, with_fid(fid.value * (1 + 1e-9)))
+    rounded = again.repeated(report, with_fid(fid.value * (1 + 1e-9)))
     assert "equal apart from rounding (by at most 1e-09 of a value)" in str(rounded)
     assert not rounded.differences
-    other = again.compare(report, with_fid(2 * fid.value))
+    other = again.repeated(report, with_fid(2 * fid.value))
     assert other.differences == (("metrics.fid.value", fid.value, 2 * fid.value),)
     assert f"1 of {other.values} values differ: metrics.fid.value {fid.value} → {2 * fid.value}" in str(other)
-    gone = again.compare(report, replace(report, metrics={"fid": fid}))
+    gone = again.repeated(report, replace(report, metrics={"fid": fid}))
     assert any(path.startswith("metrics.kid") and now is None for path, _, now in gone.differences)
     assert np.isclose(gone.largest, 0)
 

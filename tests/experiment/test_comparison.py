@@ -15,7 +15,7 @@ from fromnoise.data.sources import prepare
 from fromnoise.errors import UserError
 from fromnoise.evaluation.score import Comparison
 from fromnoise.evaluation.verdicts import verdicts
-from fromnoise.experiment.comparison import Asked, comparison, in_one_colour
+from fromnoise.experiment.comparison import ScoreRequest, comparison, in_one_colour
 from fromnoise.experiment.score import sets_of
 from fromnoise.training.run_folder import RunFolder
 
@@ -80,7 +80,7 @@ def test_colour_that_real_images_have_too_accuses_nobody():
 
 def test_grey_images_are_not_coloured_ones():
     reference = tinted(some("heldout", 200))
-    sets = comparison(Asked(some("val", 60), reference, some("train", 60), some("val", 100)))
+    sets = comparison(ScoreRequest(some("val", 60), reference, some("train", 60), some("val", 100)))
     assert {images.shape for images in (sets.generated, sets.reference, sets.train, sets.floor)} == {(3, 28, 28)}
     assert "the generated images are grey and the reference is coloured" in sets.notes
     assert torch.equal(sets.reference.images, reference.images)
@@ -101,7 +101,7 @@ def test_the_file_format_of_grey_images_changes_nothing():
 
 def test_images_of_the_reference_are_no_floor_in_any_colour():
     heldout = some("heldout", 100)
-    sets = comparison(Asked(some("val", 60), with_channels(heldout, 3), floor=heldout))
+    sets = comparison(ScoreRequest(some("val", 60), with_channels(heldout, 3), floor=heldout))
     assert sets.floor is None
 
 
@@ -111,10 +111,10 @@ def test_what_was_resized_is_said(tmp_path):
         place.parent.mkdir(exist_ok=True)
         Image.fromarray(np.random.default_rng(k).integers(0, 256, (20 + k % 2, 24), np.uint8)).save(place)
     generated = ImageSet("mine", torch.randint(0, 256, (60, 1, 16, 16), dtype=torch.uint8))
-    sets = comparison(Asked(generated, "digits:heldout", str(tmp_path / "mixed")))
+    sets = comparison(ScoreRequest(generated, "digits:heldout", str(tmp_path / "mixed")))
     said = "reference (from 28×28), floor (from 28×28), training images (from 2 sizes from 20×24 to 21×24)"
     assert sets.notes == [f"resized to the generated images' 16×16: {said}"]
-    assert comparison(Asked(some("val", 60), "digits:heldout")).notes == []
+    assert comparison(ScoreRequest(some("val", 60), "digits:heldout")).notes == []
 
 
 def test_a_score_of_a_run_splits_its_data_by_the_runs_rule(tmp_path, config_of):
@@ -127,7 +127,7 @@ def test_a_score_of_a_run_splits_its_data_by_the_runs_rule(tmp_path, config_of):
     with run.open(config, parts.train):
         arrays.save(run.samples / "images.npz", images[:50])
     reference = f"{tmp_path / 'scans'}:heldout"
-    sets = comparison(Asked(str(run.path), reference))
+    sets = comparison(ScoreRequest(str(run.path), reference))
     found = (sets.train, sets.reference, sets.floor)
     own = (parts.train, parts.heldout, sets_of(config, parts, parts.heldout, parts.heldout).floor)
     assert [one.fingerprint for one in found] == [part.fingerprint for part in own]
@@ -151,22 +151,22 @@ def test_sets_are_read_as_a_training_would_where_flags_say_so(icons):
     generated = with_channels(some("val", 60), 3)
     generated = replace(generated, images=generated.images[:, :, 6:22, 6:22].contiguous(), labels=None)
     reading = {"fit": "crop", "alpha": "black", "group_by": r"-(\d+)-", "label_by": "^([a-z]+)"}
-    sets = comparison(Asked(generated, f"{icons}:heldout", f"{icons}:train", **reading))
+    sets = comparison(ScoreRequest(generated, f"{icons}:heldout", f"{icons}:train", **reading))
     parts = prepare(DataSettings(icons, size="16", **reading), 0)
     found = (sets.train, sets.reference)
     assert [one.fingerprint for one in found] == [part.fingerprint for part in (parts.train, parts.heldout)]
     assert len(sets.floor) + len(sets.reference) == 120
     assert sets.reference.class_names == ("cat", "dog")
-    plain = comparison(Asked(generated, f"{icons}:heldout")).reference
+    plain = comparison(ScoreRequest(generated, f"{icons}:heldout")).reference
     assert (plain.shape, plain.labels) == ((4, 16, 16), None)
 
 
 def test_rules_are_for_the_references_data_alone(icons, tmp_path):
     folder.save(tmp_path / "mine", torch.zeros(60, 4, 16, 24, dtype=torch.uint8))
-    sets = comparison(Asked(str(tmp_path / "mine"), icons, label_by="^([a-z]+)"))
+    sets = comparison(ScoreRequest(str(tmp_path / "mine"), icons, label_by="^([a-z]+)"))
     assert (sets.generated.labels, sets.reference.classes) == (None, 2)
     with pytest.raises(UserError, match="--label-by is for images of your own: digits has classes already"):
-        comparison(Asked(str(tmp_path / "mine"), "digits:heldout", label_by="(.)"))
+        comparison(ScoreRequest(str(tmp_path / "mine"), "digits:heldout", label_by="(.)"))
 
 
 def test_what_flags_say_goes_before_a_runs_own_way(icons, tmp_path, config_of):
@@ -175,9 +175,9 @@ def test_what_flags_say_goes_before_a_runs_own_way(icons, tmp_path, config_of):
     parts = prepare(config.data, 0)
     with run.open(config, parts.train):
         arrays.save(run.samples / "images.npz", parts.train.images[:60])
-    own = comparison(Asked(str(run.path), f"{icons}:heldout")).reference
+    own = comparison(ScoreRequest(str(run.path), f"{icons}:heldout")).reference
     assert own.fingerprint == parts.heldout.fingerprint
-    other = comparison(Asked(str(run.path), f"{icons}:heldout", fit="stretch")).reference
+    other = comparison(ScoreRequest(str(run.path), f"{icons}:heldout", fit="stretch")).reference
     assert other.fingerprint == prepare(replace(config.data, fit="stretch"), 0).heldout.fingerprint != own.fingerprint
 
 
@@ -261,9 +261,9 @@ def test_a_reference_in_which_nothing_shows_is_refused(channels):
         mask = torch.cat([(mask * 127).expand(-1, 3, -1, -1), mask * 255], dim=1)
     faint = replace(digit, images=mask)
     with pytest.raises(UserError, match=r"shows nothing to compare: its values go from .* to \d+ of 255; scale them"):
-        comparison(Asked(some("val", 60), faint))
+        comparison(ScoreRequest(some("val", 60), faint))
     if channels == 4:
-        assert comparison(Asked(clear(some("val", 60)), faint, alpha="white")).reference.shape[0] == 1
+        assert comparison(ScoreRequest(clear(some("val", 60)), faint, alpha="white")).reference.shape[0] == 1
 
 
 def test_generated_images_in_which_nothing_shows_are_scored_with_a_note():
@@ -271,15 +271,15 @@ def test_generated_images_in_which_nothing_shows_are_scored_with_a_note():
     digit = some("val", 60)
     faint = replace(digit, images=(digit.images > 127).to(torch.uint8))
     told = "the generated images show nothing: their values go from 0 to 1 of 255"
-    assert told in comparison(Asked(faint, some("heldout", 60))).notes
-    assert not any("show nothing" in note for note in comparison(Asked(digit, some("heldout", 60))).notes)
+    assert told in comparison(ScoreRequest(faint, some("heldout", 60))).notes
+    assert not any("show nothing" in note for note in comparison(ScoreRequest(digit, some("heldout", 60))).notes)
 
 
 def test_labels_of_training_images_are_those_of_the_reference_or_none():
     """Two folders number their classes by their names: 0 may be a cat in one and a dog in the other."""
     named = replace(some("heldout", 60), class_names=tuple("abcdefghij"))
     others = replace(some("train", 60), class_names=tuple("bcdefghijk"))
-    sets = comparison(Asked(some("val", 60), named, others))
+    sets = comparison(ScoreRequest(some("val", 60), named, others))
     assert sets.train.labels is None
     assert sets.generated.labels is not None
     assert "labels were ignored: the training images' classes have other names than the reference's" in sets.notes
@@ -294,7 +294,7 @@ def test_folders_that_are_no_classes_of_the_reference_are_not_labels(tmp_path, f
     digit = some("val", 60)
     for name, part in zip(folders, digit.images.split(20), strict=True):
         folder.save(tmp_path / name, part)
-    found = comparison(Asked(str(tmp_path), some("heldout", 60)))
+    found = comparison(ScoreRequest(str(tmp_path), some("heldout", 60)))
     assert (found.generated.labels is None) is (told is not None)
     note = f"labels were ignored: the generated images' classes have other {told} than the reference's"
     assert (note in found.notes) is (told is not None)
@@ -316,7 +316,7 @@ def test_a_score_of_a_run_reads_its_data_as_its_training_did(tmp_path, config_of
     run = RunFolder(tmp_path / "run")
     with run.open(config, parts.train):
         arrays.save(run.samples / "images.npz", parts.train.images[:50])
-    sets = comparison(Asked(str(run.path), f"{tmp_path / 'icons'}:heldout"))
+    sets = comparison(ScoreRequest(str(run.path), f"{tmp_path / 'icons'}:heldout"))
     found = (sets.train, sets.floor, sets.reference)
     assert [one.fingerprint for one in found] == [part.fingerprint for part in (parts.train, parts.val, parts.heldout)]
     assert sets.reference.shape == (3, 16, 16)
@@ -333,9 +333,9 @@ def test_the_floor_of_images_in_groups_is_the_same_in_a_run_and_after_it(tmp_pat
     with run.open(config, parts.train):
         arrays.save(run.samples / "images.npz", some("val", 50).images[:, :, 6:22, 6:22])
     reference = f"{tmp_path / 'twins.npz'}:heldout"
-    sets = comparison(Asked(str(run.path), reference)), sets_of(config, parts, parts.heldout, parts.heldout)
+    sets = comparison(ScoreRequest(str(run.path), reference)), sets_of(config, parts, parts.heldout, parts.heldout)
     assert all(each.dealt for each in sets)
-    assert not comparison(Asked(str(run.path), reference, floor=reference)).dealt
+    assert not comparison(ScoreRequest(str(run.path), reference, floor=reference)).dealt
     after, own = (each.floor for each in sets)
     assert after.fingerprint == own.fingerprint
     assert len(own) == 200 - len(parts.heldout)
@@ -356,7 +356,7 @@ def test_the_floor_of_images_that_came_divided_is_the_same_in_a_run_and_after_it
     with run.open(config, parts.train):
         arrays.save(run.samples / "images.npz", some("val", 50).images)
     reference = f"{tmp_path / 'own.npz'}:heldout"
-    sets = comparison(Asked(str(run.path), reference)), sets_of(config, parts, parts.heldout, parts.heldout)
+    sets = comparison(ScoreRequest(str(run.path), reference)), sets_of(config, parts, parts.heldout, parts.heldout)
     assert not any(each.dealt for each in sets), "the parts may be of different kinds"
     after, own = (each.floor for each in sets)
     assert after.fingerprint == own.fingerprint
@@ -365,6 +365,6 @@ def test_the_floor_of_images_that_came_divided_is_the_same_in_a_run_and_after_it
 
 def test_transparency_is_laid_aside_in_images_in_memory_too():
     transparent = clear(some("val", 60))
-    sets = comparison(Asked(transparent, clear(some("heldout", 60)), floor=transparent, alpha="black"))
+    sets = comparison(ScoreRequest(transparent, clear(some("heldout", 60)), floor=transparent, alpha="black"))
     assert sets.generated.shape == sets.reference.shape == (1, 28, 28)
     assert sets.notes == []

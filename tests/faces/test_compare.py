@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from fromnoise.data import digits
 from fromnoise.errors import UserError
 from fromnoise.evaluation.extractor import Features
+from fromnoise.evaluation.provenance import RunFacts, SamplingFacts, Took, TrainingFacts
 from fromnoise.evaluation.report import SCHEMA, Report
 from fromnoise.evaluation.score import Comparison, score
 from fromnoise.faces import compare
@@ -30,14 +31,11 @@ def changed(report, path, value):
 
 
 def run_of(report, batch, hardware):
-    training = {"steps": 1200, "seconds": 65.0, "parameters": 4_100_000}
-    run = {
-        "config": {"seed": 0, "training": {"batch": batch}, "data": {"data": "digits"}},
-        "training": training,
-        "sampling": {"n": 60, "seconds": 2.0},
-        "system": {"hardware": hardware},
-    }
-    return replace(report, run=run)
+    config = {"seed": 0, "training": {"batch": batch}, "data": {"data": "digits"}}
+    training = TrainingFacts(1200, 65.0, 3000, {}, (), None, 4_100_000, "no classes")
+    sampling = SamplingFacts(60, 2.0, {}, 1.0, 10, 0)
+    took = Took(1.0)
+    return replace(report, run=RunFacts("", config, training, sampling, took, took, {"hardware": hardware}))
 
 
 def test_a_row_tells_what_the_report_says(told):
@@ -113,7 +111,7 @@ def test_what_is_no_report_is_refused(tmp_path, content, message):
 def test_reports_of_another_schema_are_refused(tmp_path, told):
     file = tmp_path / "report.json"
     file.write_text(json.dumps(told.plain() | {"schema": SCHEMA - 1}))
-    with pytest.raises(UserError, match=r"another version .*: score it again with fromnoise evaluate"):
+    with pytest.raises(UserError, match=r"another version .*: score again"):
         Scored.of(file)
     file.write_text(json.dumps(told.plain()))
     assert Scored.of(file).report == told

@@ -10,6 +10,7 @@ from fromnoise.config import TINY, to_json
 from fromnoise.data import digits
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.extractor import Features
+from fromnoise.evaluation.provenance import RunFacts, SamplingFacts, Took, TrainingFacts
 from fromnoise.evaluation.report import Balance, Bits, Classes, DenoisingError, Overfitting
 from fromnoise.evaluation.score import Comparison, score
 from fromnoise.faces import report
@@ -25,7 +26,11 @@ SYSTEM = {
     "versions": {"fromnoise": "0.1.0", "torch": "2.13.0"},
 }
 
-SAMPLING = {"n": 80, "seconds": 3.0, "sampler": {"sampler": "dpm++"}, "calls": 5, "guidance": 1.0}
+EAGER = {"reason": "eager"}
+
+
+def sampling_of(seed):
+    return SamplingFacts(80, 3.0, {"sampler": "dpm++"}, 1.0, 5, seed)
 
 
 @pytest.fixture(scope="module")
@@ -95,24 +100,9 @@ def test_the_closest_pairs_are_shown_nearest_first_and_byte_for_byte(scored, pag
 
 def test_curves_are_there_once_there_is_something_to_draw(scored, page_of):
     told, generated, train = scored
-    run = {
-        "command": "fromnoise run --preset tiny",
-        "config": {"data": {"data": "digits"}},
-        "training": {
-            "steps": 40,
-            "seconds": 61.0,
-            "images": 3000,
-            "parameters": 290_692,
-            "conditioned_on": "10 classes",
-            "plan": {"reason": "eager"},
-            "budgets": [vars(Budget("steps", 40))],
-            "shortfall": None,
-        },
-        "sampling": SAMPLING | {"seed": 0},
-        "scoring": {"seconds": 2.0},
-        "overfitting": {"seconds": 1.0},
-        "system": SYSTEM,
-    }
+    training = TrainingFacts(40, 61.0, 3000, EAGER, (vars(Budget("steps", 40)),), None, 290_692, "10 classes")
+    command, config = "fromnoise run --preset tiny", {"data": {"data": "digits"}}
+    run = RunFacts(command, config, training, sampling_of(0), Took(2.0), Took(1.0), SYSTEM)
     bits = Bits(2.5, 0.01, 200, 0.0, 2.0, 0.5)
     levels = tuple(DenoisingError(level, 0.0168, 0.0204) for level in (1.0, 0.0))
     gap = Overfitting("no sign of overfitting", False, 0.21, (-0.1, 0.4), 0.08, 0.031, levels, 200, 0)
@@ -149,24 +139,22 @@ def test_class_shares_and_what_a_classifier_learns_are_told(scored, page_of):
 def test_the_commands_repeat_what_is_not_usual(scored, page_of):
     told, generated, train = scored
     config = to_json(TINY) | {"seed": 3}
-    budgets = [vars(Budget("steps", 30)), vars(Budget("steps", 20, 30, 2.0))]
-    training = {"steps": 50, "seconds": 4.0, "images": 3000, "parameters": 1, "plan": {"reason": "eager"}}
-    training["conditioned_on"] = "no classes"
-    training |= {"budgets": budgets, "shortfall": "10 minutes were only 50 steps"}
-    seconds = {"seconds": 1.0}
+    budgets = vars(Budget("steps", 30)), vars(Budget("steps", 20, 30, 2.0))
+    shortfall = "10 minutes were only 50 steps"
+    training = TrainingFacts(50, 4.0, 3000, EAGER, budgets, shortfall, 1, "no classes")
     command = "fromnoise run --preset tiny --steps +20"
-    run = {"command": command, "config": config, "training": training, "sampling": SAMPLING | {"seed": 3}}
-    told = replace(told, run=run | {"scoring": seconds, "overfitting": seconds, "system": SYSTEM})
+    run = RunFacts(command, config, training, sampling_of(3), Took(1.0), Took(1.0), SYSTEM)
+    told = replace(told, run=run)
     page = page_of(report.page(told, "theirs", generated, train))
     assert f"{command} # goes on from a run of 30 steps" in page.text
     assert "10 minutes were only 50 steps." in page.text
     assert "--reference digits:heldout --seed 3" in page.text
-    told.run["weights"] = "mine.pt"
-    told.run["config"]["evaluation"]["features"] = "inception"
+    config["evaluation"]["features"] = "inception"
+    told = replace(told, run=replace(run, weights="mine.pt"))
     page = page_of(report.page(told, "theirs", generated, train))
     assert "--reference digits:heldout --features inception --weights mine.pt --seed 3" in page.text
     assert "--skip-broken" not in page.text
-    told.run["skip_broken"] = True
+    told = replace(told, run=replace(told.run, skip_broken=True))
     assert "--weights mine.pt --seed 3 --skip-broken" in page_of(report.page(told, "theirs", generated, train)).text
 
 

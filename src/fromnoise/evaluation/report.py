@@ -5,16 +5,28 @@ docs/report.md is made from this module: the comment behind or above a field bec
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, TypedDict
 
 import msgspec
 
-from fromnoise.data.settings import Alpha, Fit
 from fromnoise.errors import UserError
-from fromnoise.files import with_nan
+from fromnoise.evaluation.provenance import Request, RunFacts
+from fromnoise.files import read_json, with_nan
 
 SCHEMA = 5
 """The version of the report's form."""
+
+
+class OtherVersion(UserError):  # noqa: N818 - a state of a report
+    """A report has another version's form."""
+
+
+class AnyReport(TypedDict):
+    """What a report of every version has."""
+
+    metrics: dict[str, Any]
+    protocol: dict[str, Any]
 
 
 class Beside(msgspec.Struct, frozen=True):
@@ -269,23 +281,6 @@ class Bits(msgspec.Struct, frozen=True):
     decoder: float  # The part due to the last step, to pixels.
 
 
-class Request(msgspec.Struct, frozen=True):
-    """What `evaluate` was asked to compare, in the words of its flags."""
-
-    generated: str | None  # The images to score; null for images in memory, here and below.
-    reference: str | None  # Real images, or a file of statistics.
-    train: str | None  # Training images; null if not given.
-    floor: str | None  # Real images for the floor; null if not given.
-    features: str  # The features.
-    weights: str | None  # The file of their weights; null if not given.
-    n: int | None  # How many of the generated images; null for all.
-    skip_broken: bool  # Whether files that cannot be read were left out.
-    fit: Fit | None = None  # stretch, crop or pad, for images of other proportions; null if not given.
-    alpha: Alpha | None = None  # keep, white or black: what becomes of transparency; null if not given.
-    label_by: str | None = None  # Where the classes of the reference's data come from; null if not given.
-    group_by: str | None = None  # How the reference's data is split; null if not given.
-
-
 class Overlap(msgspec.Struct, frozen=True):
     """How many images of one set are in another."""
 
@@ -358,8 +353,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     overfitting: Overfitting | None = None
     hidden: tuple[str, ...] = ()  # What a person sees in the generated images alone, and the comparison does not.
     likelihood: Bits | None = None  # From the same two: how likely the model finds held-out images.
-    # Only from `run`: command, configuration, training, sampling, guidance, evaluations, system.
-    run: Mapping[str, Any] | None = None
+    run: RunFacts | None = None  # Only from `run`: the run itself.
     request: Request | None = None  # Only from `evaluate`: what was asked for, so that `--again` can repeat it.
     command: str | None = None  # Only from `evaluate`: the command.
     system: Mapping[str, Any] | None = None  # Only from `evaluate`: hardware and versions.
@@ -373,15 +367,20 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     def of(cls, value: Mapping[str, Any], name: str = "this") -> "Report":
         """The report in plain JSON values, NaN for a number that is null; `name` is for messages.
 
-        Raises UserError for a report of another version, and for a field that is missing.
+        Raises OtherVersion for a report of another version, UserError for a field that is missing.
         """
         schema = value.get("schema", SCHEMA) if isinstance(value, Mapping) else SCHEMA
         if schema != SCHEMA:
-            raise UserError(f"{name} is a report of another version (schema {schema}, not {SCHEMA}): score again")
+            raise OtherVersion(f"{name} is a report of another version (schema {schema}, not {SCHEMA}): score again")
         try:
             return msgspec.convert(with_nan(value, cls), cls)
         except msgspec.ValidationError as error:
             raise UserError(f"{name} is not a complete report: {error}") from error
+
+    @classmethod
+    def read(cls, path: Path, advice: str = "") -> "Report":
+        """The report in the file `path`; raises UserError as `of` does, and with `advice` for anything else."""
+        return cls.of(read_json(path, AnyReport, "a report of fromnoise", advice), str(path))
 
     def plain(self) -> dict[str, Any]:
         """The report as plain JSON values, null for numbers that are not finite."""

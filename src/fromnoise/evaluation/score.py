@@ -11,8 +11,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 from msgspec.structs import replace
@@ -48,10 +47,8 @@ from fromnoise.evaluation.report import (
     UsedFeatures,
 )
 from fromnoise.evaluation.two_sample import told_apart
-from fromnoise.files import read_json
 from fromnoise.say import bar
 
-KIND = "a report of fromnoise"
 FEWEST = 50
 DRAWN = 6_000
 """Cap on images in all draws of the floor, or of the copycat, as each needs features; at least one draw is taken."""
@@ -66,13 +63,6 @@ SETTINGS: Mapping[str, int | str] = {
     "judge": hashlib.sha256(judge.WEIGHTS.read_bytes()).hexdigest(),
 }
 """What the numbers depend on, for the report's protocol."""
-
-
-class AnyReport(TypedDict):
-    """What a report of every version has."""
-
-    metrics: dict[str, Any]
-    protocol: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -93,11 +83,6 @@ class Comparison:
     notes: list[str] = field(default_factory=list)
     dealt: bool = False
     hidden: list[str] = field(default_factory=list)
-
-
-def read_report(path: Path, advice: str = "") -> dict[str, Any]:
-    """The report, of any version, in the file `path`; raises UserError for anything else."""
-    return read_json(path, AnyReport, KIND, advice)
 
 
 def score(comparison: Comparison, features: Features, seed: int = 0, also: Features | None = None) -> Report:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from fromnoise.config import Config, from_json
-from fromnoise.data import sources
 from fromnoise.errors import UserError
 from fromnoise.evaluation.extractor import Features
-from fromnoise.evaluation.report import Report, Request, ToldApart
-from fromnoise.experiment.comparison import READING, Asked
-from fromnoise.experiment.evaluate import Sets
+from fromnoise.evaluation.provenance import Request
+from fromnoise.evaluation.report import Report, ToldApart
+from fromnoise.experiment.comparison import READING, ScoreRequest, reference_name
+from fromnoise.experiment.evaluate import ScoredSets
 from fromnoise.experiment.find import is_run
 
 ROLES = ("generated", "reference", "floor", "train")
@@ -26,7 +26,9 @@ ERRORS = 3
 """Standard errors of the difference up to which two AUCs agree."""
 
 
-def asked(file: Path, report: Report, moved: Mapping[str, str | None], weights: Path | None = None) -> Asked:
+def request_of(
+    file: Path, report: Report, moved: Mapping[str, str | None], weights: Path | None = None
+) -> ScoreRequest:
     """The request behind the report in `file`; a run's report is a score of its folder.
 
     `moved` names sets that lie elsewhere now, and `weights` the file of the features' weights. Raises UserError where
@@ -35,10 +37,9 @@ def asked(file: Path, report: Report, moved: Mapping[str, str | None], weights: 
     if report.request is not None:
         request = report.request
     elif report.run is not None and is_run(file.parent):
-        config = from_json(Config, report.run["config"])
-        reference = config.evaluation.reference or sources.reference_for(config.data.data)
-        features, used = config.evaluation.features, report.run.get("weights")
-        request = Request(str(file.parent), reference, None, None, features, used, None, skip_broken=True)
+        config, used = from_json(Config, report.run.config), report.run.weights
+        of = str(file.parent), reference_name(config), None, None, config.evaluation.features, used, None
+        request = Request(*of, skip_broken=True)
     else:
         raise UserError(f"{file} does not say which images it scored: score them with --generated and --reference")
     sets: dict[str, Any] = {role: moved.get(role) or getattr(request, role) for role in ROLES}
@@ -49,10 +50,10 @@ def asked(file: Path, report: Report, moved: Mapping[str, str | None], weights: 
         weights = Path(request.weights)
     how = {name: getattr(request, name) for name in ("n", "skip_broken", *READING)}
     features = report.protocol.features.name  # what auto stood for
-    return Asked(**sets, **how, features=features, weights=weights, seed=report.protocol.seed)
+    return ScoreRequest(**sets, **how, features=features, weights=weights, seed=report.protocol.seed)
 
 
-def check(before: Report, sets: Sets, features: Features) -> None:
+def check(before: Report, sets: ScoredSets, features: Features) -> None:
     """Raise UserError unless the sets and the features are those of the report."""
     for role in ROLES:
         was, now = getattr(before.protocol, role), sets.get(role)
@@ -103,7 +104,7 @@ class Repeated:
         return f"scored again: all {self.values:,} values are equal{but}{left}"
 
 
-def compare(before: Report, now: Report) -> Repeated:
+def repeated(before: Report, now: Report) -> Repeated:
     """The results of two reports, value by value."""
     one, other = (dict(_values(_results(report))) for report in (before, now))
     missing = tuple(sorted(_results(before).keys() - _results(now).keys()))

@@ -8,13 +8,14 @@ from typing import Any, get_args
 import torch
 from torch import Tensor
 
+from fromnoise.config import Config
 from fromnoise.data import blocks, sources
 from fromnoise.data.colour import coloured, laid, on_grey, plain, transparent, with_channels
 from fromnoise.data.image_set import ImageSet, excluding
 from fromnoise.data.resize import resized
 from fromnoise.data.settings import Alpha, DataSettings, Fit, Size
 from fromnoise.errors import UserError
-from fromnoise.evaluation.report import Request
+from fromnoise.evaluation.provenance import Request
 from fromnoise.evaluation.score import Comparison
 from fromnoise.experiment.find import TrainingImagesLost, find_images, is_run, parts_of
 from fromnoise.lookup import lookup
@@ -31,7 +32,7 @@ SEEN = 24.0
 
 
 @dataclass(frozen=True)
-class Asked:
+class ScoreRequest:
     """What to compare with what.
 
     A run knows its training images, and a named reference the real images that its floor is taken from, where `train`
@@ -69,34 +70,39 @@ class Asked:
         """The settings in `READING` that are given."""
         return {name: rule for name in READING if (rule := getattr(self, name)) is not None}
 
-    def request(self) -> Request:
+    def recorded(self) -> Request:
         """The request for report.json: names, None for images in memory."""
-        asked = {name: getattr(self, name) for name in Request.__struct_fields__}
-        in_memory = {name: None for name, value in asked.items() if isinstance(value, ImageSet)}
-        return Request(**asked | in_memory | {"weights": None if self.weights is None else str(self.weights)})
+        given = {name: getattr(self, name) for name in Request.__struct_fields__}
+        in_memory = {name: None for name, value in given.items() if isinstance(value, ImageSet)}
+        return Request(**given | in_memory | {"weights": None if self.weights is None else str(self.weights)})
 
 
-def comparison(asked: Asked) -> Comparison:
+def reference_name(config: Config) -> str:
+    """What a run is scored against, by name."""
+    return config.evaluation.reference or sources.reference_for(config.data.data)
+
+
+def comparison(request: ScoreRequest) -> Comparison:
     """The sets of a score, of the generated images' size; raises UserError for what cannot be found, and for a
     reference in which nothing shows.
 
     Channels and floor are as in `without_leaks`.
     """
     notes: list[str] = []
-    generated, reference = asked.generated, asked.reference
+    generated, reference = request.generated, request.reference
     run = Path(generated) if isinstance(generated, str) and is_run(Path(generated)) else None
     unknown = DataSettings(sources.whole_of(reference) if isinstance(reference, str) else "")
     own = unknown if run is None else RunFolder(run).about().config.data
-    way = replace(own, **asked.reading)
+    way = replace(own, **request.reading)
 
     def load(named: Named, size: tuple[int, int] | None = None) -> ImageSet:
-        return read(named, way, size, skip_broken=asked.skip_broken)
+        return read(named, way, size, skip_broken=request.skip_broken)
 
     trained: ImageSet | None = None
     parts: sources.Parts | None = None
     if run is not None:
         images = load(str(find_images(run)))
-        if asked.train is None:
+        if request.train is None:
             try:
                 parts = parts_of(run)
                 trained = parts.train
@@ -110,17 +116,17 @@ def comparison(asked: Asked) -> Comparison:
     if (ends := _faint(images)) is not None:  # a model that has collapsed, or masks of 0 and 1
         notes.append(f"the generated images show nothing: their values go from {ends[0]} to {ends[1]} of 255")
     images = _same_classes(images, real, "generated", notes)
-    if asked.n is not None:
-        images = images.subset(asked.n, asked.seed, balanced=False)
-    if asked.train is not None:
-        trained = _same_classes(load(asked.train, size), real, "training", notes)
+    if request.n is not None:
+        images = images.subset(request.n, request.seed, balanced=False)
+    if request.train is not None:
+        trained = _same_classes(load(request.train, size), real, "training", notes)
     other = None
-    if asked.floor is not None:
-        other = load(asked.floor, size)
+    if request.floor is not None:
+        other = load(request.floor, size)
     elif isinstance(reference, str):
         known = parts if parts is not None and parts.train.shape[1:] == size and way == own else None
         other = floor_images(reference, way, known, lambda spec: load(spec, size))
-    found = without_leaks(Comparison(images, real, other, trained, notes, not real.parts and asked.floor is None))
+    found = without_leaks(Comparison(images, real, other, trained, notes, not real.parts and request.floor is None))
     return replace(found, notes=found.notes + _resizing(found))
 
 

@@ -16,48 +16,48 @@ from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.report import Report
 from fromnoise.evaluation.score import score
-from fromnoise.experiment.comparison import Asked, comparison
+from fromnoise.experiment.comparison import ScoreRequest, comparison
 from fromnoise.experiment.find import find_images, is_run
 from fromnoise.limits import flag
 
-Sets = Mapping[str, ImageSet | statistics.Statistics | None]
+ScoredSets = Mapping[str, ImageSet | statistics.Statistics | None]
 """The sets that take part, by their names in the report's protocol."""
-Check = Callable[[Sets, Features], None]
+Check = Callable[[ScoredSets, Features], None]
 
 
 def evaluate(
-    asked: Asked, device: torch.device, check: Check | None = None
+    request: ScoreRequest, device: torch.device, check: Check | None = None
 ) -> tuple[Report, ImageSet, ImageSet | None]:
     """The score of what is asked for, the generated images, and the training images if they are known.
 
     `check` sees the sets and features before anything is scored, and may raise. Raises UserError for sets that are too
     small or cannot be read.
     """
-    published = statistics.load(Path(asked.reference)) if isinstance(asked.reference, str) else None
-    given = [role for role in ("train", "floor") if getattr(asked, role) is not None] + list(asked.reading)
+    published = statistics.load(Path(request.reference)) if isinstance(request.reference, str) else None
+    given = [role for role in ("train", "floor") if getattr(request, role) is not None] + list(request.reading)
     if published is not None and given:
         flags = ", ".join(map(flag, given))
-        raise UserError(f"{asked.reference} holds statistics, not images: leave out {flags}")
+        raise UserError(f"{request.reference} holds statistics, not images: leave out {flags}")
     if published is not None:
-        images, train = _generated(asked), None
-        real = images  # there are no real images
-        sets: Sets = {"generated": images, "reference": published}
+        images, train = _generated(request), None
+        real = images  # there are no real ones to see
+        sets: ScoredSets = {"generated": images, "reference": published}
         scored = partial(statistics.score, images, published)
     else:
-        found = comparison(asked)
+        found = comparison(request)
         images, train, real = found.generated, found.train, found.reference
         sets = {"generated": images, "reference": real, "floor": found.floor, "train": train}
         scored = partial(score, found, also=choosing_features(device))
-    extractor = features(asked.features, device, images=real, weights=asked.weights)
+    extractor = features(request.features, device, images=real, weights=request.weights)
     if check is not None:
         check(sets, extractor)
-    return replace(scored(extractor, asked.seed), request=asked.request()), images, train
+    return replace(scored(extractor, request.seed), request=request.recorded()), images, train
 
 
-def _generated(asked: Asked) -> ImageSet:
+def _generated(request: ScoreRequest) -> ImageSet:
     """The images to score, where there is nothing else to load."""
-    named = asked.generated
+    named = request.generated
     if isinstance(named, str):
         spec = str(find_images(Path(named))) if is_run(Path(named)) else named
-        named = sources.load(spec, skip_broken=asked.skip_broken)
-    return named if asked.n is None else named.subset(asked.n, asked.seed, balanced=False)
+        named = sources.load(spec, skip_broken=request.skip_broken)
+    return named if request.n is None else named.subset(request.n, request.seed, balanced=False)

@@ -9,7 +9,7 @@ import torch
 from msgspec.structs import replace
 
 from fromnoise.config import Config, to_json
-from fromnoise.data import saving, sources
+from fromnoise.data import saving
 from fromnoise.data.image_set import ImageSet, excluding
 from fromnoise.data.pictures import save_grid
 from fromnoise.data.settings import Size
@@ -17,10 +17,11 @@ from fromnoise.data.sources import Parts
 from fromnoise.diffusion.steps import Visit
 from fromnoise.errors import UserError
 from fromnoise.evaluation.overfitting import overfitting
-from fromnoise.evaluation.report import Bits, Report
+from fromnoise.evaluation.provenance import RunFacts, SamplingFacts, Took, TrainingFacts
+from fromnoise.evaluation.report import Bits, OtherVersion, Report
 from fromnoise.evaluation.score import FEWEST, Comparison, score
 from fromnoise.experiment import few_images, start, system
-from fromnoise.experiment.comparison import floor_images, read, without_leaks
+from fromnoise.experiment.comparison import floor_images, read, reference_name, without_leaks
 from fromnoise.experiment.train import Experiment
 from fromnoise.files import check_writable, write_json
 from fromnoise.generation.likelihood import bound_bits, bound_of
@@ -33,6 +34,8 @@ from fromnoise.generation.sampling import (
     own_precision,
     sample,
 )
+from fromnoise.say import say
+from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.trainer import Outcome
 
 MOST = 3000  # images scored when nobody says how many
@@ -65,8 +68,7 @@ def reference_of(config: Config, parts: Parts, skip_broken: bool = False) -> tup
 
 def sets_of(config: Config, parts: Parts, generated: ImageSet, reference: ImageSet) -> Comparison:
     """What is compared with images of a model that was trained on `parts`."""
-    spec = config.evaluation.reference or sources.reference_for(config.data.data)
-    floor = floor_images(spec, config.data, parts, lambda each: _read(each, parts, config, True))
+    floor = floor_images(reference_name(config), config.data, parts, lambda each: _read(each, parts, config, True))
     return without_leaks(Comparison(generated, reference, floor, parts.train, dealt=not reference.parts))
 
 
@@ -75,13 +77,32 @@ def _read(spec: str, parts: Parts, config: Config, skip_broken: bool) -> ImageSe
     return read(spec, config.data, size, skip_broken=skip_broken)
 
 
+def scored_before(folder: RunFolder, steps: int) -> Report | None:
+    """The run's report, if there is one of this version and its images too.
+
+    Others are set aside under the number of steps, and a line says so. Raises UserError for a damaged report.
+    """
+    if not folder.report_file.exists():
+        return None
+    try:
+        report = Report.read(folder.report_file, "remove it and score again")
+        if (folder.samples / "images.npz").is_file():
+            return report
+        why = "its images are missing"
+    except OtherVersion:
+        why = "report.json is from another version"
+    say(f"{why}: scoring again, and keeping the old report beside the new one")
+    folder.set_aside_score(steps)
+    return None
+
+
 def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageSet, n: int) -> tuple[Report, ImageSet]:
     """Sample n images and score them: samples/ and report.json, in this order, each whole or not at all."""
     config, folder, parts, model = experiment.config, experiment.folder, experiment.parts, outcome.model
     check_writable(folder.report_file)
     noted: dict[str, Any] = {  # read first: damage is reported before any work
         "guidance": folder.about_guidance(),
-        "evaluations": folder.evaluations.records(),
+        "evaluations": tuple(folder.evaluations.records()),
         "best": folder.about_best(),
     }
     begun = time.perf_counter()
@@ -93,35 +114,30 @@ def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageS
     report = with_overfitting(report, model, parts, reference)
     notes = few_images.note(parts, noted["best"], outcome.steps), start.note(experiment.folder)
     report = replace(report, notes=(*report.notes, *filter(None, notes)))
-    run = {
-        "command": system.command(),
-        "config": to_json(config),
-        "training": {
-            "steps": outcome.steps,
-            "seconds": outcome.seconds,
-            "images": len(parts.train),
-            "plan": dataclasses.asdict(outcome.plan),
-            "budgets": [dataclasses.asdict(budget) for budget in outcome.pace.budgets],
-            "shortfall": outcome.shortfall,
-            "parameters": sum(p.numel() for p in model.network.parameters()),
-            "conditioned_on": model.info.conditioned_on,
-            "class_names": list(model.info.class_names),
-        },
-        "weights": None if experiment.weights is None else str(experiment.weights),
-        "skip_broken": experiment.skip_broken,
-        "sampling": {
-            "n": n,
-            "seconds": sampled - begun,
-            "sampler": to_json(config.sampling),
-            "guidance": guidance_of(model, config.sampling),
-            "calls": network_calls(model, config.sampling),
-            "seed": config.seed,
-        },
-        "scoring": {"seconds": scored - sampled},
-        "overfitting": {"seconds": time.perf_counter() - scored},
-        "system": system.about(model.device),
+    training = TrainingFacts(
+        outcome.steps,
+        outcome.seconds,
+        len(parts.train),
+        dataclasses.asdict(outcome.plan),
+        tuple(map(dataclasses.asdict, outcome.pace.budgets)),
+        outcome.shortfall,
+        sum(p.numel() for p in model.network.parameters()),
+        model.info.conditioned_on,
+        model.info.class_names,
+    )
+    guidance, calls = guidance_of(model, config.sampling), network_calls(model, config.sampling)
+    run = RunFacts(
+        system.command(),
+        to_json(config),
+        training,
+        SamplingFacts(n, sampled - begun, to_json(config.sampling), guidance, calls, config.seed),
+        Took(scored - sampled),
+        Took(time.perf_counter() - scored),
+        system.about(model.device),
+        weights=None if experiment.weights is None else str(experiment.weights),
+        skip_broken=experiment.skip_broken,
         **noted,
-    }
+    )
     report = replace(report, run=run)
     folder.check_there()
     write_json(folder.report_file, report.plain())

@@ -8,14 +8,13 @@ from typing import Any
 from fromnoise.config import flat
 from fromnoise.errors import UserError
 from fromnoise.evaluation.metrics import METRICS
-from fromnoise.evaluation.report import SCHEMA, Report
-from fromnoise.evaluation.score import KIND, read_report
+from fromnoise.evaluation.report import Report
 from fromnoise.evaluation.verdicts import verdicts
 from fromnoise.experiment.find import is_run
 from fromnoise.faces import figures, html
 from fromnoise.faces.report import thinned
 from fromnoise.faces.tables import spread, value_and_error
-from fromnoise.files import missing_hint, reading
+from fromnoise.files import missing_hint
 from fromnoise.say import duration
 from fromnoise.training.run_folder import RunFolder
 
@@ -39,15 +38,7 @@ class Scored:
             raise UserError(f"{path} is neither a run folder nor a report{missing_hint(path)}")
         if not file.is_file():
             raise UserError(f"{path} has no score yet: repeat its training's command with `run` for `train`")
-        found = read_report(file)
-        if found.get("schema") != SCHEMA:
-            version = f"schema {found.get('schema')}, not {SCHEMA}"
-            again = "with the run's own command" if folder else "with fromnoise evaluate"
-            raise UserError(f"{file} was written by another version ({version}): score it again {again}")
-        with reading(file, KIND):
-            scored = cls(str(path), Report.of(found, str(file)), folder)
-            scored.cells, warnings([scored, scored]), settings([scored])
-        return scored
+        return cls(str(path), Report.read(file), folder)
 
     @property
     def cells(self) -> dict[str, str]:
@@ -65,10 +56,10 @@ class Scored:
             "copies": report.copies and report.copies.verdict.partition(": ")[0],
             "bits, held out": bits and spread(bits.bits, bits.standard_error),
             "overfitting gap": overfitting and f"{100 * overfitting.gap:.1f} %",
-            "parameters": run and f"{run['training']['parameters']:,}",
-            "steps": run and f"{run['training']['steps']:,}",
-            "training": run and duration(run["training"]["seconds"]),
-            "sampling": run and f"{run['sampling']['n']:,} in {duration(run['sampling']['seconds'])}",
+            "parameters": run and f"{run.training.parameters:,}",
+            "steps": run and f"{run.training.steps:,}",
+            "training": run and duration(run.training.seconds),
+            "sampling": run and f"{run.sampling.n:,} in {duration(run.sampling.seconds)}",
         }
         return {name: cell or "" for name, cell in cells.items()}
 
@@ -111,7 +102,7 @@ def _conditions(report: Report) -> dict[str, Any]:
 def settings(scored: Sequence[Scored]) -> list[tuple[str, list[str]]]:
     """The settings, and hardware, in which the runs differ: name, and each one's, empty where they are not known."""
     runs = [of.report.run for of in scored]
-    configs = [run and flat(run["config"]) | {"hardware": run["system"]["hardware"]} for run in runs]
+    configs = [run and flat(run.config) | {"hardware": run.system["hardware"]} for run in runs]
     known = [config for config in configs if config]
     names = dict.fromkeys(name for config in known for name in config)
     differ = [name for name in names if len({str(config.get(name, "")) for config in known}) > 1]

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from fromnoise.config import Config, from_json
 from fromnoise.data import pictures, saving
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.sources import reference_for
 from fromnoise.evaluation.report import Report
 from fromnoise.evaluation.verdicts import interval, verdicts
+from fromnoise.experiment.comparison import reference_name
 from fromnoise.faces import figures, html
 from fromnoise.faces.tables import metric_rows, of_floor, of_reference, score_rows
 from fromnoise.files import check_writable, write_file
@@ -156,16 +156,16 @@ def _commands(report: Report) -> list[str]:
     run = report.run
     if run is None:
         return [report.command] if report.command else []
-    config = from_json(Config, run["config"])
-    *before, _ = (str(Budget(**budget)) for budget in run["training"]["budgets"])
-    again = run["command"] + (f"  # goes on from a run of {' and '.join(before)}" if before else "")
+    config = from_json(Config, run.config)
+    *before, _ = (str(Budget(**budget)) for budget in run.training.budgets)
+    again = run.command + (f"  # goes on from a run of {' and '.join(before)}" if before else "")
     words = ["fromnoise", "evaluate", "--generated", report.protocol.generated.name]
-    words += ["--reference", config.evaluation.reference or reference_for(config.data.data)]
+    words += ["--reference", reference_name(config)]
     given = {
         "features": (config.evaluation.features, "auto"),
-        "weights": (run.get("weights"), None),
+        "weights": (run.weights, None),
         "seed": (config.seed, 0),
     }
     words += [word for name, (value, usual) in given.items() if value != usual for word in (f"--{name}", str(value))]
-    words += ["--skip-broken"] if run.get("skip_broken") else []
+    words += ["--skip-broken"] if run.skip_broken else []
     return [again, shlex.join(words)]

@@ -17,7 +17,7 @@ from fromnoise.say import say
 
 if TYPE_CHECKING:
     from fromnoise.evaluation.report import Report
-    from fromnoise.experiment.comparison import Asked
+    from fromnoise.experiment.comparison import ScoreRequest
 
 Spec = tyro.conf.arg(metavar="SPEC")
 HOW = ("features", "n", "seed", "skip_broken")
@@ -93,10 +93,10 @@ def main(words: Sequence[str]) -> None:
     from fromnoise.training.device import alone
 
     failing = verdicts.named(arguments.fail_on)
-    asked, before = _asked(arguments)
+    request, before = _request(arguments)
     device = alone(arguments.device, arguments.threads).device
     check = None if before is None else partial(again.check, before)
-    report, generated, train = evaluate(asked, device, check)
+    report, generated, train = evaluate(request, device, check)
     report = replace(report, command=system.command(), system=system.about(device))
     if file is not None:
         write_json(file, report.plain())
@@ -109,28 +109,27 @@ def main(words: Sequence[str]) -> None:
     else:
         print_score(report)
     if before is not None:
-        repeated = again.compare(before, report)
+        repeated = again.repeated(before, report)
         if repeated.differences:
             raise Failed(str(repeated))
         say(str(repeated))
     verdicts.check(report, failing)
 
 
-def _asked(arguments: EvaluateArguments) -> tuple["Asked", "Report | None"]:
+def _request(arguments: EvaluateArguments) -> tuple["ScoreRequest", "Report | None"]:
     """What the flags ask for, and the report that is to be repeated, if one is."""
     from fromnoise.evaluation.report import Report
-    from fromnoise.evaluation.score import read_report
     from fromnoise.experiment import again
-    from fromnoise.experiment.comparison import READING, Asked
+    from fromnoise.experiment.comparison import READING, ScoreRequest
 
     sets = {role: getattr(arguments, role) for role in again.ROLES}
     if arguments.again is not None:
         if given := [name for name in (*HOW, *READING) if getattr(arguments, name) != getattr(EvaluateArguments, name)]:
             flags = ", ".join(map(flag, given))
             raise UserError(f"--again scores as {arguments.again} says: leave out {flags}")
-        before = Report.of(read_report(arguments.again), str(arguments.again))
-        return again.asked(arguments.again, before, sets, arguments.weights), before
+        before = Report.read(arguments.again)
+        return again.request_of(arguments.again, before, sets, arguments.weights), before
     if arguments.generated is None or arguments.reference is None:
         raise UserError("name the images to compare with --generated and --reference, or a report with --again")
     how = {name: getattr(arguments, name) for name in (*HOW, *READING, "weights")}
-    return Asked(**sets, **how), None
+    return ScoreRequest(**sets, **how), None

@@ -1,7 +1,6 @@
 """`fromnoise run`: train → sample → score → summary."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,9 +11,6 @@ from fromnoise.say import captured, duration, plural, say
 if TYPE_CHECKING:
     from fromnoise.evaluation.report import Report
     from fromnoise.training.run_folder import RunFolder
-
-
-ADVICE = "remove it and score again"  # on a damaged report
 
 
 @dataclass(frozen=True)
@@ -36,11 +32,8 @@ def main(words: Sequence[str]) -> None:
         return
     from fromnoise.data import arrays
     from fromnoise.evaluation import verdicts
-    from fromnoise.evaluation.report import SCHEMA, Report
-    from fromnoise.evaluation.score import KIND, read_report
-    from fromnoise.experiment.score import reference_of, sample_and_score
+    from fromnoise.experiment.score import reference_of, sample_and_score, scored_before
     from fromnoise.experiment.train import trained, without_unscored_extension
-    from fromnoise.files import reading
 
     failing = verdicts.named(arguments.fail_on)
     experiment = without_unscored_extension(arguments.experiment())
@@ -50,28 +43,18 @@ def main(words: Sequence[str]) -> None:
     with trained(experiment) as outcome:
         if not experiment.is_first:
             return
-        if folder.report_file.exists():
-            of_now = read_report(folder.report_file, ADVICE).get("schema") == SCHEMA
-            if not of_now or not (folder.samples / "images.npz").is_file():
-                why = "its images are missing" if of_now else "report.json is from another version"
-                say(f"{why}: scoring again, and keeping the old report beside the new one")
-                folder.set_aside_score(outcome.steps)
-        scored = outcome.already_finished and folder.report_file.exists()
-        # What is wrong with a report that was just made is a bug; an old one may be damaged.
-        with reading(folder.report_file, KIND, ADVICE) if scored else nullcontext():
-            if scored:
-                report, generated = Report.of(read_report(folder.report_file), str(folder.report_file)), None
-            else:
-                report, generated = sample_and_score(experiment, outcome, reference, n)
-            if scored and folder.page_file.exists():
-                say(f"{arguments.out} is finished: nothing to do")
-            else:
-                from fromnoise.faces import report as pages  # imports Matplotlib, which the training need not wait for
+        report, generated = scored_before(folder, outcome.steps), None
+        if report is None or not outcome.already_finished:
+            report, generated = sample_and_score(experiment, outcome, reference, n)
+        if generated is None and folder.page_file.exists():
+            say(f"{arguments.out} is finished: nothing to do")
+        else:
+            from fromnoise.faces import report as pages  # imports Matplotlib, which the training need not wait for
 
-                with captured():  # these are the run's own images
-                    generated = generated or arrays.load(folder.samples / "images.npz")
-                pages.write(folder, report, generated, experiment.parts.train)
-            _summary(folder, report, outcome.steps)
+            with captured():  # these are the run's own images
+                generated = generated or arrays.load(folder.samples / "images.npz")
+            pages.write(folder, report, generated, experiment.parts.train)
+        _summary(folder, report, outcome.steps)
     verdicts.check(report, failing)
 
 
@@ -80,13 +63,13 @@ def _summary(folder: "RunFolder", report: "Report", steps: int) -> None:
     from fromnoise.faces.tables import print_score
 
     assert report.run is not None, "the report of a run"
-    trained, sampling, system = (report.run[name] for name in ("training", "sampling", "system"))
+    trained, sampling = report.run.training, report.run.sampling
     print_score(report)
     print(
-        f"trained {plural(trained['steps'], 'step')} in {duration(trained['seconds'])}, "
-        f"sampled {sampling['n']:,} images in {duration(sampling['seconds'])} on {system['hardware']}"
+        f"trained {plural(trained.steps, 'step')} in {duration(trained.seconds)}, "
+        f"sampled {sampling.n:,} images in {duration(sampling.seconds)} on {report.run.system['hardware']}"
     )
-    for sentence in (trained["shortfall"], better_before(folder, steps)):
+    for sentence in (trained.shortfall, better_before(folder, steps)):
         if sentence:
             print(sentence)
     print(folder.samples / "grid.png", folder.page_file, folder.report_file, folder.model_file(), sep="\n")

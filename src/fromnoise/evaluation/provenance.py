@@ -1,0 +1,88 @@
+"""Where a report comes from: the run that was scored, or what `evaluate` was asked for.
+
+docs/report.md is made from this module too, as from `report`.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from fromnoise.data.settings import Alpha, Fit
+
+
+class TrainingFacts(msgspec.Struct, frozen=True):
+    """What the training did."""
+
+    steps: int  # Steps in all.
+    seconds: float  # Its time.
+    images: int  # Training images.
+    plan: Mapping[str, Any]  # Precision, memory format, compiling, threads, and the reason for them.
+    budgets: tuple[Mapping[str, Any], ...]  # The first budget and its extensions.
+    shortfall: str | None  # A sentence, if the minutes allowed far too few steps.
+    parameters: int  # The network's.
+    conditioned_on: str  # Such as "10 classes", "40 clusters" or "no classes".
+    class_names: tuple[str, ...] = ()  # Empty if they are numbers.
+
+
+class SamplingFacts(msgspec.Struct, frozen=True):
+    """How the images were sampled."""
+
+    n: int  # Their number.
+    seconds: float  # Time to sample them.
+    sampler: Mapping[str, Any]  # The sampler's settings.
+    guidance: float  # Its strength; 1 for none.
+    calls: int  # Network calls per image, those of guidance included.
+    seed: int  # Of the noise.
+
+
+class Took(msgspec.Struct, frozen=True):
+    """The time that a part of the score took."""
+
+    seconds: float  # Wall-clock time.
+
+
+class RunFacts(msgspec.Struct, frozen=True):
+    """The run behind a report."""
+
+    command: str  # The command that was given.
+    config: Mapping[str, Any]  # The whole configuration.
+    training: TrainingFacts  # What the training did.
+    sampling: SamplingFacts  # How the images were sampled.
+    scoring: Took  # The time of the score, without that of overfitting.
+    overfitting: Took  # The time of the test for overfitting and of the likelihood.
+    system: Mapping[str, Any]  # Hardware and versions.
+    # How guidance was chosen after the training, as in guidance.json: the step, the choice, the features (not the
+    # score's), the number of images, and for each value tried the FID in whitened features against training images.
+    # Null if guidance was given or not chosen: fewer than 300 steps, no classes, or choosing would have taken over a
+    # fifth of the training.
+    guidance: Mapping[str, Any] | None = None
+    # The lines of evaluations.jsonl, with `--evaluate-every` or few training images. Each has the step and the seconds
+    # of training; with few training images the denoising error (`denoising`); otherwise the KID against at most 1,000
+    # validation images, in other features than the score's, with its jackknife error and number of images, and the copy
+    # test with the validation images as held-out images; and the seconds that it took, which do not count as training.
+    evaluations: tuple[Mapping[str, Any], ...] = ()
+    # Step and KID of the validation with the lowest KID, whose model is in checkpoints/best; null without validation.
+    # The lowest of several KIDs is a little optimistic. The last model is the one that is scored. With fewer than 1,000
+    # training images: step and `denoising` error of the validation with the lowest error; here the model of that step
+    # is scored.
+    best: Mapping[str, Any] | None = None
+    weights: str | None = None  # The file of the features' weights; null for the published ones.
+    skip_broken: bool = False  # Whether images that cannot be read were left out.
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What `evaluate` was asked to compare, in the words of its flags."""
+
+    generated: str | None  # The images to score; null for images in memory, here and below.
+    reference: str | None  # Real images, or a file of statistics.
+    train: str | None  # Training images; null if not given.
+    floor: str | None  # Real images for the floor; null if not given.
+    features: str  # The features.
+    weights: str | None  # The file of their weights; null if not given.
+    n: int | None  # How many of the generated images; null for all.
+    skip_broken: bool  # Whether files that cannot be read were left out.
+    fit: Fit | None = None  # stretch, crop or pad, for images of other proportions; null if not given.
+    alpha: Alpha | None = None  # keep, white or black: what becomes of transparency; null if not given.
+    label_by: str | None = None  # Where the classes of the reference's data come from; null if not given.
+    group_by: str | None = None  # How the reference's data is split; null if not given.
