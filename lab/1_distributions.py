@@ -51,7 +51,7 @@ import torch
 
 from fromnoise.data.sources import load
 from fromnoise.faces import figures
-from fromnoise.faces.notebook import follow, setting, show
+from fromnoise.lab.notebook import follow, setting, show
 from fromnoise.generation.likelihood import bound_bits
 from fromnoise.generation.model import Model
 from fromnoise.generation.pretrained import packaged

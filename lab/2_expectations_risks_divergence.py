@@ -47,7 +47,7 @@ import fromnoise  # noqa: F401 - before torch, for it says how PyTorch's threads
 import torch
 
 from fromnoise.faces import figures
-from fromnoise.faces.notebook import setting, show
+from fromnoise.lab.notebook import setting, show
 from fromnoise.lab import check
 from fromnoise.probability.divergence import kl, kl_monte_carlo, kl_quadrature, log_gap
 from fromnoise.probability.gaussian import Gaussian

@@ -50,7 +50,7 @@ import torch
 from fromnoise.data.pixels import normalise, quantise
 from fromnoise.data.sources import load
 from fromnoise.faces import figures
-from fromnoise.faces.notebook import setting, show
+from fromnoise.lab.notebook import setting, show
 from fromnoise.lab import check
 from fromnoise.plane.distance import floor, transport_distance
 from fromnoise.plane.sets import SETS

@@ -52,7 +52,7 @@ import torch
 from torch import nn
 
 from fromnoise.faces import figures
-from fromnoise.faces.notebook import setting, show
+from fromnoise.lab.notebook import setting, show
 from fromnoise.lab import check
 
 # os.environ["FROMNOISE_LAB"] = "full"  # the switch: without the first # this notebook computes more, for some minutes

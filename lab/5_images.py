@@ -60,8 +60,8 @@ from fromnoise.data.sources import load
 from fromnoise.diffusion.forward import noisy as library_noisy
 from fromnoise.diffusion.schedule import schedule
 from fromnoise.faces import figures
-from fromnoise.faces.digit_model import trained
-from fromnoise.faces.notebook import follow, run_folder, setting, show
+from fromnoise.lab.digit_model import trained
+from fromnoise.lab.notebook import follow, run_folder, setting, show
 from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.model import Model
 from fromnoise.generation.pretrained import packaged

@@ -57,8 +57,8 @@ from fromnoise.data.sources import load
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.faces import figures
-from fromnoise.faces.digit_model import trained
-from fromnoise.faces.notebook import run_folder, setting, show
+from fromnoise.lab.digit_model import trained
+from fromnoise.lab.notebook import run_folder, setting, show
 from fromnoise.generation.model import Model
 from fromnoise.generation.pretrained import packaged
 from fromnoise.generation.sampling import SampleRequest, labels_for, sample

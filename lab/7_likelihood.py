@@ -54,8 +54,8 @@ from fromnoise.diffusion.flow import slerp
 from fromnoise.diffusion.ideal import of_mixture
 from fromnoise.diffusion.schedule import schedule
 from fromnoise.faces import figures
-from fromnoise.faces.digit_model import trained
-from fromnoise.faces.notebook import run_folder, setting, show
+from fromnoise.lab.digit_model import trained
+from fromnoise.lab.notebook import run_folder, setting, show
 from fromnoise.generation.likelihood import bound_bits, bound_of, decode, encode, flow_bits, labelled
 from fromnoise.generation.model import Model
 from fromnoise.generation.pretrained import packaged

@@ -49,7 +49,7 @@ import torch
 from torch import nn
 
 from fromnoise.faces import figures
-from fromnoise.faces.notebook import follow, setting, show
+from fromnoise.lab.notebook import follow, setting, show
 from fromnoise.lab import check
 from fromnoise.plane.distance import floor, transport_distance
 

@@ -23,7 +23,8 @@ ROOMS = {
     "experiment": {"data", "diffusion", "networks", "generation", "training", "evaluation"},
     "faces": {"probability", "diffusion", "networks", "plane", "data", "generation", "training", "evaluation"}
     | {"experiment"},
-    "lab": {"probability", "diffusion", "networks", "plane", "data", "generation", "evaluation", "faces"},
+    "lab": {"probability", "diffusion", "networks", "plane", "data", "generation", "evaluation", "faces"}
+    | {"training", "experiment"},
 }
 COMMAND = SOURCE / "faces" / "commands" / "lab.py"  # the one of faces that looks up, to the lab
 

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from fromnoise.errors import UserError
-from fromnoise.faces import cli, notebook
-from fromnoise.lab import cells, handouts, page, slides
+from fromnoise.faces import cli
+from fromnoise.lab import cells, handouts, notebook, page, slides
 from fromnoise.lab.running import run
 
 SCRIPT = """# %% [markdown]
@@ -21,7 +21,7 @@ SCRIPT = """# %% [markdown]
 # %% tags=["setup"]
 import torch
 from fromnoise.faces import figures
-from fromnoise.faces.notebook import setting, show
+from fromnoise.lab.notebook import setting, show
 from fromnoise.lab import check
 from fromnoise.lab.checking import Finding, checked
 

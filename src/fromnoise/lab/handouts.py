@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fromnoise.faces.notebook import Shown
 from fromnoise.files import write_file
 from fromnoise.lab.cells import Cell, Notebook
+from fromnoise.lab.notebook import Shown
 from fromnoise.lab.running import Ran
 
 POINTS = {"task": 4, "exercise": 2}

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from fromnoise.faces import html
-from fromnoise.faces.notebook import Shown
 from fromnoise.files import write_file
 from fromnoise.lab import markdown
+from fromnoise.lab.notebook import Shown
 from fromnoise.lab.running import Chapter, Ran
 
 Items = Sequence[tuple[str | Shown, str]]

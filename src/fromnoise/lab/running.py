@@ -7,9 +7,9 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from fromnoise.faces import notebook
-from fromnoise.faces.notebook import Shown
+from fromnoise.lab import notebook
 from fromnoise.lab.cells import Cell, Notebook
+from fromnoise.lab.notebook import Shown
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.style import context
 
 from fromnoise.faces.figures import style
-from fromnoise.faces.notebook import Shown
 from fromnoise.files import whole
+from fromnoise.lab.notebook import Shown
 from fromnoise.lab.running import Chapter
 
 CHARACTERS = 14  # of a caption's line, for each inch of the figure

@@ -35,7 +35,7 @@ def main(words: Sequence[str]) -> None:
 
     from fromnoise.experiment.find import load_model
     from fromnoise.extras import extra
-    from fromnoise.faces.onnx_file import save_onnx
+    from fromnoise.generation.onnx_file import save_onnx
 
     for module in ("onnx", "onnxscript"):
         extra(module, "export")

@@ -58,9 +58,8 @@ def main(words: Sequence[str]) -> None:
 
     from fromnoise.experiment import system
     from fromnoise.experiment.find import find_model, is_run
-    from fromnoise.faces import notebook
     from fromnoise.files import missing_hint, whole_folder
-    from fromnoise.lab import cells, handouts, page, slides
+    from fromnoise.lab import cells, handouts, notebook, page, slides
     from fromnoise.lab.running import run
 
     if arguments.run is not None:

@@ -32,7 +32,7 @@ def main(words: Sequence[str]) -> None:
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
     from fromnoise.experiment.find import load_model
-    from fromnoise.faces.page import build
+    from fromnoise.faces.live_page import build
     from fromnoise.training.device import alone
 
     page = build(load_model(arguments.source).to(alone(arguments.device, arguments.threads).device))

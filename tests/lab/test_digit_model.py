@@ -6,9 +6,9 @@ import torch
 from fromnoise import tensors
 from fromnoise.config import to_json
 from fromnoise.errors import UserError
-from fromnoise.faces import digit_model
-from fromnoise.faces.digit_model import trained
 from fromnoise.generation.model import check
+from fromnoise.lab import digit_model
+from fromnoise.lab.digit_model import trained
 
 
 @pytest.fixture
