@@ -119,7 +119,7 @@ def test_images_to_edit_may_have_other_channels_than_the_models(packaged):
 
 
 def test_what_a_model_cannot_do_is_refused(packaged):
-    with pytest.raises(fromnoise.UserError, match="--label 10"):
+    with pytest.raises(fromnoise.UserError, match="^label 10"):
         packaged.sample(1, label=10)
     with pytest.raises(fromnoise.UserError, match="unknown precision 'half'; choose one of: fp32, bf16, fp16"):
         packaged.sample(1, precision="half")
@@ -175,7 +175,7 @@ def test_settings_go_by_the_names_of_flags(tmp_path):
         fromnoise.train("digits", batch=0, out=tmp_path / "run")
     with pytest.raises(fromnoise.UserError, match="give one budget"):
         fromnoise.train("digits", minutes=1, steps=1, out=tmp_path / "run")
-    with pytest.raises(fromnoise.UserError, match="nearest is --size"):
+    with pytest.raises(fromnoise.UserError, match="nearest is size"):
         fromnoise.train("digits", size=30, channels=[16, 32], out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

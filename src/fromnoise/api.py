@@ -18,23 +18,24 @@ the same settings, and `fromnoise run` can continue what Python began. Progress 
 nothing is printed to stdout. Errors that you can fix are raised as `fromnoise.UserError`.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from fromnoise.config import PRESETS, Config, folder_for, settled, with_settings
-from fromnoise.data import arrays, saving, sources
-from fromnoise.data.colour import KINDS, laid, with_channels
+from fromnoise.data import arrays, sources
+from fromnoise.data.colour import KINDS
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.pixels import by_range
 from fromnoise.data.settings import Alpha, Fit
 from fromnoise.diffusion.settings import SamplerName
-from fromnoise.errors import UserError
+from fromnoise.errors import UserError, named_for_python
 from fromnoise.evaluation.choosing import choosing_features
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.features import features as extractor_of
@@ -49,6 +50,7 @@ from fromnoise.experiment.train import Experiment, trained
 from fromnoise.faces.console import TERMINAL
 from fromnoise.generation import edit
 from fromnoise.generation.model import Model
+from fromnoise.images import Images, as_set
 from fromnoise.lookup import lookup
 from fromnoise.say import Reporter, reporting_to
 from fromnoise.threads import all_threads
@@ -63,40 +65,10 @@ Source = str | Path | ImageSet | ArrayLike
 """A set of images: as an array, or as the command line names it."""
 
 
-class Images(np.ndarray[Any, np.dtype[np.uint8]]):
-    """Sampled images: a uint8 array, N×H×W×C, with their classes in `labels`, and these classes' `class_names`.
-
-    Four channels are straight RGBA. `labels` is int64, N, or None for a model without classes. `class_names` is empty
-    where classes are numbers only. Some of the images, such as `images[:100]`, keep both; whatever else is computed
-    from the array has neither.
-    """
-
-    labels: NDArray[np.int64] | None
-    class_names: tuple[str, ...]
-
-    def __new__(cls, pixels: ArrayLike, labels: ArrayLike | None = None, class_names: Sequence[str] = ()) -> Self:
-        """The array `pixels` as images."""
-        images = np.asarray(pixels, dtype=np.uint8).view(cls)
-        images.labels = None if labels is None else np.asarray(labels, dtype=np.int64)
-        images.class_names = tuple(class_names)
-        return images
-
-    def __array_finalize__(self, of: Any) -> None:
-        self.labels = None
-        self.class_names = ()
-
-    def __getitem__(self, key: Any) -> Any:
-        found = super().__getitem__(key)
-        if self.labels is not None and isinstance(key, slice | list | np.ndarray) and np.ndim(found) == self.ndim:
-            found.labels, found.class_names = self.labels[key], self.class_names
-        return found
-
-    def save(self, path: str | Path) -> None:
-        """Write them: one grid (`NAME.png`), an array (`NAME.npz`) or a new folder of PNG files, by class if named.
-
-        Raises UserError for a folder that has anything in it, and for NAME.jpg and the like; a file is replaced.
-        """
-        saving.save(Path(path), _as_set(self, "images"))
+@contextmanager
+def _called_from_python() -> Iterator[None]:
+    with named_for_python(), all_threads():
+        yield
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +101,7 @@ class Run:
         """The model, on its device; raises UserError for one that is missing."""
         return self.model.to(alone(self.device).device)
 
-    @all_threads()
+    @_called_from_python()
     def sample(
         self,
         n: int | None = None,
@@ -165,7 +137,7 @@ class Run:
         labels = None if found.labels is None or found.clustered else found.labels.numpy()
         return Images(arrays.to_array(found.images), labels, () if labels is None else found.class_names)
 
-    @all_threads()
+    @_called_from_python()
     def vary(
         self,
         images: ArrayLike,
@@ -191,7 +163,7 @@ class Run:
         how = edit.Edit(n, seed, label, guidance, steps)
         return self._edited(edit.vary, [images], strength, how)
 
-    @all_threads()
+    @_called_from_python()
     def inpaint(
         self,
         images: ArrayLike,
@@ -211,7 +183,7 @@ class Run:
         how = edit.Edit(n, seed, label, guidance, steps)
         return self._edited(edit.inpaint, [images], fill, how)
 
-    @all_threads()
+    @_called_from_python()
     def upscale(
         self,
         images: ArrayLike,
@@ -226,7 +198,7 @@ class Run:
         how = edit.Edit(n, seed, label, guidance, steps)
         return self._edited(edit.upscale, [images], how)
 
-    @all_threads()
+    @_called_from_python()
     def interpolate(self, one: ArrayLike, other: ArrayLike, n: int = 8, *, label: int | str | None = None) -> Images:
         """n images from `one` to `other`, each H×W×C, both included, by blending the noise that each comes from."""
         return self._edited(edit.interpolate, [np.asarray(image)[None] for image in (one, other)], n, label)
@@ -244,12 +216,12 @@ class Run:
             raise UserError(f"images to edit are N×H×W×C, not {'×'.join(map(str, given.shape))}: one is images[None]")
         if within is not None and given.dtype != np.uint8 and given.dtype.kind in "iuf" and given.size:
             given = by_range("images", given, within)
-        found = _as_set(given, "images")
+        found = as_set(given, "images")
         if found.range is not None:
             raise UserError(f"images to edit must be bytes: convert these with {as_8_bits(*found.range)}")
-        return with_channels(laid(found, self.config.data.alpha), self.model.info.channels).images
+        return edit.as_trained(self.model, found).images
 
-    @all_threads()
+    @_called_from_python()
     def evaluate(
         self,
         n: int | None = None,
@@ -276,13 +248,13 @@ class Run:
             if (name, weights) not in made:
                 made[name, weights] = extractor_of(name, device, images=parts.train, weights=weights)
             against, number = reference_of(config, parts)
-            generated = _as_set(self.sample(number, seed=config.seed), str(self.folder or "generated"))
+            generated = as_set(self.sample(number, seed=config.seed), str(self.folder or "generated"))
             sets, also = sets_of(config, parts, generated, against), choosing_features(device)
             report = score(sets, made[name, weights], config.seed, also)
             return with_overfitting(report, self.model, parts, against)
 
 
-@all_threads()
+@_called_from_python()
 def train(
     data: str | Path = "digits",
     *,
@@ -321,6 +293,7 @@ def train(
         return load(place, device=device, quiet=quiet)
 
 
+@_called_from_python()
 def load(source: str | Path, *, device: DeviceName = "auto", quiet: bool = False) -> Run:
     """A trained run: a run folder, a checkpoint in it, a model.safetensors file, or "digits" or "clipart" (packaged).
 
@@ -331,7 +304,7 @@ def load(source: str | Path, *, device: DeviceName = "auto", quiet: bool = False
     return Run(find.load_model(path), folder, device, _reporter(quiet))
 
 
-@all_threads()
+@_called_from_python()
 def evaluate(
     generated: Source,
     reference: Source,
@@ -389,11 +362,4 @@ def _reporter(quiet: bool) -> Reporter:
 def _named(images: Source, role: str) -> Named:
     if isinstance(images, str | Path):
         return str(images)
-    return images if isinstance(images, ImageSet) else _as_set(images, role)
-
-
-def _as_set(images: ArrayLike, name: str) -> ImageSet:
-    """An array of images as the set called `name`; raises UserError for one of another form."""
-    labels = getattr(images, "labels", None)
-    found = arrays.from_array(name, np.asarray(images), None if labels is None else torch.from_numpy(labels))
-    return replace(found, class_names=getattr(images, "class_names", ()))
+    return images if isinstance(images, ImageSet) else as_set(images, role)

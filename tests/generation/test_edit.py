@@ -147,7 +147,7 @@ def test_what_cannot_be_done_is_refused(tiny_model, images):
     some, how = images.images[:1], Edit()
     with pytest.raises(UserError, match="images of 1×16×16"):
         vary(tiny_model, some[:, :, :8], 0.5, how)
-    with pytest.raises(UserError, match="--strength must be from 0 to 1"):
+    with pytest.raises(UserError, match="strength must be from 0 to 1"):
         vary(tiny_model, some, 1.5, how)
     with pytest.raises(UserError, match="nothing to fill"):
         inpaint(tiny_model, some, HOLE & False, how)

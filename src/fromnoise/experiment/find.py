@@ -7,6 +7,7 @@ from fromnoise.errors import UserError
 from fromnoise.files import missing_hint
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
 from fromnoise.generation.pretrained import FILES, packaged
+from fromnoise.training.device import alone
 from fromnoise.training.run_folder import RunFolder
 
 
@@ -38,9 +39,10 @@ def find_model(path: Path) -> Path:
     )
 
 
-def load_model(path: Path) -> Model:
-    """The model in the file that `find_model` finds."""
-    return Model.load(find_model(path))
+def load_model(path: Path, device: str | None = None, threads: int | None = None) -> Model:
+    """The model in the file that `find_model` finds, on a `device` for this process alone if one is given."""
+    model = Model.load(find_model(path))
+    return model if device is None else model.to(alone(device, threads).device)
 
 
 def find_images(path: Path) -> Path:

@@ -1,9 +1,8 @@
 """Shared by `vary`, `inpaint`, `upscale` and `interpolate`: arguments, images in, images out."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
@@ -59,18 +58,14 @@ class SamplingArguments(EditArguments):
         return Edit(self.n, self.seed, self.label, self.guidance, self.steps)
 
 
-def edited(arguments: EditArguments, work: "Callable[[Any, Model], UInt8[Tensor, 'n c h w']]") -> None:
-    """Write what `work` makes with `generation.edit` of the model, and print where it is."""
+def load(arguments: EditArguments) -> "Model":
+    """The model to edit with, on its device; raises UserError for what it cannot do, and for a taken `out`."""
     refuse_unwritable_images(arguments.out, arguments.overwrite)
 
-    from fromnoise.data import folder, saving
     from fromnoise.data.colour import KINDS, kind
-    from fromnoise.data.image_set import ImageSet
     from fromnoise.experiment.find import load_model
-    from fromnoise.generation import edit
-    from fromnoise.training.device import alone
 
-    model = load_model(arguments.source)
+    model = load_model(arguments.source, arguments.device, arguments.threads)
     if model.info.channels not in KINDS:
         raise UserError(
             f"{arguments.source} is a model of images of {kind(model.info.channels)}, and image files hold grey, "
@@ -78,7 +73,14 @@ def edited(arguments: EditArguments, work: "Callable[[Any, Model], UInt8[Tensor,
         )
     if arguments.label is not None:
         model.info.label_of(arguments.label)
-    images = work(edit, model.to(alone(arguments.device, arguments.threads).device))
+    return model
+
+
+def write(arguments: EditArguments, images: "UInt8[Tensor, 'n c h w']") -> None:
+    """Write the results, and print where they are."""
+    from fromnoise.data import folder, saving
+    from fromnoise.data.image_set import ImageSet
+
     if arguments.out.suffix.lower() == ".png" and len(images) == 1:
         folder.save_file(arguments.out, images[0])
     else:
@@ -94,27 +96,16 @@ def read(
     Says what was changed. Raises UserError for an image larger than `most`.
     """
     from fromnoise.data import folder
-    from fromnoise.data.colour import is_grey, laid, with_channels
+    from fromnoise.generation.edit import as_trained
 
-    info, data = model.info, model.config.data
+    info = model.info
     height, width = size or info.image[1:]
-    given, changes = folder.load_file(path, Size(height, width, data.fit), info.range)
+    given, changes = folder.load_file(path, Size(height, width, model.config.data.fit), info.range)
     if most is not None:
         (h, w), (tall, wide) = folder.read_file(path).was, most
         if h > tall or w > wide:
             raise UserError(f"{path} is {h}×{w} and the model makes {tall}×{wide}: there is nothing to enlarge")
-    sized = laid(given, data.alpha)
-    if given.shape[0] == 4 != sized.shape[0]:
-        changes.append(f"transparency laid on {data.alpha}")
-    if sized.shape[0] == 4 and info.channels != 4:
-        sized = with_channels(sized, 3)
-        changes.append("transparency laid on mid-grey")
-    image = with_channels(sized, info.channels)
-    if info.channels == 1 and not is_grey(sized.images):
-        changes.append("colours left out")
-    if changes:
-        say(f"{path}: {'; '.join(changes)}")
-    return image.images
+    return as_trained(model, given, changes).images
 
 
 def read_mask(path: Path, model: "Model", image: Path) -> "Bool[Tensor, 'h w']":

@@ -5,7 +5,7 @@ Without a label, a model of classes gets the null class.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,6 +14,8 @@ from jaxtyping import Bool, Float, Float64, UInt8
 from torch import Tensor
 
 from fromnoise import rng
+from fromnoise.data.colour import is_grey, laid, with_channels
+from fromnoise.data.image_set import ImageSet
 from fromnoise.data.pixels import quantise
 from fromnoise.diffusion import conditional, forward, level
 from fromnoise.diffusion.conditional import Known
@@ -24,7 +26,7 @@ from fromnoise.diffusion.steps import Denoise, Sampler, StochasticDPMSolver2M, V
 from fromnoise.errors import UserError
 from fromnoise.generation.likelihood import check, decode, encode, labelled
 from fromnoise.generation.model import Model
-from fromnoise.say import Bar, bar
+from fromnoise.say import Bar, bar, say
 from fromnoise.threads import following
 
 MICRO_BATCH = 16
@@ -57,6 +59,25 @@ class Edit:
             raise UserError("guidance strengthens a label: give --label too")
 
 
+def as_trained(model: Model, images: ImageSet, changes: Sequence[str] = ()) -> ImageSet:
+    """Images in the model's channels, with transparency as in its training images.
+
+    Says what that changes, after the `changes` that reading made.
+    """
+    alpha, channels, changes = model.config.data.alpha, model.info.channels, list(changes)
+    found = laid(images, alpha)
+    if images.shape[0] == 4 != found.shape[0]:
+        changes.append(f"transparency laid on {alpha}")
+    if found.shape[0] == 4 != channels:
+        found = with_channels(found, 3)
+        changes.append("transparency laid on mid-grey")
+    if channels == 1 and not is_grey(found.images):
+        changes.append("colours left out")
+    if changes:
+        say(f"{images.name}: {'; '.join(changes)}")
+    return with_channels(found, channels)
+
+
 def vary(
     model: Model,
     images: UInt8[Tensor, "n c h w"],
@@ -71,7 +92,7 @@ def vary(
     """
     check(model, images)
     if not 0 <= strength <= 1:
-        raise UserError(f"--strength must be from 0 to 1, not {strength:g}")
+        raise UserError(f"strength must be from 0 to 1, not {strength:g}")
     settings = model.config.sampling.but(sampling_steps=how.steps)
     levels = _levels_from(model, settings, strength)
     run, denoise = sampler(settings), labelled(model, how.label, settings.but(guidance=how.guidance))

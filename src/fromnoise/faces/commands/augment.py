@@ -57,9 +57,8 @@ def main(words: Sequence[str]) -> None:
     from fromnoise.evaluation.gain import gain
     from fromnoise.experiment import augmentation
     from fromnoise.experiment.find import load_model
-    from fromnoise.training.device import alone
 
-    model = load_model(arguments.model)
+    model = load_model(arguments.model, arguments.device, arguments.threads)
     folder.check_channels(arguments.out, model.info.channels)
     parts, notes = augmentation.parts_for(
         arguments.data,
@@ -73,7 +72,6 @@ def main(words: Sequence[str]) -> None:
         say(note)
     train, held_out = parts.train, parts.heldout
     assert held_out is not None, "parts_for sees to it"
-    model.to(alone(arguments.device, arguments.threads).device)
     seed = arguments.seed
     images = augmentation.sample_classes(model, arguments.per_class, train, seed=seed, guidance=arguments.guidance)
     found = gain(images, train, held_out, seed)

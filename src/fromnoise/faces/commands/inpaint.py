@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from tyro.conf import arg
 
 from fromnoise.faces.arguments import parse
-from fromnoise.faces.editing import ImageFile, SamplingArguments, edited, read, read_mask
+from fromnoise.faces.editing import ImageFile, SamplingArguments, load, read, read_mask, write
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,10 +30,9 @@ class InpaintArguments(SamplingArguments):
 def main(words: Sequence[str]) -> None:
     """Inpaint."""
     arguments = parse(InpaintArguments, words, "inpaint")
+    model, how = load(arguments), arguments.how()
 
-    def work(edit: Any, model: Any) -> Any:
-        how = arguments.how()
-        image, fill = read(arguments.image, model), read_mask(arguments.mask, model, arguments.image)
-        return edit.inpaint(model, image, fill, how)
+    from fromnoise.generation.edit import inpaint
 
-    edited(arguments, work)
+    image, fill = read(arguments.image, model), read_mask(arguments.mask, model, arguments.image)
+    write(arguments, inpaint(model, image, fill, how))

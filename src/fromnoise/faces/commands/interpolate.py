@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from fromnoise.faces.arguments import parse
-from fromnoise.faces.editing import EditArguments, ImageFile, edited, read
+from fromnoise.faces.editing import EditArguments, ImageFile, load, read, write
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +26,9 @@ class InterpolateArguments(EditArguments):
 def main(words: Sequence[str]) -> None:
     """Interpolate."""
     arguments = parse(InterpolateArguments, words, "interpolate")
+    model = load(arguments)
 
-    def work(edit: Any, model: Any) -> Any:
-        first, last = (read(path, model) for path in (arguments.first, arguments.last))
-        return edit.interpolate(model, first, last, arguments.n, arguments.label)
+    from fromnoise.generation.edit import interpolate
 
-    edited(arguments, work)
+    first, last = (read(path, model) for path in (arguments.first, arguments.last))
+    write(arguments, interpolate(model, first, last, arguments.n, arguments.label))

@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 class LikelihoodArguments:
     """Show how likely a model finds images, in bits per dimension (fewer bits mean likelier): one line per image.
 
-    After a folder, an .npz file or a data set comes the mean, with its standard error. Likelihood is not quality: a
-    blank image is often likelier than any digit.
+    For a folder, an .npz file or a data set, a last line gives the mean and its standard error. Likelihood is not
+    quality: a blank image is often likelier than any digit.
 
     fromnoise likelihood runs/digits seven.png blank.png
     fromnoise likelihood runs/digits digits:heldout
     fromnoise likelihood runs/digits photos/ --method flow | sort -k2 -n
     """
 
-    run: ModelSource
+    source: ModelSource
     images: Annotated[
         tyro.conf.Positional[tuple[str, ...]],
         tyro.conf.arg(metavar="IMAGES", help_behavior_hint="(one or more)"),
@@ -63,9 +63,8 @@ def main(words: Sequence[str]) -> None:
 
     from fromnoise.experiment.find import load_model
     from fromnoise.generation import likelihood
-    from fromnoise.training.device import alone
 
-    model = load_model(arguments.run).to(alone(arguments.device, arguments.threads).device)
+    model = load_model(arguments.source, arguments.device, arguments.threads)
     likelihood.labelled(model, arguments.label)
     levels = None if arguments.levels == "all" else int(arguments.levels)
     common: dict[str, Any] = {"seed": arguments.seed, "label": arguments.label}
@@ -88,7 +87,7 @@ def main(words: Sequence[str]) -> None:
 
 
 def _images(spec: str, arguments: LikelihoodArguments, model: "Model") -> "ImageSet | None":
-    """The images that `spec` names, their names in `files`: of a single file the spec. None for one that is skipped."""
+    """The images that `spec` names, with their names in `files`; None for one that is skipped."""
     from fromnoise.data import folder, picture, sources
     from fromnoise.data.colour import kind, laid, with_channels
 

@@ -73,12 +73,10 @@ def main(words: Sequence[str]) -> None:
     from fromnoise.data import folder, saving
     from fromnoise.experiment.find import load_model
     from fromnoise.experiment.sample import sampled
-    from fromnoise.training.device import alone
 
-    model = load_model(arguments.source)
+    model = load_model(arguments.source, arguments.device, arguments.threads)
     if kind not in (".png", ".npz"):
         folder.check_channels(arguments.out, model.info.channels)
-    model.to(alone(arguments.device, arguments.threads).device)
     asked = {name: getattr(arguments, name) for name in ASKED.split()}
     images = sampled(model, arguments.source, sampling_steps=arguments.steps, **asked)
     saving.save(arguments.out, images, first=arguments.first, per_class=arguments.per_class)

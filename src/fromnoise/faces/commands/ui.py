@@ -33,9 +33,8 @@ def main(words: Sequence[str]) -> None:
 
     from fromnoise.experiment.find import load_model
     from fromnoise.faces.live_page import build
-    from fromnoise.training.device import alone
 
-    page = build(load_model(arguments.source).to(alone(arguments.device, arguments.threads).device))
+    page = build(load_model(arguments.source, arguments.device, arguments.threads))
     try:
         page.launch(server_name="127.0.0.1", server_port=port, share=False, quiet=True, prevent_thread_lock=True)
     except (OSError, OverflowError) as error:

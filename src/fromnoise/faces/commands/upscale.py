@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from fromnoise.faces.arguments import parse
-from fromnoise.faces.editing import ImageFile, SamplingArguments, edited, read
+from fromnoise.faces.editing import ImageFile, SamplingArguments, load, read, write
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +24,10 @@ class UpscaleArguments(SamplingArguments):
 def main(words: Sequence[str]) -> None:
     """Upscale."""
     arguments = parse(UpscaleArguments, words, "upscale")
+    model, how = load(arguments), arguments.how()
 
-    def work(edit: Any, model: Any) -> Any:
-        how, height, width = arguments.how(), model.info.height, model.info.width
-        given = read(arguments.image, model, (height // 2, width // 2), most=(height, width))
-        return edit.upscale(model, given, how)
+    from fromnoise.generation.edit import upscale
 
-    edited(arguments, work)
+    height, width = model.info.height, model.info.width
+    given = read(arguments.image, model, (height // 2, width // 2), most=(height, width))
+    write(arguments, upscale(model, given, how))

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from fromnoise.faces.arguments import parse
-from fromnoise.faces.editing import ImageFile, SamplingArguments, edited, read
+from fromnoise.faces.editing import ImageFile, SamplingArguments, load, read, write
 from fromnoise.limits import Limits
 
 
@@ -28,9 +28,8 @@ class VaryArguments(SamplingArguments):
 def main(words: Sequence[str]) -> None:
     """Vary."""
     arguments = parse(VaryArguments, words, "vary")
+    model, how = load(arguments), arguments.how()
 
-    def work(edit: Any, model: Any) -> Any:
-        how = arguments.how()
-        return edit.vary(model, read(arguments.image, model), arguments.strength, how)
+    from fromnoise.generation.edit import vary
 
-    edited(arguments, work)
+    write(arguments, vary(model, read(arguments.image, model), arguments.strength, how))
