@@ -4,7 +4,7 @@
     python examples/own_network.py 100        # fewer steps, to try it out
 
 Any `nn.Module` will do that is called as network(x, λ, label), or network(x, λ) without classes, and returns a tensor
-like x. This one is a stack of residual convolutions that hears of level and class through a bias on every channel.
+like x. This one is a stack of residual convolutions that takes level and class as a bias on every channel.
 """
 
 import sys
@@ -19,16 +19,16 @@ from fromnoise.data import pictures, sources
 
 
 class Block(nn.Module):
-    """h + convolution of SiLU(norm(h) + what the network is told)."""
+    """h + convolution of SiLU(norm(h) + condition)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.norm, self.told = nn.GroupNorm(4, width), nn.Linear(width, width)
+        self.norm, self.bias = nn.GroupNorm(4, width), nn.Linear(width, width)
         self.convolution = nn.Conv2d(width, width, 3, padding=1)
 
-    def forward(self, h: Tensor, told: Tensor) -> Tensor:
+    def forward(self, h: Tensor, condition: Tensor) -> Tensor:
         """The block's output."""
-        return h + self.convolution(F.silu(self.norm(h) + self.told(told)[:, :, None, None]))
+        return h + self.convolution(F.silu(self.norm(h) + self.bias(condition)[:, :, None, None]))
 
 
 class OwnNetwork(nn.Module):
@@ -44,10 +44,10 @@ class OwnNetwork(nn.Module):
 
     def forward(self, x: Tensor, logsnr: Tensor, label: Tensor) -> Tensor:
         """The prediction for noisy images x, N×1×H×W, at levels λ (`logsnr`, N) of classes `label`, N."""
-        told = F.silu(self.level(logsnr[:, None] / 4) + self.label(label))
+        condition = F.silu(self.level(logsnr[:, None] / 4) + self.label(label))
         h = self.first(F.pixel_unshuffle(x, 2))
         for block in self.blocks:
-            h = block(h, told)
+            h = block(h, condition)
         return F.pixel_shuffle(self.last(h), 2)
 
 

@@ -119,7 +119,7 @@ def test_images_to_edit_may_have_other_channels_than_the_models(packaged):
 
 
 def test_what_a_model_cannot_do_is_refused(packaged):
-    with pytest.raises(fromnoise.UserError, match="^label 10"):
+    with pytest.raises(fromnoise.UserError, match=r"^label 10"):
         packaged.sample(1, label=10)
     with pytest.raises(fromnoise.UserError, match="unknown precision 'half'; choose one of: fp32, bf16, fp16"):
         packaged.sample(1, precision="half")

@@ -15,7 +15,7 @@ import os, signal, sys
 from fromnoise.experiment import guidance
 from fromnoise.faces import cli
 
-guidance.FEWEST_STEPS, guidance.SHARE, guidance.IMAGES = 30, 10.0, (64, 64)
+guidance.FEWEST_STEPS, guidance.MOST_SHARE_OF_TRAINING, guidance.IMAGES_PER_VALUE = 30, 10.0, (64, 64)
 guidance.lowest = lambda *_: os.kill(os.getpid(), signal.{signal})
 sys.exit(cli.main(sys.argv[1:]))
 """

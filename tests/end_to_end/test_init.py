@@ -62,8 +62,8 @@ def assert_kept(found, source, name):
     ("words", "said"),
     [
         (("--size", "24x16"), "run\n"),
-        (("--no-labels",), "run, adapted in classes (10 classes there, 4 clusters here)\n"),
-        (("--augment", "0.3"), "run, adapted in changes (--augment only here)\n"),
+        (("--no-labels",), "run; adapted: classes (10 classes → 4 clusters)\n"),
+        (("--augment", "0.3"), "run; adapted: --augment (only here)\n"),
     ],
 )
 def test_another_size_other_classes_and_changes_start_from_what_fits(finished, starts, words, said):
@@ -90,7 +90,7 @@ def test_images_in_colour_start_from_transparent_ones(fromnoise, starts, tmp_pat
         arrays.save(tmp_path / name, pixels, None if channels == 4 else torch.arange(80) % 4)
     fromnoise(*TRAIN[:-1], "first", "--data", "rgba.npz", "--m", "None", cwd=tmp_path)
     told, found = starts("first", "--data", "rgb.npz", "--m", "None")
-    assert "adapted in classes (no classes there, 4 classes here), channels (RGBA there, RGB here)\n" in told
+    assert "adapted: classes (no classes → 4 classes), channels (RGBA → RGB)\n" in told
     source = tensors(tmp_path / "first")
     colours, alpha = source["first.weight"][:, :12], source["first.weight"][:, 12:]
     expected = colours + alpha.repeat(1, 3, 1, 1) / 3
@@ -103,7 +103,7 @@ def test_images_in_colour_start_from_clip_art_unless_told_otherwise(fromnoise, t
     arrays.save(tmp_path / "rgb.npz", pixels, None)
     fast = (*USUAL, "--data", "rgb.npz", "--size", "16", "--lr", "1e-12")
     said = fromnoise(*fast, "--out", "usual", cwd=tmp_path).stderr
-    assert "starting from the weights of clipart, adapted in classes" in said
+    assert "starting from the weights of clipart; adapted: classes" in said
     assert "; --init none starts afresh\n" in said
     assert len(json.loads((tmp_path / "usual" / "config.json").read_text())["init"]["sha256"]) == 64
     assert "nothing to do" in fromnoise(*fast, "--out", "usual", cwd=tmp_path).stderr

@@ -16,7 +16,6 @@ from fromnoise.evaluation import overfitting
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.overfitting import LEVELS, image_errors
 from fromnoise.experiment import few_images, validate
-from fromnoise.experiment.find import better_before
 from fromnoise.experiment.validate import Validator
 from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.denoising import denoising_errors, known_levels
@@ -24,7 +23,7 @@ from fromnoise.generation.model import Model
 from fromnoise.training.device import accelerator
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.trainer import Trainer
-from fromnoise.training.validation import Validation
+from fromnoise.training.validation import Validation, better_before
 
 
 def faces(n, seed, size=16):
@@ -226,14 +225,14 @@ def test_the_honest_word_says_what_happens_and_what_helps(config_of, parts_of):
     assert "--augment" in coloured
     assert "--init" not in coloured
     assert (
-        "too few validation images to tell when: train briefly, and sample with --reject-copies"
+        "too few validation images to stop in time: keep the training short, and sample with --reject-copies"
         in few_images.advice(config_of(), parts_of(60, 7), None)
     )
     assert "every 40 steps" in few_images.advice(config_of(evaluation={"evaluate_every": 40}), parts_of(180, 22), None)
     assert few_images.advice(config_of(), parts_of(1000, 100), None) is None
     short = few_images.advice(config_of(), parts_of(180, 22), 30)
-    assert short.startswith("180 training images are few: trainings of fewer than 500 steps do not validate unless")
-    assert few_images.advice(config_of(), parts_of(60, 7), 30).endswith("do not validate"), "too few to validate by"
+    assert short.startswith("180 training images are few: a training of fewer than 500 steps is not validated unless")
+    assert few_images.advice(config_of(), parts_of(60, 7), 30).endswith("is not validated"), "too few to validate by"
     assert few_images.advice(config_of(evaluation={"evaluate_every": 10}), parts_of(180, 22), 30) is None
 
 

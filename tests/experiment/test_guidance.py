@@ -86,7 +86,7 @@ def test_the_guidance_of_the_closest_images_is_chosen_and_written_down(chooser_o
 def test_distances_are_those_of_images_from_one_noise_that_is_no_later_drawings(
     chooser_of, tiny_model, images, monkeypatch
 ):
-    monkeypatch.setattr(module, "IMAGES", (70, 70))
+    monkeypatch.setattr(module, "IMAGES_PER_VALUE", (70, 70))
     chooser = chooser_of(seed=3)
     chooser.choose(700, tiny_model)
     seed = rng.integer(3, "guidance")
@@ -135,13 +135,13 @@ def test_its_cost_is_that_of_its_network_calls_and_nothing_where_nothing_is_chos
     chooser_of, tiny_model, images, blobs_of
 ):
     calls = network_calls(tiny_model, dataclasses.replace(tiny_model.config.sampling, guidance=2.0))
-    forward = module.USUALLY * 256 * calls
+    forward = module.VALUES_TRIED * 256 * calls
     costs = [chooser_of(batch=batch).cost(1000) for batch in (16, 64)]
     assert costs == [round(forward / 4 / batch) for batch in (16, 64)]
     assert chooser_of().cost(5 * 512) == 2 * costs[0]
     assert chooser_of(batch=64).cost(FEWEST_STEPS) == costs[1]
     assert chooser_of(batch=64).cost(FEWEST_STEPS - 1) == 0
-    least = math.ceil(costs[0] / module.SHARE)
+    least = math.ceil(costs[0] / module.MOST_SHARE_OF_TRAINING)
     assert [chooser_of().cost(steps) for steps in (least - 1, least)] == [0, costs[0]], (
         "a fifth of the training at most"
     )

@@ -15,11 +15,11 @@ from fromnoise.evaluation.features import features as extractor
 from fromnoise.evaluation.kernel import mmd2
 from fromnoise.experiment import few_images
 from fromnoise.experiment import validate as module
-from fromnoise.experiment.find import better_before
 from fromnoise.experiment.train import Experiment, _validation
 from fromnoise.experiment.validate import Validator
 from fromnoise.generation.sampling import SampleRequest, sample
 from fromnoise.training.run_folder import RunFolder
+from fromnoise.training.validation import better_before
 
 IMAGES = 64
 

@@ -209,7 +209,7 @@ def test_the_other_metrics_features_and_classes_follow(shown):
     assert "excess in general features 2.500 ± 0.250 1,000 the same in other features" in lines
     assert "generated in general features 7.000 ± 0.500 1,000 512 numbers per image" in lines
     assert "as far as 3 images can tell (p = 1)" in " ".join(lines)
-    learnt = "a classifier trained on 1,000 generated images gets 90.0 % of the reference right"
+    learnt = "a linear classifier trained on 1,000 generated images gets 90.0 % of the reference right"
     assert f"{learnt} (99.0 % when trained on 800 real images)" in lines
 
 

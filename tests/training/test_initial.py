@@ -35,7 +35,7 @@ def test_the_model_of_clip_art_fits_the_default_training_of_other_images(blobs_o
     mine = Model.build(config, DataInfo.of(images, config))
     start = initial(mine, packaged("clipart"), "clipart")
     mine.network.load_state_dict(start.weights)
-    assert start.adapted == "classes (40 clusters there, 2 classes here), channels (RGBA there, RGB here)"
+    assert start.adapted == "classes (40 clusters → 2 classes), channels (RGBA → RGB)"
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_another_network_is_refused_with_what_differs_and_what_to_set(tiny_model
 
 @pytest.fixture
 def started(tiny_model, source, config_of):
-    """A network for other data, fresh and with the weights of `source`, and in what these were adapted."""
+    """A network for other data, fresh and with the weights of `source`, and what was adapted."""
 
     def start(augment=0.0, **info):
         info = {"mean": (0.0,) * info.get("channels", 1), "decoder": ()} | info
@@ -153,7 +153,7 @@ def test_another_size_has_the_same_weights(started, tiny_model):
 def test_new_classes_start_as_any_class(started, tiny_model, noisy, shares):
     _, network, adapted = started(class_shares=shares)
     assert changed(network, tiny_model.network) == {"embedding.label.weight"}
-    assert adapted == f"classes (4 classes there, {len(shares)} classes here)"
+    assert adapted == f"classes (4 classes → {len(shares)} classes)"
     x, levels = noisy()
     for label in (torch.tensor([0, 1, 1]), None):
         assert torch.equal(network(x, levels, label), tiny_model.network(x, levels))
@@ -161,7 +161,7 @@ def test_new_classes_start_as_any_class(started, tiny_model, noisy, shares):
 
 def test_without_classes_every_image_is_of_any_class(started, tiny_model, noisy):
     _, network, adapted = started(class_shares=())
-    assert adapted == "classes (4 classes there, no classes here)"
+    assert adapted == "classes (4 classes → no classes)"
     torch.testing.assert_close(network(*noisy()), tiny_model.network(*noisy()))
 
 
@@ -171,7 +171,7 @@ def test_classes_start_where_there_were_none(started, tiny_model, source, noisy,
     plain.network.load_state_dict(plain.network.adapted(tiny_model.network.state_dict(), True))
     plain.save(source)
     _, network, adapted = started()
-    assert adapted == "classes (no classes there, 4 classes here)"
+    assert adapted == "classes (no classes → 4 classes)"
     x, levels = noisy()
     assert torch.equal(network(x, levels, torch.tensor([0, 1, 3])), plain.network(x, levels))
 
@@ -207,7 +207,7 @@ def test_changes_start_as_in_a_new_network_and_are_left_out_where_there_are_none
     fresh, network, adapted = started(augment=0.3)
     assert changed(network, tiny_model.network) == {"embedding.change.weight"}
     assert torch.equal(network.embedding.change.weight, fresh.embedding.change.weight)
-    assert adapted == "changes (--augment only here)"
+    assert adapted == "--augment (only here)"
     with torch.no_grad():
         network.embedding.change.weight += 1
     Model(config_of(training={"augment": 0.3}), tiny_model.info, network).save(source)
@@ -220,7 +220,7 @@ def test_changes_start_as_in_a_new_network_and_are_left_out_where_there_are_none
 
 def test_grey_counts_as_colour_of_equal_channels(started, tiny_model, noisy):
     _, network, adapted = started(channels=3)
-    assert adapted == "channels (grey there, RGB here)"
+    assert adapted == "channels (grey → RGB)"
     x, levels = noisy(3)
     grey = tiny_model.network(x.mean(dim=1, keepdim=True), levels)
     torch.testing.assert_close(network(x, levels), grey.expand(-1, 3, -1, -1))
@@ -241,7 +241,7 @@ def coloured(tiny_model, source, noisy, config_of):
 def test_alpha_counts_as_the_mean_of_the_colours(started, coloured, noisy):
     _, network, adapted = started(channels=3)
     assert changed(network, coloured) == {"first.weight", "last.weight", "last.bias"}
-    assert adapted == "channels (RGBA there, RGB here)"
+    assert adapted == "channels (RGBA → RGB)"
     x, levels = noisy(3)
     transparent = torch.cat([x, x.mean(dim=1, keepdim=True)], dim=1)
     torch.testing.assert_close(network(x, levels), coloured(transparent, levels)[:, :3])
@@ -256,7 +256,7 @@ def test_grey_is_the_mean_of_what_colour_of_equal_channels_gives(started, colour
 
 def test_a_new_alpha_is_the_mean_of_the_colours(started, tiny_model, noisy):
     _, network, adapted = started(channels=4)
-    assert adapted == "channels (grey there, RGBA here)"
+    assert adapted == "channels (grey → RGBA)"
     x, levels = noisy(4)
     grey = tiny_model.network(x[:, :3].mean(dim=1, keepdim=True), levels)
     torch.testing.assert_close(network(x, levels), grey.expand(-1, 4, -1, -1))
@@ -267,7 +267,7 @@ def test_channels_that_are_no_colours_start_afresh(started, tiny_model):
     assert changed(network, tiny_model.network) == {"first.weight", "last.weight", "last.bias"}
     for name in ("first.weight", "last.weight", "last.bias"):
         assert torch.equal(network.state_dict()[name], fresh.state_dict()[name])
-    assert adapted == "channels (grey there, 2 channels here)"
+    assert adapted == "channels (grey → 2 channels)"
 
 
 def test_a_file_that_is_no_model_is_refused(tiny_model, tmp_path):

@@ -21,7 +21,7 @@ def test_the_first_is_noted_and_the_second_stops():
     before = signal.getsignal(signal.SIGINT)  # ignored, where a shell started this in the background
     with InterruptGuard() as guard:
         ctrl_c()
-        assert guard.asked
+        assert guard.stop_requested
         with pytest.raises(KeyboardInterrupt):
             ctrl_c()
     assert signal.getsignal(signal.SIGINT) is before
@@ -35,8 +35,8 @@ def test_work_that_can_be_done_without_is_broken_off_by_the_first():
         reached.append("the end of the work")
 
     with InterruptGuard() as guard:
-        assert guard.unless_asked(work) is None
-        assert guard.asked
+        assert guard.unless_stopped(work) is None
+        assert guard.stop_requested
         with pytest.raises(KeyboardInterrupt):
             ctrl_c()
     assert not reached
@@ -50,21 +50,21 @@ def test_a_signal_just_before_such_work_breaks_it_off_too():
                 ctrl_c()
 
     with Early() as guard:
-        assert guard.unless_asked(lambda: "done") is None
-        assert guard.asked
+        assert guard.unless_stopped(lambda: "done") is None
+        assert guard.stop_requested
 
 
 def test_the_second_stops_even_while_the_first_breaks_off():
     with pytest.raises(KeyboardInterrupt), InterruptGuard() as guard:
-        guard.unless_asked(ctrl_c_twice)
+        guard.unless_stopped(ctrl_c_twice)
 
 
 def test_after_such_work_the_first_is_only_noted():
     with InterruptGuard() as guard:
-        assert guard.unless_asked(lambda: "done") == "done"
+        assert guard.unless_stopped(lambda: "done") == "done"
         ctrl_c()
-        assert guard.asked
-        assert guard.unless_asked(lambda: "done") is None
+        assert guard.stop_requested
+        assert guard.unless_stopped(lambda: "done") is None
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
@@ -74,10 +74,10 @@ def test_a_terminal_that_closes_counts_as_ctrl_c_unless_nohup_ignores_it():
         with InterruptGuard() as guard:
             assert callable(signal.getsignal(signal.SIGHUP))  # else it would kill the tests
             os.kill(os.getpid(), signal.SIGHUP)
-            assert guard.asked
+            assert guard.stop_requested
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         with InterruptGuard() as guard:
             os.kill(os.getpid(), signal.SIGHUP)
-            assert not guard.asked
+            assert not guard.stop_requested
     finally:
         signal.signal(signal.SIGHUP, before)

@@ -54,13 +54,13 @@ class Flow:
         The trace of the Jacobian is Hutchinson's: the mean of vᵀJv over the `probes` v (numbers ±1, for one), unbiased.
         """
 
-        def moving(x: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+        def derivatives(x: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
             with torch.enable_grad():
                 x = x.detach().requires_grad_()
                 speed = velocity(denoise, x, at)
                 return speed.detach(), _trace(speed, x, probes)
 
-        z, volume = self._walk(moving, x, self.clearest, self.noisiest)
+        z, volume = self._walk(derivatives, x, self.clearest, self.noisiest)
         return log_density(z.cpu().double(), ZERO, 1.0).flatten(1).sum(dim=1) + volume
 
     def negative_log_likelihood(

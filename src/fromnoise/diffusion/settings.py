@@ -16,7 +16,7 @@ LogSNR = Annotated[float, Limits(-30, 30)]
 
 @dataclass(frozen=True)
 class DiffusionSettings:
-    """The process and the objective. Levels are those of data of unit scale, as images are encoded."""
+    """The process and the objective. Noise levels refer to images scaled to unit root mean square."""
 
     schedule: Literal["linear", "cosine", "logsnr"] = "cosine"
     """Noise schedule: the levels of the discrete steps t = 0…T."""

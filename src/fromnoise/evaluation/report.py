@@ -117,6 +117,12 @@ class Learned(msgspec.Struct, frozen=True):
     real_n: int | None  # Real images that it learned from.
     agreement: float | None = None  # Share of generated images whose label it agrees with.
 
+    def __str__(self) -> str:
+        real = self.real_accuracy
+        beside = "" if real is None else f" ({100 * real:.1f} % when trained on {self.real_n:,} real images)"
+        learnt = f"a linear classifier trained on {self.n:,} generated images"
+        return f"{learnt} gets {100 * self.accuracy:.1f} % of the reference right{beside}"
+
 
 class Classes(msgspec.Struct, frozen=True):
     """What labels add."""

@@ -42,11 +42,13 @@ def parts_for(
         raise UserError(f"{source} was trained without classes: train it on images with classes")
     same = sources.is_same(data, trained)
     if same and (label_by is not None or group_by is not None):
-        raise UserError(f"{data} is read as for the model's training: leave out --label-by and --group-by")
+        raise UserError(
+            f"{data} was the model's training data and is split as it was then: leave out --label-by and --group-by"
+        )
     if not same:
         settings = dataclasses.replace(trained, data=data, m=None, label_by=label_by, group_by=group_by)
         parts = sources.prepare(settings, model.config.seed, skip_broken=skip_broken)
-        notes.append(f"the model was trained on {trained.data}: if it saw images held out here, the gain is too high")
+        notes.append(f"the model was trained on {trained.data}: if it saw images held out here, the gain is overstated")
     elif is_run(source):
         parts = parts_of(source)
     else:

@@ -112,8 +112,8 @@ def comparison(request: ScoreRequest) -> Comparison:
         images = load(generated)
     size = Size(*images.shape[1:], way.fit)
     real = load(reference, size)
-    _check_shows(real)
-    if (ends := _faint(images)) is not None:  # a model that has collapsed, or masks of 0 and 1
+    _check_contrast(real)
+    if (ends := _extremes_if_blank(images)) is not None:  # a model that has collapsed, or masks of 0 and 1
         notes.append(f"the generated images show nothing: their values go from {ends[0]} to {ends[1]} of 255")
     images = _same_classes(images, real, "generated", notes)
     if request.n is not None:
@@ -147,16 +147,16 @@ def _same_classes(images: ImageSet, reference: ImageSet, role: str, notes: list[
     return replace(images, labels=None, class_names=())
 
 
-def _check_shows(images: ImageSet) -> None:
+def _check_contrast(images: ImageSet) -> None:
     """Raise UserError for images without contrast, such as masks of 0 and 1, or mid-grey icons on transparency."""
-    if (ends := _faint(images)) is not None:
+    if (ends := _extremes_if_blank(images)) is not None:
         raise UserError(
             f"{images.name} shows nothing to compare: its values go from {ends[0]} to {ends[1]} of 255; "
             "scale them, or lay transparent images on another ground (--alpha white)"
         )
 
 
-def _faint(images: ImageSet) -> tuple[int, int] | None:
+def _extremes_if_blank(images: ImageSet) -> tuple[int, int] | None:
     """The darkest and the brightest value of images in which nothing shows; None if something does."""
     ends = [int(each) for part in blocks.parts(images.images) for each in on_grey(part).aminmax()]
     return (min(ends), max(ends)) if max(ends) - min(ends) < FAINT else None

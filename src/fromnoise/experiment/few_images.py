@@ -12,7 +12,7 @@ import numpy as np
 
 from fromnoise.config import Config
 from fromnoise.data.sources import Parts
-from fromnoise.experiment.start import COLOUR
+from fromnoise.experiment.initial_weights import COLOUR
 from fromnoise.training.settings import AUTO
 
 FEW = 1000
@@ -45,14 +45,16 @@ def advice(config: Config, parts: Parts, steps: int | None) -> str | None:
         return None
     n, training, asked = validation_images(parts), config.training, config.evaluation.evaluate_every
     if not _matters(parts, steps):
-        few = f"{len(parts.train):,} training images are few: trainings of fewer than {2 * EVERY} steps do not validate"
-        return None if asked else f"{few}{' unless --evaluate-every says so' if n >= FEWEST else ''}"
+        few = (
+            f"{len(parts.train):,} training images are few: a training of fewer than {2 * EVERY} steps is not validated"
+        )
+        return None if asked else f"{few}{' unless you set --evaluate-every' if n >= FEWEST else ''}"
     every = asked or EVERY
     if n >= FEWEST:
         kept = f"the model that denoises {n} validation images best is kept, validated every {every:,} steps, and "
         kept += f"training ends after {PATIENCE} worse validations in a row"
     else:
-        kept = "there are too few validation images to tell when: train briefly, and sample with --reject-copies"
+        kept = "too few validation images to stop in time: keep the training short, and sample with --reject-copies"
     tries = [] if training.augment else ["--augment 0.3"]
     if training.init == AUTO and parts.train.shape[0] not in COLOUR:
         tries.append("--init with a model of other images")

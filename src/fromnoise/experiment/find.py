@@ -68,18 +68,3 @@ def parts_of(run: Path) -> sources.Parts:
             f"the training images of {run} have changed: {about.config.data.data} now holds other images"
         )
     return parts
-
-
-def better_before(folder: RunFolder, last: int) -> str | None:
-    """Where the best model by validation is, in a sentence, if it is not that of the step `last`."""
-    best = folder.about_best()
-    if best is None or best["step"] == last:
-        return None
-    if "denoising" in best:
-        return f"kept: step {best['step']:,} of {last:,}, which denoises validation images best, in {folder.best}"
-    return f"best by validation: step {best['step']:,} (KID {said(best['kid'])}), in {folder.best}"
-
-
-def said(kid: dict[str, float]) -> str:
-    """A KID and its error for people to read."""
-    return f"{kid['value']:.4f} ± {kid['error']:.4f}"

@@ -27,13 +27,13 @@ from fromnoise.say import say
 from fromnoise.training.run_folder import RunFolder
 
 FACTOR, LAST = 1.35, 4  # the values are powers of it: 1, 1.35, 1.82, 2.46 and 3.32
-USUALLY = 3  # of them are tried
-IMAGES = 256, 1024  # are sampled at each: more after more steps, when less depends on it
+VALUES_TRIED = 3  # usually
+IMAGES_PER_VALUE = 256, 1024  # sampled at each: more after more steps, when less depends on it
 LEAST = 1e-12  # variance that real features count as having
 MOST_REAL = 3000
 FEWEST_REAL = 50
 FEWEST_STEPS = 300  # of a training: after fewer, choosing takes longer than it is worth
-SHARE = 0.2  # of a training: nothing is chosen if that would take more, as with a sampler of hundreds of steps
+MOST_SHARE_OF_TRAINING = 0.2  # nothing is chosen if it would take more, as with a sampler of hundreds of steps
 PASSES = 4  # forward, of as many images, take the time of a training step; on CPUs 4 or 5
 
 
@@ -58,8 +58,8 @@ class Chooser:
             return 0
         config = self.model.config
         calls = network_calls(self.model, replace(config.sampling, guidance=FACTOR))
-        cost = round(USUALLY * images_after(steps) * calls / (PASSES * config.training.batch))
-        return cost if cost <= SHARE * steps else 0
+        cost = round(VALUES_TRIED * images_after(steps) * calls / (PASSES * config.training.batch))
+        return cost if cost <= MOST_SHARE_OF_TRAINING * steps else 0
 
     def choose(self, step: int, model: Model) -> float:
         """The guidance that brings sampled images closest to the training images."""
@@ -101,7 +101,7 @@ def whitening(features: Float[Tensor, "n d"]) -> Float64[Tensor, "d d"]:
 
 def images_after(steps: int) -> int:
     """How many images are sampled at each value after so many steps: whole micro-batches."""
-    least, most = IMAGES
+    least, most = IMAGES_PER_VALUE
     return min(max(steps // 5 // MICRO_BATCH * MICRO_BATCH, least), most)
 
 

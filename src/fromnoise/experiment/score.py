@@ -20,7 +20,7 @@ from fromnoise.evaluation.overfitting import overfitting
 from fromnoise.evaluation.provenance import RunFacts, SamplingFacts, Took, TrainingFacts
 from fromnoise.evaluation.report import Bits, OtherVersion, Report
 from fromnoise.evaluation.score import FEWEST, Comparison, score
-from fromnoise.experiment import few_images, start, system
+from fromnoise.experiment import few_images, initial_weights, system
 from fromnoise.experiment.comparison import floor_images, read, reference_name, without_leaks
 from fromnoise.experiment.train import Experiment
 from fromnoise.files import check_writable, write_json
@@ -112,7 +112,7 @@ def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageS
     report = score(sets, experiment.features, config.seed, experiment.choosing)
     scored = time.perf_counter()
     report = with_overfitting(report, model, parts, reference)
-    notes = few_images.note(parts, noted["best"], outcome.steps), start.note(experiment.folder)
+    notes = few_images.note(parts, noted["best"], outcome.steps), initial_weights.note(experiment.folder)
     report = replace(report, notes=(*report.notes, *filter(None, notes)))
     training = TrainingFacts(
         outcome.steps,

@@ -15,7 +15,7 @@ from fromnoise.data.clusters import conditioned
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.evaluation.extractor import Features
-from fromnoise.experiment import few_images, start
+from fromnoise.experiment import few_images, initial_weights
 from fromnoise.extras import extra
 from fromnoise.files import check_writable
 from fromnoise.generation.data_info import DataInfo
@@ -75,7 +75,7 @@ class Experiment:
             extra("tensorboard", "tensorboard")
         self.folder.check_settings(self.config)
         if not self.folder.steps():
-            start.named(self.config.training.init)
+            initial_weights.named(self.config.training.init)
         if self.extension or not (self.folder.path.is_dir() and self.folder.is_finished()):
             check_writable(self.folder.config_file)
         found = accelerator_on(self.device, self.threads)
@@ -122,13 +122,13 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
     train = _conditioned(parts.train, config)
     model = Model.build(config, DataInfo.of(train, config))
     validation = _validation(experiment)
-    begins = None if folder.steps() else start.start(model)  # a resumed training has weights of its own
+    begins = None if folder.steps() else initial_weights.chosen(model)  # a resumed training has weights of its own
     choice = _choice(experiment, model, train)
     with folder.open(config, parts.train, begins) if experiment.is_first else nullcontext():
         if device.num_processes > 1:
             batch, each = config.training.batch, rows_each(config.training.batch, device.num_processes)
             say(f"{device.num_processes} processes share each batch of {batch} images, {each} each")
-        begun = folder.steps() and not experiment.extension  # then it was said
+        begun = folder.steps() and not experiment.extension  # already said when it began
         if not begun and (text := few_images.advice(config, parts, _steps(experiment))):
             say(text)
         if train.clustered:
@@ -193,7 +193,7 @@ def profiled(experiment: Experiment) -> Profile:
 
 def _conditioned(train: ImageSet, config: Config) -> ImageSet:
     """The training images, each with its condition: its class, its cluster or none."""
-    if not network(config.network).CONDITIONED:
+    if not network(config.network).TAKES_LABELS:
         return train
     return conditioned(train, config.network.labels, config.data.clusters)
 

@@ -19,10 +19,10 @@ from fromnoise.evaluation.featured import Featured
 from fromnoise.evaluation.kernel import mmd2
 from fromnoise.evaluation.overfitting import image_errors
 from fromnoise.experiment import few_images
-from fromnoise.experiment.find import said
 from fromnoise.generation.model import Model
 from fromnoise.generation.sampling import SampleRequest, sample
 from fromnoise.training.run_folder import RunFolder
+from fromnoise.training.validation import kid_in_words
 
 IMAGES = 256
 MOST_REAL = 1000  # validation images; most of the error is that of the fewer sampled images
@@ -70,12 +70,13 @@ class Validator:
             found["errors"] = [float(f"{error:.5g}") for error in errors]  # of each image, for `should_stop`
             words["denoising"] = f"denoising error {errors.mean():.4f}"
         if self.features is not None:
+            # The key is an old name, kept so that runs repeat.
             request = SampleRequest(IMAGES, rng.integer(self.config.seed, "watch"), precision=model.precision)
             images = ImageSet(f"step {step}", sample(model, request))
             generated, real = self.features(images.images), self.features.cached(self.real.images)
             kid = mmd2(Featured(generated), Featured(real))._asdict()
             found |= {"images": IMAGES, "kid": kid, "copies": self._copies(images)}
-            words |= {"kid": f"KID {said(kid)}", "copies": found["copies"]["verdict"]}
+            words |= {"kid": f"KID {kid_in_words(kid)}", "copies": found["copies"]["verdict"]}
         return found, words
 
     def _copies(self, images: ImageSet) -> dict[str, Any]:

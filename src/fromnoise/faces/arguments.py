@@ -272,7 +272,7 @@ def refuse_existing(overwrite: bool, *paths: Path | None) -> None:
         check_writable(path)
 
 
-def folder_is_new(path: Path) -> None:
+def refuse_existing_folder(path: Path) -> None:
     """Raise UserError unless `path` is free, or an empty folder, and can be written."""
     if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
         raise UserError(f"{path} already exists; name a new folder")
@@ -287,4 +287,4 @@ def refuse_unwritable_images(out: Path, overwrite: bool) -> None:
     if out.suffix.lower() in (".png", ".npz"):
         refuse_existing(overwrite, out)
     else:
-        folder_is_new(out)
+        refuse_existing_folder(out)

@@ -74,7 +74,7 @@ def start() -> NoReturn:
     code = main()
     if "RANK" in os.environ:
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError):  # `main` has spoken of it
+            with contextlib.suppress(OSError):  # `main` has reported it
                 stream.flush()
         os._exit(code)
     sys.exit(code)

@@ -15,7 +15,7 @@ from fromnoise.evaluation.report import Report
 from fromnoise.evaluation.verdicts import interval, verdicts
 from fromnoise.experiment.comparison import reference_name
 from fromnoise.faces import figures, html
-from fromnoise.faces.tables import metric_rows, of_floor, of_reference, score_rows
+from fromnoise.faces.tables import described_floor, described_reference, metric_rows, score_rows
 from fromnoise.files import check_writable, write_file
 from fromnoise.say import duration
 from fromnoise.training.run_folder import RunFolder
@@ -72,15 +72,15 @@ def page(
         verdicts=verdicts(report),
         scores=_scores(report),
         rows=score_rows(report),
-        floor=of_floor(report),
-        reference=of_reference(report),
+        floor=described_floor(report),
+        reference=described_reference(report),
         metrics=metric_rows(report),
         grid=html.picture(pictures.captioned(generated.images[:GRID], saving.captions(generated)[:GRID])),
         surest=_surest(report, generated),
         film=film and html.uri(film.read_bytes(), "image/png"),
         losses=_losses(log),
         time=_over_time(evaluations),
-        watched=sum(line["cost_seconds"] for line in evaluations),
+        validation_seconds=sum(line["cost_seconds"] for line in evaluations),
         pairs=PAIRS if train is not None else 0,
         generated=generated,
         train=train,

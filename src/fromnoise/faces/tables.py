@@ -1,4 +1,4 @@
-"""Tables of results for the terminal."""
+"""Results as rows, which pages use too, and as tables on the terminal."""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ def print_score(report: Report) -> None:
     for verdict in verdicts(report):
         print(f"{verdict.mark} {verdict.question}: {verdict.words}")
     weights = f" (weights SHA-256 {protocol.features.sha256[:16]}…)" if protocol.features.name == "inception" else ""
-    title = f"FID in {protocol.features.name} features{weights} against {of_reference(report)}"
+    title = f"FID in {protocol.features.name} features{weights} against {described_reference(report)}"
     results.print(_table(title, ("", "FID", "images", "what it is"), score_rows(report)))
     if rows := [(name, *values, meaning) for name, values, meaning in metric_rows(report)]:
         columns = ("", "generated", "floor", "copycat", "what it is")
@@ -27,10 +27,7 @@ def print_score(report: Report) -> None:
     if report.classes is not None:
         learned = report.classes.learned
         if learned is not None:
-            real = learned.real_accuracy
-            beside = "" if real is None else f" ({100 * real:.1f} % when trained on {learned.real_n:,} real images)"
-            learner = f"a classifier trained on {learned.n:,} generated images"
-            print(f"{learner} gets {100 * learned.accuracy:.1f} % of the reference right{beside}")
+            print(learned)
     for note in report.notes:
         print(f"note: {note}")
     print(f"protocol: {protocol.line}")
@@ -42,7 +39,7 @@ def score_rows(report: Report) -> list[tuple[str, str, str, str]]:
     entries = [
         ("excess", report.excess, "generated minus floor: 0 means as close as real images"),
         ("generated", fid, "this model's images"),
-        ("floor", fid.floor, of_floor(report)),
+        ("floor", fid.floor, described_floor(report)),
         ("copycat", fid.copycat, "the training images: a model that only memorised"),
         ("noise", report.noise, "random bytes"),
     ]
@@ -58,13 +55,13 @@ def score_rows(report: Report) -> list[tuple[str, str, str, str]]:
     ]
 
 
-def of_reference(report: Report) -> str:
+def described_reference(report: Report) -> str:
     """What the generated images are compared with."""
     reference = report.protocol.reference
     return f"{reference.n:,} of {reference.name}" if reference.n else f"the statistics in {reference.name}"
 
 
-def of_floor(report: Report) -> str:
+def described_floor(report: Report) -> str:
     """What images the floor is taken from."""
     source = report.protocol.floor
     grouped = source is not None and source.groups is not None

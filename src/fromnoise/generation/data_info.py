@@ -65,7 +65,7 @@ class DataInfo:
         # A network of the schedule's steps learns pixels in [−1, 1], as in the text.
         scale = 1.0 if kind.BY_STEP else float((shares @ values.square()).mean()) ** 0.5
         classes: tuple[float, ...] = ()
-        conditioned = kind.CONDITIONED and (config.network.labels or images.clustered)
+        conditioned = kind.TAKES_LABELS and (config.network.labels or images.clustered)
         if images.labels is not None and conditioned and images.classes > 1:
             each = images.labels.bincount(minlength=images.classes).double()
             classes = tuple((each / each.sum()).tolist())

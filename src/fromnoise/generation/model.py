@@ -134,7 +134,7 @@ def check(config: Config) -> None:
     kind.check(config.network)
     if kind.BY_STEP and (config.diffusion.levels != "uniform" or config.sampling.spacing != "t"):
         raise UserError("this network works only at its schedule's steps: use --levels uniform --spacing t")
-    if config.training.augment and not kind.CONDITIONED:
+    if config.training.augment and not kind.TAKES_LABELS:
         raise UserError("--augment needs a network conditioned on how images were changed, and this one is not")
     _levels(config)
     levels_for(config.sampling, _table(config))

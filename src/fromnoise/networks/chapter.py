@@ -23,7 +23,7 @@ class ChapterUNet(Network):
     widths   channels of the six levels
     """
 
-    BY_STEP, CONDITIONED, COMPILES = True, False, False
+    BY_STEP, TAKES_LABELS, COMPILES = True, False, False
 
     def __init__(self, images: int, size: tuple[int, int], widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()

@@ -21,13 +21,13 @@ def zeroed(layer: Layer) -> Layer:
 class Network(nn.Module):
     """A module called as network(x, condition[, label][, change=…]).
 
-    BY_STEP      its condition is the schedule's step, which ties it to the schedule's levels; else it is λ
-    CONDITIONED  it also takes the image's class and how the image was changed
-    COMPILES     whether compiling is worth trying unasked
+    BY_STEP       its condition is the schedule's step, which ties it to the schedule's levels; else it is λ
+    TAKES_LABELS  it also takes the image's class and how the image was changed
+    COMPILES      whether compiling is worth trying unasked
     """
 
     BY_STEP: ClassVar[bool] = False
-    CONDITIONED: ClassVar[bool] = True
+    TAKES_LABELS: ClassVar[bool] = True
     COMPILES: ClassVar[bool] = True
 
     @classmethod

@@ -21,7 +21,7 @@ LABEL_DROPOUT = 0.1  # share of images whose class is replaced by the null class
 class Batch(NamedTuple):
     """The rows of one step that one process learns from, as `Objective.errors` takes them.
 
-    u       in (0, 1), places their noise levels
+    u       in (0, 1): the quantile of each image's noise level
     change  how `x0` was changed (`data.augment`); None if the training changes no images
     """
 

@@ -62,7 +62,8 @@ def save_state(folder: Path, checkpoint: Checkpoint) -> None:
 def load(folder: Path) -> Checkpoint:
     """The checkpoint in a folder that is named by its step.
 
-    Raises DamagedFile if a file is not as it was written, UserError for nonsense or another version's checkpoint.
+    Raises DamagedFile if a file is not as it was written, UserError for fields that make no sense and for a checkpoint
+    of another version.
     """
     weights, _ = tensors.load(folder / CHECKPOINT_FILE)
     state, about = tensors.load(folder / STATE_FILE)

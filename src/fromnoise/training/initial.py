@@ -74,9 +74,9 @@ def _adapted(model: Model, other: Model) -> list[str]:
     ours, theirs = model.info, other.info
     found = []
     if not same_classes(ours, theirs):
-        found.append(f"classes ({theirs.conditioned_on} there, {ours.conditioned_on} here)")
+        found.append(f"classes ({theirs.conditioned_on} → {ours.conditioned_on})")
     if ours.channels != theirs.channels:
-        found.append(f"channels ({kind(theirs.channels)} there, {kind(ours.channels)} here)")
+        found.append(f"channels ({kind(theirs.channels)} → {kind(ours.channels)})")
     if model.config.training.augment and not other.config.training.augment:
-        found.append("changes (--augment only here)")
+        found.append("--augment (only here)")
     return found

@@ -13,17 +13,17 @@ class Interrupted(KeyboardInterrupt):
 
 
 class _BrokenOff(KeyboardInterrupt):
-    """Ends the work of `InterruptGuard.unless_asked`."""
+    """Ends the work of `InterruptGuard.unless_stopped`."""
 
 
 class InterruptGuard:
-    """A block in which the first Ctrl-C is only noted, in `asked`; a second one stops at once.
+    """A block in which the first Ctrl-C is only noted, in `stop_requested`; a second one stops at once.
 
     SIGTERM counts as Ctrl-C, and so does SIGHUP, as when a connection breaks, unless `nohup` has it ignored.
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.stop_requested = False
         self._breaking = False
         self._before: dict[int, object] = {}
 
@@ -42,19 +42,19 @@ class InterruptGuard:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
-    def unless_asked(self, work: Callable[[], T]) -> T | None:
+    def unless_stopped(self, work: Callable[[], T]) -> T | None:
         """The result of `work`, which is optional; None if the first Ctrl-C, which is noted as well, ends it."""
         try:
             self._breaking = True  # not before `try`: a signal may come at any time
-            return None if self.asked else work()
+            return None if self.stop_requested else work()
         except _BrokenOff:
             return None
         finally:
             self._breaking = False
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
+        if self.stop_requested:
             raise KeyboardInterrupt
-        self.asked = True
+        self.stop_requested = True
         if self._breaking:
             raise _BrokenOff

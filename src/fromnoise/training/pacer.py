@@ -1,4 +1,4 @@
-"""Keeps a training at its pace: reads the clock, plans again, and says when to save and when to stop."""
+"""Keeps a training at its pace: reads the clock, revises the number of steps, and says when to save and stop."""
 
 import dataclasses
 import statistics

@@ -54,7 +54,7 @@ class Profile:
 
 
 def profile(model: Model, images: ImageSet, accelerator: Accelerator) -> Profile:
-    """Take some steps with `model` (which they change), as a training of its budget would, and report their cost.
+    """Take a few steps as a training with this budget would, and report what they cost. Changes the model's weights.
 
     Raises UserError for another device than a CPU.
     """

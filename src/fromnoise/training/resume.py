@@ -21,13 +21,13 @@ from fromnoise.training.settings import AUTO, Budget
 from fromnoise.training.step import Step
 
 
-def begin(model: Model, images: int, accelerator: Accelerator, folder: RunFolder, initial: Initial | None) -> Standing:
+def fresh(model: Model, images: int, accelerator: Accelerator, folder: RunFolder, initial: Initial | None) -> Standing:
     """Where a new training stands; its weights are those of `initial`, if given."""
     settings = model.config.training
     if initial is not None:
         model.network.load_state_dict(initial.weights)
         hint = "; --init none starts afresh" if settings.init == AUTO else ""
-        adapted = f", adapted in {initial.adapted}" if initial.adapted else ""
+        adapted = f"; adapted: {initial.adapted}" if initial.adapted else ""
         say(f"starting from the weights of {initial.name}{adapted}{hint}")
     elif folder.about().init:
         raise UserError(f"{folder.path} has no intact checkpoint: run the same command again")

@@ -199,7 +199,7 @@ class RunFolder:
         return self.checkpoints / f"{step:06d}"
 
     def model_file(self) -> Path:
-        """The newest model, or the best before it that was chosen by the denoising error, as with few images.
+        """The model to use: the newest, or with few images the one with the lowest denoising error.
 
         Raises UserError when there is none yet.
         """

@@ -68,7 +68,7 @@ class TrainingSettings:
     warmup: Annotated[int, Limits(0)] = 100
     """Steps over which the learning rate rises."""
     decay: Annotated[float, Limits(0, 1)] = 0.5
-    """Last share of the steps, over which the learning rate falls linearly to zero; 0 keeps it constant."""
+    """Share of the budget, at its end, over which the learning rate falls linearly to zero; 0 keeps it constant."""
     clip: Annotated[float, Limits(1e-12)] | None = 1.0
     """Largest gradient norm; None: no clipping, as in the preset chapter."""
     ema: Annotated[float, Limits(0, 0.999999)] = 0.999
@@ -94,7 +94,7 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class Recording:
-    """What a training records as it runs. It changes no weights, so a resumed training may record otherwise."""
+    """What a training records as it runs. It changes no weights: a resumed training may use other values."""
 
     log_every: Annotated[int, Limits(1)] | None = None
     """Steps between lines of log.jsonl; default: 50, or a twentieth of a short budget in steps or epochs."""

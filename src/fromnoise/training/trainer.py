@@ -48,8 +48,8 @@ class Outcome:
 class Trainer:
     """Trains a model on images in a run folder, whose lock the caller holds.
 
-    validation  of the model now and then, off the training's clock; it changes nothing in the training
-    choice      of guidance once the model is trained, at the end of a budget of minutes
+    validation  validates the model now and then, with the clock stopped; it changes no weights
+    choice      chooses the guidance after the last step
     initial     the weights that a new training starts from; a resumed one does not need them
     extension   a further budget for a finished training, which may have begun already
     recording   how often to log and to save
@@ -78,10 +78,10 @@ class Trainer:
         start = self._start()
         pacer, already_finished = self.pacer, self.pacer.finished
         with InterruptGuard() as guard:
-            self._validate(guard)  # if that was broken off here
-            if self.agreement.flags(any_of=guard.asked)[1]:
+            self._validate(guard)  # a validation that was interrupted at this step
+            if self.agreement.anywhere(guard.stop_requested):
                 raise self._interrupted()
-            if pacer.finished and not already_finished:  # by the validation just made up for
+            if pacer.finished and not already_finished:  # ended by the validation just repeated
                 self._save()
             elif not already_finished:
                 self._train(guard)
@@ -104,7 +104,7 @@ class Trainer:
                 norm = take_step(pacer.step, rate)
                 pacer.advance()
                 self._validate(guard)
-                save, stop = pacer.event(guard.asked)
+                save, stop = pacer.event(guard.stop_requested)
                 log.after(rate, norm)
                 if save:
                     self._save()
@@ -124,14 +124,14 @@ class Trainer:
             start = checkpoint.standing
             resume.check(start, model, n, folder)
         else:
-            start = resume.begin(model, n, self.accelerator, folder, self.initial)
+            start = resume.fresh(model, n, self.accelerator, folder, self.initial)
             if first:
                 folder.set_aside_results(start.step)  # of a model that was deleted: this one needs its own
         elsewhere = start.plan.elsewhere(device)
         if self.extension:
             before, unchosen = start, self._lacks_guidance(start.pace)
             start = resume.extended(before, self.extension, model, n, folder, unchosen)
-            self.agreement.wait()  # to find the results of before in their place
+            self.agreement.wait()  # every process must find the earlier results in their place
             if first and start is not before:
                 folder.set_aside_results(start.step)
                 folder.pace.cut(start.step)
@@ -163,9 +163,9 @@ class Trainer:
         why: str | None = None
         with self.clock.stopped(), all_threads():
             if self.agreement.first:
-                why = guard.unless_asked(partial(self._validated, self.validation))
+                why = guard.unless_stopped(partial(self._validated, self.validation))
             self.agreement.wait()
-        if self.agreement.flags(first=why is not None)[0] and not self.pacer.finished:
+        if self.agreement.decided(why is not None) and not self.pacer.finished:
             self.pacer.stop()
             if why:
                 say(why)
@@ -179,18 +179,18 @@ class Trainer:
     def _choose_guidance(self, guard: InterruptGuard) -> None:
         """Choose the trained model's guidance, unless that is done; Ctrl-C breaks it off."""
         pacer = self.pacer
-        if self.choice and not guard.asked and self._lacks_guidance(pacer.pace):
+        if self.choice and not guard.stop_requested and self._lacks_guidance(pacer.pace):
             model = self._trained()
-            guidance = guard.unless_asked(partial(self.choice.choose, pacer.step, model))
+            guidance = guard.unless_stopped(partial(self.choice.choose, pacer.step, model))
             if guidance is not None:
                 dataclasses.replace(model, guidance=guidance).save(self.folder.model_file())
         elif Model.load(self.folder.model_file()).guidance is not None:
             self.folder.keep_guidance(pacer.pace.budget.step)
-        if guard.asked:
+        if guard.stop_requested:
             raise self._interrupted()
 
     def _lacks_guidance(self, pace: Pace) -> bool:
-        """Whether guidance is still to be chosen after a training at this pace, for which the pacer kept time.
+        """Whether guidance is still to be chosen after a training at this pace; the pacer has left time for it.
 
         A model that was scored keeps the guidance that it was sampled with.
         """

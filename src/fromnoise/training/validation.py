@@ -1,4 +1,4 @@
-"""Judges of a model, passed to its training: validation while it trains, a choice of guidance at its end."""
+"""Callbacks of a training: validation while it runs, and the choice of guidance at its end."""
 
 import copy
 import dataclasses
@@ -59,3 +59,18 @@ class GuidanceChoice(Protocol):
 
     def choose(self, step: int, model: Model) -> float:
         """The guidance for a model, given in eval mode, after `step` steps."""
+
+
+def better_before(folder: RunFolder, last: int) -> str | None:
+    """Where the best model by validation is, in a sentence, if it is not that of the step `last`."""
+    best = folder.about_best()
+    if best is None or best["step"] == last:
+        return None
+    if "denoising" in best:
+        return f"kept: step {best['step']:,} of {last:,}, which denoises validation images best, in {folder.best}"
+    return f"best by validation: step {best['step']:,} (KID {kid_in_words(best['kid'])}), in {folder.best}"
+
+
+def kid_in_words(kid: dict[str, float]) -> str:
+    """A KID and its error for people to read."""
+    return f"{kid['value']:.4f} ± {kid['error']:.4f}"

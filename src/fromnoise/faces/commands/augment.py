@@ -9,7 +9,7 @@ import tyro
 
 from fromnoise.diffusion.settings import Guidance
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import Device, SkipBroken, Threads, folder_is_new, parse
+from fromnoise.faces.arguments import Device, SkipBroken, Threads, parse, refuse_existing_folder
 from fromnoise.limits import Limits
 from fromnoise.say import say
 
@@ -40,7 +40,7 @@ class AugmentArguments:
     label_by: str | None = None
     """Where classes come from, as in `train`, for other images than the model was trained on."""
     group_by: str | None = None
-    """How those are split into parts, as in `train`."""
+    """How such images are split into parts, as in `train`."""
     skip_broken: SkipBroken = False
     device: Device = "auto"
     threads: Threads = None
@@ -51,7 +51,7 @@ def main(words: Sequence[str]) -> None:
     arguments = parse(AugmentArguments, words, "augment")
     if arguments.out.suffix.lower() in (".npz", ".png"):
         raise UserError(f"{arguments.out}: name a folder, which gets a sub-folder for each class")
-    folder_is_new(arguments.out)
+    refuse_existing_folder(arguments.out)
 
     from fromnoise.data import folder
     from fromnoise.evaluation.gain import gain

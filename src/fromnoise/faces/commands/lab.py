@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import folder_is_new, parse
+from fromnoise.faces.arguments import parse, refuse_existing_folder
 from fromnoise.say import say
 
 
@@ -52,7 +52,7 @@ def main(words: Sequence[str]) -> None:
         raise UserError("name one new folder, as in `fromnoise lab --quick --out lab-page` (fromnoise lab --help)")
     out = arguments.folder or arguments.out
     assert out is not None
-    folder_is_new(out)
+    refuse_existing_folder(out)
 
     import torch
 

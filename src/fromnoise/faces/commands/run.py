@@ -59,8 +59,8 @@ def main(words: Sequence[str]) -> None:
 
 
 def _summary(folder: "RunFolder", report: "Report", steps: int) -> None:
-    from fromnoise.experiment.find import better_before
     from fromnoise.faces.tables import print_score
+    from fromnoise.training.validation import better_before
 
     assert report.run is not None, "the report of a run"
     trained, sampling = report.run.training, report.run.sampling

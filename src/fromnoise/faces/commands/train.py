@@ -28,8 +28,8 @@ def main(words: Sequence[str]) -> None:
     if arguments.dry_run:
         print_configuration(arguments.config)
         return
-    from fromnoise.experiment.find import better_before
     from fromnoise.experiment.train import profiled, trained
+    from fromnoise.training.validation import better_before
 
     experiment = arguments.experiment()
     if arguments.profile:

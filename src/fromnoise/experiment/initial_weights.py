@@ -34,7 +34,7 @@ def note(folder: RunFolder) -> str | None:
     )
 
 
-def start(model: Model) -> Initial | None:
+def chosen(model: Model) -> Initial | None:
     """The weights that a new training of `model` starts from, None for fresh ones.
 
     Raises UserError for those that --init names and that do not fit.
