@@ -71,6 +71,15 @@ def test_modules_stay_under_400_lines(path):
     assert len(path.read_text().splitlines()) < 400
 
 
+def test_the_document_names_every_module():
+    """But those that share a folder of their own, or are settings."""
+    text = (SOURCE.parents[1] / "docs" / "architecture.md").read_text()
+    layout = text.partition("```\n")[2].partition("```")[0]
+    ours = [path for path in MODULES if len(path.relative_to(SOURCE).parts) <= 2 and path.parent.name != "lab"]
+    named = [path.stem for path in ours if not path.stem.startswith("__") and path.stem != "settings"]
+    assert [name for name in named if not re.search(rf"\b{name}\b", layout)] == []
+
+
 def test_configuration_and_command_line_need_no_pytorch():
     modules = "fromnoise.config, fromnoise.faces.cli, fromnoise.faces.arguments, fromnoise.faces.console"
     code = f"import sys, {modules}; print('torch' in sys.modules)"
