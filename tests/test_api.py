@@ -121,7 +121,7 @@ def test_images_to_edit_may_have_other_channels_than_the_models(packaged):
 def test_what_a_model_cannot_do_is_refused(packaged):
     with pytest.raises(fromnoise.UserError, match=r"^label 10"):
         packaged.sample(1, label=10)
-    with pytest.raises(fromnoise.UserError, match="unknown precision 'half'; choose one of: fp32, bf16, fp16"):
+    with pytest.raises(fromnoise.UserError, match="precision must be one of auto, fp32, bf16, fp16, not 'half'"):
         packaged.sample(1, precision="half")
     with pytest.raises(fromnoise.UserError, match="neither a run folder"):
         fromnoise.load("nowhere")
@@ -134,7 +134,7 @@ def test_too_few_images_in_memory_are_named_once():
 
 def test_an_unknown_way_to_read_images_is_refused():
     for how in ({"fit": "squeeze"}, {"alpha": "grey"}):
-        with pytest.raises(fromnoise.UserError, match=r"unknown (fit|alpha) '.*'; choose one of: (stretch|keep), "):
+        with pytest.raises(fromnoise.UserError, match=r"(fit|alpha) must be None or one of (stretch|keep), .*, not '"):
             fromnoise.evaluate(np.zeros((60, 28, 28), np.uint8), "digits:heldout", quiet=True, **how)
 
 

@@ -18,8 +18,7 @@ the same settings, and `fromnoise run` can continue what Python began. Progress 
 nothing is printed to stdout. Errors that you can fix are raised as `fromnoise.UserError`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +27,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from fromnoise.calls import called_from_python
 from fromnoise.config import PRESETS, Config, folder_for, settled, with_settings
 from fromnoise.data import arrays, sources
 from fromnoise.data.colour import KINDS
@@ -35,7 +35,7 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.data.pixels import by_range
 from fromnoise.data.settings import Alpha, Fit
 from fromnoise.diffusion.settings import SamplerName
-from fromnoise.errors import UserError, named_for_python
+from fromnoise.errors import UserError
 from fromnoise.evaluation.choosing import choosing_features
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.features import features as extractor_of
@@ -50,10 +50,9 @@ from fromnoise.experiment.train import Experiment, trained
 from fromnoise.faces.console import TERMINAL
 from fromnoise.generation import edit
 from fromnoise.generation.model import Model
-from fromnoise.images import Images, as_set
+from fromnoise.images import Images, array_of, as_set
 from fromnoise.lookup import lookup
 from fromnoise.say import Reporter, reporting_to
-from fromnoise.threads import all_threads
 from fromnoise.training.device import alone
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.settings import Recording
@@ -63,12 +62,6 @@ __all__ = ["Images", "Report", "Run", "UserError", "evaluate", "load", "train"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Source = str | Path | ImageSet | ArrayLike
 """A set of images: as an array, or as the command line names it."""
-
-
-@contextmanager
-def _called_from_python() -> Iterator[None]:
-    with named_for_python(), all_threads():
-        yield
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +94,7 @@ class Run:
         """The model, on its device; raises UserError for one that is missing."""
         return self.model.to(alone(self.device).device)
 
-    @_called_from_python()
+    @called_from_python()
     def sample(
         self,
         n: int | None = None,
@@ -137,7 +130,7 @@ class Run:
         labels = None if found.labels is None or found.clustered else found.labels.numpy()
         return Images(arrays.to_array(found.images), labels, () if labels is None else found.class_names)
 
-    @_called_from_python()
+    @called_from_python()
     def vary(
         self,
         images: ArrayLike,
@@ -163,7 +156,7 @@ class Run:
         how = edit.Edit(n, seed, label, guidance, steps)
         return self._edited(edit.vary, [images], strength, how)
 
-    @_called_from_python()
+    @called_from_python()
     def inpaint(
         self,
         images: ArrayLike,
@@ -176,14 +169,14 @@ class Run:
         steps: int | None = None,
     ) -> Images:
         """n ways to fill in each image where `mask`, H×W, is true or (uint8) above 127; the rest stays the same."""
-        given = np.asarray(mask)
-        if given.dtype.kind not in "biuf":
-            raise UserError("the mask is an array of numbers: open a file first, for example with Pillow")
+        given = array_of(mask, "the mask")
+        if given.dtype != bool and given.size and given.max() <= 1:
+            raise UserError("the mask has no value above 1: give it as bool, mask > 0, or in white (255) and black")
         fill = torch.from_numpy(np.ascontiguousarray(given if given.dtype == bool else given > 127))
         how = edit.Edit(n, seed, label, guidance, steps)
         return self._edited(edit.inpaint, [images], fill, how)
 
-    @_called_from_python()
+    @called_from_python()
     def upscale(
         self,
         images: ArrayLike,
@@ -198,10 +191,10 @@ class Run:
         how = edit.Edit(n, seed, label, guidance, steps)
         return self._edited(edit.upscale, [images], how)
 
-    @_called_from_python()
+    @called_from_python()
     def interpolate(self, one: ArrayLike, other: ArrayLike, n: int = 8, *, label: int | str | None = None) -> Images:
         """n images from `one` to `other`, each H×W×C, both included, by blending the noise that each comes from."""
-        return self._edited(edit.interpolate, [np.asarray(image)[None] for image in (one, other)], n, label)
+        return self._edited(edit.interpolate, [array_of(image, "images")[None] for image in (one, other)], n, label)
 
     def _edited(self, work: Callable[..., torch.Tensor], images: Sequence[ArrayLike], *how: Any) -> Images:
         with reporting_to(self.reporter):
@@ -211,32 +204,33 @@ class Run:
 
     def _read(self, images: ArrayLike) -> torch.Tensor:
         """Images to edit, in the model's channels, N×C×H×W; raises UserError for numbers that the model cannot map."""
-        given, within = np.asarray(images), self.model.info.range
+        given, within = array_of(images, "images"), self.model.info.range
         if given.ndim == 3 and given.shape[-1] in KINDS and given.shape[-1] < self.model.info.width // 2:
             raise UserError(f"images to edit are N×H×W×C, not {'×'.join(map(str, given.shape))}: one is images[None]")
         if within is not None and given.dtype != np.uint8 and given.dtype.kind in "iuf" and given.size:
             given = by_range("images", given, within)
         found = as_set(given, "images")
         if found.range is not None:
-            raise UserError(f"images to edit must be bytes: convert these with {as_8_bits(*found.range)}")
+            raise UserError(f"images to edit must be bytes: convert these, perhaps with {as_8_bits(*found.range)}")
         return edit.as_trained(self.model, found).images
 
-    @_called_from_python()
+    @called_from_python()
     def evaluate(
         self,
         n: int | None = None,
         *,
-        reference: str | None = None,
+        reference: str | Path | None = None,
         features: str | None = None,
         seed: int | None = None,
-        weights: Path | None = None,
+        weights: str | Path | None = None,
     ) -> Report:
         """Sample n images and score them as `fromnoise run` does; writes nothing.
 
         They are compared with the data's held-out part, or with `reference`, such as "mnist:test". By default `n` is
         the number of images in that, at most 3,000. Raises UserError if the training images can no longer be found.
         """
-        given = {"n": n, "reference": reference, "features": features, "seed": seed}
+        named = None if reference is None else str(reference)
+        given = {"n": n, "reference": named, "features": features, "seed": seed}
         config = with_settings(self.config, {name: value for name, value in given.items() if value is not None})
         device = self._there().device
         name, made = config.evaluation.features, self._extractors  # they remember the features of the real images
@@ -246,7 +240,8 @@ class Run:
             else:
                 parts = find.parts_of(self.folder)
             if (name, weights) not in made:
-                made[name, weights] = extractor_of(name, device, images=parts.train, weights=weights)
+                file = None if weights is None else Path(weights)
+                made[name, weights] = extractor_of(name, device, images=parts.train, weights=file)
             against, number = reference_of(config, parts)
             generated = as_set(self.sample(number, seed=config.seed), str(self.folder or "generated"))
             sets, also = sets_of(config, parts, generated, against), choosing_features(device)
@@ -254,7 +249,7 @@ class Run:
             return with_overfitting(report, self.model, parts, against)
 
 
-@_called_from_python()
+@called_from_python(unchecked=["data"])
 def train(
     data: str | Path = "digits",
     *,
@@ -274,8 +269,8 @@ def train(
     - `out`: the run folder; runs/NAME-PRESET when not given
     - `skip_broken`: leave out files that cannot be read
     - `log_every`, `checkpoint_every`, `tensorboard`: as the flags of `fromnoise train`
-    - `settings`: the settings of `fromnoise train`, by the names of its flags: `minutes=10`, `size=32`, `augment=0.3`,
-      `evaluate_every=250`, `channels=(48, 96, 96)` …
+    - `settings`: the settings of `fromnoise train`, by the names of its flags: `minutes=10`, `size=(32, 24)`,
+      `augment=0.3`, `evaluate_every=250`, `channels=(48, 96, 96)` …
 
     Raises UserError, before anything is written, for settings that do not fit together or data that cannot be found.
     """
@@ -284,6 +279,8 @@ def train(
             "training reads its images from files: save these first, for example with numpy.savez('mine.npz', "
             "images=images, labels=labels), and train on 'mine.npz'"
         )
+    if isinstance(settings.get("size"), tuple | list):
+        settings["size"] = "x".join(map(str, settings["size"]))
     settings |= {name: str(settings[name]) for name in ("size", "init") if settings.get(name) is not None}
     config = settled(with_settings(lookup("preset", preset, PRESETS), settings | {"data": str(data)}), preset)
     place = folder_for(config, preset) if out is None else Path(out)
@@ -293,7 +290,7 @@ def train(
         return load(place, device=device, quiet=quiet)
 
 
-@_called_from_python()
+@called_from_python()
 def load(source: str | Path, *, device: DeviceName = "auto", quiet: bool = False) -> Run:
     """A trained run: a run folder, a checkpoint in it, a model.safetensors file, or "digits" or "clipart" (packaged).
 
@@ -304,7 +301,7 @@ def load(source: str | Path, *, device: DeviceName = "auto", quiet: bool = False
     return Run(find.load_model(path), folder, device, _reporter(quiet))
 
 
-@_called_from_python()
+@called_from_python()
 def evaluate(
     generated: Source,
     reference: Source,
@@ -314,7 +311,7 @@ def evaluate(
     features: str = "auto",
     n: int | None = None,
     seed: int = 0,
-    weights: Path | None = None,
+    weights: str | Path | None = None,
     skip_broken: bool = False,
     fit: Fit | None = None,
     alpha: Alpha | None = None,
@@ -342,7 +339,7 @@ def evaluate(
         None if train is None else _named(train, "train"),
         None if floor is None else _named(floor, "floor"),
         features=features,
-        weights=weights,
+        weights=None if weights is None else Path(weights),
         n=n,
         seed=seed,
         skip_broken=skip_broken,

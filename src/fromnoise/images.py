@@ -9,8 +9,11 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from fromnoise.calls import called_from_python
 from fromnoise.data import arrays, saving
+from fromnoise.data.colour import KINDS
 from fromnoise.data.image_set import ImageSet
+from fromnoise.errors import UserError
 
 
 class Images(np.ndarray[Any, np.dtype[np.uint8]]):
@@ -25,9 +28,14 @@ class Images(np.ndarray[Any, np.dtype[np.uint8]]):
     class_names: tuple[str, ...]
 
     def __new__(cls, pixels: ArrayLike, labels: ArrayLike | None = None, class_names: Sequence[str] = ()) -> Self:
-        """The array `pixels` as images."""
-        images = np.asarray(pixels, dtype=np.uint8).view(cls)
+        """The array `pixels` as images; raises UserError for other numbers than bytes, and for too few labels."""
+        given = array_of(pixels, "images")
+        if given.dtype != np.uint8:
+            raise UserError(f"images are bytes (uint8), not {given.dtype}")
+        images = given.view(cls)
         images.labels = None if labels is None else np.asarray(labels, dtype=np.int64)
+        if images.labels is not None and images.labels.shape != images.shape[:1]:
+            raise UserError(f"{len(images)} images need as many labels, not an array {images.labels.shape}")
         images.class_names = tuple(class_names)
         return images
 
@@ -41,16 +49,42 @@ class Images(np.ndarray[Any, np.dtype[np.uint8]]):
             found.labels, found.class_names = self.labels[key], self.class_names
         return found
 
+    def copy(self, order: Any = "C") -> Self:
+        """The same, labels included."""
+        return type(self)(np.array(self, order=order), self.labels, self.class_names)
+
+    __copy__ = copy
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self.copy()
+
+    def __reduce__(self) -> Any:
+        return Images, (np.asarray(self), self.labels, self.class_names)
+
+    @called_from_python()
     def save(self, path: str | Path) -> None:
         """Write them: one grid (`NAME.png`), an array (`NAME.npz`) or a new folder of PNG files, by class if named.
 
         Raises UserError for a folder that has anything in it, and for NAME.jpg and the like; a file is replaced.
         """
-        saving.save(Path(path), as_set(self, "images"))
+        one = self.ndim == 3 and self.shape[-1] in KINDS  # an image of its own, as images[0] is
+        saving.save(Path(path), as_set(self[None] if one else self, "images"))
+
+
+def array_of(images: ArrayLike, name: str) -> NDArray[Any]:
+    """Numbers as one array; raises UserError for anything else, such as images of several sizes or names of files."""
+    try:
+        array = np.asarray(images.detach().cpu() if isinstance(images, torch.Tensor) else images)
+    except ValueError as error:
+        raise UserError(f"{name}: these differ in size, or are no numbers") from error
+    if array.dtype.kind not in "biuf":
+        kind = "text" if array.dtype.kind in "US" else type(images).__name__
+        raise UserError(f"{name}: give an array of numbers, not {kind}; open files first, for example with Pillow")
+    return array
 
 
 def as_set(images: ArrayLike, name: str) -> ImageSet:
     """An array of images as the set called `name`; raises UserError for one of another form."""
     labels = getattr(images, "labels", None)
-    found = arrays.from_array(name, np.asarray(images), None if labels is None else torch.from_numpy(labels))
+    found = arrays.from_array(name, array_of(images, name), None if labels is None else torch.from_numpy(labels))
     return replace(found, class_names=getattr(images, "class_names", ()))

@@ -290,3 +290,14 @@ def test_a_folder_beside_an_archive_of_the_same_name_goes_first(tmp_path):
     folder.save(tmp_path / "x.zip", torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
     assert len(sources.load(str(tmp_path / "x.zip"))) == 2
     assert not archive.SOURCE.matches(str(tmp_path / "x.zip"))
+
+
+def test_a_name_that_an_archive_holds_twice_is_refused(tmp_path):
+    pixels = io.BytesIO()
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(pixels, "png")
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as file:
+        file.writestr("a.png", pixels.getvalue())
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            file.writestr("a.png", pixels.getvalue())
+    with pytest.raises(UserError, match=r"it holds a.png twice"):
+        sources.load(str(tmp_path / "x.zip"))

@@ -112,7 +112,7 @@ def test_a_file_without_the_array_is_told_what_it_has(path):
     [
         np.zeros(4),
         np.array([0, 1, -1, 2]),
-        np.zeros((4, 1), int),
+        np.zeros((4, 2), int),
         np.array(1),
         np.zeros(3, int),
         np.array(list("abcd")),
@@ -384,3 +384,15 @@ def test_a_pickle_is_converted_by_the_line_that_refuses_it(tmp_path, make_images
         assert torch.equal(arrays.load(tmp_path / "mine-new.npz").images, given)
     else:
         assert [each.shape for each in arrays.numbers(tmp_path / "mine-new.npz", ("mu", "sigma"))] == [(2,), (2, 2)]
+
+
+def test_labels_in_a_column_are_labels(path):
+    np.savez(path, arr_0=grey(), labels=np.array([[0], [1], [0], [2]]))
+    assert arrays.load(path).labels.tolist() == [0, 1, 0, 2]
+
+
+def test_stretched_arrays_are_said_to_be(path):
+    np.savez(path, arr_0=grey())
+    with captured() as said:
+        arrays.load(path, (8, 24))
+    assert "stretched to other proportions" in said[0]

@@ -3,8 +3,9 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from fromnoise.data import digits
+from fromnoise.data import digits, sources
 from fromnoise.data.groups import groups, nearly_in
+from fromnoise.data.settings import DataSettings
 
 SKINS = ((255, 204, 34), (250, 220, 188), (224, 187, 149), (191, 143, 104), (155, 100, 61), (89, 69, 57))
 
@@ -137,3 +138,14 @@ def test_channels_without_colours_are_compared_all(channels):
     other = images.clone()
     other[:, -1] = images.roll(1, 0)[:, -1]
     assert not nearly_in(other, images).any()
+
+
+def test_a_class_of_one_image_is_learnt(tmp_path, make_images):
+    """Its place among ten was once a held-out one for some numbers of other images."""
+    pixels = make_images(120).numpy()
+    for rest in range(100, 111):
+        labels = np.array([0] * rest + [1])
+        np.savez(tmp_path / "some.npz", arr_0=pixels[: rest + 1], labels=labels)
+        parts = sources.prepare(DataSettings(str(tmp_path / "some.npz"), size="16"), 0)
+        assert parts.train.labels.unique().tolist() == [0, 1]
+        assert len(parts.val) >= 9

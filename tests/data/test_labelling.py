@@ -352,3 +352,38 @@ def test_classes_whose_names_are_not_utf_8_are_told_apart_and_can_be_written(put
     ):
         with pytest.raises(UserError, match="its name is not UTF-8: rename it"):
             refused()
+
+
+def test_two_classes_of_an_image_are_refused_in_any_column(put):
+    photos = put("a.png", "b.png", "c.png", "d.png")
+    rows = "a.png,x\nb.png,y\nc.png,x\nd.png,y\n"
+    (photos / "metadata.csv").write_text(f"file_name,kind\n{rows}a.png,x\n")
+    assert classes(read(photos)[0])["a.png"] == "x"
+    (photos / "metadata.csv").write_text(f"file_name,kind\n{rows}a.png,y\n")
+    with pytest.raises(UserError, match=r"metadata.csv gives a.png two classes"):
+        read(photos)
+
+
+def test_a_column_of_splits_is_said_not_to_be_used(put):
+    photos = put("a.png", "b.png", "c.png", "d.png")
+    rows = "".join(f"{k}.png,{v},train\n" for k, v in zip("abcd", "xyxy", strict=True))
+    (photos / "metadata.csv").write_text(f"file_name,kind,split\n{rows}")
+    images, said = read(photos)
+    assert classes(images) == {"a.png": "x", "b.png": "y", "c.png": "x", "d.png": "y"}
+    assert "its column 'split' is not used" in said
+
+
+def test_json_lines_may_hold_any_letter_but_no_list_of_classes(put):
+    photos = put("a.png", "b.png")
+    lines = [{"file_name": f"{k}.png", "label": f"{k}\u2028\x85", "objects": {"bbox": [1, 2]}} for k in "ab"]
+    (photos / "metadata.jsonl").write_text("\n".join(json.dumps(line, ensure_ascii=False) for line in lines))
+    assert read(photos)[0].classes == 2
+    (photos / "metadata.jsonl").write_text(json.dumps({"file_name": "a.png", "label": [0, 1]}))
+    with pytest.raises(UserError, match="'label' is one name or number, not several"):
+        read(photos)
+
+
+def test_names_in_a_table_may_differ_in_case_and_in_how_accents_are_written(put):
+    photos = put("e\u0301.png", "b.PNG")
+    (photos / "metadata.csv").write_text("file_name,label\n\u00e9.png,x\nB.png,y\n")
+    assert list(classes(read(photos)[0]).values()) == ["y", "x"]

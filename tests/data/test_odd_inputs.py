@@ -206,8 +206,8 @@ TABLE = [
     ("a table of two minds", three(metadata__csv="file_name,label\n0.png,x\n1.png,y\n2.png,x\n0.png,y\n"),
      "refused: metadata.csv gives 0.png two classes: remove one of its rows"),
     ("a table that names no images", three(metadata__csv="image,label\n0.png,x\n1.png,y\n2.png,x\n"),
-     "3 images, no classes, grey, 8×8; metadata.csv has no column 'file_name'; "
-     "ignored: metadata.csv"),
+     "3 images, no classes, grey, 8×8; metadata.csv has no column 'file_name' but "
+     "image, label; ignored: metadata.csv"),
     ("a table of captions", three(metadata__csv="file_name,text\n0.png,a cat\n1.png,a dog\n2.png,an owl\n"),
      "3 images, no classes, grey, 8×8; ignored: metadata.csv"),
     ("a table of several columns", three(metadata__csv="file_name,breed,age\n0.png,x,1\n1.png,y,2\n2.png,x,3\n"),
@@ -224,7 +224,7 @@ TABLE = [
      "1 image, no classes, grey, 8×8; not read: 1 outside the archive"),
     ("a zip in a zip", ("x.zip", archive("zip", {"a.png": grey(), "y.zip": archive("zip", {"b.png": grey()})})),
      "1 image, no classes, grey, 8×8; not read: 1 .zip"),
-    ("a zip with a password", ("x.zip", encrypted()), "refused: is encrypted, password required"),
+    ("a zip with a password", ("x.zip", encrypted()), "refused: (encrypted)"),
     ("half a zip", ("x.zip", archive("zip", {"a.png": rgb()})[:200]), "refused: x.zip is not a readable zip or tar"),
     ("a tar, gzipped", ("x.tar.gz", archive("w:gz", {"./a.png": grey()})), "1 image, no classes, grey, 8×8"),
     ("half a tar, gzipped", ("x.tgz", archive("w:gz", {"a.png": rgb(0, 32, 32)})[:900]),

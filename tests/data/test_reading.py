@@ -157,8 +157,8 @@ def test_a_bar_shows_how_many_files_are_read(put, bars):
 
 def test_duplicates_are_counted_once_read(put, read):
     for k in range(6):
-        put(f"{k}.png", np.full((8, 8), 10 * (k // 3), np.uint8))
-    put("6.bmp", np.full((8, 8, 3), 10, np.uint8))  # in another format, and in colour
+        put(f"{k}.png", np.full((8, 8), 90 * (k // 3), np.uint8))
+    put("6.bmp", np.full((8, 8, 3), 90, np.uint8))  # in another format, and in colour
     assert read()[1] == "7 images, no classes, RGB, 8×8; 5 duplicates, 2 distinct"
 
 

@@ -48,7 +48,26 @@ def test_the_interval_is_the_t_tests_where_all_trainings_agree():
     assert mean == pytest.approx(one.mean())
     expected = stats.t.interval(0.95, 49, one.mean(), stats.sem(one))
     assert (low, high) == pytest.approx(expected)
-    assert paired(np.zeros((3, 10))) == (0.0, (0.0, 0.0))
+
+
+def test_answers_that_all_agree_leave_what_others_might_show():
+    mean, (low, high) = paired(np.zeros((3, 10)))
+    reach = stats.binomtest(0, 10).proportion_ci(method="exact").high
+    assert (mean, low, high) == pytest.approx((0, -reach, reach))
+
+
+def test_images_of_a_group_count_as_one():
+    """Frames of films whose classifiers all gain or lose alike: 20 films, not 200 images."""
+    random, covered, alone = np.random.default_rng(0), 0, 0
+    films = np.repeat(np.arange(20), 10)
+    for _ in range(400):
+        effects = random.standard_normal((1, 20))[:, films] + 0.1 * random.standard_normal((5, 200))
+        low, high = paired(effects, films)[1]
+        covered += low <= 0 <= high
+        low, high = paired(effects)[1]
+        alone += low <= 0 <= high
+    assert 0.92 <= covered / 400 <= 0.98
+    assert alone / 400 < 0.7, "as single images they would promise too much"
 
 
 def test_real_images_of_the_same_kind_are_a_gain(brief):

@@ -86,7 +86,7 @@ def test_the_folder_is_named_after_the_data():
         (("--preset", "slow"), "unknown preset 'slow'; choose one of: fast, chapter, tiny"),
         (("--minuets", "3"), r"Unrecognized options: --minuets, 3; did you mean --minutes\?"),
         (("--sampler", "best"), "invalid choice 'best' for argument '--sampler'.*ddim"),
-        (("--m",), "Missing value for argument '--m'"),
+        (("--m",), "--m needs a value"),
         (("--m", "many"), "Error parsing --m: 'many' is not a whole number"),
         (("--lr", "fast"), "Error parsing --lr: 'fast' is not a number"),
         (("--channels", "48", "few"), r"Error parsing --channels: \['48', 'few'\] are not the numbers it takes"),

@@ -31,6 +31,7 @@ MISSING = 4  # archives that are named
 WILD = {"*", "?"}  # for any letters, and for one
 NUMBERS, MOST_SHARDS = re.compile(r"\{(\d+)\.\.(\d+)\}"), 10_000
 GZIP = b"\x1f\x8b"  # the first bytes of a gzipped tar
+ENCRYPTED = 1  # a flag in a zip
 
 Members = dict[str, Callable[[], bytes]]
 """From the name of each file in an archive to a function that reads its bytes."""
@@ -113,7 +114,20 @@ def _kept(name: str, found: Listing) -> str | None:
 def _zip(path: Path, stack: ExitStack, found: Listing) -> Members:
     file = stack.enter_context(zipfile.ZipFile(path))
     infos = [info for info in file.infolist() if not info.is_dir()]
-    return {name: partial(_unzipped, file, info) for info in infos if (name := _kept(info.filename, found))}
+    if any(info.flag_bits & ENCRYPTED for info in infos):
+        raise ValueError("encrypted")
+    members: Members = {}
+    for info in infos:
+        if name := _kept(info.filename, found):
+            _once(name, members)
+            members[name] = partial(_unzipped, file, info)
+    return members
+
+
+def _once(name: str, members: Members) -> None:
+    """Raise ValueError for a second file of that name."""
+    if name in members:
+        raise ValueError(f"it holds {name} twice")
 
 
 def _unzipped(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
@@ -139,6 +153,7 @@ def _tar(path: Path, stack: ExitStack, found: Listing) -> Members:
     for info in tar:
         if info.isreg() and not info.issparse():
             if name := _kept(info.name, found):
+                _once(name, members)
                 members[name] = partial(_untarred, tar, info)
         elif not info.isdir():
             found.kinds["links or devices"] += 1

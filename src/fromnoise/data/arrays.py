@@ -23,6 +23,7 @@ from fromnoise.data import blocks, mapped
 from fromnoise.data.colour import looks_like_alpha, premultiplied, straight, without_needless_alpha
 from fromnoise.data.image_set import MOST_CHANNELS, ImageSet, joined
 from fromnoise.data.inventory import line
+from fromnoise.data.picture import STRETCHED, is_stretched
 from fromnoise.data.pixels import as_bytes
 from fromnoise.data.resize import resized
 from fromnoise.data.source import Reading, Source
@@ -48,7 +49,7 @@ def load(path: Path, size: tuple[int, int] | None = None) -> ImageSet:
     classes are in `class_names`. Of MedMNIST's files all parts are read, and each image keeps its own.
     Says in one line what was read and what was not. Raises UserError when images and labels do not fit.
     """
-    others: list[str] = []
+    others, notes = list[str](), list[str]()
     if path.suffix.lower() == ".npy":
         with reading(path, "a readable .npy file"):
             images, values = _images(path, _header(path.name, lambda: path.open("rb"), path.stat().st_size))
@@ -57,7 +58,7 @@ def load(path: Path, size: tuple[int, int] | None = None) -> ImageSet:
         with reading(path, "a readable .npz file"), zipfile.ZipFile(path) as file:
             names = _names(file)
             divided = "train_images" in names and not set(IMAGES) & set(names)
-            found, read = _divided(path, file, size) if divided else _whole(path, file)
+            found, read = _divided(path, file, size, notes) if divided else _whole(path, file)
             others = sorted(set(names) - read)
             if "arr_1" in others and found.labels is None:
                 others.remove("arr_1")
@@ -68,8 +69,12 @@ def load(path: Path, size: tuple[int, int] | None = None) -> ImageSet:
             "transparency; if it is not, add a fifth channel of zeros, and all are kept as they are"
         )
     found = without_needless_alpha(found)
+    if is_stretched(found.shape[1:], size):
+        notes.append(STRETCHED)
+    if others:
+        notes.append(f"arrays not read: {', '.join(others)[:200]}")
     found = resized(found, size)
-    say(line(found, [f"arrays not read: {', '.join(others)[:200]}"] if others else []))
+    say(line(found, notes))
     return found
 
 
@@ -138,10 +143,12 @@ def _whole(path: Path, file: zipfile.ZipFile) -> tuple[ImageSet, set[str]]:
     return found, read
 
 
-def _divided(path: Path, file: zipfile.ZipFile, size: tuple[int, int] | None) -> tuple[ImageSet, set[str]]:
+def _divided(
+    path: Path, file: zipfile.ZipFile, size: tuple[int, int] | None, notes: list[str]
+) -> tuple[ImageSet, set[str]]:
     """The images in one of MedMNIST's files, at `size`, and the names of the arrays that were read.
 
-    They have no labels if it has several numbers for each image.
+    They have no labels if it has none for some part, or several numbers for each image; `notes` gets the reason.
     """
     names, sets, parts, read = _names(file), list[ImageSet](), list[str](), set[str]()
     for prefix, part in DIVIDED.items():
@@ -154,10 +161,17 @@ def _divided(path: Path, file: zipfile.ZipFile, size: tuple[int, int] | None) ->
         entry = _entry(file, label_key) if label_key in names else None
         if entry is not None and entry.shape[1:] in ((), (1,)):
             labels = _labels(path, entry._replace(shape=entry.shape[:1]), len(images))
+        elif entry is not None:
+            notes.append(f"no classes: '{label_key}' has {entry.shape[-1]} numbers for each image")
         found = ImageSet(str(path), images, labels)
+        if not sets and is_stretched(found.shape[1:], size):
+            notes.append(STRETCHED)
         sets.append(resized(found, size))
         parts += [part] * len(images)
         read |= {key} if labels is None else {key, label_key}
+    without = [each for each in sets if each.labels is None]
+    if without and len(without) < len(sets):
+        notes.append("no classes: some parts have no labels")
     return replace(joined(sets, str(path)), parts=tuple(parts) if len(sets) > 1 else ()), read
 
 
@@ -218,14 +232,18 @@ def _labels(path: Path, entry: _Entry, n: int) -> Tensor | None:
     whole_numbers = len(entry.shape) == 1 and np.issubdtype(entry.dtype, np.integer)
     if entry.key == "arr_1" and not (whole_numbers and entry.shape == (n,)):
         return None
-    wanted = f"{path}: '{entry.key}' must be one whole number from 0 to {MOST_CLASSES - 1} for each image"
-    if not whole_numbers:
-        raise UserError(wanted)
+    wanted = f"{path}: '{entry.key}' must be one whole number from 0 to {MOST_CLASSES - 1} for each image, not"
+    if entry.shape[1:] == (1,):
+        entry = entry._replace(shape=entry.shape[:1])
+    if len(entry.shape) != 1 or entry.dtype.kind not in "biu":
+        hint = "; names go into 'class_names'" if entry.dtype.kind in "US" else ""
+        hint = "; take .argmax(1) of one-hot labels" if len(entry.shape) == 2 else hint
+        raise UserError(f"{wanted} {entry.dtype} {entry.shape}{hint}")
     if entry.shape != (n,):
         raise UserError(f"{path}: {entry.shape[0]} labels for {n} images")
     labels = _read(entry)
     if (labels < 0).any() or (labels >= MOST_CLASSES).any():
-        raise UserError(wanted)
+        raise UserError(f"{wanted} {labels.min()} to {labels.max()}")
     return torch.from_numpy(labels.astype(np.int64))
 
 
@@ -237,7 +255,11 @@ def _images(path: Path, entry: _Entry) -> tuple[UInt8[Tensor, "n c h w"], tuple[
     shape = entry.shape
     last = _channels_last(f"{path}: '{entry.key}'", entry.dtype, shape)
     if entry.dtype != np.uint8:
-        pixels, values = as_bytes(_read(entry))
+        numbers = _read(entry)
+        try:
+            pixels, values = as_bytes(numbers)
+        except ValueError as error:
+            raise UserError(f"{path}: {error}") from error
         return _channels_first(torch.from_numpy(pixels), last), values
     raw = mapped.empty(shape[::-1] if entry.reverse else shape, torch.uint8)
     with entry.open() as stream:

@@ -224,7 +224,8 @@ def _notes(found: Listing, labels: Labels, broken: list[tuple[str, str]], change
 
 def _sizes(was: Collection[tuple[int, int]]) -> str:
     """28×28; or 3 sizes from 8×8 to 20×10."""
-    least, largest = (f"{h}×{w}" for h, w in (min(was, key=math.prod), max(was, key=math.prod)))
+    ordered = sorted(was, key=lambda size: (math.prod(size), size))
+    least, largest = (f"{h}×{w}" for h, w in (ordered[0], ordered[-1]))
     return least if len(was) == 1 else f"{len(was):,} sizes from {least} to {largest}"
 
 

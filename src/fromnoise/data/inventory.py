@@ -15,6 +15,7 @@ from fromnoise.say import plural
 
 RARE = 0.001  # the share of values that are outliers, on either side
 COARSE = 32  # levels
+DARK = 16  # levels: images of no more show nothing
 
 
 def line(images: ImageSet, notes: Iterable[str]) -> str:
@@ -30,6 +31,8 @@ def line(images: ImageSet, notes: Iterable[str]) -> str:
     distinct = len(np.unique(digests(images.images, grey=True)))
     if distinct < len(images):
         what.append(f"{plural(len(images) - distinct, 'duplicate')}, {distinct:,} distinct")
+    if images.range is None and (brightest := int(images.images.max())) < DARK:
+        what.append(f"no value is above {brightest} of 255: if these are masks, multiply them by 255")
     if images.range is not None:
         what.append(f"values from {images.range[0]:g} to {images.range[1]:g} mapped to 8 bits{_coarse(images)}")
     if images.parts:
@@ -45,7 +48,7 @@ def _coarse(images: ImageSet) -> str:
     below /= below[:, -1:].clone()
     levels = (below < 1 - RARE).sum(dim=1) - (below < RARE).sum(dim=1) + 1
     channel = int(levels.argmin())
-    if levels[channel] >= COARSE:
+    if levels[channel] >= COARSE or len(set(images.range or ())) == 1:
         return ""
     where, cure = (f" of channel {channel + 1}", "scale each channel") if len(levels) > 1 else ("", "clip outliers")
     return f" ({100 - 200 * RARE:g} % of the values{where} to {levels[channel]} of 256 levels: {cure} for finer steps)"

@@ -22,10 +22,12 @@ from fromnoise.say import plural
 FOLDER = "folder"  # as a rule: sub-folders, whatever a table says
 RULE = "--label-by"
 MANY, FEW = 20, 10  # more classes, of which half have fewer images, may be none
+MOST_NAMES = 200  # letters of columns' names, in messages
 MOST_NUMBERED = 1_000  # classes; larger numbers are names like any other
 SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val"}
 SPLITS |= {"test": "heldout", "testing": "heldout", "heldout": "heldout"}
 FILE_NAME, LABEL = "file_name", "label"  # columns, as Hugging Face's ImageFolder has them
+SPLIT = "split"  # a column that people expect to be used
 
 Contents = Path | io.BytesIO
 """A file on the disk, or the bytes of one."""
@@ -35,13 +37,19 @@ Contents = Path | io.BytesIO
 class Table:
     """What a table says of images: by their names, a value for each column. `files` are those that hold it.
 
-    `nameless` are tables that name no images.
+    `further` are rows of images that have one already; `nameless` says why some tables name no images.
     """
 
     by: str = ""
     rows: dict[str, dict[str, str]] = field(default_factory=dict)
     files: tuple[str, ...] = ()
+    further: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     nameless: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns beside the images' names."""
+        return list(dict.fromkeys(key for row in self.rows.values() for key in row if key != FILE_NAME))
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,7 @@ def labelled(root: str, names: Sequence[str], table: Table, rule: str | None) ->
         inner = _below([name.partition("/")[2] for name in inner])
     found, used = _folders(inner), tuple[str, ...]()
     by = "" if found is None else "sub-folders"
-    notes = [] if found else [f"{name} has no column '{FILE_NAME}'" for name in table.nameless]
+    notes = [] if found else list(table.nameless)
     column = _column(root, table, found is not None) if rule is None else None
     if rule is not None and rule != FOLDER:
         found, by = _by_rule(names, rule), RULE
@@ -82,6 +90,8 @@ def labelled(root: str, names: Sequence[str], table: Table, rule: str | None) ->
         notes.append(f"classes from {by}" if len(set(found)) > 1 else f"{by} has one class only")
         if lost := len(table.rows.keys() - set(names)):
             notes.append(f"{by} names {plural(lost, 'file')} that {'was' if lost == 1 else 'were'} not read")
+        if SPLIT in table.columns:
+            notes.append(f"its column '{SPLIT}' is not used: for parts of your own, make folders train, val and test")
     elif found is None and 0 < (n := sum("/" not in name for name in inner)) < len(inner):
         notes.append(f"sub-folders are not classes ({plural(n, 'image')} outside them)")
     if found is not None:
@@ -138,32 +148,47 @@ def common_folder(names: Iterable[str]) -> str:
 def table_of(root: str, found: Listing, opened: Callable[[str], Contents]) -> Table:
     """What the tables in a listing say of its images: metadata.csv and metadata.jsonl, else WebDataset's .cls files.
 
-    Metadata names images, relative to its own folder, in a column file_name; a table without one is ignored. A
-    .cls file holds the class of the images that share the beginning of its name. Raises UserError for damaged files,
-    and for an image with two classes.
+    Metadata names images, relative to its own folder, in a column file_name; a table without one is ignored. Names may
+    differ in case, and in how accents are written. A .cls file holds the class of the images that share the beginning
+    of its name. Raises UserError for damaged files.
     """
     rows: dict[str, dict[str, str]] = {}
-    files, nameless = list[str](), list[str]()
+    files, nameless, further = list[str](), list[str](), list[tuple[str, dict[str, str]]]()
+    exact, alike = set(found.images), {_folded(image): image for image in found.images}
     for name in found.tables:
         folder, base = posixpath.split(name)
         if base.lower() not in READERS:
             continue
         with reading(Path(root) / name, "a readable table"):
-            named = [row for row in READERS[base.lower()](_text(opened(name))) if row.get(FILE_NAME)]
+            every = list(READERS[base.lower()](_text(opened(name))))
+        named = [row for row in every if row.get(FILE_NAME)]
         for row in named:
             image = posixpath.normpath(posixpath.join(folder, row[FILE_NAME].replace("\\", "/")))
-            if rows.get(image, row).get(LABEL) != row.get(LABEL):
-                raise UserError(f"{Path(root) / name} gives {image} two classes: remove one of its rows")
-            rows[image] = row
-        (files if named else nameless).append(name)
+            if image not in exact:
+                image = alike.get(_folded(image), image)
+            if image in rows:
+                further.append((image, row))
+            else:
+                rows[image] = row
+        if named:
+            files.append(name)
+        elif not every:
+            nameless.append(f"{name} has no rows")
+        else:
+            nameless.append(f"{name} has no column '{FILE_NAME}' but {', '.join(every[0])[:MOST_NAMES]}")
     if rows or nameless:
-        return Table(", ".join(files), rows, tuple(files), tuple(nameless))
+        return Table(", ".join(files), rows, tuple(files), further, tuple(nameless))
     samples = {_sample(name) for name in found.images}
     values = {}
     for name in (tag for tag in found.tags if _sample(tag) in samples):
         with reading(Path(root) / name, "the name of a class"):
             values[_sample(name)] = _text(opened(name)).strip()
     return Table(".cls files", {name: {LABEL: values.get(_sample(name), "")} for name in found.images if values})
+
+
+def _folded(name: str) -> str:
+    """A name without case, its accents written in one way: macOS writes é as e and ´."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _sample(name: str) -> str:
@@ -187,9 +212,12 @@ def _csv(text: str) -> Iterable[dict[str, str]]:
 
 
 def _jsonl(text: str) -> Iterable[dict[str, str]]:
-    for line in filter(str.strip, text.splitlines()):
+    for line in filter(str.strip, text.split("\n")):
         row = msgspec.json.decode(line, type=dict[str, Any])
-        yield {key: "" if value is None else str(value).strip() for key, value in row.items()}
+        if isinstance(row.get(LABEL), list | dict):
+            raise ValueError(f"'{LABEL}' is one name or number, not several")
+        plain = {key: value for key, value in row.items() if not isinstance(value, list | dict)}
+        yield {key: "" if value is None else str(value).strip() for key, value in plain.items()}
 
 
 READERS = {"metadata.csv": _csv, "metadata.jsonl": _jsonl}
@@ -200,21 +228,24 @@ def _column(root: str, table: Table, foldered: bool) -> str | None:
 
     Raises UserError if there are several others.
     """
-    columns = list(dict.fromkeys(key for row in table.rows.values() for key in row if key != FILE_NAME))
+    columns = [name for name in table.columns if name != SPLIT]
     if LABEL in columns:
         return LABEL
     if foldered or not columns:
         return None
     if len(columns) > 1:
         raise UserError(
-            f"{root}: {table.by} has no column '{LABEL}' but {', '.join(columns)[:200]}; rename the one that holds the "
-            f"classes, or ignore the table with --label-by {FOLDER}"
+            f"{root}: {table.by} has no column '{LABEL}' but {', '.join(columns)[:MOST_NAMES]}; rename the one that "
+            f"holds the classes, or ignore the table with --label-by {FOLDER}"
         )
     values = {row.get(columns[0], "") for row in table.rows.values()}
     return columns[0] if 2 * len(values) <= len(table.rows) else None  # else they are captions
 
 
 def _by_table(root: str, names: Sequence[str], table: Table, column: str) -> list[str]:
+    for image, row in table.further:
+        if row.get(column) != table.rows[image].get(column):
+            raise UserError(f"{root}: {table.by} gives {image} two classes: remove one of its rows")
     found = [table.rows.get(name, {}).get(column, "") for name in names]
     if without := [name for name, value in zip(names, found, strict=True) if not value]:
         raise UserError(

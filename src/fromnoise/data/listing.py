@@ -1,9 +1,10 @@
 """What lies in a folder: its image files in natural order, tables beside them, and how many files are neither."""
 
+import errno
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def listing(folder: Path) -> Listing:
     found = Listing()
     try:
         for name, entry in _walk(folder, "", frozenset({os.path.realpath(folder)}), found.kinds):
-            if entry.is_file():
+            if _is(entry.is_file):
                 found.add(name)
             else:
                 found.kinds["broken links or devices"] += 1
@@ -88,6 +89,16 @@ def listed(names: Sequence[str], most: int, what: str = "") -> str:
     return ", ".join(names[:most]) + (f" and {others}" if more > 0 else "")
 
 
+def _is(question: Callable[[], bool]) -> bool:
+    """The answer to an entry's `is_file` or `is_dir`; False for a link that leads to itself."""
+    try:
+        return question()
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return False
+
+
 def _walk(
     folder: Path, inside: str, above: frozenset[str], kinds: Counter[str]
 ) -> Iterator[tuple[str, os.DirEntry[str]]]:
@@ -98,7 +109,7 @@ def _walk(
         name = f"{inside}{entry.name}"
         if hidden(entry.name):
             kinds["hidden"] += 1
-        elif not entry.is_dir():
+        elif not _is(entry.is_dir):
             yield name, entry
         elif (real := os.path.realpath(entry)) in above:
             kinds["links to a folder above"] += 1

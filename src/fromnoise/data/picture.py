@@ -24,7 +24,7 @@ DEEP = {"I", "I;16", "I;16L", "I;16B", "I;16N", "F"}  # grey, of 16 or 32 bits o
 TRANSPARENT = "with transparency"
 ANIMATED = "first frame only"
 PRINT = "colour spaces such as CMYK converted to RGB"
-REDUCED = "16 bits a channel in colour reduced to 8"
+REDUCED = "16 bits a channel reduced to 8"
 UPRIGHT = "turned upright, as EXIF says"
 STRETCHED = "stretched to other proportions; --fit crop or pad keeps them"
 PHOTOMETRIC, WHITE_IS_ZERO, BITS = 262, 0, 258  # a tag of TIFF, a value of it, another tag
@@ -94,6 +94,8 @@ def _unsupported(path: Path | BytesIO) -> str:
     """Why Pillow does not know the form of a file."""
     with BytesIO(path.getvalue()) if isinstance(path, BytesIO) else path.open("rb") as file:
         begin = file.read(4)
+    if not begin:
+        return "empty"
     if begin in (b"II*\0", b"MM\0*"):
         return "TIFF files hold grey, RGB or RGBA of 8 or 16 bits, or float32: save other arrays as one .npy file"
     return "not an image in a supported format"

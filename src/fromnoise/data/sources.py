@@ -27,6 +27,7 @@ PARTS = ("train", "val", "heldout", "test")
 PICKLES = (".pt", ".pth", ".pkl", ".pickle")  # suffixes; torch-fidelity and others keep statistics in these
 SPLIT_SEED = 0  # of a user's own images: fixed, so that `PATH:heldout` means the same images everywhere
 SHARE = 10  # one in ten of a user's own images (groups of images), or of a whole IDX set, for `val` and for `heldout`
+FREE = 1  # a place of training images, of ten
 SCORED, LEAST = 50, 200  # images in `heldout` at least, for a score, if there are so many groups in all
 
 SOURCES: tuple[Source, ...] = (
@@ -317,9 +318,10 @@ def _part(images: ImageSet, name: str, rows: np.ndarray) -> ImageSet:
 def _shared_out(images: ImageSet, group_by: str | None, held: Mapping[str, int]) -> tuple[dict[str, ImageSet], int]:
     """The images as train and the parts in `held`, each of which gets one group in ten; and the number of groups.
 
-    A part has all classes in their shares, however rare, and its groups are those at its place from 0 to 9. What
-    `heldout` lacks of `SCORED` comes from train. Fewer than ten groups are all train. Groups are of near-duplicates,
-    or what `group_by` makes of file names; none is split. A group has the class of its first image.
+    A part has all classes in their shares, and its groups are those at its place from 0 to 9; a class too rare for all
+    parts is in train. What `heldout` lacks of `SCORED` comes from train. Fewer than ten groups are all train. Groups
+    are of near-duplicates, or what `group_by` makes of file names; none is split. A group has the class of its first
+    image.
     """
     group = cache.grouped(images, groups).numpy() if group_by is None else by_name(images, group_by)
     first = np.unique(group, return_index=True)[1]
@@ -343,6 +345,11 @@ def _shared_out(images: ImageSet, group_by: str | None, held: Mapping[str, int])
         spare = np.flatnonzero(~np.isin(places, list(held.values())))
         even = (spare[np.linspace(0, len(spare) - 1, k).round().astype(int)] for k in range(1, lacks + 1))
         places[next(some for some in even if sizes[some].sum() >= lacks)] = held["heldout"]
+    if images.labels is not None and group_by is None:
+        labels = images.labels.cpu().numpy()[order]
+        unlearnt = ~np.isin(labels, labels[~np.isin(places, list(held.values()))])
+        if np.isin(list(held.values()), places[~unlearnt]).all():  # not where each class is one group
+            places[unlearnt] = FREE
     place[group[order]] = places
     place = place[group]
     parts = {"train": _part(images, "train", ~np.isin(place, list(held.values())))}

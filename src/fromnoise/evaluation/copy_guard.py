@@ -28,8 +28,7 @@ def copy_guard(
     trained = gallery(train)
     if trained.distinct < FEWEST:
         raise UserError(
-            f"{train.name}: {trained.distinct} distinct images are too few to detect copies; "
-            f"at least {FEWEST} are needed"
+            f"{train.name}: too few distinct images to detect copies ({trained.distinct}); at least {FEWEST} are needed"
         )
 
     def relative(images: UInt8[Tensor, "n c h w"], own: Tensor | None = None) -> Float64[np.ndarray, " n"]:

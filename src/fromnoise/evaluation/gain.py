@@ -90,22 +90,34 @@ def gain(generated: ImageSet, train: ImageSet, held_out: ImageSet, seed: int = 0
                 for _ in learning(network, images, labels, rows, steps, random, F.cross_entropy):
                     shown.show(next(done), 2 * SEEDS * steps)
                 right[arm, k] = judged(network, held_out.images.cpu()).argmax(axis=1) == truth.numpy()
-    return _summary(right, truth, train, generated)
+    groups = None if held_out.groups is None else held_out.groups.cpu().numpy()
+    return _summary(right, truth, groups, train, generated)
 
 
-def paired(differences: Float[np.ndarray, "s n"]) -> tuple[float, tuple[float, float]]:
+def paired(
+    differences: Float[np.ndarray, "s n"], groups: Int64[np.ndarray, " n"] | None = None
+) -> tuple[float, tuple[float, float]]:
     """The mean of paired differences of s trainings on n images, and its 95 % interval for others of both.
 
     Trainings and images are crossed random effects: the variances of the means by training and by image add up (what
-    is left within a cell counts twice, to be safe), with Satterthwaite's (1946) degrees of freedom.
+    is left within a cell counts twice, to be safe), with Satterthwaite's (1946) degrees of freedom. The images of a
+    group count as one draw of its size. If there is no difference anywhere, the interval is Clopper & Pearson's (1934)
+    for the share of draws that might differ.
     """
-    mean = float(differences.mean())
-    sides = [differences.mean(axis=axis) for axis in (1, 0)]
-    parts = np.array([side.var(ddof=1) / len(side) for side in sides])
+    mean, by_training = float(differences.mean()), differences.mean(axis=1)
+    group = np.arange(differences.shape[1]) if groups is None else np.unique(groups, return_inverse=True)[1]
+    weights = np.bincount(group) / len(group)
+    by_group = np.bincount(group, differences.mean(axis=0)) / np.bincount(group)
+    draws = len(weights)
+    if draws < 2:
+        return mean, (-1.0, 1.0)
+    spread = draws / (draws - 1) * float((weights**2 * (by_group - mean) ** 2).sum())
+    parts = np.array([by_training.var(ddof=1) / len(by_training), spread])
     if not parts.sum():
-        return mean, (mean, mean)
-    freedom = parts.sum() ** 2 / (parts**2 / np.array([len(side) - 1 for side in sides])).sum()
-    reach = float(stats.t.isf(0.025, freedom) * np.sqrt(parts.sum()))
+        reach = 1 - 0.025 ** (1 / draws)
+    else:
+        freedom = parts.sum() ** 2 / (parts**2 / np.array([len(by_training) - 1, draws - 1])).sum()
+        reach = float(stats.t.isf(0.025, freedom) * np.sqrt(parts.sum()))
     return mean, (mean - reach, mean + reach)
 
 
@@ -115,11 +127,15 @@ def _labels(images: ImageSet) -> Int64[Tensor, " n"]:
 
 
 def _summary(
-    right: Bool[np.ndarray, "2 s n"], truth: Int64[Tensor, " n"], train: ImageSet, generated: ImageSet
+    right: Bool[np.ndarray, "2 s n"],
+    truth: Int64[Tensor, " n"],
+    groups: Int64[np.ndarray, " n"] | None,
+    train: ImageSet,
+    generated: ImageSet,
 ) -> Gain:
     """The gain, from the classifiers' answers, right or wrong."""
     real, augmented = right.mean(axis=(1, 2)).tolist()
-    difference, (low, high) = paired(right[1].astype(float) - right[0])
+    difference, (low, high) = paired(right[1].astype(float) - right[0], groups)
     kind = "gain" if low > 0 else "loss" if high < 0 else "no gain"
     found = []
     for label in truth.unique().tolist():

@@ -9,6 +9,7 @@ from typing import Any
 from fromnoise.config import to_json
 from fromnoise.data import folder, saving, sources
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.listing import NAMED, listed
 from fromnoise.data.sources import Parts
 from fromnoise.errors import UserError
 from fromnoise.evaluation.gain import FEWEST, Gain
@@ -54,6 +55,10 @@ def parts_for(
     else:
         parts = sources.prepare(trained, model.config.seed, skip_broken=skip_broken)
     _check(parts, model, data)
+    assert parts.heldout is not None, "`_check` sees to it"
+    tested = set() if parts.heldout.labels is None else set(parts.heldout.labels.tolist())
+    if lacking := [model.info.called(label) for label in model.info.present if label not in tested]:
+        notes.append(f"nothing is known of classes without held-out images: {listed(lacking, NAMED)}")
     return parts, notes
 
 
@@ -96,3 +101,5 @@ def _check(parts: Parts, model: Model, data: str) -> None:
     if n < FEWEST:
         why = parts.why_few(FEWEST)
         raise UserError(f"{data} has {n} held-out images but measuring a gain takes at least {FEWEST}{why}: add images")
+    if parts.heldout is not None and parts.heldout.labels is not None and len(parts.heldout.labels.unique()) < 2:
+        raise UserError(f"all held-out images of {data} are of one class: measuring a gain takes two; add images")

@@ -265,7 +265,7 @@ def _other_range(images: ImageSet, reference: ImageSet) -> str:
 
 def as_8_bits(low: float, high: float) -> str:
     """Python that turns an array `images` of values from `low` to `high` into bytes, by the likeliest full range."""
-    if low > -0.25 and high < 1.5:
+    if low > -0.05 and high < 1.5:
         scaled = "(255 * images)"
     elif low > -1.5 and high < 1.5:
         scaled = "((images + 1) * 127.5)"

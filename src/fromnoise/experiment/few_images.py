@@ -13,6 +13,7 @@ import numpy as np
 from fromnoise.config import Config
 from fromnoise.data.sources import Parts
 from fromnoise.experiment.initial_weights import COLOUR
+from fromnoise.say import plural
 from fromnoise.training.settings import AUTO
 
 FEW = 1000
@@ -45,9 +46,7 @@ def advice(config: Config, parts: Parts, steps: int | None) -> str | None:
         return None
     n, training, asked = validation_images(parts), config.training, config.evaluation.evaluate_every
     if not _matters(parts, steps):
-        few = (
-            f"{len(parts.train):,} training images are few: a training of fewer than {2 * EVERY} steps is not validated"
-        )
+        few = f"{_are_few(parts)}: a training of fewer than {2 * EVERY} steps is not validated"
         return None if asked else f"{few}{' unless you set --evaluate-every' if n >= FEWEST else ''}"
     every = asked or EVERY
     if n >= FEWEST:
@@ -59,7 +58,7 @@ def advice(config: Config, parts: Parts, steps: int | None) -> str | None:
     if training.init == AUTO and parts.train.shape[0] not in COLOUR:
         tries.append("--init with a model of other images")
     return (
-        f"{len(parts.train):,} training images are few: the network will soon memorise and copy them; "
+        f"{_are_few(parts)}: the network will soon memorise and copy them; "
         f"{kept}. More images help most{'; so may ' + ' and '.join(tries) if tries else ''}; more minutes do not"
     )
 
@@ -95,10 +94,14 @@ def note(parts: Parts, best: Mapping[str, Any] | None, steps: int) -> str | None
     """The report's note on a model of few images, trained for so many steps; None where that does not matter."""
     if not _matters(parts, steps):
         return None
-    few = f"{len(parts.train):,} training images are few: go by the copy test above all"
+    few = f"{_are_few(parts)}: go by the copy test above all"
     if best is None or "denoising" not in best:
         return few
     return f"{few}; the model is that of step {best['step']:,} of {steps:,}, which denoised validation images best"
+
+
+def _are_few(parts: Parts) -> str:
+    return f"{plural(len(parts.train), 'training image')} {'is' if len(parts.train) == 1 else 'are'} few"
 
 
 def _matters(parts: Parts, steps: int | None) -> bool:

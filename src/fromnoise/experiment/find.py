@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fromnoise.data import sources
+from fromnoise.data.picture import suffixes
 from fromnoise.errors import UserError
 from fromnoise.files import missing_hint
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
@@ -26,6 +27,8 @@ def find_model(path: Path) -> Path:
     A run folder or file goes before a packaged model of the same name. Raises UserError for anything else.
     """
     if path.is_file():
+        if path.suffix.lower() in suffixes():
+            raise UserError(f"{path} is an image, not a model: name the run, then the image")
         return path
     if (path / CHECKPOINT_FILE).is_file():
         return path / CHECKPOINT_FILE

@@ -38,6 +38,7 @@ PLAIN = {  # Python's and tyro's words, a pattern -> words for users
     "could not convert string to float: (.*)": r"\1 is not a number",
     r"Could not (parse|find valid parse for) arguments:? (\[.*?\]).*": r"\2 are not the numbers it takes",
     r"\. Expected 1 values\.": "",
+    r"Missing value for argument '(--[a-z-]+).*": r"\1 needs a value (one that begins with - is written \1=-…)",
     r"no type matching (.*) could be instantiated from (.*)\.": r"expected \1, not \2",
 }
 UNSAID = arg(help_behavior_hint="")  # without "(default: ...)"

@@ -106,6 +106,8 @@ def main(words: Sequence[str]) -> None:
 def _inspect(words: Sequence[str]) -> None:
     arguments = parse(InspectArguments, words, "data inspect")
     out = None if arguments.json in (None, "-") else Path(str(arguments.json))
+    if arguments.sheet is not None and arguments.sheet.suffix.lower() != ".png":
+        raise UserError(f"--sheet {arguments.sheet}: name a .png file")
     refuse_existing(arguments.overwrite, arguments.sheet, out)
 
     from fromnoise.config import Config
@@ -164,7 +166,7 @@ def _print(found: "Inspection") -> None:
     if unreadable[MOST_FILES:]:
         print(f"and {len(unreadable) - MOST_FILES:,} more (--json lists them)")
     mean, deviation = (" ".join(f"{value:.3f}" for value in values) for values in found.moments())
-    print(f"values from 0 to 1: mean {mean}, deviation {deviation}")
+    print(f"mean {mean}, deviation {deviation} (black is 0, white is 1)")
     for note in found.notes():
         say(f"note: {note}")
 

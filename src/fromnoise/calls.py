@@ -1,0 +1,72 @@
+"""What Python calls: arguments are checked before work starts, and errors name them as Python does."""
+
+import inspect
+import re
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from numbers import Integral, Real
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from fromnoise.errors import UserError
+from fromnoise.threads import all_threads
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+KINDS: dict[Any, tuple[type, str]] = {
+    bool: (bool, "True or False"),
+    int: (Integral, "a whole number"),
+    float: (Real, "a number"),
+    str: (str, "text"),
+    Path: (Path, "a path"),
+    NoneType: (NoneType, "None"),
+}
+"""The types that are checked: what an argument must be an instance of, and what to call that."""
+
+
+def called_from_python(unchecked: Collection[str] = ()) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """A decorator for the functions of the API, which get all threads.
+
+    They raise UserError for arguments of another type than they declare, but for those `unchecked` and for arrays.
+    """
+
+    def decorated(function: Callable[P, T]) -> Callable[P, T]:
+        hints, signature = get_type_hints(function), inspect.signature(function)
+        checked = {name: kind for name, kind in hints.items() if name not in unchecked}
+
+        @wraps(function)
+        def called(*args: P.args, **kwargs: P.kwargs) -> T:
+            with named_for_python(), all_threads():
+                for name, value in signature.bind(*args, **kwargs).arguments.items():
+                    check(name, value, checked.get(name))
+                return function(*args, **kwargs)
+
+        return called
+
+    return decorated
+
+
+@contextmanager
+def named_for_python() -> Iterator[None]:
+    """A block whose errors name arguments as Python does: per_class for --per-class."""
+    try:
+        yield
+    except UserError as error:
+        error.args = (re.sub(r"--([a-z][a-z-]*)", lambda found: found[1].replace("-", "_"), str(error)),)
+        raise
+
+
+def check(name: str, value: object, kind: Any) -> None:
+    """Raise UserError for a value that is of none of the types in `kind`, if all of these can be checked."""
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    choices = [choice for each in kinds if get_origin(each) is Literal for choice in get_args(each)]
+    plain = [each for each in kinds if get_origin(each) is not Literal]
+    if any(each not in KINDS for each in plain) or (isinstance(value, str) and value in choices):
+        return
+    # True is no whole number here.
+    if not any(isinstance(value, KINDS[each][0]) and isinstance(value, bool) <= (each is bool) for each in plain):
+        wanted = [KINDS[each][1] for each in plain] + ([f"one of {', '.join(choices)}"] if choices else [])
+        raise UserError(f"{name} must be {' or '.join(wanted)}, not {value!r:.60}")
