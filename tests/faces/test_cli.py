@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from fromnoise import __version__
@@ -91,3 +94,19 @@ def test_help_fits_a_terminal_and_shows_no_value_that_is_none(command, capsys, m
     words = " ".join(shown.replace("│", " ").split())
     for unwanted in ("{None}", "default: None", "(default: )"):
         assert unwanted not in words
+
+
+def test_a_program_that_is_asked_to_end_cleans_up_as_after_ctrl_c():
+    code = """
+import os, signal
+from fromnoise.faces import cli
+def work(words):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        print("cleaned up")
+cli._answer = work
+cli.start()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr, done.returncode) == ("cleaned up\n", "fromnoise: stopped\n", 130)

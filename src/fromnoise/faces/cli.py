@@ -10,6 +10,7 @@ import importlib
 import io
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
@@ -71,6 +72,8 @@ def start() -> NoReturn:
     One of several processes ends without Python's clean-up. gloo's threads outlive their process group, and one that
     asks for the GIL during the clean-up aborts the program (https://github.com/pytorch/pytorch/pull/179291).
     """
+    if "RANK" not in os.environ:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing half-written is left
     code = main()
     if "RANK" in os.environ:
         for stream in (sys.stdout, sys.stderr):
