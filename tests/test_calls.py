@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import fromnoise
-from fromnoise.calls import called_from_python
+from fromnoise.calls import called_from_python, named_for_python
 from fromnoise.errors import UserError
 from fromnoise.images import Images, array_of
 
@@ -78,6 +78,12 @@ def test_errors_name_arguments_and_not_flags():
         example(other=1)
 
 
+def test_names_of_files_stay():
+    with pytest.raises(UserError) as refused, named_for_python():
+        raise UserError("my--photos/--x.png, runs/x--old: give --T and --no-labels")
+    assert str(refused.value) == "my--photos/--x.png, runs/x--old: give T and labels=False"
+
+
 def test_wrong_arguments_of_the_api_are_users_errors(tmp_path):
     model = fromnoise.load("digits", quiet=True)
     one = np.zeros((1, 32, 32, 1), np.uint8)
@@ -119,6 +125,8 @@ def test_images_that_are_copied_or_pickled_keep_their_labels():
         assert isinstance(same, Images)
         assert same.labels.tolist() == [2, 0, 1]
         assert same.class_names == ("a", "b", "c")
+        assert same.labels is not images.labels
+    assert pickle.loads(pickle.dumps(images / 255)).dtype == (images / 255).copy().dtype == np.float64
 
 
 def test_one_image_is_saved_as_one(tmp_path):

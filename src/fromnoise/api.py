@@ -274,6 +274,8 @@ def train(
 
     Raises UserError, before anything is written, for settings that do not fit together or data that cannot be found.
     """
+    if not isinstance(data, str | Path) and not hasattr(data, "__len__"):
+        raise UserError(f"data must be text or a path, not {data!r:.60}")
     if not isinstance(data, str | Path):
         raise UserError(
             "training reads its images from files: save these first, for example with numpy.savez('mine.npz', "

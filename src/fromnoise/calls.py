@@ -13,6 +13,7 @@ from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 from fromnoise.errors import UserError
 from fromnoise.threads import all_threads
 
+FLAG = re.compile(r"(?<![\w/.-])--(no-)?([A-Za-z][\w-]*)")
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -55,8 +56,13 @@ def named_for_python() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        error.args = (re.sub(r"--([a-z][a-z-]*)", lambda found: found[1].replace("-", "_"), str(error)),)
+        error.args = (FLAG.sub(_named, str(error)),)
         raise
+
+
+def _named(flag: re.Match[str]) -> str:
+    off, name = flag.groups()
+    return f"{name.replace('-', '_')}{'=False' if off else ''}"
 
 
 def check(name: str, value: object, kind: Any) -> None:

@@ -49,17 +49,18 @@ class Images(np.ndarray[Any, np.dtype[np.uint8]]):
             found.labels, found.class_names = self.labels[key], self.class_names
         return found
 
-    def copy(self, order: Any = "C") -> Self:
+    def copy(self, order: Any = "C") -> "Images":
         """The same, labels included."""
-        return type(self)(np.array(self, order=order), self.labels, self.class_names)
+        labels = None if self.labels is None else self.labels.copy()
+        return _restored(np.array(self, order=order), labels, self.class_names)
 
     __copy__ = copy
 
-    def __deepcopy__(self, memo: Any) -> Self:
+    def __deepcopy__(self, memo: Any) -> "Images":
         return self.copy()
 
     def __reduce__(self) -> Any:
-        return Images, (np.asarray(self), self.labels, self.class_names)
+        return _restored, (np.asarray(self), self.labels, self.class_names)
 
     @called_from_python()
     def save(self, path: str | Path) -> None:
@@ -71,14 +72,21 @@ class Images(np.ndarray[Any, np.dtype[np.uint8]]):
         saving.save(Path(path), as_set(self[None] if one else self, "images"))
 
 
+def _restored(array: NDArray[Any], labels: NDArray[np.int64] | None, class_names: tuple[str, ...]) -> Images:
+    """What was computed from images too, which may be other numbers than bytes."""
+    images = array.view(Images)
+    images.labels, images.class_names = labels, class_names
+    return images
+
+
 def array_of(images: ArrayLike, name: str) -> NDArray[Any]:
     """Numbers as one array; raises UserError for anything else, such as images of several sizes or names of files."""
     try:
         array = np.asarray(images.detach().cpu() if isinstance(images, torch.Tensor) else images)
-    except ValueError as error:
-        raise UserError(f"{name}: these differ in size, or are no numbers") from error
+    except (ValueError, TypeError, RuntimeError) as error:  # PyTorch's too
+        raise UserError(f"{name}: these differ in size, or are no numbers that NumPy knows") from error
     if array.dtype.kind not in "biuf":
-        kind = "text" if array.dtype.kind in "US" else type(images).__name__
+        kind = f"one of {array.dtype}" if isinstance(images, np.ndarray) else type(images).__name__
         raise UserError(f"{name}: give an array of numbers, not {kind}; open files first, for example with Pillow")
     return array
 

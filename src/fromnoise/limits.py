@@ -27,11 +27,11 @@ def check_limits(settings: Any, called: Callable[[str], str] = flag) -> None:
     """
     for name, kind in get_type_hints(type(settings), include_extras=True).items():
         value = getattr(settings, name)
-        if dataclasses.is_dataclass(value):
-            check_limits(value, called)
         limits = _limits(kind)
         least, largest = limits or (-inf, inf)
         for number in value if isinstance(value, tuple) else (value,):
+            if dataclasses.is_dataclass(number):
+                check_limits(number, called)
             if isinstance(number, int | float) and not (least <= number <= largest and abs(number) < inf):
                 within = f"at least {least:g}" if largest == inf else f"from {least:g} to {largest:g}"
                 raise UserError(f"{called(name)} must be {within if limits else 'finite'}, not {number:g}")

@@ -299,5 +299,5 @@ def test_a_name_that_an_archive_holds_twice_is_refused(tmp_path):
         file.writestr("a.png", pixels.getvalue())
         with pytest.warns(UserWarning, match="Duplicate name"):
             file.writestr("a.png", pixels.getvalue())
-    with pytest.raises(UserError, match=r"it holds a.png twice"):
+    with pytest.raises(UserError, match=r"x.zip holds a.png twice"):
         sources.load(str(tmp_path / "x.zip"))

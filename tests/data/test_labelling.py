@@ -370,7 +370,7 @@ def test_a_column_of_splits_is_said_not_to_be_used(put):
     (photos / "metadata.csv").write_text(f"file_name,kind,split\n{rows}")
     images, said = read(photos)
     assert classes(images) == {"a.png": "x", "b.png": "y", "c.png": "x", "d.png": "y"}
-    assert "its column 'split' is not used" in said
+    assert "the column 'split' is not used" in said
 
 
 def test_json_lines_may_hold_any_letter_but_no_list_of_classes(put):

@@ -113,21 +113,15 @@ def _kept(name: str, found: Listing) -> str | None:
 
 def _zip(path: Path, stack: ExitStack, found: Listing) -> Members:
     file = stack.enter_context(zipfile.ZipFile(path))
-    infos = [info for info in file.infolist() if not info.is_dir()]
-    if any(info.flag_bits & ENCRYPTED for info in infos):
-        raise ValueError("encrypted")
     members: Members = {}
-    for info in infos:
-        if name := _kept(info.filename, found):
-            _once(name, members)
+    for info in file.infolist():
+        if not info.is_dir() and (name := _kept(info.filename, found)):
+            if info.flag_bits & ENCRYPTED:
+                raise ValueError("encrypted")
+            if name in members:
+                raise UserError(f"{path} holds {name} twice: rename one of them")
             members[name] = partial(_unzipped, file, info)
     return members
-
-
-def _once(name: str, members: Members) -> None:
-    """Raise ValueError for a second file of that name."""
-    if name in members:
-        raise ValueError(f"it holds {name} twice")
 
 
 def _unzipped(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
@@ -152,8 +146,7 @@ def _tar(path: Path, stack: ExitStack, found: Listing) -> Members:
     members: Members = {}
     for info in tar:
         if info.isreg() and not info.issparse():
-            if name := _kept(info.name, found):
-                _once(name, members)
+            if name := _kept(info.name, found):  # of several, the last counts, as in a tar that was updated
                 members[name] = partial(_untarred, tar, info)
         elif not info.isdir():
             found.kinds["links or devices"] += 1

@@ -32,7 +32,8 @@ def line(images: ImageSet, notes: Iterable[str]) -> str:
     if distinct < len(images):
         what.append(f"{plural(len(images) - distinct, 'duplicate')}, {distinct:,} distinct")
     if images.range is None and (brightest := int(images.images.max())) < DARK:
-        what.append(f"no value is above {brightest} of 255: if these are masks, multiply them by 255")
+        masks = f": if these are masks, multiply them by {255 // brightest}" if brightest else ""
+        what.append(f"no value is above {brightest} of 255{masks}")
     if images.range is not None:
         what.append(f"values from {images.range[0]:g} to {images.range[1]:g} mapped to 8 bits{_coarse(images)}")
     if images.parts:

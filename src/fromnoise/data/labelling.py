@@ -90,10 +90,10 @@ def labelled(root: str, names: Sequence[str], table: Table, rule: str | None) ->
         notes.append(f"classes from {by}" if len(set(found)) > 1 else f"{by} has one class only")
         if lost := len(table.rows.keys() - set(names)):
             notes.append(f"{by} names {plural(lost, 'file')} that {'was' if lost == 1 else 'were'} not read")
-        if SPLIT in table.columns:
-            notes.append(f"its column '{SPLIT}' is not used: for parts of your own, make folders train, val and test")
     elif found is None and 0 < (n := sum("/" not in name for name in inner)) < len(inner):
         notes.append(f"sub-folders are not classes ({plural(n, 'image')} outside them)")
+    if rule is None and SPLIT in table.columns:
+        notes.append(f"the column '{SPLIT}' is not used: for parts of your own, make folders train, val and test")
     if found is not None:
         found = [unicodedata.normalize("NFC", name) for name in found]  # macOS writes é as e and ´
     if found is None or len(set(found)) < 2:
@@ -175,7 +175,7 @@ def table_of(root: str, found: Listing, opened: Callable[[str], Contents]) -> Ta
         elif not every:
             nameless.append(f"{name} has no rows")
         else:
-            nameless.append(f"{name} has no column '{FILE_NAME}' but {', '.join(every[0])[:MOST_NAMES]}")
+            nameless.append(f"{name} has no column '{FILE_NAME}' but {', '.join(filter(None, every[0]))[:MOST_NAMES]}")
     if rows or nameless:
         return Table(", ".join(files), rows, tuple(files), further, tuple(nameless))
     samples = {_sample(name) for name in found.images}

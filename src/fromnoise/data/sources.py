@@ -318,10 +318,10 @@ def _part(images: ImageSet, name: str, rows: np.ndarray) -> ImageSet:
 def _shared_out(images: ImageSet, group_by: str | None, held: Mapping[str, int]) -> tuple[dict[str, ImageSet], int]:
     """The images as train and the parts in `held`, each of which gets one group in ten; and the number of groups.
 
-    A part has all classes in their shares, and its groups are those at its place from 0 to 9; a class too rare for all
-    parts is in train. What `heldout` lacks of `SCORED` comes from train. Fewer than ten groups are all train. Groups
-    are of near-duplicates, or what `group_by` makes of file names; none is split. A group has the class of its first
-    image.
+    A part has all classes in their shares, and its groups are those at its place from 0 to 9. What `heldout` lacks of
+    `SCORED` comes from train. Fewer than ten groups are all train. Groups are of near-duplicates, or what `group_by`
+    makes of file names; none is split. A group has the class of its first image. A class too rare for all parts is in
+    train, unless `group_by` decides, or each class is one group.
     """
     group = cache.grouped(images, groups).numpy() if group_by is None else by_name(images, group_by)
     first = np.unique(group, return_index=True)[1]
@@ -340,16 +340,24 @@ def _shared_out(images: ImageSet, group_by: str | None, held: Mapping[str, int])
         order = order[np.argsort(images.labels.cpu().numpy()[order], kind="stable")]
     place = np.empty(len(first), dtype=np.int64)
     places, sizes = np.arange(len(order)) % SHARE, np.bincount(group)[group[order]]
-    lacks = SCORED - int(sizes[places == held.get("heldout")].sum())
-    if "heldout" in held and len(order) >= LEAST and lacks > 0:
-        spare = np.flatnonzero(~np.isin(places, list(held.values())))
-        even = (spare[np.linspace(0, len(spare) - 1, k).round().astype(int)] for k in range(1, lacks + 1))
-        places[next(some for some in even if sizes[some].sum() >= lacks)] = held["heldout"]
+
+    def learnt() -> np.ndarray:
+        return np.flatnonzero(~np.isin(places, list(held.values())))
+
+    def hold_out_enough(spare: np.ndarray) -> None:
+        lacks = SCORED - int(sizes[places == held.get("heldout")].sum())
+        if "heldout" in held and len(order) >= LEAST and lacks > 0:
+            even = (spare[np.linspace(0, len(spare) - 1, k).round().astype(int)] for k in range(1, lacks + 1))
+            places[next(some for some in even if sizes[some].sum() >= lacks)] = held["heldout"]
+
+    hold_out_enough(learnt())
     if images.labels is not None and group_by is None:
         labels = images.labels.cpu().numpy()[order]
-        unlearnt = ~np.isin(labels, labels[~np.isin(places, list(held.values()))])
-        if np.isin(list(held.values()), places[~unlearnt]).all():  # not where each class is one group
-            places[unlearnt] = FREE
+        lost = ~np.isin(labels, labels[learnt()])
+        if np.isin(list(held.values()), places[~lost]).all():  # not where each class is one group
+            places[lost] = FREE
+            first_of_each = np.unique(labels[learnt()], return_index=True)[1]
+            hold_out_enough(np.delete(learnt(), first_of_each))
     place[group[order]] = places
     place = place[group]
     parts = {"train": _part(images, "train", ~np.isin(place, list(held.values())))}

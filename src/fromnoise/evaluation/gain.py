@@ -101,8 +101,8 @@ def paired(
 
     Trainings and images are crossed random effects: the variances of the means by training and by image add up (what
     is left within a cell counts twice, to be safe), with Satterthwaite's (1946) degrees of freedom. The images of a
-    group count as one draw of its size. If there is no difference anywhere, the interval is Clopper & Pearson's (1934)
-    for the share of draws that might differ.
+    group are one draw, whose size the jackknife allows for. If there is no difference anywhere, the interval is Clopper
+    & Pearson's (1934) for the share of draws that might differ.
     """
     mean, by_training = float(differences.mean()), differences.mean(axis=1)
     group = np.arange(differences.shape[1]) if groups is None else np.unique(groups, return_inverse=True)[1]
@@ -111,10 +111,12 @@ def paired(
     draws = len(weights)
     if draws < 2:
         return mean, (-1.0, 1.0)
-    spread = draws / (draws - 1) * float((weights**2 * (by_group - mean) ** 2).sum())
-    parts = np.array([by_training.var(ddof=1) / len(by_training), spread])
-    if not parts.sum():
+    without = (mean - weights * by_group) / (1 - weights)  # the means of all groups but one
+    parts = np.array([by_training.var(ddof=1) / len(by_training), (draws - 1) * float(((without - mean) ** 2).mean())])
+    if not differences.any():
         reach = 1 - 0.025 ** (1 / draws)
+    elif not parts.sum():
+        reach = 0.0
     else:
         freedom = parts.sum() ** 2 / (parts**2 / np.array([len(by_training) - 1, draws - 1])).sum()
         reach = float(stats.t.isf(0.025, freedom) * np.sqrt(parts.sum()))

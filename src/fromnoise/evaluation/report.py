@@ -370,23 +370,26 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.metrics["fid"]
 
     @classmethod
-    def of(cls, value: Mapping[str, Any], name: str = "this") -> "Report":
-        """The report in plain JSON values, NaN for a number that is null; `name` is for messages.
+    def of(cls, value: Mapping[str, Any], name: str = "this", advice: str = "") -> "Report":
+        """The report in plain JSON values, NaN for a number that is null; `name` and `advice` are for messages.
 
         Raises OtherVersion for a report of another version, UserError for a field that is missing.
         """
-        schema = value.get("schema", SCHEMA) if isinstance(value, Mapping) else SCHEMA
+        schema = value.get("schema") if isinstance(value, Mapping) else SCHEMA
         if schema != SCHEMA:
             raise OtherVersion(f"{name} is a report of another version (schema {schema}, not {SCHEMA}): score again")
         try:
-            return msgspec.convert(with_nan(value, cls), cls)
+            report = msgspec.convert(with_nan(value, cls), cls)
         except msgspec.ValidationError as error:
-            raise UserError(f"{name} is not a complete report: {error}") from error
+            raise UserError(f"{name} is not a complete report: {error}{advice and f'; {advice}'}") from error
+        if "fid" not in report.metrics:
+            raise UserError(f"{name} is not a complete report: it has no FID{advice and f'; {advice}'}")
+        return report
 
     @classmethod
     def read(cls, path: Path, advice: str = "") -> "Report":
         """The report in the file `path`; raises UserError as `of` does, and with `advice` for anything else."""
-        return cls.of(read_json(path, AnyReport, "a report of fromnoise", advice), str(path))
+        return cls.of(read_json(path, AnyReport, "a report of fromnoise", advice), str(path), advice)
 
     def plain(self) -> dict[str, Any]:
         """The report as plain JSON values, null for numbers that are not finite."""

@@ -78,19 +78,22 @@ def _read(spec: str, parts: Parts, config: Config, skip_broken: bool) -> ImageSe
 
 
 def scored_before(folder: RunFolder, steps: int) -> Report | None:
-    """The run's report, if there is one of this version and its images too.
+    """A finished run's report, if there is one of this version and its images too.
 
     Others are set aside under the number of steps, and a line says so. Raises UserError for a damaged report.
     """
     if not folder.report_file.exists():
         return None
-    try:
-        report = Report.read(folder.report_file, "remove it and score again")
-        if (folder.samples / "images.npz").is_file():
-            return report
+    if not (folder.samples / "images.npz").is_file():
         why = "its images are missing"
-    except OtherVersion:
-        why = "report.json is from another version"
+    else:
+        try:
+            report = Report.read(folder.report_file, "remove it and score again")
+            if report.run is not None:
+                return report
+            why = "report.json is not of a run"
+        except OtherVersion:
+            why = "report.json is from another version"
     say(f"{why}: scoring again, and keeping the old report beside the new one")
     folder.set_aside_score(steps)
     return None

@@ -96,9 +96,11 @@ def _fields(info: make.StructTypeInfo) -> make.StructConstructorSpec | None:
     spec = RULES.get_struct_spec(dataclasses.replace(info, markers=(*info.markers, _fields)))
     assert isinstance(spec, make.StructConstructorSpec)
 
+    off = {field.name for field in dataclasses.fields(info.type) if field.default is False}  # whatever a preset says
+
     def shown(field: make.StructFieldSpec) -> make.StructFieldSpec:
         kind: Any = field.type
-        if field.default is False:
+        if field.name in off:
             kind = Annotated[kind, FlagCreatePairsOff, UNSAID]
         elif field.default in (None, ()):
             kind = Annotated[kind, UNSAID]

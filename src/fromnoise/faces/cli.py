@@ -1,7 +1,7 @@
 """`fromnoise COMMAND ...`: finds the command, and turns errors into sentences and exit codes.
 
 0 done, 1 a bug (with its traceback), 2 something the user can put right, 3 a check that was asked for failed
-(--fail-on, --again), 130 stopped by Ctrl-C.
+(--fail-on, --again), 130 stopped by Ctrl-C or SIGTERM.
 """
 
 import contextlib
@@ -72,7 +72,7 @@ def start() -> NoReturn:
     One of several processes ends without Python's clean-up. gloo's threads outlive their process group, and one that
     asks for the GIL during the clean-up aborts the program (https://github.com/pytorch/pytorch/pull/179291).
     """
-    if "RANK" not in os.environ:
+    if "RANK" not in os.environ and signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing half-written is left
     code = main()
     if "RANK" in os.environ:

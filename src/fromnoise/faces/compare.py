@@ -102,7 +102,7 @@ def _conditions(report: Report) -> dict[str, Any]:
 def settings(scored: Sequence[Scored]) -> list[tuple[str, list[str]]]:
     """The settings, and hardware, in which the runs differ: name, and each one's, empty where they are not known."""
     runs = [of.report.run for of in scored]
-    configs = [run and flat(run.config) | {"hardware": run.system["hardware"]} for run in runs]
+    configs = [run and flat(run.config) | {"hardware": run.system.get("hardware", "unknown")} for run in runs]
     known = [config for config in configs if config]
     names = dict.fromkeys(name for config in known for name in config)
     differ = [name for name in names if len({str(config.get(name, "")) for config in known}) > 1]

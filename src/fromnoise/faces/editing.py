@@ -125,6 +125,8 @@ def read_mask(path: Path, model: "Model", image: Path) -> "Bool[Tensor, 'h w']":
     if (h, w) != size and abs(h * width - w * height) > max(height, width):
         raise UserError(f"{path} is {h}×{w} and {image} is {height}×{width}: give a mask of the image's proportions")
     fill = with_channels(given, 1).images[0, 0] >= 128
+    if given.range is not None:
+        changes.append(f"white is {given.range[1]:g}")
     if fill.any():
         say(f"{path}: {'; '.join([*changes, f'{100 * fill.double().mean():.0f} % of the image is to be filled in'])}")
     return fill

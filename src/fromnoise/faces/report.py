@@ -157,7 +157,7 @@ def _commands(report: Report) -> list[str]:
     if run is None:
         return [report.command] if report.command else []
     config = from_json(Config, run.config)
-    *before, _ = (str(Budget(**budget)) for budget in run.training.budgets)
+    *before, _ = (str(from_json(Budget, budget)) for budget in run.training.budgets)
     again = run.command + (f"  # goes on from a run of {' and '.join(before)}" if before else "")
     words = ["fromnoise", "evaluate", "--generated", report.protocol.generated.name]
     words += ["--reference", reference_name(config)]

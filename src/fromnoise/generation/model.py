@@ -17,6 +17,7 @@ from fromnoise.diffusion.denoiser import ByStep, Denoiser, by_logsnr
 from fromnoise.diffusion.objective import Levels, LogNormal, Objective, UniformSteps
 from fromnoise.diffusion.samplers import levels_for
 from fromnoise.diffusion.schedule import Schedule, schedule
+from fromnoise.diffusion.settings import Guidance
 from fromnoise.errors import UserError
 from fromnoise.files import whole
 from fromnoise.generation.data_info import DataInfo
@@ -115,7 +116,7 @@ class Sampling:
 
     precision: Literal["fp32", "bf16", "fp16"]
     channels_last: bool
-    guidance: float | None
+    guidance: Guidance | None
 
 
 @dataclass(frozen=True)

@@ -81,15 +81,14 @@ class TrainingSettings:
 
     @property
     def budgets(self) -> list[Budget]:
-        """All budgets that are given: more than one is an error."""
+        """All budgets that are given."""
         amounts: dict[Unit, float | None] = {unit: getattr(self, unit) for unit in UNITS}
         return [Budget(unit, amount) for unit, amount in amounts.items() if amount is not None]
 
     @property
     def budget(self) -> Budget:
         """The one budget that is given."""
-        (budget,) = self.budgets
-        return budget
+        return self.budgets[0]
 
 
 @dataclass(frozen=True)

@@ -114,42 +114,58 @@ class Trainer:
 
     def _start(self) -> Standing:
         """Begin, or go on from the newest checkpoint; then extend, if asked to."""
-        model, folder, device, first = self.model, self.folder, self.accelerator.device, self.agreement.first
-        if first:
-            folder.sweep()
-        self.agreement.wait()
-        with self.accelerator.main_process_first():  # the main process sets damaged checkpoints aside first
-            checkpoint, n = resume.newest(folder, first), len(self.images)
-        if checkpoint:
-            start = checkpoint.standing
-            resume.check(start, model, n, folder)
-        else:
-            start = resume.fresh(model, n, self.accelerator, folder, self.initial)
-            if first:
-                folder.set_aside_results(start.step)  # of a model that was deleted: this one needs its own
-        elsewhere = start.plan.elsewhere(device)
+        checkpoint = self._newest()
+        start = self._begun(checkpoint)
+        elsewhere = start.plan.elsewhere(self.accelerator.device)
         if self.extension:
-            before, unchosen = start, self._lacks_guidance(start.pace)
-            start = resume.extended(before, self.extension, model, n, folder, unchosen)
-            self.agreement.wait()  # every process must find the earlier results in their place
-            if first and start is not before:
-                folder.set_aside_results(start.step)
-                folder.pace.cut(start.step)
-        self.take_step = Step(model, self.images.to(device), self.accelerator, start.plan)
+            start = self._extended(start, self.extension)
+        self.take_step = Step(self.model, self.images.to(self.accelerator.device), self.accelerator, start.plan)
         if checkpoint:
-            resume.restore(self.take_step, checkpoint, folder, first)
+            resume.restore(self.take_step, checkpoint, self.folder, self.agreement.first)
             self.clock.add(start.seconds)
-        if first:
-            folder.cut(start.step)
-        # Several processes wait for the slowest, and compiled kernels are made for one number of threads.
-        follows = self.agreement.alone and device.type == "cpu" and not start.plan.compiled
-        settings, threads = model.config.training, shared() if follows else None
-        record, every = folder.pace, self.recording.checkpoint_every
-        self.pacer = Pacer(settings, start, self.clock, record, self.agreement, threads, self.choice, every)
+        if self.agreement.first:
+            self.folder.cut(start.step)
+        self.pacer = self._pacer(start)
         if start.step and not self.pacer.finished:
             for text in (f"resuming from step {start.step:,}", *elsewhere):
                 say(text)
         return start
+
+    def _newest(self) -> Checkpoint | None:
+        """The newest intact checkpoint, the same for all processes."""
+        if self.agreement.first:
+            self.folder.sweep()
+        self.agreement.wait()
+        with self.accelerator.main_process_first():  # the main process sets damaged checkpoints aside first
+            return resume.newest(self.folder, self.agreement.first)
+
+    def _begun(self, checkpoint: Checkpoint | None) -> Standing:
+        """Where the training stands: at its checkpoint, or at step 0 of a new one."""
+        n = len(self.images)
+        if checkpoint:
+            resume.check(checkpoint.standing, self.model, n, self.folder)
+            return checkpoint.standing
+        start = resume.fresh(self.model, n, self.accelerator, self.folder, self.initial)
+        if self.agreement.first:
+            self.folder.set_aside_results(start.step)  # of a model that was deleted: this one needs its own
+        return start
+
+    def _extended(self, before: Standing, extension: Budget) -> Standing:
+        """The same with a further budget; what a new one finds is set aside under the step where it begins."""
+        unchosen = self._lacks_guidance(before.pace)
+        start = resume.extended(before, extension, self.model, len(self.images), self.folder, unchosen)
+        self.agreement.wait()  # every process must find the earlier results in their place
+        if self.agreement.first and start is not before:
+            self.folder.set_aside_results(start.step)
+            self.folder.pace.cut(start.step)
+        return start
+
+    def _pacer(self, start: Standing) -> Pacer:
+        # Several processes wait for the slowest, and compiled kernels are made for one number of threads.
+        alone_on_cpu = self.agreement.alone and self.accelerator.device.type == "cpu"
+        threads = shared() if alone_on_cpu and not start.plan.compiled else None
+        settings, record, every = self.model.config.training, self.folder.pace, self.recording.checkpoint_every
+        return Pacer(settings, start, self.clock, record, self.agreement, threads, self.choice, every)
 
     def _validate(self, guard: InterruptGuard) -> None:
         """Validate, if it is time to, with the clock stopped and all other processes waiting.

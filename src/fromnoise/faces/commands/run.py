@@ -43,8 +43,8 @@ def main(words: Sequence[str]) -> None:
     with trained(experiment) as outcome:
         if not experiment.is_first:
             return
-        report, generated = scored_before(folder, outcome.steps), None
-        if report is None or not outcome.already_finished:
+        report, generated = scored_before(folder, outcome.steps) if outcome.already_finished else None, None
+        if report is None:
             report, generated = sample_and_score(experiment, outcome, reference, n)
         if generated is None and folder.page_file.exists():
             say(f"{arguments.out} is finished: nothing to do")
@@ -67,7 +67,7 @@ def _summary(folder: "RunFolder", report: "Report", steps: int) -> None:
     print_score(report)
     print(
         f"trained {plural(trained.steps, 'step')} in {duration(trained.seconds)}, "
-        f"sampled {sampling.n:,} images in {duration(sampling.seconds)} on {report.run.system['hardware']}"
+        f"sampled {sampling.n:,} images in {duration(sampling.seconds)} on {report.run.system.get('hardware')}"
     )
     for sentence in (trained.shortfall, better_before(folder, steps)):
         if sentence:
