@@ -149,3 +149,12 @@ def test_a_class_of_one_image_is_learnt(tmp_path, make_images):
         parts = sources.prepare(DataSettings(str(tmp_path / "some.npz"), size="16"), 0)
         assert parts.train.labels.unique().tolist() == [0, 1]
         assert len(parts.val) >= 9
+
+
+@pytest.mark.parametrize("n", [200, 300])
+def test_fifty_are_held_out_of_rare_classes_too(tmp_path, n):
+    pixels = np.random.default_rng(0).integers(0, 256, (n, 16, 16), np.uint8)
+    np.savez(tmp_path / "some.npz", arr_0=pixels, labels=np.arange(n) // 2)
+    parts = sources.prepare(DataSettings(str(tmp_path / "some.npz"), size="16"), 0)
+    assert len(parts.heldout) >= 50
+    assert len(parts.train.labels.unique()) == n // 2
