@@ -26,8 +26,8 @@ def so_few_steps():
     """Thirty are enough to choose after, and most is chosen, which is more than a model knows by then."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(guidance, "FEWEST_STEPS", 30)
-        patch.setattr(guidance, "SHARE", 10.0)
-        patch.setattr(guidance, "IMAGES", (64, 64))
+        patch.setattr(guidance, "MOST_SHARE_OF_TRAINING", 10.0)
+        patch.setattr(guidance, "IMAGES_PER_VALUE", (64, 64))
         patch.setattr(guidance, "lowest", lambda value, last: (last, {k: value(k) for k in (0, last)}))
         yield
 
