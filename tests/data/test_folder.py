@@ -160,3 +160,11 @@ def test_a_save_that_fails_leaves_nothing(tmp_path, make_images):
     with pytest.raises(IndexError):
         folder.save(tmp_path / "out", make_images(3), labels=[0, 1])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_to_itself_is_left_out(tmp_path):
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "loop.png").symlink_to("loop.png")
+    with captured() as said:
+        assert len(folder.load(tmp_path)) == 1
+    assert "1 broken links or devices" in said[0]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image, features
 
-from fromnoise.data import folder, sources
+from fromnoise.data import arrays, folder, sources
 from fromnoise.data.settings import DataSettings
 from fromnoise.data.source import Reading
 from fromnoise.errors import UserError
@@ -323,3 +323,21 @@ def test_a_folder_is_the_same_however_its_path_is_written(tmp_path, monkeypatch)
         assert sources.is_same(data, trained), data
     assert not sources.is_same("digits", trained)
     assert not sources.is_same("./digits", DataSettings("digits"))
+
+
+GREY = np.random.default_rng(0).integers(0, 256, (4, 6, 5), np.uint8)
+
+
+def test_labels_that_one_part_lacks_are_missed_aloud(tmp_path):
+    parts = {"train_images": GREY, "train_labels": np.array([0, 1, 0, 1]), "val_images": GREY[:3]}
+    np.savez(tmp_path / "x.npz", **parts)
+    with captured() as said:
+        assert arrays.load(tmp_path / "x.npz").labels is None
+    assert "no classes: some parts have no labels" in said[0]
+
+
+def test_masks_of_zero_and_one_are_said_to_be_dark(tmp_path):
+    np.savez(tmp_path / "x.npz", arr_0=GREY % 2)
+    with captured() as said:
+        arrays.load(tmp_path / "x.npz")
+    assert "no value is above 1 of 255: if these are masks, multiply them by 255" in said[0]
