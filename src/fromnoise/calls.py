@@ -17,7 +17,7 @@ FLAG = re.compile(r"(?<![\w/.-])--(no-)?([A-Za-z][\w-]*)")
 P = ParamSpec("P")
 T = TypeVar("T")
 
-KINDS: dict[Any, tuple[type, str]] = {
+TYPES: dict[Any, tuple[type, str]] = {
     bool: (bool, "True or False"),
     int: (Integral, "a whole number"),
     float: (Real, "a number"),
@@ -70,9 +70,9 @@ def check(name: str, value: object, kind: Any) -> None:
     kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
     choices = [choice for each in kinds if get_origin(each) is Literal for choice in get_args(each)]
     plain = [each for each in kinds if get_origin(each) is not Literal]
-    if any(each not in KINDS for each in plain) or (isinstance(value, str) and value in choices):
+    if any(each not in TYPES for each in plain) or (isinstance(value, str) and value in choices):
         return
     # True is no whole number here.
-    if not any(isinstance(value, KINDS[each][0]) and isinstance(value, bool) <= (each is bool) for each in plain):
-        wanted = [KINDS[each][1] for each in plain] + ([f"one of {', '.join(choices)}"] if choices else [])
+    if not any(isinstance(value, TYPES[each][0]) and isinstance(value, bool) <= (each is bool) for each in plain):
+        wanted = [TYPES[each][1] for each in plain] + ([f"one of {', '.join(choices)}"] if choices else [])
         raise UserError(f"{name} must be {' or '.join(wanted)}, not {value!r:.60}")

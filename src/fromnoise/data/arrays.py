@@ -160,7 +160,7 @@ def _divided(
             raise UserError(f"{path}: '{key}' does not hold bytes, as MedMNIST's arrays do")
         entry = _entry(file, label_key) if label_key in names else None
         if entry is not None and entry.shape[1:] in ((), (1,)):
-            labels = _labels(path, entry._replace(shape=entry.shape[:1]), len(images))
+            labels = _labels(path, entry, len(images))
         elif entry is not None and not any(note.startswith("no classes") for note in notes):
             notes.append(f"no classes: '{label_key}' has {entry.shape[-1]} numbers for each image")
         found = ImageSet(str(path), images, labels)

@@ -172,8 +172,8 @@ def table_of(root: str, found: Listing, opened: Callable[[str], Contents]) -> Ta
                 rows[image] = row
         if named:
             files.append(name)
-        elif not every:
-            nameless.append(f"{name} has no rows")
+        elif not every or FILE_NAME in every[0]:
+            nameless.append(f"{name} names no images")
         else:
             nameless.append(f"{name} has no column '{FILE_NAME}' but {', '.join(filter(None, every[0]))[:MOST_NAMES]}")
     if rows or nameless:

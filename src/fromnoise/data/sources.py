@@ -347,8 +347,9 @@ def _shared_out(images: ImageSet, group_by: str | None, held: Mapping[str, int])
     def hold_out_enough(spare: np.ndarray) -> None:
         lacks = SCORED - int(sizes[places == held.get("heldout")].sum())
         if "heldout" in held and len(order) >= LEAST and lacks > 0:
-            even = (spare[np.linspace(0, len(spare) - 1, k).round().astype(int)] for k in range(1, lacks + 1))
-            places[next(some for some in even if sizes[some].sum() >= lacks)] = held["heldout"]
+            counts = range(1, min(lacks, len(spare)) + 1)
+            even = (spare[np.linspace(0, len(spare) - 1, k).round().astype(int)] for k in counts)
+            places[next((some for some in even if sizes[some].sum() >= lacks), spare)] = held["heldout"]
 
     hold_out_enough(learnt())
     if images.labels is not None and group_by is None:

@@ -8,7 +8,6 @@ from fromnoise.errors import UserError
 from fromnoise.files import missing_hint
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
 from fromnoise.generation.pretrained import FILES, packaged
-from fromnoise.training.device import alone
 from fromnoise.training.run_folder import RunFolder
 
 
@@ -45,7 +44,11 @@ def find_model(path: Path) -> Path:
 def load_model(path: Path, device: str | None = None, threads: int | None = None) -> Model:
     """The model in the file that `find_model` finds, on a `device` for this process alone if one is given."""
     model = Model.load(find_model(path))
-    return model if device is None else model.to(alone(device, threads).device)
+    if device is None:
+        return model
+    from fromnoise.training.device import alone  # imports Accelerate, which few commands need
+
+    return model.to(alone(device, threads).device)
 
 
 def find_images(path: Path) -> Path:
