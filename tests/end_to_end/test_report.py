@@ -16,7 +16,7 @@ def report_of(finished):
 def test_a_run_ends_with_its_page_and_film(finished, page_of):
     told = report_of(finished)
     page = page_of((finished / "run" / "report.html").read_text())
-    assert f"± {told['excess']['error']:.3f} excess FID over as many real images" in page.text
+    assert f"± {told['excess']['error']:.3f} excess over the FID of as many real images" in page.text
     assert told["overfitting"]["verdict"].partition(":")[0] in page.text.lower()
     assert {
         "images on their way from noise to data",

@@ -35,7 +35,7 @@ def test_mirrored_and_turned_images_are_found_where_they_are_asked_for():
     found = overlap(ImageSet("turned", changed), train, turned=True)
     assert found.near <= 10  # those that look the same when they are turned
     assert found.near / 60 + found.turned > 0.95
-    assert "near-duplicates if mirrored or turned by quarters" in found.verdict
+    assert "near-duplicates if mirrored or rotated by quarter turns" in found.verdict
     assert overlap(ImageSet("turned", changed), train).turned == 0
     val = digits.load("val")
     assert overlap(val, train, turned=True).turned < 0.02

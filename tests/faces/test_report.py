@@ -63,7 +63,7 @@ def test_it_tells_the_score_and_fetches_nothing(scored, page_of):
     told, generated, train = scored
     page = page_of(report.page(told, "theirs", generated, train))
     assert f"{told.fid.value:.3f} FID of 80 images in halves features against 300 of 300 of digits:heldout" in page.text
-    assert f"{told.excess.value:.3f} ± {told.excess.error:.3f} excess FID over as many real images" in page.text
+    assert f"{told.excess.value:.3f} ± {told.excess.error:.3f} excess over the FID of as many real images" in page.text
     assert "no farther from the reference than real images" in page.text
     assert told.copies.verdict.removeprefix("copying: ") in page.text
     assert told.protocol.line in page.text
@@ -125,14 +125,14 @@ def test_a_class_that_the_reference_lacks_is_told(scored, page_of):
     told = replace(told, classes=Classes(Balance((79, 1), (80.0, 0.0), None, 0.0), (), None))
     told = replace(told, protocol=replace(told.protocol, design="random"))
     text = report.page(told, "theirs", generated, train)
-    assert "the class shares are not the reference's: class 1 makes up 1.2 % instead of 0.0 %." in page_of(text).text
+    assert "shares differ from the reference's: class 1 makes up 1.2 % instead of 0.0 %." in page_of(text).text
     assert 'class="adapts single"' in text, "one panel is as large as one of two"
 
 
 def test_class_shares_and_what_a_classifier_learns_are_told(scored, page_of):
     told, generated, train = scored
     page = page_of(report.page(told, "theirs", generated, train))
-    assert "the class shares are the reference's, as far as" in page.text
+    assert "the class shares match the reference's, as far as" in page.text
     assert "A linear classifier trained on" in page.text
 
 

@@ -286,5 +286,5 @@ def test_training_images_that_the_model_was_not_trained_on_leave_copying_open(sh
 def test_labels_that_do_not_fit_their_images_are_said(shown, accuracy, real, warned):
     classes = Classes(Balance((50, 50), (50.0, 50.0), 0.0, 1.0), (), Learned(0.9, 1000, real, 800, accuracy))
     said = " ".join(shown(replace(report(), classes=classes)))
-    wrong = "! classes: labels or images are wrong: a classifier taught by real images agrees with 10 %"
+    wrong = "! classes: labels or images are wrong: a classifier trained on real images agrees with 10 %"
     assert (wrong in said) == warned

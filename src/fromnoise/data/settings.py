@@ -27,20 +27,22 @@ class DataSettings:
 
     data: str = "digits"
     """digits (packaged); mnist, fashion_mnist, kmnist, emnist_letters, emnist_balanced, cifar10 or svhn, from files in
-    $FROMNOISE_DATA (default: ~/.cache/fromnoise); a folder, zip or tar of images, or several ('shards-*.tar'); Hugging
-    Face's hf:NAME or a folder of its `datasets`; or an .npz or .npy file."""
+    $FROMNOISE_DATA (default: ~/.cache/fromnoise); a folder, zip or tar of images, or several ('shards-*.tar');
+    hf:NAME on Hugging Face's hub, or a folder that its `datasets` saved; or an .npz or .npy file."""
     m: Annotated[int, Limits(1)] | None = None
     """Train on a random subset of this many images at most, balanced over the classes; default: all."""
     clusters: Annotated[int, Limits(0, 10_000)] = 40
     """Without classes, or with --no-labels: condition on this many clusters of similar images, for better samples.
-    Found by k-means on pixels and, in colour, textures; at most one cluster per 50 images. 0: unconditional."""
+    k-means finds them in the pixels and, in colour, textures; at most one cluster per 50 images. 0: unconditional."""
     size: str = "32"
-    """Height and width in pixels, "32" or "24x40", at most 1024; images of another size are resized (antialiased)."""
+    """Height and width in pixels, "32" or "24x40": multiples of 8 for the default network, at most
+    1024; images of another size are resized (antialiased)."""
     fit: Fit = "stretch"
     """How to fit images of other proportions: stretch, crop to the middle, or pad with background.
     Background is transparent, or the median colour of the image's edge."""
     alpha: Alpha = "keep"
-    """Transparency: keep it as a fourth channel, or lay images on white or black. Opaque images stay grey or RGB."""
+    """Transparency: keep it as a fourth channel, or put images on a white or black background.
+    Opaque images stay grey or RGB."""
     group_by: str | None = None
     """Keep each group of images in one part of the split. Groups are folders ("folder"), or what the first group (...)
     of a regular expression matches in file names, such as "(patient\\d+)_"; default: near-duplicates."""

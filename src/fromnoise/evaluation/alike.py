@@ -124,7 +124,7 @@ class Gallery:
 
 
 def turns(images: UInt8[Tensor, "n c h w"], square: bool) -> Iterator[UInt8[Tensor, "n c h w"]]:
-    """The images as they are, their mirror images, and both turned by quarters; by halves if they are not square."""
+    """The images, their mirror images, and both rotated by quarter turns; by half turns if they are not square."""
     for quarters in range(0, 4, 1 if square else 2):
         yield images.rot90(quarters, (2, 3)) if quarters else images
         yield images.rot90(quarters, (2, 3)).flip(-1) if quarters else images.flip(-1)

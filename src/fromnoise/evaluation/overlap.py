@@ -22,8 +22,8 @@ grey levels."""
 def overlap(a: ImageSet, b: ImageSet, turned: bool = False) -> Overlap:
     """How many images of `a` are in `b`: to the byte, grey saved as RGB as grey, and as near-duplicates (`groups`).
 
-    If `turned`, mirror images and images turned by quarters are looked for too. Images of different sizes are compared
-    at the smaller size, where none is the same to the byte.
+    If `turned`, mirror images and images rotated by quarter turns are looked for too. Images of different sizes are
+    compared at the smaller size, where none is the same to the byte.
     """
     same = np.isin(digests(a.images, grey=True), digests(b.images, grey=True))
     near = nearly_in(a.images, b.images).numpy() & ~same
@@ -63,10 +63,10 @@ def _small(images: torch.Tensor) -> tuple[int, int]:
 def _verdict(identical: int, near: int, turned: float, n: int, a: str, b: str) -> str:
     own = a.removeprefix("the ")
     ours = f"{n:,} {own}" if own.endswith("images") else f"{n:,} images of {a}"
-    mirrored = f"{100 * turned:.1f} % are near-duplicates if mirrored or turned by quarters" if turned else ""
+    mirrored = f"{100 * turned:.1f} % are near-duplicates if mirrored or rotated by quarter turns" if turned else ""
     if not identical + near:
         return f"none of the {ours} is in {b}{f', but {mirrored}' if mirrored else ''}"
-    more = f"; further {mirrored}" if mirrored else ""
+    more = f"; a further {mirrored}" if mirrored else ""
     if not identical:
         return f"{near:,} of the {ours} {'has' if near == 1 else 'have'} near-duplicates in {b}{more}"
     how = f": {identical:,} to the byte and {near:,} as near-duplicates" if near else ", to the byte"

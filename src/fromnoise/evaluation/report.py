@@ -179,7 +179,7 @@ class CopySizes(msgspec.Struct, frozen=True):
 
 class Copies(msgspec.Struct, frozen=True):
     """Whether generated images are copies of training images. Copies count whatever their brightness, contrast and
-    colour, and if shifted by up to two pixels, mirrored, turned by quarters, a little noisy or blurred."""
+    colour, and if shifted by up to two pixels, mirrored, rotated by quarter turns, a little noisy or blurred."""
 
     # "no sign of copying: …", with the bound; "copying: …", for which one image that is a training image byte for byte
     # is enough, unless it is blank or held-out images are training images too; or "copying cannot be judged: …", if
@@ -294,7 +294,7 @@ class Overlap(msgspec.Struct, frozen=True):
     near: int  # Further images with a near-duplicate in the other set.
     n: int  # Images in the first set.
     verdict: str  # The result in a sentence.
-    turned: float = 0.0  # Share of further generated images, of 1,000 at most, with one if mirrored or turned.
+    turned: float = 0.0  # Share of the other generated images (of 1,000 at most) with one if mirrored or rotated.
 
 
 class Overlaps(msgspec.Struct, frozen=True):
@@ -357,8 +357,9 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     # Only from `run`, or in Python from `Run.evaluate`: whether the model has overfitted. Null without held-out
     # images.
     overfitting: Overfitting | None = None
-    hidden: tuple[str, ...] = ()  # What a person sees in the generated images alone, and the comparison does not.
-    likelihood: Bits | None = None  # From the same two: how likely the model finds held-out images.
+    # What a person would see in the generated images that the comparison leaves out, such as colour.
+    hidden: tuple[str, ...] = ()
+    likelihood: Bits | None = None  # Only from `run` or `Run.evaluate`: how likely the model finds held-out images.
     run: RunFacts | None = None  # Only from `run`: the run itself.
     request: Request | None = None  # Only from `evaluate`: what was asked for, so that `--again` can repeat it.
     command: str | None = None  # Only from `evaluate`: the command.

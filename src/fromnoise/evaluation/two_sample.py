@@ -215,7 +215,7 @@ class Strange(NamedTuple):
 
     def __str__(self) -> str:
         nearly_all = f"{100 * (1 - self.expected):.1f} % of real ones do"
-        return f"{100 * self.share:.1f} % of the generated images look less real to it than {nearly_all}"
+        return f"{100 * self.share:.1f} % of the generated images look less real to the network than {nearly_all}"
 
 
 def strange(scores: Float64[np.ndarray, " n"], real: Bool[np.ndarray, " n"], group: Int64[np.ndarray, " n"]) -> Strange:

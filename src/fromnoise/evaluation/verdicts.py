@@ -117,7 +117,7 @@ def other_train(report: Report) -> str | None:
         return None
     if fid.copycat.value < 2 * fid.value or kid.copycat.value < max(kid.value, 0.0) + FAR * kid.error:
         return None
-    return "the training images are farther from the reference than the generated ones: are they those of this model?"
+    return "the training images are farther from the reference than the generated ones: was this model trained on them?"
 
 
 def _other_floor(report: Report) -> str | None:
@@ -175,7 +175,7 @@ def _overlap(report: Report) -> list[Verdict]:
     if few := [each.verdict for each in report.overlaps.known if each.near or each.turned]:
         found = f"hardly any: {'; '.join(few)}"
     else:
-        found = "no generated image and, as far as they are known, no training image is in the reference"
+        found = "no generated image and no known training image is in the reference"
     share = report.overlaps.noticed
     if share is None:
         return [Verdict("overlap", "✓", found)]
@@ -201,11 +201,11 @@ def shares(balance: Balance, m: int, names: Sequence[str] = ()) -> Verdict:
         name = f'"{names[worst]}"' if worst < len(names) else str(worst)
         there, wanted = (f"{100 * count / n:.1f} %" for count in pairs[worst])
         words = (
-            f"the class shares are not the reference's: class {name} makes up {there} instead of {wanted}. That "
-            "alone raises the FID and its excess, because the floor keeps its own shares"
+            f"the class shares differ from the reference's: class {name} makes up {there} instead of {wanted}. That "
+            "alone raises the FID and its excess, because the floor has the class shares of real images"
         )
         return Verdict("classes", "!", words)
-    same = f"the class shares are the reference's, as far as {n:,} images can tell (p = {p:.2g})"
+    same = f"the class shares match the reference's, as far as {n:,} images can tell (p = {p:.2g})"
     least, tests = min(expected) / n, 2 * len(expected)  # of single classes, and as many for χ²
     independent = n if balance.exact else n * m / (n + m)
     off = (float(stats.norm.isf(OTHER_SHARES / tests / 2)) + SURE) * ((1 - least) / (independent * least)) ** 0.5
@@ -225,14 +225,16 @@ def labels(balance: Balance, learned: Learned, m: int) -> Verdict:
     """Whether labels fit their images, by a classifier that real images have taught and m reference images judge."""
     guessed, real, ours = max(balance.expected) / sum(balance.expected), learned.real_accuracy, learned.agreement
     if real is None or ours is None:
-        return Verdict("classes", "?", "whether labels fit their images is not tested: give real ones with --train")
+        return Verdict(
+            "classes", "?", "whether labels fit their images was not tested: name labelled real images with --train"
+        )
     if real < guessed + SEEN:
-        right = f"gets only {100 * real:.0f} % right, {100 * guessed:.0f} % by guessing"
+        right = f"gets only {100 * real:.0f} % right (guessing gets {100 * guessed:.0f} %)"
         words = f"whether labels fit their images is unknown, as a classifier in these features {right}"
         return Verdict("classes", "?", words)
     error = (ours * (1 - ours) / learned.n + real * (1 - real) / m) ** 0.5
-    agrees = f"a classifier taught by real images agrees with {100 * ours:.0f} % of the labels"
-    both = f"{agrees}, and with {100 * real:.0f} % of real images'"
+    agrees = f"a classifier trained on real images agrees with {100 * ours:.0f} % of the labels"
+    both = f"{agrees}, and with {100 * real:.0f} % of those of real images"
     if real - ours > max(WRONG, STRICT * error):
         return Verdict("classes", "!", f"labels or images are wrong: {both}")
     return Verdict("classes", "✓", f"labels fit their images: {both}")
@@ -257,8 +259,8 @@ def _distance(report: Report) -> tuple[Mark, str]:
     if not report.protocol.reference.n:
         return "?", "the reference is statistics, which have no floor to compare the FID with"
     if excess is None:
-        return "?", "no floor to compare the FID with: give real images that the model never saw with --floor"
-    over = f"excess FID over as many real images: {interval(excess)}"
+        return "?", "no floor to compare the FID with: use --floor to name real images that the model never saw"
+    over = f"excess over the FID of as many real images: {interval(excess)}"
     least = BLANK * report.noise.value if report.noise is not None else 0.0
     if not abs(excess.value) + excess.error > least:  # and if one is not a number
         return "?", f"these features see no difference between any of the images: choose others (--features); {over}"
@@ -269,13 +271,13 @@ def _distance(report: Report) -> tuple[Mark, str]:
     for other in report.also:
         if other.excess is not None and other.excess.value > STRICT * other.excess.error:
             where = f'in the features "{other.features.name}", though not in "{report.protocol.features.name}"'
-            in_those = f"excess FID in those: {interval(other.excess)}"
+            in_those = f"excess in those: {interval(other.excess)}"
             return "!", f"farther from the reference than real images are {where}; {in_those}"
     if excess.value < -STRICT * excess.error:
         if excess.design == "random":
-            how = "classes sampled in fixed shares (then give their labels) or reference images among them"
+            how = "classes sampled in fixed shares (then give the labels), or reference images among the generated ones"
         else:
-            how = "reference images among them"
+            how = "reference images among the generated ones"
         return "?", f"closer to the reference than real images are: check for {how}; {over}"
     many, seen = f"{excess.n:,} images", f'the features "{report.protocol.features.name}"'
     no = f"no farther from the reference than real images in {seen}, as far as {many} can tell"

@@ -18,6 +18,7 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation.provenance import Request
 from fromnoise.evaluation.score import Comparison
 from fromnoise.experiment.find import TrainingImagesLost, find_images, is_run, parts_of
+from fromnoise.limits import flag
 from fromnoise.lookup import lookup
 from fromnoise.training.run_folder import RunFolder
 
@@ -94,6 +95,7 @@ def comparison(request: ScoreRequest) -> Comparison:
     unknown = DataSettings(sources.whole_of(reference) if isinstance(reference, str) else "")
     own = unknown if run is None else RunFolder(run).about().config.data
     way = replace(own, **request.reading)
+    _check_rules(request, way.data)
 
     def load(named: Named, size: tuple[int, int] | None = None) -> ImageSet:
         return read(named, way, size, skip_broken=request.skip_broken)
@@ -114,7 +116,7 @@ def comparison(request: ScoreRequest) -> Comparison:
     real = load(reference, size)
     _check_contrast(real)
     if (ends := _extremes_if_blank(images)) is not None:  # a model that has collapsed, or masks of 0 and 1
-        notes.append(f"the generated images show nothing: their values go from {ends[0]} to {ends[1]} of 255")
+        notes.append(f"the generated images have no contrast: their values go from {ends[0]} to {ends[1]} of 255")
     images = _same_classes(images, real, "generated", notes)
     if request.n is not None:
         images = images.subset(request.n, request.seed, balanced=False)
@@ -128,6 +130,16 @@ def comparison(request: ScoreRequest) -> Comparison:
         other = floor_images(reference, way, known, lambda spec: load(spec, size))
     found = without_leaks(Comparison(images, real, other, trained, notes, not real.parts and request.floor is None))
     return replace(found, notes=found.notes + _resizing(found))
+
+
+def _check_rules(request: ScoreRequest, data: str) -> None:
+    """Raise UserError for rules on the names of files where no set is read from `data`, which they are for."""
+    rules = [flag(name) for name in ("label_by", "group_by") if getattr(request, name) is not None]
+    sets = request.reference, request.train, request.floor
+    named = [sources.whole_of(each) for each in sets if isinstance(each, str)]
+    if rules and not any(sources.is_same(each, DataSettings(data)) for each in named):
+        whose = f"of {data}, which the run was trained on" if data else "of the reference, and it has no name"
+        raise UserError(f"{' and '.join(rules)}: the rule is for files {whose}; leave it out")
 
 
 def _same_classes(images: ImageSet, reference: ImageSet, role: str, notes: list[str]) -> ImageSet:
@@ -151,8 +163,8 @@ def _check_contrast(images: ImageSet) -> None:
     """Raise UserError for images without contrast, such as masks of 0 and 1, or mid-grey icons on transparency."""
     if (ends := _extremes_if_blank(images)) is not None:
         raise UserError(
-            f"{images.name} shows nothing to compare: its values go from {ends[0]} to {ends[1]} of 255; "
-            "scale them, or lay transparent images on another ground (--alpha white)"
+            f"{images.name} has no contrast: its values go from {ends[0]} to {ends[1]} of 255; "
+            "scale them, or put transparent images on another background (--alpha white)"
         )
 
 

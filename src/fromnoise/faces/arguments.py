@@ -63,7 +63,8 @@ FailOn = Annotated[
     arg(
         metavar="VERDICTS",
         help="Write all results, then exit with code 3 if any of these verdicts (separated by commas) fails: close, "
-        "told-apart, copying, repeats, overfitting, overlap, classes. A test that could not be run counts as failed.",
+        "told-apart, copying, repeats, overfitting, overlap, classes. A test that was not run, or could not judge, counts "
+        "as failed.",
     ),
 ]
 Overwrite = Annotated[bool, arg(help="Replace existing files.")]
@@ -188,7 +189,7 @@ class TrainingArguments:
     device: Device = "auto"
     threads: Threads = None
     weights: File = None
-    """Weights of --features inception or dinov2; default: the published ones, downloaded if missing."""
+    """Weights file for --features inception or dinov2; default: the published ones, downloaded if missing."""
     skip_broken: SkipBroken = False
     dry_run: bool = False
     """Print the whole configuration as JSON and exit."""
@@ -269,7 +270,7 @@ def refuse_existing(overwrite: bool, *paths: Path | None) -> None:
         if path.is_dir():
             raise UserError(f"{path} is a folder: name a file")
         if path.is_symlink() or (path.exists() and not path.is_file()):
-            raise UserError(f"{path} is a link or a device, which would be replaced: name a file")
+            raise UserError(f"{path} is a link or a device, which is never replaced: name a regular file")
         if path.exists() and not overwrite:
             raise UserError(f"{path} already exists; choose another name or add --overwrite")
         check_writable(path)

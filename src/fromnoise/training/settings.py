@@ -45,15 +45,15 @@ class TrainingSettings:
     minutes: float | None = None
     """Budget: minutes of training by wall clock, including compiling. Give one of --minutes, --epochs and --steps;
     default: the preset's (fast: 10 minutes, chapter: 200 epochs, tiny: 30 steps). +20 extends a finished run by 20
-    minutes; the learning rate rises again and decays in the second half of these."""
+    minutes; the learning rate rises again, and decays over the second half of the extension."""
     epochs: float | None = None
     """Budget: passes over the training images; +5 extends a finished run."""
     steps: int | None = None
     """Budget: optimiser steps; +500 extends a finished run."""
     init: str | None = AUTO
-    """Start from the weights of a run, a model file, or digits or clipart (packaged), with the same network; or none.
-    Image size, classes, image channels and --augment may differ (fine-tuning). auto: clipart for colour images, if the
-    network is the same as its own; otherwise none."""
+    """Start from the weights of a run, a model file, or digits or clipart (packaged), which must have the same network.
+    Image size, classes, image channels and --augment may differ (fine-tuning). none: random weights. auto: clipart
+    for colour images, if the network is the same as its own; otherwise none."""
     augment: Annotated[float, Limits(0, 1)] = 0.0
     """Share of training images that are rotated, scaled, stretched and shifted a little, never mirrored.
     The network is conditioned on the change, so samples show none of it."""

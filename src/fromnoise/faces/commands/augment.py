@@ -38,9 +38,9 @@ class AugmentArguments:
     seed: int = 0
     """Seed of the images and of the classifiers."""
     label_by: str | None = None
-    """Where classes come from, as in `train`, for other images than the model was trained on."""
+    """Where classes come from, as in `train`; only if the model was not trained on DATA."""
     group_by: str | None = None
-    """How such images are split into parts, as in `train`."""
+    """How DATA is split into parts, as in `train`; only if the model was not trained on it."""
     skip_broken: SkipBroken = False
     device: Device = "auto"
     threads: Threads = None

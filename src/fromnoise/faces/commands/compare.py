@@ -28,7 +28,7 @@ class CompareArguments:
     ]
     """Run folders, or reports that `fromnoise evaluate --json` wrote."""
     out: File = None
-    """Also write an HTML page with images and curves; it needs no network."""
+    """Also write an HTML page with images and curves; it opens offline."""
     json: bool = False
     """Print JSON instead of a table: all fields of the reports, the settings that differ, and warnings."""
     overwrite: Overwrite = False

@@ -45,7 +45,7 @@ class ExportArguments:
     fit: Fit = "stretch"
     """How to fit images of other proportions, as in `train`."""
     alpha: Alpha = "keep"
-    """Keep transparency, or lay images on white or black, as in `train`."""
+    """Keep transparency, or put images on a white or black background, as in `train`."""
     by_class: bool = False
     """One sub-folder per class, which `fromnoise train --data DIR` reads back."""
     seed: int = 0
@@ -66,6 +66,8 @@ class InspectArguments:
 
     Parts other than train are never trained on. Images that cannot be read are left out and named.
     Near-duplicates are the same picture to a person: a little noisy, brighter, shifted by a pixel or recoloured.
+    The table counts images that are equal to another of their part; near-duplicates of one, equal ones included; and,
+    under "elsewhere", the same against other parts.
     """
 
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SPEC")]
@@ -75,7 +77,7 @@ class InspectArguments:
     fit: Fit = "stretch"
     """How to fit images of other proportions, as in `train`."""
     alpha: Alpha = "keep"
-    """Keep transparency, or lay images on white or black, as in `train`."""
+    """Keep transparency, or put images on a white or black background, as in `train`."""
     group_by: str | None = None
     """How your own images are split into parts, as in `train`."""
     label_by: str | None = None

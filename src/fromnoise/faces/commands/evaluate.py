@@ -38,8 +38,8 @@ class EvaluateArguments:
     generated: Annotated[str | None, Spec] = None
     """A folder of images, an .npz or .npy file, a run folder, or a data set."""
     reference: Annotated[str | None, Spec] = None
-    """Real images: digits:heldout, mnist:test, a PATH or its part, PATH:heldout. Or an .npz file of published
-    statistics (mu, sigma), against which there is an FID and nothing else."""
+    """Real images: digits:heldout, mnist:test, a PATH, or a part of it such as PATH:heldout. Or an .npz
+    file of published statistics (mu, sigma), which gives an FID and nothing else."""
     train: Annotated[str | None, Spec] = None
     """Training images, for the copycat and the copy test; they are kept out of the floor. Run folders know theirs."""
     floor: Annotated[str | None, Spec] = None
@@ -48,7 +48,7 @@ class EvaluateArguments:
     """Features in which images are compared: auto, digits, general, inception, dinov2, pixels, onnx:PATH.
     auto: digits if the reference is of handwritten digits, else general."""
     weights: File = None
-    """Weights of --features inception or dinov2; default: the published ones, downloaded if missing."""
+    """Weights file for --features inception or dinov2; default: the published ones, downloaded if missing."""
     n: int | None = None
     """Score a random subset of this many generated images; default: all."""
     seed: int = 0
@@ -56,7 +56,7 @@ class EvaluateArguments:
     fit: Fit | None = None
     """How to fit images of other proportions; default: stretch, or as the run was trained."""
     alpha: Alpha | None = None
-    """Keep transparency, or lay images on white or black; default: keep, or as the run was trained."""
+    """Keep transparency, or put images on a white or black background; default: keep, or as the run was trained."""
     label_by: str | None = None
     """Where the classes of the reference's data come from, as in `train`; run folders know theirs."""
     group_by: str | None = None
@@ -69,7 +69,7 @@ class EvaluateArguments:
     json: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
     """Write the score as JSON; - prints it instead of the table."""
     html: File = None
-    """Write the score as an HTML page, with pictures of the closest pairs; it needs no network."""
+    """Write the score as an HTML page, with pictures of the closest pairs; it opens offline."""
     device: Device = "auto"
     threads: Threads = None
     overwrite: Overwrite = False

@@ -32,7 +32,7 @@ class LabArguments:
     ] = "page"
     """What to make."""
     folder: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="[DIR]")] = None
-    """A new folder to write; or give it by --out."""
+    """A new folder to write; --out does the same."""
     out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """A new folder to write."""
     quick: bool = False

@@ -34,7 +34,7 @@ class SampleArguments:
     n: int | None = None
     """Number of images; default: 64."""
     per_class: Annotated[int, Limits(1)] | None = None
-    """Instead of --n: this many images of each class, which take turns image by image."""
+    """Instead of --n: this many images of each class; classes alternate from image to image."""
     seed: int = 0
     """Seed of the noise."""
     first: int = 0

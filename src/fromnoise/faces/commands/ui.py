@@ -13,7 +13,7 @@ from fromnoise.say import say
 
 @dataclass(frozen=True)
 class UiArguments:
-    """Sample interactively on a local web page: seed, class, sampler, steps (extra: ui). No network needed.
+    """Sample interactively on a local web page: seed, class, sampler, steps (extra: ui). Works offline.
 
     fromnoise ui runs/digits
     """
