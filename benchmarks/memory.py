@@ -32,8 +32,8 @@ from fromnoise import rng
 from fromnoise.data import arrays, blocks, digits, folder
 from fromnoise.data.resize import resize
 from fromnoise.experiment import system
+from fromnoise.faces import style
 from fromnoise.faces.cli import script
-from fromnoise.faces.figures import style
 from fromnoise.files import write_json
 
 HERE = Path(__file__).parent

@@ -36,9 +36,9 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation.design import disjoint
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
+from fromnoise.faces import style
 from fromnoise.faces.cli import script
 from fromnoise.faces.console import Bar
-from fromnoise.faces.figures import style
 from fromnoise.files import check_writable, write_json
 from fromnoise.training.run_folder import RunFolder
 

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fromnoise.experiment import system
-from fromnoise.faces.figures import style
+from fromnoise.faces import style
 from fromnoise.files import read_json, write_file
 
 ROOT = Path(__file__).parents[1]

@@ -34,9 +34,9 @@ from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.experiment import system
 from fromnoise.experiment.find import find_model
+from fromnoise.faces import style
 from fromnoise.faces.cli import script
 from fromnoise.faces.console import Bar
-from fromnoise.faces.figures import style
 from fromnoise.files import check_writable, write_file, write_json
 from fromnoise.generation.model import Model
 from fromnoise.generation.sampling import SampleRequest, guidance_of, network_calls, own_precision, sample

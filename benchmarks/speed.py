@@ -25,8 +25,8 @@ from benchmarks.peers import BATCH, PEERS
 from benchmarks.results import Row
 from fromnoise.errors import UserError
 from fromnoise.experiment import system
+from fromnoise.faces import style
 from fromnoise.faces.cli import script
-from fromnoise.faces.figures import style
 from fromnoise.files import check_writable, write_json
 from fromnoise.hardware import precisions
 

@@ -50,7 +50,7 @@ import fromnoise  # noqa: F401 - before torch, for it says how PyTorch's threads
 import torch
 
 from fromnoise.data.sources import load
-from fromnoise.faces import figures
+from fromnoise.lab import figures
 from fromnoise.lab.notebook import follow, setting, show
 from fromnoise.generation.likelihood import bound_bits
 from fromnoise.generation.model import Model

@@ -46,7 +46,7 @@ import os  # noqa: F401 - for the switch below
 import fromnoise  # noqa: F401 - before torch, for it says how PyTorch's threads wait
 import torch
 
-from fromnoise.faces import figures
+from fromnoise.lab import figures
 from fromnoise.lab.notebook import setting, show
 from fromnoise.lab import check
 from fromnoise.probability.divergence import kl, kl_monte_carlo, kl_quadrature, log_gap

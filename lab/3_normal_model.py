@@ -49,7 +49,7 @@ import torch
 
 from fromnoise.data.pixels import normalise, quantise
 from fromnoise.data.sources import load
-from fromnoise.faces import figures
+from fromnoise.lab import figures
 from fromnoise.lab.notebook import setting, show
 from fromnoise.lab import check
 from fromnoise.plane.distance import floor, transport_distance

@@ -51,7 +51,7 @@ import fromnoise  # noqa: F401 - before torch, for it says how PyTorch's threads
 import torch
 from torch import nn
 
-from fromnoise.faces import figures
+from fromnoise.lab import figures
 from fromnoise.lab.notebook import setting, show
 from fromnoise.lab import check
 

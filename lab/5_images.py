@@ -59,7 +59,7 @@ from fromnoise.data.pixels import normalise, quantise
 from fromnoise.data.sources import load
 from fromnoise.diffusion.forward import noisy as library_noisy
 from fromnoise.diffusion.schedule import schedule
-from fromnoise.faces import figures
+from fromnoise.lab import figures
 from fromnoise.lab.digit_model import trained
 from fromnoise.lab.notebook import follow, run_folder, setting, show
 from fromnoise.generation.data_info import DataInfo

@@ -56,7 +56,7 @@ from fromnoise.data.pixels import normalise
 from fromnoise.data.sources import load
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
-from fromnoise.faces import figures
+from fromnoise.lab import figures
 from fromnoise.lab.digit_model import trained
 from fromnoise.lab.notebook import run_folder, setting, show
 from fromnoise.generation.model import Model

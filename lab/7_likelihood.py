@@ -53,7 +53,7 @@ from fromnoise.diffusion.bound import Bound, per_dimension
 from fromnoise.diffusion.flow import slerp
 from fromnoise.diffusion.ideal import of_mixture
 from fromnoise.diffusion.schedule import schedule
-from fromnoise.faces import figures
+from fromnoise.lab import figures
 from fromnoise.lab.digit_model import trained
 from fromnoise.lab.notebook import run_folder, setting, show
 from fromnoise.generation.likelihood import bound_bits, bound_of, decode, encode, flow_bits, labelled

@@ -48,7 +48,7 @@ import fromnoise  # noqa: F401 - before torch, for it says how PyTorch's threads
 import torch
 from torch import nn
 
-from fromnoise.faces import figures
+from fromnoise.lab import figures
 from fromnoise.lab.notebook import follow, setting, show
 from fromnoise.lab import check
 from fromnoise.plane.distance import floor, transport_distance

@@ -20,7 +20,7 @@ SCRIPT = """# %% [markdown]
 
 # %% tags=["setup"]
 import torch
-from fromnoise.faces import figures
+from fromnoise.lab import figures
 from fromnoise.lab.notebook import setting, show
 from fromnoise.lab import check
 from fromnoise.lab.checking import Finding, checked

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from fromnoise.faces.figures import style
+from fromnoise.faces import style
 
 
 def render(template: str, **values: Any) -> str:

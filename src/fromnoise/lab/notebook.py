@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from matplotlib.figure import Figure
 
-from fromnoise.faces.figures import style
+from fromnoise.faces import style
 from fromnoise.lookup import lookup
 
 SETTING = "FROMNOISE_LAB"  # environment variable: quick or full

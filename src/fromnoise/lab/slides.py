@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.style import context
 
-from fromnoise.faces.figures import style
+from fromnoise.faces import style
 from fromnoise.files import whole
 from fromnoise.lab.notebook import Shown
 from fromnoise.lab.running import Chapter

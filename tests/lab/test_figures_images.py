@@ -6,8 +6,8 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from fromnoise.faces.figures import images as figures
-from fromnoise.faces.figures import style
+from fromnoise.faces import style
+from fromnoise.lab.figures import images as figures
 
 
 def pictures(n, size=8, channels=1):
@@ -81,15 +81,6 @@ def test_counts_are_drawn_as_given():
     (random,) = (line for line in axis.lines if line.get_marker() == "D")
     assert random.get_ydata().tolist() == [4, 2]
     assert len(axis.get_legend().get_texts()) == 3
-
-
-def test_losses_are_drawn_as_given_and_gaps_left_out():
-    figure = figures.training_loss([1, 2, 3], [1.0, 0.5, 0.25], {"low": [1.0, None, 0.5], "high": [2.0, 1.0, 0.1]})
-    whole, parts = figure.axes
-    assert whole.lines[0].get_ydata().tolist() == [1.0, 0.5, 0.25]
-    assert np.isnan(parts.lines[0].get_ydata()).tolist() == [False, True, False]
-    assert [text.get_text() for text in parts.get_legend().get_texts()] == ["low", "high"]
-    assert whole.get_yscale() == parts.get_yscale() == "log"
 
 
 def test_every_figure_can_be_written(tmp_path):

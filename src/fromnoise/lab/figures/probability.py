@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from torch import Tensor
 
-from fromnoise.faces.figures.style import BLACK, BLUE, COLOURS, DASHES, MARKERS, QUIET, VERMILION, Look, panels, styled
+from fromnoise.faces.style import BLACK, BLUE, COLOURS, DASHES, MARKERS, QUIET, VERMILION, Look, panels, styled
 
 DEVIATIONS = np.array([3.0, 2.0, 1.0])  # from the mean, of contour lines
 Pair = tuple[Float[Tensor, " k"], Float[Tensor, " k"]]

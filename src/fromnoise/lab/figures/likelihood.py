@@ -7,8 +7,8 @@ from jaxtyping import Float, UInt8
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from fromnoise.faces.figures.images import picture_rows
-from fromnoise.faces.figures.style import MARKERS, SKY, Look, panels, styled
+from fromnoise.faces.style import MARKERS, SKY, Look, panels, styled
+from fromnoise.lab.figures.images import picture_rows
 
 
 def ranked_images(

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from fromnoise.diffusion.schedule import Schedule
-from fromnoise.faces.figures.style import BLUE, COLOURS, DASHES, MARKERS, QUIET, VERMILION, bare, counts, panels, styled
+from fromnoise.faces.style import BLUE, COLOURS, DASHES, MARKERS, QUIET, VERMILION, bare, counts, panels, styled
 
 REACH = 3.0  # of the plane's axes: the sets of points have unit deviation
 

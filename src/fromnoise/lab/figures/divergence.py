@@ -9,7 +9,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from fromnoise.faces.figures.style import BLACK, BLUE, COLOURS, MARKERS, QUIET, VERMILION, Look, panels, styled
+from fromnoise.faces.style import BLACK, BLUE, COLOURS, MARKERS, QUIET, VERMILION, Look, panels, styled
 
 
 @styled

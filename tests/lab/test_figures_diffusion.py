@@ -6,8 +6,8 @@ import torch
 from matplotlib.figure import Figure
 
 from fromnoise.diffusion.schedule import schedule
-from fromnoise.faces import figures
-from fromnoise.faces.figures import style
+from fromnoise.faces import style
+from fromnoise.lab import figures
 
 
 def points(n=20, seed=0):

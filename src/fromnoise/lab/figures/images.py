@@ -1,7 +1,7 @@
-"""Figures of images: pictures in rows and grids, how many there are of each class, a training's loss."""
+"""Figures of images: pictures in rows and grids, how many there are of each class."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import UInt8
@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from fromnoise.faces.figures.style import BLUE, MARKERS, QUIET, VERMILION, Look, bare, log_scale, panels, styled
+from fromnoise.faces.style import BLUE, QUIET, VERMILION, Look, bare, panels, styled
 
 GAP = 3  # pixels between pictures
 NOTE = 0.34  # height of a line of text below a picture, in heights of a picture
@@ -61,27 +61,6 @@ def class_counts(
     axis.plot(classes - 0.12, random, "D", color=VERMILION, markersize=7, label="one random subset")
     axis.set(xticks=classes, xlabel="class", ylabel="images", ylim=(0, 1.45 * max(*balanced, *random)))
     axis.legend(loc="upper center", ncols=2)
-    return figure
-
-
-@styled
-def training_loss(
-    epochs: Sequence[float], loss: Sequence[float], by_level: Mapping[str, Sequence[float | None]]
-) -> Figure:
-    """The loss against the epoch, of all noise levels together and of parts of them."""
-    figure, (whole, parts) = panels(2, 1, (4.8, 3.6))
-    every = max(1, len(epochs) // 10)
-    whole.plot(epochs, loss, "o-", markevery=every, markersize=6)
-    whole.set(title="all noise levels", ylabel="loss")
-    for k, (name, values) in enumerate(by_level.items()):
-        shown = np.array(values, dtype=float)  # NaN for None
-        parts.plot(epochs, shown, marker=MARKERS[k], markevery=every, markersize=6, label=name)
-    parts.set_title("by noise level")
-    parts.legend()
-    for axis in (whole, parts):
-        log_scale(axis)
-        axis.set_xlabel("epoch")
-        axis.grid(axis="y", which="both", color="#e6e6e6", linewidth=0.6)
     return figure
 
 

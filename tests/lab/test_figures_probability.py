@@ -4,8 +4,8 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from fromnoise.faces import figures
-from fromnoise.faces.figures.style import STYLE
+from fromnoise.faces.style import STYLE
+from fromnoise.lab import figures
 
 X = torch.linspace(-3, 3, 61, dtype=torch.float64)
 BELL = torch.exp(-(X**2) / 2)
