@@ -261,3 +261,21 @@ def test_sampling_takes_what_the_command_line_takes(packaged, tmp_path, capsys):
     with pytest.raises(fromnoise.UserError, match="guidance_interval takes two λ, not 3"):
         packaged.sample(8, guidance_interval=3)
     assert np.array_equal(packaged.sample(2, sampling_steps=3), packaged.sample(2, steps=3))
+
+
+def test_two_words_for_one_setting_are_refused(packaged):
+    with pytest.raises(fromnoise.UserError, match="steps and sampling_steps are the same"):
+        packaged.sample(1, steps=4, sampling_steps=5)
+
+
+def test_a_checkpoint_is_scored_by_its_runs_images(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (600, 16, 16), np.uint8)
+    np.savez(tmp_path / "some.npz", images=pixels)
+    how = {"preset": "tiny", "steps": 1, "n": 50, "device": "cpu", "quiet": True}
+    run = fromnoise.train(tmp_path / "some.npz", out=tmp_path / "run", **how)
+    assert any("200 training images" in note for note in run.evaluate().notes) is False  # so short a training
+    np.savez(tmp_path / "some.npz", images=pixels[:580])
+    checkpoint = fromnoise.load(tmp_path / "run" / "checkpoints" / "000001", quiet=True)
+    for each in (run, checkpoint):
+        with pytest.raises(fromnoise.UserError, match="have changed"):
+            each.evaluate()

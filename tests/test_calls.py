@@ -134,3 +134,18 @@ def test_one_image_is_saved_as_one(tmp_path):
     Images(pixels)[1].save(tmp_path / "one.png")
     Images(pixels[1:]).save(tmp_path / "grid.png")
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "grid.png").read_bytes()
+
+
+def test_one_image_of_many_channels_is_saved_as_one(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 5), np.uint8)
+    Images(pixels)[1].save(tmp_path / "one.npz")
+    assert np.load(tmp_path / "one.npz")["arr_0"].shape == (1, 16, 16, 5)
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [([0.5, 1.9], "from 0"), ([0, -1], "from 0"), ([0, 2], "label 2 has no name"), ([0], "need as many labels")],
+)
+def test_labels_that_are_no_classes_are_refused(labels, told):
+    with pytest.raises(UserError, match=told):
+        Images(np.zeros((2, 4, 4, 1), np.uint8), labels, ("a", "b"))

@@ -45,7 +45,7 @@ from fromnoise.experiment import find
 from fromnoise.experiment.comparison import Named, ScoreRequest, as_8_bits
 from fromnoise.experiment.evaluate import evaluate as scored
 from fromnoise.experiment.sample import sampled
-from fromnoise.experiment.score import reference_of, sets_of, with_overfitting
+from fromnoise.experiment.score import reference_of, sets_of, with_notes, with_overfitting
 from fromnoise.experiment.train import Experiment, trained
 from fromnoise.faces.console import TERMINAL
 from fromnoise.generation import edit
@@ -77,6 +77,7 @@ class Run:
     folder: Path | None = None
     device: DeviceName = "auto"
     reporter: Reporter = field(default_factory=Reporter)
+    _run: Path | None = field(default=None, repr=False)  # the run that the model is of: its folder, or a checkpoint's
     _extractors: dict[Any, Features] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -124,6 +125,8 @@ class Run:
         """
         asked: dict[str, Any] = {"n": n, "per_class": per_class, "seed": seed, "first": first, "label": label}
         asked |= {"guidance": guidance, "precision": precision, "reject_copies": reject_copies}
+        if steps is not None and "sampling_steps" in settings:
+            raise UserError("steps and sampling_steps are the same: give one")
         settings |= {"sampler": sampler} | ({} if steps is None else {"sampling_steps": steps})
         with reporting_to(self.reporter):
             found = sampled(self._there(), self.folder, **asked, **settings)
@@ -235,10 +238,7 @@ class Run:
         device = self._there().device
         name, made = config.evaluation.features, self._extractors  # they remember the features of the real images
         with reporting_to(self.reporter):
-            if self.folder is None:
-                parts = sources.prepare(config.data, self.config.seed)
-            else:
-                parts = find.parts_of(self.folder)
+            parts = sources.prepare(config.data, self.config.seed) if self._run is None else find.parts_of(self._run)
             if (name, weights) not in made:
                 file = None if weights is None else Path(weights)
                 made[name, weights] = extractor_of(name, device, images=parts.train, weights=file)
@@ -246,7 +246,8 @@ class Run:
             generated = as_set(self.sample(number, seed=config.seed), str(self.folder or "generated"))
             sets, also = sets_of(config, parts, generated, against), choosing_features(device)
             report = score(sets, made[name, weights], config.seed, also)
-            return with_overfitting(report, self.model, parts, against)
+            report = with_overfitting(report, self.model, parts, against)
+            return report if self.folder is None else with_notes(report, RunFolder(self.folder), parts)
 
 
 @called_from_python(unchecked=["data"])
@@ -300,7 +301,7 @@ def load(source: str | Path, *, device: DeviceName = "auto", quiet: bool = False
     """
     path = Path(source)
     folder = path if find.is_run(path) else None
-    return Run(find.load_model(path), folder, device, _reporter(quiet))
+    return Run(find.load_model(path), folder, device, _reporter(quiet), find.run_of(path))
 
 
 @called_from_python()

@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fromnoise.calls import called_from_python
 from fromnoise.data import arrays, saving
-from fromnoise.data.colour import KINDS
-from fromnoise.data.image_set import ImageSet
+from fromnoise.data.image_set import MOST_CHANNELS, ImageSet
 from fromnoise.errors import UserError
 
 
@@ -33,10 +32,8 @@ class Images(np.ndarray[Any, np.dtype[np.uint8]]):
         if given.dtype != np.uint8:
             raise UserError(f"images are bytes (uint8), not {given.dtype}")
         images = given.view(cls)
-        images.labels = None if labels is None else np.asarray(labels, dtype=np.int64)
-        if images.labels is not None and images.labels.shape != images.shape[:1]:
-            raise UserError(f"{len(images)} images need as many labels, not an array {images.labels.shape}")
         images.class_names = tuple(class_names)
+        images.labels = None if labels is None else _checked(array_of(labels, "labels"), images)
         return images
 
     def __array_finalize__(self, of: Any) -> None:
@@ -68,8 +65,19 @@ class Images(np.ndarray[Any, np.dtype[np.uint8]]):
 
         Raises UserError for a folder that has anything in it, and for NAME.jpg and the like; a file is replaced.
         """
-        one = self.ndim == 3 and self.shape[-1] in KINDS  # an image of its own, as images[0] is
+        one = self.ndim == 3 and self.shape[-1] <= MOST_CHANNELS < self.shape[0]  # an image of its own, as images[0] is
         saving.save(Path(path), as_set(self[None] if one else self, "images"))
+
+
+def _checked(labels: NDArray[Any], images: Images) -> NDArray[np.int64]:
+    """The labels; raises UserError for too few, and for those that are no classes."""
+    if labels.shape != images.shape[:1]:
+        raise UserError(f"{len(images)} images need as many labels, not an array {labels.shape}")
+    if labels.dtype.kind not in "iu" or (labels.size and labels.min() < 0):
+        raise UserError("labels are whole numbers from 0")
+    if images.class_names and labels.size and labels.max() >= len(images.class_names):
+        raise UserError(f"label {labels.max()} has no name: there are {len(images.class_names)} class names")
+    return labels.astype(np.int64)
 
 
 def _restored(array: NDArray[Any], labels: NDArray[np.int64] | None, class_names: tuple[str, ...]) -> Images:

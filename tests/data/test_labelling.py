@@ -117,6 +117,7 @@ def test_labels_go_before_sub_folders_unless_a_rule_says_otherwise(put):
     ("text", "told"),
     [
         ("file_name,label\na.png,cat\n", r"no class in metadata\.csv for 1 image, such as b\.png"),
+        ("file_name,label\na.png,Smith, Anna\nb.png,x\n", r"the row of a\.png has more values than the header"),
         ("file_name,label\na.png,cat\nb.png,\n", r"no class in metadata\.csv for 1 image, such as b\.png"),
         ('file_name,label\na.png,"cat\nb.png,dog\n', r"metadata\.csv is not a readable table"),
         ("file_name,label\na.png,\x00\xff", r"metadata\.csv is not a readable table"),
@@ -193,6 +194,7 @@ def test_the_only_part_beside_train_is_held_out_and_val_comes_from_train(put, ot
         f"{photos}:{part}" for part in ("train", "val", "heldout")
     }
     assert not set(parts.train.files) & set(parts.val.files)
+    assert parts.train.groups is parts.val.groups is None, "the floor is val alone"
     assert all(f"/{other}/" in file for file in parts.heldout.files)
 
 

@@ -145,3 +145,10 @@ def test_a_configuration_of_several_is_named(tmp_path, monkeypatch):
     assert len(sources.load(f"hf:{tmp_path}#large")) == 15
     with pytest.raises(UserError, match="small"):
         sources.load(f"hf:{tmp_path}")
+
+
+def test_several_labels_for_an_image_are_refused(tmp_path):
+    data = saved(6)[0].remove_columns("label").add_column("label", [[0, k] for k in range(6)])
+    data.save_to_disk(tmp_path / "saved")
+    with pytest.raises(UserError, match="'label' is one name or number, not several"):
+        read(tmp_path / "saved")

@@ -1,9 +1,6 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from fromnoise import rng
 from fromnoise.data import arrays, folder, sources
@@ -161,7 +158,9 @@ def test_an_idx_set_is_trained_on_its_train_and_scored_on_its_test(root, keys, n
 
 
 def test_training_on_a_whole_idx_set_leaves_nothing_to_choose_by(root):
-    assert sources.prepare(DataSettings("mnist", m=20), seed=0).val is None
+    with captured() as said:
+        assert sources.prepare(DataSettings("mnist", m=20), seed=0).val is None
+    assert "mnist: --m 20 leaves 0 images for validation and the floor of the score" in said
 
 
 @pytest.mark.parametrize("data", ["digits", "mnist", "{photos}", "{npz}"])
@@ -312,19 +311,6 @@ def test_an_image_that_is_there_twice_is_in_no_other_part_than_train(tmp_path, m
         assert part is None or not learnt & {image.numpy().tobytes() for image in part.images}
 
 
-@pytest.fixture
-def scans(tmp_path, make_images):
-    """A folder of 120 images of 40 patients, three each."""
-    (tmp_path / "scans").mkdir()
-    for k, image in enumerate(make_images(120).numpy()):
-        Image.fromarray(image[0]).save(tmp_path / "scans" / f"patient{k // 3}_{k % 3}.png")
-    return tmp_path / "scans"
-
-
-def patients(images):
-    return {Path(file).name.partition("_")[0] for file in images.files}
-
-
 def test_near_duplicates_are_in_one_part_and_a_line_says_so(tmp_path, make_images):
     images = make_images(60)
     noisy = (images.float() + torch.randn(images.shape, generator=torch.Generator().manual_seed(0)) * 3).clamp(0, 255)
@@ -347,53 +333,3 @@ def test_parts_without_near_duplicates_are_as_they_always_were(npz):
     whole = sources.load(str(npz)).images
     assert torch.equal(sources.load(f"{npz}:heldout").images, whole[np.sort(order[9::10])])
     assert torch.equal(sources.load(f"{npz}:val").images, whole[np.sort(order[5::10])])
-
-
-def test_groups_by_file_name_are_not_divided(scans):
-    rule = r"(patient\d+)_"
-    parts = sources.prepare(DataSettings(str(scans), group_by=rule, size="8"), seed=0)
-    assert [len(part) for part in (parts.train, parts.val, parts.heldout)] == [96, 12, 12]
-    assert parts.groups == 40
-    assert len(patients(parts.train) | patients(parts.val) | patients(parts.heldout)) == 40
-    assert [len(patients(part)) for part in (parts.train, parts.val, parts.heldout)] == [32, 4, 4]
-    loaded = sources.load(f"{scans}:heldout", (8, 8), group_by=rule)
-    assert loaded.fingerprint == parts.heldout.fingerprint != sources.load(f"{scans}:heldout").fingerprint
-
-
-def test_groups_may_be_folders(tmp_path, make_images):
-    images = make_images(60).numpy()
-    for k, image in enumerate(images):
-        place = tmp_path / "films" / f"film{k // 5}"
-        place.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image[0]).save(place / f"{k}.png")
-    heldout = sources.load(f"{tmp_path / 'films'}:heldout", group_by="folder")
-    assert len(heldout) == 5
-    assert len({Path(file).parent for file in heldout.files}) == 1
-
-
-@pytest.mark.parametrize(
-    ("rule", "told"),
-    [
-        ("(patient", "is not a regular expression"),
-        (r"patient\d+", "in brackets"),
-        (r"(dog\d+)", "matches no file of .*such as patient0_0.png"),
-    ],
-)
-def test_a_rule_that_names_no_groups_is_refused(scans, rule, told):
-    with pytest.raises(UserError, match=told):
-        sources.prepare(DataSettings(str(scans), group_by=rule), seed=0)
-
-
-@pytest.mark.parametrize(("data", "told"), [("digits", "digits has parts already"), ("{npz}", "have no file names")])
-def test_there_are_no_groups_by_name_without_names(npz, data, told):
-    with pytest.raises(UserError, match=told):
-        sources.prepare(DataSettings(data.format(npz=npz), group_by="folder"), seed=0)
-
-
-def test_a_runs_rule_is_for_its_own_data_alone(scans):
-    settings = DataSettings(str(scans), group_by=r"(patient\d+)_", size="8")
-    parts = sources.prepare(settings, seed=0)
-    for part in ("heldout", "val"):
-        assert sources.load_as(f"{scans}/:{part}", settings, (8, 8)).fingerprint == getattr(parts, part).fingerprint
-    other = sources.load_as(f"{scans}:heldout", DataSettings("others", group_by=r"(patient\d+)_"), (8, 8))
-    assert other.fingerprint == sources.load(f"{scans}:heldout", (8, 8)).fingerprint != parts.heldout.fingerprint

@@ -134,3 +134,10 @@ def test_python_starts_from_a_run_too(finished, tmp_path):
     first = finished / "run"
     run = api.train(preset="tiny", steps=1, size=24, init=first, out=tmp_path / "fine", device="cpu", quiet=True)
     assert run.config.training.init == str(first)
+
+
+def test_a_start_from_the_same_data_split_otherwise_is_said(finished, fromnoise, tmp_path):
+    words = ("--preset", "tiny", "--steps", "1", "--init", finished / "run", "--out", "run")
+    assert "warning" not in fromnoise("train", *words, "--seed", "0", cwd=tmp_path).stderr
+    said = fromnoise("train", *words[:-1], "again", "--m", "150", cwd=tmp_path).stderr
+    assert "learned from other images of digits, perhaps from some held out here" in said

@@ -125,6 +125,9 @@ def test_too_few_images_to_score_are_refused_before_training(tmp_path, fromnoise
     (("--guidance-interval", "-4", "inf"), "--guidance-interval must be finite"),
     (("--n", "49"), "needs at least 50"),
     (("--features", "clip"), "choose one of: auto"),
+    (("--features", "onnx:nowhere"), "there is no file nowhere"),
+    (("--reference", "nowhere"), "'nowhere' is neither a data set"),
+    (("--reference", "digits:tset"), "there is no part 'tset'"),
     (("--features", "inception", "--weights", "file"), "file is not Inception"),
     (("--weights", "file"), "not auto"),
     (("--preset", "slow"), "fast, chapter, tiny"),
@@ -150,3 +153,14 @@ def test_nonsense_is_one_line_exit_code_2_and_nothing_is_trained(fromnoise, tmp_
     assert refused.stderr.strip().splitlines()[-1].startswith("fromnoise: ")
     assert [item.name for item in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "precious"
+
+
+@pytest.mark.parametrize(("words", "message"), [
+    (("--features", "clip"), "choose one of: auto"),
+    (("--reference", "nowhere"), "'nowhere' is neither a data set"),
+    (("--weights", "file"), "--weights is for a score"),
+])  # fmt: skip
+def test_a_training_that_could_not_be_scored_is_refused(fromnoise, tmp_path, words, message):
+    refused = fromnoise("train", "--preset", "tiny", *words, "--out", "run", cwd=tmp_path, code=2)
+    assert message in refused.stderr
+    assert not (tmp_path / "run").exists()

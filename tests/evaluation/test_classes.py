@@ -218,3 +218,14 @@ def test_a_class_that_the_reference_lacks_is_not_matched():
     assert matched(lacking, ours, 0).value > 0
     with pytest.raises(UnavailableError, match="no labels"):
         matched(Featured(ours.features), real, 0)
+
+
+def test_classes_of_a_few_groups_accuse_nobody():
+    """Twenty patients of twenty images each, each patient of one class: the images are 20 independent ones."""
+    groups, found = np.arange(20).repeat(20), []
+    for k in range(200):
+        reference = labels(20, 5000 + k, (0.3, 0.3, 0.4)).repeat_interleave(20)
+        found.append([balance(labels(400, k, (0.3, 0.3, 0.4)), reference, each).p < 0.01 for each in (None, groups)])
+    as_images, as_groups = np.mean(found, axis=0)
+    assert as_images > 0.3
+    assert as_groups <= 0.03

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from fromnoise import rng
-from fromnoise.evaluation.design import at_random, deal, design_of, disjoint, most_apart, most_at_random
+from fromnoise.evaluation.design import at_random, deal, design_of, disjoint, error_of_mean, most_apart, most_at_random
 
 
 def test_draws_are_disjoint_sorted_and_of_the_size_asked_for():
@@ -167,3 +167,12 @@ def test_no_more_is_drawn_than_groups_allow():
     assert most_apart(np.arange(100)) == 100
     assert most_apart(np.arange(120) // 3) == 40
     assert most_apart(np.array([0] * 50 + list(range(1, 51)))) == 3  # half of all images are in one group
+
+
+def test_the_error_of_a_mean_counts_a_group_once():
+    values = rng.generator(0, "values").normal(size=20)
+    alone = values.std(ddof=1) / 20**0.5
+    assert error_of_mean(values) == pytest.approx(alone)
+    assert error_of_mean(values, np.arange(100, 120)) == pytest.approx(alone)
+    assert error_of_mean(values.repeat(5)) < 0.5 * alone
+    assert error_of_mean(values.repeat(5), np.arange(20).repeat(5)) == pytest.approx(alone)

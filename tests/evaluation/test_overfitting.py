@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import msgspec
@@ -130,3 +131,23 @@ def test_images_of_another_shape_are_refused(tiny_model, blobs_of):
     one = ImageSet("one", blobs_of(1).images)
     with pytest.raises(ValueError, match="at least 2"):
         overfitting(tiny_model, one, blobs_of(20))
+
+
+def test_a_few_groups_are_not_many_images(tiny_model, monkeypatch):
+    """Held-out images of six patients, each of whom is easier or harder than others: no overfitting, mostly."""
+    images, group = patterns(120, 0), torch.arange(6).repeat_interleave(20)
+    train, held_out = images, dataclasses.replace(images, groups=group)
+    found = []
+    for k in range(100):
+        random = np.random.default_rng(k)
+        ease = {120: random.normal(0, 0.1, 6).repeat(20)}
+        calls = iter([np.zeros(120), ease[120]])
+        monkeypatch.setattr(
+            module,
+            "denoising_errors",
+            lambda *_, calls=calls, random=random, **__: np.exp(next(calls) + random.normal(0, 0.1, 120))[:, None],
+        )
+        monkeypatch.setattr(module, "known_levels", lambda *_: [0.0])
+        found.append(overfitting(tiny_model, train, held_out))
+    assert sum(each.p < 0.05 for each in found) <= 15
+    assert sum(each.interval[0] > 0 for each in found) <= 10

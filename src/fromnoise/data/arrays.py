@@ -63,12 +63,7 @@ def load(path: Path, size: tuple[int, int] | None = None) -> ImageSet:
             if "arr_1" in others and found.labels is None:
                 others.remove("arr_1")
                 others.append("arr_1 (labels are one whole number for each image)")
-    if found.shape[0] == 4 and not looks_like_alpha(found.images):
-        say(
-            f"{path}: four channels are read as RGBA and colours multiplied by the fourth, which does not look like "
-            "transparency; if it is not, add a fifth channel of zeros, and all are kept as they are"
-        )
-    found = without_needless_alpha(found)
+    found = _as_colours(found)
     if is_stretched(found.shape[1:], size):
         notes.append(STRETCHED)
     if others:
@@ -97,7 +92,17 @@ def from_array(name: str, array: np.ndarray, labels: Tensor | None = None) -> Im
         pixels, values = as_bytes(array)
     except ValueError as error:
         raise UserError(f"{name}: {error}") from error
-    return without_needless_alpha(ImageSet(name, _channels_first(torch.from_numpy(pixels), last), labels, range=values))
+    return _as_colours(ImageSet(name, _channels_first(torch.from_numpy(pixels), last), labels, range=values))
+
+
+def _as_colours(images: ImageSet) -> ImageSet:
+    """The images, without an alpha that hides nothing; a line warns of a fourth channel that hardly is one."""
+    if images.shape[0] == 4 and not looks_like_alpha(images.images):
+        say(
+            f"{images.name}: four channels are read as RGBA and colours multiplied by the fourth, which does not look "
+            "like transparency; if it is not, add a fifth channel of zeros, and all are kept as they are"
+        )
+    return without_needless_alpha(images)
 
 
 def to_array(images: UInt8[Tensor, "n c h w"]) -> UInt8[np.ndarray, "n h w c"]:

@@ -28,6 +28,7 @@ from fromnoise.data.colour import luminance
 from fromnoise.data.image_set import ImageSet, digests
 from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
+from fromnoise.say import plural, say
 
 SIDE = 8, 32
 """Pixels a side, at least and at most, at which images are compared."""
@@ -98,9 +99,14 @@ def by_name(images: ImageSet, rule: str) -> Int64[np.ndarray, " n"]:
         found = [pattern(rule).search(name) for name in names]
         if not any(found):
             raise UserError(f"--group-by {rule!r} matches no file of {images.name}, such as {names[0]}")
-        keys = [(match[1], "") if match else ("", name) for name, match in zip(names, found, strict=True)]
+        named = [match[1] if match else None for match in found]
+        keys = [("", name) if key is None else (key, "") for name, key in zip(names, named, strict=True)]
+        if alone := [name for name, key in zip(names, named, strict=True) if key is None]:
+            say(f"--group-by: {len(alone):,} of {plural(len(names), 'file')} match no group, such as {alone[0]}")
     number: dict[tuple[str, str], int] = {}
-    return np.array([number.setdefault(key, len(number)) for key in keys])
+    found_groups = np.array([number.setdefault(key, len(number)) for key in keys])
+    say(f"{images.name}: {plural(len(number), 'group')} by --group-by; each is kept in one part")
+    return found_groups
 
 
 def pattern(rule: str, flag: str = "--group-by", what: str = "group") -> re.Pattern[str]:

@@ -15,7 +15,7 @@ from fromnoise.say import plural
 
 RARE = 0.001  # the share of values that are outliers, on either side
 COARSE = 32  # levels
-DARK = 16  # levels: images of no more show nothing
+DARK = 16  # levels: images of no more have no contrast
 
 
 def line(images: ImageSet, notes: Iterable[str]) -> str:

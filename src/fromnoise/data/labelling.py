@@ -208,6 +208,10 @@ def _text(contents: Contents) -> str:
 def _csv(text: str) -> Iterable[dict[str, str]]:
     separator = max(",;\t", key=text.partition("\n")[0].count)  # spreadsheets write ; where , is in numbers
     for row in csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True):
+        if None in row:
+            raise ValueError(
+                f"the row of {next(iter(row.values()))} has more values than the header: quote those with {separator!r}"
+            )
         yield {key: (value or "").strip() for key, value in row.items() if isinstance(key, str)}
 
 

@@ -76,6 +76,8 @@ def _texts(data: Any, class_label: type) -> list[str]:
     if column is None:
         return []
     names, values = getattr(data.features[column], "names", None), data[column][:]
+    if any(isinstance(value, list | dict) for value in values):
+        raise ValueError(f"'{column}' is one name or number, not several")
     if names is None:
         return ["" if value is None else str(value) for value in values]
     return [names[value] if value is not None and value >= 0 else "" for value in values]

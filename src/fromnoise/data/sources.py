@@ -21,7 +21,7 @@ from fromnoise.data.settings import DataSettings, parse_size
 from fromnoise.data.source import OnFile, Reading, Source, ignored
 from fromnoise.errors import UserError
 from fromnoise.files import missing_hint
-from fromnoise.say import say
+from fromnoise.say import plural, say
 
 PARTS = ("train", "val", "heldout", "test")
 PICKLES = (".pt", ".pth", ".pkl", ".pickle")  # suffixes; torch-fidelity and others keep statistics in these
@@ -91,6 +91,8 @@ def load(
         images = source.load(_check(spec, part or "train", source.parts), how)
     else:
         images = _read(source, name, how)
+        if group_by is not None and not part:
+            images = replace(images, groups=torch.from_numpy(by_name(images, group_by)))
         if part:
             parts = _split(images, group_by)
             chosen = getattr(parts, _check(spec, part, PARTS[:3]))
@@ -151,6 +153,12 @@ def parts_of(settings: DataSettings, *, on_file: OnFile = ignored) -> list[Image
     specs = [f"{name}:{each}" for each in source.parts] if source and part is None else [settings.data]
     found = (load(spec, size, skip_broken=True, on_file=on_file, **rules) for spec in specs)
     return [laid(each, settings.alpha) for each in found]
+
+
+def check_name(spec: str) -> None:
+    """Raise UserError for images that `load` would not find, or a part that their source does not have."""
+    name, part = _parse(spec)
+    _check(spec, part or PARTS[0], _source(name, None, None).parts or PARTS[:3])
 
 
 def reference_for(data: str) -> str:
@@ -275,6 +283,8 @@ def _without_val(name: str, source: Source, how: Reading, m: int | None, seed: i
         say(f"{name}: training on all {kept:,} images outside validation, fewer than the {m:,} that --m allows")
     elif m is not None:
         kept = m
+        if (left := len(whole) - m) < SCORED:
+            say(f"{name}: --m {m:,} leaves {plural(left, 'image')} for validation and the floor of the score")
     train, rest = whole.split(kept, seed, balanced=kept == m)
     return Parts(train, None if rest is None else _with_shares_of(whole, rest), source.load("test", how))
 
@@ -306,8 +316,10 @@ def _own(images: ImageSet, group_by: str | None) -> Parts:
         return Parts(own["train"], own["val"], own["heldout"])
     train, other = own.values()
     parts, n = _shared_out(train, None, {"val": 0})
+    # Nothing is known of groups in the part held out, so the floor is that of images like no other, `val` alone.
+    learnt, val = replace(parts["train"], groups=None), parts.get("val") and replace(parts["val"], groups=None)
     heldout = replace(other, name=f"{images.name}:heldout")
-    return Parts(parts["train"], parts.get("val"), heldout, len(train), None if "val" in parts else n)
+    return Parts(learnt, val, heldout, len(train), None if val else n)
 
 
 def _part(images: ImageSet, name: str, rows: np.ndarray) -> ImageSet:

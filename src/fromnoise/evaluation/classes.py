@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 from torch import Tensor
 
-from fromnoise.evaluation.design import disjoint
+from fromnoise.evaluation.design import Rows, disjoint, most_apart
 from fromnoise.evaluation.featured import Featured, Number, UnavailableError
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.evaluation.report import Balance, Classes, ClassFid, Learned
@@ -51,7 +51,7 @@ def by_class(
     if len(set(ours.tolist()) | set(theirs.tolist())) < 2:
         return None, ["no metrics by class: there is only one class"]
     notes = []
-    shares = balance(ours, theirs)
+    shares = balance(ours, theirs, None if reference.groups is None else reference.groups.numpy())
     if shares.chi2 is None:
         notes.append("classes.balance.chi2 is infinite: the reference lacks a class that was generated")
     d = generated.features.shape[1]
@@ -68,18 +68,21 @@ def by_class(
     return Classes(shares, fids, learned), notes
 
 
-def balance(generated: Int[Tensor, " n"], reference: Int[Tensor, " m"]) -> Balance:
+def balance(generated: Int[Tensor, " n"], reference: Int[Tensor, " m"], groups: Rows | None = None) -> Balance:
     """Whether the generated labels have the reference's shares: Pearson's χ² test, and an exact one of each class.
 
     The shares of a reference that is even by design are exact. Any other is itself a random sample of the classes, and
-    the tests are those of homogeneity. Classes with fewer than `POOLED` expected images count as one for χ². There must
-    be at least two classes.
+    the tests are those of homogeneity; members of one of its `groups` count as one image. Classes with fewer than
+    `POOLED` expected images count as one for χ². There must be at least two classes.
     """
     classes = int(max(generated.max(), reference.max())) + 1
     counts, real = (np.bincount(labels, minlength=classes) for labels in (generated, reference))
     n, m, known = int(counts.sum()), int(real.sum()), counts + real > 0
     exact, expected = even_by_design(real[real > 0]), real * (n / m)
     said = tuple(map(int, counts)), tuple(map(float, expected))
+    if groups is not None and not exact:
+        real = np.round(real * (most_apart(groups) / m)).astype(np.int64)
+        m = int(real.sum())
     ours, theirs = counts[known], real[known]
     if exact and (theirs == 0).any():  # infinite
         return Balance(*said, None, 0.0, 0.0, exact)

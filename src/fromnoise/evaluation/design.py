@@ -69,6 +69,14 @@ def most_apart(groups: Rows) -> int:
     return int(len(groups) ** 2 / np.square(sizes).sum())
 
 
+def error_of_mean(values: NDArray[np.float64], groups: Rows | None = None) -> float:
+    """The standard error of a mean of at least two values; members of one of the `groups` count as one."""
+    if groups is None:
+        return float(values.std(ddof=1)) / len(values) ** 0.5
+    sums = np.bincount(np.unique(groups, return_inverse=True)[1], values - values.mean())
+    return float(np.sqrt(np.square(sums).sum() * len(sums) / max(len(sums) - 1, 1))) / len(values)
+
+
 def at_random(strata: Rows, n: int, most: int, seed: int = 0, groups: Rows | None = None) -> list[Rows]:
     """At most `most` disjoint subsets of n rows of a stratified pool, each as a random draw would be, sorted.
 

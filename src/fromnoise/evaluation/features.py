@@ -15,9 +15,11 @@ from fromnoise.data.resize import resize
 from fromnoise.errors import UserError
 from fromnoise.evaluation import digit_network, dinov2, onnx_features
 from fromnoise.evaluation.extractor import BILINEAR, Features
+from fromnoise.files import missing_hint
 from fromnoise.hardware import channels_last
 from fromnoise.lookup import lookup
 
+NAMES = ("auto", "digits", "general", "inception", "dinov2", "pixels", "onnx:PATH")
 WEIGHED = ("inception", "dinov2")
 """Features whose weights are a file of their own."""
 
@@ -41,6 +43,7 @@ def features(
 
         return inception.load(where, weights)
 
+    check_name(name)
     makers: dict[str, Callable[[], Features]] = {
         "auto": lambda: features(automatic(images), where),
         "digits": lambda: digits(where),
@@ -50,7 +53,15 @@ def features(
         "pixels": pixels,
         "onnx:PATH": lambda: onnx_features.load(Path(path)),
     }
-    return lookup("features", "onnx:PATH" if kind == "onnx" and path else name, makers)()
+    return makers["onnx:PATH" if kind == "onnx" else name]()
+
+
+def check_name(name: str) -> None:
+    """Raise UserError for a name of no features, and for an ONNX file that is not there."""
+    kind, _, path = name.partition(":")
+    lookup("features", "onnx:PATH" if kind == "onnx" and path else name, dict.fromkeys(NAMES))
+    if kind == "onnx" and not Path(path).is_file():
+        raise UserError(f"--features {name}: there is no file {path}{missing_hint(Path(path))}")
 
 
 def automatic(images: ImageSet | None) -> str:

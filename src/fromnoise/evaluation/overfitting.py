@@ -6,6 +6,7 @@ network copies what it is given, at high ones none can know the image. The varia
 (Kingma et al. 2021, equation 15), so its gap says little about overfitting.
 """
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from jaxtyping import Float64
 from scipy import stats
 
 from fromnoise.data.image_set import ImageSet
+from fromnoise.evaluation.design import Rows, error_of_mean
 from fromnoise.evaluation.report import DenoisingError, Overfitting
 from fromnoise.generation.denoising import denoising_errors, known_levels
 from fromnoise.generation.model import Model
@@ -44,13 +46,20 @@ def image_errors(model: Model, images: ImageSet, *, seed: int = 0) -> Float64[np
     return parts.reshape(times, len(images)).mean(axis=0)
 
 
+def _groups(images: ImageSet) -> Rows | None:
+    """The images' groups; None if no two images are of the same."""
+    groups = None if images.groups is None else images.groups.numpy()
+    return None if groups is None or len(np.unique(groups)) == len(groups) else groups
+
+
 def overfitting(model: Model, train: ImageSet, held_out: ImageSet, *, seed: int = 0) -> Overfitting:
     """The denoising error of training and of held-out images: of as many as both have, or of `MOST` at random.
 
     An image's error is its mean square error in x̂_0 at each level over the mean of all images there, so that every
     level counts the same; the k-th images of both sets are given the same noise. `gap` is by how much the held-out
     images' error is larger, as a share of the training images'. Its interval and one-sided p-value are the paired
-    t-test's; `verdict` says "overfitting" from p < 0.001 on. Models of classes denoise without being told the class.
+    t-test's, or, where images come in groups, those of a t-test in which a group counts as one image; `verdict` says
+    "overfitting" from p < 0.001 on. Models of classes denoise without being told the class.
     Raises UserError for images of another shape than the model's, ValueError for fewer than two of either.
     """
     n = min(MOST, len(train), len(held_out))
@@ -63,11 +72,19 @@ def overfitting(model: Model, train: ImageSet, held_out: ImageSet, *, seed: int 
     means = [each.mean(axis=0) for each in errors]
     ours, theirs = ((each / np.mean(means, axis=0)).mean(axis=1) for each in errors)
     ratio = theirs.mean() / ours.mean()
-    error = float((theirs - ratio * ours).std(ddof=1) / (n**0.5 * ours.mean()))  # of a ratio of means
-    gap, p = float(ratio - 1), float(stats.ttest_rel(theirs, ours, alternative="greater").pvalue)
-    low, high = (gap + float(side) * error for side in stats.t.interval(0.95, n - 1))
+    gap, groups = float(ratio - 1), [_groups(images) for images in sets]
+    if all(group is None for group in groups):
+        error, independent = error_of_mean(theirs - ratio * ours), n  # of a difference of means
+        p = float(stats.ttest_rel(theirs, ours, alternative="greater").pvalue)
+    else:
+        of_ours, of_theirs = (error_of_mean(*side) for side in zip((ratio * ours, theirs), groups, strict=True))
+        error = math.hypot(of_ours, of_theirs)
+        independent = min(n if group is None else len(np.unique(group)) for group in groups)
+        p = float(stats.t.sf((theirs.mean() - ours.mean()) / error, independent - 1))
+    error /= float(ours.mean())
+    low, high = (gap + float(side) * error for side in stats.t.interval(0.95, independent - 1))
     found = "overfitting" if p < SIGNIFICANCE else "perhaps overfitting" if low > 0 else "no sign of overfitting"
-    detectable = error * float(stats.t.isf(SIGNIFICANCE, n - 1) + stats.norm.isf(1 - POWER))
+    detectable = error * float(stats.t.isf(SIGNIFICANCE, independent - 1) + stats.norm.isf(1 - POWER))
     power = "" if p < SIGNIFICANCE else f"; {100 * detectable:.1f} % would have been noticed"
     return Overfitting(
         f"{found}: held-out images are denoised "

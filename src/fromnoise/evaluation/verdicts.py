@@ -187,7 +187,8 @@ def _overlap(report: Report) -> list[Verdict]:
 def _classes(report: Report) -> list[Verdict]:
     if report.classes is None:
         return []
-    balance, learned, m = report.classes.balance, report.classes.learned, report.protocol.reference.n
+    balance, learned, reference = report.classes.balance, report.classes.learned, report.protocol.reference
+    m = reference.groups or reference.n  # a group counts as one image
     return [shares(balance, m, report.classes.names), *([] if learned is None else [labels(balance, learned, m)])]
 
 

@@ -10,11 +10,12 @@ from fromnoise.config import to_json
 from fromnoise.data import folder, saving, sources
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.listing import NAMED, listed
+from fromnoise.data.settings import NAMED as DATA_SETS
 from fromnoise.data.sources import Parts
 from fromnoise.errors import UserError
 from fromnoise.evaluation.gain import FEWEST, Gain
 from fromnoise.experiment import system
-from fromnoise.experiment.find import is_run, parts_of
+from fromnoise.experiment.find import parts_of, run_of
 from fromnoise.experiment.sample import sampled
 from fromnoise.files import whole_folder, write_json
 from fromnoise.generation.model import Model
@@ -50,10 +51,12 @@ def parts_for(
         settings = dataclasses.replace(trained, data=data, m=None, label_by=label_by, group_by=group_by)
         parts = sources.prepare(settings, model.config.seed, skip_broken=skip_broken)
         notes.append(f"the model was trained on {trained.data}: if it saw images held out here, the gain is overstated")
-    elif is_run(source):
-        parts = parts_of(source)
+    elif run := run_of(source):
+        parts = parts_of(run)
     else:
         parts = sources.prepare(trained, model.config.seed, skip_broken=skip_broken)
+        if data not in DATA_SETS:
+            notes.append(f"that {data} still holds the images which {source} was trained on cannot be checked")
     _check(parts, model, data)
     assert parts.heldout is not None, "`_check` sees to it"
     tested = set() if parts.heldout.labels is None else set(parts.heldout.labels.tolist())

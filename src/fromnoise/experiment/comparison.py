@@ -27,7 +27,7 @@ Named = str | ImageSet
 READING = ("fit", "alpha", "label_by", "group_by")
 """Settings of the data by which sets are read, where they are given."""
 FAINT = 16
-"""A set whose values span fewer levels than this shows nothing: it counts as blank."""
+"""A set whose values span fewer levels than this has no contrast: it counts as blank."""
 SEEN = 24.0
 """Levels of colour or transparency, averaged over 3×3 pixels, that a person sees; saving as JPEG makes fewer."""
 
@@ -107,8 +107,13 @@ def comparison(request: ScoreRequest) -> Comparison:
         if request.train is None:
             try:
                 parts = parts_of(run)
-                trained = parts.train
-            except TrainingImagesLost:
+                trained = laid(parts.train, way.alpha)
+            except TrainingImagesLost as lost:
+                if isinstance(reference, str) and sources.is_same(sources.whole_of(reference), own):
+                    raise UserError(
+                        f"{lost}, so {reference} may hold images that the run learnt from: bring the data back, or "
+                        "name other real images with --reference"
+                    ) from lost
                 notes.append("no copycat: the run's training images are missing or have changed")
     else:
         images = load(generated)
@@ -117,32 +122,34 @@ def comparison(request: ScoreRequest) -> Comparison:
     _check_contrast(real)
     if (ends := _extremes_if_blank(images)) is not None:  # a model that has collapsed, or masks of 0 and 1
         notes.append(f"the generated images have no contrast: their values go from {ends[0]} to {ends[1]} of 255")
-    images = _same_classes(images, real, "generated", notes)
+    images = same_classes(images, real, "generated", notes)
     if request.n is not None:
         images = images.subset(request.n, request.seed, balanced=False)
     if request.train is not None:
-        trained = _same_classes(load(request.train, size), real, "training", notes)
+        theirs = Path(request.train) if isinstance(request.train, str) and is_run(Path(request.train)) else None
+        found = load(request.train, size) if theirs is None else read(parts_of(theirs).train, way, size)
+        trained = same_classes(found, real, "training", notes)
     other = None
     if request.floor is not None:
-        other = load(request.floor, size)
+        other = same_classes(load(request.floor, size), real, "floor's", notes)
     elif isinstance(reference, str):
         known = parts if parts is not None and parts.train.shape[1:] == size and way == own else None
         other = floor_images(reference, way, known, lambda spec: load(spec, size))
-    found = without_leaks(Comparison(images, real, other, trained, notes, not real.parts and request.floor is None))
-    return replace(found, notes=found.notes + _resizing(found))
+    sets = without_leaks(Comparison(images, real, other, trained, notes, not real.parts and request.floor is None))
+    return replace(sets, notes=sets.notes + _resizing(sets))
 
 
 def _check_rules(request: ScoreRequest, data: str) -> None:
     """Raise UserError for rules on the names of files where no set is read from `data`, which they are for."""
     rules = [flag(name) for name in ("label_by", "group_by") if getattr(request, name) is not None]
-    sets = request.reference, request.train, request.floor
-    named = [sources.whole_of(each) for each in sets if isinstance(each, str)]
+    given = request.reference, request.train, request.floor
+    named = [sources.whole_of(each) for each in given if isinstance(each, str)]
     if rules and not any(sources.is_same(each, DataSettings(data)) for each in named):
         whose = f"of {data}, which the run was trained on" if data else "of the reference, and it has no name"
         raise UserError(f"{' and '.join(rules)}: the rule is for files {whose}; leave it out")
 
 
-def _same_classes(images: ImageSet, reference: ImageSet, role: str, notes: list[str]) -> ImageSet:
+def same_classes(images: ImageSet, reference: ImageSet, role: str, notes: list[str]) -> ImageSet:
     """The images, without labels that are not the reference's classes: of other names or, mostly, other numbers.
 
     Sub-folders may be named for the process that wrote them, or for the first image in each.
@@ -174,8 +181,10 @@ def _extremes_if_blank(images: ImageSet) -> tuple[int, int] | None:
     return (min(ends), max(ends)) if max(ends) - min(ends) < FAINT else None
 
 
-def read(named: Named, way: DataSettings, size: tuple[int, int] | None, *, skip_broken: bool) -> ImageSet:
+def read(named: Named, way: DataSettings, size: tuple[int, int] | None, *, skip_broken: bool = False) -> ImageSet:
     """A set as a training on the data `way` reads it, at `size` if given; the rest is as in `sources.load`."""
+    if isinstance(named, str) and is_run(Path(named)):
+        raise UserError(f"{named} is a run: its images are generated ones; name real images, such as its data")
     if isinstance(named, ImageSet):
         images = resized(named, size) if size else named
     else:

@@ -20,6 +20,14 @@ def is_run(path: Path) -> bool:
     return (path / "config.json").is_file()
 
 
+def run_of(path: Path) -> Path | None:
+    """The run that `path` is, or is a checkpoint of, or its model file; None for anything else."""
+    for each in (path, path.parent):
+        if each.parent.name == "checkpoints" and is_run(each.parent.parent):
+            return each.parent.parent
+    return path if is_run(path) else None
+
+
 def find_model(path: Path) -> Path:
     """The model file of a run folder (its newest), of a checkpoint, of a packaged model, or the file itself.
 

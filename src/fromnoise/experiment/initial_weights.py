@@ -6,7 +6,9 @@ them what outlines, shades and surfaces look like.
 
 from pathlib import Path
 
-from fromnoise.experiment.find import find_model
+from fromnoise.config import Config
+from fromnoise.data import sources
+from fromnoise.experiment.find import find_model, run_of
 from fromnoise.generation import pretrained
 from fromnoise.generation.model import Model
 from fromnoise.training.initial import Initial, differences, initial
@@ -28,9 +30,27 @@ def note(folder: RunFolder) -> str | None:
     if about.init is None:
         return None
     init = about.config.training.init
-    return (
+    return split_otherwise(about.config, about.data.fingerprint) or (
         f"the training began from the weights of {CLIPART if init == AUTO else init}, which learned from other images: "
         "the tests for copies and overfitting know only this training's images"
+    )
+
+
+def split_otherwise(config: Config, fingerprint: str) -> str | None:
+    """A warning, if --init names a training on the same data whose training images were others; else None.
+
+    `fingerprint` is that of the training images.
+    """
+    init = config.training.init
+    run = None if init in (None, AUTO, NONE) else run_of(Path(str(init)))
+    if run is None:
+        return None
+    other = RunFolder(run).about()
+    if other.data.fingerprint == fingerprint or not sources.is_same(config.data.data, other.config.data):
+        return None
+    return (
+        f"the training began from the weights of {init}, which learned from other images of {config.data.data}, "
+        "perhaps from some held out here: all tests may find too little"
     )
 
 

@@ -16,12 +16,13 @@ from fromnoise.data.settings import Size
 from fromnoise.data.sources import Parts
 from fromnoise.diffusion.steps import Visit
 from fromnoise.errors import UserError
+from fromnoise.evaluation.design import error_of_mean
 from fromnoise.evaluation.overfitting import overfitting
 from fromnoise.evaluation.provenance import RunFacts, SamplingFacts, Took, TrainingFacts
 from fromnoise.evaluation.report import Bits, OtherVersion, Report
 from fromnoise.evaluation.score import FEWEST, Comparison, score
 from fromnoise.experiment import few_images, initial_weights, system
-from fromnoise.experiment.comparison import floor_images, read, reference_name, without_leaks
+from fromnoise.experiment.comparison import floor_images, read, reference_name, same_classes, without_leaks
 from fromnoise.experiment.train import Experiment
 from fromnoise.files import check_writable, write_json
 from fromnoise.generation.likelihood import bound_bits, bound_of
@@ -69,7 +70,10 @@ def reference_of(config: Config, parts: Parts, skip_broken: bool = False) -> tup
 def sets_of(config: Config, parts: Parts, generated: ImageSet, reference: ImageSet) -> Comparison:
     """What is compared with images of a model that was trained on `parts`."""
     floor = floor_images(reference_name(config), config.data, parts, lambda each: _read(each, parts, config, True))
-    return without_leaks(Comparison(generated, reference, floor, parts.train, dealt=not reference.parts))
+    notes: list[str] = []
+    generated = same_classes(generated, reference, "generated", notes)
+    train = same_classes(parts.train, reference, "training", notes)
+    return without_leaks(Comparison(generated, reference, floor, train, notes, dealt=not reference.parts))
 
 
 def _read(spec: str, parts: Parts, config: Config, skip_broken: bool) -> ImageSet:
@@ -115,8 +119,7 @@ def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageS
     report = score(sets, experiment.features, config.seed, experiment.choosing)
     scored = time.perf_counter()
     report = with_overfitting(report, model, parts, reference)
-    notes = few_images.note(parts, noted["best"], outcome.steps), initial_weights.note(experiment.folder)
-    report = replace(report, notes=(*report.notes, *filter(None, notes)))
+    report = with_notes(report, folder, parts)
     training = TrainingFacts(
         outcome.steps,
         outcome.seconds,
@@ -160,12 +163,19 @@ def with_overfitting(report: Report, model: Model, parts: Parts, reference: Imag
     return replace(report, overfitting=found, likelihood=_likelihood(model, heldout, seed))
 
 
+def with_notes(report: Report, folder: RunFolder, parts: Parts) -> Report:
+    """`report` with what a reader should know of the run's training."""
+    notes = few_images.note(parts, folder.about_best(), folder.steps()[-1]), initial_weights.note(folder)
+    return replace(report, notes=(*report.notes, *filter(None, notes)))
+
+
 def _likelihood(model: Model, images: ImageSet, seed: int) -> Bits:
     few = dataclasses.replace(images, labels=None).subset(min(LIKELIHOODS, len(images)), seed)
     levels = LEVELS if bound_of(model).T > LEVELS else None  # a short schedule has no more: all of them
     found = bound_bits(model, few.images, levels, seed=seed)
+    error = error_of_mean(found.bits.double().numpy(), None if few.groups is None else few.groups.numpy())
     parts = [float(part.mean()) for part in (found.prior, found.steps, found.decoder) if part is not None]
-    return Bits(float(found.bits.mean()), float(found.bits.std()) / len(few) ** 0.5, len(few), *parts)
+    return Bits(float(found.bits.mean()), error, len(few), *parts)
 
 
 def _sample(experiment: Experiment, outcome: Outcome, n: int) -> ImageSet:

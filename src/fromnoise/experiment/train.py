@@ -71,6 +71,7 @@ class Experiment:
         """
         check(self.config)
         check_limits(self.recording)
+        self._check_score()
         if self.recording.tensorboard:
             extra("tensorboard", "tensorboard")
         self.folder.check_settings(self.config)
@@ -83,6 +84,14 @@ class Experiment:
         if not found.is_main_process:
             mute()
         return found
+
+    def _check_score(self) -> None:
+        """Raise UserError for features or a reference that do not exist, before a training to be scored by them."""
+        from fromnoise.evaluation.features import check_name
+
+        check_name(self.config.evaluation.features)
+        if (reference := self.config.evaluation.reference) is not None:
+            sources.check_name(reference)
 
     @property
     def is_first(self) -> bool:
@@ -123,6 +132,8 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
     model = Model.build(config, DataInfo.of(train, config))
     validation = _validation(experiment)
     begins = None if folder.steps() else initial_weights.chosen(model)  # a resumed training has weights of its own
+    if begins and (text := initial_weights.split_otherwise(config, parts.train.fingerprint)):
+        say(f"warning: {text}")
     choice = _choice(experiment, model, train)
     with folder.open(config, parts.train, begins) if experiment.is_first else nullcontext():
         if device.num_processes > 1:

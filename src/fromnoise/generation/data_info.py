@@ -101,12 +101,13 @@ class DataInfo:
         return self.class_names[label] if self.class_names else str(label)
 
     def label_of(self, wanted: int | str) -> int:
-        """The class or cluster of that name or number; raises UserError, listing them, for any other."""
+        """The class or cluster of that number, or of that name or else number as text; raises UserError for any other,
+        listing them."""
         names = [unicodedata.normalize("NFC", name) for name in self.class_names]
-        if (name := unicodedata.normalize("NFC", str(wanted))) in names:
-            return names.index(name)
+        if isinstance(wanted, str) and (name := unicodedata.normalize("NFC", wanted)) in names:
+            return self._learnt(names.index(name), wanted)
         if re.fullmatch(r"\d{1,9}", str(wanted), re.ASCII) and int(wanted) < self.classes:
-            return int(wanted)
+            return self._learnt(int(wanted), wanted)
         known = f"{self.conditioned_on}{', counted from 0' if self.classes else ''}"
         if self.class_names:
             more = ", …" if len(self.class_names) > LISTED else ""
@@ -115,6 +116,11 @@ class DataInfo:
             near = difflib.get_close_matches(str(wanted).lower(), lower, n=1)
             known += f"; did you mean {lower[near[0]]}?" if near else ""
         raise UserError(f"--label {' '.join(str(wanted).split())[:LONG]}: this model has {known}")
+
+    def _learnt(self, label: int, wanted: int | str) -> int:
+        if not self.class_shares[label]:
+            raise UserError(f"--label {wanted}: no training image had this class")
+        return label
 
     @property
     def encoded_mean(self) -> tuple[float, ...]:

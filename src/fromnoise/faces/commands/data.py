@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from fromnoise.data.settings import Alpha, DataSettings, Fit, parse_size
+from fromnoise.data.settings import NAMED, Alpha, DataSettings, Fit, parse_size
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import (
     File,
@@ -191,6 +191,9 @@ def _export(words: Sequence[str]) -> None:
         group_by=arguments.group_by,
         label_by=arguments.label_by,
     )
+    own = sources.whole_of(arguments.source) not in (arguments.source.rstrip("/"), *NAMED)
+    if own and size is None and not images.parts:
+        say("split at the images' own size: a training splits them at its --size, perhaps in another way")
     images = laid(images, arguments.alpha)
     if arguments.n is not None and arguments.n != len(images):
         images = images.subset(arguments.n, arguments.seed)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from fromnoise.generation.model import Model
 
 
+LEVELS = 32  # a usual number of random levels
+
+
 @dataclass(frozen=True)
 class LikelihoodArguments:
     """Show how likely a model finds images, in bits per dimension (fewer bits mean likelier): one line per image.
@@ -40,8 +43,8 @@ class LikelihoodArguments:
     """Image files, folders of them, .npz files, or data sets such as digits:heldout."""
     method: Literal["bound", "flow"] = "bound"
     """bound: the variational bound; flow: near-exact, by the probability-flow ODE (some 200 network calls)."""
-    levels: Annotated[int | Literal["all"], tyro.conf.arg(metavar="INT|all")] = 32
-    """Random noise levels per image for the bound, or all of them; the flow takes none."""
+    levels: Annotated[int | Literal["all"] | None, tyro.conf.arg(metavar="INT|all")] = None
+    """Random noise levels per image for the bound, or all of them; default: 32. The flow takes none."""
     label: str | None = None
     """Condition on this class, by name or number (or this cluster of a model trained without classes); default: any."""
     n: int | None = None
@@ -60,15 +63,20 @@ def main(words: Sequence[str]) -> None:
     arguments = parse(LikelihoodArguments, words, "likelihood")
     if not arguments.images:
         raise UserError("name the images: files, folders, .npz files or data sets")
+    if arguments.method == "flow" and arguments.levels is not None:
+        raise UserError("--levels is for the bound: leave it out with --method flow")
 
     from fromnoise.experiment.find import load_model
     from fromnoise.generation import likelihood
 
     model = load_model(arguments.source, arguments.device, arguments.threads)
     likelihood.labelled(model, arguments.label)
-    levels = None if arguments.levels == "all" else int(arguments.levels)
+    asked = LEVELS if arguments.levels is None else arguments.levels
+    levels = None if asked == "all" else int(asked)
     common: dict[str, Any] = {"seed": arguments.seed, "label": arguments.label}
     results = []
+    if arguments.n is not None and all(map(_is_image, arguments.images)):
+        raise UserError("--n is for folders, .npz files and data sets: leave it out for single images")
     sets = [(spec, images) for spec in arguments.images if (images := _images(spec, arguments, model))]
     for spec, images in sets:
         if arguments.method == "flow":
@@ -79,24 +87,29 @@ def main(words: Sequence[str]) -> None:
         if not arguments.json:
             _print(results[-1])
     if arguments.json:
-        used = arguments.levels if arguments.method == "bound" else None
+        used = asked if arguments.method == "bound" else None
         about = {"method": arguments.method, "levels": used, "seed": arguments.seed}
         print(json.dumps({"unit": "bits per dimension", **about, "results": results}, indent=2))
     elif arguments.method == "bound":
         say("bits per dimension ± standard error; an upper bound on the negative log-likelihood")
 
 
+def _is_image(spec: str) -> bool:
+    from fromnoise.data.picture import suffixes
+
+    return Path(spec).is_file() and Path(spec).suffix.lower() in suffixes()
+
+
 def _images(spec: str, arguments: LikelihoodArguments, model: "Model") -> "ImageSet | None":
     """The images that `spec` names, with their names in `files`; None for one that is skipped."""
-    from fromnoise.data import folder, picture, sources
+    from fromnoise.data import folder, sources
     from fromnoise.data.colour import kind, laid, with_channels
 
     info, data = model.info, model.config.data
     size = Size(info.height, info.width, data.fit)
-    path = Path(spec)
-    if path.is_file() and path.suffix.lower() in picture.suffixes():
+    if _is_image(spec):
         try:
-            images, changes = folder.load_file(path, size, info.range)
+            images, changes = folder.load_file(Path(spec), size, info.range)
             images = replace(images, files=(spec,))
             if changes:
                 say(f"{spec}: {'; '.join(changes)}")

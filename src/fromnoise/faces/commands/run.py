@@ -37,7 +37,7 @@ def main(words: Sequence[str]) -> None:
 
     failing = verdicts.named(arguments.fail_on)
     experiment = without_unscored_extension(arguments.experiment())
-    _ = experiment.features  # found, or refused, before training
+    experiment.features(experiment.parts.train.images[:2])  # found, or refused, before training
     reference, n = reference_of(experiment.config, experiment.parts, experiment.skip_broken)
     folder = experiment.folder
     with trained(experiment) as outcome:

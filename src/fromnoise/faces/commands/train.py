@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fromnoise.config import Config, to_json
+from fromnoise.errors import UserError
 from fromnoise.faces.arguments import TrainingArguments, parse_training
 from fromnoise.say import say
 
@@ -28,6 +29,8 @@ def main(words: Sequence[str]) -> None:
     if arguments.dry_run:
         print_configuration(arguments.config)
         return
+    if arguments.weights is not None:
+        raise UserError("--weights is for a score, and `train` makes none: use `fromnoise run`")
     from fromnoise.experiment.train import profiled, trained
     from fromnoise.training.validation import better_before
 

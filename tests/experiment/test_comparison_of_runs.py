@@ -1,0 +1,69 @@
+"""What a run is compared with: its own training images, of its own classes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fromnoise.data import arrays, folder
+from fromnoise.data.sources import prepare
+from fromnoise.errors import UserError
+from fromnoise.experiment.comparison import ScoreRequest, comparison
+from fromnoise.experiment.score import sets_of
+from fromnoise.training.run_folder import RunFolder
+
+
+@pytest.fixture
+def pets(tmp_path, config_of):
+    """A run on the folder pets, of cats and dogs, with images that it sampled."""
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (240, 4, 16, 16), np.uint8))
+    folder.save(tmp_path / "pets", images, [("cat", "dog")[k % 2] for k in range(240)])
+    config = config_of(data={"data": str(tmp_path / "pets"), "m": None})
+    parts = prepare(config.data, 0)
+    run = RunFolder(tmp_path / "run")
+    with run.open(config, parts.train):
+        arrays.save(run.samples / "images.npz", parts.train.images[:60])
+    return tmp_path, config, parts
+
+
+def test_a_run_named_for_training_images_stands_for_its_own(pets):
+    place, _, parts = pets
+    request = ScoreRequest(str(place / "run" / "samples" / "images.npz"), f"{place / 'pets'}:heldout")
+    sets = comparison(replace(request, train=str(place / "run")))
+    assert sets.train.fingerprint == parts.train.fingerprint
+    for role in ("reference", "floor"):
+        with pytest.raises(UserError, match="is a run: its images are generated ones; name real images"):
+            comparison(replace(request, **{role: str(place / "run")}))
+
+
+def test_a_run_whose_data_changed_is_not_scored_against_them(pets):
+    """Split anew, what is held out now may be what it learnt."""
+    place, *_ = pets
+    extra = np.random.default_rng(9).integers(0, 256, (16, 16, 4), np.uint8)
+    Image.fromarray(extra).save(place / "pets" / "cat" / "new.png")
+    with pytest.raises(UserError, match=r"have changed.*so .*pets:heldout may hold images that the run learnt from"):
+        comparison(ScoreRequest(str(place / "run"), f"{place / 'pets'}:heldout"))
+    folder.save(place / "others", torch.randint(0, 256, (60, 4, 16, 16), dtype=torch.uint8))
+    assert "no copycat" in comparison(ScoreRequest(str(place / "run"), str(place / "others"))).notes[0]
+
+
+def test_training_images_are_laid_on_the_ground_that_a_flag_says(pets):
+    place, *_ = pets
+    sets = comparison(ScoreRequest(str(place / "run"), f"{place / 'pets'}:heldout", alpha="white"))
+    assert sets.train.shape[0] == sets.generated.shape[0] == 3
+    assert torch.equal(sets.train.images[:60], sets.generated.images)
+
+
+def test_labels_of_other_classes_are_ignored_wherever_they_are(pets):
+    place, config, parts = pets
+    images = torch.randint(0, 256, (90, 4, 16, 16), dtype=torch.uint8)
+    folder.save(place / "zoo", images, [("cat", "dog", "emu")[k % 3] for k in range(90)])
+    zoo = replace(parts.heldout, class_names=("cat", "dog", "emu"))
+    found = sets_of(replace(config, evaluation=replace(config.evaluation, reference=str(place / "zoo"))), parts,
+                    replace(parts.train, name="generated"), zoo)  # fmt: skip
+    assert (found.generated.labels, found.train.labels) == (None, None)
+    assert [note.partition(":")[0] for note in found.notes[:2]] == ["labels were ignored"] * 2
+    request = ScoreRequest(str(place / "run"), f"{place / 'pets'}:heldout", floor=str(place / "zoo"))
+    assert comparison(request).floor.labels is None
