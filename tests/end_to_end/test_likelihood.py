@@ -66,7 +66,7 @@ def test_the_flow_agrees_with_the_bound_and_comes_below(finished, fromnoise):
     (("digits:heldout", "--levels", "1"), "--levels must be"),
     (("digits:heldout", "--levels", "some"), "--levels"),
     (("digits:heldout", "--levels", "8", "--method", "flow"), "--levels is for the bound"),
-    (("../run/samples/grid.png", "--n", "1"), "--n is for folders"),
+    (("run/samples/grid.png", "--n", "1"), "--n is for folders"),
 ])  # fmt: skip
 def test_one_line_says_what_is_wrong(finished, fromnoise, words, said):
     done = fromnoise("likelihood", "run", *words, cwd=finished, code=2)

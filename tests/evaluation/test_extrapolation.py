@@ -4,6 +4,7 @@ import torch
 
 from fromnoise import rng
 from fromnoise.evaluation import extrapolation
+from fromnoise.evaluation.design import deal
 from fromnoise.evaluation.extrapolation import infinite_fid
 from fromnoise.evaluation.featured import Featured, UnavailableError
 from fromnoise.evaluation.frechet import Moments, distance
@@ -53,16 +54,18 @@ def test_its_error_is_the_deviation_over_other_draws(many):
     assert (np.abs(values - TRUE) < 2 * errors).mean() >= 0.85
 
 
-def test_the_points_are_the_fids_of_the_parts_and_the_line_goes_through_them(monkeypatch):
+def test_it_is_the_end_of_the_line_through_the_fids_of_the_parts(monkeypatch):
     x, y = generated(500, 1), normal(400, 2)
     monkeypatch.setattr(extrapolation, "LEVELS", 4)
-    found = extrapolated(x, y)
-    assert [n for n, _ in found.points] == [500, 250, 500 / 3, 125]
-    assert found.points[0][1] == pytest.approx(distance(Moments.of(x), Moments.of(y)), rel=1e-10)
-    fids = [fid for _, fid in found.points]
+    sizes, fids = [500, 250, 500 / 3, 125], []
+    for k in range(1, 5):
+        parts = zip(*(deal(len(rows), k, 0, "extrapolation", name, k)
+                      for rows, name in ((x, "generated"), (y, "reference"))), strict=True)  # fmt: skip
+        fids.append(np.mean([distance(Moments.of(x, ours), Moments.of(y, theirs)) for ours, theirs in parts]))
+    assert fids[0] == pytest.approx(distance(Moments.of(x), Moments.of(y)), rel=1e-10)
     assert fids == sorted(fids)
-    slope, intercept = np.polyfit([1 / n for n, _ in found.points], fids, 1)
-    assert (found.value, found.slope) == pytest.approx((intercept, slope), rel=1e-9)
+    _, intercept = np.polyfit([1 / n for n in sizes], fids, 1)
+    assert extrapolated(x, y).value == pytest.approx(intercept, rel=1e-9)
 
 
 def test_sets_balanced_by_design_need_their_labels():

@@ -61,7 +61,7 @@ def report():
 def test_the_verdict_comes_first_and_the_fid_stands_beside_floor_copycat_and_noise(shown):
     lines = shown(report())
     assert lines[0].startswith(
-        "! close to real images: farther from the reference than real images are; excess FID over"
+        "! close to real images: farther from the reference than real images are; excess over the FID of"
     )
     assert "1.250 ± 0.025, 95 % interval 1.200 to 1.300" in " ".join(lines[:3])
     assert "FID in digits features against 1,000 of digits:heldout" in lines
@@ -79,7 +79,7 @@ def test_the_verdict_comes_first_and_the_fid_stands_beside_floor_copycat_and_noi
     (-0.3, -0.1, "? close to real images: closer to the reference than real images are: check for reference images"),
     (-0.31, -0.01, "✓ close to real images: no farther from the reference than real images in the features \"digits\""),
     (0.01, 0.31, "? close to real images: perhaps farther from the reference than real images are: by chance, 1 in 40"),
-    (0.1, 0.3, "! close to real images: farther from the reference than real images are; excess FID over"),
+    (0.1, 0.3, "! close to real images: farther from the reference than real images are; excess over the FID of"),
 ])  # fmt: skip
 def test_verdicts_follow_the_excess_and_its_error(shown, low, high, said):
     assert shown(replace(report(), excess=excess(low, high)))[0].startswith(said)
@@ -278,7 +278,7 @@ def test_training_images_that_the_model_was_not_trained_on_leave_copying_open(sh
     metrics = {"fid": Measured(1.3, 0.1, 400, None, fid), "kid": Measured(0.2, 0.01, 400, None, kid)}
     scored = replace(report(), copies=copies, metrics=metrics)
     assert f"{mark} copies: no sign of copying" in " ".join(shown(scored))
-    with pytest.raises(Failed, match="are they those of this model") if mark == "?" else nullcontext():
+    with pytest.raises(Failed, match="was this model trained on them") if mark == "?" else nullcontext():
         check(scored, ("copying",))
 
 

@@ -33,7 +33,9 @@ METRICS: Mapping[str, Metric] = {
     "fid_matched": Metric(
         "matched FID", "FID against the reference reweighted to the images' class shares", classes.matched, whole=True
     ),
-    "fid_infinity": Metric("FID∞", "FID without its bias from the number of images", extrapolation.measure, whole=True),
+    "fid_infinity": Metric(
+        "FID∞", "FID without its bias from the number of images", extrapolation.infinite_fid, whole=True
+    ),
     "kid": Metric("KID", "kernel distance, unbiased", kernel.mmd2),
     "precision": Metric("precision", "share of images that look real", neighbours.precision),
     "recall": Metric("recall", "share of real images that the model reaches", neighbours.recall),

@@ -2,25 +2,55 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fromnoise.config import to_json
 from fromnoise.data import folder, saving, sources
-from fromnoise.data.image_set import ImageSet
 from fromnoise.data.listing import NAMED, listed
 from fromnoise.data.settings import NAMED as DATA_SETS
 from fromnoise.data.sources import Parts
 from fromnoise.errors import UserError
-from fromnoise.evaluation.gain import FEWEST, Gain
+from fromnoise.evaluation.gain import FEWEST, Gain, gain
 from fromnoise.experiment import system
 from fromnoise.experiment.find import parts_of, run_of
 from fromnoise.experiment.sample import sampled
 from fromnoise.files import whole_folder, write_json
 from fromnoise.generation.model import Model
+from fromnoise.say import say
 
 MOST = 3000  # images by default
+
+
+def augment(
+    model: Model,
+    source: Path,
+    data: str,
+    out: Path,
+    *,
+    per_class: int | None = None,
+    guidance: float | None = None,
+    seed: int = 0,
+    **how: Any,
+) -> Gain:
+    """Sample `per_class` images of each class into the new folder `out`, and measure what a classifier gains from them.
+
+    By default there are as many in all as training images, at most `MOST`. `source` is the model as the user named it;
+    for `data` and `how` see `parts_for`. Images and augment.json are written whole or not at all.
+    """
+    parts, notes = parts_for(data, model, source, **how)
+    for note in notes:
+        say(note)
+    assert parts.heldout is not None, "`parts_for` sees to it"
+    each = per_class or math.ceil(min(len(parts.train), MOST) / len(model.info.present))
+    images = sampled(model, per_class=each, seed=seed, guidance=guidance)
+    found = gain(images, parts.train, parts.heldout, seed)
+    about = {"data": data, "model": str(source), "guidance": guidance, "seed": seed, "notes": notes}
+    report = {**to_json(dataclasses.asdict(found)), **about, "command": system.command()}
+    with whole_folder(out) as temporary:
+        folder.save(temporary, images.images, saving.places(images))
+        write_json(temporary / "augment.json", report)
+    return found
 
 
 def parts_for(
@@ -63,27 +93,6 @@ def parts_for(
     if lacking := [model.info.called(label) for label in model.info.present if label not in tested]:
         notes.append(f"nothing is known of classes without held-out images: {listed(lacking, NAMED)}")
     return parts, notes
-
-
-def sample_classes(
-    model: Model,
-    per_class: int | None,
-    train: ImageSet,
-    *,
-    seed: int,
-    guidance: float | None,
-) -> ImageSet:
-    """`per_class` images of each class; by default as many in all as in `train`, at most `MOST`."""
-    each = per_class or math.ceil(min(len(train), MOST) / len(model.info.present))
-    return sampled(model, per_class=each, seed=seed, guidance=guidance)
-
-
-def save(out: Path, images: ImageSet, gain: Gain, about: Mapping[str, Any]) -> None:
-    """Write images, by class, and augment.json as a new folder, whole or not at all."""
-    report = {**to_json(dataclasses.asdict(gain)), **about, "command": system.command()}
-    with whole_folder(out) as temporary:
-        folder.save(temporary, images.images, saving.places(images))
-        write_json(temporary / "augment.json", report)
 
 
 def _check(parts: Parts, model: Model, data: str) -> None:

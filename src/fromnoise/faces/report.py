@@ -1,4 +1,4 @@
-"""report.html: a report as one page that needs no network, for light and dark screens, phones and paper."""
+"""report.html: a report as one page that opens offline, for light and dark screens, phones and paper."""
 
 import math
 import shlex
@@ -8,12 +8,11 @@ from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 
-from fromnoise.config import Config, from_json
+from fromnoise.config import from_json
 from fromnoise.data import pictures, saving
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.report import Report
 from fromnoise.evaluation.verdicts import interval, verdicts
-from fromnoise.experiment.comparison import reference_name
 from fromnoise.faces import figures, html
 from fromnoise.faces.tables import described_floor, described_reference, metric_rows, score_rows
 from fromnoise.files import check_writable, write_file
@@ -156,16 +155,6 @@ def _commands(report: Report) -> list[str]:
     run = report.run
     if run is None:
         return [report.command] if report.command else []
-    config = from_json(Config, run.config)
     *before, _ = (str(from_json(Budget, budget)) for budget in run.training.budgets)
     again = run.command + (f"  # goes on from a run of {' and '.join(before)}" if before else "")
-    words = ["fromnoise", "evaluate", "--generated", report.protocol.generated.name]
-    words += ["--reference", reference_name(config)]
-    given = {
-        "features": (config.evaluation.features, "auto"),
-        "weights": (run.weights, None),
-        "seed": (config.seed, 0),
-    }
-    words += [word for name, (value, usual) in given.items() if value != usual for word in (f"--{name}", str(value))]
-    words += ["--skip-broken"] if run.skip_broken else []
-    return [again, shlex.join(words)]
+    return [again, shlex.join(["fromnoise", "evaluate", "--again", f"{report.protocol.generated.name}/report.json"])]

@@ -11,7 +11,6 @@ from fromnoise.diffusion.settings import Guidance
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, SkipBroken, Threads, parse, refuse_existing_folder
 from fromnoise.limits import Limits
-from fromnoise.say import say
 
 
 @dataclass(frozen=True)
@@ -54,34 +53,22 @@ def main(words: Sequence[str]) -> None:
     refuse_existing_folder(arguments.out)
 
     from fromnoise.data import folder
-    from fromnoise.evaluation.gain import gain
-    from fromnoise.experiment import augmentation
+    from fromnoise.experiment.augmentation import augment
     from fromnoise.experiment.find import load_model
 
     model = load_model(arguments.model, arguments.device, arguments.threads)
     folder.check_channels(arguments.out, model.info.channels)
-    parts, notes = augmentation.parts_for(
-        arguments.data,
+    found = augment(
         model,
         arguments.model,
+        arguments.data,
+        arguments.out,
+        per_class=arguments.per_class,
+        guidance=arguments.guidance,
+        seed=arguments.seed,
         skip_broken=arguments.skip_broken,
         label_by=arguments.label_by,
         group_by=arguments.group_by,
     )
-    for note in notes:
-        say(note)
-    train, held_out = parts.train, parts.heldout
-    assert held_out is not None, "parts_for sees to it"
-    seed = arguments.seed
-    images = augmentation.sample_classes(model, arguments.per_class, train, seed=seed, guidance=arguments.guidance)
-    found = gain(images, train, held_out, seed)
-    about = {
-        "data": arguments.data,
-        "model": str(arguments.model),
-        "guidance": arguments.guidance,
-        "seed": seed,
-        "notes": notes,
-    }
-    augmentation.save(arguments.out, images, found, about)
     print(found.verdict)
     print(arguments.out)
