@@ -24,6 +24,7 @@ from benchmarks import results
 from fromnoise.api import Run
 from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.parts import Parts
 from fromnoise.errors import UserError
 from fromnoise.evaluation.choosing import choosing_features
 from fromnoise.evaluation.featured import Featured
@@ -93,7 +94,7 @@ def measured(settings: Settings, bar: Bar) -> Iterator[Sequence[str]]:
 
 
 def against_validation(
-    run: Run, parts: sources.Parts, request: SampleRequest
+    run: Run, parts: Parts, request: SampleRequest
 ) -> tuple[ToldApart, float, float, UInt8[Tensor, "n c h w"]]:
     """How well a network tells a run's images from validation images, their FID and recall, and the images."""
     assert parts.val is not None, "asked for"

@@ -80,7 +80,7 @@ def known_before():
     These are near-duplicates, features of packaged weights, the copy test's neighbours, and what a network tells apart
     that has hardly learnt, for learning takes seconds. Tests of one of these itself ask the real one.
     """
-    from fromnoise.data import sources
+    from fromnoise.data import parts
     from fromnoise.data.image_set import digests
     from fromnoise.evaluation import copies, digit_network, judge, overlap, repeats, score, two_sample
     from fromnoise.evaluation.extractor import Features
@@ -113,7 +113,7 @@ def known_before():
     groups = remembered(copies.groups)
     neighbours = {"Gallery": remembered(copies.Gallery), "views": remembered(copies.views)}
     with pytest.MonkeyPatch.context() as patch:
-        for module in (copies, repeats, two_sample, sources):
+        for module in (copies, repeats, two_sample, parts):
             patch.setattr(module, "groups", groups)
         patch.setattr(overlap, "nearly_in", remembered(overlap.nearly_in))
         patch.setattr(digit_network, "are_digits", remembered(digit_network.are_digits))

@@ -142,9 +142,27 @@ def test_one_image_of_many_channels_is_saved_as_one(tmp_path):
     assert np.load(tmp_path / "one.npz")["arr_0"].shape == (1, 16, 16, 5)
 
 
+def test_a_tiny_image_is_saved_as_one(tmp_path):
+    Images(np.zeros((2, 8, 8, 1), np.uint8))[1].save(tmp_path / "one.npz")
+    assert np.load(tmp_path / "one.npz")["arr_0"].shape == (1, 8, 8, 1)
+
+
+def test_labels_may_be_truth_values_or_whole_floats():
+    pixels = np.zeros((2, 4, 4, 1), np.uint8)
+    assert Images(pixels, np.array([True, False])).labels.tolist() == [1, 0]
+    assert Images(pixels, [1.0, 0.0]).labels.dtype == np.int64
+    assert Images(pixels[:0], []).labels.shape == (0,)
+
+
 @pytest.mark.parametrize(
     ("labels", "told"),
-    [([0.5, 1.9], "from 0"), ([0, -1], "from 0"), ([0, 2], "label 2 has no name"), ([0], "need as many labels")],
+    [
+        (["cat", "dog"], "from 0"),
+        ([0.5, 1.9], "from 0"),
+        ([0, -1], "from 0"),
+        ([0, 2], "label 2 has no name"),
+        ([0], "need as many labels"),
+    ],
 )
 def test_labels_that_are_no_classes_are_refused(labels, told):
     with pytest.raises(UserError, match=told):

@@ -238,7 +238,8 @@ class Run:
         device = self._there().device
         name, made = config.evaluation.features, self._extractors  # they remember the features of the real images
         with reporting_to(self.reporter):
-            parts = sources.prepare(config.data, self.config.seed) if self._run is None else find.parts_of(self._run)
+            run = self._run or self.folder
+            parts = sources.prepare(config.data, self.config.seed) if run is None else find.parts_of(run)
             if (name, weights) not in made:
                 file = None if weights is None else Path(weights)
                 made[name, weights] = extractor_of(name, device, images=parts.train, weights=file)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fromnoise.calls import called_from_python
 from fromnoise.data import arrays, saving
+from fromnoise.data.colour import KINDS
 from fromnoise.data.image_set import MOST_CHANNELS, ImageSet
 from fromnoise.errors import UserError
 
@@ -33,7 +34,7 @@ class Images(np.ndarray[Any, np.dtype[np.uint8]]):
             raise UserError(f"images are bytes (uint8), not {given.dtype}")
         images = given.view(cls)
         images.class_names = tuple(class_names)
-        images.labels = None if labels is None else _checked(array_of(labels, "labels"), images)
+        images.labels = None if labels is None else _checked(np.asarray(labels), images)
         return images
 
     def __array_finalize__(self, of: Any) -> None:
@@ -65,7 +66,8 @@ class Images(np.ndarray[Any, np.dtype[np.uint8]]):
 
         Raises UserError for a folder that has anything in it, and for NAME.jpg and the like; a file is replaced.
         """
-        one = self.ndim == 3 and self.shape[-1] <= MOST_CHANNELS < self.shape[0]  # an image of its own, as images[0] is
+        channels = self.shape[-1]  # an image of its own, as images[0] is
+        one = self.ndim == 3 and (channels in KINDS or channels <= MOST_CHANNELS < self.shape[0])
         saving.save(Path(path), as_set(self[None] if one else self, "images"))
 
 
@@ -73,10 +75,10 @@ def _checked(labels: NDArray[Any], images: Images) -> NDArray[np.int64]:
     """The labels; raises UserError for too few, and for those that are no classes."""
     if labels.shape != images.shape[:1]:
         raise UserError(f"{len(images)} images need as many labels, not an array {labels.shape}")
-    if labels.dtype.kind not in "iu" or (labels.size and labels.min() < 0):
-        raise UserError("labels are whole numbers from 0")
+    if labels.dtype.kind not in "biuf" or not ((labels >= 0) & (labels == np.floor(labels))).all():
+        raise UserError("labels are whole numbers from 0, one for each image")
     if images.class_names and labels.size and labels.max() >= len(images.class_names):
-        raise UserError(f"label {labels.max()} has no name: there are {len(images.class_names)} class names")
+        raise UserError(f"label {labels.max():g} has no name: there are {len(images.class_names)} class names")
     return labels.astype(np.int64)
 
 

@@ -131,6 +131,12 @@ def test_a_table_that_does_not_fit_is_refused(put, text, told):
     assert "\n" not in str(refused.value)
 
 
+def test_empty_cells_at_the_end_of_a_row_are_nothing(put):
+    photos = put("a.png", "b.png")
+    (photos / "metadata.csv").write_text("file_name,label\na.png,cat,\nb.png,dog\n")
+    assert read(photos)[0].class_names == ("cat", "dog")
+
+
 @pytest.mark.parametrize("text", ["{", "[1]", '{"file_name": "a.png"', "[" * 9000])
 def test_damaged_json_lines_are_refused(put, text):
     photos = put("a.png")

@@ -147,8 +147,9 @@ def test_a_configuration_of_several_is_named(tmp_path, monkeypatch):
         sources.load(f"hf:{tmp_path}")
 
 
-def test_several_labels_for_an_image_are_refused(tmp_path):
+def test_several_labels_for_an_image_are_no_classes(tmp_path):
     data = saved(6)[0].remove_columns("label").add_column("label", [[0, k] for k in range(6)])
     data.save_to_disk(tmp_path / "saved")
-    with pytest.raises(UserError, match="'label' is one name or number, not several"):
-        read(tmp_path / "saved")
+    images, said = read(tmp_path / "saved")
+    assert images.labels is None
+    assert said == "6 images, no classes, grey, 8×8; no classes: 'label' has several values for an image"

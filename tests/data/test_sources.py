@@ -5,6 +5,7 @@ import torch
 from fromnoise import rng
 from fromnoise.data import arrays, folder, sources
 from fromnoise.data.groups import groups
+from fromnoise.data.parts import SPLIT_SEED, unseen
 from fromnoise.data.resize import resize
 from fromnoise.data.settings import NAMED, DataSettings, parse_size
 from fromnoise.errors import UserError
@@ -264,20 +265,20 @@ def test_what_training_leaves_of_mnist_has_its_classes_shares(mnist, mnist_root,
     shares, left = (np.bincount(each.labels) / len(each) for each in (mnist["train"], parts.val))
     assert np.abs(left - shares).max() < 1e-3
     assert len(parts.val) >= n
-    unseen = sources.unseen(mnist["train"], parts.train)
-    assert np.abs(np.bincount(unseen.labels) / len(unseen) - shares).max() < 1e-3
+    rest = unseen(mnist["train"], parts.train)
+    assert np.abs(np.bincount(rest.labels) / len(rest) - shares).max() < 1e-3
 
 
 def test_what_is_unseen_keeps_the_shares_of_the_classes_that_are_left(make_set, keys):
     whole = make_set([40, 20, 10])
     train = whole.take(np.flatnonzero(whole.labels.numpy() == 2))
     some = whole.take(np.flatnonzero(whole.labels.numpy() == 1)[:15])
-    assert np.bincount(sources.unseen(whole, some).labels).tolist() == [10, 5, 3]
-    assert np.bincount(sources.unseen(whole, train).labels).tolist() == [40, 20]
-    assert not set(keys(sources.unseen(whole, some))) & set(keys(some))
-    assert sources.unseen(whole, None) is whole
-    assert sources.unseen(whole, whole) is None
-    assert len(sources.unseen(make_set(30), make_set(30).take(np.arange(12)))) == 18
+    assert np.bincount(unseen(whole, some).labels).tolist() == [10, 5, 3]
+    assert np.bincount(unseen(whole, train).labels).tolist() == [40, 20]
+    assert not set(keys(unseen(whole, some))) & set(keys(some))
+    assert unseen(whole, None) is whole
+    assert unseen(whole, whole) is None
+    assert len(unseen(make_set(30), make_set(30).take(np.arange(12)))) == 18
 
 
 def test_a_named_set_goes_before_a_folder_of_its_name(photos, monkeypatch):
@@ -329,7 +330,7 @@ def test_near_duplicates_are_in_one_part_and_a_line_says_so(tmp_path, make_image
 
 
 def test_parts_without_near_duplicates_are_as_they_always_were(npz):
-    order = rng.generator(sources.SPLIT_SEED, "parts", 40).permutation(40)
+    order = rng.generator(SPLIT_SEED, "parts", 40).permutation(40)
     whole = sources.load(str(npz)).images
     assert torch.equal(sources.load(f"{npz}:heldout").images, whole[np.sort(order[9::10])])
     assert torch.equal(sources.load(f"{npz}:val").images, whole[np.sort(order[5::10])])

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fromnoise.data import arrays, digits, folder, idx
+from fromnoise.data import arrays, digits, folder, idx, saving
 from fromnoise.evaluation.report import SCHEMA
 from fromnoise.experiment.comparison import ScoreRequest, comparison
 from fromnoise.training import probe
@@ -319,3 +320,13 @@ def test_flags_say_how_sets_are_read_and_a_report_remembers(fromnoise, tmp_path)
     (tmp_path / "score.json").write_text(json.dumps(report | {"request": report["request"] | {"fit": "shrink"}}))
     refused = fromnoise("evaluate", "--again", "score.json", cwd=tmp_path, code=2).stderr
     assert "score.json is not a complete report: " in refused
+
+
+def test_a_run_scored_against_other_classes_is_scored_again_as_it_was(fromnoise, blobs_of, tmp_path):
+    for name, classes in (("pets", ("cat", "dog")), ("zoo", ("ant", "cat"))):
+        saving.save(tmp_path / name, dataclasses.replace(blobs_of(n=240, classes=2), class_names=classes))
+    words = ("--preset", "tiny", "--steps", "2", "--data", "pets", "--reference", "zoo", "--n", "50", "--out", "run")
+    fromnoise("run", *words, "--features", "pixels", cwd=tmp_path)
+    notes = json.loads((tmp_path / "run" / "report.json").read_text())["notes"]
+    assert sum(note.startswith("labels were ignored") for note in notes) == 2
+    fromnoise("evaluate", "--again", "run/report.json", cwd=tmp_path)  # exit code 3 if it differed

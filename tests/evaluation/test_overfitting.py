@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import msgspec
 import numpy as np
@@ -13,6 +14,7 @@ from fromnoise.data.resize import resized
 from fromnoise.diffusion import ideal, level
 from fromnoise.errors import UserError
 from fromnoise.evaluation import overfitting as module
+from fromnoise.evaluation import verdicts
 from fromnoise.evaluation.overfitting import overfitting
 from fromnoise.evaluation.report import Overfitting
 from fromnoise.generation import denoising, pretrained
@@ -151,3 +153,14 @@ def test_a_few_groups_are_not_many_images(tiny_model, monkeypatch):
         found.append(overfitting(tiny_model, train, held_out))
     assert sum(each.p < 0.05 for each in found) <= 15
     assert sum(each.interval[0] > 0 for each in found) <= 10
+
+
+def test_a_single_group_judges_nothing(tiny_model, denoiser):
+    denoiser(shrinking)
+    one = dataclasses.replace(patterns(60, 1), groups=torch.zeros(60, dtype=torch.long))
+    found = overfitting(tiny_model, patterns(60, 0), one)
+    assert found.verdict.startswith("cannot be judged by the images of a single group: held-out images are denoised")
+    assert not found.overfitted
+    assert np.isnan([*found.interval, found.p]).all()
+    [verdict] = verdicts.TESTS["overfitting"].ask(SimpleNamespace(overfitting=found))
+    assert verdict.mark == "?"

@@ -8,9 +8,10 @@ import torch
 from PIL import Image
 
 from fromnoise.data import arrays, folder
+from fromnoise.data.image_set import ImageSet
 from fromnoise.data.sources import prepare
 from fromnoise.errors import UserError
-from fromnoise.experiment.comparison import ScoreRequest, comparison
+from fromnoise.experiment.comparison import ScoreRequest, comparison, same_classes
 from fromnoise.experiment.score import sets_of
 from fromnoise.training.run_folder import RunFolder
 
@@ -59,11 +60,41 @@ def test_training_images_are_laid_on_the_ground_that_a_flag_says(pets):
 def test_labels_of_other_classes_are_ignored_wherever_they_are(pets):
     place, config, parts = pets
     images = torch.randint(0, 256, (90, 4, 16, 16), dtype=torch.uint8)
-    folder.save(place / "zoo", images, [("cat", "dog", "emu")[k % 3] for k in range(90)])
-    zoo = replace(parts.heldout, class_names=("cat", "dog", "emu"))
+    folder.save(place / "zoo", images, [("ant", "cat", "dog")[k % 3] for k in range(90)])
+    zoo = replace(parts.heldout, class_names=("ant", "cat", "dog"))
     found = sets_of(replace(config, evaluation=replace(config.evaluation, reference=str(place / "zoo"))), parts,
                     replace(parts.train, name="generated"), zoo)  # fmt: skip
     assert (found.generated.labels, found.train.labels) == (None, None)
     assert [note.partition(":")[0] for note in found.notes[:2]] == ["labels were ignored"] * 2
     request = ScoreRequest(str(place / "run"), f"{place / 'pets'}:heldout", floor=str(place / "zoo"))
     assert comparison(request).floor.labels is None
+
+
+def test_a_run_named_for_training_images_brings_its_rules(tmp_path, config_of):
+    """Else a reference of its data would be split otherwise, and hold what it learnt."""
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (120, 1, 16, 16), np.uint8))
+    folder.save(tmp_path / "scans", images, [k // 3 for k in range(120)])
+    config = config_of(data={"data": str(tmp_path / "scans"), "m": None, "group_by": "folder"})
+    parts = prepare(config.data, 0)
+    run = RunFolder(tmp_path / "run")
+    with run.open(config, parts.train):
+        arrays.save(run.samples / "images.npz", images[:60])
+    generated = ImageSet("mine", images[:60])
+    sets = comparison(ScoreRequest(generated, f"{tmp_path / 'scans'}:heldout", str(tmp_path / "run")))
+    assert sets.reference.fingerprint == parts.heldout.fingerprint
+
+
+def test_a_named_set_goes_before_a_run_of_its_name(pets, monkeypatch):
+    place, *_ = pets
+    (place / "run").rename(place / "digits")
+    monkeypatch.chdir(place)
+    generated = ImageSet("mine", torch.randint(0, 256, (60, 1, 28, 28), dtype=torch.uint8))
+    assert len(comparison(ScoreRequest(generated, "digits:heldout", "digits")).train) == 3000
+
+
+def test_a_model_need_not_know_the_last_class(pets):
+    _, _, parts = pets
+    zoo = replace(parts.heldout, class_names=("cat", "dog", "emu"))
+    notes = []
+    assert same_classes(parts.train, zoo, "training", notes).labels is not None
+    assert notes == []

@@ -10,7 +10,7 @@ import torch
 
 from fromnoise.data import arrays
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.sources import Parts
+from fromnoise.data.parts import Parts
 from fromnoise.errors import UserError
 from fromnoise.evaluation import overfitting
 from fromnoise.evaluation.features import features

@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 from fromnoise import rng
 from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.sources import Parts
+from fromnoise.data.parts import Parts
 from fromnoise.errors import UserError
 from fromnoise.evaluation.copies import copy_test
 from fromnoise.evaluation.featured import Featured

@@ -104,9 +104,7 @@ def by_name(images: ImageSet, rule: str) -> Int64[np.ndarray, " n"]:
         if alone := [name for name, key in zip(names, named, strict=True) if key is None]:
             say(f"--group-by: {len(alone):,} of {plural(len(names), 'file')} match no group, such as {alone[0]}")
     number: dict[tuple[str, str], int] = {}
-    found_groups = np.array([number.setdefault(key, len(number)) for key in keys])
-    say(f"{images.name}: {plural(len(number), 'group')} by --group-by; each is kept in one part")
-    return found_groups
+    return np.array([number.setdefault(key, len(number)) for key in keys])
 
 
 def pattern(rule: str, flag: str = "--group-by", what: str = "group") -> re.Pattern[str]:

@@ -208,7 +208,7 @@ def _text(contents: Contents) -> str:
 def _csv(text: str) -> Iterable[dict[str, str]]:
     separator = max(",;\t", key=text.partition("\n")[0].count)  # spreadsheets write ; where , is in numbers
     for row in csv.DictReader(io.StringIO(text, newline=""), delimiter=separator, strict=True):
-        if None in row:
+        if FILE_NAME in row and any(map(str.strip, row.get(None, ()))):
             raise ValueError(
                 f"the row of {next(iter(row.values()))} has more values than the header: quote those with {separator!r}"
             )

@@ -34,9 +34,11 @@ def load(name: str, how: Reading) -> ImageSet:
         hub = name.startswith(HUB)
         saved = datasets.load_dataset(there, configuration or None) if hub else datasets.load_from_disk(name)
         splits = dict(saved) if isinstance(saved, datasets.DatasetDict) else {"": saved}
-        texts = {split: _texts(data, datasets.ClassLabel) for split, data in splits.items()}
+        notes: list[str] = []
+        texts = {split: _texts(data, datasets.ClassLabel, notes) for split, data in splits.items()}
         blank = [split for split, each in texts.items() if not any(each)]
-        notes = ["its labels are empty"] if len(blank) == len(texts) and any(texts.values()) else []
+        if len(blank) == len(texts) and any(texts.values()):
+            notes.append("its labels are empty")
         if how.label_by is None and len(blank) < len(texts):
             for split in blank:
                 if SPLITS.get(split.lower()) != "train":
@@ -69,15 +71,19 @@ def load(name: str, how: Reading) -> ImageSet:
     return collected(name, Listing(list(rows)), opened, how, Table("its labels", classes), list(dict.fromkeys(notes)))
 
 
-def _texts(data: Any, class_label: type) -> list[str]:
-    """The class of each row by name, "" for a row without one (None, or −1 as the hub has it); none without classes."""
+def _texts(data: Any, class_label: type, notes: list[str]) -> list[str]:
+    """The class of each row by name, "" for a row without one (None, or −1 as the hub has it); none without classes.
+
+    Labels of which an image has several are not classes, and a note says so.
+    """
     named = [key for key, kind in data.features.items() if isinstance(kind, class_label)]
     column = LABEL if LABEL in data.features else named[0] if len(named) == 1 else None
     if column is None:
         return []
     names, values = getattr(data.features[column], "names", None), data[column][:]
     if any(isinstance(value, list | dict) for value in values):
-        raise ValueError(f"'{column}' is one name or number, not several")
+        notes.append(f"no classes: '{column}' has several values for an image")
+        return []
     if names is None:
         return ["" if value is None else str(value) for value in values]
     return [names[value] if value is not None and value >= 0 else "" for value in values]

@@ -1,21 +1,17 @@
 """From what a user writes (`digits`, `mnist:test`, `photos/`, `images.npz:heldout`) to an `ImageSet`.
 
-Every source has three parts. `train` is learnt. `val` is real data that nobody trains on: it may choose between
-models, and floors are taken from it. `heldout` never chooses anything: scores are taken against it.
+Every source has three parts (`data.parts`).
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from fromnoise import rng
 from fromnoise.data import archive, arrays, cache, cifar, digits, folder, idx, saved, svhn
 from fromnoise.data.colour import is_grey, laid, with_channels
-from fromnoise.data.groups import by_name, groups
-from fromnoise.data.image_set import ImageSet, excluding, joined
+from fromnoise.data.groups import by_name
+from fromnoise.data.image_set import ImageSet, joined
+from fromnoise.data.parts import PARTS, SCORED, SHARE, Parts, grouped, split, with_shares_of
 from fromnoise.data.resize import resized
 from fromnoise.data.settings import DataSettings, parse_size
 from fromnoise.data.source import OnFile, Reading, Source, ignored
@@ -23,12 +19,7 @@ from fromnoise.errors import UserError
 from fromnoise.files import missing_hint
 from fromnoise.say import plural, say
 
-PARTS = ("train", "val", "heldout", "test")
 PICKLES = (".pt", ".pth", ".pkl", ".pickle")  # suffixes; torch-fidelity and others keep statistics in these
-SPLIT_SEED = 0  # of a user's own images: fixed, so that `PATH:heldout` means the same images everywhere
-SHARE = 10  # one in ten of a user's own images (groups of images), or of a whole IDX set, for `val` and for `heldout`
-FREE = 1  # a place of training images, of ten
-SCORED, LEAST = 50, 200  # images in `heldout` at least, for a score, if there are so many groups in all
 
 SOURCES: tuple[Source, ...] = (
     digits.SOURCE,
@@ -41,30 +32,6 @@ SOURCES: tuple[Source, ...] = (
     arrays.SOURCE,
 )
 """The first that matches a name is its source: data sets with a name of their own come before files called the same."""
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The three parts of a source, all of one size; `val` and `heldout` are None if there are too few images.
-
-    If a user's own images were split, `whole` counts them and `groups` their groups; an image like no other is a
-    group of its own.
-    """
-
-    train: ImageSet
-    val: ImageSet | None
-    heldout: ImageSet | None
-    whole: int | None = None
-    groups: int | None = None
-
-    def why_few(self, wanted: int) -> str:
-        """In brackets, for a part with fewer than `wanted` images: how many images of one's own are needed in all."""
-        if self.whole is None or self.groups is None:
-            return ""
-        needed = LEAST if wanted == SCORED else SHARE * wanted
-        if self.whole < needed:
-            return f" (about {needed:,} images are needed, there are {self.whole:,})"
-        return f" (the {self.whole:,} images form {self.groups:,} groups, and groups are never split)"
 
 
 def load(
@@ -92,9 +59,9 @@ def load(
     else:
         images = _read(source, name, how)
         if group_by is not None and not part:
-            images = replace(images, groups=torch.from_numpy(by_name(images, group_by)))
+            images = grouped(images, by_name(images, group_by))
         if part:
-            parts = _split(images, group_by)
+            parts = split(images, group_by)
             chosen = getattr(parts, _check(spec, part, PARTS[:3]))
             if chosen is None:
                 raise UserError(f"{name} has too few images for a part '{part}'{parts.why_few(1)}")
@@ -120,7 +87,7 @@ def prepare(settings: DataSettings, seed: int, *, skip_broken: bool = False, on_
             train, val, heldout = (source.load(each, how) for each in source.parts)
             parts = Parts(train, val, heldout)
         else:
-            parts = _split(_read(source, name, how), settings.group_by)
+            parts = split(_read(source, name, how), settings.group_by)
         if settings.m is not None:
             parts = replace(parts, train=parts.train.subset(_at_most(settings.m, parts.train), seed))
     if settings.alpha != "keep" and parts.train.shape[0] == 4:
@@ -286,7 +253,7 @@ def _without_val(name: str, source: Source, how: Reading, m: int | None, seed: i
         if (left := len(whole) - m) < SCORED:
             say(f"{name}: --m {m:,} leaves {plural(left, 'image')} for validation and the floor of the score")
     train, rest = whole.split(kept, seed, balanced=kept == m)
-    return Parts(train, None if rest is None else _with_shares_of(whole, rest), source.load("test", how))
+    return Parts(train, None if rest is None else with_shares_of(whole, rest), source.load("test", how))
 
 
 def _at_most(m: int, images: ImageSet) -> int:
@@ -295,105 +262,3 @@ def _at_most(m: int, images: ImageSet) -> int:
         name = images.name.removesuffix(":train")
         say(f"{name}: training on all {len(images):,} images, fewer than the {m:,} that --m allows")
     return min(m, len(images))
-
-
-def _split(images: ImageSet, group_by: str | None) -> Parts:
-    """The parts that the images came in; else one group in ten to validate, one to hold out, more if that were fewer
-    than `SCORED` images of at least `LEAST` groups, and the others to train."""
-    if images.parts:
-        return _own(images, group_by)
-    parts, n = _shared_out(images, group_by, {"val": SHARE // 2, "heldout": SHARE - 1})
-    return Parts(parts["train"], parts.get("val"), parts.get("heldout"), len(images), n)
-
-
-def _own(images: ImageSet, group_by: str | None) -> Parts:
-    """The parts that the images came in. The only one beside train is held out, and val is then a tenth of train."""
-    if group_by is not None:
-        raise UserError(f"--group-by is for images that fromnoise splits: {images.name} comes in parts of its own")
-    part = np.array(images.parts)
-    own = {name: _part(images, name, part == name) for name in PARTS[:3] if name in part}
-    if len(own) == 3:
-        return Parts(own["train"], own["val"], own["heldout"])
-    train, other = own.values()
-    parts, n = _shared_out(train, None, {"val": 0})
-    # Nothing is known of groups in the part held out, so the floor is that of images like no other, `val` alone.
-    learnt, val = replace(parts["train"], groups=None), parts.get("val") and replace(parts["val"], groups=None)
-    heldout = replace(other, name=f"{images.name}:heldout")
-    return Parts(learnt, val, heldout, len(train), None if val else n)
-
-
-def _part(images: ImageSet, name: str, rows: np.ndarray) -> ImageSet:
-    whole = images.name.removesuffix(":train")
-    return images.take(np.flatnonzero(rows), f"{whole}:{name}")
-
-
-def _shared_out(images: ImageSet, group_by: str | None, held: Mapping[str, int]) -> tuple[dict[str, ImageSet], int]:
-    """The images as train and the parts in `held`, each of which gets one group in ten; and the number of groups.
-
-    A part has all classes in their shares, and its groups are those at its place from 0 to 9. What `heldout` lacks of
-    `SCORED` comes from train. Fewer than ten groups are all train. Groups are of near-duplicates, or what `group_by`
-    makes of file names; none is split. A group has the class of its first image. A class too rare for all parts is in
-    train, unless `group_by` decides, or each class is one group.
-    """
-    group = cache.grouped(images, groups).numpy() if group_by is None else by_name(images, group_by)
-    first = np.unique(group, return_index=True)[1]
-    if group_by is None and (alike := len(group) - int((np.bincount(group) == 1).sum())):
-        say(
-            f"{images.name}: {alike:,} of {len(images):,} images are near-duplicates of others; "
-            "each group is kept in one part"
-        )
-    if len(first) < len(group):
-        images = replace(images, groups=torch.from_numpy(group))
-    if len(first) < SHARE:
-        return {"train": images}, len(first)
-    order = rng.generator(SPLIT_SEED, "parts", len(images)).permutation(len(images))
-    order = order[np.isin(order, first)]
-    if images.labels is not None:
-        order = order[np.argsort(images.labels.cpu().numpy()[order], kind="stable")]
-    place = np.empty(len(first), dtype=np.int64)
-    places, sizes = np.arange(len(order)) % SHARE, np.bincount(group)[group[order]]
-
-    def learnt() -> np.ndarray:
-        return np.flatnonzero(~np.isin(places, list(held.values())))
-
-    def hold_out_enough(spare: np.ndarray) -> None:
-        lacks = SCORED - int(sizes[places == held.get("heldout")].sum())
-        if "heldout" in held and len(order) >= LEAST and lacks > 0:
-            counts = range(1, min(lacks, len(spare)) + 1)
-            even = (spare[np.linspace(0, len(spare) - 1, k).round().astype(int)] for k in counts)
-            places[next((some for some in even if sizes[some].sum() >= lacks), spare)] = held["heldout"]
-
-    hold_out_enough(learnt())
-    if images.labels is not None and group_by is None:
-        labels = images.labels.cpu().numpy()[order]
-        lost = ~np.isin(labels, labels[learnt()])
-        if np.isin(list(held.values()), places[~lost]).all():  # not where each class is one group
-            places[lost] = FREE
-            first_of_each = np.unique(labels[learnt()], return_index=True)[1]
-            hold_out_enough(np.delete(learnt(), first_of_each))
-    place[group[order]] = places
-    place = place[group]
-    parts = {"train": _part(images, "train", ~np.isin(place, list(held.values())))}
-    return parts | {name: _part(images, name, place == at) for name, at in held.items()}, len(first)
-
-
-def unseen(images: ImageSet, train: ImageSet | None) -> ImageSet | None:
-    """The images that are not in `train`, as many as keep the classes' shares of all images; None if none is left.
-
-    A balanced subset leaves few images of a rare class, so all that it left would not be a fair sample of real images.
-    """
-    rest = excluding(images, train)
-    return rest if rest is None else _with_shares_of(images, rest)
-
-
-def _with_shares_of(whole: ImageSet, part: ImageSet) -> ImageSet:
-    """As many images of `part`, a subset of `whole`, as keep the whole's shares of the classes that are left."""
-    if whole.labels is None or part.labels is None or len(part) == len(whole):
-        return part
-    labels = part.labels.cpu().numpy()
-    all_of, left_of = (np.bincount(each, minlength=whole.classes) for each in (whole.labels.cpu().numpy(), labels))
-    left = left_of > 0
-    keep = np.ceil(all_of * (left_of[left] / all_of[left]).min()).astype(np.int64)
-    order = rng.generator(SPLIT_SEED, "shares", len(part)).permutation(len(part))
-    chosen = [order[labels[order] == label][: keep[label]] for label in np.flatnonzero(left)]
-    return part.take(np.sort(np.concatenate(chosen)))

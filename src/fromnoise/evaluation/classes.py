@@ -72,8 +72,8 @@ def balance(generated: Int[Tensor, " n"], reference: Int[Tensor, " m"], groups: 
     """Whether the generated labels have the reference's shares: Pearson's χ² test, and an exact one of each class.
 
     The shares of a reference that is even by design are exact. Any other is itself a random sample of the classes, and
-    the tests are those of homogeneity; members of one of its `groups` count as one image. Classes with fewer than
-    `POOLED` expected images count as one for χ². There must be at least two classes.
+    the tests are those of homogeneity; members of one of its `groups` are not independent (Kish's design
+    effect). Classes with fewer than `POOLED` expected images count as one for χ². There must be at least two classes.
     """
     classes = int(max(generated.max(), reference.max())) + 1
     counts, real = (np.bincount(labels, minlength=classes) for labels in (generated, reference))
@@ -85,7 +85,7 @@ def balance(generated: Int[Tensor, " n"], reference: Int[Tensor, " m"], groups: 
         m = int(real.sum())
     ours, theirs = counts[known], real[known]
     if exact and (theirs == 0).any():  # infinite
-        return Balance(*said, None, 0.0, 0.0, exact)
+        return Balance(*said, None, 0.0, 0.0, exact, m)
     of_class = stats.binom(n, theirs / m) if exact else stats.hypergeom(n + m, ours + theirs, n)
     single = 2 * len(ours) * float(np.minimum(of_class.cdf(ours), of_class.sf(ours - 1)).min())
     few = (theirs * n / m if exact else (ours + theirs) * min(n, m) / (n + m)) < POOLED
@@ -96,7 +96,7 @@ def balance(generated: Int[Tensor, " n"], reference: Int[Tensor, " m"], groups: 
         chi2, p = stats.chisquare(table[0], table[1] * (n / m))
     elif table.shape[1] > 1:
         chi2, p = stats.chi2_contingency(table, correction=False)[:2]
-    return Balance(*said, float(chi2), float(p), min(single, 1.0), exact)
+    return Balance(*said, float(chi2), float(p), min(single, 1.0), exact, m)
 
 
 def even_by_design(counts: NDArray[np.int64]) -> bool:

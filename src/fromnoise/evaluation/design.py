@@ -5,6 +5,7 @@ shares, and that lowers its FID. So floors and copycats are drawn as the generat
 draw has the classes' shares to within a few images, a **random** one has shares that chance moves.
 """
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -70,11 +71,16 @@ def most_apart(groups: Rows) -> int:
 
 
 def error_of_mean(values: NDArray[np.float64], groups: Rows | None = None) -> float:
-    """The standard error of a mean of at least two values; members of one of the `groups` count as one."""
+    """The standard error of a mean of at least two values; members of one of the `groups` count as one.
+
+    It is NaN for a single group.
+    """
     if groups is None:
         return float(values.std(ddof=1)) / len(values) ** 0.5
     sums = np.bincount(np.unique(groups, return_inverse=True)[1], values - values.mean())
-    return float(np.sqrt(np.square(sums).sum() * len(sums) / max(len(sums) - 1, 1))) / len(values)
+    if len(sums) < 2:
+        return math.nan
+    return math.sqrt(np.square(sums).sum() * len(sums) / (len(sums) - 1)) / len(values)
 
 
 def at_random(strata: Rows, n: int, most: int, seed: int = 0, groups: Rows | None = None) -> list[Rows]:

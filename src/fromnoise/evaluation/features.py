@@ -60,8 +60,8 @@ def check_name(name: str) -> None:
     """Raise UserError for a name of no features, and for an ONNX file that is not there."""
     kind, _, path = name.partition(":")
     lookup("features", "onnx:PATH" if kind == "onnx" and path else name, dict.fromkeys(NAMES))
-    if kind == "onnx" and not Path(path).is_file():
-        raise UserError(f"--features {name}: there is no file {path}{missing_hint(Path(path))}")
+    if kind == "onnx" and not (file := Path(path).expanduser()).is_file():
+        raise UserError(f"--features {name}: there is no file {file}{missing_hint(file)}")
 
 
 def automatic(images: ImageSet | None) -> str:

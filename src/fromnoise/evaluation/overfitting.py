@@ -58,9 +58,9 @@ def overfitting(model: Model, train: ImageSet, held_out: ImageSet, *, seed: int 
     An image's error is its mean square error in x̂_0 at each level over the mean of all images there, so that every
     level counts the same; the k-th images of both sets are given the same noise. `gap` is by how much the held-out
     images' error is larger, as a share of the training images'. Its interval and one-sided p-value are the paired
-    t-test's, or, where images come in groups, those of a t-test in which a group counts as one image; `verdict` says
-    "overfitting" from p < 0.001 on. Models of classes denoise without being told the class.
-    Raises UserError for images of another shape than the model's, ValueError for fewer than two of either.
+    t-test's, or, where images come in groups, those of a t-test in which a group counts as one image (NaN for a
+    single group); `verdict` says "overfitting" from p < 0.001 on. Models of classes denoise without being told the
+    class. Raises UserError for images of another shape than the model's, ValueError for fewer than two of either.
     """
     n = min(MOST, len(train), len(held_out))
     if n < 2:
@@ -86,10 +86,13 @@ def overfitting(model: Model, train: ImageSet, held_out: ImageSet, *, seed: int 
     found = "overfitting" if p < SIGNIFICANCE else "perhaps overfitting" if low > 0 else "no sign of overfitting"
     detectable = error * float(stats.t.isf(SIGNIFICANCE, independent - 1) + stats.norm.isf(1 - POWER))
     power = "" if p < SIGNIFICANCE else f"; {100 * detectable:.1f} % would have been noticed"
+    denoised = f"held-out images are denoised {100 * abs(gap):.1f} % {'worse' if gap >= 0 else 'better'} than training"
+    if independent > 1:
+        verdict = f"{found}: {denoised} images (95 % interval {100 * low:.1f} to {100 * high:.1f} %){power}"
+    else:
+        verdict = f"cannot be judged by the images of a single group: {denoised} images"
     return Overfitting(
-        f"{found}: held-out images are denoised "
-        f"{100 * abs(gap):.1f} % {'worse' if gap >= 0 else 'better'} than training images "
-        f"(95 % interval {100 * low:.1f} to {100 * high:.1f} %){power}",
+        verdict,
         bool(p < SIGNIFICANCE),
         gap,
         (low, high),

@@ -58,10 +58,10 @@ class RunFacts(msgspec.Struct, frozen=True):
     # fifth of the training.
     guidance: Mapping[str, Any] | None = None
     # The lines of evaluations.jsonl, with `--evaluate-every` or few training images. Each has the step and the seconds
-    # of training; with few training images the denoising error (`denoising`); with 50 or more validation images the KID
-    # against at most 1,000 of them, in other features than the score's, with its jackknife error and number of images,
-    # and the copy test with the validation images as held-out images; and the seconds that it took, which do not count
-    # as training.
+    # of training; with few training images the denoising error (`denoising`); with `--evaluate-every` and 50 or more
+    # validation images the KID against at most 1,000 of them, in other features than the score's, with its jackknife
+    # error and number of images, and the copy test with the validation images as held-out images; and the seconds that
+    # it took, which do not count as training.
     evaluations: tuple[Mapping[str, Any], ...] = ()
     # Step and KID of the validation with the lowest KID, whose model is in checkpoints/best; null without validation.
     # The lowest of several KIDs is a little optimistic. The last model is the one that is scored. With fewer than 1,000

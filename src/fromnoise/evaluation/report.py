@@ -95,6 +95,7 @@ class Balance(msgspec.Struct, frozen=True):
     # Whether the reference's classes are of equal size by design: then its shares are exact. Otherwise it counts as a
     # random sample.
     exact: bool = True
+    independent: int | None = None  # Images of the reference, fewer than there are where they come in groups.
 
 
 class ClassFid(msgspec.Struct, frozen=True, rename={"class_": "class"}):
@@ -261,15 +262,15 @@ class DenoisingError(msgspec.Struct, frozen=True):
 class Overfitting(msgspec.Struct, frozen=True):
     """Whether the model denoises its training images better than held-out ones."""
 
-    # "overfitting: …" if p < 0.001, "perhaps overfitting: …" if only the interval is above 0, otherwise "no sign of
-    # overfitting: …".
+    # "overfitting: …" if p < 0.001, "perhaps overfitting: …" if only the interval is above 0, "cannot be judged
+    # …" by a single group of images, otherwise "no sign of overfitting: …".
     verdict: str
     overfitted: bool  # The verdict.
     # How much larger the error on held-out images is than that on training images, as a share of the latter; each
     # level counts the same.
     gap: float
     interval: tuple[float, ...]  # The two ends of its 95 % interval.
-    p: float  # The paired t-test's one-sided p-value.
+    p: float  # The t-test's one-sided p-value.
     detectable: float  # The gap that would have been found with a chance of 90 %.
     levels: tuple[DenoisingError, ...]  # What the gap was computed from.
     n: int  # Images of each set, chosen at random; 1,000 at most.

@@ -96,7 +96,8 @@ def named(text: str | None) -> tuple[str, ...]:
 def check(report: Report, names: Iterable[str]) -> None:
     """Raise Failed, saying what is wrong, for a report that fails one of these tests.
 
-    A test that was not run, could not judge or would have noticed little fails too: none of these counts as passed.
+    A test that was not run, could not judge or would have noticed little fails too (the last two not for overfitting
+    and overlap): none of these counts as passed.
     """
     wrong = []
     for name in names:
@@ -161,7 +162,7 @@ def _overfitting(report: Report) -> list[Verdict]:
     gap = report.overfitting
     if gap is None:
         return []
-    mark: Mark = "!" if gap.overfitted else "?" if gap.interval[0] > 0 else "✓"
+    mark: Mark = "!" if gap.overfitted else "✓" if gap.interval[0] <= 0 else "?"  # NaN for a single group
     return [Verdict("overfitting", mark, gap.verdict.removeprefix("overfitting: "))]
 
 
@@ -188,7 +189,7 @@ def _classes(report: Report) -> list[Verdict]:
     if report.classes is None:
         return []
     balance, learned, reference = report.classes.balance, report.classes.learned, report.protocol.reference
-    m = reference.groups or reference.n  # a group counts as one image
+    m = balance.independent or reference.n
     return [shares(balance, m, report.classes.names), *([] if learned is None else [labels(balance, learned, m)])]
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from fromnoise.config import to_json
 from fromnoise.data import folder, saving, sources
 from fromnoise.data.listing import NAMED, listed
+from fromnoise.data.parts import Parts
 from fromnoise.data.settings import NAMED as DATA_SETS
-from fromnoise.data.sources import Parts
 from fromnoise.errors import UserError
 from fromnoise.evaluation.gain import FEWEST, Gain, gain
 from fromnoise.experiment import system
@@ -86,7 +86,7 @@ def parts_for(
     else:
         parts = sources.prepare(trained, model.config.seed, skip_broken=skip_broken)
         if data not in DATA_SETS:
-            notes.append(f"that {data} still holds the images which {source} was trained on cannot be checked")
+            notes.append(f"it cannot be checked whether {data} still holds the images that {source} was trained on")
     _check(parts, model, data)
     assert parts.heldout is not None, "`_check` sees to it"
     tested = set() if parts.heldout.labels is None else set(parts.heldout.labels.tolist())

@@ -12,8 +12,9 @@ from fromnoise.config import Config
 from fromnoise.data import blocks, sources
 from fromnoise.data.colour import coloured, laid, on_grey, plain, transparent, with_channels
 from fromnoise.data.image_set import ImageSet, excluding
+from fromnoise.data.parts import Parts, unseen
 from fromnoise.data.resize import resized
-from fromnoise.data.settings import Alpha, DataSettings, Fit, Size
+from fromnoise.data.settings import NAMED, Alpha, DataSettings, Fit, Size
 from fromnoise.errors import UserError
 from fromnoise.evaluation.provenance import Request
 from fromnoise.evaluation.score import Comparison
@@ -93,7 +94,9 @@ def comparison(request: ScoreRequest) -> Comparison:
     generated, reference = request.generated, request.reference
     run = Path(generated) if isinstance(generated, str) and is_run(Path(generated)) else None
     unknown = DataSettings(sources.whole_of(reference) if isinstance(reference, str) else "")
-    own = unknown if run is None else RunFolder(run).about().config.data
+    theirs = _named_run(request.train)
+    known = [RunFolder(each).about().config.data for each in (run, theirs) if each is not None]
+    own = next((data for data in known if run is not None or sources.is_same(unknown.data, data)), unknown)
     way = replace(own, **request.reading)
     _check_rules(request, way.data)
 
@@ -101,40 +104,43 @@ def comparison(request: ScoreRequest) -> Comparison:
         return read(named, way, size, skip_broken=request.skip_broken)
 
     trained: ImageSet | None = None
-    parts: sources.Parts | None = None
+    parts: Parts | None = None
+    lost: TrainingImagesLost | None = None
     if run is not None:
         images = load(str(find_images(run)))
         if request.train is None:
             try:
                 parts = parts_of(run)
                 trained = laid(parts.train, way.alpha)
-            except TrainingImagesLost as lost:
-                if isinstance(reference, str) and sources.is_same(sources.whole_of(reference), own):
-                    raise UserError(
-                        f"{lost}, so {reference} may hold images that the run learnt from: bring the data back, or "
-                        "name other real images with --reference"
-                    ) from lost
+            except TrainingImagesLost as error:
+                lost = error
                 notes.append("no copycat: the run's training images are missing or have changed")
     else:
         images = load(generated)
     size = Size(*images.shape[1:], way.fit)
     real = load(reference, size)
     _check_contrast(real)
+    if lost is not None and unknown.data not in NAMED and not real.parts and sources.is_same(unknown.data, own):
+        raise UserError(
+            f"{lost}, so {reference} may hold images that the run learnt from: bring the data back, or name other real "
+            "images with --reference"
+        ) from lost
     if (ends := _extremes_if_blank(images)) is not None:  # a model that has collapsed, or masks of 0 and 1
         notes.append(f"the generated images have no contrast: their values go from {ends[0]} to {ends[1]} of 255")
-    images = same_classes(images, real, "generated", notes)
+    if not (run is not None and way == own and sources.is_same(unknown.data, own)):  # else all have the run's classes
+        images = same_classes(images, real, "generated", notes)
+        trained = trained and same_classes(trained, real, "training", notes)
     if request.n is not None:
         images = images.subset(request.n, request.seed, balanced=False)
     if request.train is not None:
-        theirs = Path(request.train) if isinstance(request.train, str) and is_run(Path(request.train)) else None
         found = load(request.train, size) if theirs is None else read(parts_of(theirs).train, way, size)
         trained = same_classes(found, real, "training", notes)
     other = None
     if request.floor is not None:
         other = same_classes(load(request.floor, size), real, "floor's", notes)
     elif isinstance(reference, str):
-        known = parts if parts is not None and parts.train.shape[1:] == size and way == own else None
-        other = floor_images(reference, way, known, lambda spec: load(spec, size))
+        fitting = parts if parts is not None and parts.train.shape[1:] == size and way == own else None
+        other = floor_images(reference, way, fitting, lambda spec: load(spec, size))
     sets = without_leaks(Comparison(images, real, other, trained, notes, not real.parts and request.floor is None))
     return replace(sets, notes=sets.notes + _resizing(sets))
 
@@ -157,7 +163,8 @@ def same_classes(images: ImageSet, reference: ImageSet, role: str, notes: list[s
     if images.labels is None or reference.labels is None:
         return images
     if images.class_names:
-        same, what = images.class_names == reference.class_names, "names"
+        names = reference.class_names[: len(images.class_names)]  # a model does not know of the last, if it saw none
+        same, what = images.class_names == names, "names"
     else:
         same, what = bool(torch.isin(images.labels, reference.labels).double().mean() > 0.5), "numbers"
     if same:
@@ -181,9 +188,17 @@ def _extremes_if_blank(images: ImageSet) -> tuple[int, int] | None:
     return (min(ends), max(ends)) if max(ends) - min(ends) < FAINT else None
 
 
+def _named_run(named: Named | None) -> Path | None:
+    """The run that a set is named by; None for anything else, such as a data set of the same name."""
+    if not isinstance(named, str) or named in NAMED or not is_run(Path(named)):
+        return None
+    folder = RunFolder(Path(named))  # other tools have a config.json too
+    return folder.path if folder.checkpoints.is_dir() or folder.samples.is_dir() else None
+
+
 def read(named: Named, way: DataSettings, size: tuple[int, int] | None, *, skip_broken: bool = False) -> ImageSet:
     """A set as a training on the data `way` reads it, at `size` if given; the rest is as in `sources.load`."""
-    if isinstance(named, str) and is_run(Path(named)):
+    if _named_run(named) is not None:
         raise UserError(f"{named} is a run: its images are generated ones; name real images, such as its data")
     if isinstance(named, ImageSet):
         images = resized(named, size) if size else named
@@ -193,7 +208,7 @@ def read(named: Named, way: DataSettings, size: tuple[int, int] | None, *, skip_
 
 
 def floor_images(
-    reference: str, data: DataSettings, parts: sources.Parts | None, load: Callable[[str], ImageSet]
+    reference: str, data: DataSettings, parts: Parts | None, load: Callable[[str], ImageSet]
 ) -> ImageSet | None:
     """The images that floors against a reference may be taken from, as `without_leaks` leaves them; None if not known.
 
@@ -213,7 +228,7 @@ def without_leaks(comparison: Comparison) -> Comparison:
     found = in_one_colour(comparison)
     floor = found.floor
     if floor is not None and floor.groups is None:
-        floor = sources.unseen(floor, found.train)
+        floor = unseen(floor, found.train)
     return replace(found, floor=excluding(floor, found.reference))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fromnoise.config import Config
-from fromnoise.data.sources import Parts
+from fromnoise.data.parts import Parts
 from fromnoise.experiment.initial_weights import COLOUR
 from fromnoise.say import plural
 from fromnoise.training.settings import AUTO

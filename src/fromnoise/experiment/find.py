@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fromnoise.data import sources
+from fromnoise.data.parts import Parts
 from fromnoise.data.picture import suffixes
 from fromnoise.errors import UserError
 from fromnoise.files import missing_hint
@@ -67,7 +68,7 @@ def find_images(path: Path) -> Path:
     return images
 
 
-def parts_of(run: Path) -> sources.Parts:
+def parts_of(run: Path) -> Parts:
     """The data of a run: its training images, and real images that it was not trained on.
 
     Raises TrainingImagesLost when the training images are gone or have changed, UserError for a damaged run folder.

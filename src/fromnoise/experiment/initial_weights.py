@@ -8,6 +8,8 @@ from pathlib import Path
 
 from fromnoise.config import Config
 from fromnoise.data import sources
+from fromnoise.data.parts import Parts
+from fromnoise.errors import UserError
 from fromnoise.experiment.find import find_model, run_of
 from fromnoise.generation import pretrained
 from fromnoise.generation.model import Model
@@ -24,29 +26,29 @@ def named(init: str | None) -> Path | None:
     return None if init in (None, AUTO, NONE) else find_model(Path(str(init)))
 
 
-def note(folder: RunFolder) -> str | None:
-    """The report's note on a training that began from other weights; None for one that began afresh."""
+def note(folder: RunFolder, parts: Parts) -> str | None:
+    """The report's note on a training on `parts` that began from other weights; None for one that began afresh."""
     about = folder.about()
     if about.init is None:
         return None
     init = about.config.training.init
-    return split_otherwise(about.config, about.data.fingerprint) or (
+    return split_otherwise(about.config, parts) or (
         f"the training began from the weights of {CLIPART if init == AUTO else init}, which learned from other images: "
         "the tests for copies and overfitting know only this training's images"
     )
 
 
-def split_otherwise(config: Config, fingerprint: str) -> str | None:
-    """A warning, if --init names a training on the same data whose training images were others; else None.
-
-    `fingerprint` is that of the training images.
-    """
+def split_otherwise(config: Config, parts: Parts) -> str | None:
+    """A warning if --init names a training on the same data, of which it held out others, perhaps; else None."""
     init = config.training.init
     run = None if init in (None, AUTO, NONE) else run_of(Path(str(init)))
-    if run is None:
+    if run is None or parts.groups is None:  # the data came in parts
         return None
-    other = RunFolder(run).about()
-    if other.data.fingerprint == fingerprint or not sources.is_same(config.data.data, other.config.data):
+    try:
+        other = RunFolder(run).about()
+    except UserError:  # perhaps not a run of ours: its weights are all that counts
+        return None
+    if other.data.fingerprint == parts.train.fingerprint or not sources.is_same(config.data.data, other.config.data):
         return None
     return (
         f"the training began from the weights of {init}, which learned from other images of {config.data.data}, "

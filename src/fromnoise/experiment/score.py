@@ -11,9 +11,9 @@ from msgspec.structs import replace
 from fromnoise.config import Config, to_json
 from fromnoise.data import saving
 from fromnoise.data.image_set import ImageSet, excluding
+from fromnoise.data.parts import Parts
 from fromnoise.data.pictures import save_grid
 from fromnoise.data.settings import Size
-from fromnoise.data.sources import Parts
 from fromnoise.diffusion.steps import Visit
 from fromnoise.errors import UserError
 from fromnoise.evaluation.design import error_of_mean
@@ -71,8 +71,10 @@ def sets_of(config: Config, parts: Parts, generated: ImageSet, reference: ImageS
     """What is compared with images of a model that was trained on `parts`."""
     floor = floor_images(reference_name(config), config.data, parts, lambda each: _read(each, parts, config, True))
     notes: list[str] = []
-    generated = same_classes(generated, reference, "generated", notes)
-    train = same_classes(parts.train, reference, "training", notes)
+    train = parts.train
+    if config.evaluation.reference is not None:
+        generated = same_classes(generated, reference, "generated", notes)
+        train = same_classes(train, reference, "training", notes)
     return without_leaks(Comparison(generated, reference, floor, train, notes, dealt=not reference.parts))
 
 
@@ -165,7 +167,10 @@ def with_overfitting(report: Report, model: Model, parts: Parts, reference: Imag
 
 def with_notes(report: Report, folder: RunFolder, parts: Parts) -> Report:
     """`report` with what a reader should know of the run's training."""
-    notes = few_images.note(parts, folder.about_best(), folder.steps()[-1]), initial_weights.note(folder)
+    notes = (
+        few_images.note(parts, folder.about_best(), max(folder.steps(), default=0)),
+        initial_weights.note(folder, parts),
+    )
     return replace(report, notes=(*report.notes, *filter(None, notes)))
 
 

@@ -13,6 +13,7 @@ from fromnoise.config import Config, to_json
 from fromnoise.data import sources
 from fromnoise.data.clusters import conditioned
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.parts import Parts
 from fromnoise.errors import UserError
 from fromnoise.evaluation.extractor import Features
 from fromnoise.experiment import few_images, initial_weights
@@ -71,7 +72,8 @@ class Experiment:
         """
         check(self.config)
         check_limits(self.recording)
-        self._check_score()
+        if not self.folder.steps():
+            self._check_score()
         if self.recording.tensorboard:
             extra("tensorboard", "tensorboard")
         self.folder.check_settings(self.config)
@@ -99,7 +101,7 @@ class Experiment:
         return self.accelerator.is_main_process
 
     @cached_property
-    def parts(self) -> sources.Parts:
+    def parts(self) -> Parts:
         """The data, read (and downloaded) by the first process before the others, and by each machine's first."""
         device = self.accelerator
         with connected(), device.main_process_first(), device.local_main_process_first():
@@ -132,7 +134,7 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
     model = Model.build(config, DataInfo.of(train, config))
     validation = _validation(experiment)
     begins = None if folder.steps() else initial_weights.chosen(model)  # a resumed training has weights of its own
-    if begins and (text := initial_weights.split_otherwise(config, parts.train.fingerprint)):
+    if begins and (text := initial_weights.split_otherwise(config, parts)):
         say(f"warning: {text}")
     choice = _choice(experiment, model, train)
     with folder.open(config, parts.train, begins) if experiment.is_first else nullcontext():

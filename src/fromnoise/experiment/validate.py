@@ -11,7 +11,7 @@ from typing import Any
 from fromnoise import rng
 from fromnoise.config import Config
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.sources import Parts
+from fromnoise.data.parts import Parts
 from fromnoise.errors import UserError
 from fromnoise.evaluation.copies import FEWEST, copy_test, gallery
 from fromnoise.evaluation.extractor import Features

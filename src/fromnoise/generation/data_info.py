@@ -101,10 +101,12 @@ class DataInfo:
         return self.class_names[label] if self.class_names else str(label)
 
     def label_of(self, wanted: int | str) -> int:
-        """The class or cluster of that number, or of that name or else number as text; raises UserError for any other,
+        """The class or cluster of that name or number, which a whole number is first; raises UserError for any other,
         listing them."""
+        if isinstance(wanted, int) and 0 <= wanted < self.classes:
+            return self._learnt(wanted, wanted)
         names = [unicodedata.normalize("NFC", name) for name in self.class_names]
-        if isinstance(wanted, str) and (name := unicodedata.normalize("NFC", wanted)) in names:
+        if (name := unicodedata.normalize("NFC", str(wanted))) in names:
             return self._learnt(names.index(name), wanted)
         if re.fullmatch(r"\d{1,9}", str(wanted), re.ASCII) and int(wanted) < self.classes:
             return self._learnt(int(wanted), wanted)

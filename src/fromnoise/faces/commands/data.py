@@ -192,7 +192,7 @@ def _export(words: Sequence[str]) -> None:
         label_by=arguments.label_by,
     )
     own = sources.whole_of(arguments.source) not in (arguments.source.rstrip("/"), *NAMED)
-    if own and size is None and not images.parts:
+    if own and size is None and arguments.group_by is None and not images.parts:
         say("split at the images' own size: a training splits them at its --size, perhaps in another way")
     images = laid(images, arguments.alpha)
     if arguments.n is not None and arguments.n != len(images):

@@ -1,7 +1,7 @@
 """`fromnoise run`: train → sample → score → summary."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fromnoise.faces.arguments import FailOn, TrainingArguments, parse_training
@@ -37,7 +37,7 @@ def main(words: Sequence[str]) -> None:
 
     failing = verdicts.named(arguments.fail_on)
     experiment = without_unscored_extension(arguments.experiment())
-    experiment.features(experiment.parts.train.images[:2])  # found, or refused, before training
+    replace(experiment.features)(experiment.parts.train.images[:2])  # found, or refused, before training
     reference, n = reference_of(experiment.config, experiment.parts, experiment.skip_broken)
     folder = experiment.folder
     with trained(experiment) as outcome:
