@@ -164,7 +164,7 @@ def guided_by_gradient(denoise: Denoise, known: Known, x: Tensor, levels: Tensor
             guess = denoise(x, logsnr)[0]
             missing = known.value - known.project(guess.detach())
             (pulled,) = torch.autograd.grad(guess, x, missing)
-        a, b = (level.expand(of(logsnr), x) for of in (level.signal, level.noise_scale))
+        a, b = level.scales(logsnr, x)
         x0 = guess.detach() + pulled / a
         return x0, (x.detach() - a * x0) / b
 

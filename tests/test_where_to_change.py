@@ -23,7 +23,7 @@ class Euler(Sampler):
 
     def step(self, visits: Sequence[Visit], clearer: Tensor, noise: Noise) -> Tensor:
         now = visits[-1]
-        a, b = (level.expand(of(clearer), now.x) for of in (level.signal, level.noise_scale))
+        a, b = level.scales(clearer, now.x)
         return a * now.x0 + b * now.noise
 '''
 PLAIN = '''"""A convolution, and nothing else."""

@@ -60,7 +60,7 @@ def given(denoise: Denoise, known: Known, solves: int = SOLVES) -> Denoise:
         with torch.set_grad_enabled(steps > 0):
             x = x.detach().requires_grad_(steps > 0)
             guess = denoise(x, logsnr)[0]
-        a, b = (level.expand(of(logsnr), x) for of in (level.signal, level.noise_scale))
+        a, b = level.scales(logsnr, x)
 
         def covary(v: Tensor) -> Tensor:
             (pulled,) = torch.autograd.grad(guess, x, v, retain_graph=True)

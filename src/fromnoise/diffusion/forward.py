@@ -10,7 +10,8 @@ from fromnoise.diffusion.schedule import Schedule
 
 def jump(x0: Float[Tensor, "n *d"], noise: Float[Tensor, "n *d"], logsnr: Float[Tensor, "#n"]) -> Float[Tensor, "n *d"]:
     """x = a·x_0 + b·ε at the levels `logsnr`, one for each row or one for all (27)."""
-    return level.expand(level.signal(logsnr), x0) * x0 + level.expand(level.noise_scale(logsnr), x0) * noise
+    a, b = level.scales(logsnr, x0)
+    return a * x0 + b * noise
 
 
 def noisy(

@@ -26,6 +26,11 @@ def noise_scale(logsnr: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     return torch.sigmoid(-logsnr).sqrt()
 
 
+def scales(logsnr: Float[Tensor, "*n"], like: Float[Tensor, "n *d"]) -> tuple[Tensor, Tensor]:
+    """a and b, shaped and typed to multiply `like`."""
+    return expand(signal(logsnr), like), expand(noise_scale(logsnr), like)
+
+
 def log_alpha_bar(logsnr: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
     """log ᾱ = log a², exact at both ends."""
     return F.logsigmoid(logsnr)

@@ -33,7 +33,7 @@ def to_pair(
     `eps` says nothing of x_0 at pure noise (a = 0), nor `x0` of ε at clean data (b = 0): there the result is
     not finite. Raises UserError for an unknown kind.
     """
-    a, b = level.expand(level.signal(logsnr), x), level.expand(level.noise_scale(logsnr), x)
+    a, b = level.scales(logsnr, x)
     return lookup("prediction", kind, TO_PAIR)(output, x, a, b)
 
 
@@ -41,5 +41,5 @@ def target(
     kind: str, x0: Float[Tensor, "n *d"], noise: Float[Tensor, "n *d"], logsnr: Float[Tensor, "#n"]
 ) -> Float[Tensor, "n *d"]:
     """The perfect prediction of the given kind; raises UserError for an unknown kind."""
-    a, b = level.expand(level.signal(logsnr), x0), level.expand(level.noise_scale(logsnr), x0)
+    a, b = level.scales(logsnr, x0)
     return lookup("prediction", kind, TARGETS)(x0, noise, a, b)

@@ -48,7 +48,7 @@ def start(
     """
     if settings.spacing == "t":
         return noise
-    a, b = (level.expand(of(logsnr), noise) for of in (level.signal, level.noise_scale))
+    a, b = level.scales(logsnr, noise)
     return a * noise.new_tensor(mean).reshape(-1, *(1,) * (noise.ndim - 2)) + b * noise
 
 

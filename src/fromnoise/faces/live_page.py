@@ -7,9 +7,10 @@ from PIL import Image
 from fromnoise.data.pictures import grid
 from fromnoise.diffusion.samplers import SAMPLERS
 from fromnoise.errors import UserError
+from fromnoise.experiment.sample import sampled
 from fromnoise.extras import extra
 from fromnoise.generation.model import Model
-from fromnoise.generation.sampling import SampleRequest, guidance_of, own_precision, sample
+from fromnoise.generation.sampling import guidance_of
 
 ANY = "any"
 
@@ -21,15 +22,16 @@ def build(model: Model) -> Any:
 
     def show(n: float, seed: float, label: str, guidance: float, sampler: str, steps: float) -> Image.Image:
         try:
-            request = SampleRequest(
-                int(n),
-                int(seed or 0),
+            images = sampled(
+                model,
+                n=int(n),
+                seed=int(seed or 0),
                 label=None if label == ANY else int(label),
                 guidance=guidance if guided else None,
-                precision=own_precision(model),
-                sampler=own.but(sampler=sampler, sampling_steps=int(steps)),
+                sampler=sampler,
+                sampling_steps=int(steps),
             )
-            return grid(sample(model, request))
+            return grid(images.images)
         except UserError as error:
             raise gradio.Error(str(error)) from error
 
