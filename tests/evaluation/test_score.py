@@ -216,7 +216,7 @@ def test_classes_in_other_shares_than_the_references_are_said(parts):
         report = score(Comparison(generated, reference, train=train), projection())
         shares, *_ = [verdict for verdict in verdicts(report) if verdict.question == "classes"]
         assert shares.mark == ("!" if said else "✓")
-        assert shares.words.startswith(f"the class shares are {'not ' if said else ''}the reference's")
+        assert shares.words.startswith(f"the class shares {'differ from' if said else 'match'} the reference's")
         assert not any(note.startswith("the copy test takes") for note in report.notes)
     lacking = reference.take(np.flatnonzero(reference.labels != 3))
     notes = score(Comparison(few, lacking, train=train), projection()).notes

@@ -107,7 +107,7 @@ def test_a_share_of_strange_images_is_told_apart(monkeypatch):
     assert found.told
     assert found.p > module.SIGNIFICANCE
     assert found.strange_p < module.SIGNIFICANCE
-    assert "of the generated images look less real to it than 99.5 % of real ones do" in found.verdict
+    assert "of the generated images look less real to the network than 99.5 % of real ones do" in found.verdict
     assert np.isin(found.surest[:8], np.arange(30)).all()
 
 

@@ -162,5 +162,5 @@ def test_links_and_devices_are_not_replaced_by_files(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "nowhere")
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "link", tmp_path / "pipe", Path("/dev/null"), Path("/dev/stdout")):
-        with pytest.raises(UserError, match="is a link or a device, which would be replaced"):
+        with pytest.raises(UserError, match="is a link or a device, which is never replaced"):
             refuse_existing(True, path)
