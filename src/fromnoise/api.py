@@ -9,7 +9,7 @@
     card = run.evaluate()
     print(card.excess.value, card.copies.verdict)
 
-    digits = fromnoise.load("digits")                        # a packaged model; "clipart" is in colour
+    digits = fromnoise.load("digits")                        # a packaged model; "clipart" and "clipart64" are in colour
     card = fromnoise.evaluate(digits.sample(1000), "mnist:test")
 
 All names are in `fromnoise` itself, which imports PyTorch when the first of them is used. The functions do the same as
@@ -296,7 +296,8 @@ def train(
 
 @called_from_python()
 def load(source: str | Path, *, device: DeviceName = "auto", quiet: bool = False) -> Run:
-    """A trained run: a run folder, a checkpoint in it, a model.safetensors file, or "digits" or "clipart" (packaged).
+    """A trained run: a run folder, a checkpoint in it, a model.safetensors file, or "digits", "clipart" or "clipart64"
+    (packaged).
 
     Raises UserError for anything else.
     """

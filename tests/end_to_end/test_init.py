@@ -109,6 +109,8 @@ def test_images_in_colour_start_from_clip_art_unless_told_otherwise(fromnoise, t
     assert "nothing to do" in fromnoise(*fast, "--out", "usual", cwd=tmp_path).stderr
     for words in (("--init", "none"), ("--channels", "48", "96")):
         assert "starting from" not in fromnoise(*fast, *words, "--out", words[1], cwd=tmp_path).stderr
+    large = fromnoise(*fast, "--size", "48", "--out", "large", cwd=tmp_path).stderr
+    assert "starting from the weights of clipart64; adapted: " in large
     found, afresh = tensors(tmp_path / "usual"), tensors(tmp_path / "none")
     source = load_file(packaged("clipart"))
     name = "embedding.out.weight"

@@ -1,9 +1,10 @@
 """The weights that a training starts from: those that --init names, or by default of the packaged model that suits.
 
-For images in colour that is the model of clip art: it has seen more pictures than most users have, and learnt from
-them what outlines, shades and surfaces look like.
+For images in colour that is a model of clip art, of 32 or of 64 pixels: it has seen more pictures than most users have,
+and learnt from them what outlines, shades and surfaces look like.
 """
 
+import math
 from pathlib import Path
 
 from fromnoise.config import Config
@@ -15,7 +16,7 @@ from fromnoise.generation import pretrained
 from fromnoise.generation.model import Model
 from fromnoise.training.initial import Initial, differences, initial
 from fromnoise.training.run_folder import RunFolder
-from fromnoise.training.settings import AUTO, CLIPART, NONE
+from fromnoise.training.settings import AUTO, CLIPARTS, NONE
 
 COLOUR = (3, 4)
 """Channels of images in colour."""
@@ -26,14 +27,21 @@ def named(init: str | None) -> Path | None:
     return None if init in (None, AUTO, NONE) else find_model(Path(str(init)))
 
 
+def clip_art(height: int, width: int) -> str:
+    """The packaged model of clip art whose size is nearest, as a ratio."""
+    side = math.sqrt(height * width)
+    return min(CLIPARTS, key=lambda name: abs(math.log(side / CLIPARTS[name])))
+
+
 def note(folder: RunFolder, parts: Parts) -> str | None:
     """The report's note on a training on `parts` that began from other weights; None for one that began afresh."""
     about = folder.about()
     if about.init is None:
         return None
     init = about.config.training.init
+    name = clip_art(*parts.train.shape[1:]) if init == AUTO else init
     return split_otherwise(about.config, parts) or (
-        f"the training began from the weights of {CLIPART if init == AUTO else init}, which learned from other images: "
+        f"the training began from the weights of {name}, which learned from other images: "
         "the tests for copies and overfitting know only this training's images"
     )
 
@@ -66,5 +74,6 @@ def chosen(model: Model) -> Initial | None:
         return initial(model, file, str(init))
     if init != AUTO or model.info.channels not in COLOUR:
         return None
-    file = pretrained.FILES[CLIPART]
-    return None if differences(model, Model.load(file)) else initial(model, file, CLIPART)
+    name = clip_art(model.info.height, model.info.width)
+    file = pretrained.FILES[name]
+    return None if differences(model, Model.load(file)) else initial(model, file, name)

@@ -47,7 +47,10 @@ UNSAID = arg(help_behavior_hint="")  # without "(default: ...)"
 File = Annotated[Path | None, arg(metavar="FILE")]
 ModelSource = Annotated[
     Positional[Path],
-    arg(metavar="RUN", help="A run folder, a checkpoint in it, a model.safetensors file, digits or clipart."),
+    arg(
+        metavar="RUN",
+        help="A run folder, a checkpoint in it, a model.safetensors file, digits, clipart or clipart64.",
+    ),
 ]
 Device = Annotated[
     Literal["auto", "cpu", "cuda", "mps"],

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-FILES = {name: Path(__file__).with_name(f"{name}.safetensors") for name in ("digits", "clipart")}
+FILES = {name: Path(__file__).with_name(f"{name}.safetensors") for name in ("digits", "clipart", "clipart64")}
 
 
 def packaged(name: str) -> Path | None:

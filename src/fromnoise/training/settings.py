@@ -11,8 +11,8 @@ Unit = Literal["minutes", "epochs", "steps"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
 AUTO, NONE = "auto", "none"
 """What --init takes besides names."""
-CLIPART = "clipart"
-"""The packaged model that trainings on images in colour start from."""
+CLIPARTS = {"clipart": 32, "clipart64": 64}
+"""The packaged models that trainings on images in colour start from, and the size of what they learned from."""
 LOG_EVERY = 50  # steps, at most, unless asked for
 
 
@@ -51,9 +51,9 @@ class TrainingSettings:
     steps: int | None = None
     """Budget: optimiser steps; +500 extends a finished run."""
     init: str | None = AUTO
-    """Start from the weights of a run, a model file, or digits or clipart (packaged), which must have the same network.
-    Image size, classes, image channels and --augment may differ (fine-tuning). none: random weights. auto: clipart
-    for colour images, if the network is the same as its own; otherwise none."""
+    """Start from the weights of a run, a model file, or digits, clipart or clipart64 (packaged), which must have the
+    same network. Image size, classes, image channels and --augment may differ (fine-tuning). none: random weights.
+    auto: clipart or clipart64 for colour images, if the network is the same as its own; otherwise none."""
     augment: Annotated[float, Limits(0, 1)] = 0.0
     """Share of training images that are rotated, scaled, stretched and shifted a little, never mirrored.
     The network is conditioned on the change, so samples show none of it."""
