@@ -197,7 +197,7 @@ def test_a_file_that_is_no_model_is_refused(content, tmp_path):
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path):
-    with pytest.raises(UserError, match=r"missing.onnx cannot be read \(No such file or directory\)"):
+    with pytest.raises(UserError, match=r"there is no file \S*missing\.onnx; it does not exist"):
         features(f"onnx:{tmp_path / 'missing.onnx'}")
 
 

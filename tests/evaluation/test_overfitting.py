@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy import stats
 
+from fromnoise import rng
 from fromnoise.data import digits
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.resize import resized
@@ -162,5 +163,17 @@ def test_a_single_group_judges_nothing(tiny_model, denoiser):
     assert found.verdict.startswith("cannot be judged by the images of a single group: held-out images are denoised")
     assert not found.overfitted
     assert np.isnan([*found.interval, found.p]).all()
+    [verdict] = verdicts.TESTS["overfitting"].ask(SimpleNamespace(overfitting=found))
+    assert verdict.mark == "?"
+
+
+def test_few_images_that_tell_little_are_not_called_fine(tiny_model, monkeypatch):
+    """Nine images, whose errors differ widely: a gap of a half could not be excluded."""
+    errors = iter(np.exp(rng.generator(0, "errors").normal(0, 0.7, (2, 9, 1))))
+    monkeypatch.setattr(module, "denoising_errors", lambda *_, **__: next(errors))
+    monkeypatch.setattr(module, "known_levels", lambda *_: [0.0])
+    found = overfitting(tiny_model, patterns(9, 0), patterns(9, 1))
+    assert found.interval[1] > module.UNCLEAR
+    assert found.verdict.startswith("overfitting cannot be judged by so few images: held-out images are denoised")
     [verdict] = verdicts.TESTS["overfitting"].ask(SimpleNamespace(overfitting=found))
     assert verdict.mark == "?"

@@ -27,6 +27,8 @@ SIGNIFICANCE = 0.001
 """Chance of reporting a gap where there is none."""
 POWER = 0.9
 """Chance of finding a gap of the size that is reported as detectable."""
+UNCLEAR = 0.5
+"""A gap that must be outside the interval for "no sign of overfitting": few groups of images tell little."""
 NOISY = 256
 """Noisy images at each level, at least, that tell one model's denoising error from another's."""
 
@@ -83,7 +85,12 @@ def overfitting(model: Model, train: ImageSet, held_out: ImageSet, *, seed: int 
         p = float(stats.t.sf((theirs.mean() - ours.mean()) / error, independent - 1))
     error /= float(ours.mean())
     low, high = (gap + float(side) * error for side in stats.t.interval(0.95, independent - 1))
-    found = "overfitting" if p < SIGNIFICANCE else "perhaps overfitting" if low > 0 else "no sign of overfitting"
+    if p < SIGNIFICANCE:
+        found = "overfitting"
+    elif low > 0:
+        found = "perhaps overfitting"
+    else:
+        found = "no sign of overfitting" if high < UNCLEAR else "overfitting cannot be judged by so few images"
     detectable = error * float(stats.t.isf(SIGNIFICANCE, independent - 1) + stats.norm.isf(1 - POWER))
     power = "" if p < SIGNIFICANCE else f"; {100 * detectable:.1f} % would have been noticed"
     denoised = f"held-out images are denoised {100 * abs(gap):.1f} % {'worse' if gap >= 0 else 'better'} than training"

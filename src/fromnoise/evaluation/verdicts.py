@@ -13,6 +13,7 @@ from fromnoise.errors import Failed
 from fromnoise.evaluation.copies import NOTICED
 from fromnoise.evaluation.excess import STRICT
 from fromnoise.evaluation.metrics import METRICS
+from fromnoise.evaluation.overfitting import UNCLEAR
 from fromnoise.evaluation.report import Balance, Excess, Learned, Measured, Report
 from fromnoise.lookup import lookup
 
@@ -162,7 +163,9 @@ def _overfitting(report: Report) -> list[Verdict]:
     gap = report.overfitting
     if gap is None:
         return []
-    mark: Mark = "!" if gap.overfitted else "✓" if gap.interval[0] <= 0 else "?"  # NaN for a single group
+    low, high = gap.interval
+    fine = low <= 0 and high < UNCLEAR  # not where they are NaN, for a single group
+    mark: Mark = "!" if gap.overfitted else "✓" if fine else "?"
     return [Verdict("overfitting", mark, gap.verdict.removeprefix("overfitting: "))]
 
 
