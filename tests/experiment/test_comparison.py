@@ -117,25 +117,6 @@ def test_what_was_resized_is_said(tmp_path):
     assert comparison(ScoreRequest(some("val", 60), "digits:heldout")).notes == []
 
 
-def test_a_score_of_a_run_splits_its_data_by_the_runs_rule(tmp_path, config_of):
-    """Photographs of one person in training and in the reference would flatter a model that knows them by heart."""
-    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (120, 1, 16, 16), np.uint8))
-    folder.save(tmp_path / "scans", images, [k // 3 for k in range(120)])
-    config = config_of(data={"data": str(tmp_path / "scans"), "m": None, "group_by": "folder"})
-    parts = prepare(config.data, 0)
-    run = RunFolder(tmp_path / "run")
-    with run.open(config, parts.train):
-        arrays.save(run.samples / "images.npz", images[:50])
-    reference = f"{tmp_path / 'scans'}:heldout"
-    sets = comparison(ScoreRequest(str(run.path), reference))
-    found = (sets.train, sets.reference, sets.floor)
-    own = (parts.train, parts.heldout, sets_of(config, parts, parts.heldout, parts.heldout).floor)
-    assert [one.fingerprint for one in found] == [part.fingerprint for part in own]
-    assert [len(np.unique(one.labels)) for one in found] == [32, 4, 36]
-    assert [len(one.groups.unique()) for one in found] == [32, 4, 36]
-    assert sets.floor.name == f"{parts.val.name} and {parts.train.name}"
-
-
 @pytest.fixture
 def icons(tmp_path):
     """120 transparent pictures of 16×24 in the folder `icons`, three of each patient, of two kinds."""

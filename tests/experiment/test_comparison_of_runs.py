@@ -70,8 +70,9 @@ def test_labels_of_other_classes_are_ignored_wherever_they_are(pets):
     assert comparison(request).floor.labels is None
 
 
-def test_a_run_named_for_training_images_brings_its_rules(tmp_path, config_of):
-    """Else a reference of its data would be split otherwise, and hold what it learnt."""
+@pytest.fixture
+def scans(tmp_path, config_of):
+    """A run on the folder scans, of forty people with three photographs each, split by person, and its reference."""
     images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (120, 1, 16, 16), np.uint8))
     folder.save(tmp_path / "scans", images, [k // 3 for k in range(120)])
     config = config_of(data={"data": str(tmp_path / "scans"), "m": None, "group_by": "folder"})
@@ -79,8 +80,25 @@ def test_a_run_named_for_training_images_brings_its_rules(tmp_path, config_of):
     run = RunFolder(tmp_path / "run")
     with run.open(config, parts.train):
         arrays.save(run.samples / "images.npz", images[:60])
-    generated = ImageSet("mine", images[:60])
-    sets = comparison(ScoreRequest(generated, f"{tmp_path / 'scans'}:heldout", str(tmp_path / "run")))
+    return str(run.path), f"{tmp_path / 'scans'}:heldout", config, parts
+
+
+def test_a_score_of_a_run_splits_its_data_by_the_runs_rule(scans):
+    """Photographs of one person in training and in the reference would flatter a model that knows them by heart."""
+    run, reference, config, parts = scans
+    sets = comparison(ScoreRequest(run, reference))
+    found = (sets.train, sets.reference, sets.floor)
+    own = (parts.train, parts.heldout, sets_of(config, parts, parts.heldout, parts.heldout).floor)
+    assert [one.fingerprint for one in found] == [part.fingerprint for part in own]
+    assert [len(np.unique(one.labels)) for one in found] == [32, 4, 36]
+    assert [len(one.groups.unique()) for one in found] == [32, 4, 36]
+    assert sets.floor.name == f"{parts.val.name} and {parts.train.name}"
+
+
+def test_a_run_named_for_training_images_brings_its_rules(scans):
+    """Else a reference of its data would be split otherwise, and hold what it learnt."""
+    run, reference, _, parts = scans
+    sets = comparison(ScoreRequest(ImageSet("mine", parts.train.images[:60]), reference, run))
     assert sets.reference.fingerprint == parts.heldout.fingerprint
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -173,6 +174,7 @@ def test_a_class_is_found_by_name_or_number(config_of, named):
     assert [info.label_of(wanted) for wanted in ("owl", "2", 2, "Persian cat")] == [2, 2, 2, 3]
     assert dataclasses.replace(info, class_names=("1", "0", "x", "y")).label_of("1") == 0  # a name goes before a number
     assert dataclasses.replace(info, class_names=("1", "0", "x", "y")).label_of(1) == 1  # a number is a class first
+    assert dataclasses.replace(info, class_names=("1", "0", "x", "y")).label_of(np.int64(1)) == 1
     assert dataclasses.replace(info, class_names=("2019", "2020", "x", "y")).label_of(2020) == 1
     assert dataclasses.replace(info, class_names=("\u00fc", "e\u0301", "x", "y")).label_of("u\u0308") == 0  # NFC, NFD
     assert dataclasses.replace(info, class_names=("\u00fc", "e\u0301", "x", "y")).label_of("\u00e9") == 1

@@ -86,7 +86,7 @@ def reference_name(config: Config) -> str:
 
 def comparison(request: ScoreRequest) -> Comparison:
     """The sets of a score, of the generated images' size; raises UserError for what cannot be found, and for a
-    reference in which nothing shows.
+    reference without contrast.
 
     Channels and floor are as in `without_leaks`.
     """

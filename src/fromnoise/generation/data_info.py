@@ -9,6 +9,7 @@ import math
 import re
 import unicodedata
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Annotated, TypeVar
 
 import torch
@@ -101,10 +102,12 @@ class DataInfo:
         return self.class_names[label] if self.class_names else str(label)
 
     def label_of(self, wanted: int | str) -> int:
-        """The class or cluster of that name or number, which a whole number is first; raises UserError for any other,
-        listing them."""
-        if isinstance(wanted, int) and 0 <= wanted < self.classes:
-            return self._learnt(wanted, wanted)
+        """The number of the class or cluster `wanted`: a number, a name, or a number as text, tried in this order.
+
+        Raises UserError, listing the classes, for any other, and for a class that no training image had.
+        """
+        if isinstance(wanted, Integral) and 0 <= wanted < self.classes:
+            return self._learnt(int(wanted), wanted)
         names = [unicodedata.normalize("NFC", name) for name in self.class_names]
         if (name := unicodedata.normalize("NFC", str(wanted))) in names:
             return self._learnt(names.index(name), wanted)

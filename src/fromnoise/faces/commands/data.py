@@ -193,7 +193,7 @@ def _export(words: Sequence[str]) -> None:
     )
     own = sources.whole_of(arguments.source) not in (arguments.source.rstrip("/"), *NAMED)
     if own and size is None and arguments.group_by is None and not images.parts:
-        say("split at the images' own size: a training splits them at its --size, perhaps in another way")
+        say("the split was made at the images' own size; a training splits at its --size, perhaps differently")
     images = laid(images, arguments.alpha)
     if arguments.n is not None and arguments.n != len(images):
         images = images.subset(arguments.n, arguments.seed)

@@ -13,9 +13,9 @@ from fromnoise.faces.editing import ImageFile, SamplingArguments, load, read, re
 
 @dataclass(frozen=True, kw_only=True)
 class InpaintArguments(SamplingArguments):
-    """Fill in part of an image to match the rest, which stays the same.
+    """Fill in part of an image to match the rest.
 
-    The rest is kept byte for byte, except that colours of half-transparent pixels may be rounded.
+    The rest stays the same byte for byte, except that colours of half-transparent pixels may be rounded.
 
     fromnoise inpaint digits seven.png --mask hole.png --out whole.png
     fromnoise inpaint runs/photos photo.png --mask hole.png --n 16 --out whole/
