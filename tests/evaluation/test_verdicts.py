@@ -34,7 +34,7 @@ def test_only_what_was_asked_for_fails_and_all_of_it_is_said():
     bad = report(
         copies=SimpleNamespace(verdict="copying: 9 %", copying=True),
         told_apart=SimpleNamespace(verdict="told apart: AUC 0.7", told=True),
-        overfitting=SimpleNamespace(verdict="overfitting: +21 %", overfitted=True),
+        overfitting=SimpleNamespace(verdict="overfitting: +21 %", overfitted=True, interval=(0.1, 0.3)),
     )
     verdicts.check(bad, ())
     with pytest.raises(Failed, match=r"^copying: 9 %; overfitting: .21 %$") as failed:
