@@ -1,6 +1,11 @@
 # Two commands on a fresh machine: `make run` and `make test`. Each sets up .venv first.
+ifeq ($(OS),Windows_NT)
+PYTHON ?= python
+BIN := .venv/Scripts
+else
 PYTHON ?= python3
 BIN := .venv/bin
+endif
 MINUTES ?= 10
 OUT ?= runs/digits
 LAB ?= --quick
@@ -83,8 +88,8 @@ dist: setup  ## build wheel and sdist in dist, and sample 64 digits from the whe
 	$(BIN)/python -m build --outdir dist
 	$(BIN)/python -m twine check --strict dist/*
 	$(PYTHON) -m venv build/empty
-	build/empty/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
-	cd build && empty/bin/fromnoise sample digits --n 64 --out digits.png --overwrite
+	build/empty/$(notdir $(BIN))/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	cd build && empty/$(notdir $(BIN))/fromnoise sample digits --n 64 --out digits.png --overwrite
 
 clean:  ## remove the environment and caches, never runs/
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache

@@ -3,6 +3,7 @@ import dataclasses
 import hashlib
 import os
 import re
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from fromnoise.generation.model import Model
 # Two workers share two cores: threads of both at once would wait for each other most of the time.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
+if sys.platform == "darwin":
+    os.environ["ACCELERATE_USE_CPU"] = "1"  # where results are the same to the bit
 os.environ.pop("COLUMNS", None)  # of pytest-xdist's workers: tables would be narrow
 
 # Whatever the machine's own data root is, tests see it only where they ask for it. (Workers inherit the second name.)

@@ -5,8 +5,19 @@ from typing import TypedDict
 
 import pytest
 
+from fromnoise import files
 from fromnoise.errors import UserError
-from fromnoise.files import check_deflated, read_bytes, read_json, reading, whole, whole_folder, write_json
+from fromnoise.files import (
+    check_deflated,
+    check_writable,
+    move,
+    read_bytes,
+    read_json,
+    reading,
+    whole,
+    whole_folder,
+    write_json,
+)
 
 
 class Interrupted(BaseException):
@@ -284,6 +295,38 @@ def test_a_disk_that_is_full_only_when_it_is_flushed_does_too(tmp_path, monkeypa
     with pytest.raises(UserError, match=re.escape(f"{tmp_path / 'out'} cannot be written")), whole(tmp_path / "out"):
         pass
     assert names(tmp_path) == []
+
+
+def test_a_file_that_a_scanner_still_reads_is_waited_for(tmp_path, monkeypatch):
+    replace, tries = os.replace, []
+
+    def held(path, target):
+        tries.append(path)
+        if len(tries) < 3:
+            raise PermissionError(errno.EACCES, "the file is in use")
+        replace(path, target)
+
+    monkeypatch.setattr(os, "replace", held)
+    monkeypatch.setattr(files, "WAITS", (0, 0))
+    (tmp_path / "new").write_text("new")
+    move(tmp_path / "new", tmp_path / "old")
+    assert (len(tries), names(tmp_path)) == (3, ["old"])
+    monkeypatch.setattr(files, "WAITS", (0,))
+    tries.clear()
+    with pytest.raises(PermissionError):
+        move(tmp_path / "old", tmp_path / "new")
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["a file for a folder", "a drive that is not there"])
+def test_where_nothing_can_be_written_is_said_before_the_work(tmp_path, monkeypatch, there):
+    (tmp_path / "file").touch()
+    check_writable(tmp_path / "new" / "folder" / "out")
+    if not there:
+        monkeypatch.setattr(type(tmp_path), "exists", lambda path: False)
+        monkeypatch.setattr(files, "is_writable", lambda folder: False)
+    with pytest.raises(UserError, match="is not a folder you may write to"):
+        check_writable(tmp_path / "file" / "out")
+    assert names(tmp_path) == ["file"]
 
 
 def test_a_file_in_a_folder_that_is_to_be_is_told_by_the_folders_name(tmp_path):

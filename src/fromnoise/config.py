@@ -14,7 +14,7 @@ from fromnoise.data.settings import NAMED, DataSettings
 from fromnoise.diffusion.settings import DiffusionSettings, SamplerSettings
 from fromnoise.errors import UserError
 from fromnoise.evaluation.settings import EvaluationSettings
-from fromnoise.files import check_name, read_json
+from fromnoise.files import check_name, read_json, without_slash
 from fromnoise.limits import check_limits
 from fromnoise.lookup import lookup
 from fromnoise.networks.settings import NetworkSettings
@@ -91,7 +91,7 @@ def settled(config: Config, preset_name: str | None) -> Config:
         raise UserError("--data is empty: name a data set, a folder or an .npz file")
     check_name(config.data.data)
     check_limits(config)
-    name = config.data.data.rstrip("/") or "/"  # photos/ is photos
+    name = without_slash(config.data.data)  # photos/ is photos
     if name != config.data.data and name in NAMED:
         name = f"./{name}"  # digits/ is a folder
     return dataclasses.replace(config, data=dataclasses.replace(config.data, data=name))

@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import secrets
 import shutil
 import tempfile
 import time
@@ -20,6 +21,8 @@ from fromnoise.errors import UserError
 UNFINISHED = ".fromnoise-"  # how the names of unfinished files begin
 MOST_JSON = 64 << 20  # bytes of a JSON file
 MOST_DEFLATED = 1_100  # bytes that one byte may inflate to: deflate reaches 1,032
+WAITS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6) if os.name == "nt" else ()
+"""Seconds before each new try to put a file in its place: on Windows a virus scanner may still read it."""
 BOMB = 1 << 28, 100  # from so many bytes on, one may inflate to no more than this: even sparse drawings stay far below
 
 
@@ -34,10 +37,35 @@ class Unwritten(UserError):  # noqa: N818 - a state of a file
 def check_writable(path: Path) -> None:
     """Raise UserError when nothing can be written at `path`, before the work that would be lost."""
     place = path.absolute().parent
-    while not place.exists():
+    while not place.exists() and place != place.parent:
         place = place.parent
-    if not place.is_dir() or not os.access(place, os.W_OK):
+    if not is_writable(place):
         raise UserError(f"{path} cannot be written: {place} is not a folder you may write to")
+
+
+def is_writable(folder: Path) -> bool:
+    """Whether files can be made in `folder`: one is, as permissions tell little on Windows and in /proc."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+def move(path: Path, target: Path) -> None:
+    """Rename `path`, replacing a file at `target`."""
+    for wait in WAITS:
+        try:
+            os.replace(path, target)
+            return
+        except PermissionError:
+            time.sleep(wait)
+    os.replace(path, target)
+
+
+def without_slash(name: str) -> str:
+    """The name of a folder as given, but for slashes at its end."""
+    return name.rstrip("/" + os.sep) or "/"
 
 
 def check_name(path: Path | str) -> None:
@@ -62,7 +90,7 @@ def whole(path: Path) -> Iterator[Path]:
     with _making(path) as temporary:
         yield temporary
         _flush(temporary)
-        os.replace(temporary, path)
+        move(temporary, path)
 
 
 @contextmanager
@@ -76,16 +104,19 @@ def whole_folder(path: Path) -> Iterator[Path]:
                 _flush(file)
         if path.is_dir():
             path.rmdir()
-        os.rename(temporary, path)
+        move(temporary, path)
 
 
 @contextmanager
 def _making(path: Path) -> Iterator[Path]:
     """A path with the same name in a hidden folder beside `path`."""
     with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=path.parent, ignore_cleanup_errors=True) as folder:
-            yield Path(folder) / path.name
+        folder = path.parent / f"{UNFINISHED}{secrets.token_hex(4)}"
+        try:
+            folder.mkdir(parents=True)  # not by tempfile, whose folders on Windows nobody else may read
+            yield folder / path.name
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def sweep(folder: Path, older: float = 0.0) -> None:

@@ -44,7 +44,8 @@ def load(path: Path) -> tuple[dict[str, Tensor], Any]:
             metadata = file.metadata() or {}
             if ENTRY not in metadata:
                 raise DamagedFile(f"{path} has no checksum: it was not written by this version of fromnoise")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+            # Copies: what is mapped, Windows does not let anyone replace.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 - it is no mapping
         entry = json.loads(metadata[ENTRY])
         about, expected = entry["about"], entry["sha256"]
     except OSError as error:

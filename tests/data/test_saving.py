@@ -84,7 +84,7 @@ def test_a_grid_of_so_many_of_each_class_has_a_row_for_each(named, tmp_path):
 
 @pytest.mark.parametrize("names", [
     ("../../etc", "/root", "a\0b"), ("", ".", ".."), ("Cat", "cat", "CAT"), ("a/b", "a:b", "a\\b"), ("x" * 300, "y"),
-    ("🐱" * 300, "\ud83d"),
+    ("🐱" * 300, "\ud83d"), ("con", "_con", "Aux.old"),
 ])  # fmt: skip
 def test_any_names_give_different_folders_inside_the_one(names, tmp_path):
     found = class_folders(names)
@@ -92,6 +92,10 @@ def test_any_names_give_different_folders_inside_the_one(names, tmp_path):
     for name in found:
         (tmp_path / name).mkdir()
     assert len(list(tmp_path.iterdir())) == len(names)
+
+
+def test_no_folder_is_called_like_one_of_windows_devices():
+    assert class_folders(["con", "Aux.old", "lpt1", "content"]) == ["_con", "_Aux.old", "_lpt1", "content"]
 
 
 def test_plain_names_stay_as_they_are(named):

@@ -23,7 +23,7 @@ KILLS = {
     "before the first checkpoint": "after_step(2)",
     "as a checkpoint starts": "before(run_folder.RunFolder, 'save', 2)",
     "with the model written and the state not": "before(checkpoints.tensors, 'save', 4)",
-    "with all files of a checkpoint written": "before(os, 'rename', 2)",
+    "with all files of a checkpoint written": "before(os, 'replace', 1, '000006')",
     "between a checkpoint and the removal of older ones": "before(run_folder.shutil, 'rmtree', 1, '000003')",
 }
 KILLER = """

@@ -102,7 +102,7 @@ import os, signal
 from fromnoise.faces import cli
 def work(words):
     try:
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
     finally:
         print("cleaned up")
 cli._answer = work

@@ -1,5 +1,4 @@
 import contextlib
-import os
 import signal
 
 import pytest
@@ -27,7 +26,7 @@ def train(tmp_path, images):
                 if show:
                     show(done, remaining)
                 if done == stop:
-                    os.kill(os.getpid(), signal.SIGINT)
+                    signal.raise_signal(signal.SIGINT)
 
         given["recording"] = Recording(log_every, checkpoint_every)
         folder = RunFolder(tmp_path / name)

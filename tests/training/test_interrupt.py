@@ -1,4 +1,3 @@
-import os
 import signal
 
 import pytest
@@ -7,7 +6,7 @@ from fromnoise.training.interrupt import InterruptGuard
 
 
 def ctrl_c():
-    os.kill(os.getpid(), signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
 
 
 def ctrl_c_twice():
@@ -73,11 +72,11 @@ def test_a_terminal_that_closes_counts_as_ctrl_c_unless_nohup_ignores_it():
     try:
         with InterruptGuard() as guard:
             assert callable(signal.getsignal(signal.SIGHUP))  # else it would kill the tests
-            os.kill(os.getpid(), signal.SIGHUP)
+            signal.raise_signal(signal.SIGHUP)
             assert guard.stop_requested
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         with InterruptGuard() as guard:
-            os.kill(os.getpid(), signal.SIGHUP)
+            signal.raise_signal(signal.SIGHUP)
             assert not guard.stop_requested
     finally:
         signal.signal(signal.SIGHUP, before)

@@ -1,8 +1,10 @@
 """Tensors too large for memory, in files that the system maps: it reads what is used and may drop it again."""
 
+import errno
 import math
 import mmap
 import os
+import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -43,5 +45,7 @@ def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
                 file.truncate(size)
                 if hasattr(os, "posix_fallocate"):  # if the disk filled up later, the process would be killed
                     os.posix_fallocate(file.fileno(), 0, size)
+                elif shutil.disk_usage(folder()).free < size:
+                    raise OSError(errno.ENOSPC, "no room")
                 return torch.frombuffer(mmap.mmap(file.fileno(), size), dtype=dtype).view(*shape)
     return torch.empty(tuple(shape), dtype=dtype)

@@ -15,6 +15,7 @@ from fromnoise.say import say
 
 LONGEST_ROW = 32  # images of one class side by side; with more, the grid is square
 LONGEST_NAME = 60  # letters of a folder's, of at most 4 bytes: file systems take 255
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # Windows' devices
 FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')  # on one file system or another
 
 
@@ -62,6 +63,7 @@ def places(images: ImageSet) -> list[str]:
 def class_folders(names: Sequence[str]) -> list[str]:
     """A different folder name for each class: the class's own, without what file systems forbid."""
     safe = [FORBIDDEN.sub("_", name)[:LONGEST_NAME].strip(" .") for name in names]
+    safe = [f"_{name}" if RESERVED.fullmatch(name) else name for name in safe]
     if len({name.lower() for name in safe}) == len(names) and all(safe):
         return safe
     return [f"{k} {name}".strip() for k, name in enumerate(safe)]

@@ -16,7 +16,7 @@ from fromnoise.data.resize import resized
 from fromnoise.data.settings import DataSettings, parse_size
 from fromnoise.data.source import OnFile, Reading, Source, ignored
 from fromnoise.errors import UserError
-from fromnoise.files import missing_hint
+from fromnoise.files import missing_hint, without_slash
 from fromnoise.say import plural, say
 
 PICKLES = (".pt", ".pth", ".pkl", ".pickle")  # suffixes; torch-fidelity and others keep statistics in these
@@ -159,7 +159,7 @@ def floor_of(reference: str, read: Callable[[str], ImageSet]) -> ImageSet | None
 
 def whole_of(spec: str) -> str:
     """The whole source that `spec` names or names a part of, in the form of `DataSettings.data`."""
-    return _parse(spec)[0].rstrip("/") or "/"
+    return without_slash(_parse(spec)[0])
 
 
 def is_same(data: str, trained: DataSettings) -> bool:

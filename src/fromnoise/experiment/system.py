@@ -1,8 +1,11 @@
 """The hardware and versions behind a result, for reports and `fromnoise doctor`."""
 
+import os
 import platform
 import shlex
+import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -49,4 +52,9 @@ def about(device: torch.device) -> dict[str, Any]:
 
 def command() -> str:
     """The command line that started this process, to repeat it."""
-    return shlex.join(["fromnoise", *sys.argv[1:]])
+    return quoted(["fromnoise", *sys.argv[1:]])
+
+
+def quoted(words: Sequence[str]) -> str:
+    """A command line of these words, for the shell of this system."""
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)

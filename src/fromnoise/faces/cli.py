@@ -154,7 +154,7 @@ class _Patient(io.FileIO):
             return super().write(data)
         except OSError as error:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())  # for all that follows
-            if isinstance(error, BrokenPipeError):
+            if isinstance(error, BrokenPipeError) or (os.name == "nt" and error.errno == errno.EINVAL):
                 return super().write(data)
             raise
 

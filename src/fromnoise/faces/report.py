@@ -1,7 +1,6 @@
 """report.html: a report as one page that opens offline, for light and dark screens, phones and paper."""
 
 import math
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from fromnoise.data import pictures, saving
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.report import Report
 from fromnoise.evaluation.verdicts import interval, verdicts
+from fromnoise.experiment.system import quoted
 from fromnoise.faces import figures, html
 from fromnoise.faces.tables import described_floor, described_reference, metric_rows, score_rows
 from fromnoise.files import check_writable, write_file
@@ -157,4 +157,4 @@ def _commands(report: Report) -> list[str]:
         return [report.command] if report.command else []
     *before, _ = (str(from_json(Budget, budget)) for budget in run.training.budgets)
     again = run.command + (f"  # goes on from a run of {' and '.join(before)}" if before else "")
-    return [again, shlex.join(["fromnoise", "evaluate", "--again", f"{report.protocol.generated.name}/report.json"])]
+    return [again, quoted(["fromnoise", "evaluate", "--again", f"{report.protocol.generated.name}/report.json"])]

@@ -43,7 +43,7 @@ def denoising_errors(
                     model.device
                 )
                 guess = denoise(forward.jump(x0, noise, levels[k : k + 1]), levels[k : k + 1])[0]
-                errors.append((guess - x0).square().flatten(1).mean(dim=1).double().cpu())
+                errors.append((guess - x0).square().flatten(1).mean(dim=1).cpu().double())
             found.append(torch.stack(errors, dim=1))
             shown.show(start + len(x0), len(images))
     return torch.cat(found).numpy()

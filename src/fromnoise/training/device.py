@@ -74,7 +74,8 @@ def accelerator(device: str, threads: int | None = None) -> Accelerator:
     if not there.get(device, False):
         raise UserError(f"--device {device} is not available here; choose --device auto or cpu")
     promised = launched()
-    cpu = device == "cpu" or (device == "auto" and promised > 1 and not torch.cuda.is_available())
+    useless = not torch.cuda.is_available() and (promised > 1 or (there["mps"] and not _computes("mps")))
+    cpu = device == "cpu" or (device == "auto" and useless)
     here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
     if not cpu and 0 < gpus < here:
         raise UserError(f"{here} processes need {here} GPUs, but there are {gpus}: start fewer, or use --device cpu")
@@ -95,6 +96,14 @@ def accelerator(device: str, threads: int | None = None) -> Accelerator:
     if found.num_processes == 1 and prepared:
         raise UserError(f"accelerate launch should have started several processes but started one: {GUIDE}")
     return found
+
+
+def _computes(device: str) -> bool:
+    """Whether `device` does: a virtual machine's GPU may be there and have no memory."""
+    try:
+        return bool(torch.ones(8, device=device).sum() == 8)
+    except RuntimeError:
+        return False
 
 
 def alone(device: str, threads: int | None = None) -> Accelerator:

@@ -19,7 +19,8 @@ class _BrokenOff(KeyboardInterrupt):
 class InterruptGuard:
     """A block in which the first Ctrl-C is only noted, in `stop_requested`; a second one stops at once.
 
-    SIGTERM counts as Ctrl-C, and so does SIGHUP, as when a connection breaks, unless `nohup` has it ignored.
+    SIGTERM counts as Ctrl-C. So do Windows' Ctrl-Break, and SIGHUP, as when a connection breaks, unless `nohup` has it
+    ignored.
     """
 
     def __init__(self) -> None:
@@ -29,8 +30,8 @@ class InterruptGuard:
 
     def __enter__(self) -> "InterruptGuard":
         numbers = [signal.SIGINT, signal.SIGTERM]
-        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            numbers.append(signal.SIGHUP)
+        others = [getattr(signal, name) for name in ("SIGHUP", "SIGBREAK") if hasattr(signal, name)]
+        numbers += [number for number in others if signal.getsignal(number) is not signal.SIG_IGN]
         for number in numbers:
             try:
                 self._before[number] = signal.signal(number, self._note)

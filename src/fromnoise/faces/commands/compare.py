@@ -37,9 +37,10 @@ class CompareArguments:
 def main(words: Sequence[str]) -> None:
     """Compare."""
     arguments = parse(CompareArguments, words, "compare")
-    if len(arguments.runs) < 2:
+    runs = [path for named in arguments.runs for path in _found(named)]
+    if len(runs) < 2:
         raise UserError("name at least two runs to compare")
-    if len(set(arguments.runs)) < len(arguments.runs):
+    if len(set(runs)) < len(runs):
         raise UserError("a run is named twice: name each run once")
     refuse_existing(arguments.overwrite, arguments.out)
 
@@ -48,16 +49,16 @@ def main(words: Sequence[str]) -> None:
     from fromnoise.faces.tables import print_side_by_side
     from fromnoise.files import write_file
 
-    scored = [compare.Scored.of(path) for path in arguments.runs]
+    scored = [compare.Scored.of(path) for path in runs]
     names = [of.name for of in scored]
     warnings, settings = compare.warnings(scored), compare.settings(scored)
     if arguments.out is not None:
         write_file(arguments.out, compare.page(scored, system.command()))
     if arguments.json:
-        runs = {of.name: of.report.plain() for of in scored}
+        reports = {of.name: of.report.plain() for of in scored}
         differ = {name: dict(zip(names, row, strict=True)) for name, row in settings}
-        whole = {"runs": runs, "settings": differ, "warnings": warnings}
-        print(json.dumps(whole, indent=2, ensure_ascii=False))
+        whole = {"runs": reports, "settings": differ, "warnings": warnings}
+        print(json.dumps(whole, indent=2))
     else:
         print_side_by_side("Scores", names, compare.table(scored))
         if settings:
@@ -66,3 +67,9 @@ def main(words: Sequence[str]) -> None:
             print(arguments.out)
     for warning in warnings:
         say(f"warning: {warning}")
+
+
+def _found(path: Path) -> list[Path]:
+    """The paths that `path` stands for, as runs/*, which Windows' shells leave to the command."""
+    found = [] if path.exists() else sorted(path.parent.glob(path.name))
+    return found or [path]

@@ -182,6 +182,7 @@ def _export(words: Sequence[str]) -> None:
 
     from fromnoise.data import folder, saving, sources
     from fromnoise.data.colour import laid
+    from fromnoise.files import without_slash
 
     size = None if arguments.size is None else parse_size(arguments.size, arguments.fit)
     images = sources.load(
@@ -191,7 +192,7 @@ def _export(words: Sequence[str]) -> None:
         group_by=arguments.group_by,
         label_by=arguments.label_by,
     )
-    own = sources.whole_of(arguments.source) not in (arguments.source.rstrip("/"), *NAMED)
+    own = sources.whole_of(arguments.source) not in (without_slash(arguments.source), *NAMED)
     if own and size is None and arguments.group_by is None and not images.parts:
         say("the split was made at the images' own size; a training splits at its --size, perhaps differently")
     images = laid(images, arguments.alpha)

@@ -56,4 +56,4 @@ def print_configuration(config: Config) -> None:
     from fromnoise.generation.model import check
 
     check(config)
-    results.print_json(json.dumps(to_json(config)))
+    results.print_json(json.dumps(to_json(config)), ensure_ascii=True)
