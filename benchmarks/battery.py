@@ -80,7 +80,7 @@ def _elsewhere(sets: Comparison, _: Features) -> tuple[bool, Numbers]:
 def _behind(sets: Comparison, extract: Features) -> tuple[bool, Numbers]:
     featured = Sets.of(sets, extract, SEED)
     metrics, _ = measured(featured.generated, featured.reference, featured.floor, featured.copycat, SEED)
-    return bool(behind(metrics)), {}
+    return bool(behind(metrics, len(sets.reference))), {}
 
 
 def _labels(sets: Comparison, extract: Features) -> tuple[bool, Numbers]:

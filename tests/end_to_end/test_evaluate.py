@@ -231,7 +231,7 @@ def test_the_doctor_looks(fromnoise, tmp_path, monkeypatch):
 
 def test_programs_get_exit_code_3_and_the_report_all_the_same(fromnoise, tmp_path):
     train = digits.load("train").subset(500, 0).images
-    for name, images in (("train", train), ("copies", train[:60]), ("val", digits.load("val").images[:200])):
+    for name, images in (("train", train), ("copies", train[:60]), ("val", digits.load("val").images[:400])):
         arrays.save(tmp_path / f"{name}.npz", images)
     words = ("evaluate", "--reference", "digits:heldout", "--train", "train.npz")
     copied = (*words, "--generated", "copies.npz", "--json", "score.json")
@@ -242,7 +242,7 @@ def test_programs_get_exit_code_3_and_the_report_all_the_same(fromnoise, tmp_pat
     assert fromnoise(*fresh, cwd=tmp_path).returncode == 0
     shared = ("evaluate", "--generated", "val.npz", "--reference", "val.npz", "--features", "pixels")
     failed = fromnoise(*shared, "--fail-on", "repeats,overlap", cwd=tmp_path, code=3)
-    assert failed.stderr.splitlines()[-1].startswith("fromnoise: overlap: 200 of the 200 generated images are in ")
+    assert failed.stderr.splitlines()[-1].startswith("fromnoise: overlap: 400 of the 400 generated images are in ")
     refused = fromnoise(*words, "--generated", "val.npz", "--fail-on", "copies", cwd=tmp_path, code=2)
     assert "unknown verdict 'copies'" in refused.stderr
 

@@ -68,6 +68,14 @@ def test_real_classes_are_accused_no_more_often_than_said(kind):
         assert sum(each.single_p <= level for each in found) <= most
 
 
+def test_one_rare_class_accuses_no_real_images():
+    shares, wrong = (0.4998, 0.5, 0.0002), 0
+    for k in range(400):
+        found = balance(labels(100, k, shares), labels(10_000, 1000 + k, shares))
+        wrong += found.p < 0.001
+    assert wrong <= 3
+
+
 @pytest.mark.parametrize("reference", [labels(1000, 1), torch.arange(3).repeat(400)])
 def test_other_shares_are_found(reference):
     assert balance(labels(1000, 0, (0.2, 0.2, 0.6)), reference).p < 1e-4

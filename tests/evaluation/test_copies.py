@@ -318,7 +318,9 @@ def test_the_bound_is_clopper_and_pearsons_over_the_share_of_planted_copies_foun
     below = stats.beta.ppf(0.975, 11, 990)
     found = stats.beta.ppf(0.025, 450, 51)
     assert bound.share == pytest.approx(below / found, rel=1e-6)
-    assert bound.least == pytest.approx(0.02 / 0.9)
+    assert stats.binom.sf(19, 1000, bound.least * 0.9) == pytest.approx(0.9)
+    assert bound.least > 0.02 / 0.9
+    assert copies._bound((closer(least=0.999, found=0.9),), 500).least is None
 
 
 def test_the_comparison_that_sees_most_gives_the_bound():

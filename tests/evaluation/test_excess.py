@@ -115,8 +115,9 @@ def test_the_excess_does_not_move_with_the_number_of_images():
 
 def test_a_ratio_of_unequal_designs_is_not_made():
     labelled, bare = clustered(200, 0), Featured(clustered(200, 1).features)
-    assert excess([labelled], [labelled], labelled).ratio == 1
-    assert excess([labelled], [bare], labelled).ratio is None
+    reference = clustered(200, 2)
+    assert excess([labelled], [labelled], reference).ratio == 1
+    assert excess([labelled], [bare], reference).ratio is None
 
 
 def test_subsets_share_a_sets_design():

@@ -40,6 +40,14 @@ def test_each_image_twice(real, change):
     assert found.share == pytest.approx(0.5, abs=0.02)
     assert found.n == 300
     assert found.verdict.startswith("more than among real images (near-duplicates: 15")
+    assert found.noticed
+
+
+@pytest.mark.parametrize("times", [1, 10])
+def test_few_of_many_images_are_said_to_tell_nothing(real, times):
+    """Of ten times as many as are compared, each twice, hardly two of the same would be among those compared."""
+    many = ImageSet("many", noisy(digits.load("train").images[: 300 * times]))
+    assert repeats(many, real.subset(150, 0)).noticed == (times == 1)
 
 
 def test_it_takes_more_than_chance_and_more_than_a_trifle(real):

@@ -237,6 +237,7 @@ def test_the_auc_is_that_of_scikit_learn_and_its_error_counts_a_group_once():
     twice = auc(np.tile(scores, 3), np.tile(real, 3), np.tile(np.arange(100), 3))
     assert twice.value == pytest.approx(alone.value)
     assert twice.error == pytest.approx(alone.error)
+    assert (alone.df, twice.df) == (np.inf, 39)
     perfect = auc(np.arange(100.0)[::-1], real, np.arange(100))
     assert (perfect.value, perfect.error) == (1.0, 0.0)
     p = mannwhitneyu(np.arange(60, 100), np.arange(60), alternative="greater", use_continuity=False).pvalue

@@ -46,8 +46,7 @@ def test_only_what_was_asked_for_fails_and_all_of_it_is_said():
         copies=no_copies(0.02),
         told_apart=SimpleNamespace(told=False, verdict="not told apart: 51 %", detectable=0.58),
         overlaps=Overlaps(Overlap(0, 0, 100, "none"), Overlap(0, 1, 100, "1 as near-duplicates"), None),
-        repeats=SimpleNamespace(found=False, verdict="no more than among real images", n=100),
-        protocol=SimpleNamespace(generated=SimpleNamespace(n=100)),
+        repeats=SimpleNamespace(found=False, verdict="no more than among real images", noticed=True),
     )
     verdicts.check(good, ("copying", "told-apart", "overlap", "repeats"))
 

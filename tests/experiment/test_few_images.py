@@ -149,6 +149,14 @@ def test_training_ends_once_five_validations_in_a_row_are_worse_beyond_chance():
     assert few_images.should_stop(lines(*[1.0] * 9, spread=0), 0) is None
 
 
+def test_validation_images_in_groups_count_for_less():
+    worse = lines(1.2, 1, *[1.1] * 5)
+    n = len(worse[0]["errors"])
+    assert few_images.should_stop(worse, 0)
+    assert few_images.should_stop(worse, 0, np.arange(n))
+    assert few_images.should_stop(worse, 0, np.arange(n) // (n // 2)) is None
+
+
 def test_an_extension_has_the_patience_of_a_training_and_the_best_of_before():
     more = lines(1.2, 1, *[1.1] * 10)
     assert few_images.should_stop(more[:7], 0)
@@ -195,6 +203,20 @@ def test_an_overfitting_training_ends_and_goes_on_where_it_is_told_to(tmp_path, 
     assert cli.main([*words, "--steps", "+40"]) == 0
     assert folder.steps()[-1] == last + 40
     assert [record["step"] for record in folder.evaluations.records()][-3:] == [last, last + 20, last + 40]
+
+
+def test_a_short_extension_of_a_validated_training_is_validated(tmp_path, monkeypatch, capsys):
+    from fromnoise.faces import cli
+
+    monkeypatch.setattr(overfitting, "NOISY", 48)
+    monkeypatch.setattr(few_images, "EVERY", 20)
+    monkeypatch.chdir(tmp_path)
+    arrays.save(tmp_path / "waves.npz", faces(240, 0).images)
+    words = ("train", "--preset", "tiny", "--data", "waves.npz", "--m", "None", "--clusters", "0", "--out", "run")
+    assert cli.main([*words, "--steps", "40"]) == 0
+    assert cli.main([*words, "--steps", "40"]) == 0
+    assert cli.main([*words, "--steps", "+1"]) == 0
+    assert [record["step"] for record in RunFolder(tmp_path / "run").evaluations.records()] == [20, 40, 41]
 
 
 def test_too_few_validation_images_are_refused(config_of, parts_of, tmp_path):

@@ -73,7 +73,8 @@ def balance(generated: Int[Tensor, " n"], reference: Int[Tensor, " m"], groups: 
 
     The shares of a reference that is even by design are exact. Any other is itself a random sample of the classes, and
     the tests are those of homogeneity; members of one of its `groups` are not independent (Kish's design
-    effect). Classes with fewer than `POOLED` expected images count as one for χ². There must be at least two classes.
+    effect). Classes with fewer than `POOLED` expected images count as one for χ², with the next larger if need be.
+    There must be at least two classes.
     """
     classes = int(max(generated.max(), reference.max())) + 1
     counts, real = (np.bincount(labels, minlength=classes) for labels in (generated, reference))
@@ -88,7 +89,10 @@ def balance(generated: Int[Tensor, " n"], reference: Int[Tensor, " m"], groups: 
         return Balance(*said, None, 0.0, 0.0, exact, m)
     of_class = stats.binom(n, theirs / m) if exact else stats.hypergeom(n + m, ours + theirs, n)
     single = 2 * len(ours) * float(np.minimum(of_class.cdf(ours), of_class.sf(ours - 1)).min())
-    few = (theirs * n / m if exact else (ours + theirs) * min(n, m) / (n + m)) < POOLED
+    wanted = theirs * n / m if exact else (ours + theirs) * min(n, m) / (n + m)
+    few = wanted < POOLED
+    if few.any() and wanted[few].sum() < POOLED and not few.all():
+        few |= wanted == wanted[~few].min()
     table = np.stack([np.append(each[~few], each[few].sum()) for each in (ours, theirs)])
     table = table[:, table.any(axis=0)]
     chi2, p = 0.0, 1.0

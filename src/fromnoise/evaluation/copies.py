@@ -57,6 +57,8 @@ TURNED_SIGNIFICANCE = SIGNIFICANCE / 3
 """The same, over the comparisons of turned images."""
 CONFIDENCE = 0.95
 """Of the upper bound of the share of copies."""
+POWER = 0.9
+"""Chance of noticing the share of copies that is said to be noticed."""
 VIEWS: Mapping[str, int] = {"as it is": 1, "mirrored": 2, "turned": 8}
 """How an image is looked at, and how many of its `turns` that takes."""
 ORDER = ("mirrored", "turned", "as it is")
@@ -265,8 +267,14 @@ def _bound(closer: Sequence[Closer], planted: int) -> CopyBound | None:
     if not seeing:
         return None
     best = min(seeing, key=lambda each: (ORDER.index(each.view), upper(each, each.expected)))
-    least = None if best.least is None or best.least > best.found else best.least / best.found
+    least = None if best.least is None else _noticed(round(best.least * best.n), best.n) / best.found
+    least = None if least is None or least > 1 else least
     return CopyBound(upper(best, best.share), least, best.view)
+
+
+def _noticed(least: int, n: int) -> float:
+    """The least share of n images, each found alone, of which at least `least` are found with a chance of `POWER`."""
+    return float(stats.beta.ppf(POWER, least, n - least + 1))
 
 
 def _verdict(

@@ -16,6 +16,8 @@ MOST = 3_000
 """Images of each set that are looked at."""
 SIGNIFICANCE = 0.001
 """Of the exact test, below which the generated images are said to repeat each other."""
+POWER = 0.9
+"""Chance of noticing repeats if every image appeared twice, for a verdict that there are none."""
 MATERIAL = 0.01
 """Of all images: as many more repeats than among real ones must there be."""
 
@@ -38,7 +40,9 @@ def repeats(generated: ImageSet, reference: ImageSet, seed: int = 0) -> Repeats:
         said = f"more than among real images ({said})"
     else:
         said = f"no more than among real images ({said}{f'; {least:,} would have been noticed' * (least <= n)})"
-    return Repeats(ours / n, theirs / n, n, p_value(ours), found, said)
+    twice = n**2 / (2 * len(generated))  # repeats to be expected if every image appeared twice
+    sure = theirs + twice - stats.norm.isf(1 - POWER) * twice**0.5 >= least
+    return Repeats(ours / n, theirs / n, n, p_value(ours), found, bool(sure), said)
 
 
 def _repeated(images: ImageSet) -> int:

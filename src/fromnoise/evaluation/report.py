@@ -14,7 +14,7 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation.provenance import Request, RunFacts
 from fromnoise.files import read_json, with_nan
 
-SCHEMA = 5
+SCHEMA = 6
 """The version of the report's form."""
 
 
@@ -152,11 +152,10 @@ class Closer(msgspec.Struct, frozen=True):
 
 
 class CopyBound(msgspec.Struct, frozen=True):
-    """What the copy test can exclude, for copies like the planted ones: training images made darker, shifted by a pixel
-    and noisy."""
+    """What the copy test can exclude: darker, shifted and noisy training images, like the planted copies."""
 
     share: float  # The upper 95 % confidence bound of the share of copies.
-    least: float | None  # The smallest share of copies that would have been called copying; null if none would.
+    least: float | None  # The least share of copies that would have been found with a chance of 90 %; null if none.
     view: str  # What counts as a copy, as in `closer`: "mirrored" where possible.
 
 
@@ -333,6 +332,7 @@ class Repeats(msgspec.Struct, frozen=True):
     n: int  # Images of each set that were compared, chosen at random; at most 3,000.
     p: float  # The one-sided p-value of Fisher's exact test.
     found: bool  # Whether p < 0.001 and the share is larger by at least 0.01.
+    noticed: bool  # Whether repeats would have been found, with a chance of 90 %, if every image appeared twice.
     verdict: str  # The result in a sentence.
 
 

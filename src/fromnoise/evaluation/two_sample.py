@@ -29,7 +29,7 @@ import torch
 from jaxtyping import Bool, Float64, Int64, UInt8
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.stats import norm, rankdata
+from scipy.stats import norm, rankdata, t
 from torch import Tensor
 
 from fromnoise import rng
@@ -61,12 +61,14 @@ class Auc(NamedTuple):
     value   the chance that a generated image's score is above a real one's; ties count half
     error   its standard error
     null    the same if the sets are alike: no less than the Mann-Whitney test's
+    df      degrees of freedom of that error: of the fewer groups, or infinite where each image is its own
     beaten  for each image, the share of the other set's scores below (generated) or above (real) its own
     """
 
     value: float
     error: float
     null: float
+    df: float
     beaten: Float64[np.ndarray, " n"]
 
 
@@ -119,8 +121,9 @@ def told_apart(
     for half, found in zip(halves, aucs, strict=True):
         suspicion[half] = found.beaten + rankdata(scores[half]) / n**2  # the second term breaks ties
     value, null = (float(np.mean([getattr(found, name) for found in aucs])) for name in ("value", "null"))
-    p = either([float(norm.sf((found.value - 0.5) / found.null)) for found in aucs])
-    detectable = min(0.5 + null * float(norm.isf(SIGNIFICANCE / 2) + norm.isf(1 - POWER)), 1.0)
+    p = either([float(t.sf((found.value - 0.5) / found.null, found.df)) for found in aucs])
+    limit = float(t.isf(SIGNIFICANCE / 2, min(found.df for found in aucs)))
+    detectable = min(0.5 + null * (limit + float(norm.isf(1 - POWER))), 1.0)
     odd = both([strange(scores[half], real[half], group[half]) for half in halves])
     by_auc, by_odd = p < SIGNIFICANCE, odd.p < SIGNIFICANCE
     told, ours = by_auc or by_odd, ~real[:n]
@@ -203,7 +206,9 @@ def auc(scores: Float64[np.ndarray, " n"], real: Bool[np.ndarray, " n"], group: 
     by_group = np.bincount(group, (beaten - value) / np.where(real, n, m))
     count = len(np.unique(group))
     error = float(np.sqrt(np.square(by_group).sum() * count / (count - 1)))
-    return Auc(value, error, max(error, ((m + n + 1) / (12 * m * n)) ** 0.5), beaten)
+    fewest = min(len(np.unique(group[side])) for side in (real, ~real))
+    df = math.inf if count == len(scores) else fewest - 1
+    return Auc(value, error, max(error, ((m + n + 1) / (12 * m * n)) ** 0.5), df, beaten)
 
 
 class Strange(NamedTuple):

@@ -23,6 +23,7 @@ ALIKE = 0.1
 FEW_GROUPS = 30
 """With fewer groups in the reference, their spread, and so the interval, is mostly chance."""
 BY_NEIGHBOURS = ("precision", "recall", "density", "coverage")
+OF_THE_REFERENCE = ("recall", "coverage")
 """Metrics in which images must not be behind real ones."""
 SEEN = 0.2
 """Features separate the classes if accuracy beats guessing by this much."""
@@ -45,8 +46,6 @@ SPREAD = 1.5
 300 real images."""
 BLIND = 0.65
 """If only an AUC this high would be noticed, a negative test says little: one third blobs can score this."""
-TWICE = 10
-"""Repeats expected if every image occurs twice; with fewer, the test would notice none."""
 FAR = 6
 """Standard errors of the generated images' KID from which a difference is not chance: for 60 sets of real images, no
 draw of other real ones was farther than 3.4 from the reference."""
@@ -153,9 +152,9 @@ def _repeats(report: Report) -> list[Verdict]:
     found = report.repeats
     if found is None:
         return []
-    if found.found or found.n**2 >= 2 * TWICE * report.protocol.generated.n:
+    if found.found or found.noticed:
         return [Verdict("repeats", "!" if found.found else "✓", found.verdict)]
-    few = "too few images to tell: repeats would go unnoticed even if every image appeared twice"
+    few = "too few images to tell: repeats might go unnoticed even if every image appeared twice"
     return [Verdict("repeats", "?", f"{found.verdict}; {few}")]
 
 
@@ -269,9 +268,10 @@ def _distance(report: Report) -> tuple[Mark, str]:
     least = BLANK * report.noise.value if report.noise is not None else 0.0
     if not abs(excess.value) + excess.error > least:  # and if one is not a number
         return "?", f"these features see no difference between any of the images: choose others (--features); {over}"
-    if excess.value > STRICT * excess.error:
+    others = _other_floor(report)
+    if excess.value > STRICT * excess.error * (2**0.5 if others else 1):  # the error knows of no such floor
         return "!", f"farther from the reference than real images are; {over}"
-    if others := _other_floor(report):
+    if others:
         return "?", f"{others}; {over}"
     for other in report.also:
         if other.excess is not None and other.excess.value > STRICT * other.excess.error:
@@ -287,7 +287,7 @@ def _distance(report: Report) -> tuple[Mark, str]:
     many, seen = f"{excess.n:,} images", f'the features "{report.protocol.features.name}"'
     no = f"no farther from the reference than real images in {seen}, as far as {many} can tell"
     perhaps = "perhaps farther from the reference than real images are"
-    if worse := behind(report.metrics):
+    if worse := behind(report.metrics, report.protocol.reference.n):
         so_far = f"{perhaps}, and" if excess.low > 0 else f"{no}, but"
         return "!", f"{so_far} worse in {', '.join(worse)}; {over}"
     if excess.low > 0:
@@ -303,12 +303,13 @@ def _distance(report: Report) -> tuple[Mark, str]:
     return "✓", f"{no}; {over}"
 
 
-def behind(metrics: Mapping[str, Measured]) -> list[str]:
+def behind(metrics: Mapping[str, Measured], real: int) -> list[str]:
     """The metrics in which real images are better, with both values: a t-test of one set against the floor's draws.
 
     A few draws that happen to agree would accuse real images. So the deviation is taken as at least a binomial share's,
     or for density, which is not a share, as at least its error. With fewer than `DRAWS` draws, it is treated as known,
-    and as at least `SPREAD` times a binomial share's, since coverage varies more.
+    and as at least `SPREAD` times a binomial share's, since coverage varies more. `real` counts the reference's images,
+    of which recall and coverage are shares.
     """
     found = []
     for name in BY_NEIGHBOURS:
@@ -317,7 +318,8 @@ def behind(metrics: Mapping[str, Measured]) -> list[str]:
         if ours is None or floor is None:
             continue
         few, share = floor.draws < DRAWS, (ours.value + floor.draws * floor.value) / (1 + floor.draws)
-        binomial = (max(share * (1 - share), 0) / floor.n) ** 0.5
+        n = min(floor.n, real) if name in OF_THE_REFERENCE else floor.n
+        binomial = (max(share * (1 - share), 0) / n) ** 0.5
         known = ours.error if name == "density" else SPREAD * binomial if few else binomial
         deviation = max(floor.deviation or 0.0, known or 0.0)
         if not deviation or (few and not known):

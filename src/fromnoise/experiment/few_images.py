@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fromnoise.config import Config
 from fromnoise.data.parts import Parts
+from fromnoise.evaluation.design import Rows, error_of_mean
 from fromnoise.experiment.initial_weights import COLOUR
 from fromnoise.say import plural
 from fromnoise.training.settings import AUTO
@@ -63,18 +65,19 @@ def advice(config: Config, parts: Parts, steps: int | None) -> str | None:
     )
 
 
-def should_stop(records: Sequence[Mapping[str, Any]], began: int) -> str | None:
+def should_stop(records: Sequence[Mapping[str, Any]], began: int, groups: Rows | None = None) -> str | None:
     """Why a training ends before its budget does, by the lines of evaluations.jsonl; None where it goes on.
 
     Since the step at which the budget `began`, the last `PATIENCE` validations are all worse than the best of all, and
-    by more than chance: so says the interval of the mean difference between the same images' errors.
+    by more than chance: so says the interval of the mean difference between the same images' errors. Those of one of
+    the `groups` count as one.
     """
     known = [record for record in records if record.keys() >= {"denoising", "errors"}]
     last = [record for record in known if record["step"] > began][-PATIENCE:]
     if len(last) < PATIENCE:
         return None
     best = min(known, key=lambda record: float(record["denoising"]["value"]))
-    if not all(_above(record["errors"], best["errors"]) for record in last):
+    if not all(_above(np.subtract(record["errors"], best["errors"]), groups) for record in last):
         return None
     return (
         f"the last {PATIENCE} validations were worse than that of step {best['step']:,}, whose model is kept: training "
@@ -82,12 +85,12 @@ def should_stop(records: Sequence[Mapping[str, Any]], began: int) -> str | None:
     )
 
 
-def _above(errors: Sequence[float], best: Sequence[float]) -> bool:
-    """Whether the mean of the errors is larger, beyond chance; both are of the same images."""
+def _above(more: NDArray[np.float64], groups: Rows | None) -> bool:
+    """Whether the mean is above 0, beyond chance."""
     from scipy import stats  # takes a second to import
 
-    more, n = np.subtract(errors, best), len(best)
-    return bool(more.mean() > stats.t.isf((1 - CONFIDENCE) / 2, n - 1) * more.std(ddof=1) / n**0.5)
+    n = len(more) if groups is None else len(np.unique(groups))
+    return bool(more.mean() > stats.t.isf((1 - CONFIDENCE) / 2, n - 1) * error_of_mean(more, groups))
 
 
 def note(parts: Parts, best: Mapping[str, Any] | None, steps: int) -> str | None:

@@ -8,12 +8,15 @@ chose the best model are never those sampled from it. The features are not the s
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from fromnoise import rng
 from fromnoise.config import Config
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.parts import Parts
 from fromnoise.errors import UserError
 from fromnoise.evaluation.copies import FEWEST, copy_test, gallery
+from fromnoise.evaluation.design import LEAST, Rows
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.featured import Featured
 from fromnoise.evaluation.kernel import mmd2
@@ -51,6 +54,11 @@ class Validator:
         self.trained = gallery(parts.train) if self.features else None
         self.real = replace(parts.val, labels=None).subset(min(MOST_REAL, n), config.seed)
 
+    @property
+    def groups(self) -> Rows | None:
+        """The groups of the validation images."""
+        return None if self.real.groups is None else self.real.groups.numpy()
+
     def validate(self, step: int, model: Model) -> tuple[dict[str, Any], str]:
         """The model's measures, as JSON values and in words; the model is kept if it is the best so far."""
         found, words = self._measured(step, model)
@@ -74,7 +82,8 @@ class Validator:
             request = SampleRequest(IMAGES, rng.integer(self.config.seed, "watch"), precision=model.precision)
             images = ImageSet(f"step {step}", sample(model, request))
             generated, real = self.features(images.images), self.features.cached(self.real.images)
-            kid = mmd2(Featured(generated), Featured(real))._asdict()
+            groups = self.real.groups if self.groups is None or len(np.unique(self.groups)) >= LEAST else None
+            kid = mmd2(Featured(generated), Featured(real, groups=groups))._asdict()
             found |= {"images": IMAGES, "kid": kid, "copies": self._copies(images)}
             words |= {"kid": f"KID {kid_in_words(kid)}", "copies": found["copies"]["verdict"]}
         return found, words
