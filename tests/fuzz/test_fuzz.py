@@ -12,7 +12,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not hasattr(os, "fork"), reason="every case is a forked process"),
 ]
-CASES = int(os.environ.get("FROMNOISE_FUZZ", "200"))
+CASES = int(os.environ.get("FROMNOISE_FUZZ", "100"))
 
 
 def test_a_damaged_file_is_one_sentence_or_no_matter(tmp_path):
