@@ -42,6 +42,8 @@ class Settings:
     """Samples, and real images, of each draw."""
     choose: bool = False
     """To choose by: without held-out images, and with the report's network, which starts from packaged weights."""
+    interval: tuple[float, float] | None = None
+    """Guide between these λ; default: the run's own."""
     draws: int = 4
     """Draws of both; of real images against others as many as there are, at most."""
 
@@ -62,7 +64,8 @@ def measured(settings: Settings) -> Iterator[Sequence[str]]:
         if len(images) < 2 * n:
             raise UserError(f"{path}: its data has {len(images):,} images, fewer than two draws of {n:,}")
         real = ImageSet("real", images)
-        samples = sample(model, SampleRequest(n * settings.draws, SEED, precision=own_precision(model)))
+        how = model.config.sampling.but(guidance_interval=settings.interval)
+        samples = sample(model, SampleRequest(n * settings.draws, SEED, precision=own_precision(model), sampler=how))
         drawn = [ImageSet("samples", part) for part in samples.split(n)]
         judge = pretrained if settings.choose else Judge
         aucs = [told_apart(each, real.subset(n, SEED + k), k, judge=judge).auc for k, each in enumerate(drawn)]

@@ -39,7 +39,7 @@ from fromnoise.faces.cli import script
 from fromnoise.faces.console import Bar
 from fromnoise.files import check_writable, write_file, write_json
 from fromnoise.generation.model import Model
-from fromnoise.generation.sampling import SampleRequest, guidance_of, network_calls, own_precision, sample
+from fromnoise.generation.sampling import SampleRequest, guidance_of, interval_of, network_calls, own_precision, sample
 from fromnoise.training.device import accelerator
 
 HERE = Path(__file__).parent
@@ -187,7 +187,7 @@ def main(settings: Settings) -> None:
     about = {"n": settings.n, "reference": reference.name, "floor": real, "system": system.about(device)}
     write_json(settings.out / "sampling.json", about | {"rows": [asdict(row) for row in rows]})
     seconds = sum(row.seconds for row in rows) / sum(row.calls for row in rows)
-    least, most = model.config.sampling.guidance_interval
+    least, most = interval_of(model, model.config.sampling)
     text = f"""# Samplers
 
 `python -m benchmarks.sampling {shlex.join(sys.argv[1:])}` (its docstring says what it does).

@@ -11,6 +11,7 @@ from fromnoise.generation.sampling import (
     BY_CLUSTER,
     SampleRequest,
     guidance_of,
+    interval_of,
     labels_for,
     network_calls,
     sample,
@@ -108,6 +109,14 @@ def test_guidance_is_the_settings_unless_the_drawing_says_another(tiny_model):
     chosen = dataclasses.replace(tiny_model, guidance=4.0)
     assert apart(sample(chosen, SampleRequest(2, label=0)), drawn[4.0]) == 0
     assert guidance_of(chosen, dataclasses.replace(own, guidance=1.0)) == 1.0
+
+
+@pytest.mark.parametrize(("size", "least"), [((32, 32), -4.0), ((48, 64), -7.0)])
+def test_large_images_are_guided_from_more_noise_on_unless_settings_say_otherwise(tiny_model, size, least):
+    info = dataclasses.replace(tiny_model.info, height=size[0], width=size[1])
+    model, settings = dataclasses.replace(tiny_model, info=info), tiny_model.config.sampling
+    assert interval_of(model, settings) == (least, 2.0)
+    assert interval_of(model, dataclasses.replace(settings, guidance_interval=(-1.0, 1.0))) == (-1.0, 1.0)
 
 
 def test_guidance_outside_its_interval_is_none(tiny_model):

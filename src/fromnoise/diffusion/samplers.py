@@ -32,7 +32,7 @@ SAMPLERS: Mapping[str, type[steps.Sampler]] = {
 
 def sampler(settings: SamplerSettings) -> steps.Sampler:
     """The sampler that `settings` name; raises UserError for an unknown name or an empty guidance interval."""
-    least, most = settings.guidance_interval
+    least, most = settings.guidance_interval or (0.0, 0.0)
     if not least <= most:
         raise UserError(f"--guidance-interval {least:g} {most:g}: give the lower λ first")
     return lookup("sampler", settings.sampler, SAMPLERS)()

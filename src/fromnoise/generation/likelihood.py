@@ -22,7 +22,7 @@ from fromnoise.diffusion.settings import SamplerSettings
 from fromnoise.diffusion.steps import Denoise
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
-from fromnoise.generation.sampling import guidance_of
+from fromnoise.generation.sampling import guidance_of, interval_of
 from fromnoise.say import bar
 from fromnoise.threads import following
 
@@ -79,7 +79,7 @@ def labelled(model: Model, label: int | str | None = None, settings: SamplerSett
         return denoiser
     call: Callable[..., tuple[Tensor, Tensor]] = denoiser
     if label is not None and settings is not None:
-        call = guided(denoiser, classes, guidance_of(model, settings), settings.guidance_interval)
+        call = guided(denoiser, classes, guidance_of(model, settings), interval_of(model, settings))
     return lambda x, logsnr: call(x, logsnr, torch.full((len(x),), number, device=x.device))
 
 

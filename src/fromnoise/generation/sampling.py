@@ -31,6 +31,9 @@ MICRO_BATCH = 64
 GOLDEN = (5**0.5 - 1) / 2
 # Guidance if neither the settings nor the model have any: by class after a training too short to choose it.
 BY_CLASS, BY_CLUSTER = 1.5, 2.0
+GUIDED, GUIDED_LARGE = (-4.0, 2.0), (-7.0, 2.0)
+LARGE = 64
+"""Pixels of the longer side from which `GUIDED_LARGE` holds: it takes more noise to hide a larger picture."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def sample(model: Model, request: SampleRequest, callback: Callback | None = Non
     if model.channels_last:
         network = channels_last(network)
     weight, steps = guidance_of(model, settings), len(levels) - 1
-    denoise = guided(model.denoiser(network), info.classes, weight, settings.guidance_interval)
+    denoise = guided(model.denoiser(network), info.classes, weight, interval_of(model, settings))
     total = -(-request.n // MICRO_BATCH) * steps
 
     def part(before: int, shown: Bar) -> Tensor:
@@ -148,8 +151,14 @@ def network_calls(model: Model, settings: SamplerSettings) -> int:
     levels = levels_for(settings, model.table)[:-1]
     if guidance_of(model, settings) == 1.0:
         return len(levels)
-    least, most = settings.guidance_interval
+    least, most = interval_of(model, settings)
     return len(levels) + int(((levels >= least) & (levels <= most)).sum())
+
+
+def interval_of(model: Model, settings: SamplerSettings) -> tuple[float, float]:
+    """The λ between which this model is guided: `settings`', or `GUIDED` and for large images `GUIDED_LARGE`."""
+    large = max(model.info.height, model.info.width) >= LARGE
+    return settings.guidance_interval or (GUIDED_LARGE if large else GUIDED)
 
 
 def guidance_of(model: Model, settings: SamplerSettings) -> float:
