@@ -1,5 +1,6 @@
 """fromnoise from Python, as its users write it."""
 
+import random
 import subprocess
 import sys
 
@@ -50,6 +51,18 @@ def test_sampled_images_are_an_array_with_labels(packaged):
     assert images[0].labels is images[:, :8].labels is images[np.newaxis].labels is images[0, 0, 0, 0:1].labels is None
     assert (images.astype(float) / 2).labels is None
     assert set(packaged.sample(3, label=7, steps=2).labels) == {7}
+
+
+@pytest.mark.parametrize("shuffle", [np.random.default_rng(0).shuffle, np.random.shuffle, random.shuffle])
+def test_images_shuffled_in_place_lose_their_labels_and_changed_pixels_lose_none(packaged, shuffle):
+    images = packaged.sample(6, seed=1, steps=2)
+    images[0] = 0
+    images[:, :8] = images[:, 8:16]
+    images[images > 200] = 255
+    images[..., 0] = images[..., 0] // 2
+    assert images[2:4].labels.tolist() == images.labels[2:4].tolist()
+    shuffle(images)
+    assert images.labels is None
 
 
 def test_images_are_those_of_the_command_line(packaged, tmp_path, capsys):

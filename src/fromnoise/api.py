@@ -25,11 +25,12 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from msgspec import structs
 from numpy.typing import ArrayLike
 
 from fromnoise.calls import called_from_python
 from fromnoise.config import PRESETS, Config, folder_for, settled, with_settings
-from fromnoise.data import arrays, sources
+from fromnoise.data import arrays
 from fromnoise.data.colour import KINDS
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.pixels import by_range
@@ -77,7 +78,7 @@ class Run:
     folder: Path | None = None
     device: DeviceName = "auto"
     reporter: Reporter = field(default_factory=Reporter)
-    _run: Path | None = field(default=None, repr=False)  # the run that the model is of: its folder, or a checkpoint's
+    _source: Path = field(default=Path("the model"), repr=False)  # what `load` was given
     _extractors: dict[Any, Features] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -238,8 +239,7 @@ class Run:
         device = self._there().device
         name, made = config.evaluation.features, self._extractors  # they remember the features of the real images
         with reporting_to(self.reporter):
-            run = self._run or self.folder
-            parts = sources.prepare(config.data, self.config.seed) if run is None else find.parts_of(run)
+            parts, notes = find.parts_of_model(self.model, self._source)
             if (name, weights) not in made:
                 file = None if weights is None else Path(weights)
                 made[name, weights] = extractor_of(name, device, images=parts.train, weights=file)
@@ -248,7 +248,9 @@ class Run:
             sets, also = sets_of(config, parts, generated, against), choosing_features(device)
             report = score(sets, made[name, weights], config.seed, also)
             report = with_overfitting(report, self.model, parts, against)
-            return report if self.folder is None else with_notes(report, RunFolder(self.folder), parts)
+            report = structs.replace(report, notes=(*report.notes, *notes))
+            run = find.run_of(self._source)
+            return report if run is None else with_notes(report, RunFolder(run), parts, self.folder is not None)
 
 
 @called_from_python(unchecked=["data"])
@@ -303,7 +305,7 @@ def load(source: str | Path, *, device: DeviceName = "auto", quiet: bool = False
     """
     path = Path(source)
     folder = path if find.is_run(path) else None
-    return Run(find.load_model(path), folder, device, _reporter(quiet), find.run_of(path))
+    return Run(find.load_model(path), folder, device, _reporter(quiet), path)
 
 
 @called_from_python()

@@ -1,5 +1,6 @@
 """Sampled images as Python gets them: a NumPy array that knows its classes."""
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ class Images(np.ndarray[Any, np.dtype[np.uint8]]):
 
     Four channels are straight RGBA. `labels` is int64, N, or None for a model without classes. `class_names` is empty
     where classes are numbers only. Some of the images, such as `images[:100]`, keep both; whatever else is computed
-    from the array has neither.
+    from the array has neither, and an array shuffled in place loses its labels: use `images[order]`.
     """
 
     labels: NDArray[np.int64] | None
@@ -40,12 +41,23 @@ class Images(np.ndarray[Any, np.dtype[np.uint8]]):
     def __array_finalize__(self, of: Any) -> None:
         self.labels = None
         self.class_names = ()
+        labelled = isinstance(of, Images) and of.labels is not None and of.ndim == self.ndim
+        self._viewed = weakref.ref(of) if labelled else lambda: None
 
     def __getitem__(self, key: Any) -> Any:
         found = super().__getitem__(key)
         if self.labels is not None and isinstance(key, slice | list | np.ndarray) and np.ndim(found) == self.ndim:
             found.labels, found.class_names = self.labels[key], self.class_names
         return found
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        """Change pixels. Other images in the place of some, as by a shuffle, have no labels: all are dropped."""
+        super().__setitem__(key, value)
+        whole = all(each is Ellipsis for each in key[1:]) if isinstance(key, tuple) else np.ndim(key) <= 1
+        if whole and np.ndim(value) >= self.ndim - 1:
+            self.labels = None
+            if (of := self._viewed()) is not None and np.may_share_memory(of, self):  # NumPy shuffles a view
+                of.labels = None
 
     def copy(self, order: Any = "C") -> "Images":
         """The same, labels included."""
@@ -104,5 +116,6 @@ def array_of(images: ArrayLike, name: str) -> NDArray[Any]:
 def as_set(images: ArrayLike, name: str) -> ImageSet:
     """An array of images as the set called `name`; raises UserError for one of another form."""
     labels = getattr(images, "labels", None)
-    found = arrays.from_array(name, array_of(images, name), None if labels is None else torch.from_numpy(labels))
+    classes = None if labels is None else torch.from_numpy(np.ascontiguousarray(labels))
+    found = arrays.from_array(name, array_of(images, name), classes)
     return replace(found, class_names=getattr(images, "class_names", ()))

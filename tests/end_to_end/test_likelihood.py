@@ -95,3 +95,11 @@ def test_held_out_images_are_those_that_the_training_held_out(fromnoise, tmp_pat
     held_out = sources.load(f"{tmp_path / 'films'}:heldout", (16, 16), group_by=rule)
     assert len(held_out) == 12
     assert [Path(name).name for name in names[:-1]] == [Path(name).name for name in held_out.files]
+    words = ("likelihood", "--levels", "2", "--n", "1")
+    (tmp_path / "stray.safetensors").write_bytes((tmp_path / "run/checkpoints/000002/model.safetensors").read_bytes())
+    stray = fromnoise(*words, "stray.safetensors", "films:heldout", cwd=tmp_path)
+    assert "it cannot be checked whether films still holds the images that stray.safetensors was" in stray.stderr
+    Image.fromarray(np.zeros((16, 16), np.uint8)).save(tmp_path / "films" / "p0_new.png")
+    refused = fromnoise(*words, "run", "films:heldout", cwd=tmp_path, code=2)
+    assert "films now holds other images" in refused.stderr
+    fromnoise(*words, "run", "films", cwd=tmp_path)

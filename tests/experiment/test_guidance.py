@@ -136,16 +136,16 @@ def test_its_cost_is_that_of_its_network_calls_and_nothing_where_nothing_is_chos
 ):
     calls = network_calls(tiny_model, dataclasses.replace(tiny_model.config.sampling, guidance=2.0))
     forward = module.VALUES_TRIED * 256 * calls
-    costs = [chooser_of(batch=batch).cost(1000) for batch in (16, 64)]
+    costs = [chooser_of(batch=batch).cost(1000, 1000) for batch in (16, 64)]
     assert costs == [round(forward / 4 / batch) for batch in (16, 64)]
-    assert chooser_of().cost(5 * 512) == 2 * costs[0]
-    assert chooser_of(batch=64).cost(FEWEST_STEPS) == costs[1]
-    assert chooser_of(batch=64).cost(FEWEST_STEPS - 1) == 0
+    assert chooser_of().cost(5 * 512, 5 * 512) == 2 * costs[0]
+    assert chooser_of(batch=64).cost(FEWEST_STEPS, FEWEST_STEPS) == costs[1]
+    assert chooser_of(batch=64).cost(FEWEST_STEPS - 1, FEWEST_STEPS - 1) == 0
     least = math.ceil(costs[0] / module.MOST_SHARE_OF_TRAINING)
-    assert [chooser_of().cost(steps) for steps in (least - 1, least)] == [0, costs[0]], (
-        "a fifth of the training at most"
+    assert [chooser_of().cost(1000, budget) for budget in (least - 1, least)] == [0, costs[0]], (
+        "a fifth of the budget at most"
     )
-    assert chooser_of(train=blobs_of(FEWEST_REAL - 1)).cost(1000) == 0
+    assert chooser_of(train=blobs_of(FEWEST_REAL - 1)).cost(1000, 1000) == 0
 
 
 @pytest.mark.parametrize(("steps", "count"), [(1, 256), (1599, 256), (1600, 320), (2700, 512), (10**6, 1024)])
@@ -203,5 +203,5 @@ def test_a_short_run_that_was_extended_may_still_have_to_choose(config_of, image
     folder.checkpoint(FEWEST_STEPS + 10).mkdir(parents=True)
     assert folder.steps() == [FEWEST_STEPS + 10]
     choice = _choice(experiment, model, images)
-    assert choice.cost(10 * FEWEST_STEPS) > 0
-    assert choice.cost(FEWEST_STEPS - 1) == 0
+    assert choice.cost(10 * FEWEST_STEPS, 10 * FEWEST_STEPS) > 0
+    assert choice.cost(FEWEST_STEPS - 1, FEWEST_STEPS - 1) == 0

@@ -6,9 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.generation import edit
-from fromnoise.generation.edit import Edit, exact_means, inpaint, interpolate, upscale, vary
+from fromnoise.generation.edit import Edit, as_trained, exact_means, inpaint, interpolate, upscale, vary
 
 DEVIATION = 0.3
 HOLE = torch.zeros(16, 16, dtype=torch.bool)
@@ -149,6 +150,8 @@ def test_what_cannot_be_done_is_refused(tiny_model, images):
         vary(tiny_model, some[:, :, :8], 0.5, how)
     with pytest.raises(UserError, match="strength must be from 0 to 1"):
         vary(tiny_model, some, 1.5, how)
+    with pytest.raises(UserError, match="no value is above 1, and white is 255"):
+        as_trained(tiny_model, ImageSet("drawing", some.clamp(max=1)))
     with pytest.raises(UserError, match="nothing to fill"):
         inpaint(tiny_model, some, HOLE & False, how)
     with pytest.raises(UserError, match="the mask is 8×16 and the images are 16×16"):

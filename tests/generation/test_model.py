@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from fromnoise import tensors
 from fromnoise.config import PRESETS
+from fromnoise.diffusion.settings import DiffusionSettings
 from fromnoise.errors import UserError
 from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.model import Model, check
@@ -75,7 +78,7 @@ def test_settings_that_do_not_go_together_are_refused(config_of, images):
         config = config_of(diffusion={"lognormal": (-1.0, deviation)})
         with pytest.raises(UserError, match="deviation must be above 0"):
             Model.build(config, DataInfo.of(images, config))
-    config = config_of(network={"network": "chapter"}, data={"size": "32"})
+    config = replace(PRESETS["chapter"], diffusion=DiffusionSettings())
     with pytest.raises(UserError, match="works only at its schedule's steps"):
         check(config)
 

@@ -1,7 +1,6 @@
 """The choice of guidance as a part of the training: its time, what it leaves behind, and what breaks it off."""
 
 import dataclasses
-import os
 import signal
 from collections.abc import Callable
 
@@ -16,7 +15,7 @@ from fromnoise.training.settings import Budget
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    cost: Callable[[int], int]
+    cost: Callable[[int, int], int]
     choose: Callable[[int, Model], float]
 
 
@@ -33,7 +32,7 @@ def choice(asked):
         asked.append(step)
         return 1.25 + step / 100
 
-    return Choice(lambda steps: 7, choose)
+    return Choice(lambda steps, budget: 7, choose)
 
 
 def test_the_guidance_is_in_the_finished_model_and_the_weights_stay_as_they_are(train, config_of, choice, asked):
@@ -68,8 +67,19 @@ def test_a_model_that_stays_the_best_keeps_its_choice_and_another_does_not(train
     assert (outcome.model.guidance, asked) == (1.31, [6])
     assert folder.about_guidance() == {"guidance": 1.31}
     folder.keep_best(dataclasses.replace(outcome.model, guidance=None), {"step": 9, "denoising": {"value": 0, "n": 9}})
-    train(config, choice=dataclasses.replace(choice, cost=lambda steps: 0), extension=Budget("steps", 2))
-    assert folder.about_guidance() is None
+    assert train(config, choice=choice, extension=Budget("steps", 2))[1].model.guidance == 1.36
+    assert folder.about_guidance() is None  # of an earlier model
+
+
+def test_an_extension_too_short_to_choose_in_keeps_the_guidance_from_before(train, config_of, choice, asked):
+    config = config_of(training={"steps": 6})
+    folder, _ = train(config, choice=choice)
+    folder.guidance_file.write_text('{"guidance": 1.31}')
+    dear = dataclasses.replace(choice, cost=lambda steps, budget: 7 if budget > 3 else 0)
+    for _ in range(2):
+        _, outcome = train(config, choice=dear, extension=Budget("steps", 3))
+        assert (outcome.model.guidance, asked, folder.about_guidance()) == (1.31, [6], {"guidance": 1.31})
+    assert train(config, choice=dear, extension=Budget("steps", 4))[1].model.guidance == 1.41
 
 
 def test_a_model_that_has_its_score_keeps_how_it_was_drawn_from(train, config_of, choice, asked):
@@ -81,14 +91,16 @@ def test_a_model_that_has_its_score_keeps_how_it_was_drawn_from(train, config_of
 
 
 def test_nothing_is_chosen_where_it_has_no_cost(train, config_of, choice, asked):
-    _, outcome = train(config_of(training={"steps": 6}), choice=dataclasses.replace(choice, cost=lambda steps: 0))
+    _, outcome = train(
+        config_of(training={"steps": 6}), choice=dataclasses.replace(choice, cost=lambda steps, budget: 0)
+    )
     assert outcome.model.guidance is None
     assert asked == []
 
 
 def test_ctrl_c_breaks_the_choice_off_and_the_same_command_makes_up_for_it(train, config_of, choice, asked):
     def stop(step, model):
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         raise AssertionError("it went on")
 
     config = config_of(training={"steps": 6})
@@ -101,7 +113,7 @@ def test_ctrl_c_breaks_the_choice_off_and_the_same_command_makes_up_for_it(train
 
 def test_an_extension_whose_choice_was_broken_off_is_not_trained_a_second_time(train, config_of, choice, asked):
     def stop(step, model):
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
 
     config, extension = config_of(training={"steps": 6}), Budget("steps", 3)
     train(config, choice=choice)
@@ -123,7 +135,7 @@ def test_a_budget_of_minutes_holds_the_choice_too(train, config_of, choice, pace
 def test_a_budget_that_keeps_time_for_the_choice_uses_it(train, config_of, choice, asked, paced):
     """Though after the steps that remain it would not have been kept."""
     paced(lambda k: 1.0)
-    enough = dataclasses.replace(choice, cost=lambda steps: 7 if steps >= 120 else 0)
+    enough = dataclasses.replace(choice, cost=lambda steps, budget: 7 if steps >= 120 else 0)
     for _ in range(2):
         _, outcome = train(config_of(training={"minutes": 2}), choice=enough)
         assert (outcome.steps, asked) == (113, [113])

@@ -1,6 +1,5 @@
 """A training that validation ends before its budget does, to the same step and weights however often it was stopped."""
 
-import os
 import signal
 
 import pytest
@@ -72,7 +71,7 @@ def test_in_pieces_it_ends_alike(train, config, assert_same, stop):
 def test_ctrl_c_in_the_last_validation_only_delays_the_end(train, config, assert_same):
     def stop(step, model):
         if step == 6:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
             raise AssertionError("it went on")
 
     whole, _ = train(config, "whole", validation=validation())

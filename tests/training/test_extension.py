@@ -10,6 +10,7 @@ from fromnoise.errors import UserError
 from fromnoise.files import read_json
 from fromnoise.training.interrupt import Interrupted
 from fromnoise.training.pace import steps_of
+from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.settings import Budget
 
 
@@ -49,6 +50,19 @@ def test_an_extension_starts_from_the_weights_averages_and_optimisers_of_the_old
     counts = [name for name in before if name.endswith(".step")]
     assert counts
     assert all(after[name] == before[name] + 1 for name in counts)
+
+
+def test_images_of_an_unfinished_model_are_set_aside_when_its_training_goes_on(train, tmp_path):
+    with pytest.raises(Interrupted):
+        train(steps=10, stop=6)
+    folder = RunFolder(tmp_path / "run")
+    folder.samples.mkdir()
+    (stopped,) = folder.steps()
+    train(steps=10)
+    assert [path.name for path in folder.path.glob("samples*")] == [f"samples-{stopped:06d}"]
+    folder.samples.mkdir()
+    train(steps=10)
+    assert folder.samples.exists(), "they are of the finished model"
 
 
 @pytest.mark.parametrize("stop", [11, 17])

@@ -180,7 +180,7 @@ def test_classes_start_where_there_were_none(started, tiny_model, source, noisy,
     ("info", "same"),
     [
         ({"class_shares": (0.1, 0.2, 0.3, 0.4)}, True),
-        ({"class_names": ("ant", "bee", "cat", "dog")}, True),
+        ({"class_names": ("ant", "bee", "cat", "dog")}, False),
         ({"clustered": True}, False),
     ],
 )
@@ -199,6 +199,7 @@ def test_clusters_and_names_tell_whether_classes_are_the_same(tiny_model):
     cats, dogs = ({"class_names": tuple(names)} for names in ("abcd", "abce"))
     assert same(cats, cats)
     assert not same(cats, dogs)
+    assert not same(cats, {"class_names": ()}), "whose classes nobody knows"
 
 
 def test_changes_start_as_in_a_new_network_and_are_left_out_where_there_are_none(

@@ -1,5 +1,4 @@
 import dataclasses
-import os
 import re
 import signal
 import time
@@ -305,7 +304,7 @@ def test_validation_goes_on_where_the_training_does(train, config_of, assert_sam
 
     def stop_in(*steps):
         return Validation(
-            3, Validator(lambda step, model: os.kill(os.getpid(), signal.SIGINT) if step in steps else None)
+            3, Validator(lambda step, model: signal.raise_signal(signal.SIGINT) if step in steps else None)
         )
 
     folder, validated_at = RunFolder(train.path / "pieces"), []

@@ -9,13 +9,12 @@ from fromnoise.config import to_json
 from fromnoise.data import folder, saving, sources
 from fromnoise.data.listing import NAMED, listed
 from fromnoise.data.parts import Parts
-from fromnoise.data.settings import NAMED as DATA_SETS
 from fromnoise.errors import UserError
 from fromnoise.evaluation.gain import FEWEST, Gain, gain
 from fromnoise.experiment import system
-from fromnoise.experiment.find import parts_of, run_of
+from fromnoise.experiment.find import parts_of_model
 from fromnoise.experiment.sample import sampled
-from fromnoise.files import whole_folder, write_json
+from fromnoise.files import whole_folder, without_slash, write_json
 from fromnoise.generation.model import Model
 from fromnoise.say import say
 
@@ -68,7 +67,7 @@ def parts_for(
     Other data has classes and groups by the rules given. `source` is the model as the user named it. Raises UserError
     for data whose images or classes are not the model's, and for too few images to hold out.
     """
-    trained, data = model.config.data, data.rstrip("/") or "/"
+    trained, data = model.config.data, without_slash(data)
     notes: list[str] = []
     if not model.info.classes or model.info.clustered:
         raise UserError(f"{source} was trained without classes: train it on images with classes")
@@ -81,12 +80,8 @@ def parts_for(
         settings = dataclasses.replace(trained, data=data, m=None, label_by=label_by, group_by=group_by)
         parts = sources.prepare(settings, model.config.seed, skip_broken=skip_broken)
         notes.append(f"the model was trained on {trained.data}: if it saw images held out here, the gain is overstated")
-    elif run := run_of(source):
-        parts = parts_of(run)
     else:
-        parts = sources.prepare(trained, model.config.seed, skip_broken=skip_broken)
-        if data not in DATA_SETS:
-            notes.append(f"it cannot be checked whether {data} still holds the images that {source} was trained on")
+        parts, notes = parts_of_model(model, source, skip_broken=skip_broken)
     _check(parts, model, data)
     assert parts.heldout is not None, "`_check` sees to it"
     tested = set() if parts.heldout.labels is None else set(parts.heldout.labels.tolist())

@@ -5,6 +5,7 @@ from pathlib import Path
 from fromnoise.data import sources
 from fromnoise.data.parts import Parts
 from fromnoise.data.picture import suffixes
+from fromnoise.data.settings import NAMED
 from fromnoise.errors import UserError
 from fromnoise.files import missing_hint
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
@@ -23,7 +24,7 @@ def is_run(path: Path) -> bool:
 
 def run_of(path: Path) -> Path | None:
     """The run that `path` is, or is a checkpoint of, or its model file; None for anything else."""
-    for each in (path, path.parent):
+    for each in (path.absolute(), path.absolute().parent):
         if each.parent.name == "checkpoints" and is_run(each.parent.parent):
             return each.parent.parent
     return path if is_run(path) else None
@@ -66,6 +67,20 @@ def find_images(path: Path) -> Path:
     if not images.is_file():
         raise UserError(f"{path} has no generated images yet: run fromnoise sample {path} --n 1000 --out {images}")
     return images
+
+
+def parts_of_model(model: Model, source: Path, *, skip_broken: bool = False) -> tuple[Parts, list[str]]:
+    """The data of the `model` that the user named `source`, with notes; raises as `parts_of` does if it is a run's."""
+    if run := run_of(source):
+        return parts_of(run), []
+    return sources.prepare(model.config.data, model.config.seed, skip_broken=skip_broken), unchecked(model, source)
+
+
+def unchecked(model: Model, source: Path) -> list[str]:
+    """A note on a model file outside its run, which does not know its training images."""
+    data = model.config.data.data
+    known = run_of(source) or data in NAMED
+    return [] if known else [f"it cannot be checked whether {data} still holds the images that {source} was trained on"]
 
 
 def parts_of(run: Path) -> Parts:

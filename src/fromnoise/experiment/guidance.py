@@ -33,7 +33,7 @@ LEAST = 1e-12  # variance that real features count as having
 MOST_REAL = 3000
 FEWEST_REAL = 50
 FEWEST_STEPS = 300  # of a training: after fewer, choosing takes longer than it is worth
-MOST_SHARE_OF_TRAINING = 0.2  # nothing is chosen if it would take more, as with a sampler of hundreds of steps
+MOST_SHARE_OF_TRAINING = 0.2  # of a budget: nothing is chosen if it would take more, as with hundreds of network calls
 PASSES = 4  # forward, of as many images, take the time of a training step; on CPUs 4 or 5
 
 
@@ -52,14 +52,14 @@ class Chooser:
         few = len(self.train) <= MOST_REAL
         return self.train if few else self.train.subset(MOST_REAL, self.model.config.seed, balanced=False)
 
-    def cost(self, steps: int) -> int:
+    def cost(self, steps: int, budget: int) -> int:
         """How many steps' time choosing takes (more with features slower than `digits`); 0 if nothing is chosen."""
         if steps < FEWEST_STEPS or len(self.real) < FEWEST_REAL:
             return 0
         config = self.model.config
         calls = network_calls(self.model, replace(config.sampling, guidance=FACTOR))
         cost = round(VALUES_TRIED * images_after(steps) * calls / (PASSES * config.training.batch))
-        return cost if cost <= MOST_SHARE_OF_TRAINING * steps else 0
+        return cost if cost <= MOST_SHARE_OF_TRAINING * budget else 0
 
     def choose(self, step: int, model: Model) -> float:
         """The guidance that brings sampled images closest to the training images."""

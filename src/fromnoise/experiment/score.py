@@ -165,10 +165,10 @@ def with_overfitting(report: Report, model: Model, parts: Parts, reference: Imag
     return replace(report, overfitting=found, likelihood=_likelihood(model, heldout, seed))
 
 
-def with_notes(report: Report, folder: RunFolder, parts: Parts) -> Report:
-    """`report` with what a reader should know of the run's training."""
+def with_notes(report: Report, folder: RunFolder, parts: Parts, chosen: bool = True) -> Report:
+    """`report` with what a reader should know of the run's training; `chosen`: it is on the model that the run uses."""
     notes = (
-        few_images.note(parts, folder.about_best(), max(folder.steps(), default=0)),
+        few_images.note(parts, folder.about_best() if chosen else None, max(folder.steps(), default=0)),
         initial_weights.note(folder, parts),
     )
     return replace(report, notes=(*report.notes, *filter(None, notes)))

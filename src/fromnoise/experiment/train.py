@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from accelerate import Accelerator
@@ -21,7 +21,7 @@ from fromnoise.extras import extra
 from fromnoise.files import check_writable
 from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.model import Model, check
-from fromnoise.limits import check_limits
+from fromnoise.limits import check_limits, flag
 from fromnoise.networks.registry import network
 from fromnoise.say import duration, mute, plural, say
 from fromnoise.tensors import DamagedFile
@@ -132,6 +132,7 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
     config, folder, device, parts = experiment.config, experiment.folder, experiment.accelerator, experiment.parts
     train = _conditioned(parts.train, config)
     model = Model.build(config, DataInfo.of(train, config))
+    _check_guidance(config, model)
     validation = _validation(experiment)
     begins = None if folder.steps() else initial_weights.chosen(model)  # a resumed training has weights of its own
     if begins and (text := initial_weights.split_otherwise(config, parts)):
@@ -142,8 +143,10 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
             batch, each = config.training.batch, rows_each(config.training.batch, device.num_processes)
             say(f"{device.num_processes} processes share each batch of {batch} images, {each} each")
         begun = folder.steps() and not experiment.extension  # already said when it began
-        if not begun and (text := few_images.advice(config, parts, _steps(experiment))):
-            say(text)
+        if not begun:
+            texts = few_images.advice(config, parts, _all_steps(experiment)), *idle(config, model.info.classes)
+            for text in filter(None, texts):
+                say(text)
         if train.clustered:
             groups = f"{model.info.conditioned_on} of similar images, not on classes"
             say(f"conditioning on {groups} (--clusters 0 turns this off)")
@@ -214,14 +217,14 @@ def _conditioned(train: ImageSet, config: Config) -> ImageSet:
 def _validation(experiment: Experiment) -> Validation | None:
     """The validation that --evaluate-every asks for or few images need; raises UserError as `Validator` does."""
     asked = experiment.config.evaluation.evaluate_every
-    every = asked or few_images.validate_every(experiment.parts, _steps(experiment))
+    every = asked or few_images.validate_every(experiment.parts, _all_steps(experiment))
     if every is None:
         return None
     from fromnoise.experiment.validate import Validator  # imports the metrics, which other trainings need not wait for
 
     features = experiment.choosing if asked else None
     validator = Validator(experiment.config, experiment.parts, experiment.folder, features)
-    return Validation(every, validator.validate, few_images.should_stop)
+    return Validation(every, validator.validate, partial(few_images.should_stop, groups=validator.groups))
 
 
 def _choice(experiment: Experiment, model: Model, train: ImageSet) -> GuidanceChoice | None:
@@ -243,6 +246,36 @@ def _steps(experiment: Experiment) -> int | None:
     """The steps of the budget; None where the clock decides."""
     settings = experiment.config.training
     return steps_of(experiment.extension or settings.budget, len(experiment.parts.train), settings.batch)
+
+
+def _all_steps(experiment: Experiment) -> int | None:
+    """The same with the steps before; None, too, for a training that was validated before and goes on to be."""
+    steps, done = _steps(experiment), max(experiment.folder.steps(), default=0)
+    if steps is None or experiment.folder.about_best():
+        return None
+    return steps + done if experiment.extension else max(steps, done)
+
+
+def _check_guidance(config: Config, model: Model) -> None:
+    """Raise UserError for guidance without anything to guide by."""
+    if config.sampling.guidance not in (None, 1) and not model.info.classes:
+        raise UserError("the network is trained without classes and clusters here: leave out --guidance")
+
+
+def idle(config: Config, classes: int) -> Iterator[str]:
+    """A sentence for each setting that is not the default and changes nothing here."""
+    levels, spacing, plain = config.diffusion.levels, config.sampling.spacing, Config()
+    needs = {
+        "schedule": ("uniform" in levels or spacing == "t", "--levels uniform and --spacing t"),
+        "T": ("uniform" in levels or spacing == "t", "--levels uniform and --spacing t"),
+        "lognormal": (levels == "lognormal", "--levels lognormal"),
+        "logsnr_range": (spacing != "t", "--spacing karras and logsnr"),
+        "guidance_interval": (classes > 0, "classes or clusters"),
+    }
+    for name, (used, by) in needs.items():
+        home = "diffusion" if hasattr(plain.diffusion, name) else "sampling"
+        if not used and getattr(getattr(config, home), name) != getattr(getattr(plain, home), name):
+            yield f"{flag(name)} changes nothing here: only {by} use it"
 
 
 def _check_shared(experiment: Experiment) -> None:

@@ -62,8 +62,10 @@ class Edit:
 def as_trained(model: Model, images: ImageSet, changes: Sequence[str] = ()) -> ImageSet:
     """Images in the model's channels, with transparency as in its training images.
 
-    Says what that changes, after the `changes` that reading made.
+    Says what that changes, after the `changes` that reading made. Raises UserError for images of zeros and ones.
     """
+    if int(images.images[:, :3].max()) == 1:
+        raise UserError(f"{images.name}: no value is above 1, and white is 255: scale it first")
     alpha, channels, changes = model.config.data.alpha, model.info.channels, list(changes)
     found = laid(images, alpha)
     if images.shape[0] == 4 != found.shape[0]:
@@ -97,6 +99,8 @@ def vary(
     levels = _levels_from(model, settings, strength)
     run, denoise = sampler(settings), labelled(model, how.label, settings.but(guidance=how.guidance))
     if len(levels) == 1:  # clean data
+        if strength:
+            say(f"strength {strength:g} changes nothing: it is less noise than the sampler's last level has")
         return images.repeat_interleave(how.n, 0)
     afresh = settings if strength == 1 else None
     return model.info.decode(_sampled(model, images, how, run, levels, afresh, lambda _: denoise))

@@ -3,11 +3,13 @@
 diffusers counts steps from 0: `condition` here is its step k, our t − 1 (`fromnoise.diffusion.denoiser.ByStep`).
 """
 
+from dataclasses import fields
 from typing import Self
 
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from fromnoise.errors import UserError
 from fromnoise.networks.network import Network
 from fromnoise.networks.settings import NetworkSettings
 
@@ -45,6 +47,14 @@ class ChapterUNet(Network):
     def forward(self, x: Float[Tensor, "n c h w"], condition: Int64[Tensor, " n"]) -> Float[Tensor, "n c h w"]:
         """The predicted noise for x at diffusers' steps `condition`."""
         return self.model(x, condition, return_dict=False)[0]
+
+    @staticmethod
+    def check(settings: NetworkSettings) -> None:
+        """Raise UserError for settings of the unet, which would change nothing here."""
+        plain = NetworkSettings(network=settings.network, labels=settings.labels)
+        changed = [each.name for each in fields(settings) if getattr(settings, each.name) != getattr(plain, each.name)]
+        if changed:
+            raise UserError(f"--{changed[0]} is for --network unet: the chapter's network is of one size")
 
     @staticmethod
     def multiple(settings: NetworkSettings) -> int:

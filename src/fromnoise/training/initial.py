@@ -57,7 +57,9 @@ def differences(model: Model, other: Model) -> list[str]:
 def _needs(model: Model) -> dict[str, str]:
     """The settings that decide the weights' meaning, and the shapes of most of them."""
     settings = model.config.network
-    needs = {"network": settings.network, "prediction": model.config.diffusion.prediction}
+    needs: dict[str, str] = {"network": settings.network, "prediction": model.config.diffusion.prediction}
+    if model.kind.BY_STEP:
+        needs |= {"schedule": model.config.diffusion.schedule, "T": str(model.config.diffusion.T)}
     return needs | model.kind.fit(settings)
 
 
@@ -65,8 +67,7 @@ def same_classes(ours: DataInfo, theirs: DataInfo) -> bool:
     """Whether class k is the same in both. Cluster k is, if both models' clusters are of the same images."""
     if ours.clustered or theirs.clustered:
         return (ours.clustered, ours.class_shares) == (theirs.clustered, theirs.class_shares)
-    named = ours.class_names and theirs.class_names
-    return ours.classes == theirs.classes and not (named and ours.class_names != theirs.class_names)
+    return (ours.classes, ours.class_names) == (theirs.classes, theirs.class_names)
 
 
 def _adapted(model: Model, other: Model) -> list[str]:

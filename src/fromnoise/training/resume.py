@@ -47,9 +47,10 @@ def newest(folder: RunFolder, first: bool) -> Checkpoint | None:
         try:
             return folder.load(step)
         except DamagedFile as error:
-            say(f"{error}: {'using the one before it' if step > steps[0] else 'no other is left, so starting afresh'}")
-            if first:
-                folder.set_aside(step)
+            damage = str(error)
+        say(f"{damage}: {'using the one before it' if step > steps[0] else 'no other is left, so starting afresh'}")
+        if first:
+            folder.set_aside(step)
     return None
 
 

@@ -1,7 +1,6 @@
 """A run's folder: its layout, the run that it belongs to, and who may write."""
 
 import math
-import os
 import re
 import shutil
 import time
@@ -17,7 +16,7 @@ from fromnoise import __version__
 from fromnoise.config import Config, differences, read, to_json
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
-from fromnoise.files import UNFINISHED, check_name, read_json, sweep, write_json
+from fromnoise.files import UNFINISHED, check_name, is_writable, move, read_json, sweep, write_json
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
 from fromnoise.tensors import DamagedFile
 from fromnoise.training import checkpoints
@@ -138,7 +137,7 @@ class RunFolder:
     def open(self, config: Config, train: ImageSet, initial: Initial | None = None) -> Iterator[None]:
         """Hold the folder's lock, with config.json written; raises UserError when another process holds it."""
         self.check(config, train, initial)
-        if self.config_file.is_file() and not os.access(self.path, os.W_OK):
+        if self.config_file.is_file() and not is_writable(self.path):
             yield  # nobody writes here
             return
         self.path.mkdir(parents=True, exist_ok=True)
@@ -253,7 +252,7 @@ class RunFolder:
 
     def set_aside(self, step: int) -> None:
         """Rename the checkpoint at `step`, and the results of its model, so that training can make them again."""
-        self.checkpoint(step).rename(self.checkpoints / f"{step:06d}.damaged-{time.time_ns()}")
+        move(self.checkpoint(step), self.checkpoints / f"{step:06d}.damaged-{time.time_ns()}")
         self.set_aside_results(step)
 
     def set_aside_results(self, step: int) -> None:
@@ -261,11 +260,13 @@ class RunFolder:
         self.set_aside_score(step)
         self._set_aside(step, self.guidance_file)
 
-    def keep_guidance(self, step: int) -> None:
-        """Put back the choice of guidance that was set aside at `step`, for a model that is still the best."""
+    def keep_guidance(self, step: int) -> float | None:
+        """Put back the choice of guidance that was set aside at `step`, and return it."""
         aside = self.aside(self.guidance_file, step)
         if aside.exists() and not self.guidance_file.exists():
-            aside.rename(self.guidance_file)
+            move(aside, self.guidance_file)
+        about = self.about_guidance()
+        return None if about is None else float(about["guidance"])
 
     def set_aside_score(self, step: int) -> None:
         """Rename the report on the model at `step`, its page and samples/, so that they are kept."""
@@ -282,7 +283,7 @@ class RunFolder:
             while aside.exists():  # scored, set aside and scored again
                 times += 1
                 aside = results.with_stem(f"{results.stem}-{step:06d}-{times}")
-            results.rename(aside)
+            move(results, aside)
 
     def cut(self, step: int) -> None:
         """Drop the logs' lines on steps after `step`, where the training resumes; pace.jsonl stays, to be followed."""

@@ -127,6 +127,8 @@ class Trainer:
             self.folder.cut(start.step)
         self.pacer = self._pacer(start)
         if start.step and not self.pacer.finished:
+            if self.agreement.first:
+                self.folder.set_aside_score(start.step)  # of images that another model is about to outdate
             for text in (f"resuming from step {start.step:,}", *elsewhere):
                 say(text)
         return start
@@ -193,15 +195,23 @@ class Trainer:
         return validation.should_stop(self.folder.evaluations.records(), pacer.pace.budget.step)
 
     def _choose_guidance(self, guard: InterruptGuard) -> None:
-        """Choose the trained model's guidance, unless that is done; Ctrl-C breaks it off."""
-        pacer = self.pacer
+        """Choose the trained model's guidance, unless that is done; Ctrl-C breaks it off.
+
+        An extension too short to choose in keeps the guidance from before it.
+        """
+        pacer, file, began = self.pacer, self.folder.model_file(), self.pacer.pace.budget.step
         if self.choice and not guard.stop_requested and self._lacks_guidance(pacer.pace):
             model = self._trained()
             guidance = guard.unless_stopped(partial(self.choice.choose, pacer.step, model))
             if guidance is not None:
-                dataclasses.replace(model, guidance=guidance).save(self.folder.model_file())
-        elif Model.load(self.folder.model_file()).guidance is not None:
-            self.folder.keep_guidance(pacer.pace.budget.step)
+                dataclasses.replace(model, guidance=guidance).save(file)
+        elif (model := Model.load(file)).guidance is not None:
+            self.folder.keep_guidance(began)
+        elif began and not guard.stop_requested and not self.folder.report_file.exists():
+            guidance = self.folder.keep_guidance(began)
+            if guidance is not None:
+                dataclasses.replace(model, guidance=guidance).save(file)
+                say(f"guidance {guidance:g}, as before: choosing again would take too much of this budget")
         if guard.stop_requested:
             raise self._interrupted()
 
@@ -210,7 +220,9 @@ class Trainer:
 
         A model that was scored keeps the guidance that it was sampled with.
         """
-        if not self.choice or not self.choice.cost(pace.possible) or self.folder.report_file.exists():
+        if not self.choice or self.folder.report_file.exists():
+            return False
+        if not self.choice.cost(pace.possible, pace.possible - pace.budget.step):
             return False
         return bool(self.folder.steps()) and Model.load(self.folder.model_file()).guidance is None
 

@@ -54,8 +54,11 @@ class Validation:
 class GuidanceChoice(Protocol):
     """The choice of guidance, on the training's clock."""
 
-    def cost(self, steps: int) -> int:
-        """Its cost in training steps, once `steps` steps are trained; 0 if nothing is chosen."""
+    def cost(self, steps: int, budget: int) -> int:
+        """Its cost in training steps, once `steps` steps are trained, `budget` of them in the present budget.
+
+        0 if nothing is chosen.
+        """
 
     def choose(self, step: int, model: Model) -> float:
         """The guidance for a model, given in eval mode, after `step` steps."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from fromnoise.data.settings import Size
+from fromnoise.data.settings import NAMED, Size
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, ModelSource, SkipBroken, Threads, parse
 from fromnoise.say import say
@@ -104,8 +104,11 @@ def _images(spec: str, arguments: LikelihoodArguments, model: "Model") -> "Image
     """The images that `spec` names, with their names in `files`; None for one that is skipped."""
     from fromnoise.data import folder, sources
     from fromnoise.data.colour import kind, laid, with_channels
+    from fromnoise.experiment.find import parts_of_model, run_of, unchecked
+    from fromnoise.training.run_folder import RunFolder
 
-    info, data = model.info, model.config.data
+    info, run = model.info, run_of(arguments.source)
+    data = model.config.data if run is None else RunFolder(run).about().config.data  # which may have moved
     size = Size(info.height, info.width, data.fit)
     if _is_image(spec):
         try:
@@ -119,6 +122,11 @@ def _images(spec: str, arguments: LikelihoodArguments, model: "Model") -> "Image
             say(f"skipped: {error}")
             return None
     else:
+        whole = sources.whole_of(spec)
+        if whole != spec and sources.is_same(whole, data) and data.data not in NAMED:  # split as the training did, if
+            parts_of_model(model, arguments.source)  # the data is still the same: this raises an error if not
+            for note in unchecked(model, arguments.source):
+                say(note)
         images = sources.load_as(spec, data, size, skip_broken=arguments.skip_broken)
         images = replace(images, files=images.files or tuple(f"{spec}[{k}]" for k in range(len(images))))
         if arguments.n is not None:
@@ -138,6 +146,8 @@ def _images(spec: str, arguments: LikelihoodArguments, model: "Model") -> "Image
 
 def _result(spec: str, images: "ImageSet", found: "Likelihood") -> dict[str, Any]:
     """One argument's result as plain JSON values."""
+    from fromnoise.evaluation.design import error_of_mean
+
     names = ("bits", "standard_error", "prior", "steps", "decoder")
     columns = {name: getattr(found, name).tolist() for name in names if getattr(found, name) is not None}
     rows = [
@@ -147,8 +157,13 @@ def _result(spec: str, images: "ImageSet", found: "Likelihood") -> dict[str, Any
     result: dict[str, Any] = {"name": spec, "images": rows}
     if images.files != (spec,):
         n = len(rows)
-        spread = float(found.bits.std()) / math.sqrt(n) if n > 1 else None
-        result["mean"] = {"bits": float(found.bits.mean()), "standard_error": spread, "n": n}
+        groups = None if images.groups is None else images.groups.numpy()
+        spread = error_of_mean(found.bits.double().numpy(), groups) if n > 1 else math.nan
+        result["mean"] = {
+            "bits": float(found.bits.mean()),
+            "standard_error": None if math.isnan(spread) else spread,
+            "n": n,
+        }
     return result
 
 

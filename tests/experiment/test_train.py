@@ -1,0 +1,45 @@
+"""What a training refuses or says of its settings."""
+
+import pytest
+
+from fromnoise.config import PRESETS, with_settings
+from fromnoise.errors import UserError
+from fromnoise.experiment.find import run_of
+from fromnoise.experiment.train import Experiment, idle, trained
+
+
+@pytest.mark.parametrize(("preset", "settings", "classes", "said"), [
+    ("fast", {}, 10, ()),
+    ("fast", {"schedule": "linear", "T": 50}, 10, ("--schedule changes", "--T changes")),
+    ("fast", {"schedule": "linear", "spacing": "t"}, 10, ()),
+    ("fast", {"schedule": "linear", "levels": "uniform", "lognormal": (0, 2)}, 10, ("--lognormal changes",)),
+    ("fast", {"spacing": "t", "logsnr_range": (-8, 6)}, 10, ("--logsnr-range changes",)),
+    ("fast", {"guidance_interval": (-5, 5)}, 0, ("--guidance-interval changes",)),
+    ("chapter", {}, 0, ()),
+])  # fmt: skip
+def test_settings_that_change_nothing_are_said(preset, settings, classes, said):
+    found = list(idle(with_settings(PRESETS[preset], settings), classes))
+    assert len(found) == len(said)
+    assert all(text.startswith(start) for text, start in zip(found, said, strict=True))
+
+
+def test_guidance_without_classes_is_refused_before_anything_is_written(tmp_path):
+    config = with_settings(PRESETS["tiny"], {"guidance": 3.0, "labels": False, "clusters": 0, "steps": 2})
+    with (
+        pytest.raises(UserError, match="without classes and clusters here: leave out --guidance"),
+        trained(Experiment(config, tmp_path / "run", "cpu")),
+    ):
+        pass
+    assert not (tmp_path / "run").exists()
+    for settings in ({"guidance": 1.0}, {"guidance": 3.0, "labels": True}):
+        with trained(Experiment(with_settings(config, settings), tmp_path / str(len(settings)), "cpu")) as outcome:
+            assert outcome.steps == 2
+
+
+def test_a_checkpoint_named_from_inside_the_run_knows_its_run(tmp_path, monkeypatch):
+    checkpoint = tmp_path / "run" / "checkpoints" / "000002"
+    checkpoint.mkdir(parents=True)
+    (tmp_path / "run" / "config.json").touch()
+    monkeypatch.chdir(checkpoint.parent)
+    for path in ("000002", "000002/model.safetensors", "../checkpoints/000002"):
+        assert run_of(type(tmp_path)(path)).resolve() == tmp_path / "run", path
