@@ -65,6 +65,15 @@ def test_images_shuffled_in_place_lose_their_labels_and_changed_pixels_lose_none
     assert images.labels is None
 
 
+def test_images_put_in_the_place_of_others_have_no_labels(packaged):
+    sampled = packaged.sample(3, seed=1, steps=2)
+    for key in (0, slice(None), [0, 1], ..., (slice(None), slice(None)), (slice(None), ..., slice(None))):
+        images = sampled.copy()
+        images[key] = np.array(images)[key]
+        assert images.labels is None
+        assert images.copy().labels is None
+
+
 def test_images_are_those_of_the_command_line(packaged, tmp_path, capsys):
     assert main(["sample", "digits", "--n", "3", "--steps", "4", "--seed", "5", "--out", str(tmp_path / "a.npz")]) == 0
     theirs = arrays.load(tmp_path / "a.npz")

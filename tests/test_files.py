@@ -329,6 +329,17 @@ def test_where_nothing_can_be_written_is_said_before_the_work(tmp_path, monkeypa
     assert names(tmp_path) == ["file"]
 
 
+@pytest.mark.parametrize(("number", "may"), [(errno.EROFS, False), (errno.EACCES, False), (errno.ENOSPC, True)])
+def test_a_full_disk_is_no_lack_of_rights(tmp_path, monkeypatch, number, may):
+    def touch(path, exist_ok):
+        raise OSError(number, os.strerror(number))
+
+    assert files.is_writable(tmp_path)
+    assert names(tmp_path) == []
+    monkeypatch.setattr(type(tmp_path), "touch", touch)
+    assert files.is_writable(tmp_path) == may
+
+
 def test_a_file_in_a_folder_that_is_to_be_is_told_by_the_folders_name(tmp_path):
     with pytest.raises(UserError) as refused, whole_folder(tmp_path / "out") as folder:  # noqa: SIM117
         with whole(folder / "file"):

@@ -236,10 +236,10 @@ class Run:
         named = None if reference is None else str(reference)
         given = {"n": n, "reference": named, "features": features, "seed": seed}
         config = with_settings(self.config, {name: value for name, value in given.items() if value is not None})
-        device = self._there().device
+        device, source = self._there().device, self.folder or self._source
         name, made = config.evaluation.features, self._extractors  # they remember the features of the real images
         with reporting_to(self.reporter):
-            parts, notes = find.parts_of_model(self.model, self._source)
+            parts, notes = find.parts_of_model(self.model, source)
             if (name, weights) not in made:
                 file = None if weights is None else Path(weights)
                 made[name, weights] = extractor_of(name, device, images=parts.train, weights=file)
@@ -249,7 +249,7 @@ class Run:
             report = score(sets, made[name, weights], config.seed, also)
             report = with_overfitting(report, self.model, parts, against)
             report = structs.replace(report, notes=(*report.notes, *notes))
-            run = find.run_of(self._source)
+            run = find.run_of(source)
             return report if run is None else with_notes(report, RunFolder(run), parts, self.folder is not None)
 
 

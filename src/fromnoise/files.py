@@ -6,7 +6,6 @@ import math
 import os
 import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -23,6 +22,7 @@ MOST_JSON = 64 << 20  # bytes of a JSON file
 MOST_DEFLATED = 1_100  # bytes that one byte may inflate to: deflate reaches 1,032
 WAITS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6) if os.name == "nt" else ()
 """Seconds before each new try to put a file in its place: on Windows a virus scanner may still read it."""
+NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR)
 BOMB = 1 << 28, 100  # from so many bytes on, one may inflate to no more than this: even sparse drawings stay far below
 
 
@@ -44,12 +44,14 @@ def check_writable(path: Path) -> None:
 
 
 def is_writable(folder: Path) -> bool:
-    """Whether files can be made in `folder`: one is, as permissions tell little on Windows and in /proc."""
+    """Whether you may make files in `folder`: one is made, as permissions tell little on Windows and in /proc."""
+    file = folder / f"{UNFINISHED}{secrets.token_hex(4)}"
     try:
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError:
-        return False
+        file.touch(exist_ok=False)
+        file.unlink()
+    except OSError as error:
+        return error.errno not in NO_RIGHT
+    return True
 
 
 def move(path: Path, target: Path) -> None:

@@ -22,7 +22,8 @@ class Images(np.ndarray[Any, np.dtype[np.uint8]]):
 
     Four channels are straight RGBA. `labels` is int64, N, or None for a model without classes. `class_names` is empty
     where classes are numbers only. Some of the images, such as `images[:100]`, keep both; whatever else is computed
-    from the array has neither, and an array shuffled in place loses its labels: use `images[order]`.
+    from the array has neither. Where whole images are assigned, as in a shuffle in place, all labels are dropped: use
+    `images[order]`, or set `labels` again.
     """
 
     labels: NDArray[np.int64] | None
@@ -53,7 +54,9 @@ class Images(np.ndarray[Any, np.dtype[np.uint8]]):
     def __setitem__(self, key: Any, value: Any) -> None:
         """Change pixels. Other images in the place of some, as by a shuffle, have no labels: all are dropped."""
         super().__setitem__(key, value)
-        whole = all(each is Ellipsis for each in key[1:]) if isinstance(key, tuple) else np.ndim(key) <= 1
+        beside = key[1:] if isinstance(key, tuple) else ()
+        every = [each is Ellipsis or (isinstance(each, slice) and each == slice(None)) for each in beside]
+        whole = all(every) and (bool(beside) or np.ndim(key) <= 1)
         if whole and np.ndim(value) >= self.ndim - 1:
             self.labels = None
             if (of := self._viewed()) is not None and np.may_share_memory(of, self):  # NumPy shuffles a view

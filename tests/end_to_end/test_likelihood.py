@@ -102,4 +102,5 @@ def test_held_out_images_are_those_that_the_training_held_out(fromnoise, tmp_pat
     Image.fromarray(np.zeros((16, 16), np.uint8)).save(tmp_path / "films" / "p0_new.png")
     refused = fromnoise(*words, "run", "films:heldout", cwd=tmp_path, code=2)
     assert "films now holds other images" in refused.stderr
-    fromnoise(*words, "run", "films", cwd=tmp_path)
+    for whole in ("films", "films/"):
+        fromnoise(*words, "run", whole, cwd=tmp_path)

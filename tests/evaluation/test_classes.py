@@ -237,3 +237,9 @@ def test_classes_of_a_few_groups_accuse_nobody():
     as_images, as_groups = np.mean(found, axis=0)
     assert as_images > 0.3
     assert as_groups <= 0.03
+
+
+def test_of_classes_of_one_size_only_one_is_pooled_with_a_rare_one():
+    reference = torch.arange(9).repeat_interleave(101).tolist() + [9] * 100
+    generated = torch.tensor([0] * 30 + list(range(1, 10)) * 2 + [9] * 2)
+    assert 0 < balance(generated, torch.tensor(reference)).p < 0.001

@@ -50,6 +50,12 @@ def test_few_of_many_images_are_said_to_tell_nothing(real, times):
     assert repeats(many, real.subset(150, 0)).noticed == (times == 1)
 
 
+def test_of_images_that_repeat_by_nature_further_repeats_cannot_be_seen(real):
+    nature = ImageSet("nature", real.images[:30].repeat(10, 1, 1, 1))
+    found = repeats(ImageSet("generated", digits.load("val").images[:30].repeat(10, 1, 1, 1)), nature)
+    assert (found.found, found.noticed) == (False, False)
+
+
 def test_it_takes_more_than_chance_and_more_than_a_trifle(real):
     some = digits.load("val").images[:400]
     few = repeats(ImageSet("few", torch.cat([some, some[:3]])), real)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from scipy.stats import kstest, mannwhitneyu
+from scipy.stats import kstest, mannwhitneyu, norm, t
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.damages import DAMAGES
@@ -242,6 +242,15 @@ def test_the_auc_is_that_of_scikit_learn_and_its_error_counts_a_group_once():
     assert (perfect.value, perfect.error) == (1.0, 0.0)
     p = mannwhitneyu(np.arange(60, 100), np.arange(60), alternative="greater", use_continuity=False).pvalue
     assert module.norm.sf(0.5 / perfect.null) == pytest.approx(p)
+
+
+@pytest.mark.parametrize("df", [np.inf, 5.0])
+def test_of_few_groups_the_auc_must_be_larger(brief, monkeypatch, df):
+    known = module.Auc(0.6, 0.03, 0.03, df, np.zeros(70))
+    monkeypatch.setattr(module, "auc", lambda scores, real, group: known._replace(beaten=np.zeros(len(scores))))
+    found = told_apart(colours(70, 0), colours(70, 1))
+    assert found.p == pytest.approx(2 * t.sf(0.1 / 0.03, df), rel=0.01)
+    assert found.detectable == pytest.approx(0.5 + 0.03 * (t.isf(0.0005, df) + norm.isf(0.1)))
 
 
 def test_groups_are_dealt_whole_and_evenly():

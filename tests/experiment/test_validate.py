@@ -1,3 +1,4 @@
+import dataclasses
 from types import SimpleNamespace
 
 import pytest
@@ -75,6 +76,18 @@ def test_kid_and_copy_test_are_those_of_images_that_the_model_draws(validator_of
     assert record["copies"]["verdict"] == report.verdict
     assert record["copies"]["p"] == min(closer.p for closer in report.closer)
     assert record["images"] == IMAGES
+
+
+@pytest.mark.parametrize("size", [1, 2, 30])
+def test_of_validation_images_in_groups_each_counts_once(validator_of, parts, drawn, tiny_model, blobs_of, size):
+    drawn.images = blobs_of(IMAGES, seed=2).images
+    real = dataclasses.replace(parts.val, groups=torch.arange(60) // size)
+    validator = validator_of(dataclasses.replace(parts, val=real), features="digits")
+    error = validator.validate(1, tiny_model)[0]["kid"]["error"]
+    extract, groups = extractor("digits"), None if size == 30 else real.groups  # two groups cannot tell
+    expected = mmd2(Featured(extract(drawn.images)), Featured(extract(real.images), groups=groups))
+    assert error == pytest.approx(expected.error, rel=1e-5)
+    assert validator.groups.tolist() == real.groups.tolist()
 
 
 def test_one_model_validates_alike_twice(validator_of, tiny_model):

@@ -113,6 +113,9 @@ def test_what_is_no_report_is_refused(tmp_path, content, message):
 def test_a_pattern_that_the_shell_left_stands_for_what_it_matches(tmp_path):
     for name in ("b", "a"):
         (tmp_path / name).mkdir()
+        (tmp_path / name / "report.json").touch()
+    (tmp_path / ".DS_Store").touch()
+    assert _found(tmp_path / "*" / "report.json") == [tmp_path / "a" / "report.json", tmp_path / "b" / "report.json"]
     assert _found(tmp_path / "*") == [tmp_path / "a", tmp_path / "b"]
     assert _found(tmp_path / "c*") == [tmp_path / "c*"]
     assert _found(Path("a")) == [Path("a")]

@@ -82,6 +82,17 @@ def test_an_extension_too_short_to_choose_in_keeps_the_guidance_from_before(trai
     assert train(config, choice=dear, extension=Budget("steps", 4))[1].model.guidance == 1.41
 
 
+def test_guidance_from_before_outlasts_ctrl_c_at_the_last_step(train, config_of, choice, asked):
+    config = config_of(training={"steps": 6})
+    folder, _ = train(config, choice=choice)
+    folder.guidance_file.write_text('{"guidance": 1.31}')
+    dear = dataclasses.replace(choice, cost=lambda steps, budget: 7 if budget > 3 else 0)
+    with pytest.raises(Interrupted, match="stopped at step 9"):
+        train(config, stop=9, choice=dear, extension=Budget("steps", 3))
+    _, outcome = train(config, choice=dear, extension=Budget("steps", 3))
+    assert (outcome.steps, outcome.model.guidance, folder.about_guidance()) == (9, 1.31, {"guidance": 1.31})
+
+
 def test_a_model_that_has_its_score_keeps_how_it_was_drawn_from(train, config_of, choice, asked):
     config = config_of(training={"steps": 6})
     folder, _ = train(config)

@@ -88,10 +88,7 @@ def numbers(path: Path, keys: Sequence[str]) -> list[np.ndarray] | None:
 def from_array(name: str, array: np.ndarray, labels: Tensor | None = None) -> ImageSet:
     """An array in memory as a set of images; raises UserError if it does not hold images."""
     last = _channels_last(name, array.dtype, array.shape)
-    try:
-        pixels, values = as_bytes(array)
-    except ValueError as error:
-        raise UserError(f"{name}: {error}") from error
+    pixels, values = as_bytes(array, name)
     return _as_colours(ImageSet(name, _channels_first(torch.from_numpy(pixels), last), labels, range=values))
 
 
@@ -260,11 +257,7 @@ def _images(path: Path, entry: _Entry) -> tuple[UInt8[Tensor, "n c h w"], tuple[
     shape = entry.shape
     last = _channels_last(f"{path}: '{entry.key}'", entry.dtype, shape)
     if entry.dtype != np.uint8:
-        numbers = _read(entry)
-        try:
-            pixels, values = as_bytes(numbers)
-        except ValueError as error:
-            raise UserError(f"{path}: {error}") from error
+        pixels, values = as_bytes(_read(entry), str(path))
         return _channels_first(torch.from_numpy(pixels), last), values
     raw = mapped.empty(shape[::-1] if entry.reverse else shape, torch.uint8)
     with entry.open() as stream:

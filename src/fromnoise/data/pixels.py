@@ -45,31 +45,35 @@ def decoder(shares: Float64[Tensor, "c 256"], error: float) -> UInt8[Tensor, "c 
     return (values + known - alike).round().clamp(0, 255).to(torch.uint8)
 
 
-def as_bytes(values: Num[np.ndarray, "n *s"]) -> tuple[UInt8[np.ndarray, "n *s"], tuple[float, float] | None]:
-    """Numbers of any range as bytes, and the range if they are not bytes already.
+def as_bytes(
+    values: Num[np.ndarray, "n *s"], name: str = "images"
+) -> tuple[UInt8[np.ndarray, "n *s"], tuple[float, float] | None]:
+    """The images `name`, numbers of any range, as bytes, and the range if they are not bytes already.
 
     Whole numbers from 0 to 255 stay as they are, as floats too unless none is above 1. Of truth values, true is 255.
-    Other numbers are `stretched`. Raises ValueError for values that are not finite.
+    Other numbers are `stretched`. Raises UserError for values that are not finite.
     """
     if values.dtype.kind == "b":
         return values.astype(np.uint8) * np.uint8(255), None
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
     if low < 0 or high > 255:
-        return stretched(values)
+        return stretched(values, name)
     whole = values.dtype.kind in "iu" or (high > 1 and all((row == np.rint(row)).all() for row in values))
-    return (values.astype(np.uint8), None) if whole else stretched(values)
+    return (values.astype(np.uint8), None) if whole else stretched(values, name)
 
 
-def stretched(values: Num[np.ndarray, "n *s"]) -> tuple[UInt8[np.ndarray, "n *s"], tuple[float, float] | None]:
+def stretched(
+    values: Num[np.ndarray, "n *s"], name: str = "images"
+) -> tuple[UInt8[np.ndarray, "n *s"], tuple[float, float] | None]:
     """Numbers of any range as bytes, and the range: the least becomes 0, the largest 255, the rest is linear, rounded.
 
-    Raises ValueError for values that are not finite.
+    Raises UserError for values that are not finite.
     """
     if not values.size:
         return values.astype(np.uint8), None
     low, high = float(values.min()), float(values.max())
     if not np.isfinite([low, high]).all():
-        raise ValueError("some values are not finite")
+        raise UserError(f"{name}: some values are not finite")
     return _scaled(values, low, high), (low, high)
 
 

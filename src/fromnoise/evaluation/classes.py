@@ -92,7 +92,7 @@ def balance(generated: Int[Tensor, " n"], reference: Int[Tensor, " m"], groups: 
     wanted = theirs * n / m if exact else (ours + theirs) * min(n, m) / (n + m)
     few = wanted < POOLED
     if few.any() and wanted[few].sum() < POOLED and not few.all():
-        few |= wanted == wanted[~few].min()
+        few[np.flatnonzero(~few)[wanted[~few].argmin()]] = True
     table = np.stack([np.append(each[~few], each[few].sum()) for each in (ours, theirs)])
     table = table[:, table.any(axis=0)]
     chi2, p = 0.0, 1.0

@@ -1,7 +1,6 @@
 """Features in which images are compared, by name."""
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -36,24 +35,19 @@ def features(
     if weights is not None and name not in WEIGHED:
         raise UserError(f"--weights is for --features {' and '.join(WEIGHED)}, not {name}")
     where = device or torch.device("cpu")
-    kind, _, path = name.partition(":")
-
-    def inceptions() -> Features:
+    check_name(name)
+    if name.startswith("onnx:"):
+        return onnx_features.load(Path(name.removeprefix("onnx:")))
+    if name == "inception":
         from fromnoise.evaluation import inception  # imports clean-fid, which takes a tenth of a second
 
         return inception.load(where, weights)
-
-    check_name(name)
-    makers: dict[str, Callable[[], Features]] = {
-        "auto": lambda: features(automatic(images), where),
-        "digits": lambda: digits(where),
-        "general": lambda: general(where),
-        "inception": inceptions,
-        "dinov2": lambda: dinov2.load(where, weights),
-        "pixels": pixels,
-        "onnx:PATH": lambda: onnx_features.load(Path(path)),
-    }
-    return makers["onnx:PATH" if kind == "onnx" else name]()
+    if name == "dinov2":
+        return dinov2.load(where, weights)
+    if name == "pixels":
+        return pixels()
+    chosen = automatic(images) if name == "auto" else name
+    return digits(where) if chosen == "digits" else general(where)
 
 
 def check_name(name: str) -> None:

@@ -40,7 +40,7 @@ def repeats(generated: ImageSet, reference: ImageSet, seed: int = 0) -> Repeats:
         said = f"more than among real images ({said})"
     else:
         said = f"no more than among real images ({said}{f'; {least:,} would have been noticed' * (least <= n)})"
-    twice = n**2 / (2 * len(generated))  # repeats to be expected if every image appeared twice
+    twice = (1 - theirs / n) * n**2 / (2 * len(generated))  # more repeats are to be expected if all appeared twice
     sure = theirs + twice - stats.norm.isf(1 - POWER) * twice**0.5 >= least
     return Repeats(ours / n, theirs / n, n, p_value(ours), found, bool(sure), said)
 

@@ -303,19 +303,12 @@ def _told_apart(comparison: Comparison, seed: int, notes: list[str]) -> ToldApar
 
 
 def _overlaps(comparison: Comparison) -> Overlaps:
-    generated, reference, floor, train = (
-        None if images is None else dataclasses.replace(images, name=role)
-        for role, images in (
-            ("the generated images", comparison.generated),
-            ("the reference", comparison.reference),
-            ("the floor's source", comparison.floor),
-            ("the training images", comparison.train),
-        )
-    )
-    assert generated is not None, "asked for"
-    assert reference is not None, "asked for"
-    floor = None if floor is None or floor.groups is not None else floor  # training images may be among those
-    learnt = [None if real is None or train is None else overlap(real, train) for real in (reference, floor)]
+    generated = dataclasses.replace(comparison.generated, name="the generated images")
+    reference = dataclasses.replace(comparison.reference, name="the reference")
+    train = comparison.train and dataclasses.replace(comparison.train, name="the training images")
+    floor = comparison.floor and dataclasses.replace(comparison.floor, name="the floor's source")
+    alone = None if floor is None or floor.groups is not None else floor  # training images may be among those
+    learnt = [None if real is None or train is None else overlap(real, train) for real in (reference, alone)]
     return Overlaps(overlap(generated, reference, turned=True), learnt[0], learnt[1], noticed(reference))
 
 

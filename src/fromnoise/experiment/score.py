@@ -30,6 +30,7 @@ from fromnoise.generation.model import Model
 from fromnoise.generation.sampling import (
     SampleRequest,
     guidance_of,
+    interval_of,
     labels_for,
     network_calls,
     own_precision,
@@ -134,11 +135,12 @@ def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageS
         model.info.class_names,
     )
     guidance, calls = guidance_of(model, config.sampling), network_calls(model, config.sampling)
+    used = config.sampling.but(guidance_interval=interval_of(model, config.sampling))
     run = RunFacts(
         system.command(),
         to_json(config),
         training,
-        SamplingFacts(n, sampled - begun, to_json(config.sampling), guidance, calls, config.seed),
+        SamplingFacts(n, sampled - begun, to_json(used), guidance, calls, config.seed),
         Took(scored - sampled),
         Took(time.perf_counter() - scored),
         system.about(model.device),

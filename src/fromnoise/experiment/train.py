@@ -132,7 +132,8 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
     config, folder, device, parts = experiment.config, experiment.folder, experiment.accelerator, experiment.parts
     train = _conditioned(parts.train, config)
     model = Model.build(config, DataInfo.of(train, config))
-    _check_guidance(config, model)
+    if not folder.steps():
+        _check_guidance(config, model)
     validation = _validation(experiment)
     begins = None if folder.steps() else initial_weights.chosen(model)  # a resumed training has weights of its own
     if begins and (text := initial_weights.split_otherwise(config, parts)):
@@ -151,7 +152,7 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
             groups = f"{model.info.conditioned_on} of similar images, not on classes"
             say(f"conditioning on {groups} (--clusters 0 turns this off)")
         with connected():
-            _check_shared(experiment)
+            _check_shared(experiment, validation)
             trainer = Trainer(
                 model,
                 train,
@@ -250,10 +251,16 @@ def _steps(experiment: Experiment) -> int | None:
 
 def _all_steps(experiment: Experiment) -> int | None:
     """The same with the steps before; None, too, for a training that was validated before and goes on to be."""
-    steps, done = _steps(experiment), max(experiment.folder.steps(), default=0)
-    if steps is None or experiment.folder.about_best():
-        return None
-    return steps + done if experiment.extension else max(steps, done)
+    folder, steps, extension = experiment.folder, _steps(experiment), experiment.extension
+    done = max(folder.steps(), default=0)
+    if not done or folder.about_best():
+        return None if done else steps
+    last = folder.about().budgets[-1:]
+    if last and extension in (None, replace(last[0], step=0, seconds=0.0)):  # under way, if not finished
+        own = steps_of(last[0], len(experiment.parts.train), experiment.config.training.batch)
+        if extension is None or own is None or done < last[0].step + own:
+            return None if own is None else last[0].step + own
+    return steps and steps + done * (extension is not None)
 
 
 def _check_guidance(config: Config, model: Model) -> None:
@@ -276,9 +283,11 @@ def idle(config: Config, classes: int) -> Iterator[str]:
         home = "diffusion" if hasattr(plain.diffusion, name) else "sampling"
         if not used and getattr(getattr(config, home), name) != getattr(getattr(plain, home), name):
             yield f"{flag(name)} changes nothing here: only {by} use it"
+    for name in network(config.network).unused(config.network):
+        yield f"{flag(name)} changes nothing here: --network {config.network.network} does not use it"
 
 
-def _check_shared(experiment: Experiment) -> None:
+def _check_shared(experiment: Experiment, validation: Validation | None) -> None:
     """Raise UserError unless all processes have the same images and settings and see the run folder of the first."""
     folder, device = experiment.folder, experiment.accelerator
     device.wait_for_everyone()
@@ -289,4 +298,6 @@ def _check_shared(experiment: Experiment) -> None:
     else:
         raise UserError(f"{folder.path} is not visible here: put --out on storage that all machines share; {GUIDE}")
     images, settings = experiment.parts.train.fingerprint, to_json([experiment.config, experiment.recording])
-    check_alike(device, {"training images": images, "settings": settings, "checkpoints": folder.steps()})
+    every = None if validation is None else validation.every
+    facts = {"training images": images, "settings": settings, "checkpoints": folder.steps(), "validation": every}
+    check_alike(device, facts)

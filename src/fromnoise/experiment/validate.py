@@ -8,8 +8,6 @@ chose the best model are never those sampled from it. The features are not the s
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from fromnoise import rng
 from fromnoise.config import Config
 from fromnoise.data.image_set import ImageSet
@@ -82,7 +80,9 @@ class Validator:
             request = SampleRequest(IMAGES, rng.integer(self.config.seed, "watch"), precision=model.precision)
             images = ImageSet(f"step {step}", sample(model, request))
             generated, real = self.features(images.images), self.features.cached(self.real.images)
-            groups = self.real.groups if self.groups is None or len(np.unique(self.groups)) >= LEAST else None
+            groups = self.real.groups
+            if groups is not None and len(groups.unique()) < LEAST:
+                groups = None
             kid = mmd2(Featured(generated), Featured(real, groups=groups))._asdict()
             found |= {"images": IMAGES, "kid": kid, "copies": self._copies(images)}
             words |= {"kid": f"KID {kid_in_words(kid)}", "copies": found["copies"]["verdict"]}

@@ -37,16 +37,9 @@ class Bar(reports.Bar):
 
     def __init__(self, title: str) -> None:
         self.title = title
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-            TextColumn("ETA {task.fields[eta]}"),
-            console=errors,
-            transient=True,
-        )
+        done = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}")
+        times = TimeElapsedColumn(), TextColumn("ETA {task.fields[eta]}")
+        self.bar = Progress(*done, *times, console=errors, transient=True)
         self.watched = sys.stderr.isatty() and not errors.is_dumb_terminal  # on which nothing moves
 
     def __enter__(self) -> Self:

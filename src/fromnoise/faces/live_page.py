@@ -22,16 +22,10 @@ def build(model: Model) -> Any:
 
     def show(n: float, seed: float, label: str, guidance: float, sampler: str, steps: float) -> Image.Image:
         try:
-            images = sampled(
-                model,
-                n=int(n),
-                seed=int(seed or 0),
-                label=None if label == ANY else int(label),
-                guidance=guidance if guided else None,
-                sampler=sampler,
-                sampling_steps=int(steps),
-            )
-            return grid(images.images)
+            how: dict[str, Any] = {"guidance": guidance if guided else None, "sampler": sampler}
+            which = None if label == ANY else int(label)
+            found = sampled(model, n=int(n), seed=int(seed or 0), label=which, sampling_steps=int(steps), **how)
+            return grid(found.images)
         except UserError as error:
             raise gradio.Error(str(error)) from error
 

@@ -9,7 +9,6 @@ from typing import Self
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from fromnoise.errors import UserError
 from fromnoise.networks.network import Network
 from fromnoise.networks.settings import NetworkSettings
 
@@ -49,12 +48,10 @@ class ChapterUNet(Network):
         return self.model(x, condition, return_dict=False)[0]
 
     @staticmethod
-    def check(settings: NetworkSettings) -> None:
-        """Raise UserError for settings of the unet, which would change nothing here."""
+    def unused(settings: NetworkSettings) -> list[str]:
+        """All but the name: the chapter's network is of one size, and takes no classes."""
         plain = NetworkSettings(network=settings.network, labels=settings.labels)
-        changed = [each.name for each in fields(settings) if getattr(settings, each.name) != getattr(plain, each.name)]
-        if changed:
-            raise UserError(f"--{changed[0]} is for --network unet: the chapter's network is of one size")
+        return [each.name for each in fields(settings) if getattr(settings, each.name) != getattr(plain, each.name)]
 
     @staticmethod
     def multiple(settings: NetworkSettings) -> int:

@@ -62,6 +62,11 @@ class Network(nn.Module):
         """Raise UserError for settings that this kind of network cannot have."""
 
     @staticmethod
+    def unused(settings: NetworkSettings) -> list[str]:
+        """The names of settings, other than the defaults, that this kind of network does not use."""
+        return []
+
+    @staticmethod
     def fit(settings: NetworkSettings) -> dict[str, str]:
         """The settings, by name, that must be equal for another network's weights to fit."""
         return {}

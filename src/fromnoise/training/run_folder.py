@@ -260,6 +260,10 @@ class RunFolder:
         self.set_aside_score(step)
         self._set_aside(step, self.guidance_file)
 
+    def has_kept_guidance(self, step: int) -> bool:
+        """Whether a choice of guidance was set aside where an extension began, at `step`."""
+        return step > 0 and self.aside(self.guidance_file, step).exists()
+
     def keep_guidance(self, step: int) -> float | None:
         """Put back the choice of guidance that was set aside at `step`, and return it."""
         aside = self.aside(self.guidance_file, step)

@@ -201,30 +201,33 @@ class Trainer:
         """
         pacer, file, began = self.pacer, self.folder.model_file(), self.pacer.pace.budget.step
         if self.choice and not guard.stop_requested and self._lacks_guidance(pacer.pace):
-            model = self._trained()
-            guidance = guard.unless_stopped(partial(self.choice.choose, pacer.step, model))
+            model, chooses = self._trained(), self._can_choose(pacer.pace, self.choice)
+            choose = partial(self.choice.choose, pacer.step, model)
+            guidance = guard.unless_stopped(choose) if chooses else self.folder.keep_guidance(began)
             if guidance is not None:
                 dataclasses.replace(model, guidance=guidance).save(file)
-        elif (model := Model.load(file)).guidance is not None:
-            self.folder.keep_guidance(began)
-        elif began and not guard.stop_requested and not self.folder.report_file.exists():
-            guidance = self.folder.keep_guidance(began)
-            if guidance is not None:
-                dataclasses.replace(model, guidance=guidance).save(file)
+            if not chooses:
                 say(f"guidance {guidance:g}, as before: choosing again would take too much of this budget")
+        elif Model.load(file).guidance is not None:
+            self.folder.keep_guidance(began)
         if guard.stop_requested:
             raise self._interrupted()
 
     def _lacks_guidance(self, pace: Pace) -> bool:
-        """Whether guidance is still to be chosen after a training at this pace; the pacer has left time for it.
+        """Whether guidance is still to be chosen after a training at this pace, or kept from before its extension.
 
         A model that was scored keeps the guidance that it was sampled with.
         """
-        if not self.choice or self.folder.report_file.exists():
+        if not self.choice or self.folder.report_file.exists() or not self.folder.steps():
             return False
-        if not self.choice.cost(pace.possible, pace.possible - pace.budget.step):
+        if not self._can_choose(pace, self.choice) and not self.folder.has_kept_guidance(pace.budget.step):
             return False
-        return bool(self.folder.steps()) and Model.load(self.folder.model_file()).guidance is None
+        return Model.load(self.folder.model_file()).guidance is None
+
+    @staticmethod
+    def _can_choose(pace: Pace, choice: GuidanceChoice) -> bool:
+        """Whether the pacer has left time for the choice."""
+        return choice.cost(pace.possible, pace.possible - pace.budget.step) > 0
 
     def _trained(self) -> Model:
         """The model to use, on the training's device."""

@@ -58,17 +58,8 @@ def main(words: Sequence[str]) -> None:
 
     model = load_model(arguments.model, arguments.device, arguments.threads)
     folder.check_channels(arguments.out, model.info.channels)
-    found = augment(
-        model,
-        arguments.model,
-        arguments.data,
-        arguments.out,
-        per_class=arguments.per_class,
-        guidance=arguments.guidance,
-        seed=arguments.seed,
-        skip_broken=arguments.skip_broken,
-        label_by=arguments.label_by,
-        group_by=arguments.group_by,
-    )
+    names = ("per_class", "guidance", "seed", "skip_broken", "label_by", "group_by")
+    asked = {name: getattr(arguments, name) for name in names}
+    found = augment(model, arguments.model, arguments.data, arguments.out, **asked)
     print(found.verdict)
     print(arguments.out)

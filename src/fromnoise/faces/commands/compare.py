@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 from typing import Annotated
 
@@ -71,5 +72,5 @@ def main(words: Sequence[str]) -> None:
 
 def _found(path: Path) -> list[Path]:
     """The paths that `path` stands for, as runs/*, which Windows' shells leave to the command."""
-    found = [] if path.exists() else sorted(path.parent.glob(path.name))
+    found = [] if path.exists() else sorted(map(Path, glob(str(path))))
     return found or [path]

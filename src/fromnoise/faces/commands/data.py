@@ -119,14 +119,8 @@ def _inspect(words: Sequence[str]) -> None:
     from fromnoise.files import write_json
     from fromnoise.generation.model import check
 
-    given = DataSettings(
-        arguments.source,
-        size=arguments.size,
-        fit=arguments.fit,
-        alpha=arguments.alpha,
-        group_by=arguments.group_by,
-        label_by=arguments.label_by,
-    )
+    rules = ("size", "fit", "alpha", "group_by", "label_by")
+    given = DataSettings(arguments.source, **{name: getattr(arguments, name) for name in rules})
     found = inspected(given)
     if arguments.sheet is not None:
         sheet = found.sheet()
@@ -185,13 +179,8 @@ def _export(words: Sequence[str]) -> None:
     from fromnoise.files import without_slash
 
     size = None if arguments.size is None else parse_size(arguments.size, arguments.fit)
-    images = sources.load(
-        arguments.source,
-        size,
-        skip_broken=arguments.skip_broken,
-        group_by=arguments.group_by,
-        label_by=arguments.label_by,
-    )
+    rules = ("skip_broken", "group_by", "label_by")
+    images = sources.load(arguments.source, size, **{name: getattr(arguments, name) for name in rules})
     own = sources.whole_of(arguments.source) not in (without_slash(arguments.source), *NAMED)
     if own and size is None and arguments.group_by is None and not images.parts:
         say("the split was made at the images' own size; a training splits at its --size, perhaps differently")

@@ -104,7 +104,8 @@ def _images(spec: str, arguments: LikelihoodArguments, model: "Model") -> "Image
     """The images that `spec` names, with their names in `files`; None for one that is skipped."""
     from fromnoise.data import folder, sources
     from fromnoise.data.colour import kind, laid, with_channels
-    from fromnoise.experiment.find import parts_of_model, run_of, unchecked
+    from fromnoise.experiment.find import parts_of, run_of, unchecked
+    from fromnoise.files import without_slash
     from fromnoise.training.run_folder import RunFolder
 
     info, run = model.info, run_of(arguments.source)
@@ -123,8 +124,9 @@ def _images(spec: str, arguments: LikelihoodArguments, model: "Model") -> "Image
             return None
     else:
         whole = sources.whole_of(spec)
-        if whole != spec and sources.is_same(whole, data) and data.data not in NAMED:  # split as the training did, if
-            parts_of_model(model, arguments.source)  # the data is still the same: this raises an error if not
+        if whole != without_slash(spec) and sources.is_same(whole, data) and data.data not in NAMED:
+            if run is not None:
+                parts_of(run)  # raises UserError if the data has changed: it would be split otherwise
             for note in unchecked(model, arguments.source):
                 say(note)
         images = sources.load_as(spec, data, size, skip_broken=arguments.skip_broken)
