@@ -145,7 +145,6 @@ def test_too_few_images_to_score_are_refused_before_training(tmp_path, fromnoise
     (("--out", "file"), "is not a run folder"),
     (("--augment", "1.5"), "--augment must be from 0 to 1"),
     (("--preset", "chapter", "--augment", "0.3"), "this one is not"),
-    (("--preset", "chapter", "--channels", "16", "32"), "--channels is for --network unet"),
 ])  # fmt: skip
 def test_nonsense_is_one_line_exit_code_2_and_nothing_is_trained(fromnoise, tmp_path, words, message):
     (tmp_path / "file").write_text("precious")
