@@ -6,8 +6,11 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+import fromnoise
 from fromnoise.faces.arguments import TrainingArguments, parse, parse_training
 from fromnoise.faces.cli import COMMANDS, USAGE
 
@@ -16,6 +19,7 @@ README = ROOT / "README.md"
 WORKFLOW = ROOT / ".github" / "workflows" / "ci.yml"
 DOCUMENTS = [README, *(ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md")), *ROOT.glob("docs/**/*.md")]
 WHOLE_LINES = re.compile(r"^(?: *- run: |.*torchrun [^|\n]+ -m )?fromnoise (?P<words>[^#|\n]+)", re.MULTILINE)
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`fromnoise (?P<words>[^`]+)`")
 
 
@@ -61,6 +65,32 @@ def test_readme_workflow_and_help_have_commands():
     assert sum(name.startswith("README.md") for name in found) >= 8
     assert sum(name.startswith("ci.yml") for name in found) >= 4
     assert sum(" --help: " in name for name in found) >= 40
+
+
+@pytest.mark.slow
+def test_python_of_readme_and_guides_runs(tmp_path, monkeypatch):
+    """As it stands, beside folders of small images; only that three steps are trained instead of minutes."""
+    train = fromnoise.train
+
+    def briefly(data, out, minutes=None):
+        return train(data, out=out, preset="tiny", m=500, size=32, steps=3, device="cpu", quiet=True)
+
+    monkeypatch.setattr(fromnoise, "train", briefly)
+    monkeypatch.chdir(tmp_path)
+    for folder, kind, most in (("photos", np.uint8, 255), ("scans", np.uint16, 4000)):
+        Path(folder).mkdir()
+        for k, pixels in enumerate(np.random.default_rng(0).integers(0, most, (600, 32, 32), dtype=kind)):
+            Image.fromarray(pixels).save(f"{folder}/{k}.png")
+    briefly("scans/", "runs/scans")
+    names = {}
+    for path in (README, *sorted(ROOT.glob("docs/guides/*.md"))):
+        for code in PYTHON.findall(path.read_text()):
+            exec(compile(code, path.name, "exec"), {}, names.setdefault(path.stem, {}))
+    assert names["README"]["images"].labels is None
+    assert names["README"]["card"].copies.verdict
+    assert names["README"]["card"].excess.value > 0
+    assert len(names["edit"]["images"]) == 4
+    assert 255 < names["own-images"]["values"].max() <= 4000
 
 
 @pytest.mark.parametrize("path", [*DOCUMENTS, WORKFLOW], ids=lambda path: path.name)
