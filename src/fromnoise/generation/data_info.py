@@ -176,6 +176,15 @@ class DataInfo:
         a, b = level.signal(logsnr) * self.scale, level.noise_scale(logsnr)
         return x / level.expand((a * a + b * b).sqrt(), x), self.encoded_level(logsnr)
 
+    def check_range(self, images: ImageSet) -> None:
+        """Raise UserError for images whose values became bytes by another range than the training images'."""
+        if images.range != self.range:
+            both = self.range, images.range
+            trained, given = ("bytes" if each is None else "from {:g} to {:g}".format(*each) for each in both)
+            raise UserError(
+                f"{images.name}: the training images' values are {trained}, and these are {given}: scale them alike"
+            )
+
     def check(self, config: Config) -> None:
         """Raise UserError if these facts do not fit data of `config`."""
         if (self.height, self.width) != parse_size(config.data.size):

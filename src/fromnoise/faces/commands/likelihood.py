@@ -3,24 +3,19 @@
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from fromnoise.data.settings import NAMED, Size
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, ModelSource, SkipBroken, Threads, parse
 from fromnoise.say import say
 
 if TYPE_CHECKING:
-    from fromnoise.data.image_set import ImageSet
-    from fromnoise.generation.likelihood import Likelihood
-    from fromnoise.generation.model import Model
+    from fromnoise.experiment.likelihood import Likelihoods
 
-
-LEVELS = 32  # a usual number of random levels
+ASKED = "method levels label n seed skip_broken"
 
 
 @dataclass(frozen=True)
@@ -63,109 +58,36 @@ def main(words: Sequence[str]) -> None:
     arguments = parse(LikelihoodArguments, words, "likelihood")
     if not arguments.images:
         raise UserError("name the images: files, folders, .npz files or data sets")
-    if arguments.method == "flow" and arguments.levels is not None:
-        raise UserError("--levels is for the bound: leave it out with --method flow")
 
     from fromnoise.experiment.find import load_model
-    from fromnoise.generation import likelihood
+    from fromnoise.experiment.likelihood import LikelihoodRequest, likelihoods
 
+    request = LikelihoodRequest(**{name: getattr(arguments, name) for name in ASKED.split()})
     model = load_model(arguments.source, arguments.device, arguments.threads)
-    likelihood.labelled(model, arguments.label)
-    asked = LEVELS if arguments.levels is None else arguments.levels
-    levels = None if asked == "all" else int(asked)
-    common: dict[str, Any] = {"seed": arguments.seed, "label": arguments.label}
     results = []
-    if arguments.n is not None and all(map(_is_image, arguments.images)):
-        raise UserError("--n is for folders, .npz files and data sets: leave it out for single images")
-    sets = [(spec, images) for spec in arguments.images if (images := _images(spec, arguments, model))]
-    for spec, images in sets:
-        if arguments.method == "flow":
-            found = likelihood.flow_bits(model, images.images, **common)
-        else:
-            found = likelihood.bound_bits(model, images.images, levels, **common)
-        results.append(_result(spec, images, found))
+    for found in likelihoods(model, arguments.source, arguments.images, request):
+        results.append(_result(found))
         if not arguments.json:
             _print(results[-1])
     if arguments.json:
-        used = asked if arguments.method == "bound" else None
-        about = {"method": arguments.method, "levels": used, "seed": arguments.seed}
+        about = {"method": request.method, "levels": request.used_levels, "seed": request.seed}
         print(json.dumps({"unit": "bits per dimension", **about, "results": results}, indent=2))
-    elif arguments.method == "bound":
+    elif request.method == "bound":
         say("bits per dimension ± standard error; an upper bound on the negative log-likelihood")
 
 
-def _is_image(spec: str) -> bool:
-    from fromnoise.data.picture import suffixes
-
-    return Path(spec).is_file() and Path(spec).suffix.lower() in suffixes()
-
-
-def _images(spec: str, arguments: LikelihoodArguments, model: "Model") -> "ImageSet | None":
-    """The images that `spec` names, with their names in `files`; None for one that is skipped."""
-    from fromnoise.data import folder, sources
-    from fromnoise.data.colour import kind, laid, with_channels
-    from fromnoise.experiment.find import parts_of, run_of, unchecked
-    from fromnoise.files import without_slash
-    from fromnoise.training.run_folder import RunFolder
-
-    info, run = model.info, run_of(arguments.source)
-    data = model.config.data if run is None else RunFolder(run).about().config.data  # which may have moved
-    size = Size(info.height, info.width, data.fit)
-    if _is_image(spec):
-        try:
-            images, changes = folder.load_file(Path(spec), size, info.range)
-            images = replace(images, files=(spec,))
-            if changes:
-                say(f"{spec}: {'; '.join(changes)}")
-        except UserError as error:
-            if not arguments.skip_broken:
-                raise
-            say(f"skipped: {error}")
-            return None
-    else:
-        whole = sources.whole_of(spec)
-        if whole != without_slash(spec) and sources.is_same(whole, data) and data.data not in NAMED:
-            if run is not None:
-                parts_of(run)  # raises UserError if the data has changed: it would be split otherwise
-            for note in unchecked(model, arguments.source):
-                say(note)
-        images = sources.load_as(spec, data, size, skip_broken=arguments.skip_broken)
-        images = replace(images, files=images.files or tuple(f"{spec}[{k}]" for k in range(len(images))))
-        if arguments.n is not None:
-            images = images.take(images.subset_rows(arguments.n, arguments.seed, balanced=False))
-    images = laid(images, data.alpha)
-    if info.channels == 4 and images.shape[0] in (1, 3):
-        images = with_channels(images, 4)
-    if images.shape[0] != info.channels:
-        ours, theirs = kind(info.channels), kind(images.shape[0])
-        raise UserError(f"{spec}: the model was trained on {ours} images, but these are {theirs}: convert them")
-    if images.range != info.range:
-        both = info.range, images.range
-        trained, given = ("bytes" if each is None else "from {:g} to {:g}".format(*each) for each in both)
-        raise UserError(f"{spec}: the training images' values are {trained}, and these are {given}: scale them alike")
-    return images
-
-
-def _result(spec: str, images: "ImageSet", found: "Likelihood") -> dict[str, Any]:
+def _result(found: "Likelihoods") -> dict[str, Any]:
     """One argument's result as plain JSON values."""
-    from fromnoise.evaluation.design import error_of_mean
-
     names = ("bits", "standard_error", "prior", "steps", "decoder")
     columns = {name: getattr(found, name).tolist() for name in names if getattr(found, name) is not None}
     rows = [
         {"name": name} | {key: None if math.isnan(column[k]) else column[k] for key, column in columns.items()}
-        for k, name in enumerate(images.files)
+        for k, name in enumerate(found.names)
     ]
-    result: dict[str, Any] = {"name": spec, "images": rows}
-    if images.files != (spec,):
-        n = len(rows)
-        groups = None if images.groups is None else images.groups.numpy()
-        spread = error_of_mean(found.bits.double().numpy(), groups) if n > 1 else math.nan
-        result["mean"] = {
-            "bits": float(found.bits.mean()),
-            "standard_error": None if math.isnan(spread) else spread,
-            "n": n,
-        }
+    result: dict[str, Any] = {"name": found.name, "images": rows}
+    if found.names != (found.name,):
+        error = None if math.isnan(found.error) else found.error
+        result["mean"] = {"bits": found.mean, "standard_error": error, "n": len(rows)}
     return result
 
 
