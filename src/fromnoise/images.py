@@ -116,9 +116,9 @@ def array_of(images: ArrayLike, name: str) -> NDArray[Any]:
     return array
 
 
-def as_set(images: ArrayLike, name: str) -> ImageSet:
-    """An array of images as the set called `name`; raises UserError for one of another form."""
+def as_set(images: ArrayLike, name: str, within: tuple[float, float] | None = None) -> ImageSet:
+    """An array of images as the set called `name`, mapped as in `arrays.load`; raises UserError for another form."""
     labels = getattr(images, "labels", None)
     classes = None if labels is None else torch.from_numpy(np.ascontiguousarray(labels))
-    found = arrays.from_array(name, array_of(images, name), classes)
+    found = arrays.from_array(name, array_of(images, name), classes, within)
     return replace(found, class_names=getattr(images, "class_names", ()))

@@ -86,6 +86,15 @@ def test_what_is_kept_can_be_written_to_and_stays_as_it_is(load):
     assert same(one, load()[0])
 
 
+def test_what_was_mapped_by_one_range_is_not_taken_for_another(load, tmp_path):
+    (tmp_path / "scans").mkdir()
+    for k in range(3):
+        Image.fromarray(np.full((8, 8), 900 + 100 * k, np.uint16)).save(tmp_path / "scans" / f"{k}.png")
+    for within, first, values_range in ((None, 0, (900, 1100)), ((300, 4000), 41, (300, 4000)), (None, 0, (900, 1100))):
+        images, _ = load(tmp_path / "scans", within=within)
+        assert (int(images.images[0].unique()), images.range) == (first, values_range)
+
+
 def test_a_folder_that_was_moved_is_known_by_its_new_name(load, photos, decoded):
     load()
     moved = photos.rename(photos.with_name("icons"))

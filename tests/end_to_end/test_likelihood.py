@@ -43,6 +43,40 @@ def test_a_file_of_another_size_is_said_to_be_resized(finished, fromnoise, tmp_p
     assert "large.png: 24×24 → 16×16\n" in done.stderr
 
 
+@pytest.fixture(scope="module")
+def deep(fromnoise, tmp_path_factory):
+    """A tiny run on 16-bit scans with values from 300 to 4,000, as `run`; two of a smaller range, as new/ and new.npy."""
+    place = tmp_path_factory.mktemp("deep")
+    for name, n, low, high in (("scans", 30, 300, 4000), ("new", 2, 900, 2500)):
+        values = np.random.default_rng(n).integers(low, high + 1, (n, 16, 16)).astype(np.uint16)
+        values[0, 0, :2] = low, high
+        (place / name).mkdir()
+        for k, image in enumerate(values):
+            Image.fromarray(image).save(place / name / f"{k}.tif")
+    np.save(place / "new.npy", values)
+    words = ("--data", "scans", "--preset", "tiny", "--size", "16", "--steps", "2", "--m", "20")
+    fromnoise("train", *words, "--out", "run", cwd=place)
+    return place
+
+
+def test_deep_images_are_mapped_by_the_models_range_however_they_are_named(deep, fromnoise):
+    words = ("likelihood", "run", "new/0.tif", "new", "new.npy", "--levels", "2")
+    done = fromnoise(*words, cwd=deep)
+    got = {line[0]: float(line[1]) for line in lines(done)}
+    assert list(got) == ["new/0.tif", "new/1.tif", "new", "new.npy[0]", "new.npy[1]", "new.npy"]
+    assert len(lines(done)) == 7  # the first image alone, and among others
+    first = [float(line[1]) for line in lines(done) if line[0] == "new/0.tif"]
+    assert first[0] == first[1] == got["new.npy[0]"]
+    assert got["new/1.tif"] == got["new.npy[1]"]
+    assert "values from 300 to 4000 mapped to 8 bits" in done.stderr
+    assert "clipped" not in done.stderr
+    np.save(deep / "brighter.npy", 2 * np.load(deep / "new.npy"))
+    said = fromnoise("likelihood", "run", "brighter.npy", "--levels", "2", cwd=deep).stderr
+    assert "brighter.npy: values from 1800 to 5000 clipped to the training images' range, 300 to 4000\n" in said
+    refused = fromnoise("likelihood", "run", "digits:val", "--n", "2", cwd=deep, code=2).stderr
+    assert "digits:val: the training images' values are from 300 to 4000, and these are bytes: scale them" in refused
+
+
 def test_json_holds_the_parts_that_make_the_sum(finished, fromnoise, pictures):
     done = fromnoise("likelihood", "run", pictures, "--levels", "4", "--json", cwd=finished)
     told = json.loads(done.stdout)

@@ -42,9 +42,10 @@ METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what NumPy writes; the o
 MOST_CLASSES = 10_000
 
 
-def load(path: Path, size: tuple[int, int] | None = None) -> ImageSet:
+def load(path: Path, size: tuple[int, int] | None = None, within: tuple[float, float] | None = None) -> ImageSet:
     """The images of an .npz or .npy file, resized to `size` (height, width) if given, with labels if there are any.
 
+    Numbers other than bytes are mapped by the range `within`, or by their own (`pixels.as_bytes`).
     Labels are an .npz file's `labels`, or its `arr_1` if that has one whole number for each image; the names of its
     classes are in `class_names`. Of MedMNIST's files all parts are read, and each image keeps its own.
     Says in one line what was read and what was not. Raises UserError when images and labels do not fit.
@@ -52,13 +53,13 @@ def load(path: Path, size: tuple[int, int] | None = None) -> ImageSet:
     others, notes = list[str](), list[str]()
     if path.suffix.lower() == ".npy":
         with reading(path, "a readable .npy file"):
-            images, values = _images(path, _header(path.name, lambda: path.open("rb"), path.stat().st_size))
+            images, values = _images(path, _header(path.name, lambda: path.open("rb"), path.stat().st_size), within)
         found = ImageSet(str(path), images, range=values)
     else:
         with reading(path, "a readable .npz file"), zipfile.ZipFile(path) as file:
             names = _names(file)
             divided = "train_images" in names and not set(IMAGES) & set(names)
-            found, read = _divided(path, file, size, notes) if divided else _whole(path, file)
+            found, read = _divided(path, file, size, notes) if divided else _whole(path, file, within)
             others = sorted(set(names) - read)
             if "arr_1" in others and found.labels is None:
                 others.remove("arr_1")
@@ -85,10 +86,12 @@ def numbers(path: Path, keys: Sequence[str]) -> list[np.ndarray] | None:
         return [_read(_entry(file, key)).astype(np.float64) for key in keys]
 
 
-def from_array(name: str, array: np.ndarray, labels: Tensor | None = None) -> ImageSet:
-    """An array in memory as a set of images; raises UserError if it does not hold images."""
+def from_array(
+    name: str, array: np.ndarray, labels: Tensor | None = None, within: tuple[float, float] | None = None
+) -> ImageSet:
+    """An array in memory as a set of images, mapped as in `load`; raises UserError if it does not hold images."""
     last = _channels_last(name, array.dtype, array.shape)
-    pixels, values = as_bytes(array, name)
+    pixels, values = as_bytes(array, name, within)
     return _as_colours(ImageSet(name, _channels_first(torch.from_numpy(pixels), last), labels, range=values))
 
 
@@ -126,14 +129,14 @@ def save(
                 npy.write_array(member, np.array(class_names, dtype=np.str_), allow_pickle=False)
 
 
-def _whole(path: Path, file: zipfile.ZipFile) -> tuple[ImageSet, set[str]]:
+def _whole(path: Path, file: zipfile.ZipFile, within: tuple[float, float] | None) -> tuple[ImageSet, set[str]]:
     """The images of a file with one array of them, and the names of the arrays that were read."""
     names = _names(file)
     key = next((key for key in IMAGES if key in names), None)
     if key is None:
         hint = "; statistics can only be the reference" if "mu" in names else ""
         raise UserError(f"{path} has no array 'arr_0' or 'images'; it has: {', '.join(names)[:200]}{hint}")
-    images, values = _images(path, _entry(file, key))
+    images, values = _images(path, _entry(file, key), within)
     found, read = ImageSet(str(path), images, range=values), {key}
     for name in LABELS:
         if name in names and found.labels is None:
@@ -249,7 +252,9 @@ def _labels(path: Path, entry: _Entry, n: int) -> Tensor | None:
     return torch.from_numpy(labels.astype(np.int64))
 
 
-def _images(path: Path, entry: _Entry) -> tuple[UInt8[Tensor, "n c h w"], tuple[float, float] | None]:
+def _images(
+    path: Path, entry: _Entry, within: tuple[float, float] | None = None
+) -> tuple[UInt8[Tensor, "n c h w"], tuple[float, float] | None]:
     """The images in an array, and their range if they are not bytes; raises UserError for an array of anything else.
 
     Bytes are read from their compressed form as they go into the tensor, a block at a time.
@@ -257,7 +262,7 @@ def _images(path: Path, entry: _Entry) -> tuple[UInt8[Tensor, "n c h w"], tuple[
     shape = entry.shape
     last = _channels_last(f"{path}: '{entry.key}'", entry.dtype, shape)
     if entry.dtype != np.uint8:
-        pixels, values = as_bytes(_read(entry), str(path))
+        pixels, values = as_bytes(_read(entry), str(path), within)
         return _channels_first(torch.from_numpy(pixels), last), values
     raw = mapped.empty(shape[::-1] if entry.reverse else shape, torch.uint8)
     with entry.open() as stream:
@@ -308,7 +313,7 @@ def _class_names(entry: _Entry, classes: int) -> tuple[str, ...]:
 def _load(name: str, how: Reading) -> ImageSet:
     if how.label_by is not None:
         raise UserError(f"--label-by is for a folder or an archive of images: those in {name} have no file names")
-    return load(Path(name), how.size)
+    return load(Path(name), how.size, how.within)
 
 
 SOURCE = Source(

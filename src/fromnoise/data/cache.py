@@ -94,7 +94,7 @@ def _key(files: Mapping[str, Path], how: Reading) -> str:
     fit = how.size.fit if isinstance(how.size, Size) else None
     versions = __version__, PIL.__version__, torch.__version__
     contents = [(name, _contents(path)) for name, path in files.items()]
-    return _digest([versions, how.size, fit, how.skip_broken, how.label_by, contents])
+    return _digest([versions, how.size, fit, how.skip_broken, how.label_by, how.within, contents])
 
 
 def _contents(path: Path) -> str:

@@ -30,8 +30,8 @@ def load(folder: str | Path, how: Reading | None = None) -> ImageSet:
     """The images below a folder, resized if `how` gives a size and they have another.
 
     All grey gives one channel, any colour three, any transparency four (`data.colour`). Grey of more than 8 bits is
-    mapped to 8: the least value of all images becomes 0, the largest 255. Says in one line what else
-    `picture.read` changed and what was not read. For the classes see `labelling.labelled`.
+    mapped to 8: the least value of all images becomes 0, the largest 255, unless `how.within` gives the range. Says in
+    one line what else `picture.read` changed and what was not read. For the classes see `labelling.labelled`.
     Raises UserError, naming them all, for images that cannot be read, unless `how.skip_broken` leaves them out;
     and, without a size, for an image of another size than the first; and for some images of 8 bits and some of more.
     """
@@ -90,7 +90,7 @@ def collected(
             kept.append(name)
     if broken and not (how.skip_broken and kept):
         raise UserError(_complaint(Path(root), broken, len(names)))
-    labels, (pixels, values) = labelled(root, kept, table, how.label_by), stack.bytes()
+    labels, (pixels, values) = labelled(root, kept, table, how.label_by), stack.bytes(root, how.within)
     images = ImageSet(
         root,
         pixels,
@@ -194,12 +194,14 @@ class _Stack:
         rows[:, :3] = images[:, :3]
         rows[:, 3:] = images[:, 3:] if images.shape[1] == 4 else 255
 
-    def bytes(self) -> tuple[UInt8[Tensor, "n c h w"], tuple[float, float] | None]:
-        """The images, and their range if they have more than 8 bits."""
+    def bytes(
+        self, name: str, within: tuple[float, float] | None
+    ) -> tuple[UInt8[Tensor, "n c h w"], tuple[float, float] | None]:
+        """The images `name`, and the range by which they were mapped if they have more than 8 bits."""
         images = self.images[: self.done]
         if images.dtype == torch.uint8:
             return images, None
-        pixels, values = stretched(images.numpy())
+        pixels, values = stretched(images.numpy(), name, within)
         return torch.from_numpy(pixels), values
 
 

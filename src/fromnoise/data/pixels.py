@@ -46,15 +46,18 @@ def decoder(shares: Float64[Tensor, "c 256"], error: float) -> UInt8[Tensor, "c 
 
 
 def as_bytes(
-    values: Num[np.ndarray, "n *s"], name: str = "images"
+    values: Num[np.ndarray, "n *s"], name: str = "images", within: tuple[float, float] | None = None
 ) -> tuple[UInt8[np.ndarray, "n *s"], tuple[float, float] | None]:
     """The images `name`, numbers of any range, as bytes, and the range if they are not bytes already.
 
     Whole numbers from 0 to 255 stay as they are, as floats too unless none is above 1. Of truth values, true is 255.
-    Other numbers are `stretched`. Raises UserError for values that are not finite.
+    Other numbers are `stretched`; with `within`, all but uint8 and truth values. Raises UserError for values that are
+    not finite.
     """
     if values.dtype.kind == "b":
         return values.astype(np.uint8) * np.uint8(255), None
+    if within is not None and values.dtype != np.uint8:
+        return stretched(values, name, within)
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
     if low < 0 or high > 255:
         return stretched(values, name)
@@ -63,14 +66,16 @@ def as_bytes(
 
 
 def stretched(
-    values: Num[np.ndarray, "n *s"], name: str = "images"
+    values: Num[np.ndarray, "n *s"], name: str = "images", within: tuple[float, float] | None = None
 ) -> tuple[UInt8[np.ndarray, "n *s"], tuple[float, float] | None]:
     """Numbers of any range as bytes, and the range: the least becomes 0, the largest 255, the rest is linear, rounded.
 
-    Raises UserError for values that are not finite.
+    With the range `within` they are mapped `by_range` instead. Raises UserError for values that are not finite.
     """
     if not values.size:
         return values.astype(np.uint8), None
+    if within is not None:
+        return by_range(name, values, within), within
     low, high = float(values.min()), float(values.max())
     if not np.isfinite([low, high]).all():
         raise UserError(f"{name}: some values are not finite")

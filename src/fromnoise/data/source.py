@@ -17,11 +17,15 @@ def ignored(name: str, found: Picture | Unreadable) -> None:
 
 @dataclass(frozen=True)
 class Reading:
-    """How images are read: at which `size` (height, width), with classes by which rule (`DataSettings`), and so on."""
+    """How images are read: at which `size` (height, width), with classes by which rule (`DataSettings`), and so on.
+
+    within   the range by which numbers other than bytes are mapped to bytes; None for the images' own
+    """
 
     size: tuple[int, int] | None = None
     skip_broken: bool = False
     label_by: str | None = None
+    within: tuple[float, float] | None = None
     on_file: OnFile = ignored
 
 

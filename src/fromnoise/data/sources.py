@@ -6,6 +6,7 @@ Every source has three parts (`data.parts`).
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from fromnoise.data import archive, arrays, cache, cifar, digits, folder, idx, saved, svhn
 from fromnoise.data.colour import is_grey, laid, with_channels
@@ -41,6 +42,7 @@ def load(
     skip_broken: bool = False,
     group_by: str | None = None,
     label_by: str | None = None,
+    within: tuple[float, float] | None = None,
     on_file: OnFile = ignored,
 ) -> ImageSet:
     """The images that `spec` names, at `size` (height, width) if given.
@@ -48,12 +50,12 @@ def load(
     `NAME` or `NAME:PART` for the named sets (digits:train|val|heldout, mnist:train|test and so on; train when not
     said); `PATH` for all images of a folder or a file, `PATH:PART` for a part of them (train, val, heldout).
     Of a folder or file it says in one line what was read and what was left out, and `on_file` gets each image file. For
-    `skip_broken` see `folder.load`, for `group_by` and `label_by` see `DataSettings`. Raises UserError if the data
-    cannot be found or read.
+    `skip_broken` see `folder.load`, for `group_by` and `label_by` see `DataSettings`, for `within` `Reading`. Raises
+    UserError if the data cannot be found or read.
     """
     name, part = _parse(spec)
     source = _source(name, group_by, label_by)
-    how = Reading(size, skip_broken, label_by, on_file)
+    how = Reading(size, skip_broken, label_by, within, on_file)
     if source.parts:
         images = source.load(_check(spec, part or "train", source.parts), how)
     else:
@@ -69,7 +71,14 @@ def load(
     return resized(images, size)
 
 
-def prepare(settings: DataSettings, seed: int, *, skip_broken: bool = False, on_file: OnFile = ignored) -> Parts:
+def prepare(
+    settings: DataSettings,
+    seed: int,
+    *,
+    skip_broken: bool = False,
+    within: tuple[float, float] | None = None,
+    on_file: OnFile = ignored,
+) -> Parts:
     """The parts to train and score with, as `settings` say; the other arguments are those of `load`.
 
     Raises UserError if the data cannot be found or read.
@@ -79,7 +88,7 @@ def prepare(settings: DataSettings, seed: int, *, skip_broken: bool = False, on_
     if part:
         raise UserError(f"--data {settings.data}: name the whole source, '{name}'; fromnoise splits it itself")
     source = _source(name, settings.group_by, settings.label_by)
-    how = Reading(size, skip_broken, settings.label_by, on_file)
+    how = Reading(size, skip_broken, settings.label_by, within, on_file)
     if "test" in source.parts:
         parts = _without_val(name, source, how, settings.m, seed)
     else:
@@ -116,7 +125,7 @@ def parts_of(settings: DataSettings, *, on_file: OnFile = ignored) -> list[Image
         parts = prepare(settings, 0, skip_broken=True, on_file=on_file)
         return [each for each in (parts.train, parts.val, parts.heldout) if each is not None]
     size = parse_size(settings.size, settings.fit)
-    rules = {"group_by": settings.group_by, "label_by": settings.label_by}
+    rules: dict[str, Any] = {"group_by": settings.group_by, "label_by": settings.label_by}
     specs = [f"{name}:{each}" for each in source.parts] if source and part is None else [settings.data]
     found = (load(spec, size, skip_broken=True, on_file=on_file, **rules) for spec in specs)
     return [laid(each, settings.alpha) for each in found]
@@ -170,12 +179,17 @@ def is_same(data: str, trained: DataSettings) -> bool:
 
 
 def load_as(
-    spec: str, trained: DataSettings, size: tuple[int, int] | None = None, *, skip_broken: bool = False
+    spec: str,
+    trained: DataSettings,
+    size: tuple[int, int] | None = None,
+    *,
+    skip_broken: bool = False,
+    within: tuple[float, float] | None = None,
 ) -> ImageSet:
     """The images of `load`, read and split as a training on the data `trained` did; other data by no rules."""
     same = is_same(whole_of(spec), trained)
     group_by, label_by = (trained.group_by, trained.label_by) if same else (None, None)
-    return load(spec, size, skip_broken=skip_broken, group_by=group_by, label_by=label_by)
+    return load(spec, size, skip_broken=skip_broken, group_by=group_by, label_by=label_by, within=within)
 
 
 def _parse(spec: str) -> tuple[str, str | None]:

@@ -88,8 +88,9 @@ def likelihoods(
 ) -> Iterator[Likelihoods]:
     """One set of images after another, each an image file, a folder, an .npz file, a data set, or in memory.
 
-    `source` is the model as the user named it. Raises UserError, before any work, for images that do not fit the
-    model, a label that it does not have, and held-out images of a run whose data has changed.
+    `source` is the model as the user named it. Numbers other than bytes are mapped by the model's range. Raises
+    UserError, before any work, for images that do not fit the model, a label that it does not have, and held-out images
+    of a run whose data has changed.
     """
     labelled(model, request.label)
     if request.n is not None and all(isinstance(each, str) and _is_image(each) for each in sets):
@@ -130,7 +131,7 @@ def _images(named: str | ImageSet, model: Model, source: Path, request: Likeliho
                 parts_of(run)  # raises UserError if the data has changed: it would be split otherwise
             for note in unchecked(model, source):
                 say(note)
-        images = sources.load_as(named, data, size, skip_broken=request.skip_broken)
+        images = sources.load_as(named, data, size, skip_broken=request.skip_broken, within=info.range)
         images = replace(images, name=named)
     images = replace(images, files=images.files or tuple(f"{images.name}[{k}]" for k in range(len(images))))
     if request.n is not None and images.files != (images.name,):
