@@ -1,5 +1,6 @@
 """fromnoise from Python, as its users write it."""
 
+import json
 import random
 import subprocess
 import sys
@@ -138,6 +139,57 @@ def test_images_to_edit_may_have_other_channels_than_the_models(packaged):
             edited()
     with pytest.raises(fromnoise.UserError, match=r"images to edit are N×H×W×C, not 32×32×4: one is images\[None\]"):
         clipart.vary(opaque[0])
+
+
+def test_likelihoods_are_those_of_the_command_line(packaged, tmp_path, capsys):
+    images = packaged.sample(5, steps=2)
+    arrays.save(tmp_path / "five.npz", torch.from_numpy(np.array(images)).permute(0, 3, 1, 2))
+    assert main(["likelihood", "digits", str(tmp_path / "five.npz"), "--levels", "3", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["results"][0]
+    for given in (images, np.array(images[..., 0]), tmp_path / "five.npz"):
+        found = packaged.likelihood(given, levels=3)
+        assert isinstance(found, fromnoise.Likelihoods)
+        for name in ("bits", "standard_error", "prior", "steps", "decoder"):
+            assert getattr(found, name).tolist() == pytest.approx([row[name] for row in told["images"]], rel=1e-5)
+        assert found.mean == pytest.approx(told["mean"]["bits"])
+        assert found.error == pytest.approx(told["mean"]["standard_error"])
+    some = packaged.likelihood(tmp_path / "five.npz", n=2, levels=3)
+    rows = [found.names.index(name) for name in some.names]
+    assert len(rows) == 2
+    assert some.bits == pytest.approx(found.bits[rows], rel=1e-5)
+    flow = packaged.likelihood(images[:1], method="flow")
+    assert flow.prior is None
+    assert np.isnan([*flow.standard_error, flow.error]).all()
+    assert capsys.readouterr().out == ""
+
+
+def test_images_without_a_likelihood_are_refused(packaged, tmp_path):
+    images = packaged.sample(2, steps=2)
+    Image.fromarray(np.array(images[0, ..., 0])).save(tmp_path / "one.png")
+    for given, how, message in (
+        (images[:, :16], {}, r"^the model is for images of 1×32×32 \(channels, height, width\), not 1×16×32"),
+        (images / 255, {}, "^images: the training images' values are bytes, and these are from 0 to 0"),
+        (images, {"levels": 1}, "^levels must be from 2 to"),
+        (images, {"levels": 4, "method": "flow"}, "^levels is for the bound"),
+        (images, {"levels": "some"}, "levels must be a whole number or None or one of all, not 'some'"),
+        (images, {"label": 10}, "^label 10"),
+        (images, {"n": 3}, "^images has 2 images; cannot take 3"),
+        (tmp_path / "one.png", {"n": 1}, "^n is for folders"),
+        (tmp_path / "none", {}, "is neither a data set"),
+    ):
+        with pytest.raises(fromnoise.UserError, match=message):
+            packaged.likelihood(given, **how)
+
+
+def test_likelihoods_go_by_the_range_of_the_training_images(tmp_path):
+    values = np.random.default_rng(0).uniform(-2, 3, (40, 16, 16, 2))
+    np.savez(tmp_path / "bands.npz", images=values)
+    run = fromnoise.train(
+        tmp_path / "bands.npz", preset="tiny", steps=1, out=tmp_path / "run", device="cpu", quiet=True
+    )
+    least, most = values.min(), values.max()
+    by_hand = np.round((values[:3] / 2 - least) / (most - least) * 255).astype(np.uint8)
+    assert run.likelihood(values[:3] / 2, levels=2).bits.tolist() == run.likelihood(by_hand, levels=2).bits.tolist()
 
 
 def test_what_a_model_cannot_do_is_refused(packaged):

@@ -8,6 +8,7 @@
     variants = run.vary(images[:1], 8, strength=0.3)         # also: inpaint, upscale, interpolate
     card = run.evaluate()
     print(card.excess.value, card.copies.verdict)
+    print(run.likelihood(images).bits)                       # how likely the model finds each image
 
     digits = fromnoise.load("digits")                        # a packaged model; "clipart" and "clipart64" are in colour
     card = fromnoise.evaluate(digits.sample(1000), "mnist:test")
@@ -33,7 +34,6 @@ from fromnoise.config import PRESETS, Config, folder_for, settled, with_settings
 from fromnoise.data import arrays
 from fromnoise.data.colour import KINDS
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.pixels import by_range
 from fromnoise.data.settings import Alpha, Fit
 from fromnoise.diffusion.settings import SamplerName
 from fromnoise.errors import UserError
@@ -45,6 +45,7 @@ from fromnoise.evaluation.score import score
 from fromnoise.experiment import find
 from fromnoise.experiment.comparison import Named, ScoreRequest, as_8_bits
 from fromnoise.experiment.evaluate import evaluate as scored
+from fromnoise.experiment.likelihood import LikelihoodRequest, Likelihoods, Method, likelihoods
 from fromnoise.experiment.sample import sampled
 from fromnoise.experiment.score import reference_of, sets_of, with_notes, with_overfitting
 from fromnoise.experiment.train import Experiment, trained
@@ -58,7 +59,7 @@ from fromnoise.training.device import alone
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.settings import Recording
 
-__all__ = ["Images", "Report", "Run", "UserError", "evaluate", "load", "train"]
+__all__ = ["Images", "Likelihoods", "Report", "Run", "UserError", "evaluate", "load", "train"]
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Source = str | Path | ImageSet | ArrayLike
@@ -211,12 +212,40 @@ class Run:
         given, within = array_of(images, "images"), self.model.info.range
         if given.ndim == 3 and given.shape[-1] in KINDS and given.shape[-1] < self.model.info.width // 2:
             raise UserError(f"images to edit are N×H×W×C, not {'×'.join(map(str, given.shape))}: one is images[None]")
-        if within is not None and given.dtype != np.uint8 and given.dtype.kind in "iuf" and given.size:
-            given = by_range("images", given, within)
-        found = as_set(given, "images")
-        if found.range is not None:
+        found = as_set(given, "images", within)
+        if found.range not in (None, within):
             raise UserError(f"images to edit must be bytes: convert these, perhaps with {as_8_bits(*found.range)}")
         return edit.as_trained(self.model, found).images
+
+    @called_from_python()
+    def likelihood(
+        self,
+        images: Source,
+        *,
+        method: Method = "bound",
+        levels: int | Literal["all"] | None = None,
+        label: int | str | None = None,
+        n: int | None = None,
+        seed: int = 0,
+        skip_broken: bool = False,
+    ) -> Likelihoods:
+        """How likely the model finds images; this says little about their quality.
+
+        Images are an array of the model's height and width, with other numbers than uint8 mapped as in `vary`; or a
+        name as on the command line: of an image file, a folder, an `.npz`, or a data set such as "digits:heldout".
+
+        - `method`: "bound", the variational bound; or "flow", near-exact, by the probability-flow ODE
+        - `levels`: random noise levels for each image's bound, 32 by default, or "all"
+        - `label`: the images' class or cluster; default: any
+        - `n`: a random subset of this many; default: all
+        - `skip_broken`: leave out files that cannot be read
+
+        Raises UserError, before any work, for images that the model does not fit.
+        """
+        request = LikelihoodRequest(method, levels, label, n, seed, skip_broken)
+        with reporting_to(self.reporter):
+            named = _named(images, "images", self.model.info.range)
+            return next(likelihoods(self._there(), self.folder or self._source, [named], request))
 
     @called_from_python()
     def evaluate(
@@ -363,7 +392,7 @@ def _reporter(quiet: bool) -> Reporter:
     return Reporter() if quiet else TERMINAL
 
 
-def _named(images: Source, role: str) -> Named:
+def _named(images: Source, role: str, within: tuple[float, float] | None = None) -> Named:
     if isinstance(images, str | Path):
         return str(images)
-    return images if isinstance(images, ImageSet) else as_set(images, role)
+    return images if isinstance(images, ImageSet) else as_set(images, role, within)

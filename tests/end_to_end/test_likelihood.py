@@ -45,7 +45,7 @@ def test_a_file_of_another_size_is_said_to_be_resized(finished, fromnoise, tmp_p
 
 @pytest.fixture(scope="module")
 def deep(fromnoise, tmp_path_factory):
-    """A tiny run on 16-bit scans with values from 300 to 4,000, as `run`; two of a smaller range, as new/ and new.npy."""
+    """A tiny run on 16-bit scans from 300 to 4,000, as `run`; two images of a smaller range, as new/ and new.npy."""
     place = tmp_path_factory.mktemp("deep")
     for name, n, low, high in (("scans", 30, 300, 4000), ("new", 2, 900, 2500)):
         values = np.random.default_rng(n).integers(low, high + 1, (n, 16, 16)).astype(np.uint16)
