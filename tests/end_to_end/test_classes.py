@@ -11,6 +11,8 @@ from PIL import Image
 
 from fromnoise.data import arrays, folder, saving
 from fromnoise.evaluation import gain as module
+from fromnoise.evaluation.gain import gain
+from fromnoise.experiment import augmentation
 from fromnoise.generation.model import Model
 
 NAMES = ("cat", "dog", "owl")
@@ -116,6 +118,25 @@ def test_other_images_may_have_classes_by_a_rule(place, fromnoise, brief, tmp_pa
     assert "the model has 3 classes and flat has 0" in fromnoise(*words, cwd=tmp_path, code=2).stderr
     done = fromnoise(*words, "--label-by", r"^(.+)_\d", cwd=tmp_path)
     assert "if it saw images held out here, the gain is overstated" in done.stderr
+
+
+def test_deep_images_are_augmented_by_the_models_range(blobs_of, fromnoise, brief, tmp_path, monkeypatch):
+    whole = blobs_of(n=600, classes=3)
+    values, labels = 1000.0 + 10 * whole.images.permute(0, 2, 3, 1).numpy(), whole.labels.numpy()
+    np.savez(tmp_path / "scans.npz", images=values, labels=labels)
+    np.savez(tmp_path / "dim.npz", images=1000 + (values - 1000) / 2, labels=labels)
+    np.savez(tmp_path / "bytes.npz", images=whole.images.permute(0, 2, 3, 1).numpy(), labels=labels)
+    fromnoise("train", *TINY, "--data", "scans.npz", "--size", "16", "--out", "run", cwd=tmp_path)
+    learnt = []
+    monkeypatch.setattr(augmentation, "gain", lambda *given: learnt.append(given[1]) or gain(*given))
+    words = ("--model", "run", "--per-class", "5")
+    fromnoise("augment", "scans.npz", *words, "--out", "more", cwd=tmp_path)
+    fromnoise("augment", "dim.npz", *words, "--out", "dimmer", cwd=tmp_path)
+    bright, dim = (float(each.images.double().mean()) for each in learnt)
+    assert dim == pytest.approx(bright / 2, abs=1)
+    refused = fromnoise("augment", "bytes.npz", *words, "--out", "none", cwd=tmp_path, code=2)
+    assert "the training images' values are from 1000 to" in refused.stderr
+    assert "and these are bytes: scale them alike" in refused.stderr
 
 
 def test_data_that_the_model_does_not_know_cannot_be_augmented(place, fromnoise, blobs_of, tmp_path):

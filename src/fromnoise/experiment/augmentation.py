@@ -64,8 +64,9 @@ def parts_for(
     """The parts of `data`, and notes on them for readers of the result.
 
     If the model was trained on `data`, they are the parts of its training, so that it never saw what is held out.
-    Other data has classes and groups by the rules given. `source` is the model as the user named it. Raises UserError
-    for data whose images or classes are not the model's, and for too few images to hold out.
+    Other data has classes and groups by the rules given, and is mapped to bytes by the model's range. `source` is the
+    model as the user named it. Raises UserError for data whose images or classes are not the model's, and for too few
+    images to hold out.
     """
     trained, data = model.config.data, without_slash(data)
     notes: list[str] = []
@@ -78,7 +79,7 @@ def parts_for(
         )
     if not same:
         settings = dataclasses.replace(trained, data=data, m=None, label_by=label_by, group_by=group_by)
-        parts = sources.prepare(settings, model.config.seed, skip_broken=skip_broken)
+        parts = sources.prepare(settings, model.config.seed, skip_broken=skip_broken, within=model.info.range)
         notes.append(f"the model was trained on {trained.data}: if it saw images held out here, the gain is overstated")
     else:
         parts, notes = parts_of_model(model, source, skip_broken=skip_broken)
@@ -96,6 +97,7 @@ def _check(parts: Parts, model: Model, data: str) -> None:
     if train.shape != info.image:
         ours, theirs = ("×".join(map(str, shape)) for shape in (info.image, train.shape))
         raise UserError(f"the model makes images of {ours}, but those of {data} are {theirs}: train a model on {data}")
+    info.check_range(train)
     if train.labels is None or train.classes != info.classes:
         raise UserError(f"the model has {info.conditioned_on} and {data} has {train.classes}: train a model on {data}")
     names = train.class_names[: info.classes]

@@ -73,7 +73,8 @@ def parts_of_model(model: Model, source: Path, *, skip_broken: bool = False) -> 
     """The data of the `model` that the user named `source`, with notes; raises as `parts_of` does if it is a run's."""
     if run := run_of(source):
         return parts_of(run), []
-    return sources.prepare(model.config.data, model.config.seed, skip_broken=skip_broken), unchecked(model, source)
+    data, seed, within = model.config.data, model.config.seed, model.info.range
+    return sources.prepare(data, seed, skip_broken=skip_broken, within=within), unchecked(model, source)
 
 
 def unchecked(model: Model, source: Path) -> list[str]:
