@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fromnoise.config import flat
 from fromnoise.errors import UserError
+from fromnoise.evaluation.comparable import differences
 from fromnoise.evaluation.metrics import METRICS
 from fromnoise.evaluation.report import Report
 from fromnoise.evaluation.verdicts import verdicts
@@ -72,31 +72,16 @@ def table(scored: Sequence[Scored]) -> list[tuple[str, list[str]]]:
 
 def warnings(scored: Sequence[Scored]) -> list[str]:
     """Why scores must not be compared, and whose settings are not known, in sentences; empty if all is well."""
-    first, *others = [(of.name, _conditions(of.report)) for of in scored]
-    found = []
-    for name, conditions in others:
-        different = [what for what, value in conditions.items() if value != first[1][what]]
-        if different:
-            found.append(f"{name} and {first[0]} were not scored alike ({', '.join(different)}): do not compare")
+    first, *others = scored
+    found = [
+        f"{of.name} and {first.name} were not scored alike ({', '.join(different)}): do not compare"
+        for of in others
+        if (different := differences(first.report, of.report))
+    ]
     unknown = [of.name for of in scored if of.report.run is None]
     if len(unknown) < len(scored):
         found += [f"the settings of {name} are not known" for name in unknown]
     return found
-
-
-def _conditions(report: Report) -> dict[str, Any]:
-    """Everything that must be equal for two scores to be compared: `protocol.line` without the seed."""
-    protocol, excess = report.protocol, report.excess
-    return {
-        "reference": protocol.reference.sha256,
-        "features": (protocol.features.name, protocol.features.sha256),
-        "number of images": (protocol.generated.n, excess and excess.n),
-        "design": protocol.design,
-        "size": protocol.generated.shape,
-        "resizing": protocol.resizing,
-        "floor": protocol.floor and protocol.floor.sha256,
-        "version": protocol.version,
-    }
 
 
 def settings(scored: Sequence[Scored]) -> list[tuple[str, list[str]]]:
