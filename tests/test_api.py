@@ -270,13 +270,14 @@ def test_a_run_is_evaluated_as_by_the_command_line(run, capsys):
     assert run.report.likelihood == card.likelihood
 
 
-def test_a_run_keeps_its_extractor(run, monkeypatch):
+def test_a_run_keeps_its_extractors(run, monkeypatch):
     made = []
     mean = Features("mean", 1, "", lambda images: images.double().mean((1, 2, 3))[:, None])
     again = fromnoise.load(run.folder, device="cpu", quiet=True)
-    monkeypatch.setattr("fromnoise.api.extractor_of", lambda *args, **how: made.append(args) or mean)
+    monkeypatch.setattr("fromnoise.api.extractor_of", lambda *args, **how: made.append("score's") or mean)
+    monkeypatch.setattr("fromnoise.api.choosing_features", lambda device: made.append("choosing") or mean)
     reports = [again.evaluate(n=50, features="pixels") for _ in range(2)]
-    assert len(made) == 1
+    assert made == ["score's", "choosing"]
     assert reports[0] == reports[1]
 
 

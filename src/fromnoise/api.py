@@ -80,7 +80,7 @@ class Run:
     device: DeviceName = "auto"
     reporter: Reporter = field(default_factory=Reporter)
     _source: Path = field(default=Path("the model"), repr=False)  # what `load` was given
-    _extractors: dict[Any, Features] = field(default_factory=dict, init=False, repr=False)
+    _extractors: dict[Any, tuple[Features, Features]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def config(self) -> Config:
@@ -271,11 +271,12 @@ class Run:
             parts, notes = find.parts_of_model(self.model, source)
             if (name, weights) not in made:
                 file = None if weights is None else Path(weights)
-                made[name, weights] = extractor_of(name, device, images=parts.train, weights=file)
+                extractor = extractor_of(name, device, images=parts.train, weights=file)
+                made[name, weights] = extractor, choosing_features(device)
+            extractor, choosing = made[name, weights]
             against, number = reference_of(config, parts)
             generated = as_set(self.sample(number, seed=config.seed), str(self.folder or "generated"))
-            sets, also = sets_of(config, parts, generated, against), choosing_features(device)
-            report = score(sets, made[name, weights], config.seed, also)
+            report = score(sets_of(config, parts, generated, against), extractor, config.seed, choosing)
             report = with_overfitting(report, self.model, parts, against)
             report = structs.replace(report, notes=(*report.notes, *notes))
             run = find.run_of(source)
