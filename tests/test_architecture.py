@@ -14,7 +14,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 ROOMS = {
     "probability": set(),
     "diffusion": {"probability"},
-    "networks": set(),
+    "networks": {"diffusion"},
     "plane": {"probability", "diffusion", "networks"},
     "data": set(),
     "generation": {"diffusion", "networks", "data"},

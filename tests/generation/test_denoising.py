@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fromnoise.diffusion.denoiser import ByStep
+from fromnoise.diffusion.denoiser import Denoiser
 from fromnoise.diffusion.schedule import schedule
 from fromnoise.generation import denoising
 from fromnoise.generation.denoising import denoising_errors, known_levels
@@ -40,7 +40,8 @@ def test_both_sets_are_given_the_same_noise_and_levels_other_noise(tiny_model, b
 
 
 def test_a_network_of_steps_is_judged_at_the_steps_nearest_to_the_levels():
-    model = SimpleNamespace(kind=ChapterUNet, table=schedule("linear", 500))
+    by_step = ChapterUNet.condition(schedule("linear", 500))
+    model = SimpleNamespace(denoiser=lambda: Denoiser(ChapterUNet, condition=by_step))
     found = known_levels(model, (1.0, 0.0, -1.0))
     assert found.tolist() == pytest.approx([1.0, 0.0, -1.0], abs=0.05)
-    ByStep(model.table)(found)  # refuses levels that are not its schedule's
+    by_step(found)  # refuses levels that are not its schedule's

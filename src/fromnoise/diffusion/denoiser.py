@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from fromnoise.diffusion import level, prediction
@@ -46,7 +46,7 @@ class ByStep:
         off = (steps[t] - wanted).abs()
         if bool((off > 1e-9 * steps[t]).any()):
             raise UserError(
-                "this network works only at its schedule's noise levels: train it on those (`UniformSteps`), "
+                "this network works only at its schedule's steps: train it with --levels uniform (`UniformSteps`) "
                 "and sample it with --spacing t"
             )
         return t - 1
@@ -67,6 +67,11 @@ class Denoiser:
 
     def __post_init__(self) -> None:
         lookup("prediction", self.prediction, prediction.TO_PAIR)
+
+    @property
+    def levels(self) -> Float64[Tensor, " T"] | None:
+        """The only levels λ that it can be called at; None for all."""
+        return self.condition.table.logsnr[1:] if isinstance(self.condition, ByStep) else None
 
     def output(
         self,

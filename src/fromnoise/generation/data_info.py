@@ -34,7 +34,7 @@ ERROR = 2.0  # grey levels by which sampled pixels are off, about: 1.7 for digit
 class DataInfo:
     """What a model knows of the images that it learnt.
 
-    scale, mean   the root mean square of pixels in [−1, 1], 1 for networks of the schedule's steps; each channel's mean
+    scale, mean   the root mean square of pixels in [−1, 1], 1 for networks that take pixels; each channel's mean
     class_shares  of classes, or of clusters (`fromnoise.data.clusters`) if `clustered`
     class_names   in the same order; empty if they are numbers
     range         as in `ImageSet`
@@ -63,8 +63,7 @@ class DataInfo:
         values = normalise(torch.arange(256, dtype=torch.uint8)).double()
         means = shares @ values
         kind = network(config.network)
-        # A network of the schedule's steps learns pixels in [−1, 1], as in the text.
-        scale = 1.0 if kind.BY_STEP else float((shares @ values.square()).mean()) ** 0.5
+        scale = 1.0 if kind.TAKES_PIXELS else float((shares @ values.square()).mean()) ** 0.5
         classes: tuple[float, ...] = ()
         conditioned = kind.TAKES_LABELS and (config.network.labels or images.clustered)
         if images.labels is not None and conditioned and images.classes > 1:
@@ -74,7 +73,7 @@ class DataInfo:
         scale, *mean = torch.tensor([scale, *means.tolist()]).tolist()
         clustered = images.clustered and bool(classes)
         names = () if clustered or len(images.class_names) < len(classes) else images.class_names[: len(classes)]
-        table = () if kind.BY_STEP else tuple(map(tuple, decoder(shares, ERROR).tolist()))
+        table = () if kind.TAKES_PIXELS else tuple(map(tuple, decoder(shares, ERROR).tolist()))
         return cls(*images.shape, scale, tuple(mean), classes, clustered, images.range, names, table)
 
     @property

@@ -17,11 +17,8 @@ from fromnoise.threads import following
 
 def known_levels(model: Model, levels: Sequence[float]) -> Float64[Tensor, " k"]:
     """The noise levels λ; for a network that works only at its schedule's steps, the nearest of those."""
-    wanted = torch.tensor(levels, dtype=torch.float64)
-    if not model.kind.BY_STEP:
-        return wanted
-    known = model.table.logsnr[1:]
-    return known[(known[None] - wanted[:, None]).abs().argmin(dim=1)]
+    wanted, known = torch.tensor(levels, dtype=torch.float64), model.denoiser().levels
+    return wanted if known is None else known[(known[None] - wanted[:, None]).abs().argmin(dim=1)]
 
 
 def denoising_errors(
@@ -39,9 +36,7 @@ def denoising_errors(
             x0 = model.info.encode(images[start : start + MICRO_BATCH]).to(model.device)
             errors = []
             for k in range(len(levels)):
-                noise = rng.normal((MICRO_BATCH, *x0.shape[1:]), seed, "denoising", start, k)[: len(x0)].to(
-                    model.device
-                )
+                noise = rng.normal((MICRO_BATCH, *x0.shape[1:]), seed, "denoising", start, k)[: len(x0)].to(x0.device)
                 guess = denoise(forward.jump(x0, noise, levels[k : k + 1]), levels[k : k + 1])[0]
                 errors.append((guess - x0).square().flatten(1).mean(dim=1).cpu().double())
             found.append(torch.stack(errors, dim=1))

@@ -154,7 +154,7 @@ def interpolate(
     """n images from `one` to `other`, both included, along the sphere between the noises behind them.
 
     The probability-flow ODE takes images to noise and back. Raises UserError for fewer than 2 images, as `vary` does,
-    and for the chapter's network, which knows only its schedule's levels.
+    and for a network that works only at its schedule's steps.
     """
     for end in (one, other):
         check(model, end)

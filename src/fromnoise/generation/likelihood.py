@@ -52,19 +52,17 @@ class Likelihood:
 
 def bound_of(model: Model, clearest: float = CLEAREST) -> Bound:
     """The bound for a model: on its schedule's levels if the network is tied to them, else on levels even in λ."""
-    info = model.info
-    if model.kind.BY_STEP:
-        return Bound(model.table.logsnr[1:], info.pixel_width)
-    ends = info.encoded_level(clearest), info.encoded_level(NOISIEST)
-    return Bound(torch.linspace(*ends, STEPS, dtype=torch.float64), info.pixel_width)
+    info, levels = model.info, model.denoiser().levels
+    if levels is None:
+        ends = info.encoded_level(clearest), info.encoded_level(NOISIEST)
+        levels = torch.linspace(*ends, STEPS, dtype=torch.float64)
+    return Bound(levels, info.pixel_width)
 
 
 def flow_of(model: Model) -> Flow:
-    """The flow for a model; raises UserError for the chapter's network, which is tied to its schedule's steps."""
-    if model.kind.BY_STEP:
-        raise UserError(
-            "the chapter's network works only at its schedule's steps, and the flow needs all: use --method bound"
-        )
+    """The flow for a model; raises UserError for a network that works only at its schedule's steps."""
+    if model.denoiser().levels is not None:
+        raise UserError("this network works only at its schedule's steps, and the flow needs all: use --method bound")
     return Flow(model.info.encoded_level(CLEAREST), model.info.encoded_level(NOISIEST), TOLERANCE)
 
 
@@ -119,7 +117,7 @@ def flow_bits(
 ) -> Likelihood:
     """Near-exact likelihood by the probability-flow ODE with one probe an image, in bits per dimension.
 
-    Raises UserError as `bound_bits` does, and for the chapter's network.
+    Raises UserError as `bound_bits` and `flow_of` do.
     """
     flow, denoise, nats = flow_of(model), labelled(model, label), []
     for x0, random in _batches(model, images, seed):

@@ -13,7 +13,7 @@ from fromnoise import rng, tensors
 from fromnoise.config import Config, from_json, to_json
 from fromnoise.data import augment
 from fromnoise.data.settings import parse_size
-from fromnoise.diffusion.denoiser import ByStep, Denoiser, by_logsnr
+from fromnoise.diffusion.denoiser import Denoiser
 from fromnoise.diffusion.objective import Levels, LogNormal, Objective, UniformSteps
 from fromnoise.diffusion.samplers import levels_for
 from fromnoise.diffusion.schedule import Schedule, schedule
@@ -73,8 +73,8 @@ class Model:
 
     def denoiser(self, other: Any = None) -> Denoiser:
         """The denoiser of this model's network, or of `other` (the same one compiled, wrapped or averaged)."""
-        condition = ByStep(self.table) if self.kind.BY_STEP else by_logsnr
-        return Denoiser(self.network if other is None else other, self.config.diffusion.prediction, condition)
+        network, condition = self.network if other is None else other, self.kind.condition(self.table)
+        return Denoiser(network, self.config.diffusion.prediction, condition)
 
     def objective(self) -> Objective:
         """The training loss."""
@@ -133,12 +133,11 @@ def check(config: Config) -> None:
     """Raise UserError for settings that do not go together, or a size that the network's levels do not divide."""
     kind = network(config.network)
     kind.check(config.network)
-    if kind.BY_STEP and (config.diffusion.levels != "uniform" or config.sampling.spacing != "t"):
-        raise UserError("this network works only at its schedule's steps: use --levels uniform --spacing t")
     if config.training.augment and not kind.TAKES_LABELS:
         raise UserError("--augment needs a network conditioned on how images were changed, and this one is not")
-    _levels(config)
-    levels_for(config.sampling, _table(config))
+    condition = kind.condition(_table(config))
+    for levels in _levels(config)(torch.tensor([0.5])), levels_for(config.sampling, _table(config)):
+        condition(levels[:1])  # raises UserError for levels at which the network does not work
     height, width = parse_size(config.data.size)
     multiple = kind.multiple(config.network)
     if height % multiple or width % multiple:

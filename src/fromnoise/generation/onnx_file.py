@@ -34,8 +34,8 @@ class _Denoise(nn.Module):
 
 def save_onnx(model: Model, path: Path) -> None:
     """Write the denoiser for any number of images; raises UserError for a network conditioned on steps."""
-    if model.kind.BY_STEP:
-        why = "the chapter's network is conditioned on steps, not noise levels, so it cannot be exported"
+    if model.denoiser().levels is not None:
+        why = "this network is conditioned on steps, not noise levels, so it cannot be exported"
         raise UserError(f"{why}: train one with --network unet")
     inputs: dict[str, Tensor] = {"x": torch.zeros(2, *model.info.image), "logsnr": torch.zeros(2)}
     if model.info.classes:

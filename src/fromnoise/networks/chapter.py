@@ -9,6 +9,8 @@ from typing import Self
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from fromnoise.config import Config
+from fromnoise.diffusion.denoiser import ByStep
 from fromnoise.networks.network import Network
 from fromnoise.networks.settings import NetworkSettings
 
@@ -24,7 +26,8 @@ class ChapterUNet(Network):
     widths   channels of the six levels
     """
 
-    BY_STEP, TAKES_LABELS, COMPILES = True, False, False
+    TAKES_LABELS, TAKES_PIXELS, COMPILES = False, True, False
+    condition = ByStep
 
     def __init__(self, images: int, size: tuple[int, int], widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
@@ -46,6 +49,11 @@ class ChapterUNet(Network):
     def forward(self, x: Float[Tensor, "n c h w"], condition: Int64[Tensor, " n"]) -> Float[Tensor, "n c h w"]:
         """The predicted noise for x at diffusers' steps `condition`."""
         return self.model(x, condition, return_dict=False)[0]
+
+    @staticmethod
+    def fit(config: Config) -> dict[str, str]:
+        """The schedule, whose steps it counts."""
+        return {"schedule": config.diffusion.schedule, "T": str(config.diffusion.T)}
 
     @staticmethod
     def unused(settings: NetworkSettings) -> list[str]:

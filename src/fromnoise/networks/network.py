@@ -6,6 +6,9 @@ from typing import ClassVar, Self, TypeVar
 
 from torch import Tensor, nn
 
+from fromnoise.config import Config
+from fromnoise.diffusion.denoiser import Condition, by_logsnr
+from fromnoise.diffusion.schedule import Schedule
 from fromnoise.networks.settings import NetworkSettings
 
 Layer = TypeVar("Layer", bound=nn.Module)
@@ -21,13 +24,13 @@ def zeroed(layer: Layer) -> Layer:
 class Network(nn.Module):
     """A module called as network(x, condition[, label][, change=…]).
 
-    BY_STEP       its condition is the schedule's step, which ties it to the schedule's levels; else it is λ
     TAKES_LABELS  it also takes the image's class and how the image was changed
+    TAKES_PIXELS  it learns pixels in [−1, 1] as they are, not scaled or cleaned (`DataInfo`)
     COMPILES      whether compiling is worth trying unasked
     """
 
-    BY_STEP: ClassVar[bool] = False
     TAKES_LABELS: ClassVar[bool] = True
+    TAKES_PIXELS: ClassVar[bool] = False
     COMPILES: ClassVar[bool] = True
 
     @classmethod
@@ -40,6 +43,11 @@ class Network(nn.Module):
         classes  number of classes or clusters, 0 for none
         change   how many numbers say how an image was changed, 0 for a network that is not conditioned on it
         """
+
+    @staticmethod
+    def condition(table: Schedule) -> Condition:
+        """From levels λ to the condition: λ itself, or `ByStep` of the schedule."""
+        return by_logsnr
 
     def adapted(self, weights: Mapping[str, Tensor], same_classes: bool) -> dict[str, Tensor]:
         """Weights of another network whose `fit` is the same, adapted to this network.
@@ -67,6 +75,6 @@ class Network(nn.Module):
         return []
 
     @staticmethod
-    def fit(settings: NetworkSettings) -> dict[str, str]:
+    def fit(config: Config) -> dict[str, str]:
         """The settings, by name, that must be equal for another network's weights to fit."""
         return {}

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from fromnoise.config import Config
 from fromnoise.errors import UserError
 from fromnoise.networks.embedding import WIDTH, Embedding
 from fromnoise.networks.network import Network, zeroed
@@ -178,9 +179,9 @@ class UNet(Network):
         return settings.stem * 2 ** (len(settings.channels) - 1)
 
     @staticmethod
-    def fit(settings: NetworkSettings) -> dict[str, str]:
+    def fit(config: Config) -> dict[str, str]:
         """All but dropout, which has no weights."""
-        channels = " ".join(map(str, settings.channels))
+        settings, channels = config.network, " ".join(map(str, config.network.channels))
         return {"channels": channels, "blocks": str(settings.blocks), "stem": str(settings.stem)}
 
     @classmethod

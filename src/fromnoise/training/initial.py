@@ -56,11 +56,9 @@ def differences(model: Model, other: Model) -> list[str]:
 
 def _needs(model: Model) -> dict[str, str]:
     """The settings that decide the weights' meaning, and the shapes of most of them."""
-    settings = model.config.network
-    needs: dict[str, str] = {"network": settings.network, "prediction": model.config.diffusion.prediction}
-    if model.kind.BY_STEP:
-        needs |= {"schedule": model.config.diffusion.schedule, "T": str(model.config.diffusion.T)}
-    return needs | model.kind.fit(settings)
+    config = model.config
+    needs = {"network": config.network.network, "prediction": config.diffusion.prediction}
+    return {**needs, **model.kind.fit(config)}
 
 
 def same_classes(ours: DataInfo, theirs: DataInfo) -> bool:
