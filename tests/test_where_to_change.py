@@ -1,4 +1,4 @@
-"""docs/architecture.md names the files that a schedule, sampler, network or data source takes: here they are added."""
+"""docs/architecture.md names the files that a schedule, sampler, spacing, network and more take: they are added."""
 
 import json
 import os
@@ -16,6 +16,7 @@ SAMPLERS = "SAMPLERS: Mapping[str, type[steps.Sampler]] = {"
 NETWORKS = "NETWORKS: Mapping[str, type[Network]] = {"
 METRICS = "METRICS: Mapping[str, Metric] = {"
 SOURCES = "SOURCES: tuple[Source, ...] = (\n"
+SPACINGS = "ON_SCHEDULE: Mapping[str, Spaced] = {"
 EULER = '''
 
 class Euler(Sampler):
@@ -25,6 +26,12 @@ class Euler(Sampler):
         now = visits[-1]
         a, b = level.scales(clearer, now.x)
         return a * now.x0 + b * now.noise
+'''
+FIRST = '''
+
+def first(settings: SamplerSettings, table: Schedule, n: int) -> Float64[Tensor, " n"]:
+    """Levels at the n noisiest steps of the schedule."""
+    return table.logsnr.flip(0)[:n]
 '''
 PLAIN = '''"""A convolution, and nothing else."""
 
@@ -91,6 +98,10 @@ ADDED = {
         "diffusion/samplers.py": [(SAMPLERS, '"euler": steps.Euler, ')],
         "diffusion/settings.py": [('SamplerName = Literal["ancestral"', ', "euler"')],
     },
+    "a spacing of levels": {
+        "diffusion/samplers.py": [("    return table.logsnr[t]\n", FIRST), (SPACINGS, '"first": first, ')],
+        "diffusion/settings.py": [('Spacing = Literal["t"', ', "first"')],
+    },
     "a network": {
         "networks/plain.py": [("", PLAIN)],
         "networks/registry.py": [
@@ -143,6 +154,7 @@ def test_the_table_names_the_files(what):
 @pytest.mark.slow
 def test_they_are_all_that_it_takes(source, tmp_path):
     words = "run --preset tiny --data stripes --schedule even --levels uniform --network plain --sampler euler"
+    words += " --spacing first --logsnr-range -8 6"
     done = subprocess.run(
         [sys.executable, "-m", "fromnoise", *words.split(), "--steps", "2", "--n", "50", "--out", "out"],
         cwd=tmp_path,
@@ -155,6 +167,8 @@ def test_they_are_all_that_it_takes(source, tmp_path):
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["protocol"]["reference"]["name"] == "stripes:heldout"
     assert report["run"]["sampling"]["sampler"]["sampler"] == "euler"
+    assert report["run"]["sampling"]["sampler"]["spacing"] == "first"
+    assert "--logsnr-range changes nothing here: only --spacing karras and logsnr use it" in done.stderr
     assert report["metrics"]["brightness"]["floor"]["value"] > 0
     assert "of the mean" in (tmp_path / "out" / "report.html").read_text()
     assert "brightness" in done.stdout

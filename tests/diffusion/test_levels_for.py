@@ -20,8 +20,8 @@ def float64(values):
     return torch.tensor(values, dtype=torch.float64)
 
 
-def levels_by(spacing, n, table=TABLE, **more):
-    return levels_for(SamplerSettings(sampling_steps=n, spacing=spacing, **more), table)
+def levels_by(spacing, n, table=TABLE, noisiest=level.NOISE, **more):
+    return levels_for(SamplerSettings(sampling_steps=n, spacing=spacing, **more), table, noisiest)
 
 
 @pytest.mark.parametrize("spacing", ["t", "logsnr", "karras"])
@@ -69,6 +69,19 @@ def test_fewer_than_one_step_is_refused(spacing):
 def test_a_range_that_is_none_is_refused(spacing, ends):
     with pytest.raises(UserError, match=r"--logsnr-range.*lower λ first"):
         levels_by(spacing, 5, logsnr_range=ends)
+
+
+@pytest.mark.parametrize("calls", [8, 9])
+def test_from_a_level_on_the_schedules_own_are_left_and_heun_visits_the_first_of_them_once(calls):
+    whole = levels_by("t", calls, sampler="heun")
+    assert levels_by("t", calls, sampler="heun", noisiest=1.0).tolist() == whole[whole >= 1].tolist()[1:]
+
+
+@pytest.mark.parametrize("spacing", ["logsnr", "karras"])
+def test_from_a_level_on_others_are_as_many_as_from_noise(spacing):
+    left = levels_by(spacing, 5, noisiest=-2.0)
+    assert left.tolist() == pytest.approx(levels_by(spacing, 5, logsnr_range=(-2.0, 6.0)).tolist())
+    assert levels_by(spacing, 5, noisiest=7.0).tolist() == [level.CLEAN]
 
 
 def test_more_steps_than_the_schedule_has_are_refused():

@@ -5,6 +5,7 @@ x = sampler(settings)(denoise, start(settings, levels[0], noise, mean), levels, 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Float64
@@ -44,29 +45,35 @@ def start(
     """Where sampling begins, at its first level λ: at a·μ + b·`noise`, with one mean μ a channel.
 
     Noisy data at level λ is a·x_0 + b·ε, so its mean is a·μ. Samplers that begin at N(0, I) lack it, and what they
-    sample keeps a little of that (Lin et al. 2023). With spacing `t` it is the noise itself, as in the text.
+    sample keeps a little of that (Lin et al. 2023). On the schedule's levels it is the noise itself, as in the text.
     """
-    if settings.spacing == "t":
+    if settings.spacing in ON_SCHEDULE:
         return noise
     a, b = level.scales(logsnr, noise)
     return a * noise.new_tensor(mean).reshape(-1, *(1,) * (noise.ndim - 2)) + b * noise
 
 
-def levels_for(settings: SamplerSettings, table: Schedule) -> Float64[Tensor, " steps1"]:
+def levels_for(settings: SamplerSettings, table: Schedule, noisiest: float = level.NOISE) -> Float64[Tensor, " steps1"]:
     """The levels that a sampler visits, `sampling_steps` + 1: one for each call of `denoise`, and clean (+∞) last.
 
     `t`: steps T, T − T/n, … of the schedule (trailing, Lin et al. 2023). `logsnr`: even in λ. `karras`: even in
-    (b/a)^(1/7) (Karras et al. 2022, eq. 5). The last two keep within `logsnr_range`. Raises UserError for fewer than
-    one step, more levels than the schedule has, or an empty range.
+    (b/a)^(1/7) (Karras et al. 2022, eq. 5). The last two keep within `logsnr_range`. None is noisier than `noisiest`:
+    `t` leaves out those that are, and the others are as many as from noise. Raises UserError for fewer than one step,
+    more levels than the schedule has, or an empty range.
     """
-    lowest, highest = settings.logsnr_range
-    if not -LIMIT <= lowest < highest <= LIMIT:
-        raise UserError(f"--logsnr-range {lowest:g} {highest:g}: give the lower λ first, from −{LIMIT} to {LIMIT}")
+    low, high = settings.logsnr_range
+    if not -LIMIT <= low < high <= LIMIT:
+        raise UserError(f"--logsnr-range {low:g} {high:g}: give the lower λ first, from −{LIMIT} to {LIMIT}")
     if settings.sampling_steps < 1:
         raise UserError(f"a sampler needs at least 1 step, not {settings.sampling_steps}")
     visits = torch.tensor(sampler(settings).visits(settings.sampling_steps))
     spaced = lookup("spacing", settings.spacing, SPACINGS)
-    levels = spaced(settings, table, len(visits)).repeat_interleave(visits)
+    if noisiest < high and settings.spacing in IN_RANGE:
+        settings, noisiest = replace(settings, logsnr_range=(max(low, noisiest), high)), level.NOISE
+    levels = spaced(settings, table, len(visits))
+    visits = visits[levels >= noisiest]
+    visits[:1] = 1  # no step led here, so none is corrected
+    levels = levels[levels >= noisiest].repeat_interleave(visits)
     return torch.cat([levels, torch.tensor([level.CLEAN], dtype=torch.float64)])
 
 
@@ -90,9 +97,8 @@ def karras(settings: SamplerSettings, table: Schedule, n: int) -> Float64[Tensor
     return -2 * RHO * torch.log(first + torch.linspace(0, 1, n, dtype=torch.float64) * (last - first))
 
 
-SPACINGS: Mapping[str, Callable[[SamplerSettings, Schedule, int], Float64[Tensor, " n"]]] = {
-    "karras": karras,
-    "logsnr": even,
-    "t": trailing,
-}
+Spaced = Callable[[SamplerSettings, Schedule, int], Float64[Tensor, " n"]]
 """From settings and a schedule to the n levels that differ, without the clean one."""
+IN_RANGE: Mapping[str, Spaced] = {"karras": karras, "logsnr": even}
+ON_SCHEDULE: Mapping[str, Spaced] = {"t": trailing}
+SPACINGS: Mapping[str, Spaced] = {**IN_RANGE, **ON_SCHEDULE}

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fromnoise.data.image_set import ImageSet
+from fromnoise.diffusion.samplers import ON_SCHEDULE
 from fromnoise.diffusion.settings import SamplerSettings
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
@@ -47,8 +48,8 @@ def sampled(
         if settings.get(name) is not None and np.shape(settings[name]) != (2,):
             raise UserError(f"{name} takes two λ, not {settings[name]}")
     how = model.config.sampling.but(**settings)
-    if settings.get("logsnr_range") is not None and how.spacing == "t":
-        raise UserError("--spacing t takes the schedule's own levels: leave out --logsnr-range")
+    if settings.get("logsnr_range") is not None and how.spacing in ON_SCHEDULE:
+        raise UserError(f"--spacing {how.spacing} takes the schedule's own levels: leave out --logsnr-range")
     number = own_precision(model) if precision == "auto" else precision
     even = per_class is not None
     count = (N if n is None else n) if per_class is None else per_class * max(len(model.info.present), 1)

@@ -14,6 +14,7 @@ from fromnoise.data import sources
 from fromnoise.data.clusters import conditioned
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.parts import Parts
+from fromnoise.diffusion.samplers import IN_RANGE, ON_SCHEDULE
 from fromnoise.errors import UserError
 from fromnoise.evaluation.extractor import Features
 from fromnoise.experiment import few_images, initial_weights
@@ -272,11 +273,12 @@ def _check_guidance(config: Config, model: Model) -> None:
 def idle(config: Config, classes: int) -> Iterator[str]:
     """A sentence for each setting that is not the default and changes nothing here."""
     levels, spacing, plain = config.diffusion.levels, config.sampling.spacing, Config()
+    own = "uniform" in levels or spacing in ON_SCHEDULE, "--levels uniform and --spacing " + " and ".join(ON_SCHEDULE)
     needs = {
-        "schedule": ("uniform" in levels or spacing == "t", "--levels uniform and --spacing t"),
-        "T": ("uniform" in levels or spacing == "t", "--levels uniform and --spacing t"),
+        "schedule": own,
+        "T": own,
         "lognormal": (levels == "lognormal", "--levels lognormal"),
-        "logsnr_range": (spacing != "t", "--spacing karras and logsnr"),
+        "logsnr_range": (spacing in IN_RANGE, "--spacing " + " and ".join(IN_RANGE)),
         "guidance_interval": (classes > 0, "classes or clusters"),
     }
     for name, (used, by) in needs.items():

@@ -6,7 +6,7 @@ Without a label, a model of classes gets the null class.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -96,7 +96,9 @@ def vary(
     if not 0 <= strength <= 1:
         raise UserError(f"strength must be from 0 to 1, not {strength:g}")
     settings = model.config.sampling.but(sampling_steps=how.steps)
-    levels = _levels_from(model, settings, strength)
+    angle = torch.tensor(strength, dtype=torch.float64) * math.pi / 2
+    noisiest = float(-2 * angle.tan().log()) if strength < 1 else level.NOISE  # tan = b/a
+    levels = levels_for(settings, model.table, noisiest)
     run, denoise = sampler(settings), labelled(model, how.label, settings.but(guidance=how.guidance))
     if len(levels) == 1:  # clean data
         if strength:
@@ -251,19 +253,6 @@ def _sampled(
 
     with following(model.network), bar("editing") as shown:
         return torch.cat([part(before, shown) for before in range(0, len(rows), MICRO_BATCH)])
-
-
-def _levels_from(model: Model, settings: SamplerSettings, strength: float) -> Float64[Tensor, " steps1"]:
-    """The levels from that of `strength` on: as many as from noise, unless the sampler visits the schedule's own."""
-    angle = torch.tensor(strength, dtype=torch.float64) * math.pi / 2
-    noisiest = float(-2 * angle.tan().log()) if strength < 1 else level.NOISE  # tan = b/a
-    if settings.spacing != "t":
-        low, high = settings.logsnr_range
-        if noisiest < high:
-            return levels_for(replace(settings, logsnr_range=(max(low, noisiest), high)), model.table)
-    levels = levels_for(settings, model.table)
-    levels = levels[levels >= noisiest]
-    return levels[1:] if len(levels) > 1 and levels[0] == levels[1] else levels  # Heun visits its first level once
 
 
 def _size(shape: tuple[int, ...]) -> str:
