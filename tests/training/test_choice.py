@@ -2,7 +2,6 @@
 
 import dataclasses
 import signal
-from collections.abc import Callable
 
 import pytest
 import torch
@@ -11,12 +10,7 @@ from safetensors.torch import load_file
 from fromnoise.generation.model import Model
 from fromnoise.training.interrupt import Interrupted
 from fromnoise.training.settings import Budget
-
-
-@dataclasses.dataclass(frozen=True)
-class Choice:
-    cost: Callable[[int, int], int]
-    choose: Callable[[int, Model], float]
+from fromnoise.training.validation import GuidanceChoice
 
 
 @pytest.fixture
@@ -32,7 +26,7 @@ def choice(asked):
         asked.append(step)
         return 1.25 + step / 100
 
-    return Choice(lambda steps, budget: 7, choose)
+    return GuidanceChoice(lambda steps, budget: 7, choose)
 
 
 def test_the_guidance_is_in_the_finished_model_and_the_weights_stay_as_they_are(train, config_of, choice, asked):

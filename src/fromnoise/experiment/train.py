@@ -241,7 +241,8 @@ def _choice(experiment: Experiment, model: Model, train: ImageSet) -> GuidanceCh
     folder, steps = experiment.folder, _steps(experiment)
     if not experiment.extension and not folder.steps() and steps and steps < FEWEST_STEPS:
         return None
-    return Chooser(model, train, folder, experiment.choosing)
+    chooser = Chooser(model, train, folder, experiment.choosing)
+    return GuidanceChoice(chooser.cost, chooser.choose)
 
 
 def _steps(experiment: Experiment) -> int | None:

@@ -172,8 +172,7 @@ class Pacer:
         segment = Segment(self.step, now, self.threads_now, seconds, others=others)
         if self.pace.steps is not None or seconds is None:
             return segment
-        possible = dataclasses.replace(self.pace, segment=segment).possible
-        kept = self.choice.cost(possible, possible - self.pace.budget.step) if self.choice else 0
+        kept = self.choice.cost_at(dataclasses.replace(self.pace, segment=segment)) if self.choice else 0
         return dataclasses.replace(segment, left=self.pace.time_left(now) - kept * seconds)
 
     def _tell(self) -> None:

@@ -4,7 +4,6 @@ Step k is a function of the weights before it and of (seed, k); nothing else is 
 killed and started again ends, on the CPU, with the same weights to the bit.
 """
 
-import dataclasses
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -154,7 +153,7 @@ class Trainer:
 
     def _extended(self, before: Standing, extension: Budget) -> Standing:
         """The same with a further budget; what a new one finds is set aside under the step where it begins."""
-        unchosen = self._lacks_guidance(before.pace)
+        unchosen = self.choice is not None and self.choice.due(before.pace, self.folder)
         start = resume.extended(before, extension, self.model, len(self.images), self.folder, unchosen)
         self.agreement.wait()  # every process must find the earlier results in their place
         if self.agreement.first and start is not before:
@@ -195,39 +194,14 @@ class Trainer:
         return validation.should_stop(self.folder.evaluations.records(), pacer.pace.budget.step)
 
     def _choose_guidance(self, guard: InterruptGuard) -> None:
-        """Choose the trained model's guidance, unless that is done; Ctrl-C breaks it off.
-
-        An extension too short to choose in keeps the guidance from before it.
-        """
-        pacer, file, began = self.pacer, self.folder.model_file(), self.pacer.pace.budget.step
-        if self.choice and not guard.stop_requested and self._lacks_guidance(pacer.pace):
-            model, chooses = self._trained(), self._can_choose(pacer.pace, self.choice)
-            choose = partial(self.choice.choose, pacer.step, model)
-            guidance = guard.unless_stopped(choose) if chooses else self.folder.keep_guidance(began)
-            if guidance is not None:
-                dataclasses.replace(model, guidance=guidance).save(file)
-            if not chooses:
-                say(f"guidance {guidance:g}, as before: choosing again would take too much of this budget")
-        elif Model.load(file).guidance is not None:
-            self.folder.keep_guidance(began)
+        """Choose the trained model's guidance, unless that is done; Ctrl-C breaks it off."""
+        pace, folder = self.pacer.pace, self.folder
+        if self.choice and not guard.stop_requested and self.choice.due(pace, folder):
+            self.choice.run(self.pacer.step, pace, self._trained(), folder, guard)
+        elif Model.load(folder.model_file()).guidance is not None:
+            folder.keep_guidance(pace.budget.step)
         if guard.stop_requested:
             raise self._interrupted()
-
-    def _lacks_guidance(self, pace: Pace) -> bool:
-        """Whether guidance is still to be chosen after a training at this pace, or kept from before its extension.
-
-        A model that was scored keeps the guidance that it was sampled with.
-        """
-        if not self.choice or self.folder.report_file.exists() or not self.folder.steps():
-            return False
-        if not self._can_choose(pace, self.choice) and not self.folder.has_kept_guidance(pace.budget.step):
-            return False
-        return Model.load(self.folder.model_file()).guidance is None
-
-    @staticmethod
-    def _can_choose(pace: Pace, choice: GuidanceChoice) -> bool:
-        """Whether the pacer has left time for the choice."""
-        return choice.cost(pace.possible, pace.possible - pace.budget.step) > 0
 
     def _trained(self) -> Model:
         """The model to use, on the training's device."""

@@ -5,12 +5,15 @@ import dataclasses
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 from torch import Tensor
 
 from fromnoise.generation.model import Model
 from fromnoise.say import say
+from fromnoise.training.interrupt import InterruptGuard
+from fromnoise.training.pace import Pace
 from fromnoise.training.run_folder import RunFolder
 
 
@@ -51,17 +54,45 @@ class Validation:
         say(f"step {step:,}: {words} ({cost:.1f} s; all validation so far: {share:.0%} of the training's time)")
 
 
-class GuidanceChoice(Protocol):
-    """The choice of guidance, on the training's clock."""
+@dataclass(frozen=True)
+class GuidanceChoice:
+    """The choice of guidance at the end, on the training's clock.
 
-    def cost(self, steps: int, budget: int) -> int:
-        """Its cost in training steps, once `steps` steps are trained, `budget` of them in the present budget.
+    cost    of it, in training steps, once `steps` steps are trained, `budget` of them in the present budget; 0 if
+            nothing is chosen
+    choose  given the step and a model in eval mode, returns its guidance
+    """
 
-        0 if nothing is chosen.
+    cost: Callable[[int, int], int]
+    choose: Callable[[int, Model], float]
+
+    def cost_at(self, pace: Pace) -> int:
+        """Its cost at the end of a training at this pace."""
+        return self.cost(pace.possible, pace.possible - pace.budget.step)
+
+    def due(self, pace: Pace, folder: RunFolder) -> bool:
+        """Whether guidance is still to be chosen after a training at this pace, or kept from before its extension.
+
+        A model that was scored keeps the guidance that it was sampled with.
         """
+        if folder.report_file.exists() or not folder.steps():
+            return False
+        if not self.cost_at(pace) and not folder.has_kept_guidance(pace.budget.step):
+            return False
+        return Model.load(folder.model_file()).guidance is None
 
-    def choose(self, step: int, model: Model) -> float:
-        """The guidance for a model, given in eval mode, after `step` steps."""
+    def run(self, step: int, pace: Pace, model: Model, folder: RunFolder, guard: InterruptGuard) -> None:
+        """Choose the guidance of `model`, that of `folder`, and save it; Ctrl-C breaks it off.
+
+        An extension too short to choose in keeps the guidance from before it.
+        """
+        chooses = self.cost_at(pace) > 0
+        choose = partial(self.choose, step, model)
+        guidance = guard.unless_stopped(choose) if chooses else folder.keep_guidance(pace.budget.step)
+        if guidance is not None:
+            dataclasses.replace(model, guidance=guidance).save(folder.model_file())
+        if not chooses:
+            say(f"guidance {guidance:g}, as before: choosing again would take too much of this budget")
 
 
 def better_before(folder: RunFolder, last: int) -> str | None:
