@@ -93,6 +93,15 @@ def test_who_knows_what_a_network_predicts():
     assert known == {"objective", "onnx_file"}
 
 
+def test_who_knows_the_datas_scale():
+    """Only `DataInfo`, which docs/architecture.md says: between its encode and decode, numbers have unit scale."""
+    known, rooms = set(), ("diffusion", "networks", "generation", "training")
+    for path in MODULES:
+        if path.parent.name in rooms and re.search(r"\b127\.5\b|\bnormalise\(|(info|self)\.scale\b", path.read_text()):
+            known.add(path.stem)
+    assert known == {"data_info"}
+
+
 @pytest.mark.parametrize("name", ["samplers", "steps", "bound", "flow", "ideal", "conditional"])
 def test_samplers_and_bounds_see_of_a_network_only_the_denoisers_pair(name):
     imports = re.findall(r"^(?:from|import) .*", (SOURCE / "diffusion" / f"{name}.py").read_text(), re.MULTILINE)

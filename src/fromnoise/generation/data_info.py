@@ -149,6 +149,10 @@ class DataInfo:
         """Encoded data as numbers in [−1, 1]."""
         return x * self.scale
 
+    def grey_levels(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """Encoded data as numbers of 0…255, neither rounded nor clipped."""
+        return (self.pixels(x) + 1) * 127.5
+
     def decode(self, x: Float[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
         """The 8-bit images that samples stand for, clipped and `cleaned`."""
         return self.cleaned(quantise(self.pixels(x)))

@@ -142,8 +142,8 @@ def upscale(
     if tuple(doubled.shape[1:]) != model.info.image:
         half = model.info.height // 2, model.info.width // 2
         raise UserError(f"the model enlarges images of {_size(half)}, half its own size, not {_size(images.shape[2:])}")
-    found = model.info.pixels(_completed(model, doubled, conditional.means, how))
-    return exact_means((found + 1) * 127.5, images.repeat_interleave(how.n, 0))
+    found = model.info.grey_levels(_completed(model, doubled, conditional.means, how))
+    return exact_means(found, images.repeat_interleave(how.n, 0))
 
 
 def interpolate(
