@@ -13,6 +13,7 @@ from fromnoise.generation import likelihood
 from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.likelihood import bound_bits, bound_of, decode, encode, flow_bits
 from fromnoise.generation.model import Model
+from fromnoise.generation.onnx_file import save_onnx
 
 DEVIATION = 0.3
 
@@ -76,7 +77,7 @@ def test_encoding_and_decoding_give_the_images_back(tiny_model, images):
     assert float((noise - original).abs().mean()) > 0.2
 
 
-def test_the_chapters_network_is_judged_by_its_schedule(config_of):
+def test_a_network_of_steps_is_judged_by_its_schedule_and_not_exported(config_of, tmp_path):
     chapter = {"network": "chapter", "labels": False}
     sampling = {"sampler": "ancestral", "sampling_steps": 5, "spacing": "t"}
     config = config_of(
@@ -87,8 +88,10 @@ def test_the_chapters_network_is_judged_by_its_schedule(config_of):
     bound = bound_of(model)
     assert bound.T == 50
     assert torch.equal(bound.levels, model.table.logsnr[1:])
-    with pytest.raises(UserError, match="works only at its schedule's steps"):
+    with pytest.raises(UserError, match="this network works only at its schedule's steps"):
         flow_bits(model, torch.zeros(1, 1, 32, 32, dtype=torch.uint8))
+    with pytest.raises(UserError, match="this network is conditioned on steps"):
+        save_onnx(model, tmp_path / "x.onnx")
 
 
 def test_what_cannot_be_judged_is_refused(tiny_model, images):
