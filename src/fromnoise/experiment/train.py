@@ -9,7 +9,7 @@ from pathlib import Path
 
 from accelerate import Accelerator
 
-from fromnoise.config import Config, to_json
+from fromnoise.config import Config, flat, to_json
 from fromnoise.data import sources
 from fromnoise.data.clusters import conditioned
 from fromnoise.data.image_set import ImageSet
@@ -273,7 +273,8 @@ def _check_guidance(config: Config, model: Model) -> None:
 
 def idle(config: Config, classes: int) -> Iterator[str]:
     """A sentence for each setting that is not the default and changes nothing here."""
-    levels, spacing, plain = config.diffusion.levels, config.sampling.spacing, Config()
+    levels, spacing = config.diffusion.levels, config.sampling.spacing
+    ours, plain = flat(to_json(config)), flat(to_json(Config()))
     own = "uniform" in levels or spacing in ON_SCHEDULE, "--levels uniform and --spacing " + " and ".join(ON_SCHEDULE)
     needs = {
         "schedule": own,
@@ -283,8 +284,7 @@ def idle(config: Config, classes: int) -> Iterator[str]:
         "guidance_interval": (classes > 0, "classes or clusters"),
     }
     for name, (used, by) in needs.items():
-        home = "diffusion" if hasattr(plain.diffusion, name) else "sampling"
-        if not used and getattr(getattr(config, home), name) != getattr(getattr(plain, home), name):
+        if not used and ours[name] != plain[name]:
             yield f"{flag(name)} changes nothing here: only {by} use it"
     for name in network(config.network).unused(config.network):
         yield f"{flag(name)} changes nothing here: --network {config.network.network} does not use it"

@@ -37,9 +37,8 @@ def initial(model: Model, file: Path, name: str) -> Initial:
     """
     other = Model.load(file)
     if different := differences(model, other):
-        ours, theirs = _needs(model), _needs(other)
-        said = "; ".join(f"{each}: {ours.get(each)}, {theirs.get(each)}" for each in different)
-        flags = " ".join(f"{flag(each)} {theirs[each]}" for each in different if each in theirs)
+        said = "; ".join(f"{each}: {ours}, {theirs}" for each, (ours, theirs) in different.items())
+        flags = " ".join(f"{flag(each)} {theirs}" for each, (_, theirs) in different.items() if theirs)
         raise UserError(f"--init {name} does not fit (this run, that model): {said}; set {flags}")
     with file.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
@@ -48,10 +47,10 @@ def initial(model: Model, file: Path, name: str) -> Initial:
     return Initial(name, file, sha256, weights, ", ".join(_adapted(model, other)))
 
 
-def differences(model: Model, other: Model) -> list[str]:
-    """The settings that keep the weights of one from fitting the other."""
+def differences(model: Model, other: Model) -> dict[str, tuple[str | None, str | None]]:
+    """The settings that keep the weights of one from fitting the other, with what they are for both."""
     ours, theirs = _needs(model), _needs(other)
-    return [name for name in theirs | ours if ours.get(name) != theirs.get(name)]
+    return {name: (ours.get(name), theirs.get(name)) for name in theirs | ours if ours.get(name) != theirs.get(name)}
 
 
 def _needs(model: Model) -> dict[str, str]:

@@ -75,9 +75,8 @@ class GuidanceChoice:
 
         A model that was scored keeps the guidance that it was sampled with.
         """
-        if folder.report_file.exists() or not folder.steps():
-            return False
-        if not self.cost_at(pace) and not folder.has_kept_guidance(pace.budget.step):
+        possible = self.cost_at(pace) > 0 or folder.has_kept_guidance(pace.budget.step)
+        if folder.report_file.exists() or not folder.steps() or not possible:
             return False
         return Model.load(folder.model_file()).guidance is None
 
