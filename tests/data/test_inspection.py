@@ -85,6 +85,28 @@ def test_files_are_counted_by_size_and_unreadable_ones_named(tmp_path, make_imag
     assert found["unreadable"] == {"bad.png": "not an image in a supported format"}
 
 
+def test_files_are_counted_by_the_form_that_they_are_saved_in(tmp_path, make_images):
+    grey, colour = make_images(1, (1, 8, 8))[0, 0].numpy(), make_images(1, (3, 8, 8))[0].permute(1, 2, 0).numpy()
+    forms = {
+        "8-bit RGB": Image.fromarray(colour),
+        "8-bit grey": Image.fromarray(grey),
+        "1-bit grey": Image.fromarray(grey > 99),
+        "palette": Image.fromarray(colour).quantize(16),
+        "8-bit RGBA": Image.fromarray(colour).convert("RGBA"),
+        "8-bit CMYK": Image.fromarray(colour).convert("CMYK"),
+    }
+    for form, image in forms.items():
+        image.save(tmp_path / f"{form}.{'tif' if 'CMYK' in form else 'png'}")
+    assert inspected(DataSettings(str(tmp_path), size="8")).files.forms == dict.fromkeys(forms, 1)
+    (tmp_path / "deep").mkdir()
+    Image.fromarray(grey.astype(np.uint16) * 9).save(tmp_path / "deep" / "a.png")
+    Image.fromarray(grey.astype(np.float32)).save(tmp_path / "deep" / "b.tif")
+    found = inspected(DataSettings(str(tmp_path / "deep"), size="8"))
+    assert found.files.forms == {"16-bit grey": 1, "float grey": 1}
+    with pytest.raises(UserError, match=r"8-bit RGB \(1 file, such as 8-bit RGB.png\).*16-bit grey \(1 file, such as"):
+        inspected(DataSettings(str(tmp_path), size="8"))
+
+
 def test_it_is_looked_at_as_training_would_take_it(tmp_path):
     (tmp_path / "icons").mkdir()
     for k in range(40):

@@ -153,9 +153,11 @@ def test_inspecting_shows_what_training_would_take(fromnoise, photos):
     assert "refuse" not in shown.stderr
     assert rows[3].startswith("photos:train: cat ")
     assert "sizes: 24×24 (133)" in rows
+    assert "saved as: 8-bit RGB (133)" in rows
     assert any(row.startswith("channels: ") and row.endswith("(133)") for row in rows)
     assert sum(row.startswith("unreadable: ") for row in rows) == 7
-    assert rows[-1].startswith("mean 0.")
+    assert rows[-2].startswith("mean 0.")
+    assert rows[-1].startswith("training would start from weights of clipart, conditioned on 2 classes; at about ")
     with Image.open(photos.parent / "sheet.png") as sheet:
         assert sheet.mode == "RGB"
         assert sheet.height > sheet.width  # 10×10 square images, with captions
@@ -164,6 +166,11 @@ def test_inspecting_shows_what_training_would_take(fromnoise, photos):
     found = json.loads(fromnoise(*words, "--json", "-", cwd=photos.parent).stdout)
     assert {part["name"]: part["n"] for part in found["parts"]} == counts
     assert sum(len(part["files"]) for part in found["parts"]) == 133
+    training = found["training"]
+    assert (training["condition"], training["init"], training["minutes"]) == ("2 classes", "clipart", 10)
+    assert training["steps"] == round(600 * training["images_per_second"] / 64)
+    part = fromnoise(words[0], words[1], "photos:train", *words[3:], "--json", "-", cwd=photos.parent)
+    assert json.loads(part.stdout)["training"] is None
 
 
 def test_an_inspection_of_many_sizes_and_broken_files_stays_short(fromnoise, tmp_path):
@@ -184,6 +191,7 @@ def test_an_inspection_of_many_sizes_and_broken_files_stays_short(fromnoise, tmp
     found = json.loads(piped.stdout)
     assert len(found["files"]["sizes"]) == 11
     assert len(found["files"]["unreadable"]) == 12
+    assert found["training"] is None
 
 
 def test_a_model_learns_from_a_zip_and_a_rule_and_is_scored_on_the_rest(fromnoise, tmp_path):

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,6 +63,7 @@ def collected(
         table.rows.pop(name, None)
     stack, was, changes = _Stack(len(names)), Counter[tuple[int, int]](), Counter[str]()
     kept: list[str] = []
+    depths, forms = set[np.dtype[Any]](), dict[str, list[str]]()
     broken: list[tuple[str, str]] = []
     with bar("reading") as shown:
         for done, name in enumerate(names):
@@ -78,18 +80,19 @@ def collected(
                     f"{Path(root) / name} is {hh}×{ww}, but {Path(kept[0]).name} is {h}×{w}; make them the same size, "
                     "as `fromnoise data export --size` does"
                 )
-            if kept and read.pixels.dtype != stack.dtype:
-                raise UserError(
-                    f"{Path(root) / name} and {kept[0]} differ in depth: give all images 8 bits, or all of them more"
-                )
-            stack.add(read.pixels)
+            forms.setdefault(read.stored, []).append(name)
+            how.on_file(name, read)
+            kept.append(name)
+            depths.add(read.pixels.dtype)
+            if len(depths) == 1:
+                stack.add(read.pixels)
             was[read.was] += 1
             changes.update(read.changes)
             changes[picture.STRETCHED] += picture.is_stretched(read.was, how.size)
-            how.on_file(name, read)
-            kept.append(name)
     if broken and not (how.skip_broken and kept):
         raise UserError(_complaint(Path(root), broken, len(names)))
+    if len(depths) > 1:
+        raise UserError(_mixture(root, forms))
     labels, (pixels, values) = labelled(root, kept, table, how.label_by), stack.bytes(root, how.within)
     images = ImageSet(
         root,
@@ -214,6 +217,13 @@ def _complaint(folder: Path, broken: list[tuple[str, str]], n: int) -> str:
     lines = [f"{folder}: {len(broken):,} of {n:,} image files cannot be read: {advice}"]
     lines += [f"{folder / name} ({why})" for name, why in broken[:LISTED]]
     return "\n  ".join([*lines, f"and {len(broken) - LISTED:,} more"] if broken[LISTED:] else lines)
+
+
+def _mixture(root: str, forms: dict[str, list[str]]) -> str:
+    """The error for images of 8 bits and of more, by the forms in which files have them."""
+    most = sorted(forms.items(), key=lambda form: -len(form[1]))
+    each = ", ".join(f"{form} ({plural(len(names), 'file')}, such as {names[0]})" for form, names in most)
+    return f"{root} mixes grey of more than 8 bits with other images: {each}; give all 8 bits, or all of them more"
 
 
 def _notes(found: Listing, labels: Labels, broken: list[tuple[str, str]], changes: Counter[str]) -> list[str]:

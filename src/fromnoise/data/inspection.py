@@ -21,9 +21,11 @@ SHEET = 100  # images on a contact sheet
 
 @dataclass(frozen=True)
 class Files:
-    """Image files: how many of each size and number of channels, how many were changed, and why some cannot be read."""
+    """Image files: how many of each size, form and number of channels, how many were changed, and why some cannot be
+    read. The form is that of the file, channels are those after reading."""
 
     sizes: Counter[str] = field(default_factory=Counter)
+    forms: Counter[str] = field(default_factory=Counter)
     channels: Counter[str] = field(default_factory=Counter)
     changed: Counter[str] = field(default_factory=Counter)
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -35,6 +37,7 @@ class Files:
             return
         height, width = found.was
         self.sizes[f"{height}×{width}"] += 1
+        self.forms[found.stored] += 1
         self.channels[str(found.pixels.shape[2])] += 1
         self.changed.update(found.changes)
 

@@ -20,6 +20,16 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM
 """Still images that Pillow recognises by their first bytes and reads itself (EPS, for one, needs Ghostscript)."""
 GREY, COLOUR, CONVERTED = {"1", "L", "LA"}, {"RGB", "RGBA", "RGBX", "P", "PA"}, {"CMYK", "YCbCr", "LAB", "HSV"}
 DEEP = {"I", "I;16", "I;16L", "I;16B", "I;16N", "F"}  # grey, of 16 or 32 bits or in floating point
+STORED = {
+    "1": "1-bit grey",
+    "L": "8-bit grey",
+    "LA": "8-bit grey with alpha",
+    "P": "palette",
+    "PA": "palette with alpha",
+    "RGBX": "8-bit RGB",
+    "F": "float grey",
+    "I": "16- or 32-bit grey",
+}
 # What is said of images that are neither grey nor RGB.
 TRANSPARENT = "with transparency"
 ANIMATED = "first frame only"
@@ -40,11 +50,13 @@ class Picture:
 
     pixels   bytes with C = 1 (grey), 3 (RGB) or 4 (premultiplied RGBA); of deep grey images float32
     was      the height and width in its file
+    stored   the pixels' form in its file, such as "8-bit RGBA" or "palette"
     changes  what was changed in it
     """
 
     pixels: UInt8[np.ndarray, "h w c"] | Float[np.ndarray, "h w 1"]
     was: tuple[int, int]
+    stored: str
     changes: tuple[str, ...]
 
 
@@ -67,7 +79,7 @@ def read(path: Path | BytesIO, size: tuple[int, int] | None = None) -> Picture:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged EXIF and the like, which leave the pixels whole
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            pixels, changes = _pixels(path)
+            pixels, stored, changes = _pixels(path)
     except UnidentifiedImageError as error:
         raise Unreadable(_unsupported(path)) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -79,7 +91,7 @@ def read(path: Path | BytesIO, size: tuple[int, int] | None = None) -> Picture:
     was = pixels.shape[:2]
     if size is not None and was != size:
         pixels = resize(torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None], size)[0].permute(1, 2, 0).numpy()
-    return Picture(pixels, was, changes)
+    return Picture(pixels, was, stored, changes)
 
 
 def is_stretched(was: tuple[int, int], size: tuple[int, int] | None) -> bool:
@@ -101,13 +113,23 @@ def _unsupported(path: Path | BytesIO) -> str:
     return "not an image in a supported format"
 
 
-def _pixels(path: Path | BytesIO) -> tuple[UInt8[np.ndarray, "h w c"] | Float[np.ndarray, "h w 1"], tuple[str, ...]]:
+def _stored(mode: str, bits: int) -> str:
+    """The form of pixels of this mode, Pillow's, with so many bits a channel in the file."""
+    known = "16-bit grey" if mode.startswith("I;16") else STORED.get(mode, f"8-bit {mode}")
+    return known.replace("8-bit", f"{bits}-bit")
+
+
+def _pixels(
+    path: Path | BytesIO,
+) -> tuple[UInt8[np.ndarray, "h w c"] | Float[np.ndarray, "h w 1"], str, tuple[str, ...]]:
     with Image.open(path, formats=FORMATS) as image:
         mode = image.mode
         if mode not in GREY | COLOUR | CONVERTED | DEEP:
             raise Unreadable(f"pixel format {mode}: convert it to 8-bit grey or RGB")
         changes = [PRINT] if mode in CONVERTED else []
-        if mode not in DEEP and any(";16" in str(tile[3]) for tile in image.tile):  # Pillow takes the upper 8
+        reduced = mode not in DEEP and any(";16" in str(tile[3]) for tile in image.tile)  # Pillow takes the upper 8
+        stored = _stored(mode, 16 if reduced else 8)
+        if reduced:
             changes.append(REDUCED)
         if image.format != "MPO" and getattr(image, "is_animated", False):  # MPO: a photograph with its preview
             changes.append(ANIMATED)
@@ -121,10 +143,10 @@ def _pixels(path: Path | BytesIO) -> tuple[UInt8[np.ndarray, "h w c"] | Float[np
                 deep = (2 ** tags[BITS][0] - 1 if tags[BITS][0] <= 16 else 0) - deep
             if not np.isfinite(deep).all():
                 raise Unreadable("some values are not finite")
-            return deep[..., None], tuple(changes)
+            return deep[..., None], stored, tuple(changes)
         if image.has_transparency_data:
             rgba = np.asarray(image.convert("RGBA"))
             if (rgba[..., 3] < 255).any():
-                return premultiplied(rgba), (*changes, TRANSPARENT)
+                return premultiplied(rgba), stored, (*changes, TRANSPARENT)
         pixels = np.asarray(image.convert("L" if mode in GREY else "RGB"))
-    return (pixels[..., None] if pixels.ndim == 2 else pixels), tuple(changes)
+    return (pixels[..., None] if pixels.ndim == 2 else pixels), stored, tuple(changes)

@@ -20,6 +20,7 @@ from fromnoise.hardware import HALVES, autocast
 from fromnoise.training import scaling
 
 ROWS = 32  # images of a candidate's step
+SIDE = 32  # pixels a side; `speed` takes fewer images at a time if they are larger
 ROUNDS = 4  # in which candidates take turns
 WARM_UP = 2  # steps of a compiled network before one counts
 SMALL = 1e-3  # of the largest gradient's norm: smaller ones are judged as if they were that large
@@ -67,14 +68,18 @@ def measure(model: Model, device: torch.device, precisions: tuple[str, ...]) -> 
 
 
 def speed(model: Model, device: torch.device, candidate: Candidate, seconds: float) -> float:
-    """Images a second of a candidate's forward and backward passes, averaged over about `seconds` seconds."""
-    run = _sample_step(model, device, ROWS)
+    """Images a second of a candidate's forward and backward passes, averaged over about `seconds` seconds.
+
+    Images larger than 32×32 are taken fewer at a time, so that a step is not longer.
+    """
+    rows = min(ROWS, max(1, ROWS * SIDE**2 // (model.info.height * model.info.width)))
+    run = _sample_step(model, device, rows)
     network = _probe_copy(model.network, device, candidate.channels_last)
     run(network, candidate.precision)
     start, done = time.perf_counter(), 0
     while time.perf_counter() < start + seconds:
         run(network, candidate.precision)
-        done += ROWS
+        done += rows
     return done / (time.perf_counter() - start)
 
 

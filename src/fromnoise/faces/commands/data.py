@@ -59,7 +59,7 @@ class ExportArguments:
 
 @dataclass(frozen=True)
 class InspectArguments:
-    """Show what is in a data set, part by part: images, classes and duplicates.
+    """Show what is in a data set, part by part: images, classes and duplicates; and what training would take here.
 
     fromnoise data inspect photos/ --size 32 --sheet sheet.png
     fromnoise data inspect mnist --json -
@@ -112,10 +112,11 @@ def _inspect(words: Sequence[str]) -> None:
         raise UserError(f"--sheet {arguments.sheet}: name a .png file")
     refuse_existing(arguments.overwrite, arguments.sheet, out)
 
-    from fromnoise.config import Config
+    from fromnoise.config import Config, with_budget
     from fromnoise.data.inspection import inspected
     from fromnoise.data.pictures import save_grid
     from fromnoise.data.saving import captions
+    from fromnoise.experiment.outlook import outlook
     from fromnoise.files import write_json
     from fromnoise.generation.model import check
 
@@ -125,16 +126,23 @@ def _inspect(words: Sequence[str]) -> None:
     if arguments.sheet is not None:
         sheet = found.sheet()
         save_grid(arguments.sheet, sheet.images, captions=captions(sheet))
-    if out is not None:
-        write_json(out, found.plain())
-    if arguments.json == "-":
-        print(json.dumps(found.plain(), indent=2))
-    else:
+    if arguments.json != "-":
         _print(found)
+    config, training = with_budget(Config(data=given), "fast"), None
     try:
-        check(Config(data=given))
+        check(config)
+        if found.whole:
+            say("measuring (a few seconds) ...")
+            training = outlook(found.parts[0], config)
     except UserError as error:
         say(f"note: `fromnoise train` would refuse this data: {error}")
+    plain = found.plain() | {"training": training and vars(training)}
+    if out is not None:
+        write_json(out, plain)
+    if arguments.json == "-":
+        print(json.dumps(plain, indent=2))
+    elif training is not None:
+        print(training)
 
 
 def _print(found: "Inspection") -> None:
@@ -151,6 +159,7 @@ def _print(found: "Inspection") -> None:
     files = found.files
     for title, what, kinds in (
         ("sizes", "size", files.sizes),
+        ("saved as", "form", files.forms),
         ("channels", "number of channels", files.channels),
         ("changed", "change", files.changed),
     ):
