@@ -1,7 +1,8 @@
-"""Groups of images by their files' names, which a split keeps together."""
+"""Groups of images that a user names, by files' names or an array, which a split keeps together."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -75,6 +76,51 @@ def test_there_are_no_groups_by_name_without_names(tmp_path, make_images, data, 
     arrays.save(tmp_path / "images.npz", make_images(40))
     with pytest.raises(UserError, match=told):
         sources.prepare(DataSettings(data.format(npz=tmp_path / "images.npz"), group_by="folder"), seed=0)
+
+
+def numbers(names):
+    return np.array([int(name.removeprefix("patient")) for name in names])
+
+
+@pytest.mark.parametrize("groups", [
+    np.array, lambda names: np.array(names, "S12"), numbers, lambda names: numbers(names)[:, None].astype(np.uint8)
+])  # fmt: skip
+def test_an_array_of_groups_divides_images_as_their_file_names_would(scans, groups):
+    settings = DataSettings(str(scans), group_by=r"(patient\d+)_", size="8")
+    images, parts = sources.load(settings.data, (8, 8)), sources.prepare(settings, seed=0)
+    names = [Path(file).name.partition("_")[0] for file in images.files]
+    npz = scans.parent / "scans.npz"
+    np.savez(npz, arr_0=images.images[:, 0].numpy(), groups=groups(names))
+    with captured() as said:
+        found = sources.prepare(DataSettings(str(npz), size="8"), seed=0)
+    assert said == [
+        f"{npz}: 120 images, no classes, grey, 8×8",
+        f"{npz}: 40 groups by the array 'groups'; each is kept in one part",
+    ]
+    assert found.groups == 40
+    for part in ("train", "val", "heldout"):
+        ours, theirs = getattr(found, part), getattr(parts, part)
+        assert ours.fingerprint == theirs.fingerprint
+        assert len(ours.groups.unique()) == len(theirs.groups.unique())
+        assert sources.load(f"{npz}:{part}", (8, 8)).fingerprint == theirs.fingerprint
+    assert len(sources.load(str(npz)).groups.unique()) == 40
+
+
+def test_groups_of_one_image_each_are_none(tmp_path, make_images):
+    """And near-duplicates are not looked for, as the user knows better."""
+    images = make_images(40)[:, 0].numpy()
+    np.savez(tmp_path / "images.npz", arr_0=np.concatenate([images, images]), groups=np.arange(80))
+    parts = sources.prepare(DataSettings(str(tmp_path / "images.npz"), size="8"), seed=0)
+    assert parts.groups == 80
+    assert parts.train.groups is None
+    assert sources.load(str(tmp_path / "images.npz")).groups is None
+
+
+@pytest.mark.parametrize("groups", [np.arange(39), np.arange(40.0), np.zeros((40, 2), int)])
+def test_groups_that_do_not_fit_are_refused(tmp_path, make_images, groups):
+    np.savez(tmp_path / "images.npz", arr_0=make_images(40)[:, 0].numpy(), groups=groups)
+    with pytest.raises(UserError, match="'groups' must be one whole number or text for each of the 40 images, not "):
+        sources.load(str(tmp_path / "images.npz"))
 
 
 def test_a_runs_rule_is_for_its_own_data_alone(scans):

@@ -34,7 +34,7 @@ from fromnoise.say import say
 SUFFIXES = (".npz", ".npy")
 IMAGES = ("arr_0", "images")
 LABELS = ("labels", "arr_1")  # the second: guided-diffusion's samples
-NAMES = "class_names"
+NAMES, GROUPS = "class_names", "groups"
 DIVIDED = {"train": "train", "val": "val", "test": "heldout"}  # MedMNIST's parts: train_images, train_labels ...
 HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 MOST_HEADER = 1 << 16  # bytes; NumPy itself takes 10,000
@@ -47,7 +47,8 @@ def load(path: Path, size: tuple[int, int] | None = None, within: tuple[float, f
 
     Numbers other than bytes are mapped by the range `within`, or by their own (`pixels.as_bytes`).
     Labels are an .npz file's `labels`, or its `arr_1` if that has one whole number for each image; the names of its
-    classes are in `class_names`. Of MedMNIST's files all parts are read, and each image keeps its own.
+    classes are in `class_names`. `groups` has one whole number or text for each image: those of one group stay in one
+    part of a split. Of MedMNIST's files all parts are read, and each image keeps its own.
     Says in one line what was read and what was not. Raises UserError when images and labels do not fit.
     """
     others, notes = list[str](), list[str]()
@@ -145,6 +146,8 @@ def _whole(path: Path, file: zipfile.ZipFile, within: tuple[float, float] | None
     if found.labels is not None and NAMES in names:
         found = replace(found, class_names=_class_names(_entry(file, NAMES), found.classes))
         read |= {NAMES} if found.class_names else set()
+    if GROUPS in names:
+        found, read = replace(found, groups=_groups(path, _entry(file, GROUPS), len(images))), read | {GROUPS}
     return found, read
 
 
@@ -250,6 +253,16 @@ def _labels(path: Path, entry: _Entry, n: int) -> Tensor | None:
     if (labels < 0).any() or (labels >= MOST_CLASSES).any():
         raise UserError(f"{wanted} {labels.min()} to {labels.max()}")
     return torch.from_numpy(labels.astype(np.int64))
+
+
+def _groups(path: Path, entry: _Entry, n: int) -> Tensor:
+    """The groups of n images, numbered."""
+    if entry.shape not in ((n,), (n, 1)) or entry.dtype.kind not in "iuUS":
+        wanted = f"one whole number or text for each of the {n:,} images"
+        raise UserError(f"{path}: '{entry.key}' must be {wanted}, not {entry.dtype} {entry.shape}")
+    with entry.open() as stream:
+        values = np.frombuffer(stream.read()[entry.start :], entry.dtype)
+    return torch.from_numpy(np.unique(values, return_inverse=True)[1])
 
 
 def _images(

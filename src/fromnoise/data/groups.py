@@ -91,7 +91,10 @@ def by_name(images: ImageSet, rule: str) -> Int64[np.ndarray, " n"]:
     file, and images that have no files.
     """
     if not images.files:
-        raise UserError(f"--group-by is for a folder of images: those in {images.name} have no file names")
+        raise UserError(
+            f"--group-by is for a folder of images: those in {images.name} have no file names; "
+            "an .npz names each image's group in an array 'groups'"
+        )
     names = [PurePath(file).relative_to(images.name).as_posix() for file in images.files]
     if rule == "folder":
         keys = [(name.rpartition("/")[0], "") for name in names]

@@ -29,8 +29,8 @@ class ImageSet:
     parts        each image's part (train, val, heldout); empty unless the images came in parts
     was          the images' sizes before they were resized, in words
     range        the values that became the bytes 0 and 255; None for images of bytes
-    groups       int64 N: the group in which each image was kept when a user's own images were split, of
-                 near-duplicates or by file names; None if no group has two
+    groups       int64 N: the group in which each image is kept when a user's own images are split, as given or of
+                 near-duplicates; once they are split, None if no group has two
     """
 
     name: str

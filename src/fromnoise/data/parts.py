@@ -78,24 +78,33 @@ def _part(images: ImageSet, name: str, rows: np.ndarray) -> ImageSet:
     return images.take(np.flatnonzero(rows), f"{whole}:{name}")
 
 
+def given(images: ImageSet, group_by: str | None) -> np.ndarray | None:
+    """The group of each image by `group_by`, or else those that the images came in; None if there are none."""
+    if group_by is not None:
+        return by_name(images, group_by)
+    return None if images.groups is None else images.groups.numpy()
+
+
 def grouped(images: ImageSet, group: np.ndarray) -> ImageSet:
-    """The images with the group of each, if any two are of the same."""
+    """The images with the group of each; with none if no two are of the same."""
     repeat = len(np.unique(group)) < len(group)
-    return replace(images, groups=torch.from_numpy(group)) if repeat else images
+    return replace(images, groups=torch.from_numpy(group) if repeat else None)
 
 
 def _shared_out(images: ImageSet, group_by: str | None, held: Mapping[str, int]) -> tuple[dict[str, ImageSet], int]:
     """The images as train and the parts in `held`, each of which gets one group in ten; and the number of groups.
 
     A part has all classes in their shares, and its groups are those at its place from 0 to 9. What `heldout` lacks of
-    `SCORED` comes from train. Fewer than ten groups are all train. Groups are of near-duplicates, or what `group_by`
-    makes of file names; none is split. A group has the class of its first image. A class too rare for all parts is in
-    train, unless `group_by` decides, or each class is one group.
+    `SCORED` comes from train. Fewer than ten groups are all train. Groups are those `given`, or else of
+    near-duplicates; none is split. A group has the class of its first image. A class too rare for all parts is in
+    train, unless groups are given, or each class is one group.
     """
-    group = cache.grouped(images, groups).numpy() if group_by is None else by_name(images, group_by)
+    known = given(images, group_by)
+    group = cache.grouped(images, groups).numpy() if known is None else known
     first = np.unique(group, return_index=True)[1]
-    if group_by is not None:
-        say(f"{images.name}: {plural(len(first), 'group')} by --group-by; each is kept in one part")
+    if known is not None:
+        by = "--group-by" if group_by is not None else "the array 'groups'"
+        say(f"{images.name}: {plural(len(first), 'group')} by {by}; each is kept in one part")
     elif alike := len(group) - int((np.bincount(group) == 1).sum()):
         say(
             f"{images.name}: {alike:,} of {len(images):,} images are near-duplicates of others; "
@@ -122,7 +131,7 @@ def _shared_out(images: ImageSet, group_by: str | None, held: Mapping[str, int])
             places[next((some for some in even if sizes[some].sum() >= lacks), spare)] = held["heldout"]
 
     hold_out_enough(learnt())
-    if images.labels is not None and group_by is None:
+    if images.labels is not None and known is None:
         labels = images.labels.cpu().numpy()[order]
         lost = ~np.isin(labels, labels[learnt()])
         if np.isin(list(held.values()), places[~lost]).all():  # not where each class is one group

@@ -45,7 +45,8 @@ class DataSettings:
     Opaque images stay grey or RGB."""
     group_by: str | None = None
     """Keep each group of images in one part of the split. Groups are folders ("folder"), or what the first group (...)
-    of a regular expression matches in file names, such as "(patient\\d+)_"; default: near-duplicates."""
+    of a regular expression matches in file names, such as "(patient\\d+)_"; default: an .npz file's array `groups`,
+    else near-duplicates."""
     label_by: str | None = None
     """Classes from file names: a regular expression whose first group (...) names the class, such as "^(cat|dog)"; or
     "folder" for sub-folders despite a metadata.csv; default: metadata.csv if present, else sub-folders."""

@@ -10,9 +10,8 @@ from typing import Any
 
 from fromnoise.data import archive, arrays, cache, cifar, digits, folder, idx, saved, svhn
 from fromnoise.data.colour import is_grey, laid, with_channels
-from fromnoise.data.groups import by_name
 from fromnoise.data.image_set import ImageSet, joined
-from fromnoise.data.parts import PARTS, SCORED, SHARE, Parts, grouped, split, with_shares_of
+from fromnoise.data.parts import PARTS, SCORED, SHARE, Parts, given, grouped, split, with_shares_of
 from fromnoise.data.resize import resized
 from fromnoise.data.settings import DataSettings, parse_size
 from fromnoise.data.source import OnFile, Reading, Source, ignored
@@ -60,8 +59,8 @@ def load(
         images = source.load(_check(spec, part or "train", source.parts), how)
     else:
         images = _read(source, name, how)
-        if group_by is not None and not part:
-            images = grouped(images, by_name(images, group_by))
+        if not part and (known := given(images, group_by)) is not None:
+            images = grouped(images, known)
         if part:
             parts = split(images, group_by)
             chosen = getattr(parts, _check(spec, part, PARTS[:3]))

@@ -223,7 +223,7 @@ class SetOfImages(msgspec.Struct, frozen=True, omit_defaults=True):
     n: int  # Number of images; 0 for published statistics, which do not give it.
     shape: tuple[int, ...]  # Channels, height, width; empty for statistics.
     sha256: str  # Over pixels and labels.
-    # Number of groups that the images fall into, by near-duplicates or `--group-by`; left out if no group has two
+    # Number of groups that the images fall into, by near-duplicates or as given; left out if no group has two
     # images, or if groups were not looked for.
     groups: int | None = None
 
