@@ -77,7 +77,7 @@ class Images(np.ndarray[Any, np.dtype[np.uint8]]):
 
     @called_from_python()
     def save(self, path: str | Path) -> None:
-        """Write them: one grid (`NAME.png`), an array (`NAME.npz`) or a new folder of PNG files, by class if named.
+        """Write an image or a grid (`NAME.png`), an array (`NAME.npz`) or a new folder of PNG files, by class if named.
 
         Raises UserError for a folder that has anything in it, and for NAME.jpg and the like; a file is replaced.
         """

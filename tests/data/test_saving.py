@@ -30,6 +30,18 @@ def test_an_array_keeps_the_names_of_classes(named, tmp_path):
     assert torch.equal(back.labels, named.labels)
 
 
+def test_a_single_image_is_written_as_it_is(named, tmp_path):
+    random = np.random.default_rng(0)
+    clear = random.integers(0, 256, (1, 16, 24, 4), np.uint8)
+    clear[..., 3] = 255 * random.integers(0, 2, (1, 16, 24))
+    clear[clear[..., 3] == 0] = 0
+    for one in (arrays.from_array("clear", clear), named.take(np.array([3]))):
+        save(tmp_path / "one.png", one, per_class=1)
+        assert np.array_equal(pixels(tmp_path / "one.png"), arrays.to_array(one.images)[0].squeeze())
+    save(tmp_path / "one.png", arrays.from_array("stains", clear[..., :2]))
+    assert pixels(tmp_path / "one.png").shape == (36, 52), "PNG files cannot hold two channels"
+
+
 def test_a_folder_by_class_is_read_back_as_it_was(named, tmp_path):
     save(tmp_path / "images", named, first=3)
     back = folder.load(tmp_path / "images")

@@ -1,4 +1,5 @@
-"""Saves images where a user says: NAME.png is one grid, NAME.npz an array, any other name a new folder."""
+"""Saves images where a user says: NAME.png is the image, or a grid of several; NAME.npz an array; any other name a new
+folder."""
 
 import re
 from collections.abc import Sequence
@@ -7,6 +8,7 @@ from pathlib import Path
 import torch
 
 from fromnoise.data import arrays, folder
+from fromnoise.data.colour import KINDS
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.listing import NAMED, listed
 from fromnoise.data.pictures import has_letters, save_grid
@@ -22,14 +24,17 @@ FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')  # on one file
 def save(path: Path, images: ImageSet, *, first: int = 0, per_class: int | None = None) -> None:
     """Write the images, numbered from `first`.
 
-    A grid has the names of classes below the images. In a folder several classes with names have a sub-folder each,
-    which `--data` reads back. `per_class`: the number of images of each class; a grid then has one row for each, and
-    classes without names are called by their numbers. Clusters count as classes only for such a grid.
+    A single image in NAME.png is true to the byte, transparency included. A grid has the names of classes below the
+    images. In a folder several classes with names have a sub-folder each, which `--data` reads back. `per_class`: the
+    number of images of each class; a grid then has one row for each, and classes without names are called by their
+    numbers. Clusters count as classes only for such a grid.
     Raises UserError for a folder that is not empty, and for NAME.jpg and the like; a file is replaced.
     """
     check_suffix(path)
     labels = None if images.clustered else images.labels
-    if path.suffix.lower() == ".png":
+    if path.suffix.lower() == ".png" and len(images) == 1 and images.shape[0] in KINDS:
+        folder.save_file(path, images.images[0])
+    elif path.suffix.lower() == ".png":
         _save_grid(path, images, per_class)
     elif path.suffix.lower() == ".npz":
         arrays.save(path, images.images, labels, images.class_names)

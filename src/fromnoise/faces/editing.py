@@ -78,13 +78,10 @@ def load(arguments: EditArguments) -> "Model":
 
 def write(arguments: EditArguments, images: "UInt8[Tensor, 'n c h w']") -> None:
     """Write the results, and print where they are."""
-    from fromnoise.data import folder, saving
+    from fromnoise.data import saving
     from fromnoise.data.image_set import ImageSet
 
-    if arguments.out.suffix.lower() == ".png" and len(images) == 1:
-        folder.save_file(arguments.out, images[0])
-    else:
-        saving.save(arguments.out, ImageSet("edited", images))
+    saving.save(arguments.out, ImageSet("edited", images))
     print(arguments.out)
 
 

@@ -29,8 +29,8 @@ class SampleArguments:
 
     source: ModelSource
     out: Annotated[Path, tyro.conf.arg(metavar="FILE|DIR")]
-    """NAME.png for one grid, NAME.npz for an array (arr_0, uint8, N×H×W×C), any other name for a folder of PNG files,
-    with sub-folders if there are several named classes."""
+    """NAME.png for the image, or for a grid of several; NAME.npz for an array (arr_0, uint8, N×H×W×C); any other name
+    for a folder of PNG files, with sub-folders if there are several named classes."""
     n: int | None = None
     """Number of images; default: 64."""
     per_class: Annotated[int, Limits(1)] | None = None
