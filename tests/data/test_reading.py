@@ -58,14 +58,23 @@ def test_one_line_tells_numbers_classes_channels_and_sizes(put, read):
             put(f"{label}/{k}.png")
     assert read()[1] == "12 images, 3 classes, RGB, 8×8"
     assert read((16, 12))[1] == (
-        "12 images, 3 classes, RGB, 8×8 → 16×12; stretched to other proportions; --fit crop or pad keeps them "
-        "(12 images)"
+        "12 images, 3 classes, RGB, 8×8 → 16×12; enlarged, so pixel art blurs: --size 8 keeps every pixel; "
+        "stretched to other proportions; --fit crop or pad keeps them (12 images)"
     )
     put("a/large.png", noise(20, 10, 3))
     assert read((8, 8))[1] == (
         "13 images, 3 classes, RGB, 2 sizes from 8×8 to 20×10 → 8×8; "
         "stretched to other proportions; --fit crop or pad keeps them (1 image)"
     )
+
+
+def test_images_that_are_all_enlarged_are_told_how_to_stay_sharp(put, read):
+    put("a.png", noise(16, 20, 3))
+    told = "; enlarged, so pixel art blurs: padding to 16×24 and --size 16x24 keep every pixel"
+    assert read((32, 32))[1].startswith(f"1 image, no classes, RGB, 16×20 → 32×32{told}; stretched")
+    put("b.png", noise(13, 17, 3))
+    assert told in read((24, 24))[1]
+    assert "enlarged" not in read((16, 24))[1]
 
 
 def test_images_in_deeper_folders_belong_to_the_class_above(put, read):
@@ -256,7 +265,8 @@ def test_an_npz_tells_what_it_holds_and_which_arrays_are_left(tmp_path, make_ima
     with captured() as said:
         sources.load(str(path), (16, 16))
     assert said == [
-        f"{path}: 7 images, 3 classes, grey, 8×8 → 16×16; 1 duplicate, 6 distinct; arrays not read: mu, sigma"
+        f"{path}: 7 images, 3 classes, grey, 8×8 → 16×16; 1 duplicate, 6 distinct; "
+        "enlarged, so pixel art blurs: --size 8 keeps every pixel; arrays not read: mu, sigma"
     ]
 
 

@@ -96,7 +96,8 @@ def test_likelihoods_are_of_the_files_that_were_read(fromnoise, tmp_path):
     folder, single = json.loads(done.stdout)["results"]
     assert [row["name"] for row in folder["images"]] == [f"grey/{k}.png" for k in (0, 1, 3, 4, 5, 6, 7)]
     assert single["name"] == "grey/5.png"
-    assert "grey: 7 images, no classes, grey, 16×16 → 32×32; 1 unreadable, skipped: 2.png\n" in done.stderr
+    assert "grey: 7 images, no classes, grey, 16×16 → 32×32; enlarged, so pixel art blurs: --size 16 " in done.stderr
+    assert "; 1 unreadable, skipped: 2.png\n" in done.stderr
     assert "skipped: grey/2.png cannot be read as an image" in done.stderr
     nothing = fromnoise("likelihood", "digits", "grey/2.png", "--skip-broken", cwd=tmp_path, code=2)
     assert nothing.stderr.splitlines()[1:] == ["fromnoise: none of the images can be read"]

@@ -23,7 +23,7 @@ from fromnoise.data import blocks, mapped
 from fromnoise.data.colour import looks_like_alpha, premultiplied, straight, without_needless_alpha
 from fromnoise.data.image_set import MOST_CHANNELS, ImageSet, joined
 from fromnoise.data.inventory import line
-from fromnoise.data.picture import STRETCHED, is_stretched
+from fromnoise.data.picture import STRETCHED, enlarged, is_stretched
 from fromnoise.data.pixels import as_bytes
 from fromnoise.data.resize import resized
 from fromnoise.data.source import Reading, Source
@@ -68,6 +68,7 @@ def load(path: Path, size: tuple[int, int] | None = None, within: tuple[float, f
     found = _as_colours(found)
     if is_stretched(found.shape[1:], size):
         notes.append(STRETCHED)
+    notes += enlarged([found.shape[1:]], size)
     if others:
         notes.append(f"arrays not read: {', '.join(others)[:200]}")
     found = resized(found, size)

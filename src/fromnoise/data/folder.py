@@ -104,6 +104,7 @@ def collected(
         was="" if set(was) == {stack.images.shape[2:]} else _sizes(was),
         range=values,
     )
+    notes = [*notes, *picture.enlarged(was, how.size)]
     say(inventory.line(images, [*notes, *left, *_notes(found, labels, broken, changes)]))
     return images
 

@@ -1,6 +1,8 @@
 """One image file as pixels."""
 
+import math
 import warnings
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
@@ -37,6 +39,7 @@ PRINT = "colour spaces such as CMYK converted to RGB"
 REDUCED = "16 bits a channel reduced to 8"
 UPRIGHT = "turned upright, as EXIF says"
 STRETCHED = "stretched to other proportions; --fit crop or pad keeps them"
+MULTIPLE = 8  # pixels, of which the default network's sides are
 PHOTOMETRIC, WHITE_IS_ZERO, BITS = 262, 0, 258  # a tag of TIFF, a value of it, another tag
 
 
@@ -100,6 +103,17 @@ def is_stretched(was: tuple[int, int], size: tuple[int, int] | None) -> bool:
         return False
     (height, width), (tall, wide) = was, size
     return abs(height * wide - width * tall) > max(height, width)
+
+
+def enlarged(was: Collection[tuple[int, int]], size: tuple[int, int] | None) -> list[str]:
+    """What to say of images of the heights and widths `was` that are all smaller than `size`; nothing of others."""
+    height, width = (max(sides) for sides in zip(*was, strict=True))
+    if size is None or height >= size[0] or width >= size[1]:
+        return []
+    tall, wide = (math.ceil(side / MULTIPLE) * MULTIPLE for side in (height, width))
+    fits = f"{tall}" if tall == wide else f"{tall}x{wide}"
+    padded = "" if set(was) == {(tall, wide)} else f"padding to {tall}×{wide} and "
+    return [f"enlarged, so pixel art blurs: {padded}--size {fits} keep{'' if padded else 's'} every pixel"]
 
 
 def _unsupported(path: Path | BytesIO) -> str:
