@@ -81,6 +81,7 @@ def test_python_of_readme_and_guides_runs(tmp_path, monkeypatch):
         Path(folder).mkdir()
         for k, pixels in enumerate(np.random.default_rng(0).integers(0, most, (600, 32, 32), dtype=kind)):
             Image.fromarray(pixels).save(f"{folder}/{k}.png")
+    np.save("patches.npy", np.random.default_rng(1).normal(size=(20, 32, 32, 5)))
     briefly("scans/", "runs/scans")
     names = {}
     for path in (README, *sorted(ROOT.glob("docs/guides/*.md"))):
@@ -91,6 +92,7 @@ def test_python_of_readme_and_guides_runs(tmp_path, monkeypatch):
     assert names["README"]["card"].excess.value > 0
     assert len(names["edit"]["images"]) == 4
     assert 255 < names["own-images"]["values"].max() <= 4000
+    assert np.load("patches.npz")["images"].shape == (20, 32, 32, 5)
 
 
 @pytest.mark.parametrize("path", [*DOCUMENTS, WORKFLOW], ids=lambda path: path.name)

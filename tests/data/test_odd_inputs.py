@@ -239,7 +239,15 @@ TABLE = [
      "5 images, no classes, grey, 8×8; values from -1 to 1 mapped to 8 bits"),
     ("a scan with a hot pixel", ("x.npy", npy(np.append(np.arange(1279.0) % 100, 4000).reshape(5, 16, 16))),
      "5 images, no classes, grey, 16×16; values from 0 to 4000 mapped to 8 bits "
-     "(99.8 % of the values to 7 of 256 levels: clip outliers for finer steps)"),
+     "(99.8 % of the values to 7 of 256 levels: if the others are outliers, np.clip(images, 0, 102) beforehand gives "
+     "finer steps)"),
+    ("floats in a quarter of their range",
+     ("x.npy", npy(np.append(np.linspace(0, 0.24, 1279), 1).reshape(5, 16, 16))),
+     "5 images, no classes, grey, 16×16; values from 0 to 1 mapped to 8 bits "
+     "(99.8 % of the values to 62 of 256 levels: if the others are outliers, np.clip(images, 0, 0.2412) beforehand "
+     "gives finer steps)"),
+    ("floats in a third of their range", ("x.npy", npy(np.append(np.linspace(0, 0.3, 1279), 1).reshape(5, 16, 16))),
+     "5 images, no classes, grey, 16×16; values from 0 to 1 mapped to 8 bits"),
     ("channels of other units", ("x.npy", npy(np.stack([noise(5, 8, 8) / 255, noise(5, 8, 8) + 273.0], axis=-1))),
      "5 images, no classes, 2 channels, 8×8; values from 0 to 527 mapped to 8 bits "
      "(99.8 % of the values of channel 1 to 1 of 256 levels: scale each channel for finer steps)"),

@@ -14,7 +14,7 @@ from fromnoise.data.pixels import histogram
 from fromnoise.say import plural
 
 RARE = 0.001  # the share of values that are outliers, on either side
-COARSE = 32  # levels
+COARSE = 64  # levels: a quarter of the range
 DARK = 16  # levels: images of no more have no contrast
 
 
@@ -47,12 +47,19 @@ def _coarse(images: ImageSet) -> str:
     """In brackets, if nearly all values of a channel became few of the 256 bytes: how many, and what helps."""
     below = histogram(images.images).double().cumsum(dim=1)
     below /= below[:, -1:].clone()
-    levels = (below < 1 - RARE).sum(dim=1) - (below < RARE).sum(dim=1) + 1
-    channel = int(levels.argmin())
-    if levels[channel] >= COARSE or len(set(images.range or ())) == 1:
+    first, last = (below < RARE).sum(dim=1), (below < 1 - RARE).sum(dim=1)
+    levels = last - first + 1
+    channel, (low, high) = int(levels.argmin()), images.range or (0.0, 0.0)
+    if levels[channel] >= COARSE or low == high:
         return ""
-    where, cure = (f" of channel {channel + 1}", "scale each channel") if len(levels) > 1 else ("", "clip outliers")
-    return f" ({100 - 200 * RARE:g} % of the values{where} to {levels[channel]} of 256 levels: {cure} for finer steps)"
+    share, step = f"{100 - 200 * RARE:g} % of the values", (high - low) / 255
+    if len(levels) > 1:
+        where, cure = f" of channel {channel + 1}", "scale each channel for finer steps"
+    else:
+        ends = max(low, low + (int(first) - 0.5) * step), min(high, low + (int(last) + 0.5) * step)
+        least, most = (f"{end:.0f}" if step >= 1 else f"{end:.4g}" for end in ends)
+        where, cure = "", f"if the others are outliers, np.clip(images, {least}, {most}) beforehand gives finer steps"
+    return f" ({share}{where} to {levels[channel]} of 256 levels: {cure})"
 
 
 class Duplicates(NamedTuple):
