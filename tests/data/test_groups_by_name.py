@@ -53,7 +53,7 @@ def test_groups_may_be_folders(tmp_path, make_images):
     [
         ("(patient", "is not a regular expression"),
         (r"patient\d+", "in brackets"),
-        (r"(dog\d+)", "matches no file of .*such as patient0_0.png"),
+        (r"(dog\d+)", r"matches none of the files in .*\(for example, not patient0_0.png\)"),
     ],
 )
 def test_a_rule_that_names_no_groups_is_refused(scans, rule, told):

@@ -157,7 +157,7 @@ def test_a_rule_names_the_classes(put):
     [
         ("(cat", "--label-by '\\(cat' is not a regular expression"),
         (r"cat_\d", "has no group: put the part that names an image's class in brackets"),
-        (r"(cat)_\d", r"matches only 2 of 3 names of images, and not .old/dog_1\.png"),
+        (r"(cat)_\d", r"matches only 2 of 3 image names; for example, not .old/dog_1\.png"),
         (r"(_)\d", "puts all images into one class, '_'"),
     ],
 )

@@ -80,7 +80,7 @@ def test_names_whose_letters_the_font_lacks_are_numbers_below_a_grid(named):
     with captured() as said:
         shown = captions(dataclasses.replace(named, class_names=("chien", "猫", "über ж", "🐂")))
     assert set(shown) == {"chien", "1", "über ж", "3"}
-    assert said == ["captions have numbers for classes whose letters their font lacks: 1 is 猫, 3 is 🐂"]
+    assert said == ["the caption font cannot show these class names, so their numbers are used: 1 is 猫, 3 is 🐂"]
 
 
 def test_a_grid_of_so_many_of_each_class_has_a_row_for_each(named, tmp_path):

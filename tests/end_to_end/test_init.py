@@ -122,9 +122,9 @@ def test_the_report_says_that_the_training_began_from_other_weights(finished, fr
     words = ("run", "--preset", "tiny", "--steps", "1", "--n", "50", "--out", "run")
     fromnoise(*words, "--init", finished / "run", cwd=tmp_path)
     notes = json.loads((tmp_path / "run" / "report.json").read_text())["notes"]
-    assert any(f"began from the weights of {finished / 'run'}, which" in note for note in notes)
+    assert any(f"started from the weights of {finished / 'run'}, which" in note for note in notes)
     notes = json.loads((finished / "run" / "report.json").read_text())["notes"]
-    assert not any("began from" in note for note in notes)
+    assert not any("started from" in note for note in notes)
 
 
 def test_grey_images_start_afresh(fromnoise, tmp_path):
@@ -143,7 +143,7 @@ def test_a_start_from_the_same_data_split_otherwise_is_said(finished, fromnoise,
     words = ("train", "--preset", "tiny", "--steps", "1")
     assert "warning" not in fromnoise(*words, "--m", "150", "--init", finished / "run", cwd=tmp_path).stderr
     pixels = rng.generator(0, "photos").integers(0, 256, (300, 16, 16), dtype=np.uint8)
-    told = "learned from other images of photos.npz, perhaps from some held out here"
+    told = "may have been trained on images of photos.npz held out here"
     for count, out in ((280, "first"), (280, "same"), (300, "more")):
         np.savez(tmp_path / "photos.npz", images=pixels[:count])
         init = () if out == "first" else ("--init", "first")

@@ -64,7 +64,7 @@ def test_an_extension_that_only_lacks_its_score_is_not_trained_again(extended, f
     shutil.copytree(extended / "run", tmp_path / "run")
     (tmp_path / "run" / "report.json").unlink()
     done = fromnoise(*EXTENSION, cwd=tmp_path)
-    assert "already trained for 6 steps more: only the score is missing" in done.stderr
+    assert "training for the extra 6 steps is done and only the score is missing" in done.stderr
     assert report_of(tmp_path)["run"]["training"]["steps"] == 36
 
 
@@ -73,7 +73,7 @@ def test_other_images_to_score_against_are_refused_before_anything_else_is_said(
     (tmp_path / "run" / "report.json").unlink()
     refused = fromnoise(*EXTENSION, "--reference", "digits:val", cwd=tmp_path, code=2)
     assert refused.stderr.startswith(
-        "fromnoise: run holds a run with other settings (now, then: reference: digits:val,"
+        "fromnoise: run holds a run with different settings (yours, the run's: reference: digits:val,"
     )
     assert "`fromnoise evaluate --generated run --reference digits:val`" in refused.stderr
 

@@ -129,7 +129,7 @@ def test_a_run_goes_on_when_its_images_have_moved_and_not_with_others(fromnoise,
             Image.fromarray(image[0].numpy()).save(tmp_path / name / f"{k}.png")
     fromnoise(*words, "photos", cwd=tmp_path)
     refused = fromnoise(*words, "others", cwd=tmp_path, code=2)
-    assert "other settings (now, then: data: others, photos)" in refused.stderr
+    assert "different settings (yours, the run's: data: others, photos)" in refused.stderr
     (tmp_path / "photos").rename(tmp_path / "moved")
     refused = fromnoise(*words, "others", cwd=tmp_path, code=2)
     assert "run was trained on photos, and others holds other images: choose another --out" in refused.stderr

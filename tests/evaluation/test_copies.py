@@ -176,7 +176,7 @@ def test_turned_copies_among_fresh_images_are_the_pairs_that_are_shown(parts):
     report = copy_test(of(torch.cat([fresh[:160], turned])), train, held_out)
     assert report.copying is True
     assert all(pair.generated - 160 == pair.train for pair in report.closest[:8])
-    assert "mirrored and turned too" in report.verdict
+    assert "images (mirrored and rotated views included) are closer" in report.verdict
     assert copy_test(of(turned), train, held_out, turned=False).copying is not True
 
 
@@ -185,13 +185,13 @@ def test_a_single_image_that_is_one_to_the_byte_is_a_copy_unless_held_out_ones_a
     one = of(torch.cat([fresh, train.images[:1]]))
     found = copy_test(one, train, held_out)
     assert found.copying is True
-    assert found.verdict.startswith("copying: 1 is a training image to the byte, and no held-out image is; at most ")
+    assert found.verdict.startswith("copying: 1 is a training image byte for byte, and no held-out image is; at most ")
     by_nature = copy_test(one, train, of(torch.cat([held_out.images, train.images[1:2]])))
     assert by_nature.copying is False
-    assert by_nature.verdict.startswith("no sign of copying, but 1 is a training image to the byte")
+    assert by_nature.verdict.startswith("no sign of copying, but 1 is a training image byte for byte")
     turned = copy_test(of(torch.cat([fresh, train.images[:2].rot90(1, (2, 3))])), train, held_out)
     assert turned.verdict.startswith(
-        "copying: 2 are training images to the byte if mirrored or turned, and no held-out"
+        "copying: 2 are training images byte for byte if mirrored or rotated, and no held-out"
     )
     blank = torch.zeros_like(fresh[:1])
     with_blank = [of(torch.cat([images, blank])) for images in (fresh, train.images)]
@@ -334,8 +334,8 @@ def test_the_comparison_that_sees_most_gives_the_bound():
 def test_the_verdict_says_what_was_looked_at_and_what_would_have_been_found():
     bound = CopyBound(0.0123, 0.0212, "mirrored")
     none = (
-        "at most 1.2 % of the images are copies (95 % confidence), counting those shifted by up to 2 pixels, of other "
-        "brightness or mirrored"
+        "at most 1.2 % of the images are copies (95 % confidence), including copies shifted by up to 2 pixels, "
+        "changed in brightness or mirrored"
     )
     assert copies._verdict([], (closer(),), bound, 0) == f"{NONE}{none}; 2.1 % would have been noticed"
     few = copies._verdict([], (closer(),), CopyBound(0.0123, 0.15, "mirrored"), 0)
@@ -343,12 +343,12 @@ def test_the_verdict_says_what_was_looked_at_and_what_would_have_been_found():
     none_at_all = copies._verdict([], (closer(),), CopyBound(0.0123, None, "mirrored"), 0)
     assert none_at_all == f"{NONE}{none}; even a set of nothing but copies would have gone unnoticed"
     assert copies._verdict([], (closer(),), bound, 1).startswith(
-        "no sign of copying, but 1 is a training image to the byte: at most"
+        "no sign of copying, but 1 is a training image byte for byte: at most"
     )
     assert copies._verdict([closer(0.31)], (closer(0.31),), bound, 8) == (
-        "copying: 31 % of the images lie closer to the training set than 99.7 % of held-out images do (0.3 % "
-        "expected by chance); copies that are merely shifted by up to 2 pixels, of other brightness or mirrored make "
-        "up at most 1.2 % (95 % confidence); 8 are training images to the byte"
+        "copying: 31 % of the images are closer to the training set than 99.7 % of held-out images are (0.3 % "
+        "expected by chance); copies that are merely shifted by up to 2 pixels, changed in brightness or mirrored make "
+        "up at most 1.2 % (95 % confidence); 8 are training images byte for byte"
     ), "they may be blurred, which the bound knows nothing of"
     assert copies._verdict([], (closer(found=0.12), closer(found=0.3)), None, 0) == (
         "copying cannot be judged: the test finds only 30 % of the copies planted to check it"

@@ -160,7 +160,7 @@ def test_a_single_group_judges_nothing(tiny_model, denoiser):
     denoiser(shrinking)
     one = dataclasses.replace(patterns(60, 1), groups=torch.zeros(60, dtype=torch.long))
     found = overfitting(tiny_model, patterns(60, 0), one)
-    assert found.verdict.startswith("cannot be judged by the images of a single group: held-out images are denoised")
+    assert found.verdict.startswith("one group of images is too little to judge overfitting: held-out images are ")
     assert not found.overfitted
     assert np.isnan([*found.interval, found.p]).all()
     [verdict] = verdicts.TESTS["overfitting"].ask(SimpleNamespace(overfitting=found))
@@ -175,6 +175,6 @@ def test_few_images_that_tell_little_are_not_called_fine(tiny_model, monkeypatch
     monkeypatch.setattr(module, "known_levels", lambda *_: [0.0])
     found = overfitting(tiny_model, patterns(9, 0), patterns(9, 1))
     assert found.interval[1] > module.UNCLEAR
-    assert found.verdict.startswith("overfitting cannot be judged by so few images: held-out images are denoised")
+    assert found.verdict.startswith("too few images to judge overfitting: held-out images are denoised")
     [verdict] = verdicts.TESTS["overfitting"].ask(SimpleNamespace(overfitting=found))
     assert verdict.mark == "?"

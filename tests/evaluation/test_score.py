@@ -276,8 +276,8 @@ def test_copies_and_fresh_images_are_told_apart_in_the_verdicts_own_words(parts)
     extract = projection()
     train, heldout = parts["train"].subset(600, 0), parts["heldout"].subset(300, 0)
     copied = score(Comparison(train.subset(200, 0), heldout, None, train), extract).copies
-    assert copied.verdict.startswith("copying: 100 % of the images lie closer to the training set than 99.7 % of held")
-    assert copied.verdict.endswith("; 200 are training images to the byte")
+    assert copied.verdict.startswith("copying: 100 % of the images are closer to the training set than 99.7 % of held")
+    assert copied.verdict.endswith("; 200 are training images byte for byte")
     assert copied.identical == 200
     fresh = score(Comparison(parts["val"].subset(200, 0), heldout, None, train), extract).copies
     assert fresh.verdict.startswith("no sign of copying: at most ")

@@ -29,7 +29,7 @@ def test_colours_that_are_lost_are_found_by_pixels_though_luminance_is_the_same(
     grey = ImageSet("grey", module.luminance(grey.images).expand(-1, 3, -1, -1).contiguous())
     found = told_apart(grey, real)
     assert found.told
-    assert found.verdict.startswith("told apart: by the pixels of a generated and a real image, a network picks the ")
+    assert found.verdict.startswith("told apart: shown a generated and a real image, a network picks the ")
     assert found.auc > 0.9
     assert found.accuracy > 0.8
     assert found.p < 1e-6
@@ -115,7 +115,7 @@ def test_images_of_one_kind_are_not_told_apart(brief):
     found = [told_apart(colours(60, 2 * k), colours(60, 2 * k + 1), seed=k) for k in range(3)]
     assert not any(each.told for each in found)
     assert np.mean([each.auc for each in found]) == pytest.approx(0.5, abs=0.13)  # three deviations
-    assert "% would have been found" in found[0].verdict
+    assert "% would have been detected" in found[0].verdict
     assert all(0.5 < each.detectable <= 1 for each in found)
 
 

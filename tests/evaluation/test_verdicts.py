@@ -110,7 +110,7 @@ def test_a_class_that_nobody_has_is_not_the_one_that_is_named():
 
 @pytest.mark.parametrize("least", [None, 0.2])
 def test_a_test_that_would_have_noticed_little_fails(least):
-    blind = SimpleNamespace(told=False, verdict="not told apart: 84 % would have been found", detectable=0.84)
+    blind = SimpleNamespace(told=False, verdict="not told apart: 84 % would have been detected", detectable=0.84)
     with pytest.raises(Failed, match=r"^copying: no sign of copying; told-apart: not told apart: 84 %"):
         verdicts.check(report(copies=no_copies(least), told_apart=blind), ("copying", "told-apart"))
 

@@ -44,7 +44,7 @@ def test_a_run_whose_data_changed_is_not_scored_against_them(pets):
     place, *_ = pets
     extra = np.random.default_rng(9).integers(0, 256, (16, 16, 4), np.uint8)
     Image.fromarray(extra).save(place / "pets" / "cat" / "new.png")
-    with pytest.raises(UserError, match=r"have changed.*so .*pets:heldout may hold images that the run learnt from"):
+    with pytest.raises(UserError, match=r"have changed.*so .*pets:heldout may contain images that the run was"):
         comparison(ScoreRequest(str(place / "run"), f"{place / 'pets'}:heldout"))
     folder.save(place / "others", torch.randint(0, 256, (60, 4, 16, 16), dtype=torch.uint8))
     assert "no copycat" in comparison(ScoreRequest(str(place / "run"), str(place / "others"))).notes[0]

@@ -139,9 +139,7 @@ def lines(*factors, spread=0.02, every=250):
 def test_training_ends_once_five_validations_in_a_row_are_worse_beyond_chance():
     assert few_images.should_stop(lines(1.2, 1, 1.1, 1.1, 1.1, 1.1), 0) is None
     said = few_images.should_stop(lines(1.2, 1, 1.1, 1.1, 1.1, 1.1, 1.1), 0)
-    assert said.startswith(
-        "the last 5 validations were worse than that of step 500, whose model is kept: training ends"
-    )
+    assert said.startswith("the last 5 validations were all worse than at step 500, so training stops and keeps that")
     assert few_images.should_stop(lines(1.2, 1, 1.1, 1.1, 1.001, 1.1, 1.1), 0) is None  # one that may be as good
     assert few_images.should_stop(lines(1.2, 1, 1.1, 1.1, 1.1, 1.1, 1.1, 0.9), 0) is None  # a new best
     assert few_images.should_stop(lines(1, *[1.005] * 9, spread=0.1), 0) is None  # by chance
@@ -162,7 +160,7 @@ def test_an_extension_has_the_patience_of_a_training_and_the_best_of_before():
     assert few_images.should_stop(more[:7], 0)
     assert few_images.should_stop(more[:7], 7 * 250) is None
     assert few_images.should_stop(more[:11], 7 * 250) is None
-    assert "that of step 500" in few_images.should_stop(more, 7 * 250)
+    assert "worse than at step 500" in few_images.should_stop(more, 7 * 250)
 
 
 def test_validation_by_kid_ends_no_training():
@@ -189,7 +187,7 @@ def test_an_overfitting_training_ends_and_goes_on_where_it_is_told_to(tmp_path, 
         "20",
     )
     words += ("--lr", "1e-2", "--decay", "0", "--ema", "0.9", "--out", "run")
-    ended = "the last 5 validations were worse than that of step "
+    ended = "the last 5 validations were all worse than at step "
     assert cli.main([*words, "--steps", "2000"]) == 0
     said = capsys.readouterr().err
     assert said.count(ended) == 1
@@ -235,8 +233,8 @@ def test_few_images_are_looked_at_unasked_but_not_in_short_trainings(parts_of):
 
 def test_the_honest_word_says_what_happens_and_what_helps(config_of, parts_of):
     said = few_images.advice(config_of(), parts_of(180, 22), None)
-    assert said.startswith("180 training images are few: the network will soon memorise and copy them")
-    assert "the model that denoises 22 validation images best is kept, validated every 250 steps" in said
+    assert said.startswith("only 180 training images: the network will soon memorise and copy them")
+    assert "It is validated on 22 images every 250 steps; the best model is kept" in said
     assert "--augment 0.3 and --init" in said
     augmented = few_images.advice(config_of(training={"augment": 0.3}), parts_of(180, 22), None)
     assert "--augment" not in augmented
@@ -247,13 +245,13 @@ def test_the_honest_word_says_what_happens_and_what_helps(config_of, parts_of):
     assert "--augment" in coloured
     assert "--init" not in coloured
     assert (
-        "too few validation images to stop in time: keep the training short, and sample with --reject-copies"
+        "Validation images are too few to stop in time: keep the training short, and sample with --reject-copies"
         in few_images.advice(config_of(), parts_of(60, 7), None)
     )
     assert "every 40 steps" in few_images.advice(config_of(evaluation={"evaluate_every": 40}), parts_of(180, 22), None)
     assert few_images.advice(config_of(), parts_of(1000, 100), None) is None
     short = few_images.advice(config_of(), parts_of(180, 22), 30)
-    assert short.startswith("180 training images are few: a training of fewer than 500 steps is not validated unless")
+    assert short.startswith("only 180 training images; a training of fewer than 500 steps is not validated unless")
     assert few_images.advice(config_of(), parts_of(60, 7), 30).endswith("is not validated"), "too few to validate by"
     assert few_images.advice(config_of(evaluation={"evaluate_every": 10}), parts_of(180, 22), 30) is None
 
@@ -261,7 +259,7 @@ def test_the_honest_word_says_what_happens_and_what_helps(config_of, parts_of):
 def test_the_report_says_which_model_it_is_of(parts_of):
     kept = {"step": 500, "denoising": {"value": 0.1}}
     assert "the model is that of step 500 of 2,000" in few_images.note(parts_of(180, 22), kept, 2000)
-    assert few_images.note(parts_of(180, 0), None, 2000) == "180 training images are few: go by the copy test above all"
+    assert few_images.note(parts_of(180, 0), None, 2000) == "only 180 training images: go by the copy test above all"
     assert few_images.note(parts_of(180, 22), kept, 30) is None
     assert few_images.note(parts_of(1000, 100), kept, 2000) is None
 
@@ -279,7 +277,7 @@ def test_the_command_line_looks_at_few_images(short, tmp_path, monkeypatch, caps
     words = ("train", "--preset", "tiny", "--m", "None", "--data", "waves.npz", "--steps", "10", "--out", "run")
     assert cli.main(words) == 0
     said = capsys.readouterr().err
-    assert re.search(r"\d\d training images are few", said)
+    assert re.search(r"only \d\d training images", said)
     assert "step 5: denoising error" in said
     lines = [json.loads(line) for line in (tmp_path / "run" / "evaluations.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [5, 10]

@@ -270,7 +270,7 @@ def test_a_floor_that_is_not_of_the_references_kind_says_nothing(shown):
         kid = Measured(0.19, 0.02, 400, Beside(value, 0.01, 4, 400))
         scored = replace(report(), excess=excess(-0.1, 0.2), metrics={**report().metrics, "kid": kid})
         assert shown(scored)[0].startswith(f"{mark} close to real images: ")
-    assert "? close to real images: the floor's real images are not of the reference's kind" in shown(scored)[0]
+    assert "? close to real images: the floor's real images are a different kind of image" in shown(scored)[0]
     kid = Measured(0.19, 0.02, 400, Beside(0.2, 0.01, 4, 400))
     for low, high, mark in ((0.1, 0.4, "?"), (0.2, 0.3, "!")):  # 3.3 and 9.8 errors, of which chance explains 1.4 more
         scored = replace(report(), excess=excess(low, high), metrics={**report().metrics, "kid": kid})

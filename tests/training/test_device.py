@@ -40,7 +40,7 @@ def test_launchers_say_how_many_processes_there_are(monkeypatch):
 def test_processes_that_see_different_things_are_refused(monkeypatch):
     facts = [("here", {"settings": 1, "images": "a"}), ("there", {"settings": 1, "images": "b"})]
     monkeypatch.setattr(device, "gather_object", lambda mine: facts)
-    with pytest.raises(UserError, match="process 1 on there has other images than process 0 on here"):
+    with pytest.raises(UserError, match="process 1 on there does not have the same images as process 0 on here"):
         device.check_alike(SimpleNamespace(num_processes=2), facts[0][1])
     facts[1] = ("there", facts[0][1])
     device.check_alike(SimpleNamespace(num_processes=2), facts[0][1])

@@ -80,7 +80,7 @@ def test_the_model_files_hash_is_written_down_and_held_to(train, source, tiny_mo
         pass
     assert read_json(folder.config_file)["init"] == {"file": str(source), "sha256": begin.sha256}
     folder.check(config, images, begin)
-    with pytest.raises(UserError, match=r"began from weights that .* no longer holds"):
+    with pytest.raises(UserError, match=r"has changed since .* started from its weights"):
         folder.check(config, images, dataclasses.replace(begin, sha256="0"))
     with pytest.raises(UserError, match=r"init: .*other.*, .*source"):
         folder.check(config_of(training={"init": str(tmp_path / "other")}), images)

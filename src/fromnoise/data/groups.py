@@ -101,7 +101,9 @@ def by_name(images: ImageSet, rule: str) -> Int64[np.ndarray, " n"]:
     else:
         found = [pattern(rule).search(name) for name in names]
         if not any(found):
-            raise UserError(f"--group-by {rule!r} matches no file of {images.name}, such as {names[0]}")
+            raise UserError(
+                f"--group-by {rule!r} matches none of the files in {images.name} (for example, not {names[0]})"
+            )
         named = [match[1] if match else None for match in found]
         keys = [("", name) if key is None else (key, "") for name, key in zip(names, named, strict=True)]
         if alone := [name for name, key in zip(names, named, strict=True) if key is None]:

@@ -265,7 +265,7 @@ def _by_rule(names: Sequence[str], rule: str) -> list[str]:
     if "" in found:
         fitted, misfit = len(found) - found.count(""), names[found.index("")]
         raise UserError(
-            f"--label-by {rule!r} matches only {fitted:,} of {len(names):,} names of images, and not {misfit!r}"
+            f"--label-by {rule!r} matches only {fitted:,} of {len(names):,} image names; for example, not {misfit!r}"
         )
     if len(set(found)) < 2:
         raise UserError(f"--label-by {rule!r} puts all images into one class, {found[0]!r}")

@@ -54,7 +54,7 @@ def captions(images: ImageSet) -> list[str]:
     numbered = {label: name for label, name in shown.items() if not has_letters(name)}
     if numbered:
         which = listed([f"{label} is {name}" for label, name in numbered.items()], NAMED)
-        say(f"captions have numbers for classes whose letters their font lacks: {which}")
+        say(f"the caption font cannot show these class names, so their numbers are used: {which}")
     return [str(label) if label in numbered else shown[label] for label in images.labels.tolist()]
 
 

@@ -285,27 +285,27 @@ def _verdict(
     proof: bool = False,
     changed: bool = False,
 ) -> str:
-    plain = f"{identical:,} {'is a training image' if identical == 1 else 'are training images'} to the byte"
-    plain += " if mirrored or turned" if changed else ""
-    looks = {
-        "as it is": f"shifted by up to {SHIFT} pixels or of other brightness",
-        "mirrored": f"shifted by up to {SHIFT} pixels, of other brightness or mirrored",
-        "turned": "shifted by a pixel, of other brightness, mirrored or turned",
+    plain = f"{identical:,} {'is a training image' if identical == 1 else 'are training images'} byte for byte"
+    plain += " if mirrored or rotated" if changed else ""
+    allowed = {
+        "as it is": f"shifted by up to {SHIFT} pixels or changed in brightness",
+        "mirrored": f"shifted by up to {SHIFT} pixels, changed in brightness or mirrored",
+        "turned": "shifted by a pixel, changed in brightness, mirrored or rotated",
     }[bound.view if bound else "as it is"]
     most = (
-        f"at most {_percent(bound.share)} of the images are copies (95 % confidence), counting those {looks}"
+        f"at most {_percent(bound.share)} of the images are copies (95 % confidence), including copies {allowed}"
         if bound
         else ""
     )
     if accusing:
         worst = max(accusing, key=lambda each: each.share - each.expected)
-        which = f"{worst.n} of the images, mirrored and turned too," if worst.view == "turned" else "the images"
+        which = f"{worst.n} images (mirrored and rotated views included)" if worst.view == "turned" else "the images"
         found = (
-            f"copying: {_percent(worst.share)} of {which} lie closer to the training set than "
-            f"{_percent(1 - worst.expected)} of held-out images do ({_percent(worst.expected)} expected by chance)"
+            f"copying: {_percent(worst.share)} of {which} are closer to the training set than "
+            f"{_percent(1 - worst.expected)} of held-out images are ({_percent(worst.expected)} expected by chance)"
         )
         if bound:  # they may be changed more than the planted ones, by which it was measured
-            found += f"; copies that are merely {looks} make up at most {_percent(bound.share)} (95 % confidence)"
+            found += f"; copies that are merely {allowed} make up at most {_percent(bound.share)} (95 % confidence)"
         return f"{found}; {plain}" if identical else found
     if proof:
         return "; ".join([f"copying: {plain}, and no held-out image is", *([most] if bound else [])])

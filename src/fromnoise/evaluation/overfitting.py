@@ -90,14 +90,14 @@ def overfitting(model: Model, train: ImageSet, held_out: ImageSet, *, seed: int 
     elif low > 0:
         found = "perhaps overfitting"
     else:
-        found = "no sign of overfitting" if high < UNCLEAR else "overfitting cannot be judged by so few images"
+        found = "no sign of overfitting" if high < UNCLEAR else "too few images to judge overfitting"
     detectable = error * float(stats.t.isf(SIGNIFICANCE, independent - 1) + stats.norm.isf(1 - POWER))
     power = "" if p < SIGNIFICANCE else f"; {100 * detectable:.1f} % would have been noticed"
     denoised = f"held-out images are denoised {100 * abs(gap):.1f} % {'worse' if gap >= 0 else 'better'} than training"
     if independent > 1:
         verdict = f"{found}: {denoised} images (95 % interval {100 * low:.1f} to {100 * high:.1f} %){power}"
     else:
-        verdict = f"cannot be judged by the images of a single group: {denoised} images"
+        verdict = f"one group of images is too little to judge overfitting: {denoised} images"
     return Overfitting(
         verdict,
         bool(p < SIGNIFICANCE),

@@ -261,7 +261,7 @@ class DenoisingError(msgspec.Struct, frozen=True):
 class Overfitting(msgspec.Struct, frozen=True):
     """Whether the model denoises its training images better than held-out ones."""
 
-    # "overfitting: …" if p < 0.001, "perhaps overfitting: …" if only the interval is above 0, "… cannot be judged
+    # "overfitting: …" if p < 0.001, "perhaps overfitting: …" if only the interval is above 0, "… to judge overfitting:
     # …" if it goes to 50 % or more, or the images are of a single group, otherwise "no sign of overfitting: …".
     verdict: str
     overfitted: bool  # The verdict.

@@ -287,7 +287,7 @@ def _copies(comparison: Comparison, notes: list[str]) -> Copies | None:
     if found.by_class is False:
         notes.append(
             "the copy test takes all held-out images, whose class shares differ from the generated images': "
-            f"with equal shares fewer than {FEWEST} would be left. What it finds may come from that"
+            f"matching the shares would leave fewer than {FEWEST} images; a positive result may be due to the mismatch"
         )
     return found
 

@@ -128,9 +128,9 @@ def told_apart(
     by_auc, by_odd = p < SIGNIFICANCE, odd.p < SIGNIFICANCE
     told, ours = by_auc or by_odd, ~real[:n]
     return ToldApart(
-        f"{'told apart' if told else 'not told apart'}: by the pixels of a generated and a real image, a network picks "
-        f"the generated one in {100 * value:.1f} % of cases (50 % is guessing"
-        f"{'' if told else f'; {100 * detectable:.0f} % would have been found'})"
+        f"{'told apart' if told else 'not told apart'}: shown a generated and a real image, a network picks the "
+        f"generated one {100 * value:.1f} % of the time (50 % is guessing"
+        f"{'' if told else f'; {100 * detectable:.0f} % would have been detected'})"
         f"{f'; {odd}' if by_odd and not by_auc else ''}",
         told,
         value,

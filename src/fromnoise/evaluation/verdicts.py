@@ -126,7 +126,8 @@ def _other_floor(report: Report) -> str | None:
     kid = report.metrics.get("kid")
     if kid is None or kid.error is None or kid.floor is None or kid.floor.value < FAR * kid.error:
         return None
-    return f"the floor's real images are not of the reference's kind: their KID is {kid.floor.value:.2g}, not about 0"
+    kind = "the floor's real images are a different kind of image from the reference's"
+    return f"{kind} (KID {kid.floor.value:.2g}; expected about 0)"
 
 
 def _told_apart(report: Report) -> list[Verdict]:

@@ -122,8 +122,8 @@ def comparison(request: ScoreRequest) -> Comparison:
     _check_contrast(real)
     if lost is not None and unknown.data not in NAMED and not real.parts and sources.is_same(unknown.data, own):
         raise UserError(
-            f"{lost}, so {reference} may hold images that the run learnt from: bring the data back, or name other real "
-            "images with --reference"
+            f"{lost}, so {reference} may contain images that the run was trained on: restore the data, or name other "
+            "real images with --reference"
         ) from lost
     if (ends := _extremes_if_blank(images)) is not None:  # a model that has collapsed, or masks of 0 and 1
         notes.append(f"the generated images have no contrast: their values go from {ends[0]} to {ends[1]} of 255")
@@ -151,8 +151,9 @@ def _check_rules(request: ScoreRequest, data: str) -> None:
     given = request.reference, request.train, request.floor
     named = [sources.whole_of(each) for each in given if isinstance(each, str)]
     if rules and not any(sources.is_same(each, DataSettings(data)) for each in named):
-        whose = f"of {data}, which the run was trained on" if data else "of the reference, and it has no name"
-        raise UserError(f"{' and '.join(rules)}: the rule is for files {whose}; leave it out")
+        whose = f"{data}, which the run was trained on, and none of these images come from it"
+        whose = whose if data else "a reference given by name, not to images in memory"
+        raise UserError(f"leave out {' and '.join(rules)}: such rules apply only to {whose}")
 
 
 def same_classes(images: ImageSet, reference: ImageSet, role: str, notes: list[str]) -> ImageSet:

@@ -48,20 +48,20 @@ def advice(config: Config, parts: Parts, steps: int | None) -> str | None:
         return None
     n, training, asked = validation_images(parts), config.training, config.evaluation.evaluate_every
     if not _matters(parts, steps):
-        few = f"{_are_few(parts)}: a training of fewer than {2 * EVERY} steps is not validated"
+        few = f"{_only(parts)}; a training of fewer than {2 * EVERY} steps is not validated"
         return None if asked else f"{few}{' unless you set --evaluate-every' if n >= FEWEST else ''}"
     every = asked or EVERY
     if n >= FEWEST:
-        kept = f"the model that denoises {n} validation images best is kept, validated every {every:,} steps, and "
-        kept += f"training ends after {PATIENCE} worse validations in a row"
+        kept = f"It is validated on {n} images every {every:,} steps; the best model is kept, and training stops after "
+        kept += f"{PATIENCE} worse results in a row"
     else:
-        kept = "too few validation images to stop in time: keep the training short, and sample with --reject-copies"
+        kept = "Validation images are too few to stop in time: keep the training short, and sample with --reject-copies"
     tries = [] if training.augment else ["--augment 0.3"]
     if training.init == AUTO and parts.train.shape[0] not in COLOUR:
         tries.append("--init with a model of other images")
     return (
-        f"{_are_few(parts)}: the network will soon memorise and copy them; "
-        f"{kept}. More images help most{'; so may ' + ' and '.join(tries) if tries else ''}; more minutes do not"
+        f"{_only(parts)}: the network will soon memorise and copy them. {kept}. "
+        f"More images help most{'; so may ' + ' and '.join(tries) if tries else ''}; more minutes do not"
     )
 
 
@@ -80,8 +80,8 @@ def should_stop(records: Sequence[Mapping[str, Any]], began: int, groups: Rows |
     if not all(_above(np.subtract(record["errors"], best["errors"]), groups) for record in last):
         return None
     return (
-        f"the last {PATIENCE} validations were worse than that of step {best['step']:,}, whose model is kept: training "
-        "ends here (--minutes +5 goes on)"
+        f"the last {PATIENCE} validations were all worse than at step {best['step']:,}, so training stops and keeps "
+        "that model (--minutes +5 continues)"
     )
 
 
@@ -97,14 +97,14 @@ def note(parts: Parts, best: Mapping[str, Any] | None, steps: int) -> str | None
     """The report's note on a model of few images, trained for so many steps; None where that does not matter."""
     if not _matters(parts, steps):
         return None
-    few = f"{_are_few(parts)}: go by the copy test above all"
+    few = f"{_only(parts)}: go by the copy test above all"
     if best is None or "denoising" not in best:
         return few
     return f"{few}; the model is that of step {best['step']:,} of {steps:,}, which denoised validation images best"
 
 
-def _are_few(parts: Parts) -> str:
-    return f"{plural(len(parts.train), 'training image')} {'is' if len(parts.train) == 1 else 'are'} few"
+def _only(parts: Parts) -> str:
+    return f"only {plural(len(parts.train), 'training image')}"
 
 
 def _matters(parts: Parts, steps: int | None) -> bool:

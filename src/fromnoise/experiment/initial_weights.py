@@ -41,8 +41,8 @@ def note(folder: RunFolder, parts: Parts) -> str | None:
     init = about.config.training.init
     name = clip_art(*parts.train.shape[1:]) if init == AUTO else init
     return split_otherwise(about.config, parts) or (
-        f"the training began from the weights of {name}, which learned from other images: "
-        "the tests for copies and overfitting know only this training's images"
+        f"training started from the weights of {name}, which learned from other images: "
+        "the copy and overfitting tests check only this run's training images"
     )
 
 
@@ -59,8 +59,8 @@ def split_otherwise(config: Config, parts: Parts) -> str | None:
     if other.data.fingerprint == parts.train.fingerprint or not sources.is_same(config.data.data, other.config.data):
         return None
     return (
-        f"the training began from the weights of {init}, which learned from other images of {config.data.data}, "
-        "perhaps from some held out here: all tests may find too little"
+        f"the starting weights, those of {init}, may have been trained on images of {config.data.data} held out here, "
+        "so every test may miss problems"
     )
 
 

@@ -192,8 +192,8 @@ def without_unscored_extension(experiment: Experiment) -> Experiment:
     if pace.total != step or len(pace.budgets) < 2 or str(pace.budget) != str(extension):
         return experiment
     say(
-        f"already trained for {extension} more: only the score is missing; once it is there, the same command trains "
-        f"for another {extension}"
+        f"training for the extra {extension} is done and only the score is missing; after scoring, the same command "
+        f"trains for another {extension}"
     )
     return replace(experiment, extension=None)
 
@@ -272,22 +272,22 @@ def _check_guidance(config: Config, model: Model) -> None:
 
 
 def idle(config: Config, classes: int) -> Iterator[str]:
-    """A sentence for each setting that is not the default and changes nothing here."""
+    """A sentence for each setting that is not the default and has no effect here."""
     levels, spacing = config.diffusion.levels, config.sampling.spacing
     ours, plain = flat(to_json(config)), flat(to_json(Config()))
-    own = "uniform" in levels or spacing in ON_SCHEDULE, "--levels uniform and --spacing " + " and ".join(ON_SCHEDULE)
+    own = "uniform" in levels or spacing in ON_SCHEDULE, "--levels uniform or --spacing " + " or ".join(ON_SCHEDULE)
     needs = {
         "schedule": own,
         "T": own,
         "lognormal": (levels == "lognormal", "--levels lognormal"),
-        "logsnr_range": (spacing in IN_RANGE, "--spacing " + " and ".join(IN_RANGE)),
+        "logsnr_range": (spacing in IN_RANGE, "--spacing " + " or ".join(IN_RANGE)),
         "guidance_interval": (classes > 0, "classes or clusters"),
     }
     for name, (used, by) in needs.items():
         if not used and ours[name] != plain[name]:
-            yield f"{flag(name)} changes nothing here: only {by} use it"
+            yield f"{flag(name)} has no effect: it is used only with {by}"
     for name in network(config.network).unused(config.network):
-        yield f"{flag(name)} changes nothing here: --network {config.network.network} does not use it"
+        yield f"{flag(name)} has no effect: --network {config.network.network} ignores it"
 
 
 def _check_shared(experiment: Experiment, validation: Validation | None) -> None:
@@ -302,5 +302,5 @@ def _check_shared(experiment: Experiment, validation: Validation | None) -> None
         raise UserError(f"{folder.path} is not visible here: put --out on storage that all machines share; {GUIDE}")
     images, settings = experiment.parts.train.fingerprint, to_json([experiment.config, experiment.recording])
     every = None if validation is None else validation.every
-    facts = {"training images": images, "settings": settings, "checkpoints": folder.steps(), "validation": every}
+    facts = {"training images": images, "settings": settings, "checkpoints": folder.steps(), "validations": every}
     check_alike(device, facts)

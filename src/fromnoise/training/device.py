@@ -130,7 +130,8 @@ def check_alike(device: Accelerator, facts: Mapping[str, object]) -> None:
     for number, (other_host, theirs) in enumerate(everyone):
         for name, fact in first.items():
             if theirs[name] != fact:
-                raise UserError(f"process {number} on {other_host} has other {name} than process 0 on {host}; {GUIDE}")
+                pair = f"process {number} on {other_host} does not have the same {name} as process 0 on {host}"
+                raise UserError(f"{pair}; {GUIDE}")
 
 
 def is_lost(error: RuntimeError) -> bool:

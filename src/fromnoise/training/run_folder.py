@@ -110,7 +110,9 @@ class RunFolder:
                 "or this version of fromnoise splits them differently; choose another --out"
             )
         if about and initial and (about.init is None or about.init.sha256 != initial.sha256):
-            raise UserError(f"{self.path} began from weights that {initial.file} no longer holds: choose another --out")
+            raise UserError(
+                f"{initial.name} has changed since {self.path} started from its weights: choose another --out"
+            )
 
     def check_settings(self, config: Config) -> None:
         """The part of `check` that needs no data."""
@@ -127,8 +129,8 @@ class RunFolder:
         if different and not _moved(config, then):
             score = f", or score its images with `fromnoise evaluate --generated {self.path} --reference {reference}`"
             raise UserError(
-                f"{self.path} holds a run with other settings (now, then: {'; '.join(different)}): "
-                "repeat its settings to resume it, or choose another folder with --out"
+                f"{self.path} holds a run with different settings (yours, the run's: {'; '.join(different)}): "
+                "use the run's settings to resume it, or choose another folder with --out"
                 + score
                 * (reference is not None and replace(config, evaluation=then.evaluation) == then)
             )

@@ -192,7 +192,7 @@ def _export(words: Sequence[str]) -> None:
     images = sources.load(arguments.source, size, **{name: getattr(arguments, name) for name in rules})
     own = sources.whole_of(arguments.source) not in (without_slash(arguments.source), *NAMED)
     if own and size is None and arguments.group_by is None and not images.parts:
-        say("the split was made at the images' own size; a training splits at its --size, perhaps differently")
+        say("the split was made at the images' own size; a training splits after resizing, so its split may differ")
     images = laid(images, arguments.alpha)
     if arguments.n is not None and arguments.n != len(images):
         images = images.subset(arguments.n, arguments.seed)
