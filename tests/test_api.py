@@ -331,7 +331,7 @@ def test_sampling_takes_what_the_command_line_takes(packaged, tmp_path, capsys):
         packaged.sample(8, per_class=1)
     with pytest.raises(fromnoise.UserError, match=r"needs a run folder.*there is none"):
         packaged.sample(8, reject_copies=True)
-    with pytest.raises(fromnoise.UserError, match="unknown settings of the sampler: colour"):
+    with pytest.raises(fromnoise.UserError, match="unknown sampler settings: colour"):
         packaged.sample(8, colour=None)
     with pytest.raises(fromnoise.UserError, match="guidance_interval takes two λ, not 3"):
         packaged.sample(8, guidance_interval=3)

@@ -179,7 +179,7 @@ def icons(tmp_path):
 def test_a_training_keeps_transparency_or_lays_it_on_a_ground(icons, alpha, channels):
     with captured() as said:
         parts = sources.prepare(DataSettings(icons, size="8", alpha=alpha), 0)
-    assert said[1:] == ([] if alpha == "keep" else [f"{icons}: transparency laid on {alpha}"])
+    assert said[1:] == ([] if alpha == "keep" else [f"{icons}: transparent parts put on {alpha}"])
     assert [part.shape[0] for part in (parts.train, parts.val, parts.heldout)] == [channels] * 3
     kept = sources.prepare(DataSettings(icons, size="8"), 0)
     assert torch.equal(parts.heldout.images, colour.laid(kept.heldout, alpha).images)

@@ -387,7 +387,7 @@ def test_json_lines_may_hold_any_letter_but_no_list_of_classes(put):
     (photos / "metadata.jsonl").write_text("\n".join(json.dumps(line, ensure_ascii=False) for line in lines))
     assert read(photos)[0].classes == 2
     (photos / "metadata.jsonl").write_text(json.dumps({"file_name": "a.png", "label": [0, 1]}))
-    with pytest.raises(UserError, match="'label' is one name or number, not several"):
+    with pytest.raises(UserError, match="'label' must be one name or number, not several"):
         read(photos)
 
 

@@ -56,7 +56,7 @@ def test_known_pixels_come_back_to_the_byte(fromnoise, place):
 
 def test_a_resized_mask_is_told(fromnoise, place):
     done = fromnoise("inpaint", "digits", "a.png", "--mask", "small-mask.png", *QUICK, "--out", "w.png", cwd=place)
-    assert done.stderr == "small-mask.png: 28×28 → 32×32; 50 % of the image is to be filled in\n"
+    assert done.stderr == "small-mask.png: 28×28 → 32×32; 50 % of the image will be filled in\n"
 
 
 def test_an_enlarged_image_has_the_pixels_given_as_its_means(fromnoise, place):
@@ -83,7 +83,7 @@ def test_a_path_has_the_images_at_its_ends(fromnoise, place):
 
 @pytest.mark.parametrize(("words", "message"), [
     (("inpaint", "digits", "a.png", "--mask", "black.png"), "nothing to fill"),
-    (("inpaint", "digits", "a.png", "--mask", "clear.png"), "clear.png has transparent parts: paint white what to"),
+    (("inpaint", "digits", "a.png", "--mask", "clear.png"), "clear.png has transparent parts: paint the parts to fill"),
     (("upscale", "digits", "wide.png"), "wide.png is 32×48 and the model makes 32×32: there is nothing to enlarge"),
     (("inpaint", "digits", "gone.png", "--mask", "mask.png"), "gone.png cannot be read as an image"),
     (("inpaint", "digits", "a.png"), "--mask"),
@@ -175,7 +175,7 @@ def test_transparency_that_the_model_does_not_have_is_said(fromnoise, place):
     clear[8:24, 8:24] = 200, 200, 200, 255
     Image.fromarray(clear).save(place / "clear.png")
     words = ("vary", "digits", "clear.png", "--strength", "0", "--n", "1", "--out", "same.png")
-    assert fromnoise(*words, cwd=place).stderr == "clear.png: transparency laid on mid-grey\n"
+    assert fromnoise(*words, cwd=place).stderr == "clear.png: transparent parts put on mid-grey\n"
     assert pixels(place / "same.png")[0, 0] == 128
 
 

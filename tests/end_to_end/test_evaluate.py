@@ -105,7 +105,7 @@ def test_folders_of_some_classes_are_scored_as_those_and_of_others_without(fromn
         folder.save(tmp_path / "theirs" / name.replace("cat", "ape"), some.images[:30])
     words = ("evaluate", "--reference", "theirs", "--json", "-", "--generated", "ours")
     report = json.loads(fromnoise(*words, cwd=tmp_path).stdout)
-    assert any("have other names than the reference's" in note for note in report["notes"])
+    assert any("class names differ from the reference's" in note for note in report["notes"])
     assert report["classes"] is None
 
 

@@ -41,7 +41,7 @@ def chosen(fromnoise, tmp_path_factory):
 def test_what_was_chosen_is_said_written_used_and_reported(chosen, fromnoise, page_of):
     place, done = chosen
     about = json.loads((place / "run" / "guidance.json").read_text())
-    assert f"guidance {about['guidance']:g}, by the FID of 64 images against 200 training images" in done.stderr
+    assert f"guidance {about['guidance']:g}, chosen by the FID of 64 images against 200 training images" in done.stderr
     report = json.loads((place / "run" / "report.json").read_text())
     assert report["run"]["guidance"] == about
     assert report["run"]["sampling"]["guidance"] == about["guidance"]

@@ -11,7 +11,7 @@ def test_training_digits_in_the_reference_are_found_and_said():
     train, held_out = digits.load("train"), digits.load("heldout")
     found = overlap(ImageSet("reference", torch.cat([held_out.images, train.images[:600]])), train)
     assert (found.identical, found.near, found.n) == (600, 0, 1600)
-    assert found.verdict == "600 of the 1,600 images of reference are in digits:train too, to the byte"
+    assert found.verdict == "600 of the 1,600 images of reference are in digits:train too, byte for byte"
 
 
 def test_noisy_and_brighter_training_digits_are_found_as_near():
@@ -22,7 +22,7 @@ def test_noisy_and_brighter_training_digits_are_found_as_near():
     found = overlap(ImageSet("reference", changed), train)
     assert (found.identical, found.near, found.n) == (1, 60, 61)
     assert found.verdict.endswith(
-        "61 of the 61 images of reference are in digits:train too: 1 to the byte and 60 as near-duplicates"
+        "61 of the 61 images of reference are in digits:train too: 1 byte for byte and 60 as near-duplicates"
     )
     one = overlap(ImageSet("noisy", changed[:1]), train).verdict
     assert one == "1 of the 1 images of noisy has near-duplicates in digits:train"
@@ -44,7 +44,7 @@ def test_mirrored_and_turned_images_are_found_where_they_are_asked_for():
 def test_sets_that_are_called_images_are_not_called_so_twice():
     train = digits.load("train")
     ours, theirs = (train.take(np.arange(20), name) for name in ("the generated images", "the reference"))
-    assert overlap(ours, theirs).verdict == "20 of the 20 generated images are in the reference too, to the byte"
+    assert overlap(ours, theirs).verdict == "20 of the 20 generated images are in the reference too, byte for byte"
     assert overlap(theirs, ours).verdict.startswith("20 of the 20 images of the reference are in the generated")
 
 

@@ -199,7 +199,7 @@ def test_a_floor_without_labels_is_said(parts):
     bare = replace(parts["val"], labels=None)
     report = score(Comparison(parts["train"].subset(300, 0), parts["heldout"], bare), projection())
     assert report.excess.ratio is None
-    assert any("has no labels: the floor is drawn at random" in note for note in report.notes)
+    assert any("has no labels, so the floor is drawn at random" in note for note in report.notes)
 
 
 def test_fewer_images_than_features_is_said(extract, parts):
@@ -357,7 +357,9 @@ def test_images_in_groups_have_a_floor_of_all_other_groups(in_groups, parts):
     assert (report.protocol.reference.groups, report.protocol.floor.groups) == (150, 1350)
     assert report.protocol.generated.groups is None
     assert report.overlaps.floor_in_train is None
-    assert any(note.startswith("the real images come in groups: floor and copycat are drawn") for note in report.notes)
+    assert any(
+        note.startswith("the real images come in groups, so floor and copycat are drawn") for note in report.notes
+    )
     assert not any("floor may contain" in note for note in report.notes)
     assert report.fid.copycat.value == pytest.approx(report.fid.floor.value, rel=0.4)
     few = score(Comparison(generated, replace(reference, groups=None), replace(val, groups=None), train), projection())

@@ -200,7 +200,7 @@ def test_transparent_copies_are_copies():
 def test_values_of_another_range_are_said():
     generated, reference = (replace(some(part, 60), range=(0.0, 4.0)) for part in ("val", "heldout"))
     sets = in_one_colour(Comparison(generated, reference, train=replace(some("train", 60), range=(0.0, 3.0))))
-    told = "the training images' values were mapped to 8 bits by another range than the reference's"
+    told = "the training images' values were mapped to 8 bits by a different range from the reference's"
     assert sets.notes == [told]
 
 
@@ -233,7 +233,7 @@ def test_sets_of_two_ranges_are_each_brought_to_bytes_by_their_own_formula():
 
 def test_bytes_beside_a_reference_of_another_range_are_said():
     reference = replace(some("heldout", 60), range=(0.0, 0.5))
-    told = "the reference's values from 0 to 0.5 were mapped to 8 bits, the generated are bytes"
+    told = "the reference's values from 0 to 0.5 were mapped to 8 bits; the generated are bytes"
     assert in_one_colour(Comparison(some("val", 60), reference)).notes == [told]
 
 
@@ -267,7 +267,7 @@ def test_labels_of_training_images_are_those_of_the_reference_or_none():
     sets = comparison(ScoreRequest(some("val", 60), named, others))
     assert sets.train.labels is None
     assert sets.generated.labels is not None
-    assert "labels were ignored: the training images' classes have other names than the reference's" in sets.notes
+    assert "labels were ignored: the training images' class names differ from the reference's" in sets.notes
 
 
 @pytest.mark.parametrize(("folders", "told"), [
@@ -281,7 +281,7 @@ def test_folders_that_are_no_classes_of_the_reference_are_not_labels(tmp_path, f
         folder.save(tmp_path / name, part)
     found = comparison(ScoreRequest(str(tmp_path), some("heldout", 60)))
     assert (found.generated.labels is None) is (told is not None)
-    note = f"labels were ignored: the generated images' classes have other {told} than the reference's"
+    note = f"labels were ignored: the generated images' class {told} differ from the reference's"
     assert (note in found.notes) is (told is not None)
 
 

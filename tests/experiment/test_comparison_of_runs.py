@@ -35,7 +35,7 @@ def test_a_run_named_for_training_images_stands_for_its_own(pets):
     sets = comparison(replace(request, train=str(place / "run")))
     assert sets.train.fingerprint == parts.train.fingerprint
     for role in ("reference", "floor"):
-        with pytest.raises(UserError, match="is a run: its images are generated ones; name real images"):
+        with pytest.raises(UserError, match="is a run, whose images are generated: name real images"):
             comparison(replace(request, **{role: str(place / "run")}))
 
 

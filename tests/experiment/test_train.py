@@ -39,7 +39,7 @@ def test_what_would_use_a_setting_is_said():
 def test_guidance_without_classes_is_refused_before_anything_is_written(tmp_path):
     config = with_settings(PRESETS["tiny"], {"guidance": 3.0, "labels": False, "clusters": 0, "steps": 2})
     with (
-        pytest.raises(UserError, match="without classes and clusters here: leave out --guidance"),
+        pytest.raises(UserError, match="without classes or clusters: leave out --guidance"),
         trained(Experiment(config, tmp_path / "run", "cpu")),
     ):
         pass

@@ -23,5 +23,5 @@ def test_other_clusters_than_a_training_began_with_are_refused(config_of, tmp_pa
     for finished in (False, True):
         with folder.open(config, images):
             assert Trainer(*model_of(one), folder, accelerator("cpu")).run().already_finished is finished
-    with folder.open(config, images), pytest.raises(UserError, match="finds other clusters here"):
+    with folder.open(config, images), pytest.raises(UserError, match="finds different clusters here"):
         Trainer(*model_of(other), folder, accelerator("cpu")).run()

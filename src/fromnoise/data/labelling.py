@@ -219,7 +219,7 @@ def _jsonl(text: str) -> Iterable[dict[str, str]]:
     for line in filter(str.strip, text.split("\n")):
         row = msgspec.json.decode(line, type=dict[str, Any])
         if isinstance(row.get(LABEL), list | dict):
-            raise ValueError(f"'{LABEL}' is one name or number, not several")
+            raise ValueError(f"'{LABEL}' must be one name or number, not several")
         plain = {key: value for key, value in row.items() if not isinstance(value, list | dict)}
         yield {key: "" if value is None else str(value).strip() for key, value in plain.items()}
 

@@ -99,7 +99,7 @@ def prepare(
         if settings.m is not None:
             parts = replace(parts, train=parts.train.subset(_at_most(settings.m, parts.train), seed))
     if settings.alpha != "keep" and parts.train.shape[0] == 4:
-        say(f"{name}: transparency laid on {settings.alpha}")
+        say(f"{name}: transparent parts put on {settings.alpha}")
 
     def fitted(part: ImageSet) -> ImageSet:
         return laid(resized(part, size), settings.alpha)

@@ -69,5 +69,5 @@ def _verdict(identical: int, near: int, turned: float, n: int, a: str, b: str) -
     more = f"; a further {mirrored}" if mirrored else ""
     if not identical:
         return f"{near:,} of the {ours} {'has' if near == 1 else 'have'} near-duplicates in {b}{more}"
-    how = f": {identical:,} to the byte and {near:,} as near-duplicates" if near else ", to the byte"
+    how = f": {identical:,} byte for byte and {near:,} as near-duplicates" if near else ", byte for byte"
     return f"{identical + near:,} of the {ours} {'is' if identical + near == 1 else 'are'} in {b} too{how}{more}"

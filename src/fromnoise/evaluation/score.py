@@ -244,8 +244,8 @@ def _notes(comparison: Comparison, features: Features, sets: Sets) -> list[str]:
     notes += unpublished(features)
     if comparison.floor is not None and comparison.floor.groups is not None:
         notes.append(
-            "the real images come in groups: floor and copycat are drawn from everything outside the reference; where "
-            "possible, no draw has two images of a group. A model that only memorised scores as the floor does; the "
+            "the real images come in groups, so floor and copycat are drawn from all images outside the reference, in "
+            "subsets with one image per group where possible. A model that only memorised scores like the floor; the "
             "copy test finds it"
         )
     elif comparison.floor is not None and comparison.train is None:
@@ -256,8 +256,8 @@ def _notes(comparison: Comparison, features: Features, sets: Sets) -> list[str]:
             continue
         if draws[0].design != sets.generated.design:
             notes.append(
-                f"{source.name} has no labels: the {name} is drawn at random, the generated images are not, so "
-                "they score better"
+                f"{source.name} has no labels, so the {name} is drawn at random; the generated images are stratified "
+                "by class, so they score better"
             )
         if len(draws[0]) < n:
             words = "its FID is biased upwards" if name == "copycat" else "the excess is taken at that number"

@@ -166,7 +166,7 @@ def _halves(real: Bool[np.ndarray, " n"], group: Int64[np.ndarray, " n"], seed: 
     dealt = deal(len(holds_real), 2, seed, "parts", labels=holds_real)
     halves = [np.flatnonzero(np.isin(group, some)) for some in dealt]
     if not all(0 < real[half].sum() < len(half) for half in halves):
-        raise ValueError("a network needs more images in each set that are not near-duplicates of the other's")
+        raise ValueError("too many images of each set are near-duplicates of the other's")
     return halves
 
 

@@ -170,7 +170,7 @@ def same_classes(images: ImageSet, reference: ImageSet, role: str, notes: list[s
         same, what = bool(torch.isin(images.labels, reference.labels).double().mean() > 0.5), "numbers"
     if same:
         return images
-    notes.append(f"labels were ignored: the {role} images' classes have other {what} than the reference's")
+    notes.append(f"labels were ignored: the {role} images' class {what} differ from the reference's")
     return replace(images, labels=None, class_names=())
 
 
@@ -200,7 +200,7 @@ def _named_run(named: Named | None) -> Path | None:
 def read(named: Named, way: DataSettings, size: tuple[int, int] | None, *, skip_broken: bool = False) -> ImageSet:
     """A set as a training on the data `way` reads it, at `size` if given; the rest is as in `sources.load`."""
     if _named_run(named) is not None:
-        raise UserError(f"{named} is a run: its images are generated ones; name real images, such as its data")
+        raise UserError(f"{named} is a run, whose images are generated: name real images, such as its data")
     if isinstance(named, ImageSet):
         images = resized(named, size) if size else named
     else:
@@ -275,12 +275,12 @@ def in_one_colour(comparison: Comparison) -> Comparison:
         if images.range not in (None, reference.range) and role == "generated":
             raise UserError(_other_range(images, reference))
         if images.range not in (None, reference.range):
-            notes.append(f"the {role} images' values were mapped to 8 bits by another range than the reference's")
+            notes.append(f"the {role} images' values were mapped to 8 bits by a different range from the reference's")
         return with_channels(images, channels)
 
     if reference.range is not None and comparison.generated.range is None:
         low, high = reference.range
-        notes.append(f"the reference's values from {low:g} to {high:g} were mapped to 8 bits, the generated are bytes")
+        notes.append(f"the reference's values from {low:g} to {high:g} were mapped to 8 bits; the generated are bytes")
     floor = comparison.floor and like(comparison.floor, "floor's")
     train = comparison.train and like(comparison.train, "training")
     generated = like(comparison.generated, "generated")

@@ -83,7 +83,7 @@ class Chooser:
         write_json(self.folder.guidance_file, {"step": step, "guidance": guidance, **about})
         fids = ", ".join(f"{each['fid']:.3g} at {each['guidance']:g}" for each in distances)
         say(
-            f"guidance {guidance:g}, by the FID of {n:,} images against {len(self.real):,} training images in "
+            f"guidance {guidance:g}, chosen by the FID of {n:,} images against {len(self.real):,} training images in "
             f"whitened {self.features.name} features ({fids})"
         )
         return guidance

@@ -43,7 +43,7 @@ def sampled(
     if per_class is not None and (n is not None or label is not None):
         raise UserError("--per-class already says how many images of which class: leave out --n and --label")
     if unknown := set(settings) - {each.name for each in fields(SamplerSettings)}:
-        raise UserError(f"unknown settings of the sampler: {', '.join(sorted(unknown))}")
+        raise UserError(f"unknown sampler settings: {', '.join(sorted(unknown))}")
     for name in ("logsnr_range", "guidance_interval"):
         if settings.get(name) is not None and np.shape(settings[name]) != (2,):
             raise UserError(f"{name} takes two λ, not {settings[name]}")

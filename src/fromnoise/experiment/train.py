@@ -268,7 +268,7 @@ def _all_steps(experiment: Experiment) -> int | None:
 def _check_guidance(config: Config, model: Model) -> None:
     """Raise UserError for guidance without anything to guide by."""
     if config.sampling.guidance not in (None, 1) and not model.info.classes:
-        raise UserError("the network is trained without classes and clusters here: leave out --guidance")
+        raise UserError("this network is trained without classes or clusters: leave out --guidance")
 
 
 def idle(config: Config, classes: int) -> Iterator[str]:

@@ -67,7 +67,7 @@ FailOn = Annotated[
         metavar="VERDICTS",
         help="Write all results, then exit with code 3 if any of these verdicts (separated by commas) fails: close, "
         "told-apart, copying, repeats, overfitting, overlap, classes. A test that was not run "
-        "counts as failed, and so does one that could not judge, but for overfitting and overlap.",
+        "counts as failed, and so does one that could not decide, except for overfitting and overlap.",
     ),
 ]
 Overwrite = Annotated[bool, arg(help="Replace existing files.")]

@@ -118,12 +118,12 @@ def read_mask(path: Path, model: "Model", image: Path) -> "Bool[Tensor, 'h w']":
     given, changes = folder.load_file(path, size, (0.0, float(mask.pixels.max())))
     (h, w), (height, width) = mask.was, folder.read_file(image).was
     if given.shape[0] == 4:
-        raise UserError(f"{path} has transparent parts: paint white what to fill in and black what to keep")
+        raise UserError(f"{path} has transparent parts: paint the parts to fill in white and the others black")
     if (h, w) != size and abs(h * width - w * height) > max(height, width):
         raise UserError(f"{path} is {h}×{w} and {image} is {height}×{width}: give a mask of the image's proportions")
     fill = with_channels(given, 1).images[0, 0] >= 128
     if given.range is not None:
         changes.append(f"white is {given.range[1]:g}")
     if fill.any():
-        say(f"{path}: {'; '.join([*changes, f'{100 * fill.double().mean():.0f} % of the image is to be filled in'])}")
+        say(f"{path}: {'; '.join([*changes, f'{100 * fill.double().mean():.0f} % of the image will be filled in'])}")
     return fill

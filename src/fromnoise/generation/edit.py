@@ -69,10 +69,10 @@ def as_trained(model: Model, images: ImageSet, changes: Sequence[str] = ()) -> I
     alpha, channels, changes = model.config.data.alpha, model.info.channels, list(changes)
     found = laid(images, alpha)
     if images.shape[0] == 4 != found.shape[0]:
-        changes.append(f"transparency laid on {alpha}")
+        changes.append(f"transparent parts put on {alpha}")
     if found.shape[0] == 4 != channels:
         found = with_channels(found, 3)
-        changes.append("transparency laid on mid-grey")
+        changes.append("transparent parts put on mid-grey")
     if channels == 1 and not is_grey(found.images):
         changes.append("colours left out")
     if changes:

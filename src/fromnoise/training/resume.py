@@ -63,8 +63,8 @@ def check(standing: Standing, model: Model, images: int, folder: RunFolder) -> N
         raise UserError(f"{checkpoint} belongs to a training of {was}, not of {now}")
     if model.info.clustered and Model.load(folder.model_file()).info.class_shares != model.info.class_shares:
         raise UserError(
-            f"{folder.path}: k-means finds other clusters here than where this training began (on another machine, or "
-            "with another version of scikit-learn): resume it there, or start a new one with another --out"
+            f"{folder.path}: k-means finds different clusters here than where this training began (on another machine, "
+            "or with another version of scikit-learn): resume it there, or start a new one with another --out"
         )
 
 

@@ -106,8 +106,8 @@ class RunFolder:
             raise UserError(
                 f"{self.path} was trained on {then}, and {now} holds other images: choose another --out"
                 if then != now
-                else f"{self.path} was trained on other images than those now in {train.name}: the files have changed, "
-                "or this version of fromnoise splits them differently; choose another --out"
+                else f"{train.name} holds different images from those that {self.path} was trained on: the files have "
+                "changed, or this version of fromnoise splits them differently; choose another --out"
             )
         if about and initial and (about.init is None or about.init.sha256 != initial.sha256):
             raise UserError(
