@@ -25,7 +25,7 @@ HUNDREDS = {"train": 5, "reference": 3, "floor": 9, "fresh": 3}
 """Images of each part of a draw, in hundreds."""
 FAMILIES, FRESH = 3_786, 340
 """Images in families of a draw, a tenth of which are the reference, as of the emoji; and generated ones."""
-LEVELS = {
+ALARMS = {
     "overlap": "",
     "class shares": "0.1 %",
     "colour": "",
@@ -84,11 +84,11 @@ def table(draws: Sequence[Mapping[str, Any]]) -> str:
     for each in draws:
         kinds.setdefault(each["sort"], []).append(each)
     kinds["all"] = list(draws)
-    counts = {name: [sum(name in each["found"] for each in some) for some in kinds.values()] for name in LEVELS} | {
+    counts = {name: [sum(name in each["found"] for each in some) for some in kinds.values()] for name in ALARMS} | {
         "any": [sum(bool(each["found"]) for each in some) for some in kinds.values()]
     }
     head = ["finding", "its own level", *(f"{kind}: {len(some)} draws" for kind, some in kinds.items())]
-    rows = [[name, LEVELS.get(name, ""), *map(str, counts[name])] for name in counts]
+    rows = [[name, ALARMS.get(name, ""), *map(str, counts[name])] for name in counts]
     scaled = [value / error for value, error in (each["numbers"]["excess"] for each in draws)]
     said = (
         f"The excess is {statistics.fmean(scaled):.2f} ± {statistics.pstdev(scaled):.2f} of its standard errors (mean "

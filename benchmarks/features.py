@@ -179,7 +179,7 @@ def elsewhere(images: Images, real: Real) -> dict[str, Any]:
     reached = [recall(Featured(extract.cached(each)), real_ones, 0).value for each in (images, beside)]
     return {
         "auc": told and round(told.auc, 3),
-        "told": told is not None and told.told,
+        "told": told is not None and told.detected,
         "recall": [round(each, 3) for each in reached],
         "repeats": repeats(ours, theirs).found,
     }

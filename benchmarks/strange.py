@@ -39,7 +39,7 @@ def main(settings: Settings) -> None:
         for k in range(settings.times):
             rows = torch.randperm(len(pool), generator=torch.Generator().manual_seed(k))[:n]
             strange = ImageSet("digits", resize(tinted(pool[rows]), (SIDE, SIDE)))
-            told += told_apart(joined(bare(shapes(IMAGES - n, 50 + k)), strange), real, k, train).told
+            told += told_apart(joined(bare(shapes(IMAGES - n, 50 + k)), strange), real, k, train).detected
         Console().print(f"{n} of {IMAGES:,}: told apart {told} times of {settings.times}", highlight=False)
 
 

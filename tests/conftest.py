@@ -125,7 +125,7 @@ def known_before():
             patch.setattr(module, "copy_test", within(copies.copy_test, copies, **neighbours))
         told = remembered(judged, lambda *given: [getattr(of, "images", of) for of in given if not callable(of)])
         patch.setattr(score, "told_apart", told)
-        patch.setattr(run_score, "LIKELIHOODS", 32)  # images: a second for each run
+        patch.setattr(run_score, "LIKELIHOOD_IMAGES", 32)  # images: a second for each run
         patch.setattr(score, "DRAWN", 2400)  # images of all draws
         yield
 

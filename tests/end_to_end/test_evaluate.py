@@ -37,7 +37,7 @@ def test_every_metric_is_in_a_runs_report_and_in_its_table(finished, fromnoise):
     for name in ("kid", "precision", "recall", "density", "coverage"):
         entry = metrics[name]
         assert (entry["n"], entry["floor"]["n"], entry["copycat"]["n"]) == (100, 100, 100)
-        assert (entry["floor"]["draws"], entry["copycat"]["draws"]) == (10, 2)
+        assert (entry["floor"]["subsets"], entry["copycat"]["subsets"]) == (10, 2)
     assert metrics["kid"]["value"] > 10 * metrics["kid"]["copycat"]["value"]
     assert metrics["coverage"]["value"] < metrics["coverage"]["floor"]["value"]
     assert "fid_infinity" not in metrics
@@ -294,7 +294,7 @@ def test_a_floor_of_images_in_groups_is_of_all_but_the_reference(fromnoise, tmp_
     assert floor["name"] == "real.npz:val and real.npz:train"
     assert (floor["n"] + reference["n"], floor["groups"] + reference["groups"]) == (1000, 600)
     beside = report["metrics"]["fid"]["floor"]
-    assert (beside["n"], beside["draws"]) == (90, floor["n"] // 90)
+    assert (beside["n"], beside["subsets"]) == (90, floor["n"] // 90)
     assert report["excess"]["low"] < 0 < report["excess"]["high"]
     assert report["overlaps"]["floor_in_train"] is None
     assert "real images outside the reference" in " ".join(shown.split())

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import battery, battery_draws
 from benchmarks.battery import FINDINGS, extractor, judge
 from benchmarks.battery_cases import cases, world
-from benchmarks.battery_draws import LEVELS, drawn, table
+from benchmarks.battery_draws import ALARMS, drawn, table
 from benchmarks.shapes import families, shapes
 from fromnoise.data.image_set import digests
 from fromnoise.evaluation import score, two_sample
@@ -99,7 +99,7 @@ def test_every_finding_is_counted_by_kind():
     def draw(sort, excess, *found):
         return {"sort": sort, "found": list(found), "numbers": {"excess": [excess, 1.0]}}
 
-    assert list(LEVELS) == list(FINDINGS)
+    assert list(ALARMS) == list(FINDINGS)
     said = table([draw("shapes", 2.5), draw("shapes", 4.0, "worse", "copying"), draw("digits", -5.0)])
     assert "| worse | 0.1 % | 1 | 0 | 1 |" in said
     assert "| copying | 0.13 % | 1 | 0 | 1 |" in said

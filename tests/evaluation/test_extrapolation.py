@@ -56,7 +56,7 @@ def test_its_error_is_the_deviation_over_other_draws(many):
 
 def test_it_is_the_end_of_the_line_through_the_fids_of_the_parts(monkeypatch):
     x, y = generated(500, 1), normal(400, 2)
-    monkeypatch.setattr(extrapolation, "LEVELS", 4)
+    monkeypatch.setattr(extrapolation, "SIZES", 4)
     sizes, fids = [500, 250, 500 / 3, 125], []
     for k in range(1, 5):
         parts = zip(*(deal(len(rows), k, 0, "extrapolation", name, k)

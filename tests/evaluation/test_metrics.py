@@ -53,7 +53,7 @@ def test_a_floor_of_several_draws_has_their_mean_and_deviation():
     single = [measured(ours, real, [draw], [])[0]["recall"].floor.value for draw in draws]
     assert both.value == pytest.approx(sum(single) / 2)
     assert both.deviation == pytest.approx(abs(single[0] - single[1]) / 2**0.5)
-    assert (both.draws, both.n) == (2, 100)
+    assert (both.subsets, both.n) == (2, 100)
 
 
 def test_images_are_as_many_as_the_floors_or_fewer_and_the_number_is_said(monkeypatch):

@@ -87,7 +87,7 @@ def test_floor_and_copycat_stand_beside_it_at_the_same_size(parts):
     report = score(comparison, projection())
     fid = report.fid
     assert (fid.n, fid.floor.n, fid.copycat.n) == (75, 75, 75)
-    assert (fid.floor.draws, fid.copycat.draws) == (3, 9)  # of 300 and 800, with the class shares of chance
+    assert (fid.floor.subsets, fid.copycat.subsets) == (3, 9)  # of 300 and 800, with the class shares of chance
     assert fid.floor.deviation > 0
     assert fid.value > 20 * fid.floor.value
     excess = report.excess
@@ -262,14 +262,14 @@ def test_noise_is_uniform_bytes(parts):
     deviation = ((256**2 - 1) / 12 / 28**2) ** 0.5  # of the mean of 28² independent uniform bytes
     expected = (127.5 - values.mean()) ** 2 + (deviation - values.std()) ** 2
     assert noise.value == pytest.approx(float(expected), rel=0.01)
-    assert (noise.n, noise.draws, noise.deviation) == (300, 1, None)
+    assert (noise.n, noise.subsets, noise.deviation) == (300, 1, None)
 
 
 def test_noise_is_of_a_thousand_images_at_most(parts):
     mean = Features("mean", 1, "", lambda images: images.double().mean((1, 2, 3))[:, None])
     reference = Moments.of(mean(parts["val"].images[:60]))
     drawn = noise(parts["val"].shape, 3000, mean, reference, seed=0)
-    assert (drawn.n, drawn.draws) == (1000, 1)
+    assert (drawn.n, drawn.subsets) == (1000, 1)
 
 
 def test_copies_and_fresh_images_are_told_apart_in_the_verdicts_own_words(parts):
@@ -353,7 +353,7 @@ def test_images_in_groups_have_a_floor_of_all_other_groups(in_groups, parts):
     )
     generated = replace(parts["val"].subset(250, 0), labels=None)
     report = score(Comparison(generated, reference, pool, train), projection())
-    assert (report.fid.floor.n, report.fid.floor.draws) == (250, 9)
+    assert (report.fid.floor.n, report.fid.floor.subsets) == (250, 9)
     assert (report.protocol.reference.groups, report.protocol.floor.groups) == (150, 1350)
     assert report.protocol.generated.groups is None
     assert report.overlaps.floor_in_train is None

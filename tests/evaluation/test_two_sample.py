@@ -28,12 +28,12 @@ def test_colours_that_are_lost_are_found_by_pixels_though_luminance_is_the_same(
     real, grey = colours(100, 0), colours(100, 1)
     grey = ImageSet("grey", module.luminance(grey.images).expand(-1, 3, -1, -1).contiguous())
     found = told_apart(grey, real)
-    assert found.told
+    assert found.detected
     assert found.verdict.startswith("told apart: shown a generated and a real image, a network picks the ")
     assert found.auc > 0.9
     assert found.accuracy > 0.8
     assert found.p < 1e-6
-    assert not told_apart(ImageSet("one channel", grey.images[:, :1]), real).told, (
+    assert not told_apart(ImageSet("one channel", grey.images[:, :1]), real).detected, (
         "grey beside colour is compared in grey"
     )
 
@@ -42,7 +42,7 @@ def test_what_nobody_sees_is_not_told(brief):
     """A ground of one grey level more or less, such as samplers leave."""
     real, drawn = colours(80, 0), colours(80, 1)
     odd = ImageSet("odd", drawn.images | 1)
-    assert not told_apart(odd, real).told
+    assert not told_apart(odd, real).detected
 
 
 def test_it_points_at_the_images_that_are_wrong():
@@ -50,7 +50,7 @@ def test_it_points_at_the_images_that_are_wrong():
     wrong = np.random.default_rng(0).choice(200, 100, replace=False)
     drawn.images[wrong] = colours(100, 4).images.flip(1).bitwise_and(31)
     found = told_apart(drawn, real)
-    assert found.told
+    assert found.detected
     assert np.isin(found.surest[:16], wrong).mean() > 0.9
     assert len(set(found.surest)) == len(found.surest) == module.SUREST
 
@@ -104,7 +104,7 @@ def test_a_share_of_strange_images_is_told_apart(monkeypatch):
     real, drawn = colours(400, 2), colours(400, 3)
     drawn.images[:30] = resized(digits.load("val"), (16, 16)).images[:30].expand(-1, 3, -1, -1)
     found = told_apart(drawn, real)
-    assert found.told
+    assert found.detected
     assert found.p > module.SIGNIFICANCE
     assert found.strange_p < module.SIGNIFICANCE
     assert "of the generated images look less real to the network than 99.5 % of real ones do" in found.verdict
@@ -113,7 +113,7 @@ def test_a_share_of_strange_images_is_told_apart(monkeypatch):
 
 def test_images_of_one_kind_are_not_told_apart(brief):
     found = [told_apart(colours(60, 2 * k), colours(60, 2 * k + 1), seed=k) for k in range(3)]
-    assert not any(each.told for each in found)
+    assert not any(each.detected for each in found)
     assert np.mean([each.auc for each in found]) == pytest.approx(0.5, abs=0.13)  # three deviations
     assert "% would have been detected" in found[0].verdict
     assert all(0.5 < each.detectable <= 1 for each in found)
@@ -220,7 +220,7 @@ def test_pictures_that_are_there_in_many_versions_are_not_known_by_heart():
         images = colours(n, seed).images
         return ImageSet("versions", torch.cat([(images * scale).byte() for scale in (1, 0.98, 0.95)]))
 
-    assert not told_apart(versions(60, 0), versions(60, 1)).told
+    assert not told_apart(versions(60, 0), versions(60, 1)).detected
 
 
 def test_the_auc_is_that_of_scikit_learn_and_its_error_counts_a_group_once():

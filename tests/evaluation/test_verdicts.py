@@ -33,7 +33,7 @@ def test_names_are_a_comma_list_of_known_ones():
 def test_only_what_was_asked_for_fails_and_all_of_it_is_said():
     bad = report(
         copies=SimpleNamespace(verdict="copying: 9 %", copying=True),
-        told_apart=SimpleNamespace(verdict="told apart: AUC 0.7", told=True),
+        told_apart=SimpleNamespace(verdict="told apart: AUC 0.7", detected=True),
         overfitting=SimpleNamespace(verdict="overfitting: +21 %", overfitted=True, interval=(0.1, 0.3)),
     )
     verdicts.check(bad, ())
@@ -44,7 +44,7 @@ def test_only_what_was_asked_for_fails_and_all_of_it_is_said():
         verdicts.check(report(repeats=SimpleNamespace(found=True, verdict="50 of 100")), ("repeats",))
     good = report(
         copies=no_copies(0.02),
-        told_apart=SimpleNamespace(told=False, verdict="not told apart: 51 %", detectable=0.58),
+        told_apart=SimpleNamespace(detected=False, verdict="not told apart: 51 %", detectable=0.58),
         overlaps=Overlaps(Overlap(0, 0, 100, "none"), Overlap(0, 1, 100, "1 as near-duplicates"), None),
         repeats=SimpleNamespace(found=False, verdict="no more than among real images", noticed=True),
     )
@@ -53,7 +53,7 @@ def test_only_what_was_asked_for_fails_and_all_of_it_is_said():
 
 def test_images_that_sets_share_and_images_that_give_themselves_away_fail():
     bad = report(
-        told_apart=SimpleNamespace(told=True, verdict="told apart: 93 %"),
+        told_apart=SimpleNamespace(detected=True, verdict="told apart: 93 %"),
         overlaps=Overlaps(
             Overlap(0, 0, 100, "none"), Overlap(1, 0, 100, "1 to the byte"), Overlap(0, 11, 100, "11 near")
         ),
@@ -110,7 +110,7 @@ def test_a_class_that_nobody_has_is_not_the_one_that_is_named():
 
 @pytest.mark.parametrize("least", [None, 0.2])
 def test_a_test_that_would_have_noticed_little_fails(least):
-    blind = SimpleNamespace(told=False, verdict="not told apart: 84 % would have been detected", detectable=0.84)
+    blind = SimpleNamespace(detected=False, verdict="not told apart: 84 % would have been detected", detectable=0.84)
     with pytest.raises(Failed, match=r"^copying: no sign of copying; told-apart: not told apart: 84 %"):
         verdicts.check(report(copies=no_copies(least), told_apart=blind), ("copying", "told-apart"))
 

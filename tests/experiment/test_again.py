@@ -44,14 +44,14 @@ def test_a_report_asks_for_the_same_and_gets_the_same(scored):
 
 def test_networks_that_learn_anew_may_find_another_auc_within_its_error(scored):
     _, _, report = scored
-    before = replace(report.told_apart, auc=0.62, error=0.03, told=False)
+    before = replace(report.told_apart, auc=0.62, error=0.03, detected=False)
     report = replace(report, told_apart=before)
     near = again.repeated(report, replace(report, told_apart=replace(before, auc=0.64, p=0.01, surest=(1, 0))))
     assert near.differences == ()
     assert str(near).endswith("; the two-sample test, whose networks learn anew, agrees: AUC 0.620 → 0.640")
-    for other in ({"auc": 0.8}, {"auc": 0.64, "told": True}):
+    for other in ({"auc": 0.8}, {"auc": 0.64, "detected": True}):
         far = again.repeated(report, replace(report, told_apart=replace(before, **other)))
-        assert f"told_apart.auc 0.62 → {other['auc']}" in str(far) or "told_apart.told False → True" in str(far)
+        assert f"told_apart.auc 0.62 → {other['auc']}" in str(far) or "told_apart.detected False → True" in str(far)
 
 
 def test_images_that_were_moved_are_named_and_others_are_refused(scored, tmp_path):

@@ -177,11 +177,11 @@ def test_long_curves_are_thinned_evenly_to_their_end(n, kept):
 
 def test_the_images_that_give_themselves_away_are_shown(scored, page_of):
     told, generated, train = scored
-    judged = replace(told.told_apart, told=True, verdict="told apart: at a glance", surest=(3, 1))
+    judged = replace(told.told_apart, detected=True, verdict="told apart: at a glance", surest=(3, 1))
     page = page_of(report.page(replace(told, told_apart=judged), "theirs", generated, train))
     assert "! Told apart from real images at a glance" in page.text
     assert "the generated images that the networks are surest about" in page.alternatives
-    unsure = replace(told, told_apart=replace(judged, told=False))
+    unsure = replace(told, told_apart=replace(judged, detected=False))
     page = page_of(report.page(unsure, "theirs", generated, train))
     assert "the generated images that the networks are surest about" not in page.alternatives
 

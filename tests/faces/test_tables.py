@@ -176,9 +176,11 @@ def test_the_mark_of_overfitting_is_that_of_its_answer_whatever_the_words(shown,
     assert f"{mark} overfitting: in other words" in " ".join(shown(replace(report(), overfitting=gap)))
 
 
-@pytest.mark.parametrize(("told", "detectable", "mark"), [(True, 0.71, "!"), (False, 0.57, "✓"), (False, 0.71, "?")])
-def test_a_network_that_would_have_found_little_leaves_the_verdict_open(shown, told, detectable, mark):
-    verdict = SimpleNamespace(told=told, detectable=detectable, verdict="a sentence")
+@pytest.mark.parametrize(
+    ("detected", "detectable", "mark"), [(True, 0.71, "!"), (False, 0.57, "✓"), (False, 0.71, "?")]
+)
+def test_a_network_that_would_have_found_little_leaves_the_verdict_open(shown, detected, detectable, mark):
+    verdict = SimpleNamespace(detected=detected, detectable=detectable, verdict="a sentence")
     assert f"{mark} told apart from real images: a sentence" in shown(replace(report(), told_apart=verdict))
 
 

@@ -64,9 +64,9 @@ def groups(images: UInt8[Tensor, "n c h w"]) -> Int64[Tensor, " n"]:
     _, first, whose = np.unique(digests(images, grey=True), return_index=True, return_inverse=True)
     distinct = np.sort(first)
     size = _size(images)
-    looks = _Prepared.of(images, size, _noise(images, size), distinct)
-    pairs = np.unique(np.sort(_pairs(looks, looks, itself=True), axis=1), axis=0)
-    group = _linked(looks, pairs[_structures(looks, looks, pairs) >= ALIKE])
+    prepared = _Prepared.of(images, size, _noise(images, size), distinct)
+    pairs = np.unique(np.sort(_pairs(prepared, prepared, itself=True), axis=1), axis=0)
+    group = _linked(prepared, pairs[_structures(prepared, prepared, pairs) >= ALIKE])
     found = group[np.searchsorted(distinct, first[whose])]
     return torch.from_numpy(np.unique(found, return_inverse=True)[1]).long()
 
@@ -200,19 +200,19 @@ def _pairs(ours: _Prepared, theirs: _Prepared, itself: bool = False) -> Int64[np
     return np.stack([row, found[row, column]], axis=1)
 
 
-def _linked(looks: _Prepared, pairs: Int64[np.ndarray, "p 2"]) -> Int64[np.ndarray, " n"]:
+def _linked(prepared: _Prepared, pairs: Int64[np.ndarray, "p 2"]) -> Int64[np.ndarray, " n"]:
     """The first image of each one's group, as `pairs` of alike images link them."""
     from scipy.sparse import coo_array  # as above
     from scipy.sparse.csgraph import connected_components
 
-    n = len(looks.images)
+    n = len(prepared.images)
     group = np.arange(n)
     while len(pairs):
         links = coo_array((np.ones(len(pairs)), pairs.T), shape=(n, n))
         _, first, whose = np.unique(connected_components(links)[1], return_index=True, return_inverse=True)
         linked = np.unique(pairs)
         ends = np.stack([first[whose[linked]], linked], axis=1)
-        resembles = (ends[:, 0] == ends[:, 1]) | (_structures(looks, looks, ends) >= RESEMBLES)
+        resembles = (ends[:, 0] == ends[:, 1]) | (_structures(prepared, prepared, ends) >= RESEMBLES)
         group[linked[resembles]] = ends[resembles, 0]
         pairs = pairs[~np.isin(pairs, linked[resembles]).any(axis=1)]
     return group

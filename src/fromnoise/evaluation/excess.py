@@ -37,14 +37,14 @@ def fid(generated: Featured, reference: Featured) -> Measured:
     return Measured(value, float(torch.tensor(errors).norm()), n=len(generated))
 
 
-def distances(draws: Sequence[Featured], reference: Featured) -> Beside | None:
+def distances(subsets: Sequence[Featured], reference: Featured) -> Beside | None:
     """The FIDs of several sets of one size; None without any."""
-    values = [distance(reference.moments, draw.moments) for draw in draws]
-    return beside(values, len(draws[0])) if values else None
+    values = [distance(reference.moments, subset.moments) for subset in subsets]
+    return beside(values, len(subsets[0])) if values else None
 
 
 def excess(generated: Iterable[Featured], floor: Sequence[Featured], reference: Featured) -> Excess:
-    """The mean FID of subsets of the generated images over that of floor draws, all of one size and design.
+    """The mean FID of subsets of the generated images over that of the floor's subsets, all of one size and design.
 
     The subsets may come from a generator: one at a time is in memory.
 
@@ -106,7 +106,7 @@ class _Side(NamedTuple):
             mean, covariance = mean + theirs.mean, covariance + theirs.covariance
         k = len(values)
         variance = statistics.fmean(own) / k
-        if grouped:  # they share groups, so they are not independent draws but one together
+        if grouped:  # they share groups, so they are not independent subsets but one together
             together = _joined(grouped)
             variance = together.error(together.features[:, 0]) ** 2
         return cls(

@@ -1,7 +1,7 @@
 """The FID at infinitely many images: its bias falls as 1/n, so a line through a few sizes leads to 1/n = 0.
 
-Chong & Forsyth 2020. Where they take overlapping subsets at random, here each level k = 1, 2, … uses all rows once, in
-k equal parts: what the rows have in common stays out of the line, and its end is hardly noisier than the FID itself.
+Chong & Forsyth 2020. Where they take overlapping subsets at random, here each size n/k uses all rows once, in k equal
+parts: what the rows have in common stays out of the line, and its end is hardly noisier than the FID itself.
 """
 
 import numpy as np
@@ -11,13 +11,14 @@ from fromnoise.evaluation.design import deal
 from fromnoise.evaluation.featured import Featured, Number, UnavailableError
 from fromnoise.evaluation.frechet import Moments, derived, distance
 
-LEVELS = 5
+SIZES = 5
+"""Numbers of images that the line is fitted to: n, n/2, … n/5."""
 EXTRAPOLATED = 128
 """Features at most: it takes 30 eigen-decompositions for each set."""
 
 
 def infinite_fid(generated: Featured, reference: Featured, seed: int = 0) -> Number:
-    """Where a least-squares line through the mean FIDs of parts of n, n/2, … n/`LEVELS` rows ends, at 1/n = 0.
+    """Where a least-squares line through the mean FIDs of parts of n, n/2, … n/`SIZES` rows ends, at 1/n = 0.
 
     The reference is divided alongside, and its own bias, which falls as 1/m, goes too. The parts of a stratified set
     have its class shares: shares left to chance would make the line end too low.
@@ -26,16 +27,16 @@ def infinite_fid(generated: Featured, reference: Featured, seed: int = 0) -> Num
     (`frechet.Gradient`), by their squares. The line's alone says nothing of the choice of images.
     All this costs a Fréchet distance for each of the 1 + 2 + … parts.
 
-    Raises UnavailableError for more than `EXTRAPOLATED` features, and for parts of the last level that cannot fill the
-    covariance (d rows or fewer: there the bias is no longer a line).
+    Raises UnavailableError for more than `EXTRAPOLATED` features, and for parts of the smallest size that cannot fill
+    the covariance (d rows or fewer: there the bias is no longer a line).
     """
     n, d = min(len(generated), len(reference)), generated.features.shape[1]
     if d > EXTRAPOLATED:
         raise UnavailableError(f"it is computed for at most {EXTRAPOLATED} features, not for {d}")
-    if n // LEVELS <= d:
-        raise UnavailableError(f"{n} images in {LEVELS} parts cannot fill the covariance of {d} features")
+    if n // SIZES <= d:
+        raise UnavailableError(f"{n} images in {SIZES} parts cannot fill the covariance of {d} features")
     sizes, fids = [], []
-    for k in range(1, LEVELS + 1):
+    for k in range(1, SIZES + 1):
         parts = zip(_parts(generated, k, seed, "generated"), _parts(reference, k, seed, "reference"), strict=True)
         sizes.append(len(generated) / k)
         fids.append(float(np.mean([distance(x, y) for x, y in parts])))

@@ -130,8 +130,8 @@ def learning(
 def judged(judge: Judge, images: UInt8[Tensor, "n c h w"]) -> Float64[np.ndarray, "..."]:
     """The logits of each image."""
     judge.eval()
-    looks = ([judge(judge.with_noise(part)) for _ in range(JUDGEMENTS)] for part in images.split(256))
-    return torch.cat([torch.stack(logits).mean(dim=0) for logits in looks]).double().numpy()
+    views = ([judge(judge.with_noise(part)) for _ in range(JUDGEMENTS)] for part in images.split(256))
+    return torch.cat([torch.stack(logits).mean(dim=0) for logits in views]).double().numpy()
 
 
 def in_parallel(works: Sequence[Iterator[None]], steps: int) -> Generator[None]:

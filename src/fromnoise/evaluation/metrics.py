@@ -1,6 +1,6 @@
 """METRICS: every metric beside the FID, by its name in the report. A new one is a module with its measure, and a line.
 
-Each is measured on the generated images, and on floor and copycat draws for comparison.
+Each is measured on the generated images, and on subsets of floor and copycat for comparison.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ MOST = 3000
 class Metric:
     """What a metric is called, what it means, and how it is measured.
 
-    `whole`: on all generated images; otherwise on as many as the floor's draws have, at most `MOST`.
+    `whole`: on all generated images; otherwise on as many as the floor's subsets have, at most `MOST`.
     """
 
     title: str
@@ -55,7 +55,7 @@ def measured(
     found, notes = {}, []
     few = generated.few(min(len(floor[0]) if floor else len(generated), MOST), seed)
     real = reference.few(MOST, seed)
-    beside_it = [(draws, [draw.few(len(few), seed) for draw in draws]) for draws in (floor, copycat)]
+    beside_it = [(subsets, [subset.few(len(few), seed) for subset in subsets]) for subsets in (floor, copycat)]
     for name, metric in counted(METRICS.items(), "metrics", len(METRICS)):
         ours, theirs = (generated, reference) if metric.whole else (few, real)
         try:
@@ -68,8 +68,9 @@ def measured(
     return found, notes
 
 
-def _beside(metric: Metric, draws: Sequence[Featured], reference: Featured, seed: int) -> Beside | None:
+def _beside(metric: Metric, subsets: Sequence[Featured], reference: Featured, seed: int) -> Beside | None:
     try:
-        return beside([metric.measure(draw, reference, seed).value for draw in draws], len(draws[0])) if draws else None
+        values = [metric.measure(subset, reference, seed).value for subset in subsets]
+        return beside(values, len(subsets[0])) if values else None
     except UnavailableError:
         return None

@@ -14,7 +14,7 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation.provenance import Request, RunFacts
 from fromnoise.files import read_json, with_nan
 
-SCHEMA = 6
+SCHEMA = 7
 """The version of the report's form."""
 
 
@@ -32,10 +32,10 @@ class AnyReport(TypedDict):
 class Beside(msgspec.Struct, frozen=True):
     """The score of other images, for comparison with the generated ones."""
 
-    value: float  # The mean over the draws.
-    deviation: float | None  # The standard deviation between draws; null for a single one.
-    draws: int  # Number of disjoint draws: as many as there are images for, up to `draws` in `protocol.settings`.
-    n: int  # Images in each draw.
+    value: float  # The mean over the subsets.
+    deviation: float | None  # The standard deviation between subsets; null for a single one.
+    subsets: int  # Number of disjoint subsets: all that there are images for, up to `subsets` in `protocol.settings`.
+    n: int  # Images in each subset.
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -58,10 +58,10 @@ class Excess(msgspec.Struct, frozen=True):
     error: float  # Its standard error over the choice of images.
     low: float  # Lower end of its 95 % interval.
     high: float  # Upper end.
-    n: int  # Images of each kind: all generated ones, or fewer if the floor's source has too few for a draw.
+    n: int  # Images of each kind: all generated ones, or fewer if the floor's source has too few for a subset.
     design: str  # How the generated images and the floor were drawn: "stratified" or "random".
     fid: float  # The FID of `n` generated images: the mean over disjoint subsets of that size.
-    floor: float  # The FID of `n` real images: the mean over the draws.
+    floor: float  # The FID of `n` real images: the mean over the subsets.
     ratio: float | None  # `fid` divided by `floor`; it depends on `n`. Null if the floor was drawn by another design.
 
 
@@ -69,7 +69,7 @@ class ToldApart(msgspec.Struct, frozen=True):
     """Whether networks tell generated images from real ones that they have not seen, by their pixels."""
 
     verdict: str  # "told apart: …" where `p` or `strange_p` < 0.001, else "not told apart: …".
-    told: bool  # The verdict.
+    detected: bool  # Whether a difference was detected: the verdict.
     auc: float  # The chance that a generated image looks more suspicious than a real one of its half; 0.5 is guessing.
     error: float  # The AUC's standard error.
     accuracy: float  # The share of images that they get right; both sets count the same.
@@ -239,9 +239,9 @@ class Protocol(msgspec.Struct, frozen=True):
     # How the generated images were drawn: "stratified" if their classes are of equal size, or have the shares of the
     # reference or of the training images, to within three images; otherwise "random".
     design: str
-    # `rows`: the most images of each set used for KID, neighbours and classifiers. `draws`: the most images in all
-    # draws of the floor or copycat together. `precision_k`, `density_k`: which neighbour sets the balls' radius.
-    # `levels`: the number of sizes from which FID∞ is extrapolated. `judge`: SHA-256 of the two-sample test's start.
+    # `rows`: the most images of each set used for KID, neighbours and classifiers. `subsets`: the most images in all
+    # subsets of the floor or copycat together. `precision_k`, `density_k`: which neighbour sets the balls' radius.
+    # `fid_infinity_sizes`: from how many sizes FID∞ is extrapolated. `judge`: SHA-256 of the two-sample test's start.
     settings: Mapping[str, int | str]
     generated: SetOfImages  # The images scored.
     reference: SetOfImages  # The real images that they are compared with.
@@ -344,7 +344,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     # By name: `fid`, the Fréchet distance, and those listed below. One that could not be computed is left out, and
     # `notes` says why.
     metrics: Mapping[str, Measured]
-    noise: Beside | None  # The far end of the FID's scale: the score of random bytes, in one draw.
+    noise: Beside | None  # The far end of the FID's scale: the score of random bytes, as one set.
     classes: Classes | None  # What labels add; null unless both sets have labels, with at least two classes.
     # Whether images are copies of training images; null if these are not known.
     copies: Copies | None

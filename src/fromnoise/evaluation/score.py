@@ -51,15 +51,15 @@ from fromnoise.say import bar
 
 FEWEST = 50
 DRAWN = 6_000
-"""Cap on images in all draws of the floor, or of the copycat, as each needs features; at least one draw is taken."""
+"""Cap on images in all subsets of the floor, or of the copycat, as each needs features; at least one is taken."""
 NOISE = 1000
 """Images of noise at most: the far end of the scale need not be exact."""
 SETTINGS: Mapping[str, int | str] = {
     "rows": MOST,
-    "draws": DRAWN,
+    "subsets": DRAWN,
     "precision_k": neighbours.PRECISION_K,
     "density_k": neighbours.DENSITY_K,
-    "levels": extrapolation.LEVELS,
+    "fid_infinity_sizes": extrapolation.SIZES,
     "judge": hashlib.sha256(judge.WEIGHTS.read_bytes()).hexdigest(),
 }
 """What the numbers depend on, for the report's protocol."""
@@ -97,7 +97,7 @@ def score(comparison: Comparison, features: Features, seed: int = 0, also: Featu
     sets = Sets.of(comparison, features, seed)
     value, over = sets.fid(), sets.excess(seed)
     others, missing = measured(sets.generated, sets.reference, sets.floor, sets.copycat, seed)
-    teachers = [draws[0] for draws in (sets.copycat, sets.floor) if draws and draws[0].labels is not None]
+    teachers = [subsets[0] for subsets in (sets.copycat, sets.floor) if subsets and subsets[0].labels is not None]
     classes, unknown = by_class(sets.generated, sets.reference, teachers[0] if teachers else None, MOST, seed)
     if classes is not None:
         classes = replace(classes, names=comparison.reference.class_names)
@@ -122,7 +122,7 @@ def score(comparison: Comparison, features: Features, seed: int = 0, also: Featu
 
 @dataclass(frozen=True)
 class Sets:
-    """All sets of a score in one set of features; floor and copycat are draws by the generated images' design."""
+    """All sets of a score in one set of features; floor and copycat are subsets of the generated images' design."""
 
     generated: Featured
     reference: Featured
@@ -131,28 +131,28 @@ class Sets:
 
     @classmethod
     def of(cls, comparison: Comparison, features: Features, seed: int) -> "Sets":
-        """The sets, with all disjoint draws that there are, up to `DRAWN` images."""
+        """The sets, with all disjoint subsets that there are, up to `DRAWN` images."""
 
         def featured(images: ImageSet, how: design.Design) -> Featured:
             return Featured(features.cached(images.images), images.labels, how, images.groups)
 
         real = [None if images is None else images.labels for images in (comparison.reference, comparison.train)]
         how = design.design_of(comparison.generated.labels, *real)
-        floor = _draws(comparison.floor, len(comparison.generated), how, real, seed)
-        copycat = _draws(comparison.train, len(floor[0]) if floor else len(comparison.generated), how, real, seed)
+        floor = _subsets(comparison.floor, len(comparison.generated), how, real, seed)
+        copycat = _subsets(comparison.train, len(floor[0]) if floor else len(comparison.generated), how, real, seed)
         others = None if comparison.floor is None else comparison.floor.labels
         reference = featured(comparison.reference, design.design_of(comparison.reference.labels, others))
         generated = featured(comparison.generated, how)
-        draws = (
+        subsets = (
             [featured(images, "random" if images.labels is None else how) for images in drawn]
             for drawn in (floor, copycat)
         )
-        return cls(generated, reference, *draws)
+        return cls(generated, reference, *subsets)
 
     def fid(self) -> Measured:
-        """The FID of all generated images, beside those of the draws."""
+        """The FID of all generated images, beside those of the subsets."""
         found = fid(self.generated, self.reference)
-        floor, copycat = (distances(draws, self.reference) for draws in (self.floor, self.copycat))
+        floor, copycat = (distances(subsets, self.reference) for subsets in (self.floor, self.copycat))
         return replace(found, floor=floor, copycat=copycat)
 
     def excess(self, seed: int) -> Excess | None:
@@ -168,10 +168,12 @@ def _also(comparison: Comparison, features: Features, seed: int) -> OtherFeature
     return OtherFeatures(used(features), sets.fid(), sets.excess(seed))
 
 
-def _draws(images: ImageSet | None, n: int, how: design.Design, real: list[Tensor | None], seed: int) -> list[ImageSet]:
-    """All disjoint draws of n images (fewer if there are not enough), up to `DRAWN` images; none if there are too few.
+def _subsets(
+    images: ImageSet | None, n: int, how: design.Design, real: list[Tensor | None], seed: int
+) -> list[ImageSet]:
+    """All disjoint subsets of n images (or fewer), up to `DRAWN` images; none if there are too few.
 
-    Members of one group are spread over the draws: in one draw each image stands for a group of its own, as it would if
+    Members of one group are spread over the subsets: in each, an image stands for a group of its own, as it would if
     images were drawn from all that there might be.
     """
     if images is None:
@@ -250,18 +252,18 @@ def _notes(comparison: Comparison, features: Features, sets: Sets) -> list[str]:
         )
     elif comparison.floor is not None and comparison.train is None:
         notes.append("the training images are not known (--train): the floor may contain some of them")
-    for name, source, draws in (("floor", comparison.floor, sets.floor), ("copycat", comparison.train, sets.copycat)):
-        if source is None or not draws:
-            notes.append(f"no {name}: its images are not known, or too few for a draw of {FEWEST}")
+    for name, source, subsets in (("floor", comparison.floor, sets.floor), ("copycat", comparison.train, sets.copycat)):
+        if source is None or not subsets:
+            notes.append(f"no {name}: its images are not known, or too few for a subset of {FEWEST}")
             continue
-        if draws[0].design != sets.generated.design:
+        if subsets[0].design != sets.generated.design:
             notes.append(
                 f"{source.name} has no labels, so the {name} is drawn at random; the generated images are stratified "
                 "by class, so they score better"
             )
-        if len(draws[0]) < n:
+        if len(subsets[0]) < n:
             words = "its FID is biased upwards" if name == "copycat" else "the excess is taken at that number"
-            notes.append(f"the {name} has {len(draws[0]):,} images, fewer than the {n:,} generated: {words}")
+            notes.append(f"the {name} has {len(subsets[0]):,} images, fewer than the {n:,} generated: {words}")
     return notes + too_few(n, features.dimension)
 
 

@@ -126,13 +126,13 @@ def told_apart(
     detectable = min(0.5 + null * (limit + float(norm.isf(1 - POWER))), 1.0)
     odd = both([strange(scores[half], real[half], group[half]) for half in halves])
     by_auc, by_odd = p < SIGNIFICANCE, odd.p < SIGNIFICANCE
-    told, ours = by_auc or by_odd, ~real[:n]
+    detected, ours = by_auc or by_odd, ~real[:n]
     return ToldApart(
-        f"{'told apart' if told else 'not told apart'}: shown a generated and a real image, a network picks the "
+        f"{'told apart' if detected else 'not told apart'}: shown a generated and a real image, a network picks the "
         f"generated one {100 * value:.1f} % of the time (50 % is guessing"
-        f"{'' if told else f'; {100 * detectable:.0f} % would have been detected'})"
+        f"{'' if detected else f'; {100 * detectable:.0f} % would have been detected'})"
         f"{f'; {odd}' if by_odd and not by_auc else ''}",
-        told,
+        detected,
         value,
         sum(found.error**2 for found in aucs) ** 0.5 / 2,  # LeDell et al. 2015
         float(np.mean([(scores[ours] > 0).mean(), (scores[~ours] <= 0).mean()])),

@@ -39,8 +39,8 @@ BLANK = 1e-7
 """If excess and error add up to no more than this share of noise's FID, the features see no difference at all."""
 BEHIND = 0.001
 """False-alarm rate: the chance that real images are this far behind other real ones in any of these metrics."""
-DRAWS = 5
-"""With fewer draws of the floor, their deviation says little."""
+SUBSETS = 5
+"""With fewer subsets of the floor, their deviation says little."""
 SPREAD = 1.5
 """Deviation of coverage, the share that varies most, over a binomial share's: up to 1.4 among sets of
 300 real images."""
@@ -134,7 +134,7 @@ def _told_apart(report: Report) -> list[Verdict]:
     told = report.told_apart
     if told is None:
         return []
-    mark: Mark = "!" if told.told else "✓" if told.detectable < BLIND else "?"
+    mark: Mark = "!" if told.detected else "✓" if told.detectable < BLIND else "?"
     return [Verdict("told apart from real images", mark, told.verdict.removeprefix("told apart: "))]
 
 
@@ -305,12 +305,12 @@ def _distance(report: Report) -> tuple[Mark, str]:
 
 
 def behind(metrics: Mapping[str, Measured], real: int) -> list[str]:
-    """The metrics in which real images are better, with both values: a t-test of one set against the floor's draws.
+    """The metrics in which real images are better, with both values: a t-test of one set against the floor's subsets.
 
-    A few draws that happen to agree would accuse real images. So the deviation is taken as at least a binomial share's,
-    or for density, which is not a share, as at least its error. With fewer than `DRAWS` draws, it is treated as known,
-    and as at least `SPREAD` times a binomial share's, since coverage varies more. `real` counts the reference's images,
-    of which recall and coverage are shares.
+    A few subsets that happen to agree would accuse real images. So the deviation is taken as at least a binomial
+    share's, or for density, which is not a share, as at least its error. With fewer than `SUBSETS`, it is treated as
+    known, and as at least `SPREAD` times a binomial share's, since coverage varies more. `real` counts the reference's
+    images, of which recall and coverage are shares.
     """
     found = []
     for name in BY_NEIGHBOURS:
@@ -318,15 +318,15 @@ def behind(metrics: Mapping[str, Measured], real: int) -> list[str]:
         floor = None if ours is None else ours.floor
         if ours is None or floor is None:
             continue
-        few, share = floor.draws < DRAWS, (ours.value + floor.draws * floor.value) / (1 + floor.draws)
+        few, share = floor.subsets < SUBSETS, (ours.value + floor.subsets * floor.value) / (1 + floor.subsets)
         n = min(floor.n, real) if name in OF_THE_REFERENCE else floor.n
         binomial = (max(share * (1 - share), 0) / n) ** 0.5
         known = ours.error if name == "density" else SPREAD * binomial if few else binomial
         deviation = max(floor.deviation or 0.0, known or 0.0)
         if not deviation or (few and not known):
             continue
-        t = (ours.value - floor.value) / (deviation * (1 + 1 / floor.draws) ** 0.5)
-        if stats.t.cdf(t, math.inf if few else floor.draws - 1) < BEHIND / len(BY_NEIGHBOURS):
+        t = (ours.value - floor.value) / (deviation * (1 + 1 / floor.subsets) ** 0.5)
+        if stats.t.cdf(t, math.inf if few else floor.subsets - 1) < BEHIND / len(BY_NEIGHBOURS):
             found.append(f"{METRICS[name].title} ({ours.value:.2f}, real images {floor.value:.2f})")
     return found
 

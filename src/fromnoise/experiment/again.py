@@ -124,7 +124,7 @@ def repeated(before: Report, now: Report) -> Repeated:
 
 def _learnt(before: ToldApart | None, now: ToldApart | None) -> tuple[float, float] | None:
     """The two AUCs, if they differ by no more than their errors allow and lead to the same verdict."""
-    if before is None or now is None or before == now or before.told != now.told:
+    if before is None or now is None or before == now or before.detected != now.detected:
         return None
     error = math.hypot(before.error, now.error)
     return (before.auc, now.auc) if abs(before.auc - now.auc) <= ERRORS * error else None

@@ -43,7 +43,7 @@ from fromnoise.training.trainer import Outcome
 MOST = 3000  # images scored when nobody says how many
 GRID = 64
 FILM_IMAGES, FILM_STEPS = 4, 8
-LIKELIHOODS, LEVELS = 256, 16  # images, and random noise levels for each, of the likelihood
+LIKELIHOOD_IMAGES, LEVELS_PER_IMAGE = 256, 16  # images, and random noise levels for each
 
 
 def reference_of(config: Config, parts: Parts, skip_broken: bool = False) -> tuple[ImageSet, int]:
@@ -177,8 +177,8 @@ def with_notes(report: Report, folder: RunFolder, parts: Parts, chosen: bool = T
 
 
 def _likelihood(model: Model, images: ImageSet, seed: int) -> Bits:
-    few = dataclasses.replace(images, labels=None).subset(min(LIKELIHOODS, len(images)), seed)
-    levels = LEVELS if bound_of(model).T > LEVELS else None  # a short schedule has no more: all of them
+    few = dataclasses.replace(images, labels=None).subset(min(LIKELIHOOD_IMAGES, len(images)), seed)
+    levels = LEVELS_PER_IMAGE if bound_of(model).T > LEVELS_PER_IMAGE else None  # all that a short schedule has
     found = bound_bits(model, few.images, levels, seed=seed)
     error = error_of_mean(found.bits.double().numpy(), None if few.groups is None else few.groups.numpy())
     parts = [float(part.mean()) for part in (found.prior, found.steps, found.decoder) if part is not None]
@@ -191,11 +191,11 @@ def _sample(experiment: Experiment, outcome: Outcome, n: int) -> ImageSet:
     request = SampleRequest(n, experiment.config.seed, precision=own_precision(model))
     film: list[torch.Tensor] = []
 
-    def watch(visit: Visit) -> None:
+    def add_frames(visit: Visit) -> None:
         if visit.k in _kept(visit.steps):
             film.append(model.info.decode(visit.x[:FILM_IMAGES]).cpu())
 
-    images = sample(model, request, watch)
+    images = sample(model, request, add_frames)
     labels = None if model.info.clustered else labels_for(model, request)
     folder.check_there()
     sampled = ImageSet(str(folder.path), images, labels, class_names=model.info.class_names)

@@ -108,7 +108,7 @@ def _scores(report: Report) -> str | None:
 
 def _surest(report: Report, generated: ImageSet) -> str | None:
     told = report.told_apart
-    if told is None or not told.told or not told.surest:
+    if told is None or not told.detected or not told.surest:
         return None
     return html.picture(pictures.grid(generated.images[list(told.surest)]))
 
