@@ -348,9 +348,9 @@ def test_a_checkpoint_is_scored_by_its_runs_images(tmp_path):
     np.savez(tmp_path / "some.npz", images=pixels)
     how = {"preset": "tiny", "steps": 1, "n": 50, "device": "cpu", "quiet": True}
     run = fromnoise.train(tmp_path / "some.npz", out=tmp_path / "run", **how)
-    assert not any("started from" in note for note in run.evaluate().notes)
+    assert not any("weights" in note for note in run.evaluate().notes)
     other = fromnoise.train(tmp_path / "some.npz", out=tmp_path / "other", init=run.folder, seed=1, **how)
-    assert any("started from" in note for note in other.evaluate().notes)
+    assert any("starting weights" in note for note in other.evaluate().notes)
     np.savez(tmp_path / "some.npz", images=pixels[:580])
     checkpoint = fromnoise.load(tmp_path / "run" / "checkpoints" / "000001", quiet=True)
     for each in (run, checkpoint):
