@@ -168,7 +168,7 @@ def test_they_are_all_that_it_takes(source, tmp_path):
     assert report["protocol"]["reference"]["name"] == "stripes:heldout"
     assert report["run"]["sampling"]["sampler"]["sampler"] == "euler"
     assert report["run"]["sampling"]["sampler"]["spacing"] == "first"
-    assert "--logsnr-range changes nothing here: only --spacing karras and logsnr use it" in done.stderr
+    assert "--logsnr-range has no effect: it is used only with --spacing karras or logsnr" in done.stderr
     assert report["metrics"]["brightness"]["floor"]["value"] > 0
     assert "of the mean" in (tmp_path / "out" / "report.html").read_text()
     assert "brightness" in done.stdout

@@ -25,7 +25,7 @@ from fromnoise.training.run_folder import RunFolder
 
 Method = Literal["bound", "flow"]
 Levels = int | Literal["all"] | None
-LEVELS = 32  # a usual number of random levels
+LEVELS_PER_IMAGE = 32  # a usual number of random levels
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class LikelihoodRequest:
     """How to compute the likelihood of images.
 
     method       the variational bound, or the probability-flow ODE ("flow")
-    levels       random noise levels for the bound of each image, or "all"; None for `LEVELS`, and for the flow
+    levels       random noise levels for the bound of each image, or "all"; None for `LEVELS_PER_IMAGE`, and for the flow
     label        the images' class or cluster; None for any
     n            the size of a random subset of each set; None for all images
     seed         of levels, noise and subsets
@@ -56,7 +56,7 @@ class LikelihoodRequest:
     @property
     def used_levels(self) -> Levels:
         """The levels for each image; None for the flow."""
-        return LEVELS if self.levels is None and self.method == "bound" else self.levels
+        return LEVELS_PER_IMAGE if self.levels is None and self.method == "bound" else self.levels
 
 
 @dataclass(frozen=True, eq=False)
