@@ -33,7 +33,7 @@ class LikelihoodRequest:
     """How to compute the likelihood of images.
 
     method       the variational bound, or the probability-flow ODE ("flow")
-    levels       random noise levels for the bound of each image, or "all"; None for `LEVELS_PER_IMAGE`, and for the flow
+    levels       random noise levels for the bound of each image, or "all"; None for 32, and for the flow
     label        the images' class or cluster; None for any
     n            the size of a random subset of each set; None for all images
     seed         of levels, noise and subsets
