@@ -22,10 +22,11 @@ def pixels(path):
         return np.asarray(image)
 
 
-def test_an_array_keeps_the_names_of_classes(named, tmp_path):
-    save(tmp_path / "images.npz", named)
+def test_an_array_keeps_the_names_of_classes_and_the_groups(named, tmp_path):
+    save(tmp_path / "images.npz", dataclasses.replace(named, groups=torch.arange(8) // 2))
     back = arrays.load(tmp_path / "images.npz")
     assert back.class_names == NAMES
+    assert back.groups.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     assert torch.equal(back.images, named.images)
     assert torch.equal(back.labels, named.labels)
 

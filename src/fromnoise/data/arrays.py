@@ -113,19 +113,24 @@ def to_array(images: UInt8[Tensor, "n c h w"]) -> UInt8[np.ndarray, "n h w c"]:
 
 
 def save(
-    path: Path, images: UInt8[Tensor, "n c h w"], labels: Tensor | None = None, class_names: Sequence[str] = ()
+    path: Path,
+    images: UInt8[Tensor, "n c h w"],
+    labels: Tensor | None = None,
+    class_names: Sequence[str] = (),
+    groups: Tensor | None = None,
 ) -> None:
-    """Write `images` as `arr_0` (N×H×W×C, what the field's evaluation scripts read), with `labels` and `class_names`
-    where there are any."""
+    """Write `images` as `arr_0` (N×H×W×C, what the field's evaluation scripts read), with `labels`, `class_names` and
+    `groups` where there are any."""
     n, c, h, w = images.shape
     with whole(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as file:
         with file.open("arr_0.npy", "w", force_zip64=True) as member:
             npy.write_array_header_1_0(member, {"descr": "|u1", "fortran_order": False, "shape": (n, h, w, c)})
             for part in blocks.parts(images):
                 member.write(np.ascontiguousarray(to_array(part)).data)
-        if labels is not None:
-            with file.open("labels.npy", "w", force_zip64=True) as member:
-                npy.write_array(member, labels.cpu().numpy(), allow_pickle=False)
+        for name, each in (("labels", labels), (GROUPS, groups)):
+            if each is not None:
+                with file.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    npy.write_array(member, each.cpu().numpy(), allow_pickle=False)
         if labels is not None and class_names:
             with file.open("class_names.npy", "w") as member:
                 npy.write_array(member, np.array(class_names, dtype=np.str_), allow_pickle=False)

@@ -37,7 +37,7 @@ def save(path: Path, images: ImageSet, *, first: int = 0, per_class: int | None 
     elif path.suffix.lower() == ".png":
         _save_grid(path, images, per_class)
     elif path.suffix.lower() == ".npz":
-        arrays.save(path, images.images, labels, images.class_names)
+        arrays.save(path, images.images, labels, images.class_names, images.groups)
     else:
         several = labels is not None and len(labels.unique()) > 1 and (images.class_names or per_class)
         folder.save(path, images.images, places(images) if several else None, first)

@@ -37,7 +37,7 @@ class ExportArguments:
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SPEC")]
     """What `fromnoise train --data` takes, or a part of it: digits:heldout, mnist:test, photos/, images.zip."""
     out: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DIR|NPZ")]
-    """A new folder, or NAME.npz for an array (arr_0, uint8, N×H×W×C) with the labels."""
+    """A new folder, or NAME.npz for an array (arr_0, uint8, N×H×W×C) with the labels and groups."""
     n: int | None = None
     """Write a random subset of this many images, balanced over the classes; default: all, in order."""
     size: str | None = None
