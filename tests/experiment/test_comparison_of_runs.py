@@ -12,7 +12,7 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.data.sources import prepare
 from fromnoise.errors import UserError
 from fromnoise.experiment.comparison import ScoreRequest, comparison, same_classes
-from fromnoise.experiment.score import sets_of
+from fromnoise.experiment.score import reference_of, sets_of
 from fromnoise.training.run_folder import RunFolder
 
 
@@ -116,3 +116,23 @@ def test_a_model_need_not_know_the_last_class(pets):
     notes = []
     assert same_classes(parts.train, zoo, "training", notes).labels is not None
     assert notes == []
+
+
+def test_deep_images_beside_a_run_are_mapped_by_its_range(tmp_path, config_of):
+    """Others of half its values are half as bright, as the run's model would have read them."""
+    for name, n, most in (("scans", 240, 4000), ("others", 60, 2000)):
+        (tmp_path / name).mkdir()
+        values = np.random.default_rng(n).integers(0, most + 1, (n, 16, 16)).astype(np.uint16)
+        values[0, 0, :2] = 0, most
+        for k, image in enumerate(values):
+            Image.fromarray(image).save(tmp_path / name / f"{k}.tif")
+    config = config_of(data={"data": str(tmp_path / "scans"), "m": None})
+    parts = prepare(config.data, 0)
+    run = RunFolder(tmp_path / "run")
+    with run.open(config, parts.train):
+        arrays.save(run.samples / "images.npz", parts.train.images[:60])
+    evaluation = replace(config.evaluation, reference=str(tmp_path / "others"))
+    reference, _ = reference_of(replace(config, evaluation=evaluation), parts)
+    for found in (reference, comparison(ScoreRequest(str(run.path), str(tmp_path / "others"))).reference):
+        assert found.range == parts.train.range == (0, 4000)
+        assert found.images.max() == 128

@@ -101,7 +101,8 @@ def comparison(request: ScoreRequest) -> Comparison:
     _check_rules(request, way.data)
 
     def load(named: Named, size: tuple[int, int] | None = None) -> ImageSet:
-        return read(named, way, size, skip_broken=request.skip_broken)
+        within = None if trained is None else trained.range
+        return read(named, way, size, skip_broken=request.skip_broken, within=within)
 
     trained: ImageSet | None = None
     parts: Parts | None = None
@@ -197,14 +198,21 @@ def _named_run(named: Named | None) -> Path | None:
     return folder.path if folder.checkpoints.is_dir() or folder.samples.is_dir() else None
 
 
-def read(named: Named, way: DataSettings, size: tuple[int, int] | None, *, skip_broken: bool = False) -> ImageSet:
+def read(
+    named: Named,
+    way: DataSettings,
+    size: tuple[int, int] | None,
+    *,
+    skip_broken: bool = False,
+    within: tuple[float, float] | None = None,
+) -> ImageSet:
     """A set as a training on the data `way` reads it, at `size` if given; the rest is as in `sources.load`."""
     if _named_run(named) is not None:
         raise UserError(f"{named} is a run, whose images are generated: name real images, such as its data")
     if isinstance(named, ImageSet):
         images = resized(named, size) if size else named
     else:
-        images = sources.load_as(named, way, size, skip_broken=skip_broken)
+        images = sources.load_as(named, way, size, skip_broken=skip_broken, within=within)
     return laid(images, way.alpha)
 
 

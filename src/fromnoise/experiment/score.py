@@ -81,7 +81,7 @@ def sets_of(config: Config, parts: Parts, generated: ImageSet, reference: ImageS
 
 def _read(spec: str, parts: Parts, config: Config, skip_broken: bool) -> ImageSet:
     size = Size(*parts.train.shape[1:], config.data.fit)
-    return read(spec, config.data, size, skip_broken=skip_broken)
+    return read(spec, config.data, size, skip_broken=skip_broken, within=parts.train.range)
 
 
 def scored_before(folder: RunFolder, steps: int) -> Report | None:
