@@ -167,7 +167,7 @@ def test_a_deep_image_is_edited_as_the_training_read_it(fromnoise, tmp_path):
         Image.fromarray(mask).save(tmp_path / name)
         out = Path(name).with_suffix(".filled.png").name
         done = fromnoise("inpaint", "run", "scans/03.png", "--mask", name, *QUICK, "--out", out, cwd=tmp_path)
-        assert f"{name}: 32×32 → 16×16; white is {mask.max():g}; 50 % of the image is to be" in done.stderr
+        assert f"{name}: 32×32 → 16×16; white is {mask.max():g}; 50 % of the image will be" in done.stderr
 
 
 def test_transparency_that_the_model_does_not_have_is_said(fromnoise, place):

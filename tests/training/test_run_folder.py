@@ -42,7 +42,7 @@ def test_other_settings_are_refused_and_named(folder, config_of, images):
 def test_other_images_are_refused(folder, config_of, images, blobs_of):
     with folder.open(config_of(), images):
         pass
-    with pytest.raises(UserError, match="other images"):
+    with pytest.raises(UserError, match="different images from those"):
         folder.check(config_of(), blobs_of(seed=1))
 
 
