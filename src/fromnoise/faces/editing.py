@@ -102,6 +102,8 @@ def read(
         (h, w), (tall, wide) = folder.read_file(path).was, most
         if h > tall or w > wide:
             raise UserError(f"{path} is {h}×{w} and the model makes {tall}×{wide}: there is nothing to enlarge")
+    if info.range is not None and given.range is None:
+        changes.append("bytes, as the model's samples are: 0 is {:g}, 255 is {:g}".format(*info.range))
     return as_trained(model, given, changes).images
 
 
