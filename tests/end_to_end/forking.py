@@ -18,6 +18,8 @@ import torch
 from fromnoise.faces import cli
 
 SECONDS = 300
+# What a training and a score import when they come to it, which takes each process a second or two.
+LATER = ("torch._dynamo", "sklearn.decomposition", "sklearn.neighbors")
 
 
 def run(program: str, words: list[str], cwd: str, out: int, err: int) -> None:
@@ -55,6 +57,8 @@ def main() -> None:
         "faces.report",
     ):
         importlib.import_module(f"fromnoise.{module}")
+    for name in LATER:
+        importlib.import_module(name)
     for line in sys.stdin:
         job = json.loads(line)
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
