@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float, Float64, Int
@@ -34,8 +35,8 @@ def mmd2(generated: Featured, reference: Featured, _: int = 0) -> Number:
     is estimated without bias from doubly centred kernels (Székely & Rizzo 2014). Raises UnavailableError for fewer than
     `LEAST` units.
     """
-    x, y = _Units.of(generated), _Units.of(reference)
-    xx, yy, xy = _Sums.of(x, x), _Sums.of(y, y), _Sums.of(x, y)
+    x, (y, yy) = _Units.of(generated), _of_reference(reference)
+    xx, xy = _Sums.of(x, x), _Sums.of(x, y)
     nm = len(x.rows) * len(y.rows)
     value = x.mean(xx.rows) + y.mean(yy.rows) - 2 * float(xy.rows.sum()) / nm
     first = x.jackknife(xx.rows, xy.rows.sum(dim=1) / nm) + y.jackknife(yy.rows, xy.columns.sum(dim=1) / nm)
@@ -137,6 +138,17 @@ class _Sums(NamedTuple):
         apart = torch.outer(1 - 1 / x.number, 1 - 1 / y.number)
         squares /= torch.where(own > 0, fewer[1] * fewer[3], apart)
         return cls(rows, columns, float(squares.sum()) / (len(x.rows) * len(y.rows)) ** 2)
+
+
+_REFERENCES: WeakKeyDictionary[Featured, tuple[_Units, _Sums]] = WeakKeyDictionary()
+
+
+def _of_reference(images: Featured) -> tuple[_Units, _Sums]:
+    """Its units, and the sums of the kernel between its own rows, found once for all sets compared with it."""
+    if images not in _REFERENCES:
+        units = _Units.of(images)
+        _REFERENCES[images] = units, _Sums.of(units, units)
+    return _REFERENCES[images]
 
 
 def _kernel(
