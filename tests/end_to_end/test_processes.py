@@ -109,23 +109,30 @@ MUON_IN_BF16 = {"losses": 1e-2, "weights": 0.2}  # measured 1e-3 and 0.05: steps
 
 
 @pytest.fixture(scope="module")
-def alone(fromnoise, tmp_path_factory):
-    """Folders of the same trainings in one process, by optimiser: Muon in float32."""
-    places = {name: tmp_path_factory.mktemp(name) for name in ("muon", "adamw")}
+def muon(fromnoise, tmp_path_factory):
+    """A folder with the same training in one process: by Muon in float32."""
+    place = tmp_path_factory.mktemp("muon")
     with mock.patch("fromnoise.training.optimizers.half", return_value=None):
-        fromnoise(*MUON, cwd=places["muon"])
-        fromnoise(*ADAMW, cwd=places["adamw"])
-    return places
+        fromnoise(*MUON, cwd=place)
+    return place
+
+
+@pytest.fixture(scope="module")
+def adamw(fromnoise, tmp_path_factory):
+    """The same by AdamW."""
+    place = tmp_path_factory.mktemp("adamw")
+    fromnoise(*ADAMW, cwd=place)
+    return place
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one_does(alone, process, tmp_path):
+def test_two_processes_train_as_one_does(muon, process, tmp_path):
     without_gpus = {"CUDA_VISIBLE_DEVICES": ""}
     done = process(*MUON, "--device", "auto", cwd=tmp_path, program=TORCHRUN, environment=without_gpus)
     assert done.stderr.count("2 processes share each batch of 16 images, 8 each") == 1
     assert done.stderr.count("trained 24 steps") == 1
     assert done.stdout.count("model.safetensors") == 1
-    assert_alike(tmp_path, alone["muon"], **MUON_IN_BF16)
+    assert_alike(tmp_path, muon, **MUON_IN_BF16)
     assert sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir()) == ["000016", "000024"]
     assert not list((tmp_path / "run").rglob(".*"))
 
@@ -139,7 +146,7 @@ def test_one_of_several_processes_ends_without_pythons_clean_up_which_gloos_thre
     process("--version", cwd=tmp_path, program=program, code=-signal.SIGABRT)
 
 
-def test_ctrl_c_in_one_of_two_saves_once_and_one_process_goes_on(alone, fromnoise, tmp_path):
+def test_ctrl_c_in_one_of_two_saves_once_and_one_process_goes_on(adamw, fromnoise, tmp_path):
     with two(*ADAMW, cwd=tmp_path, program=SLOW) as processes:
         deadline = time.monotonic() + SECONDS
         while not (tmp_path / "run" / "log.jsonl").exists() or not log(tmp_path):
@@ -155,11 +162,11 @@ def test_ctrl_c_in_one_of_two_saves_once_and_one_process_goes_on(alone, fromnois
     assert not said[1]
     assert [int(path.name) for path in (tmp_path / "run" / "checkpoints").iterdir()][-1:] == [stopped]
     assert f"resuming from step {stopped}" in fromnoise(*ADAMW, cwd=tmp_path).stderr
-    assert_alike(tmp_path, alone["adamw"], **FLOAT32)
+    assert_alike(tmp_path, adamw, **FLOAT32)
 
 
 @pytest.mark.slow
-def test_a_process_that_dies_takes_the_other_with_it_and_nothing_else(alone, fromnoise, tmp_path):
+def test_a_process_that_dies_takes_the_other_with_it_and_nothing_else(muon, fromnoise, tmp_path):
     with two(*MUON, cwd=tmp_path, program=DIES) as processes:
         processes[1].wait(SECONDS)
         start = time.monotonic()
@@ -170,7 +177,7 @@ def test_a_process_that_dies_takes_the_other_with_it_and_nothing_else(alone, fro
     assert "Traceback" not in said[0]
     with mock.patch("fromnoise.training.optimizers.half", return_value=None):
         assert "resuming from step 8" in fromnoise(*MUON, cwd=tmp_path).stderr
-    assert_alike(tmp_path, alone["muon"], **FLOAT32)
+    assert_alike(tmp_path, muon, **FLOAT32)
 
 
 @pytest.mark.slow
@@ -211,9 +218,9 @@ def torchrun(process):
 
 
 @pytest.mark.slow
-def test_two_compiled_processes_train_as_one_eager_one_does(alone, torchrun, tmp_path):
+def test_two_compiled_processes_train_as_one_eager_one_does(muon, torchrun, tmp_path):
     torchrun(*MUON, "--compile", "on", cwd=tmp_path)
-    assert_alike(tmp_path, alone["muon"], **FLOAT32)
+    assert_alike(tmp_path, muon, **FLOAT32)
 
 
 @pytest.mark.slow
@@ -229,11 +236,11 @@ def test_two_processes_train_every_network(torchrun, fromnoise, tmp_path, words)
 
 
 @pytest.mark.slow
-def test_two_processes_go_on_where_one_stopped(alone, torchrun, tmp_path):
-    shutil.copytree(alone["muon"] / "run", tmp_path / "run")
+def test_two_processes_go_on_where_one_stopped(muon, torchrun, tmp_path):
+    shutil.copytree(muon / "run", tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "checkpoints" / "000024")
     assert "resuming from step 16" in torchrun(*MUON, cwd=tmp_path).stderr
-    assert_alike(tmp_path, alone["muon"], **FLOAT32)
+    assert_alike(tmp_path, muon, **FLOAT32)
 
 
 @pytest.mark.slow
