@@ -9,13 +9,13 @@ from safetensors.torch import load_file
 from fromnoise.experiment import guidance
 from fromnoise.generation.model import Model
 
-WORDS = ("--preset", "tiny", "--checkpoint-every", "20", "--ema", "0", "--out", "run")
+WORDS = ("--preset", "tiny", "--steps", "10", "--checkpoint-every", "6", "--ema", "0", "--out", "run")
 KILLER = """
 import os, signal, sys
 from fromnoise.experiment import guidance
 from fromnoise.faces import cli
 
-guidance.FEWEST_STEPS, guidance.MOST_SHARE_OF_TRAINING, guidance.IMAGES_PER_VALUE = 30, 10.0, (64, 64)
+guidance.FEWEST_STEPS, guidance.MOST_SHARE_OF_TRAINING, guidance.IMAGES_PER_VALUE = 10, 10.0, (64, 64)
 guidance.lowest = lambda *_: signal.raise_signal(signal.{signal})
 sys.exit(cli.main(sys.argv[1:]))
 """
@@ -23,9 +23,9 @@ sys.exit(cli.main(sys.argv[1:]))
 
 @pytest.fixture(scope="module", autouse=True)
 def so_few_steps():
-    """Thirty are enough to choose after, and most is chosen, which is more than a model knows by then."""
+    """Ten are enough to choose after, and most is chosen, which is more than a model knows by then."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(guidance, "FEWEST_STEPS", 30)
+        patch.setattr(guidance, "FEWEST_STEPS", 10)
         patch.setattr(guidance, "MOST_SHARE_OF_TRAINING", 10.0)
         patch.setattr(guidance, "IMAGES_PER_VALUE", (64, 64))
         patch.setattr(guidance, "lowest", lambda value, last: (last, {k: value(k) for k in (0, last)}))
@@ -69,7 +69,7 @@ def test_a_choice_broken_off_is_made_by_the_same_command(chosen, fromnoise, fork
     assert "choosing guidance" in again.stderr
     ours, theirs = (place / "run" for place in (tmp_path, chosen[0]))
     assert (ours / "guidance.json").read_text() == (theirs / "guidance.json").read_text()
-    files = [run / "checkpoints" / "000030" / "model.safetensors" for run in (ours, theirs)]
+    files = [run / "checkpoints" / "000010" / "model.safetensors" for run in (ours, theirs)]
     assert Model.load(files[0]).guidance == Model.load(files[1]).guidance is not None
     weights = [load_file(file) for file in files]
     assert all((weights[0][name] == weights[1][name]).all() for name in weights[1])
@@ -78,9 +78,9 @@ def test_a_choice_broken_off_is_made_by_the_same_command(chosen, fromnoise, fork
 def test_a_training_that_goes_on_chooses_anew_and_keeps_the_choice_before(chosen, fromnoise):
     place, _ = chosen
     before = (place / "run" / "guidance.json").read_text()
-    fromnoise("train", *WORDS, "--steps", "+5", cwd=place)
-    assert json.loads((place / "run" / "guidance.json").read_text())["step"] == 35
-    assert (place / "run" / "guidance-000030.json").read_text() == before
+    fromnoise("train", *WORDS[:2], *WORDS[4:], "--steps", "+5", cwd=place)
+    assert json.loads((place / "run" / "guidance.json").read_text())["step"] == 15
+    assert (place / "run" / "guidance-000010.json").read_text() == before
 
 
 def test_guidance_that_is_given_is_not_chosen(fromnoise, tmp_path):
