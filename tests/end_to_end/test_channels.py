@@ -86,7 +86,7 @@ def test_folders_of_transparent_images_are_scored(fromnoise, icons):
 
 @pytest.mark.parametrize("channels", [2, pytest.param(5, marks=pytest.mark.slow)])
 def test_arrays_of_channels_without_colours_are_learnt_and_sampled(fromnoise, tmp_path, channels):
-    np.savez(tmp_path / "bands.npz", images=patches(600, channels).astype(np.float32) - 3)
+    np.savez(tmp_path / "bands.npz", images=patches(250, channels).astype(np.float32) - 3)
     done = fromnoise(*RUN, "--data", "bands.npz", cwd=tmp_path)
     assert f"{channels} channels, 16×16; values from -2.9" in done.stderr
     report = json.loads((tmp_path / "run" / "report.json").read_text())

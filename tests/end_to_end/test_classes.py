@@ -23,7 +23,7 @@ TINY = ("--preset", "tiny", "--m", "None", "--steps", "6")
 def place(blobs_of, fromnoise, tmp_path_factory):
     """A folder with pets/, by class, and a finished run on them, as `run`."""
     place = tmp_path_factory.mktemp("pets")
-    saving.save(place / "pets", dataclasses.replace(blobs_of(n=600, classes=3), class_names=NAMES))
+    saving.save(place / "pets", dataclasses.replace(blobs_of(n=300, classes=3), class_names=NAMES))
     fromnoise("run", *TINY, "--data", "pets", "--features", "pixels", "--n", "60", "--out", "run", cwd=place)
     return place
 
@@ -101,7 +101,7 @@ def test_a_data_set_is_augmented_and_the_gain_is_told(place, fromnoise, brief, t
     assert told["verdict"] == verdict
     assert verdict.split(":")[0] in ("gain", "no gain", "loss")
     assert told["interval"][0] <= told["difference"] <= told["interval"][1]
-    assert told["real_images"] == 480
+    assert told["real_images"] == 220
     assert told["notes"] == []
     assert [each["name"] for each in told["classes"]] == list(NAMES)
     refused = fromnoise(*words, cwd=place, code=2)
@@ -121,7 +121,7 @@ def test_other_images_may_have_classes_by_a_rule(place, fromnoise, brief, tmp_pa
 
 
 def test_deep_images_are_augmented_by_the_models_range(blobs_of, fromnoise, brief, tmp_path, monkeypatch):
-    whole = blobs_of(n=600, classes=3)
+    whole = blobs_of(n=300, classes=3)
     values, labels = 1000.0 + 10 * whole.images.permute(0, 2, 3, 1).numpy(), whole.labels.numpy()
     np.savez(tmp_path / "scans.npz", images=values, labels=labels)
     np.savez(tmp_path / "dim.npz", images=1000 + (values - 1000) / 2, labels=labels)

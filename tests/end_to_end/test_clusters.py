@@ -18,7 +18,7 @@ TRAIN = ("train", "--preset", "tiny", "--steps", "6")
 def unlabelled(blobs_of, tmp_path_factory, fromnoise):
     """A folder with blobs.npz, which has no labels, and a finished run on it, as `run`."""
     place = tmp_path_factory.mktemp("unlabelled")
-    arrays.save(place / "blobs.npz", blobs_of(n=600, classes=3).images)
+    arrays.save(place / "blobs.npz", blobs_of(n=300, classes=3).images)
     run = ("run", "--preset", "tiny", "--steps", "6", "--data", "blobs.npz", "--features", "pixels")
     done = fromnoise(*run, "--clusters", "3", "--n", "50", "--out", "run", cwd=place)
     assert "conditioning on 3 clusters" in done.stderr
