@@ -1,4 +1,5 @@
 import base64
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -135,6 +136,30 @@ def no_cache_of_the_users(tmp_path_factory):
     """Images that are kept between starts are kept apart from the user's own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FROMNOISE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def fewer_digits():
+    """Within it, the digits to score against are the first 400 of each part: a command takes half the time."""
+    from fromnoise.data import digits
+
+    @contextlib.contextmanager
+    def within():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(digits, "PARTS", digits.PARTS | {"val": (3000, 3400), "heldout": (4000, 4400)})
+            yield
+
+    return within
+
+
+@pytest.fixture(scope="module")
+def few_digits(fewer_digits):
+    """`fewer_digits` in all tests of a module: of those that ask a command line for scores, and not how good they are.
+
+    `finished` was scored against so few, and so is to be scored again against as few.
+    """
+    with fewer_digits():
         yield
 
 

@@ -75,7 +75,8 @@ def forked():
     if not hasattr(os, "fork"):
         pytest.skip("needs processes that fork")
     command = [sys.executable, Path(__file__).with_name("forking.py")]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+    wide = {name: value for name, value in os.environ.items() if name != "COLUMNS"}  # readline may have set it
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=wide) as server:
 
         def run(*words, cwd, code=0, program="import sys; from fromnoise.faces import cli; sys.exit(cli.main())"):
             job = {"program": program, "words": list(map(str, words)), "cwd": str(cwd)}
@@ -88,10 +89,11 @@ def forked():
 
 
 @pytest.fixture(scope="session")
-def finished(fromnoise, tmp_path_factory):
+def finished(fromnoise, fewer_digits, tmp_path_factory):
     """A folder with a finished tiny run in it, as `run`."""
     place = tmp_path_factory.mktemp("finished")
-    fromnoise("run", "--preset", "tiny", "--out", "run", cwd=place)
+    with fewer_digits():
+        fromnoise("run", "--preset", "tiny", "--out", "run", cwd=place)
     return place
 
 

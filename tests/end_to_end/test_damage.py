@@ -9,6 +9,7 @@ import torch
 
 from fromnoise import tensors
 
+pytestmark = pytest.mark.usefixtures("few_digits")  # as `finished` was scored
 WORDS = ("train", "--preset", "tiny", "--steps", "12", "--checkpoint-every", "6", "--out", "run")
 
 

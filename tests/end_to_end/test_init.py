@@ -11,8 +11,10 @@ from fromnoise.data import arrays
 from fromnoise.generation.pretrained import packaged
 from fromnoise.training.run_folder import RunFolder
 
-TRAIN = ("train", "--preset", "tiny", "--steps", "3", "--out", "fine")
-USUAL = ("train", "--steps", "1", "--device", "cpu", "--precision", "fp32", "--compile", "off")  # nothing to measure
+pytestmark = pytest.mark.usefixtures("few_digits")
+TRAIN = ("train", "--preset", "tiny", "--steps", "1", "--out", "fine")
+# As usual, with little to learn and nothing to measure.
+USUAL = ("train", "--steps", "1", "--device", "cpu", "--batch", "4", "--precision", "fp32", "--compile", "off")
 
 
 def test_a_run_starts_from_another_and_goes_on_without_it(finished, fromnoise, tmp_path):

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fromnoise.experiment import outlook
+
+pytestmark = pytest.mark.usefixtures("few_digits")
 TRAIN = ("train", "--preset", "tiny", "--steps", "2", "--m", "100", "--out", "run")
+PIXELS = ("--features", "pixels")
 
 
 @pytest.fixture
@@ -127,7 +131,7 @@ def test_too_few_images_are_blamed_on_their_duplicates(fromnoise, tmp_path):
 def test_two_hundred_images_are_enough_for_a_report(fromnoise, tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (210, 16, 16), np.uint8)
     np.save(tmp_path / "few.npy", images)
-    fromnoise("run", "--preset", "tiny", "--data", "few.npy", "--steps", "2", "--out", "run", cwd=tmp_path)
+    fromnoise("run", "--preset", "tiny", "--data", "few.npy", "--steps", "2", *PIXELS, "--out", "run", cwd=tmp_path)
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert report["copies"]["n"]["held_out"] == report["protocol"]["reference"]["n"] == 50
     assert report["excess"] is None
@@ -142,7 +146,8 @@ def test_rejecting_copies_leaves_stdout_to_the_images(fromnoise, photos):
     assert done.stderr.splitlines()[0] == FOUND.format(size=" → 16×16")
 
 
-def test_inspecting_shows_what_training_would_take(fromnoise, photos):
+def test_inspecting_shows_what_training_would_take(fromnoise, photos, monkeypatch):
+    monkeypatch.setattr(outlook, "SECONDS", 0.1)
     words = ("data", "inspect", "photos", "--size", "24", "--label-by", "(cat|dog)")
     shown = fromnoise(*words, "--sheet", "sheet.png", cwd=photos.parent)
     head, *rows = shown.stdout.splitlines()
@@ -198,13 +203,14 @@ def test_an_inspection_of_many_sizes_and_broken_files_stays_short(fromnoise, tmp
 def test_a_model_learns_from_a_zip_and_a_rule_and_is_scored_on_the_rest(fromnoise, tmp_path):
     random = np.random.default_rng(0)
     with zipfile.ZipFile(tmp_path / "icons.zip", "w") as file:
-        for k in range(500):
+        for k in range(250):
             out = io.BytesIO()
             Image.fromarray(random.integers(0, 256, (16, 16), np.uint8)).save(out, "PNG")
             file.writestr(f"icons/{'cat' if k % 2 else 'dog'}-{k}.png", out.getvalue())
     words = ("--preset", "tiny", "--steps", "2", "--data", "icons.zip", "--label-by", "(cat|dog)-", "--out", "run")
+    words += PIXELS
     done = fromnoise("run", *words, cwd=tmp_path)
-    assert "icons.zip: 500 images, 2 classes, grey, 16×16" in done.stderr
+    assert "icons.zip: 250 images, 2 classes, grey, 16×16" in done.stderr
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     assert report["protocol"]["reference"]["name"] == "icons.zip:heldout"
     assert "nothing to do" in fromnoise("train", *words, cwd=tmp_path).stderr

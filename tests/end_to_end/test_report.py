@@ -8,6 +8,8 @@ import pytest
 
 from fromnoise.training.run_folder import RunFolder
 
+pytestmark = pytest.mark.usefixtures("few_digits")
+
 
 def report_of(finished):
     return json.loads((finished / "run" / "report.json").read_text())
@@ -48,42 +50,60 @@ def test_a_report_of_another_version_is_kept_and_the_run_scored_again(finished, 
     assert json.loads((tmp_path / "run" / "report-000030.json").read_text())["schema"] == 1
 
 
-EXTENSION = ("run", "--preset", "tiny", "--steps", "+6", "--out", "run")
+RUN = ("--preset", "tiny", "--out", "run")
+EXTENSION = (*RUN, "--steps", "+6")
 
 
 @pytest.fixture(scope="module")
 def extended(finished, fromnoise, tmp_path_factory):
-    """A folder with the finished run and its extension in it, as `run`."""
+    """A folder with the finished run and its extension in it, as `run`, that is not yet scored; and what was said."""
     place = tmp_path_factory.mktemp("extended")
     shutil.copytree(finished / "run", place / "run")
-    fromnoise(*EXTENSION, cwd=place)
-    return place
+    return place, fromnoise("train", *EXTENSION, cwd=place).stderr
 
 
-def test_an_extension_that_only_lacks_its_score_is_not_trained_again(extended, fromnoise, tmp_path):
-    shutil.copytree(extended / "run", tmp_path / "run")
-    (tmp_path / "run" / "report.json").unlink()
-    done = fromnoise(*EXTENSION, cwd=tmp_path)
-    assert "training for the extra 6 steps is done and only the score is missing" in done.stderr
-    assert report_of(tmp_path)["run"]["training"]["steps"] == 36
+@pytest.fixture(scope="module")
+def scored(extended, fromnoise, tmp_path_factory):
+    """The same scored, and what was said."""
+    place = tmp_path_factory.mktemp("scored")
+    shutil.copytree(extended[0] / "run", place / "run")
+    return place, fromnoise("run", *EXTENSION, cwd=place).stderr
+
+
+def test_a_finished_run_goes_on_and_is_scored_anew(finished, extended, scored, fromnoise):
+    assert "resuming from step 30" in extended[1]
+    place, said = scored
+    assert "training for the extra 6 steps is done and only the score is missing" in said
+    training = report_of(place)["run"]["training"]
+    assert training["steps"] == 36
+    assert [budget["amount"] for budget in training["budgets"]] == [30, 6]
+    assert (place / "run" / "report-000030.json").read_text() == (finished / "run" / "report.json").read_text()
+    budgets = json.loads((place / "run" / "config.json").read_text())["budgets"]
+    assert [budget["step"] for budget in budgets] == [0, 30]
+    assert "nothing to do" in fromnoise("run", *RUN, cwd=place).stderr
 
 
 def test_other_images_to_score_against_are_refused_before_anything_else_is_said(extended, fromnoise, tmp_path):
-    shutil.copytree(extended / "run", tmp_path / "run")
-    (tmp_path / "run" / "report.json").unlink()
-    refused = fromnoise(*EXTENSION, "--reference", "digits:val", cwd=tmp_path, code=2)
+    shutil.copytree(extended[0] / "run", tmp_path / "run")
+    refused = fromnoise("run", *EXTENSION, "--reference", "digits:val", cwd=tmp_path, code=2)
     assert refused.stderr.startswith(
         "fromnoise: run holds a run with different settings (yours, the run's: reference: digits:val,"
     )
     assert "`fromnoise evaluate --generated run --reference digits:val`" in refused.stderr
 
 
-def test_an_extension_killed_before_its_first_checkpoint_is_trained_by_the_same_command(extended, fromnoise, tmp_path):
-    shutil.copytree(extended / "run", tmp_path / "run")
+def test_an_extension_killed_before_its_first_checkpoint_is_trained_by_the_same_command(scored, fromnoise, tmp_path):
+    shutil.copytree(scored[0] / "run", tmp_path / "run")
     RunFolder(tmp_path / "run").set_aside_results(36)  # all that a second extension has done by then
-    done = fromnoise(*EXTENSION, cwd=tmp_path)
-    assert "only to be scored" not in done.stderr
+    done = fromnoise("run", *EXTENSION, cwd=tmp_path)
+    assert "only the score is missing" not in done.stderr
     assert report_of(tmp_path)["run"]["training"]["steps"] == 42
+
+
+def test_what_cannot_be_extended_is_one_line(fromnoise, tmp_path):
+    refused = fromnoise("run", *RUN, "--minutes", "+20", cwd=tmp_path, code=2)
+    assert "--minutes +20 extends a finished run, but run is not a run" in refused.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_few_images_of_another_shape_than_the_reference_are_scored_without_a_gap(fromnoise, tmp_path):
@@ -98,7 +118,7 @@ def test_few_images_of_another_shape_than_the_reference_are_scored_without_a_gap
 
 
 def test_evaluate_writes_a_page_of_images_from_anywhere(finished, fromnoise, page_of, tmp_path):
-    fromnoise("data", "export", "digits:train", tmp_path / "learnt", "--n", "500", cwd=tmp_path)
+    fromnoise("data", "export", "digits:train", tmp_path / "learnt", "--n", "200", cwd=tmp_path)
     words = ("--generated", "run/samples/images.npz", "--reference", "digits:heldout", "--train", tmp_path / "learnt")
     words, file = ("evaluate", *words), tmp_path / "score.html"
     fromnoise(*words, "--html", file, cwd=finished)
@@ -112,15 +132,16 @@ def test_evaluate_writes_a_page_of_images_from_anywhere(finished, fromnoise, pag
 
 
 def test_runs_are_compared_in_a_table_as_json_and_on_a_page(finished, fromnoise, page_of, tmp_path):
-    fromnoise("run", "--preset", "tiny", "--steps", "10", "--out", tmp_path / "other", cwd=finished)
-    done = fromnoise("compare", "run", tmp_path / "other", "--out", tmp_path / "page.html", cwd=finished)
+    other = tmp_path / "other"
+    fromnoise("run", "--preset", "tiny", "--steps", "2", "--out", other, cwd=finished)
+    done = fromnoise("compare", "run", other, "--out", tmp_path / "page.html", cwd=finished)
     assert "Settings that differ" in done.stdout
     assert done.stdout.splitlines()[-1] == str(tmp_path / "page.html")
     page = page_of((tmp_path / "page.html").read_text())
     assert {"images of run", "loss of each run against minutes of training"} <= set(page.alternatives)
-    told = json.loads(fromnoise("compare", "run", tmp_path / "other", "--json", cwd=finished).stdout)
+    told = json.loads(fromnoise("compare", "run", other, "--json", cwd=finished).stdout)
     assert told["warnings"] == []
-    assert told["settings"] == {"steps": {"run": "30", str(tmp_path / "other"): "10"}}
+    assert told["settings"] == {"steps": {"run": "30", str(other): "2"}}
     assert told["runs"]["run"] == report_of(finished)
 
 

@@ -18,6 +18,23 @@ os.close(read)
 os.dup2(write, sys.{stream}.fileno())
 sys.exit(cli.main())
 """
+# Tables as on a narrow terminal, and on a pipe whose encoding lacks letters.
+NARROW = """
+import importlib, os, sys
+from fromnoise.faces import cli, console, tables
+
+os.environ["COLUMNS"] = "40"
+for module in (console, tables):  # it is read when they are imported
+    importlib.reload(module)
+sys.exit(cli.main())
+"""
+ASCII = """
+import sys
+from fromnoise.faces import cli
+
+sys.stdout.reconfigure(encoding="ascii")
+sys.exit(cli.main())
+"""
 
 
 def test_a_reader_who_leaves_at_once_is_no_error():
@@ -56,20 +73,19 @@ def test_a_verdict_fails_and_files_are_written_though_nobody_reads_the_table(for
     assert (tmp_path / "score.json").is_file()
 
 
-def test_tables_are_whole_on_a_pipe_whose_encoding_lacks_letters(finished, process, tmp_path):
+def test_tables_are_whole_on_a_pipe_whose_encoding_lacks_letters(finished, forked, tmp_path):
     names = [f"a-long-name-of-a-report-{k}.json" for k in range(7)]
     for name in names:
         shutil.copy(finished / "run" / "report.json", tmp_path / name)
-    pipe = {"COLUMNS": "", "PYTHONIOENCODING": "ascii"}
-    piped = process("compare", *names, cwd=tmp_path, environment=pipe).stdout
+    piped = forked("compare", *names, cwd=tmp_path, program=ASCII).stdout
     assert all(name in piped for name in names)
     assert " ? 0." in piped
 
 
-def test_tables_are_whole_on_a_narrow_terminal(finished, process, tmp_path):
+def test_tables_are_whole_on_a_narrow_terminal(finished, forked, tmp_path):
     names = ["a-long-name-of-a-report.json", "and-of-another.json"]
     for name in names:
         shutil.copy(finished / "run" / "report.json", tmp_path / name)
-    narrow = process("compare", *names, cwd=tmp_path, environment={"COLUMNS": "40"}).stdout
+    narrow = forked("compare", *names, cwd=tmp_path, program=NARROW).stdout
     assert "…" not in narrow
     assert max(map(len, narrow.splitlines())) <= 40

@@ -50,24 +50,27 @@ def little_work():
 
 
 @pytest.fixture(scope="module")
-def watched(fromnoise, tmp_path_factory):
+def watched(fromnoise, fewer_digits, tmp_path_factory):
+    """A folder with a validated run, what its training said, and what its score printed."""
     place = tmp_path_factory.mktemp("watched")
-    done = fromnoise("run", *WORDS, cwd=place)
-    return place, done
+    trained = fromnoise("train", *WORDS, cwd=place)
+    with fewer_digits():
+        scored = fromnoise("run", *WORDS, cwd=place)
+    return place, trained.stderr, scored.stdout
 
 
 def test_looks_are_written_said_and_reported_and_the_best_is_kept(watched):
-    place, done = watched
+    place, said, printed = watched
     lines = looks(place)
     assert [line["step"] for line in lines] == [10, 16]
-    assert all(re.search(rf"step {line['step']}: KID .* no sign of copying", done.stderr) for line in lines)
+    assert all(re.search(rf"step {line['step']}: KID .* no sign of copying", said) for line in lines)
     run = json.loads((place / "run" / "report.json").read_text())["run"]
     assert [line["kid"] for line in run["evaluations"]] == [line["kid"] for line in lines]
     best = min(lines, key=lambda line: line["kid"]["value"])
     assert run["best"] == {"step": best["step"], "kid": best["kid"]}
     kept = place / "run" / "checkpoints" / "best"
     assert json.loads((kept / "best.json").read_text()) == run["best"]
-    assert ("the best by validation" in done.stdout) == (best["step"] != 16)
+    assert ("the best by validation" in printed) == (best["step"] != 16)
     assert run["training"]["steps"] == 16  # the last is scored, whichever is the best
     assert sorted(path.name for path in kept.parent.iterdir()) == ["000012", "000016", "best"]
 
@@ -80,11 +83,11 @@ def test_the_best_can_be_drawn_from_like_any_checkpoint(watched, fromnoise, tmp_
 
 
 def test_the_same_command_again_does_nothing(watched, fromnoise, snapshot):
-    place, done = watched
+    place, _, printed = watched
     before = snapshot(place)
     again = fromnoise("run", *WORDS, cwd=place)
     assert "nothing to do" in again.stderr
-    assert ("the best by validation" in again.stdout) == ("the best by validation" in done.stdout)
+    assert ("the best by validation" in again.stdout) == ("the best by validation" in printed)
     assert snapshot(place) == before
 
 
