@@ -18,7 +18,7 @@ from fromnoise.faces.compare import Scored
 @pytest.fixture(scope="module")
 def told():
     halves = Features("halves", 2, "", lambda images: images.double().mean(3).reshape(len(images), 2, -1).mean(2))
-    train, val, heldout = (digits.load(part).subset(300, 0) for part in ("train", "val", "heldout"))
+    train, val, heldout = (digits.load(part).subset(120, 0) for part in ("train", "val", "heldout"))
     return score(Comparison(val.subset(60, 0), heldout, val, train), halves)
 
 

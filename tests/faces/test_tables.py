@@ -141,10 +141,10 @@ def test_recall_of_few_reference_images_varies_as_theirs_do():
     assert behind({"precision": recall}, 60)
 
 
-@pytest.mark.parametrize("draws", [1, 2, 4, 9])
+@pytest.mark.parametrize("draws", [1, 2, 9])
 def test_real_images_are_hardly_ever_found_to_be_worse(draws):
     random, wrong = np.random.default_rng(0), 0
-    for _ in range(2000):
+    for _ in range(1000):
         sets = dict(zip(BY_NEIGHBOURS, random.binomial(300, 0.9, (4, draws + 1)) / 300, strict=True))
         balls = random.poisson(random.gamma(2.0, 2.5, (draws + 1, 300))) / 5  # that each image lies in
         sets["density"], error = balls.mean(axis=1), balls[0].std() / 300**0.5
@@ -153,7 +153,7 @@ def test_real_images_are_hardly_ever_found_to_be_worse(draws):
             for name, (ours, *others) in ((name, values.tolist()) for name, values in sets.items())
         }
         wrong += bool(behind(metrics, 300))
-    assert wrong < 10
+    assert wrong < 6
 
 
 @pytest.mark.parametrize(("least", "mark"), [(0.021, "✓"), (0.15, "?"), (None, "?")])
