@@ -17,6 +17,7 @@ from fromnoise.evaluation.extractor import Features
 from fromnoise.faces.cli import main
 from fromnoise.generation.sampling import sample
 
+pytestmark = pytest.mark.usefixtures("few_digits")
 WORDS = ["--data", "digits", "--preset", "tiny", "--steps", "3", "--n", "60", "--device", "cpu"]
 
 
@@ -282,11 +283,11 @@ def test_a_run_keeps_its_extractors(run, monkeypatch):
 
 
 def test_training_and_evaluation_say_what_they_read(tmp_path, capsys):
-    arrays.save(tmp_path / "some.npz", digits.load("train").images[:600])
+    arrays.save(tmp_path / "some.npz", digits.load("train").images[:260])
     run = fromnoise.train(tmp_path / "some.npz", preset="tiny", steps=1, out=tmp_path / "run", device="cpu")
-    assert capsys.readouterr().err.count("600 images, no classes") == 1
+    assert capsys.readouterr().err.count("260 images, no classes") == 1
     run.evaluate(n=50)
-    assert capsys.readouterr().err.count("600 images, no classes") == 1
+    assert capsys.readouterr().err.count("260 images, no classes") == 1
 
 
 def test_anybodys_images_are_evaluated():
