@@ -23,7 +23,9 @@ WORDS = (
     "--lr", "5e-3", "--device", "cpu", "--out", "run",
 )  # fmt: skip
 MUON, ADAMW = (*WORDS, "--optimizer", "muon"), (*WORDS, "--optimizer", "adamw")
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "fromnoise")
+GUIDE = (Path(__file__).parents[2] / "docs" / "scale-out.md").read_text()
+ON_CPU, _, ON_MACHINES = re.findall(r"^.*torchrun (.+) -m fromnoise train", GUIDE, re.MULTILINE)
+TORCHRUN = ("-m", "torch.distributed.run", *ON_CPU.split(), "-m", "fromnoise")
 SECONDS = 180  # for any process, on a slow machine with other work
 # A training changed a little: {step} is done before each of its steps.
 PROGRAM = """
@@ -218,20 +220,14 @@ def torchrun(process):
 
 
 @pytest.mark.slow
-def test_two_compiled_processes_train_as_one_eager_one_does(muon, torchrun, tmp_path):
-    torchrun(*MUON, "--compile", "on", cwd=tmp_path)
-    assert_alike(tmp_path, muon, **FLOAT32)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("words", [("--no-labels",), ("--augment", "0")])
-def test_two_processes_train_every_network(torchrun, fromnoise, tmp_path, words):
+@pytest.mark.parametrize("words", [("--no-labels", "--augment", "0"), ("--channels", "16", "--compile", "on")])
+def test_two_processes_train_every_network_as_one_trains_it_eagerly(torchrun, fromnoise, tmp_path, words):
     both, one = tmp_path / "two", tmp_path / "one"
     both.mkdir()
     one.mkdir()
     torchrun(*MUON, *words, cwd=both)
     with mock.patch("fromnoise.training.optimizers.half", return_value=None):
-        fromnoise(*MUON, *words, cwd=one)
+        fromnoise(*MUON, *words, "--compile", "off", cwd=one)
     assert_alike(both, one, **FLOAT32)
 
 
@@ -257,26 +253,22 @@ def test_a_process_that_hangs_takes_the_other_with_it(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_launches_of_the_guide_launch_two_processes(tmp_path):
-    guide = (Path(__file__).parents[2] / "docs" / "scale-out.md").read_text()
-    on_cpu, _, machine = re.findall(r"^.*torchrun (.+) -m fromnoise train", guide, re.MULTILINE)
-    machine = machine.replace("FIRST:29500", f"127.0.0.1:{free_port()}").replace("node 4", "node 1")
-    for name, launches in (("processes", [on_cpu]), ("machines", [machine, machine])):
-        words = ("-m", "fromnoise", *MUON, "--out", name)
-        torchruns = [
-            subprocess.Popen(
-                [sys.executable, "-m", "torch.distributed.run", *launch.split(), *words],
-                cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-            )
-            for launch in launches
-        ]  # fmt: skip
-        try:
-            codes, said = ends(torchruns)
-        finally:
-            for launched in torchruns:
-                launched.terminate()
-        assert set(codes) == {0}, said
-        assert "".join(said).count("2 processes share each batch of 16 images, 8 each") == 1
+def test_the_launch_of_the_guide_on_several_machines_launches_two_processes(tmp_path):
+    launch = ON_MACHINES.replace("FIRST:29500", f"127.0.0.1:{free_port()}").replace("node 4", "node 1")
+    torchruns = [
+        subprocess.Popen(
+            [sys.executable, "-m", "torch.distributed.run", *launch.split(), "-m", "fromnoise", *MUON, "--steps", "2"],
+            cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    try:
+        codes, said = ends(torchruns)
+    finally:
+        for launched in torchruns:
+            launched.terminate()
+    assert set(codes) == {0}, said
+    assert "".join(said).count("2 processes share each batch of 16 images, 8 each") == 1
 
 
 @pytest.mark.slow
