@@ -32,7 +32,6 @@ REPORTED = {
     "copies, digits: saved as RGB": "copies",
     "damage, digits: elastic, 2": "close to real images",
     "variety, digits: 250 images twice each": "repeats",
-    "variety, shapes: a third of 690 are blobs": TOLD,
     "variety, shapes: 20 of 1,000 are digits in colour": TOLD,
     "overlap, digits: 600 training images in the reference": "overlap",
     "damage, digits: 1 of 500 in orange": "close to real images",
