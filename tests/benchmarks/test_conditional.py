@@ -76,7 +76,7 @@ def test_the_command_prints_a_row_for_each_method(monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_completed_digits_are_read_as_they_were():
-    model, images = Model.load(packaged("digits")), digits(100)
+    model, images = Model.load(packaged("digits")), digits(50)
     known = upper(model)
     blank = conditional.read_rightly(images.images * known, images)
     filled = conditional.read_rightly(inpaint(model, images.images, ~known, Edit()), images)
