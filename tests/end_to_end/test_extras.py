@@ -14,11 +14,11 @@ import torch
 pytestmark = pytest.mark.slow
 
 
-def test_an_exported_denoiser_says_what_the_model_says(finished, process, tmp_path):
+def test_an_exported_denoiser_says_what_the_model_says(finished, fromnoise, process, tmp_path):
     pytest.importorskip("onnxscript")
     onnxruntime = pytest.importorskip("onnxruntime")
     process("export", finished / "run", "model.onnx", cwd=tmp_path)
-    process("export", finished / "run", "model.onnx", cwd=tmp_path, code=2)
+    fromnoise("export", finished / "run", "model.onnx", cwd=tmp_path, code=2)
     from fromnoise.experiment.find import find_model
     from fromnoise.generation.model import Model
 
@@ -33,9 +33,9 @@ def test_an_exported_denoiser_says_what_the_model_says(finished, process, tmp_pa
         np.testing.assert_allclose(theirs, ours.numpy(), atol=2e-4)
 
 
-def test_curves_for_tensorboard_have_the_logs_losses(process, tmp_path):
+def test_curves_for_tensorboard_have_the_logs_losses(fromnoise, tmp_path):
     pytest.importorskip("tensorboard")
-    process("train", "--preset", "tiny", "--steps", "10", "--tensorboard", "--out", "run", cwd=tmp_path)
+    fromnoise("train", "--preset", "tiny", "--steps", "10", "--tensorboard", "--out", "run", cwd=tmp_path)
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload().Scalars("loss")
