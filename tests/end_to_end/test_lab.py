@@ -82,7 +82,7 @@ def lab_page(process, place):
 
 
 @pytest.mark.slow
-def test_the_page_without_jupyter_with_every_solution(process, place, lab_page):
+def test_the_page_without_jupyter_with_every_solution(fromnoise, place, lab_page):
     page = (lab_page / "index.html").read_text()
     figures = sorted((lab_page / "figures").iterdir())
     assert page.count("<img ") == len(figures) >= 3 * len(BOOKS)
@@ -93,7 +93,7 @@ def test_the_page_without_jupyter_with_every_solution(process, place, lab_page):
         cell.has("check") for book in BOOKS for cell in book.cells
     )
     assert "✗" not in page
-    again = process("lab", "--quick", "--only", "1", "--out", "page", cwd=place, code=2)
+    again = fromnoise("lab", "--quick", "--only", "1", "--out", "page", cwd=place, code=2)
     assert "already exists" in again.stderr
 
 
