@@ -89,7 +89,6 @@ def known_before():
     from fromnoise.evaluation import copies, digit_network, judge, overlap, repeats, score, two_sample
     from fromnoise.evaluation.extractor import Features
     from fromnoise.experiment import score as run_score
-    from fromnoise.experiment import validate
 
     def within(function, owner, **others):
         """The function with other attributes of `owner` while it runs."""
@@ -115,15 +114,14 @@ def known_before():
 
     judged = within(within(two_sample.told_apart, two_sample, PASSES=0, TAUGHT=60, MOST=400), judge, JUDGEMENTS=1)
     groups = remembered(copies.groups)
-    neighbours = {"Gallery": remembered(copies.Gallery), "views": remembered(copies.views)}
     with pytest.MonkeyPatch.context() as patch:
         for module in (copies, repeats, two_sample, parts):
             patch.setattr(module, "groups", groups)
         patch.setattr(overlap, "nearly_in", remembered(overlap.nearly_in))
         patch.setattr(digit_network, "are_digits", remembered(digit_network.are_digits))
         patch.setattr(Features, "cached", within(Features.cached, Features, __call__=features))
-        for module in (score, validate):
-            patch.setattr(module, "copy_test", within(copies.copy_test, copies, **neighbours))
+        for name in ("Gallery", "views"):
+            patch.setattr(copies, name, remembered(getattr(copies, name)))
         told = remembered(judged, lambda *given: [getattr(of, "images", of) for of in given if not callable(of)])
         patch.setattr(score, "told_apart", told)
         patch.setattr(run_score, "LIKELIHOOD_IMAGES", 32)  # images: a second for each run
@@ -219,9 +217,9 @@ def blobs_of():
 
 
 @pytest.fixture
-def tiny_model(images):
+def tiny_model(images, config_of):
     """A tiny model whose zero-initialised layers are not zero, so that its output depends on all it is told."""
-    model = Model.build(tiny_config(), DataInfo.of(images, tiny_config()))
+    model = Model.build(config_of(), DataInfo.of(images, config_of()))
     torch.manual_seed(1)
     for parameter in model.network.parameters():
         if not parameter.any():

@@ -17,6 +17,21 @@ from fromnoise.training.trainer import Trainer
 
 
 @pytest.fixture
+def images(blobs_of):
+    return blobs_of(size=8)
+
+
+@pytest.fixture
+def config_of(config_of):
+    """The tiny preset with smaller images and the smallest network that has hidden kernels, which Muon trains."""
+
+    def make(data=None, network=None, **rooms):
+        return config_of(data={"size": "8"} | (data or {}), network={"channels": (16,)} | (network or {}), **rooms)
+
+    return make
+
+
+@pytest.fixture
 def train(tmp_path, images):
     def run(config, name="run", stop=None, log_every=None, checkpoint_every=None, say=silent, show=None, **given):
         """Train in a folder of that name, with Ctrl-C after the step `stop`; returns the folder and the outcome."""

@@ -97,7 +97,7 @@ def test_without_a_whole_checkpoint_and_the_model_nothing_starts_at_random(train
 @pytest.mark.parametrize(
     ("rooms", "difference"),
     [
-        ({"network": {"channels": (32, 48)}}, "channels: 32 48, 16 32; set --channels 16 32"),
+        ({"network": {"channels": (32, 48)}}, "channels: 32 48, 16; set --channels 16"),
         ({"diffusion": {"prediction": "x0"}}, "prediction: x0, v; set --prediction v"),
         ({"network": {"blocks": 2, "stem": 1}}, "blocks: 2, 1; stem: 1, 2; set --blocks 1 --stem 2"),
     ],

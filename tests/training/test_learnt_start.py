@@ -10,13 +10,13 @@ from fromnoise.training.initial import initial
 
 @pytest.fixture
 def images(blobs_of):
-    return blobs_of(channels=4)
+    return blobs_of(channels=4, size=8)
 
 
 def test_the_first_step_denoises_other_images_better_than_a_fresh_networks(train, config_of, blobs_of):
     folder, _ = train(config_of(training={"steps": 120}))
     for channels in (1, 3, 4):
-        others, config = blobs_of(channels=channels, classes=2, size=24, seed=1), config_of(data={"size": "24"})
+        others, config = blobs_of(channels=channels, classes=2, size=12, seed=1), config_of(data={"size": "12"})
         model = Model.build(config, DataInfo.of(others, config))
 
         def error(model=model, images=others.images):

@@ -14,10 +14,10 @@ from fromnoise.training.validation import Validation
 
 def test_minutes_become_steps_that_fill_them_and_are_written_down(train, config_of):
     said = []
-    folder, outcome = train(config_of(training={"minutes": 0.05}), say=said.append)
-    assert 2.5 < outcome.seconds < 6  # of 3
+    folder, outcome = train(config_of(training={"minutes": 0.03}), say=said.append)
+    assert 1.5 < outcome.seconds < 5  # of 1.8
     assert dataclasses.asdict(folder.load(outcome.steps).standing.pace.segment) == folder.pace.records()[-1]
-    assert sum("fit into 0.05 minutes" in text for text in said) == 1
+    assert sum("fit into 0.03 minutes" in text for text in said) == 1
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_a_training_in_pieces_ends_with_the_same_bits(train, config_of, optimize
 def test_a_training_on_changed_images_learns_how_they_were_and_draws_without(train, config_of):
     _, outcome = train(config_of(training={"steps": 40, "augment": 0.5}))
     network, drawn = outcome.model.network, sample(outcome.model, SampleRequest(4))
-    x, at = torch.zeros(1, 1, 16, 16), torch.zeros(1)
+    x, at = torch.zeros(1, 1, 8, 8), torch.zeros(1)
     assert not torch.allclose(network(x, at, change=torch.ones(1, 6)), network(x, at), rtol=0, atol=1e-3)
     torch.nn.init.zeros_(network.embedding.change.weight)
     assert torch.equal(sample(outcome.model, SampleRequest(4)), drawn)
