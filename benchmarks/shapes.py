@@ -4,6 +4,7 @@ They stand for a user's own images where a test needs fresh real ones, and no do
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -39,9 +40,9 @@ KINDS: tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], ...] = (_disc, _squ
 
 def shapes(n: int, seed: int) -> ImageSet:
     """n images, 3×32×32; the label is the large shape's kind. Image k of a seed is the same whatever n is."""
-    parts = [_batch(seed, start, min(BATCH, n - start)) for start in range(0, n, BATCH)]
-    images = blocks.join((torch.from_numpy(images) for images, _ in parts), n)
-    return ImageSet(f"shapes {seed}", images, torch.from_numpy(np.concatenate([labels for _, labels in parts])))
+    parts = [_batch(seed, start) for start in range(0, n, BATCH)]
+    images = blocks.join((torch.from_numpy(images[: n - k * BATCH]) for k, (images, _) in enumerate(parts)), n)
+    return ImageSet(f"shapes {seed}", images, torch.from_numpy(np.concatenate([labels for _, labels in parts])[:n]))
 
 
 def recoloured(images: Tensor, seed: int) -> Tensor:
@@ -59,7 +60,8 @@ def families(singles: int, several: int, seed: int) -> ImageSet:
     return ImageSet(f"families {seed}", images, groups=torch.from_numpy(group))
 
 
-def _batch(seed: int, start: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+@lru_cache(maxsize=8)
+def _batch(seed: int, start: int) -> tuple[np.ndarray, np.ndarray]:
     random = rng.generator(seed, "shapes", start)
     labels = random.integers(0, len(KINDS), BATCH)
     rows, columns = np.mgrid[:SIDE, :SIDE].astype(np.float32)
@@ -78,4 +80,4 @@ def _batch(seed: int, start: int, n: int) -> tuple[np.ndarray, np.ndarray]:
         outside = np.choose(kinds[:, None, None], [kind(x, y) for kind in KINDS]) * radius
         cover = np.clip(0.5 - outside, 0, 1)[:, None]
         images = images * (1 - cover) + random.uniform(0, 255, (BATCH, 3, 1, 1)) * cover
-    return images.round().astype(np.uint8)[:n], labels[:n].astype(np.int64)
+    return images.round().astype(np.uint8), labels.astype(np.int64)

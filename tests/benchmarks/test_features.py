@@ -13,6 +13,7 @@ from benchmarks.shapes import shapes
 from fromnoise.data.groups import nearly_in
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
+from fromnoise.evaluation import two_sample
 from fromnoise.evaluation.frechet import Moments, distance
 
 
@@ -49,6 +50,7 @@ def test_the_halves_have_no_picture_in_common(real):
 @pytest.mark.parametrize("name", candidates.CANDIDATES)
 def test_undamaged_images_are_at_the_floor_and_grey_ones_are_not(real, name, monkeypatch):
     monkeypatch.setattr(candidates, "STEPS", 20)
+    monkeypatch.setattr(candidates, "BATCH", 16)
     monkeypatch.setattr(candidates, "PATTERNS", 20)
     ratio = ruler(features.extractor(name, real.reference.images), real)
     assert ratio(real.whole.images) == pytest.approx(1)
@@ -93,6 +95,7 @@ def test_what_is_measured_is_kept_and_not_measured_again(data, tmp_path, monkeyp
 def test_what_general_features_miss_is_looked_for_elsewhere(data, tmp_path, monkeypatch):
     monkeypatch.setattr(features, "SINGLE", ())
     monkeypatch.setattr(features, "ruler", lambda extract, real: lambda images: 1.5)
+    monkeypatch.setattr(two_sample, "STEPS", 10)
     main(settings(data, tmp_path, "general"))
     found = json.loads((tmp_path / "features.json").read_text())["shapes"]["elsewhere"]["each repeated"]
     assert found["strength"] == 20

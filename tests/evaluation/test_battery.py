@@ -89,7 +89,7 @@ def test_a_draw_is_of_real_images_that_its_parts_do_not_share(monkeypatch, k, de
 
 
 def test_draws_differ(monkeypatch):
-    monkeypatch.setattr(battery_draws, "pool", lambda _: shapes(3000, 9))
+    monkeypatch.setattr(battery_draws, "pool", lambda _: shapes(2500, 9))
     first, second = (digests(drawn("shapes", k).train.images) for k in (0, 2))
     assert 0 < len(set(first) & set(second)) < 500
 
@@ -108,7 +108,7 @@ def test_every_finding_is_counted_by_kind():
 
 
 def test_families_are_not_divided_and_no_generated_image_is_of_one(monkeypatch):
-    monkeypatch.setattr(battery_draws, "pool", lambda _: families(3_000, 700, 9))
+    monkeypatch.setattr(battery_draws, "pool", lambda _: families(2_000, 700, 9))
     sets = drawn("families", 0)
     ours, theirs = sets.reference.groups.tolist(), sets.train.groups.tolist()
     assert not set(ours) & set(theirs)
