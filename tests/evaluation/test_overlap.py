@@ -8,10 +8,10 @@ from fromnoise.evaluation.overlap import overlap
 
 def test_training_digits_in_the_reference_are_found_and_said():
     """600 of them among 1,000 held-out ones bring the FID of a model that only memorises far below the floor."""
-    train, held_out = digits.load("train"), digits.load("heldout")
-    found = overlap(ImageSet("reference", torch.cat([held_out.images, train.images[:600]])), train)
-    assert (found.identical, found.near, found.n) == (600, 0, 1600)
-    assert found.verdict == "600 of the 1,600 images of reference are in digits:train too, byte for byte"
+    train, held_out = digits.load("train"), digits.load("heldout").images[:400]
+    found = overlap(ImageSet("reference", torch.cat([held_out, train.images[:600]])), train)
+    assert (found.identical, found.near, found.n) == (600, 0, 1000)
+    assert found.verdict == "600 of the 1,000 images of reference are in digits:train too, byte for byte"
 
 
 def test_noisy_and_brighter_training_digits_are_found_as_near():
@@ -29,7 +29,7 @@ def test_noisy_and_brighter_training_digits_are_found_as_near():
 
 
 def test_mirrored_and_turned_images_are_found_where_they_are_asked_for():
-    train = digits.load("train")
+    train = digits.load("train").take(np.arange(1000))
     some = train.images[:60]
     changed = torch.cat([some[:20].flip(3), some[20:40].flip(2), some[40:].rot90(1, (2, 3))])
     found = overlap(ImageSet("turned", changed), train, turned=True)
@@ -37,7 +37,7 @@ def test_mirrored_and_turned_images_are_found_where_they_are_asked_for():
     assert found.near / 60 + found.turned > 0.95
     assert "near-duplicates if mirrored or rotated by quarter turns" in found.verdict
     assert overlap(ImageSet("turned", changed), train).turned == 0
-    val = digits.load("val")
+    val = digits.load("val").take(np.arange(300))
     assert overlap(val, train, turned=True).turned < 0.02
 
 

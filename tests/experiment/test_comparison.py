@@ -188,12 +188,12 @@ def test_transparency_on_one_side_alone_is_said():
 
 
 def test_transparent_copies_are_copies():
-    train, reference = clear(some("train", 200)), clear(some("heldout", 200))
+    train, reference = clear(some("train", 120)), clear(some("heldout", 100))
     report = fromnoise.evaluate(clear(some("train", 60)), reference, train=train, quiet=True)
     assert report.copies.verdict.startswith("copying: ")
     assert report.copies.identical == 60
     assert "RGBA on mid-grey" in report.protocol.features.colour
-    fresh = fromnoise.evaluate(clear(some("val", 200)), reference, train=train, quiet=True)
+    fresh = fromnoise.evaluate(clear(some("val", 100)), reference, train=train, quiet=True)
     assert not fresh.copies.verdict.startswith("copying: ")
 
 

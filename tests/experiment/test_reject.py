@@ -110,13 +110,13 @@ def run_of(tmp_path, config_of):
 
 
 def test_a_runs_guard_takes_its_training_images_and_one_real_image_in_a_hundred(run_of):
-    run = run_of(m=1000, size="32")
+    run = run_of(m=800, size="16")
     guard = guard_of(run)
     train = parts_of(run).train
-    assert len(train) == 1000
+    assert len(train) == 800
     assert guard(train.images[:100]).all()
-    others = sources.load("digits:train", (32, 32)).without(train)
-    assert len(others) == 2000
+    others = sources.load("digits:train", (16, 16)).without(train)
+    assert len(others) == 2200
     assert 0.002 < guard(others.images).float().mean() < 0.03  # 1 % of them by chance, 5 standard errors
 
 
