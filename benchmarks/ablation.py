@@ -26,6 +26,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,8 @@ class Cell:
     processor: str
 
 
-def cost(flags: Sequence[str]) -> float:
+@cache
+def cost(flags: tuple[str, ...]) -> float:
     """Floating-point operations of one image's forward and backward pass with the preset's network so changed."""
     import torch
 
@@ -125,7 +127,7 @@ def cost(flags: Sequence[str]) -> float:
 def equal_steps(flags: Sequence[str], steps: int) -> int:
     """Steps that cost what `steps` of the preset do."""
     batch = int(flags[flags.index("--batch") + 1]) if "--batch" in flags else BATCH
-    return round(steps * cost(()) / cost(flags) * BATCH / batch)
+    return round(steps * cost(()) / cost(tuple(flags)) * BATCH / batch)
 
 
 def _config(flags: Sequence[str], steps: int, seed: int) -> Any:

@@ -14,6 +14,7 @@ import dataclasses
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,8 @@ class Cell:
     system: str
 
 
-def cost(flags: Sequence[str]) -> float:
+@cache
+def cost(flags: tuple[str, ...]) -> float:
     """Floating-point operations of one RGBA image's forward and backward pass."""
     config = parse_training(TrainArguments, ["--data", "digits", "--steps", "1", *flags], "train").config
     info = DataInfo(4, 32, 32, 1.0, (0.0,) * 4, (1 / CLUSTERS,) * (config.data.clusters or 0))
@@ -115,7 +117,7 @@ def cost(flags: Sequence[str]) -> float:
 
 def equal_steps(flags: Sequence[str], steps: int) -> int:
     """Steps that cost what `steps` of the preset do."""
-    return round(steps * cost(()) / cost(flags))
+    return round(steps * cost(()) / cost(tuple(flags)))
 
 
 def trained(flags: Sequence[str], settings: Settings, place: Path) -> Run:
