@@ -82,10 +82,10 @@ def test_the_packaged_start_sees_grey_as_it_sees_the_same_in_rgb():
 
 
 def test_the_packaged_start_sees_larger_images_about_as_it_sees_them_reduced():
-    large = resized(shapes(200, 0), (128, 128)).images
+    large = resized(shapes(100, 0), (128, 128)).images
     whole, reduced = pretrained(3, 128, 0), pretrained(3, 32, 0)
-    seen = np.corrcoef(judged(whole, large), judged(reduced, shapes(200, 0).images))[0, 1]
-    random = np.corrcoef(judged(Judge(3, 128, 0), large), judged(Judge(3, 32, 0), shapes(200, 0).images))[0, 1]
+    seen = np.corrcoef(judged(whole, large), judged(reduced, shapes(100, 0).images))[0, 1]
+    random = np.corrcoef(judged(Judge(3, 128, 0), large), judged(Judge(3, 32, 0), shapes(100, 0).images))[0, 1]
     assert seen > 0.8 > random
 
 

@@ -7,6 +7,7 @@ import torch
 
 from fromnoise.data import digits
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.resize import resized
 from fromnoise.errors import UserError
 from fromnoise.evaluation import score as score_module
 from fromnoise.evaluation.extractor import Features
@@ -22,10 +23,15 @@ def extract():
     return features("digits")
 
 
+def small(part):
+    """Digits at 16×16, a third of the pixels."""
+    return resized(digits.load(part), (16, 16))
+
+
 @pytest.fixture(scope="module")
 def parts():
     """Some of each part of the digits: whole ones take seconds."""
-    return {part: digits.load(part).subset(n, 0) for part, n in (("train", 900), ("val", 300), ("heldout", 300))}
+    return {part: small(part).subset(n, 0) for part, n in (("train", 900), ("val", 300), ("heldout", 300))}
 
 
 def projection(name="projection", d=8, known=True):
@@ -44,7 +50,7 @@ def projection(name="projection", d=8, known=True):
 
 def random_digits(n, seed=0):
     """Real digits that are neither held out nor in the floor's source, drawn at random."""
-    train = digits.load("train")
+    train = small("train")
     return train.take(np.sort(np.random.default_rng(seed).permutation(len(train))[:n]))
 
 
@@ -64,7 +70,7 @@ def test_a_score_of_digits_has_torch_fidelitys_numbers(extract, parts):
     from torch_fidelity.metric_prc import prc_features_to_metric
 
     generated, reference = (replace(parts[part], labels=None) for part in ("val", "heldout"))
-    generated = replace(generated, images=generated.images // 2)  # darker
+    generated = replace(generated, images=generated.images // 3 * 2)  # darker
     found = score(Comparison(generated, reference), extract)
     x, y = (extract.cached(each.images).double() for each in (generated, reference))
     moments = [fid_features_to_statistics(of) for of in (x, y)]
@@ -82,7 +88,7 @@ def test_a_score_of_digits_has_torch_fidelitys_numbers(extract, parts):
 
 
 def test_floor_and_copycat_stand_beside_it_at_the_same_size(parts):
-    noise = ImageSet("noise", torch.randint(0, 256, (75, 1, 28, 28), dtype=torch.uint8))
+    noise = ImageSet("noise", torch.randint(0, 256, (75, 1, 16, 16), dtype=torch.uint8))
     comparison = Comparison(noise, parts["heldout"], parts["val"], parts["train"].subset(800, 0))
     report = score(comparison, projection())
     fid = report.fid
@@ -259,7 +265,7 @@ def test_noise_is_uniform_bytes(parts):
     reference = parts["heldout"]
     noise = score(Comparison(parts["val"], reference), mean).noise
     values = reference.images.flatten(1).double().mean(dim=1)
-    deviation = ((256**2 - 1) / 12 / 28**2) ** 0.5  # of the mean of 28² independent uniform bytes
+    deviation = ((256**2 - 1) / 12 / 16**2) ** 0.5  # of the mean of 16² independent uniform bytes
     expected = (127.5 - values.mean()) ** 2 + (deviation - values.std()) ** 2
     assert noise.value == pytest.approx(float(expected), rel=0.01)
     assert (noise.n, noise.subsets, noise.deviation) == (300, 1, None)
@@ -320,7 +326,7 @@ def test_the_protocol_tells_the_features(parts, name):
 
 
 def test_pixels_are_features_of_a_length_that_shows_only_then(parts):
-    small = [ImageSet(name, parts[name].images[:60, :, 10:14, 10:14]) for name in ("val", "heldout")]
+    small = [ImageSet(name, parts[name].images[:60, :, 6:10, 6:10]) for name in ("val", "heldout")]
     report = score(Comparison(*small), features("pixels"))
     assert report.protocol.features.dimension == 16
     assert report.protocol.resizing == "none"
@@ -332,7 +338,7 @@ def in_groups():
     """Digits in parts as a split leaves them: every third image has two noisy twins, in the same part."""
 
     def twins(name, rows, first):
-        images = digits.load("train").images[rows]
+        images = small("train").images[rows]
         noisy = [(images[::3].float() + 6 * torch.randn(images[::3].shape)).round().clamp(0, 255).byte() for _ in "12"]
         groups = torch.arange(len(images))
         groups = first + torch.cat([groups, groups[::3], groups[::3]])
