@@ -25,6 +25,8 @@ from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.trainer import Trainer
 from fromnoise.training.validation import Validation, better_before
 
+TINY = "--preset", "tiny", "--size", "8", "--channels", "16", "--data", "waves.npz", "--clusters", "0", "--out", "run"
+
 
 def faces(n, seed, size=16):
     """Smooth random images: something to learn, and no two alike."""
@@ -103,26 +105,27 @@ def test_kid_and_copies_are_measured_too_where_they_can_be(config_of, parts_of, 
 def test_an_overfitted_training_ends_with_the_model_from_before(config_of, parts_of, tmp_path, monkeypatch):
     """A small network on four images: it soon knows them, and then denoises others worse."""
     monkeypatch.setattr(overfitting, "NOISY", 48)
-    parts = parts_of(4, 24)
+    parts = Parts(faces(4, 0, size=8), faces(24, 1, size=8), None)
     config = config_of(
-        data={"clusters": 0},
-        training={"steps": 120, "lr": 1e-2, "decay": 0.0, "ema": 0.9},
+        data={"clusters": 0, "size": "8"},
+        network={"channels": (16,)},
+        training={"steps": 60, "lr": 1e-2, "decay": 0.0, "ema": 0.9},
     )
     folder = RunFolder(tmp_path / "run")
     validator = Validator(config, parts, folder, None)
     with folder.open(config, parts.train):
         model = Model.build(config, DataInfo.of(parts.train, config))
-        watched = Validation(20, validator.validate)
+        watched = Validation(15, validator.validate)
         outcome = Trainer(model, parts.train, folder, accelerator("cpu"), validation=watched).run()
     errors = {line["step"]: line["denoising"]["value"] for line in folder.evaluations.records()}
     best = min(errors, key=errors.get)
-    assert best < 120, "it has overfitted"
-    assert errors[120] > 1.05 * errors[best]
-    assert outcome.steps == 120
+    assert best < 60, "it has overfitted"
+    assert errors[60] > 1.05 * errors[best]
+    assert outcome.steps == 60
     val = parts.val
     assert denoising_error(outcome.model, val) == pytest.approx(errors[best], rel=1e-5)
-    last = Model.load(folder.checkpoint(120) / "model.safetensors")
-    assert denoising_error(last, val) == pytest.approx(errors[120], rel=1e-5)
+    last = Model.load(folder.checkpoint(60) / "model.safetensors")
+    assert denoising_error(last, val) == pytest.approx(errors[60], rel=1e-5)
 
 
 def lines(*factors, spread=0.02, every=250):
@@ -172,49 +175,36 @@ def test_an_overfitting_training_ends_and_goes_on_where_it_is_told_to(tmp_path, 
 
     monkeypatch.setattr(overfitting, "NOISY", 48)
     monkeypatch.chdir(tmp_path)
-    arrays.save(tmp_path / "waves.npz", faces(240, 0).images)
-    words = (
-        "train",
-        "--preset",
-        "tiny",
-        "--m",
-        "4",
-        "--data",
-        "waves.npz",
-        "--clusters",
-        "0",
-        "--evaluate-every",
-        "20",
-    )
-    words += ("--lr", "1e-2", "--decay", "0", "--ema", "0.9", "--out", "run")
+    arrays.save(tmp_path / "waves.npz", faces(240, 0, size=8).images)
+    words = ("train", *TINY, "--m", "4", "--evaluate-every", "10", "--lr", "1e-2", "--decay", "0", "--ema", "0.9")
     ended = "the last 5 validations were all worse than at step "
     assert cli.main([*words, "--steps", "2000"]) == 0
     said = capsys.readouterr().err
     assert said.count(ended) == 1
     folder = RunFolder(tmp_path / "run")
     last, best = folder.steps()[-1], folder.about_best()["step"]
-    assert best + 100 <= last < 2000
+    assert best + 50 <= last < 2000
     assert folder.is_finished()
     assert cli.main([*words, "--steps", "2000"]) == 0
     assert ended not in capsys.readouterr().err
     assert folder.steps()[-1] == last
-    assert cli.main([*words, "--steps", "+40"]) == 0
-    assert folder.steps()[-1] == last + 40
-    assert [record["step"] for record in folder.evaluations.records()][-3:] == [last, last + 20, last + 40]
+    assert cli.main([*words, "--steps", "+20"]) == 0
+    assert folder.steps()[-1] == last + 20
+    assert [record["step"] for record in folder.evaluations.records()][-3:] == [last, last + 10, last + 20]
 
 
 def test_a_short_extension_of_a_validated_training_is_validated(tmp_path, monkeypatch, capsys):
     from fromnoise.faces import cli
 
     monkeypatch.setattr(overfitting, "NOISY", 48)
-    monkeypatch.setattr(few_images, "EVERY", 20)
+    monkeypatch.setattr(few_images, "EVERY", 10)
     monkeypatch.chdir(tmp_path)
-    arrays.save(tmp_path / "waves.npz", faces(240, 0).images)
-    words = ("train", "--preset", "tiny", "--data", "waves.npz", "--m", "None", "--clusters", "0", "--out", "run")
-    assert cli.main([*words, "--steps", "40"]) == 0
-    assert cli.main([*words, "--steps", "40"]) == 0
+    arrays.save(tmp_path / "waves.npz", faces(240, 0, size=8).images)
+    words = ("train", *TINY, "--m", "None")
+    assert cli.main([*words, "--steps", "20"]) == 0
+    assert cli.main([*words, "--steps", "20"]) == 0
     assert cli.main([*words, "--steps", "+1"]) == 0
-    assert [record["step"] for record in RunFolder(tmp_path / "run").evaluations.records()] == [20, 40, 41]
+    assert [record["step"] for record in RunFolder(tmp_path / "run").evaluations.records()] == [10, 20, 21]
 
 
 def test_too_few_validation_images_are_refused(config_of, parts_of, tmp_path):
