@@ -86,7 +86,7 @@ def split(pool, seed, train=600, held_out=200, fresh=200):
     return of(pool[order[: edges[0]]], "train"), of(pool[order[edges[0] : edges[1]]]), pool[order[edges[1] : edges[2]]]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_fresh_real_digits_are_no_copies(pool, seed):
     train, held_out, fresh = split(pool, seed)
     report = copy_test(of(fresh), train, held_out)
@@ -144,10 +144,10 @@ def test_shifted_copies_of_21_000_training_images_are_found():
 
 
 def test_copies_of_what_the_training_set_holds_six_times_are_found(pool):
-    train, held_out, _ = split(pool, 1, 300)
+    train, held_out, _ = split(pool, 1, 200)
     twins = of(torch.cat([noisy(train.images, 4, k) for k in range(6)]), "twins")
     report = copy_test(of(noisy(train.images[:200], 6, 9)), twins, held_out)
-    assert report.n.distinct < 400
+    assert report.n.distinct < 270
     assert report.copying is True
     assert all(each.share > 0.9 for each in report.closer)
 
@@ -184,6 +184,7 @@ def test_turned_copies_among_fresh_images_are_the_pairs_that_are_shown(parts):
 
 def test_a_single_image_that_is_one_to_the_byte_is_a_copy_unless_held_out_ones_are_too(parts):
     train, held_out, fresh = parts
+    fresh = fresh[:100]
     one = of(torch.cat([fresh, train.images[:1]]))
     found = copy_test(one, train, held_out)
     assert found.copying is True
