@@ -19,12 +19,13 @@ def brief(monkeypatch):
     monkeypatch.setattr(module, "PASSES", 4)
 
 
-def colours(n, seed, side=16):
+def colours(n, seed, side=12):
     """Coloured shapes on striped grounds."""
     return resized(shapes(n, seed), (side, side))
 
 
-def test_colours_that_are_lost_are_found_by_pixels_though_luminance_is_the_same():
+def test_colours_that_are_lost_are_found_by_pixels_though_luminance_is_the_same(monkeypatch):
+    monkeypatch.setattr(module, "STEPS", 60)
     real, grey = colours(100, 0), colours(100, 1)
     grey = ImageSet("grey", module.luminance(grey.images).expand(-1, 3, -1, -1).contiguous())
     found = told_apart(grey, real)
@@ -45,7 +46,8 @@ def test_what_nobody_sees_is_not_told(brief):
     assert not told_apart(odd, real).detected
 
 
-def test_it_points_at_the_images_that_are_wrong():
+def test_it_points_at_the_images_that_are_wrong(monkeypatch):
+    monkeypatch.setattr(module, "STEPS", 120)
     real, drawn = colours(200, 2), colours(200, 3)
     wrong = np.random.default_rng(0).choice(200, 100, replace=False)
     drawn.images[wrong] = colours(100, 4).images.flip(1).bitwise_and(31)
@@ -100,9 +102,9 @@ def test_every_image_is_judged_once_by_a_network_that_has_not_seen_it(brief, mon
 
 
 def test_a_share_of_strange_images_is_told_apart(monkeypatch):
-    monkeypatch.setattr(module, "STEPS", 300)
+    monkeypatch.setattr(module, "STEPS", 150)
     real, drawn = colours(400, 2), colours(400, 3)
-    drawn.images[:30] = resized(digits.load("val"), (16, 16)).images[:30].expand(-1, 3, -1, -1)
+    drawn.images[:30] = resized(digits.load("val"), (12, 12)).images[:30].expand(-1, 3, -1, -1)
     found = told_apart(drawn, real)
     assert found.detected
     assert found.p > module.SIGNIFICANCE
@@ -146,7 +148,7 @@ def test_training_images_teach_it_what_is_real(monkeypatch):
 
 
 def test_the_packaged_start_finds_sooner_what_is_wrong(monkeypatch):
-    monkeypatch.setattr(module, "STEPS", 150)
+    monkeypatch.setattr(module, "STEPS", 80)
     real, bent = shapes(300, 2), ImageSet("bent", DAMAGES["elastic"](shapes(300, 3).images, 2))
     alone, begun = (told_apart(bent, real, judge=judge) for judge in (module.Judge, module.pretrained))
     assert begun.p < alone.p / 100
@@ -213,8 +215,9 @@ def test_it_learns_from_no_training_image_that_it_judges_a_copy_of(brief):
     assert told_apart(drawn, real, train=spoilt) == told_apart(drawn, real)
 
 
-def test_pictures_that_are_there_in_many_versions_are_not_known_by_heart():
-    """Three of each, all in one set, and no picture in both."""
+def test_pictures_that_are_there_in_many_versions_are_not_known_by_heart(monkeypatch):
+    """Three of each, all in one set, and no picture in both: as so many pictures they are told apart (p = 1e-14)."""
+    monkeypatch.setattr(module, "STEPS", 100)
 
     def versions(n, seed):
         images = colours(n, seed).images
@@ -286,7 +289,7 @@ def test_large_sets_are_drawn_from_and_large_images_reduced(brief, monkeypatch, 
 
 
 @pytest.mark.parametrize(("generated", "reference", "said"), [
-    (colours(49, 0), colours(60, 1), r"at least 50 in each set, not 49 of 3×16×16 and 60 of 3×16×16"),
+    (colours(49, 0), colours(60, 1), r"at least 50 in each set, not 49 of 3×12×12 and 60 of 3×12×12"),
     (colours(60, 0, side=20), colours(60, 1), r"of one size, .* 60 of 3×20×20 and"),
     (ImageSet("one", colours(1, 0).images.repeat(60, 1, 1, 1)), colours(60, 1), "different images of each kind"),
 ])  # fmt: skip
