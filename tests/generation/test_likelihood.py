@@ -20,7 +20,7 @@ DEVIATION = 0.3
 
 @pytest.fixture
 def white(white_of):
-    return white_of(40)
+    return white_of(16)
 
 
 def exact_bits(images):
