@@ -139,7 +139,7 @@ def no_cache_of_the_users(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def fewer_digits():
-    """Within it, the digits to score against are the first 400 of each part: a command takes half the time."""
+    """A context in which `digits:val` and `digits:heldout` are their first 400 images: scoring takes half the time."""
     from fromnoise.data import digits
 
     @contextlib.contextmanager
@@ -153,9 +153,9 @@ def fewer_digits():
 
 @pytest.fixture(scope="module")
 def few_digits(fewer_digits):
-    """`fewer_digits` in all tests of a module: of those that ask a command line for scores, and not how good they are.
+    """`fewer_digits` in all tests of a module whose scores need not be precise.
 
-    `finished` was scored against so few, and so is to be scored again against as few.
+    Whoever scores `finished` again needs it, because `finished` was scored against as few.
     """
     with fewer_digits():
         yield

@@ -141,7 +141,7 @@ def test_grey_of_16_bits_is_edited_by_the_range_of_the_training_images(fromnoise
     assert np.array_equal(run.vary(values[7:8], strength=0)[0, ..., 0], wanted)
     assert np.array_equal(run.vary(wanted[None].astype(np.uint8), strength=0)[0, ..., 0], wanted)  # bytes are bytes
     done = fromnoise("vary", "run", "same.png", *same, cwd=tmp_path)
-    assert done.stderr == "same.png: bytes, as the model's samples are: 0 is 300, 255 is 4000\n"
+    assert done.stderr == "same.png: read as one of the model's samples: 0 means 300, 255 means 4000\n"
     assert np.array_equal(pixels(tmp_path / "same.png"), wanted)
     Image.fromarray(2 * values[7]).save(tmp_path / "brighter.tif")
     done = fromnoise("vary", "run", "brighter.tif", *same, cwd=tmp_path)

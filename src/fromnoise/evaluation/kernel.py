@@ -144,7 +144,7 @@ _REFERENCES: WeakKeyDictionary[Featured, tuple[_Units, _Sums]] = WeakKeyDictiona
 
 
 def _of_reference(images: Featured) -> tuple[_Units, _Sums]:
-    """Its units, and the sums of the kernel between its own rows, found once for all sets compared with it."""
+    """The reference's units, and the kernel's sums among its own rows: taken once for all sets compared with it."""
     if images not in _REFERENCES:
         units = _Units.of(images)
         _REFERENCES[images] = units, _Sums.of(units, units)

@@ -103,7 +103,7 @@ def read(
         if h > tall or w > wide:
             raise UserError(f"{path} is {h}×{w} and the model makes {tall}×{wide}: there is nothing to enlarge")
     if info.range is not None and given.range is None:
-        changes.append("bytes, as the model's samples are: 0 is {:g}, 255 is {:g}".format(*info.range))
+        changes.append("read as one of the model's samples: 0 means {:g}, 255 means {:g}".format(*info.range))
     return as_trained(model, given, changes).images
 
 
