@@ -57,6 +57,20 @@ def test_a_stream_that_was_closed_from_the_start_is_no_error(tmp_path, closed):
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", int("2>" not in closed))
 
 
+def test_what_is_mistyped_is_said_in_one_plain_line_on_a_terminal():
+    pty = pytest.importorskip("pty", reason="needs terminals of Unix")
+    ours, its = pty.openpty()
+    command = [sys.executable, "-m", "fromnoise", "inpaint", "digits", "a.png", "b.png"]
+    try:
+        done = subprocess.run(command, stdin=its, stdout=its, stderr=its, env=os.environ | {"TERM": "xterm"}, check=False)
+        said = os.read(ours, 10_000).decode()
+    finally:
+        os.close(ours)
+        os.close(its)
+    missing = "missing: --out FILE|DIR, --mask MASK; unrecognized: b.png"
+    assert (done.returncode, said) == (2, f"fromnoise: {missing} (fromnoise inpaint --help)\r\n")
+
+
 def test_a_reader_who_leaves_a_table_is_no_error(finished, forked, tmp_path):
     for name in ("run", "again"):
         shutil.copytree(finished / "run", tmp_path / name)

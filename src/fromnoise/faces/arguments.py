@@ -142,7 +142,8 @@ def parse(cls: type[Arguments], words: Sequence[str], command: str, default: Arg
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise UserError(f"{_first_sentence(complaint.getvalue())} (fromnoise {command} --help)") from None
+        plain = re.sub(r"\x1b\[[\d;]*m", "", complaint.getvalue())  # on a terminal tyro writes in colours
+        raise UserError(f"{_first_sentence(plain)} (fromnoise {command} --help)") from None
     if default is None:
         check_limits(arguments)
     return arguments
@@ -171,9 +172,10 @@ def _first_sentence(box: str) -> str:
     lines = [line.strip(FRAME) for line in box.splitlines()]
     below = itertools.dropwhile(lambda line: not line.strip("-"), lines[1:])
     said = " ".join(itertools.takewhile(lambda line: line.strip("-"), below))
-    if said.startswith("Missing from"):  # what is missing is indented by four, its help by eight
-        names = [line[6:].strip(FRAME) for line in box.splitlines() if line[1:6].isspace() and line[6:7].strip()]
-        return f"missing: {', '.join(names[:-1])}"  # the last is the command that shows the help
+    if said.startswith("Missing from"):  # names are indented by four, their help by eight
+        sections = re.split(".*(?:---|───).*", box)[1:-2]  # the last names the command that shows the help
+        names = [", ".join(line.strip(FRAME) for line in re.findall(r"^.\s{5}(\S.*)", each, re.M)) for each in sections]
+        return "; ".join(f"{what}: {each}" for what, each in zip(("missing", "unrecognized"), names, strict=False))
     for theirs, ours in PLAIN.items():
         said = re.sub(theirs, ours, said)
     guesses = [line.split()[0] for line in lines if line.startswith("--") and line.strip("-")]
