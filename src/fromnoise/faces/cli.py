@@ -127,7 +127,7 @@ def _guarded(work: Callable[[], int]) -> int:
         finally:
             sys.stdout.flush()  # here a full disk is noticed, and not at Python's end
     except UserError as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        _console().errors.sentence(f"{name}: {error}")
         return error.code
     except OSError as error:
         nameless = error.errno == errno.ENOSPC and error.filename is None  # files are named by those who write them

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import textwrap
 import time
 from typing import Self
 
@@ -20,6 +21,12 @@ class _Console(Console):
         """Leave it to whoever prints, as for all other output: rich would end the process with code 1."""
         raise
 
+    def sentence(self, text: str) -> None:
+        """Print a line of text; on a terminal, it breaks between words."""
+        if self.file.isatty():
+            text = textwrap.fill(text, self.width, break_long_words=False, break_on_hyphens=False)
+        self.print(text, markup=False, soft_wrap=True)
+
 
 errors = _Console(stderr=True, highlight=False, emoji=False)  # photos:train: is no tram
 results = _Console(
@@ -29,7 +36,7 @@ results = _Console(
 
 def say(text: str) -> None:
     """Print a message to stderr."""
-    errors.print(text, markup=False, soft_wrap=True)
+    errors.sentence(text)
 
 
 class Bar(reports.Bar):

@@ -17,7 +17,7 @@ def print_score(report: Report) -> None:
     """The whole score: verdicts, FID, the other metrics, classes, notes, and the protocol to cite."""
     protocol = report.protocol
     for verdict in verdicts(report):
-        print(f"{verdict.mark} {verdict.question}: {verdict.words}")
+        results.sentence(f"{verdict.mark} {verdict.question}: {verdict.words}")
     weights = f" (weights SHA-256 {protocol.features.sha256[:16]}…)" if protocol.features.name == "inception" else ""
     title = f"FID in {protocol.features.name} features{weights} against {described_reference(report)}"
     results.print(_table(title, ("", "FID", "images", "what it is"), score_rows(report)))
@@ -27,10 +27,10 @@ def print_score(report: Report) -> None:
     if report.classes is not None:
         learned = report.classes.learned
         if learned is not None:
-            print(learned)
+            results.sentence(str(learned))
     for note in report.notes:
-        print(f"note: {note}")
-    print(f"protocol: {protocol.line}")
+        results.sentence(f"note: {note}")
+    print(f"protocol: {protocol.line}")  # whole, to be copied
 
 
 def score_rows(report: Report) -> list[tuple[str, str, str, str]]:
@@ -99,7 +99,7 @@ def print_side_by_side(title: str, names: Sequence[str], rows: Sequence[tuple[st
 def print_profile(profile: Profile) -> None:
     """What a training step costs and where its time goes."""
     images, rate, reachable = profile.batch / profile.seconds, profile.flops / profile.seconds, profile.reachable
-    print(f"plan: {profile.plan.reason}")
+    results.sentence(f"plan: {profile.plan.reason}")
     print(f"{1000 * profile.seconds:.0f} ms per step of {profile.batch} images, {images:.0f} images/s")
     print(f"{rate / 1e12:.2f} TFLOP/s, {rate / reachable:.0%} of a matrix product's {reachable / 1e12:.2f}")
     print(f"the first steps took {profile.warm_up:.1f} s")

@@ -55,11 +55,12 @@ def main(words: Sequence[str]) -> None:
     from fromnoise.data import folder
     from fromnoise.experiment.augmentation import augment
     from fromnoise.experiment.find import load_model
+    from fromnoise.faces.console import results
 
     model = load_model(arguments.model, arguments.device, arguments.threads)
     folder.check_channels(arguments.out, model.info.channels)
     names = ("per_class", "guidance", "seed", "skip_broken", "label_by", "group_by")
     asked = {name: getattr(arguments, name) for name in names}
     found = augment(model, arguments.model, arguments.data, arguments.out, **asked)
-    print(found.verdict)
+    results.sentence(found.verdict)
     print(arguments.out)

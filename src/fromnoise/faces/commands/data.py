@@ -117,6 +117,7 @@ def _inspect(words: Sequence[str]) -> None:
     from fromnoise.data.pictures import save_grid
     from fromnoise.data.saving import captions
     from fromnoise.experiment.outlook import outlook
+    from fromnoise.faces.console import results
     from fromnoise.files import write_json
     from fromnoise.generation.model import check
 
@@ -142,7 +143,7 @@ def _inspect(words: Sequence[str]) -> None:
     if arguments.json == "-":
         print(json.dumps(plain, indent=2))
     elif training is not None:
-        print(training)
+        results.sentence(str(training))
 
 
 def _print(found: "Inspection") -> None:

@@ -59,17 +59,18 @@ def main(words: Sequence[str]) -> None:
 
 
 def _summary(folder: "RunFolder", report: "Report", steps: int) -> None:
+    from fromnoise.faces.console import results
     from fromnoise.faces.tables import print_score
     from fromnoise.training.validation import better_before
 
     assert report.run is not None, "the report of a run"
     trained, sampling = report.run.training, report.run.sampling
     print_score(report)
-    print(
+    results.sentence(
         f"trained {plural(trained.steps, 'step')} in {duration(trained.seconds)}, "
         f"sampled {sampling.n:,} images in {duration(sampling.seconds)} on {report.run.system.get('hardware')}"
     )
     for sentence in (trained.shortfall, better_before(folder, steps)):
         if sentence:
-            print(sentence)
+            results.sentence(sentence)
     print(folder.samples / "grid.png", folder.page_file, folder.report_file, folder.model_file(), sep="\n")
