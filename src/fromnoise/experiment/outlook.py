@@ -35,7 +35,8 @@ class Outlook:
 
     def __str__(self) -> str:
         start = f"weights of {self.init}" if self.init else "random weights"
-        words = f"training would start from {start}, conditioned on {self.condition}"
+        how = "unconditional" if self.condition == "no classes" else f"conditioned on {self.condition}"
+        words = f"training would start from {start}, {how}"
         if self.images_per_second is None:
             return words
         return (
