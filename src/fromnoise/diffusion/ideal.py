@@ -34,14 +34,16 @@ def of_mixture(
     def denoise(x: Float[Tensor, "n d"], logsnr: Float64[Tensor, "#n"]) -> tuple[Tensor, Tensor]:
         if x.ndim != 2 or x.shape[1] != mixture.dimension:
             raise ValueError(f"this data has {mixture.dimension} numbers a point: x cannot be {tuple(x.shape)}")
-        a, b = (scale[:, :, None] for scale in _scales(x, logsnr))
+        points = x.double()
+        a, b = (scale[:, :, None] for scale in level.scales(logsnr.double().expand(len(x)), points))
         variance = a * a * s + b * b
-        off = torch.einsum("kij,nki->nkj", axes, x.double()[:, None] - a * mixture.means)
+        off = torch.einsum("kij,nki->nkj", axes, points[:, None] - a * mixture.means)
         log_joint = mixture.weights.log() - (off.square() / variance + variance.log()).sum(dim=2) / 2
         posterior = log_joint.softmax(dim=1)
         x0 = mixture.means + torch.einsum("kij,nkj->nki", axes, a * s / variance * off)
         noise = torch.einsum("kij,nkj->nki", axes, b / variance * off)
-        return _mean(posterior, x0).to(x.dtype), _mean(posterior, noise).to(x.dtype)
+        x0, noise = (torch.einsum("nk,nkd->nd", posterior, each).to(x.dtype) for each in (x0, noise))
+        return x0, noise
 
     return denoise
 
@@ -67,8 +69,8 @@ def of_points(points: Float[Tensor, "N *d"]) -> Denoise:
         return (-excess * snr[:, None] / 2).softmax(dim=1) @ known
 
     def denoise(x: Float[Tensor, "n *d"], logsnr: Float64[Tensor, "#n"]) -> tuple[Tensor, Tensor]:
-        a, b = _scales(x, logsnr)
         flat, levels = x.double().flatten(1), logsnr.double().expand(len(x))
+        a, b = level.scales(levels, flat)
         parts = zip(flat.split(rows), a.split(rows), levels.split(rows), strict=True)
         x0 = torch.cat([expected(*part) for part in parts])
         noise = torch.where(b > 0, (flat - a * x0) / b, 0.0)
@@ -84,13 +86,3 @@ def score(denoise: Denoise) -> Callable[[Tensor, Tensor], Tensor]:
         return -denoise(x, logsnr)[1] / level.expand(level.noise_scale(logsnr), x)
 
     return gradient
-
-
-def _scales(x: Tensor, logsnr: Tensor) -> tuple[Float64[Tensor, "n 1"], Float64[Tensor, "n 1"]]:
-    """a and b of each row of x, in float64."""
-    levels = logsnr.double().expand(len(x))[:, None]
-    return level.signal(levels), level.noise_scale(levels)
-
-
-def _mean(posterior: Float64[Tensor, "n k"], values: Float64[Tensor, "n k d"]) -> Float64[Tensor, "n d"]:
-    return torch.einsum("nk,nkd->nd", posterior, values)
