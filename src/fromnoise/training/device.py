@@ -46,21 +46,9 @@ class Agreement:
         one, other = (self._accelerator.reduce(flags, "sum") > 0).tolist()
         return one, other
 
-    def decided(self, flag: bool) -> bool:
-        """The first process's `flag`."""
-        return self.flags(first=flag)[0]
-
-    def anywhere(self, flag: bool) -> bool:
-        """Whether `flag` holds in some process."""
-        return self.flags(any_of=flag)[1]
-
     def shared(self, value: Value) -> Value:
         """The first process's `value`."""
         return value if self.alone else broadcast_object_list([value])[0]
-
-    def wait(self) -> None:
-        """Wait for every process."""
-        self._accelerator.wait_for_everyone()
 
 
 def accelerator(device: str, threads: int | None = None) -> Accelerator:

@@ -29,7 +29,6 @@ class Clock:
 
     def __init__(self) -> None:
         self._start = time.perf_counter()
-        self._stopped_at: float | None = None
         self._added = 0.0
 
     @property
@@ -40,7 +39,7 @@ class Clock:
     @property
     def running(self) -> float:
         """Those of this process."""
-        return (time.perf_counter() if self._stopped_at is None else self._stopped_at) - self._start
+        return time.perf_counter() - self._start
 
     def add(self, seconds: float) -> None:
         """Count further seconds, such as those of an earlier process."""
@@ -48,13 +47,12 @@ class Clock:
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Within it the clock stands still."""
-        self._stopped_at = time.perf_counter()
+        """The time within it does not count."""
+        began = time.perf_counter()
         try:
             yield
         finally:
-            self._start += time.perf_counter() - self._stopped_at
-            self._stopped_at = None
+            self._start += time.perf_counter() - began
 
 
 class Pacer:

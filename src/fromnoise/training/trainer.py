@@ -78,7 +78,7 @@ class Trainer:
         pacer, already_finished = self.pacer, self.pacer.finished
         with InterruptGuard() as guard:
             self._validate(guard)  # a validation that was interrupted at this step
-            if self.agreement.anywhere(guard.stop_requested):
+            if self.agreement.flags(any_of=guard.stop_requested)[1]:
                 raise self._interrupted()
             if pacer.finished and not already_finished:  # ended by the validation just repeated
                 self._save()
@@ -115,7 +115,6 @@ class Trainer:
         """Begin, or go on from the newest checkpoint; then extend, if asked to."""
         checkpoint = self._newest()
         start = self._begun(checkpoint)
-        elsewhere = start.plan.elsewhere(self.accelerator.device)
         if self.extension:
             start = self._extended(start, self.extension)
         self.take_step = Step(self.model, self.images.to(self.accelerator.device), self.accelerator, start.plan)
@@ -128,7 +127,7 @@ class Trainer:
         if start.step and not self.pacer.finished:
             if self.agreement.first:
                 self.folder.set_aside_score(start.step)  # of images that another model is about to outdate
-            for text in (f"resuming from step {start.step:,}", *elsewhere):
+            for text in (f"resuming from step {start.step:,}", *start.plan.elsewhere(self.accelerator.device)):
                 say(text)
         return start
 
@@ -136,7 +135,7 @@ class Trainer:
         """The newest intact checkpoint, the same for all processes."""
         if self.agreement.first:
             self.folder.sweep()
-        self.agreement.wait()
+        self.accelerator.wait_for_everyone()
         with self.accelerator.main_process_first():  # the main process sets damaged checkpoints aside first
             return resume.newest(self.folder, self.agreement.first)
 
@@ -155,7 +154,7 @@ class Trainer:
         """The same with a further budget; what a new one finds is set aside under the step where it begins."""
         unchosen = self.choice is not None and self.choice.due(before.pace, self.folder)
         start = resume.extended(before, extension, self.model, len(self.images), self.folder, unchosen)
-        self.agreement.wait()  # every process must find the earlier results in their place
+        self.accelerator.wait_for_everyone()  # they must find the earlier results in their place
         if self.agreement.first and start is not before:
             self.folder.set_aside_results(start.step)
             self.folder.pace.cut(start.step)
@@ -173,25 +172,20 @@ class Trainer:
 
         It may end the training. Ctrl-C breaks it off; a training that resumes from this step makes up for it.
         """
-        step = self.pacer.step
-        if self.validation is None or not self.validation.due(step, self.pacer.pace.total):
+        take_step, pacer = self.take_step, self.pacer
+        if self.validation is None or not self.validation.due(pacer.step, pacer.pace.total):
             return
-        self.take_step.check_finite(step)  # which waits for the steps before
+        take_step.check_finite(pacer.step)  # which waits for the steps before
+        model, weights, began = take_step.model, take_step.averaged(), pacer.pace.budget.step
+        run = partial(self.validation.run, pacer.step, self.clock.seconds, model, weights, self.folder, began)
         why: str | None = None
         with self.clock.stopped(), all_threads():
             if self.agreement.first:
-                why = guard.unless_stopped(partial(self._validated, self.validation))
-            self.agreement.wait()
-        if self.agreement.decided(why is not None) and not self.pacer.finished:
-            self.pacer.stop()
-            if why:
-                say(why)
-
-    def _validated(self, validation: Validation) -> str | None:
-        """Validate, and return why the training ends here, if it does."""
-        take_step, pacer = self.take_step, self.pacer
-        validation.run(pacer.step, self.clock.seconds, take_step.model, take_step.averaged(), self.folder)
-        return validation.should_stop(self.folder.evaluations.records(), pacer.pace.budget.step)
+                why = guard.unless_stopped(run)
+            why = self.agreement.shared(why)
+        if why and not pacer.finished:
+            pacer.stop()
+            say(why)
 
     def _choose_guidance(self, guard: InterruptGuard) -> None:
         """Choose the trained model's guidance, unless that is done; Ctrl-C breaks it off."""
@@ -216,7 +210,7 @@ class Trainer:
             standing = Standing(pacer.step, self.clock.seconds, take_step.plan, pacer.pace, sums)
             checkpoint = Checkpoint(standing, take_step.averaged(), take_step.state())
             self.folder.save(take_step.model, checkpoint)
-        self.agreement.wait()
+        self.accelerator.wait_for_everyone()
 
     def _interrupted(self) -> Interrupted:
         return Interrupted(f"stopped at step {self.pacer.step:,}; run the same command again to resume")

@@ -35,23 +35,27 @@ class Validation:
         """Whether to validate after `step` steps; `last` is None until it is known."""
         return step > 0 and (step % self.every == 0 or step == last)
 
-    def run(self, step: int, seconds: float, model: Model, weights: Mapping[str, Tensor], folder: RunFolder) -> None:
+    def run(
+        self, step: int, seconds: float, model: Model, weights: Mapping[str, Tensor], folder: RunFolder, began: int
+    ) -> str | None:
         """Validate a copy of `model` with `weights`, unless evaluations.jsonl has this step; write and say the result.
 
-        The line is written last: a validation that was killed is repeated when the training resumes.
+        Returns why the training ends here, if it does; its present budget began at the step `began`. The line is
+        written last: a validation that was killed is repeated when the training resumes.
         """
         before = folder.evaluations.records()
         if before and before[-1]["step"] == step:
-            return
+            return self.should_stop(before, began)
         start = time.perf_counter()
         network = copy.deepcopy(model.network).eval().requires_grad_(False)
         network.load_state_dict(weights)
         result, words = self.validate(step, dataclasses.replace(model, network=network))
         cost = round(time.perf_counter() - start, 2)
-        when = {"step": step, "seconds_of_training": round(seconds, 2)}
-        folder.evaluations.append({**when, **result, "cost_seconds": cost})
+        record = {"step": step, "seconds_of_training": round(seconds, 2), **result, "cost_seconds": cost}
+        folder.evaluations.append(record)
         share = (cost + sum(record["cost_seconds"] for record in before)) / seconds
         say(f"step {step:,}: {words} ({cost:.1f} s; all validation so far: {share:.0%} of the training's time)")
+        return self.should_stop([*before, record], began)
 
 
 @dataclass(frozen=True)
