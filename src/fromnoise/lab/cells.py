@@ -7,11 +7,9 @@ Its tags say what a cell is for: `setup`, `stub`, `hint`, `solution`, `check`, a
 import json
 import re
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import fromnoise
 from fromnoise.errors import UserError
 
 NAME = re.compile(r"(\d)_\w+\.py")
@@ -70,9 +68,8 @@ def read(path: Path) -> Notebook:
 
 def paths() -> dict[int, Path]:
     """The notebooks' files by number: beside the package in a checkout, inside it once installed; UserError if none."""
-    inside = Path(str(resources.files("fromnoise"))) / "lab" / "notebooks"
-    beside = Path(fromnoise.__file__).parents[2] / "lab"
-    for folder in (inside, beside):
+    here = Path(__file__)
+    for folder in (here.with_name("notebooks"), here.parents[3] / "lab"):
         found = {int(match[1]): path for path in sorted(folder.glob("*.py")) if (match := NAME.fullmatch(path.name))}
         if found:
             return found

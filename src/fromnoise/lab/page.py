@@ -54,16 +54,12 @@ def _blocks(chapter: Chapter, folder: Path) -> Iterator[Block]:
 
 def _block(ran: Ran, items: Items, first: bool) -> Block:
     cell = ran.cell
-    if cell.has("solution"):
-        fold, whole = cell.title or "Solution", True
-    elif cell.has("hint"):
-        fold, whole = "Hint", True
-    elif cell.has("setup"):
-        fold, whole = "Installation", True
-    elif re.match(r"(import|from) ", cell.source):
-        fold, whole = "Imports", True
-    else:
-        fold, whole = "Code of the figure" if ran.figures else "", False
+    folds = {"solution": cell.title or "Solution", "hint": "Hint", "setup": "Installation"}
+    imports = "Imports" if re.match(r"(import|from) ", cell.source) else ""
+    fold = next((fold for tag, fold in folds.items() if cell.has(tag)), imports)
+    whole = bool(fold)
+    if ran.figures and not whole:
+        fold = "Code of the figure"
     if cell.words:
         text = cell.body if first or (whole and cell.title) else cell.source
         return Block(words=_lowered(markdown.to_html(text)), fold=fold, whole=whole)

@@ -2,24 +2,18 @@
 
 import math
 from collections.abc import Callable, Iterator
-from functools import cache
 
 import torch
 from torch import Tensor
 
 from fromnoise.config import Config
 from fromnoise.data.resize import resize
-from fromnoise.diffusion.schedule import Schedule, schedule
+from fromnoise.diffusion.schedule import schedule
 from fromnoise.lab.checking import Finding, checked, close, shaped
 
 T = 500
+TABLE = schedule("linear", T)  # the chapter's
 SIDE = 32
-
-
-@cache
-def table() -> Schedule:
-    """The chapter's schedule."""
-    return schedule("linear", T)
 
 
 def seeded(seed: int) -> torch.Generator:
@@ -29,7 +23,7 @@ def seeded(seed: int) -> torch.Generator:
 
 def scales(t: Tensor) -> tuple[Tensor, Tensor]:
     """a and b at the steps t, shaped for images, float32."""
-    keep = table().alphas_cumprod[t].float()[:, None, None, None]
+    keep = TABLE.alphas_cumprod[t].float()[:, None, None, None]
     return keep.sqrt(), (1 - keep).sqrt()
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from fromnoise.diffusion.schedule import schedule
 from fromnoise.lab.checking import Finding, checked, close, shaped
-from fromnoise.lab.checks.images import SIDE, T, scales, seeded, table
+from fromnoise.lab.checks.images import SIDE, TABLE, T, scales, seeded
 
 
 def _ends(times: Sequence[int]) -> str:
@@ -150,7 +150,7 @@ def task6(train: Callable[..., list[float]]) -> Iterator[Finding]:
     w = float(network.w.detach())
     yield Finding(w != 0, "the weights move", "the weights have not changed: loss.backward() and optimiser.step()")
     # E(ε − w·x)² with E x_0² = 1/3 and t uniform is least at w = Σb/Σ(a²/3 + b²).
-    keep = table().alphas_cumprod[1:]
+    keep = TABLE.alphas_cumprod[1:]
     right = float((1 - keep).sqrt().sum() / (keep / 3 + 1 - keep).sum())
     yield Finding(
         abs(w - right) < 0.08,
@@ -184,7 +184,7 @@ class _Constant(nn.Module):
 
 def _sampler(sample: Callable[..., Tensor]) -> Iterator[Finding]:
     """sample(network, m, generator): m×1×32×32; asks for shapes, times, each step's mean and variance, the end."""
-    m, process = 3, table()
+    m = 3
     network = _Constant()
     found = sample(network, m, seeded(0))
     yield shaped(found, (m, 1, SIDE, SIDE), "the images have the right shape", "the images have")
@@ -208,9 +208,9 @@ def _sampler(sample: Callable[..., Tensor]) -> Iterator[Finding]:
     noises = {}
     for x, t, after in zip(states, times, states[1:], strict=False):
         a, b = scales(torch.full((m,), t))
-        mean = (x - (1 - process.alphas[t]) / b * (x - a * network.value) / b) / process.alphas[t].sqrt()
+        mean = (x - (1 - TABLE.alphas[t]) / b * (x - a * network.value) / b) / TABLE.alphas[t].sqrt()
         noises[t] = (after - mean).double()
-    middle = torch.stack([noises[t] / process.posterior_variance[t].sqrt() for t in range(200, 400)])
+    middle = torch.stack([noises[t] / TABLE.posterior_variance[t].sqrt() for t in range(200, 400)])
     shown = torch.stack([x for x, t in zip(states, times, strict=False) if 200 <= t < 400]).flip(0).double()
     off, spread = float(middle.mean()), float(middle.std())
     slope = float((middle * shown).mean() / shown.square().mean())
@@ -226,12 +226,12 @@ def _sampler(sample: Callable[..., Tensor]) -> Iterator[Finding]:
         "no noise after the last step",
         f"the step from t = 1 adds noise of deviation {left:.3f}: σ_q²(1) = 0, because ᾱ_0 = 1",
     )
-    near, posterior = float(noises[2].var()), float(process.posterior_variance[2])
+    near, posterior = float(noises[2].var()), float(TABLE.posterior_variance[2])
     yield Finding(
         abs(near / posterior - 1) < 0.12,
         "the posterior variance (30)",
         f"the step from t = 2 adds noise of variance {near:.6f}; σ_q² (30) is {posterior:.6f}, 1 − α_t is "
-        f"{1 - process.alphas[2]:.6f}",
+        f"{1 - TABLE.alphas[2]:.6f}",
     )
     end = float((found - network.value).abs().max())
     yield Finding(
