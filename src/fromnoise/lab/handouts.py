@@ -73,7 +73,7 @@ def autograded(book: Notebook) -> Json:
             points = 1 if cell.has("solution") else None  # an answer in words is graded by hand
             cells.append(_graded(cell, f"{book.number}-{len(cells)}", solution=True, points=points))
         elif cell.has("check"):
-            name = _name(cell)
+            name = f"check-{CHECK.findall(cell.source)[0]}"
             points = POINTS["task" if "task" in name else "exercise"]
             strict = f"with check.grading():\n{textwrap.indent(cell.source, '    ')}"
             cells.append(_graded(replace(cell, source=strict), name, points=points))
@@ -89,13 +89,6 @@ def _folded(cell: Cell) -> Cell:
     if cell.has("hint"):
         return replace(cell, source=f"<details><summary>Hint</summary>\n\n{cell.source}\n\n</details>")
     return cell
-
-
-def _name(cell: Cell) -> str:
-    match = CHECK.search(cell.source)
-    if match is None:
-        raise ValueError(f"a cell tagged check calls check.NAME(...), unlike {cell.source!r}")
-    return f"check-{match[1]}"
 
 
 def _graded(cell: Cell, name: str, *, solution: bool = False, points: int | None = None) -> Json:
