@@ -105,23 +105,22 @@ class DataInfo:
 
         Raises UserError, listing the classes, for any other, and for a class that no training image had.
         """
-        if isinstance(wanted, Integral) and 0 <= wanted < self.classes:
-            return self._learnt(int(wanted), wanted)
         names = [unicodedata.normalize("NFC", name) for name in self.class_names]
-        if (name := unicodedata.normalize("NFC", str(wanted))) in names:
-            return self._learnt(names.index(name), wanted)
-        if re.fullmatch(r"\d{1,9}", str(wanted), re.ASCII) and int(wanted) < self.classes:
-            return self._learnt(int(wanted), wanted)
-        known = f"{self.conditioned_on}{', counted from 0' if self.classes else ''}"
-        if self.class_names:
-            more = ", …" if len(self.class_names) > LISTED else ""
-            known = f"{self.conditioned_on}: {', '.join(self.class_names[:LISTED])}{more}"
-            lower = {name.lower(): name for name in self.class_names}
-            near = difflib.get_close_matches(str(wanted).lower(), lower, n=1)
-            known += f"; did you mean {lower[near[0]]}?" if near else ""
-        raise UserError(f"--label {' '.join(str(wanted).split())[:LONG]}: this model has {known}")
-
-    def _learnt(self, label: int, wanted: int | str) -> int:
+        if isinstance(wanted, Integral) and 0 <= wanted < self.classes:
+            label = int(wanted)
+        elif (name := unicodedata.normalize("NFC", str(wanted))) in names:
+            label = names.index(name)
+        elif re.fullmatch(r"\d{1,9}", str(wanted), re.ASCII) and int(wanted) < self.classes:
+            label = int(wanted)
+        else:
+            known = f"{self.conditioned_on}{', counted from 0' if self.classes else ''}"
+            if self.class_names:
+                more = ", …" if len(self.class_names) > LISTED else ""
+                known = f"{self.conditioned_on}: {', '.join(self.class_names[:LISTED])}{more}"
+                lower = {name.lower(): name for name in self.class_names}
+                near = difflib.get_close_matches(str(wanted).lower(), lower, n=1)
+                known += f"; did you mean {lower[near[0]]}?" if near else ""
+            raise UserError(f"--label {' '.join(str(wanted).split())[:LONG]}: this model has {known}")
         if not self.class_shares[label]:
             raise UserError(f"--label {wanted}: no training image had this class")
         return label

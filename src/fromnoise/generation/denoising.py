@@ -9,10 +9,8 @@ from torch import Tensor
 
 from fromnoise import rng
 from fromnoise.diffusion import forward
-from fromnoise.generation.likelihood import MICRO_BATCH, check, labelled
+from fromnoise.generation.likelihood import MICRO_BATCH, batches, labelled
 from fromnoise.generation.model import Model
-from fromnoise.say import bar
-from fromnoise.threads import following
 
 
 def known_levels(model: Model, levels: Sequence[float]) -> Float64[Tensor, " k"]:
@@ -29,16 +27,13 @@ def denoising_errors(
     The noise of the i-th image depends on the seed and i alone. A class-conditional model gets the null class. Raises
     UserError for images of another shape than the model's.
     """
-    check(model, images)
     denoise, found = labelled(model), []
-    with following(model.network), torch.inference_mode(), bar("denoising") as shown:
-        for start in range(0, len(images), MICRO_BATCH):
-            x0 = model.info.encode(images[start : start + MICRO_BATCH]).to(model.device)
+    with torch.inference_mode():
+        for start, x0 in batches(model, images, "denoising"):
             errors = []
             for k in range(len(levels)):
                 noise = rng.normal((MICRO_BATCH, *x0.shape[1:]), seed, "denoising", start, k)[: len(x0)].to(x0.device)
                 guess = denoise(forward.jump(x0, noise, levels[k : k + 1]), levels[k : k + 1])[0]
                 errors.append((guess - x0).square().flatten(1).mean(dim=1).cpu().double())
             found.append(torch.stack(errors, dim=1))
-            shown.show(start + len(x0), len(images))
     return torch.cat(found).numpy()

@@ -53,8 +53,6 @@ class Edit:
     def __post_init__(self) -> None:
         if self.n < 1:
             raise UserError(f"n must be at least 1, not {self.n}")
-        if self.guidance is not None and not math.isfinite(self.guidance):
-            raise UserError(f"guidance must be finite, not {self.guidance}")
         if self.guidance is not None and self.label is None:
             raise UserError("guidance strengthens a label: give --label too")
 

@@ -99,7 +99,8 @@ def bound_bits(
     if levels is not None and not FEWEST <= levels <= judge.T - 1:
         raise UserError(f"--levels must be from {FEWEST} to {judge.T - 1}, or all; not {levels}")
     denoise, parts = labelled(model, label), []
-    for x0, random in _batches(model, images, seed):
+    for start, x0 in batches(model, images, "likelihood"):
+        random = _Random(images[start : start + len(x0)], seed, model.device)
         u = None if levels is None else bound.strata(random.uniform(levels))
         with torch.inference_mode():
             parts.append(judge.estimate(denoise, x0, random.normal, u))
@@ -120,7 +121,8 @@ def flow_bits(
     Raises UserError as `bound_bits` and `flow_of` do.
     """
     flow, denoise, nats = flow_of(model), labelled(model, label), []
-    for x0, random in _batches(model, images, seed):
+    for start, x0 in batches(model, images, "likelihood"):
+        random = _Random(images[start : start + len(x0)], seed, model.device)
         probe = random.normal(1).sign()[None]
         nats.append(flow.negative_log_likelihood(denoise, x0, random.normal(0), probe, model.info.pixel_width))
     bits = bound.per_dimension(torch.cat(nats), images[0].numel())
@@ -151,16 +153,19 @@ def check(model: Model, images: UInt8[Tensor, "n c h w"]) -> None:
         raise UserError(f"the model is for images of {ours} (channels, height, width), not {theirs}")
 
 
-def _batches(
-    model: Model, images: UInt8[Tensor, "n c h w"], seed: int
-) -> Iterator[tuple[Float[Tensor, "k c h w"], "_Random"]]:
-    """The images, encoded, micro-batch after micro-batch, and each one's random numbers."""
+def batches(
+    model: Model, images: UInt8[Tensor, "n c h w"], title: str
+) -> Iterator[tuple[int, Float[Tensor, "k c h w"]]]:
+    """The images, encoded, micro-batch after micro-batch, each with the number of its first; `title` is the bar's.
+
+    Raises UserError for images of another shape than the model's.
+    """
     check(model, images)
-    with following(model.network), bar("likelihood") as shown:
+    with following(model.network), bar(title) as shown:
         for start in range(0, len(images), MICRO_BATCH):
-            batch = images[start : start + MICRO_BATCH]
-            yield model.info.encode(batch).to(model.device), _Random(batch, seed, model.device)
-            shown.show(min(start + MICRO_BATCH, len(images)), len(images))
+            x0 = model.info.encode(images[start : start + MICRO_BATCH]).to(model.device)
+            yield start, x0
+            shown.show(start + len(x0), len(images))
 
 
 class _Random:

@@ -100,8 +100,6 @@ def sample(model: Model, request: SampleRequest, callback: Callback | None = Non
     what the model cannot do.
     """
     settings = (request.sampler or model.config.sampling).but(guidance=request.guidance)
-    if settings.guidance is not None and not math.isfinite(settings.guidance):
-        raise UserError(f"guidance must be finite, not {settings.guidance}")
     info = model.info
     levels, run, labels = levels_for(settings, model.table), sampler(settings), labels_for(model, request)
     device, network = model.device, model.network.eval()
@@ -162,10 +160,15 @@ def interval_of(model: Model, settings: SamplerSettings) -> tuple[float, float]:
 
 
 def guidance_of(model: Model, settings: SamplerSettings) -> float:
-    """The strength of guidance for this model, sampled as `settings` say; 1 for a model without classes or clusters."""
+    """The strength of guidance for this model, sampled as `settings` say; 1 for a model without classes or clusters.
+
+    Raises UserError for one that is not finite.
+    """
     if not model.info.classes:
         return 1.0
     if settings.guidance is not None:
+        if not math.isfinite(settings.guidance):
+            raise UserError(f"guidance must be finite, not {settings.guidance}")
         return settings.guidance
     if model.guidance is not None:
         return model.guidance
