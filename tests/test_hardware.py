@@ -40,3 +40,53 @@ def test_a_model_is_drawn_in_its_own_precision_where_the_device_has_it(monkeypat
 def test_products_are_computed_in_the_format(name, dtype):
     with hardware.autocast(CPU, name):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+
+
+@pytest.fixture
+def parameters():
+    found = [
+        torch.nn.Parameter(torch.zeros(3)),
+        torch.nn.Parameter(torch.zeros(2, 2)),
+        torch.nn.Parameter(torch.ones(1)),
+    ]
+    found[0].grad = torch.tensor([1.0, -2.0, 3.0]) * hardware.FACTOR
+    found[1].grad = torch.eye(2) * hardware.FACTOR
+    return found  # the last has no gradient
+
+
+def test_gradients_come_back_from_their_scale(parameters):
+    assert hardware.unscale(parameters, "fp16")
+    assert torch.equal(parameters[0].grad, torch.tensor([1.0, -2.0, 3.0]))
+    assert torch.equal(parameters[1].grad, torch.eye(2))
+    assert parameters[2].grad is None
+
+
+@pytest.mark.parametrize("value", [torch.inf, -torch.inf, torch.nan])
+def test_what_has_overflowed_is_not_to_be_learnt_from(parameters, value):
+    parameters[0].grad[1] = value
+    assert not hardware.unscale(parameters, "fp16")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_other_formats_are_not_scaled(parameters, precision):
+    before = parameters[0].grad.clone()
+    assert hardware.unscale(parameters, precision)
+    assert hardware.loss_scale(precision) == 1.0
+    assert torch.equal(parameters[0].grad, before)
+
+
+def test_a_small_gradient_survives_fp16_by_its_scale():
+    weight = torch.nn.Parameter(torch.ones(4, 4))
+    x = torch.full((1, 4), 2e-4)
+
+    def gradient(factor):
+        weight.grad = None
+        with torch.autocast("cpu", torch.float16):
+            loss = torch.nn.functional.linear(x, weight).float().mean() * 1e-4
+        (loss * factor).backward()
+        return weight.grad
+
+    assert not gradient(1.0).any()
+    gradient(hardware.loss_scale("fp16"))
+    hardware.unscale([weight], "fp16")
+    assert weight.grad == pytest.approx(torch.full((4, 4), 5e-9), rel=0.05)

@@ -10,7 +10,8 @@ from safetensors.torch import load_file
 from fromnoise import tensors
 from fromnoise.errors import UserError
 from fromnoise.generation.sampling import SampleRequest, sample
-from fromnoise.training import plan, probe, scaling
+from fromnoise.training import plan, probe
+from fromnoise.training import step as module
 from fromnoise.training.device import accelerator
 from fromnoise.training.interrupt import Interrupted
 from fromnoise.training.run_folder import RunFolder
@@ -123,7 +124,7 @@ def test_gradients_too_large_for_fp16_are_not_learnt_from_and_said(train, config
     training = {"precision": "fp16", "decay": 0.0, "ema": 0.0}
     before, _ = train(config_of(training={"steps": 3, **training}), "before")
     steps = []
-    undo = scaling.unscale
+    undo = module.unscale
 
     def overflowing(parameters, precision):
         parameters = list(parameters)
@@ -132,7 +133,7 @@ def test_gradients_too_large_for_fp16_are_not_learnt_from_and_said(train, config
             parameters[0].grad.fill_(torch.inf)
         return undo(parameters, precision)
 
-    monkeypatch.setattr(scaling, "unscale", overflowing)
+    monkeypatch.setattr(module, "unscale", overflowing)
     said = []
     after, _ = train(config_of(training={"steps": 6, **training}), "after", log_every=3, say=said.append)
     assert [text for text in said if "overflowed in fp16" in text] == [

@@ -16,8 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from fromnoise import hardware, rng
 from fromnoise.diffusion.objective import stratified
 from fromnoise.generation.model import Model
-from fromnoise.hardware import HALVES, autocast
-from fromnoise.training import scaling
+from fromnoise.hardware import HALVES, autocast, loss_scale, unscale
 
 ROWS = 32  # images of a candidate's step
 SIDE = 32  # pixels a side; `speed` takes fewer images at a time if they are larger
@@ -144,8 +143,8 @@ def _sample_step(model: Model, device: torch.device, rows: int) -> Callable[[nn.
         network.zero_grad()
         with autocast(device, precision):
             loss = goal.errors(model.denoiser(network), x0, noise, u, label).mean()
-        (loss * scaling.loss_scale(precision)).backward()
-        scaling.unscale(network.parameters(), precision)
+        (loss * loss_scale(precision)).backward()
+        unscale(network.parameters(), precision)
         return {
             name.removeprefix(COMPILED): parameter.grad
             for name, parameter in network.named_parameters()

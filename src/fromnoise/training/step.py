@@ -13,9 +13,8 @@ from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
-from fromnoise.hardware import autocast, channels_last, to_device
+from fromnoise.hardware import autocast, channels_last, loss_scale, to_device, unscale
 from fromnoise.say import say
-from fromnoise.training import scaling
 from fromnoise.training.batches import Batches
 from fromnoise.training.device import is_lost
 from fromnoise.training.ema import MovingAverage
@@ -108,8 +107,8 @@ class Step:
             with autocast(self.device, precision):
                 errors = self._objective.errors(self._denoiser, *batch)
         with record_function("backward"):
-            self.accelerator.backward(errors.mean() * scaling.loss_scale(precision))
-            finite = scaling.unscale(self.network.parameters(), precision)
+            self.accelerator.backward(errors.mean() * loss_scale(precision))
+            finite = unscale(self.network.parameters(), precision)
         norm = None
         with record_function("optimizer"):
             if not finite:
