@@ -26,29 +26,18 @@ GUIDE = "start N processes with torchrun --nproc_per_node N -m fromnoise ... (do
 Value = TypeVar("Value")
 
 
-class Agreement:
-    """Agreement between an accelerator's processes. All must ask for the same things in the same order.
+def flags(accelerator: Accelerator, first: bool = False, any_of: bool = False) -> tuple[bool, bool]:
+    """The first process's `first`, and whether `any_of` holds in some process; all must ask."""
+    if accelerator.num_processes == 1:
+        return first, any_of
+    mine = torch.tensor([first and accelerator.is_main_process, any_of], dtype=torch.float32, device=accelerator.device)
+    one, other = (accelerator.reduce(mine, "sum") > 0).tolist()
+    return one, other
 
-    alone  whether there is only one
-    first  whether this is the first process, whose clock counts and which alone writes
-    """
 
-    def __init__(self, accelerator: Accelerator) -> None:
-        self._accelerator = accelerator
-        self.alone = accelerator.num_processes == 1
-        self.first = accelerator.is_main_process
-
-    def flags(self, first: bool = False, any_of: bool = False) -> tuple[bool, bool]:
-        """The first process's `first`, and whether `any_of` holds in some process."""
-        if self.alone:
-            return first, any_of
-        flags = torch.tensor([first and self.first, any_of], dtype=torch.float32, device=self._accelerator.device)
-        one, other = (self._accelerator.reduce(flags, "sum") > 0).tolist()
-        return one, other
-
-    def shared(self, value: Value) -> Value:
-        """The first process's `value`."""
-        return value if self.alone else broadcast_object_list([value])[0]
+def agreed(value: Value) -> Value:
+    """The first process's `value`; all must ask."""
+    return broadcast_object_list([value])[0]
 
 
 def accelerator(device: str, threads: int | None = None) -> Accelerator:

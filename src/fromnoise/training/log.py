@@ -24,7 +24,7 @@ class Log:
         self._step, self._running = pacer.step, pacer.clock.running
         self._rate: float | None = None  # images a second, as last logged
         self._curves: Any = None
-        if pacer.agreement.first and recording.tensorboard:
+        if pacer.accelerator.is_main_process and recording.tensorboard:
             from torch.utils.tensorboard import SummaryWriter  # the extra `tensorboard`
 
             self._curves = SummaryWriter(folder.path / "tensorboard", purge_step=self._step + 1, flush_secs=10)
@@ -50,7 +50,7 @@ class Log:
                 "if this continues, train with --precision fp32"
             )
             take_step.skipped = 0
-        if pacer.agreement.first:
+        if pacer.accelerator.is_main_process:
             quartiles = enumerate(zip(sums.tolist(), counts.tolist(), strict=True), start=1)
             record = {
                 "step": pacer.step,

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 
+from accelerate import Accelerator
+
 from fromnoise.config import from_json
 from fromnoise.say import plural, say
 from fromnoise.threads import Load, Threads
 from fromnoise.training.checkpoints import Standing
-from fromnoise.training.device import Agreement
+from fromnoise.training.device import agreed, flags
 from fromnoise.training.pace import Segment
 from fromnoise.training.settings import TrainingSettings
 from fromnoise.training.step_log import StepLog
@@ -71,13 +73,14 @@ class Pacer:
         start: Standing,
         clock: Clock,
         record: StepLog,
-        agreement: Agreement,
+        accelerator: Accelerator,
         threads: Threads | None = None,
         choice: GuidanceChoice | None = None,
         every: int | None = None,
     ) -> None:
         self.settings, self.pace, self.step, self.clock = settings, start.pace, start.step, clock
-        self.record, self.agreement, self.threads, self.choice, self.every = record, agreement, threads, choice, every
+        self.record, self.accelerator, self.threads = record, accelerator, threads
+        self.choice, self.every = choice, every
         if threads:
             threads.set(self.pace.segment.threads)
         self._load = Load()
@@ -102,15 +105,15 @@ class Pacer:
         self.step += 1
         if self.pace.steps is not None and not self.threads:
             return
-        segment = self._next(self.clock.seconds) if self.agreement.first else None
-        if self.agreement.flags(first=segment is not None)[0]:
-            segment = self.agreement.shared(segment)
+        segment = self._next(self.clock.seconds) if self.accelerator.is_main_process else None
+        if flags(self.accelerator, first=segment is not None)[0]:
+            segment = agreed(segment)
             assert segment is not None
             if self.threads and self.threads.now != segment.threads:
                 self.threads.set(segment.threads)
             self.pace = dataclasses.replace(self.pace, segment=segment)
             self._measured_from = segment.step, segment.seconds
-        if self.agreement.first:
+        if self.accelerator.is_main_process:
             self._tell()
 
     def stop(self) -> None:
@@ -120,7 +123,7 @@ class Pacer:
     def event(self, asked: bool) -> tuple[bool, bool]:
         """Whether to save after this step, and whether to stop there; `asked`: this process was asked to stop."""
         due = self.step % self.every == 0 if self.every else self.clock.running - self._saved_at >= CHECKPOINT_SECONDS
-        due, stop = self.agreement.flags(first=due, any_of=asked)
+        due, stop = flags(self.accelerator, first=due, any_of=asked)
         if due:
             self._saved_at = self.clock.running
         return self.finished or due or stop, stop

@@ -13,7 +13,7 @@ from fromnoise.tensors import DamagedFile
 from fromnoise.threads import shared
 from fromnoise.training import plan as plans
 from fromnoise.training.checkpoints import Checkpoint, Standing
-from fromnoise.training.device import Agreement
+from fromnoise.training.device import agreed
 from fromnoise.training.initial import Initial
 from fromnoise.training.pace import Pace, Segment, steps_of
 from fromnoise.training.run_folder import RunFolder
@@ -31,11 +31,10 @@ def fresh(model: Model, images: int, accelerator: Accelerator, folder: RunFolder
         say(f"starting from the weights of {initial.name}{adapted}{hint}")
     elif folder.about().init:
         raise UserError(f"{folder.path} has no intact checkpoint: run the same command again")
-    agreement, steps = Agreement(accelerator), steps_of(settings.budget, images, settings.batch)
+    steps, first = steps_of(settings.budget, images, settings.batch), accelerator.is_main_process
     # The first process's plan, where there are several: all must run alike.
     with bar("planning"):
-        plan = plans.make(model, accelerator.device, steps, accelerator.num_processes) if agreement.first else None
-        plan = agreement.shared(plan)
+        plan = agreed(plans.make(model, accelerator.device, steps, accelerator.num_processes) if first else None)
     assert plan is not None
     return Standing(0, 0.0, plan, Pace((settings.budget,), Segment(0, 0.0, shared().now), steps))
 

@@ -17,7 +17,7 @@ from fromnoise.say import bar, say
 from fromnoise.threads import all_threads, cores, shared
 from fromnoise.training import resume
 from fromnoise.training.checkpoints import Checkpoint, Standing
-from fromnoise.training.device import Agreement
+from fromnoise.training.device import agreed, flags
 from fromnoise.training.initial import Initial
 from fromnoise.training.interrupt import Interrupted, InterruptGuard
 from fromnoise.training.log import Log
@@ -64,9 +64,6 @@ class Trainer:
     extension: Budget | None = None
     recording: Recording = field(default_factory=Recording)
 
-    def __post_init__(self) -> None:
-        self.agreement = Agreement(self.accelerator)
-
     def run(self) -> Outcome:
         """Train to the end of the budget, from the newest checkpoint if there is one.
 
@@ -78,16 +75,16 @@ class Trainer:
         pacer, already_finished = self.pacer, self.pacer.finished
         with InterruptGuard() as guard:
             self._validate(guard)  # a validation that was interrupted at this step
-            if self.agreement.flags(any_of=guard.stop_requested)[1]:
+            if flags(self.accelerator, any_of=guard.stop_requested)[1]:
                 raise self._interrupted()
             if pacer.finished and not already_finished:  # ended by the validation just repeated
                 self._save()
             elif not already_finished:
                 self._train(guard)
             self.accelerator.end_training()  # from here on the first process works alone
-            if self.agreement.first:
+            if self.accelerator.is_main_process:
                 self._choose_guidance(guard)
-        model = self._trained() if self.agreement.first else self.model
+        model = self._trained() if self.accelerator.is_main_process else self.model
         plan, segments = self.take_step.plan, [from_json(Segment, line) for line in self.folder.pace.records()]
         short = shortfall(pacer.pace, segments, plan.threads if pacer.threads else None, len(cores()))
         seconds = start.seconds if already_finished else self.clock.seconds
@@ -119,13 +116,13 @@ class Trainer:
             start = self._extended(start, self.extension)
         self.take_step = Step(self.model, self.images.to(self.accelerator.device), self.accelerator, start.plan)
         if checkpoint:
-            resume.restore(self.take_step, checkpoint, self.folder, self.agreement.first)
+            resume.restore(self.take_step, checkpoint, self.folder, self.accelerator.is_main_process)
             self.clock.add(start.seconds)
-        if self.agreement.first:
+        if self.accelerator.is_main_process:
             self.folder.cut(start.step)
         self.pacer = self._pacer(start)
         if start.step and not self.pacer.finished:
-            if self.agreement.first:
+            if self.accelerator.is_main_process:
                 self.folder.set_aside_score(start.step)  # of images that another model is about to outdate
             for text in (f"resuming from step {start.step:,}", *start.plan.elsewhere(self.accelerator.device)):
                 say(text)
@@ -133,11 +130,11 @@ class Trainer:
 
     def _newest(self) -> Checkpoint | None:
         """The newest intact checkpoint, the same for all processes."""
-        if self.agreement.first:
+        if self.accelerator.is_main_process:
             self.folder.sweep()
         self.accelerator.wait_for_everyone()
         with self.accelerator.main_process_first():  # the main process sets damaged checkpoints aside first
-            return resume.newest(self.folder, self.agreement.first)
+            return resume.newest(self.folder, self.accelerator.is_main_process)
 
     def _begun(self, checkpoint: Checkpoint | None) -> Standing:
         """Where the training stands: at its checkpoint, or at step 0 of a new one."""
@@ -146,7 +143,7 @@ class Trainer:
             resume.check(checkpoint.standing, self.model, n, self.folder)
             return checkpoint.standing
         start = resume.fresh(self.model, n, self.accelerator, self.folder, self.initial)
-        if self.agreement.first:
+        if self.accelerator.is_main_process:
             self.folder.set_aside_results(start.step)  # of a model that was deleted: this one needs its own
         return start
 
@@ -155,17 +152,17 @@ class Trainer:
         unchosen = self.choice is not None and self.choice.due(before.pace, self.folder)
         start = resume.extended(before, extension, self.model, len(self.images), self.folder, unchosen)
         self.accelerator.wait_for_everyone()  # they must find the earlier results in their place
-        if self.agreement.first and start is not before:
+        if self.accelerator.is_main_process and start is not before:
             self.folder.set_aside_results(start.step)
             self.folder.pace.cut(start.step)
         return start
 
     def _pacer(self, start: Standing) -> Pacer:
         # Several processes wait for the slowest, and compiled kernels are made for one number of threads.
-        alone_on_cpu = self.agreement.alone and self.accelerator.device.type == "cpu"
+        alone_on_cpu = self.accelerator.num_processes == 1 and self.accelerator.device.type == "cpu"
         threads = shared() if alone_on_cpu and not start.plan.compiled else None
         settings, record, every = self.model.config.training, self.folder.pace, self.recording.checkpoint_every
-        return Pacer(settings, start, self.clock, record, self.agreement, threads, self.choice, every)
+        return Pacer(settings, start, self.clock, record, self.accelerator, threads, self.choice, every)
 
     def _validate(self, guard: InterruptGuard) -> None:
         """Validate, if it is time to, with the clock stopped and all other processes waiting.
@@ -180,9 +177,9 @@ class Trainer:
         run = partial(self.validation.run, pacer.step, self.clock.seconds, model, weights, self.folder, began)
         why: str | None = None
         with self.clock.stopped(), all_threads():
-            if self.agreement.first:
+            if self.accelerator.is_main_process:
                 why = guard.unless_stopped(run)
-            why = self.agreement.shared(why)
+            why = agreed(why)
         if why and not pacer.finished:
             pacer.stop()
             say(why)
@@ -206,7 +203,7 @@ class Trainer:
         take_step, pacer = self.take_step, self.pacer
         take_step.check_finite(pacer.step)
         sums = tuple(map(tuple, take_step.reduced_losses().tolist()))
-        if self.agreement.first:
+        if self.accelerator.is_main_process:
             standing = Standing(pacer.step, self.clock.seconds, take_step.plan, pacer.pace, sums)
             checkpoint = Checkpoint(standing, take_step.averaged(), take_step.state())
             self.folder.save(take_step.model, checkpoint)
