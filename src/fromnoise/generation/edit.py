@@ -78,12 +78,7 @@ def as_trained(model: Model, images: ImageSet, changes: Sequence[str] = ()) -> I
     return with_channels(found, channels)
 
 
-def vary(
-    model: Model,
-    images: UInt8[Tensor, "n c h w"],
-    strength: float,
-    how: Edit,
-) -> UInt8[Tensor, "m c h w"]:
+def vary(model: Model, images: UInt8[Tensor, "n c h w"], strength: float, how: Edit) -> UInt8[Tensor, "m c h w"]:
     """Variants of images: noise is added to them and removed again (SDEdit, Meng et al. 2022).
 
     The noise's share of the variance is sin²(π/2·`strength`): at 0 the images come back as they are, at 1 they are new
@@ -107,10 +102,7 @@ def vary(
 
 
 def inpaint(
-    model: Model,
-    images: UInt8[Tensor, "n c h w"],
-    fill: Bool[Tensor, "h w"],
-    how: Edit,
+    model: Model, images: UInt8[Tensor, "n c h w"], fill: Bool[Tensor, "h w"], how: Edit
 ) -> UInt8[Tensor, "m c h w"]:
     """Images with the pixels where `fill` is true replaced, to go with the rest.
 
@@ -127,11 +119,7 @@ def inpaint(
     return torch.where(fill, found, images.repeat_interleave(how.n, 0))
 
 
-def upscale(
-    model: Model,
-    images: UInt8[Tensor, "n c h w"],
-    how: Edit,
-) -> UInt8[Tensor, "m c H W"]:
+def upscale(model: Model, images: UInt8[Tensor, "n c h w"], how: Edit) -> UInt8[Tensor, "m c H W"]:
     """Images of half the model's size, enlarged to it. The means of their 2×2 blocks are exactly the pixels given.
 
     Raises UserError as `vary` does.
@@ -145,11 +133,7 @@ def upscale(
 
 
 def interpolate(
-    model: Model,
-    one: UInt8[Tensor, "1 c h w"],
-    other: UInt8[Tensor, "1 c h w"],
-    n: int,
-    label: int | str | None = None,
+    model: Model, one: UInt8[Tensor, "1 c h w"], other: UInt8[Tensor, "1 c h w"], n: int, label: int | str | None = None
 ) -> UInt8[Tensor, "n c h w"]:
     """n images from `one` to `other`, both included, along the sphere between the noises behind them.
 
@@ -200,10 +184,7 @@ def _with_means(
 
 
 def _completed(
-    model: Model,
-    images: UInt8[Tensor, "n c h w"],
-    project: conditional.Projection,
-    how: Edit,
+    model: Model, images: UInt8[Tensor, "n c h w"], project: conditional.Projection, how: Edit
 ) -> Float[Tensor, "m c h w"]:
     """Samples, as encoded data, whose projection by `project` is that of the images."""
     settings = model.config.sampling.but(sampler="dpm++", sampling_steps=STEPS if how.steps is None else how.steps)

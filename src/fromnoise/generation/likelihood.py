@@ -110,11 +110,7 @@ def bound_bits(
 
 
 def flow_bits(
-    model: Model,
-    images: UInt8[Tensor, "n c h w"],
-    *,
-    seed: int = 0,
-    label: int | str | None = None,
+    model: Model, images: UInt8[Tensor, "n c h w"], *, seed: int = 0, label: int | str | None = None
 ) -> Likelihood:
     """Near-exact likelihood by the probability-flow ODE with one probe an image, in bits per dimension.
 
