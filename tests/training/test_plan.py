@@ -1,5 +1,6 @@
 import dataclasses
 import math
+import re
 
 import pytest
 import torch
@@ -99,6 +100,13 @@ def model(images, config_of):
 
 
 LONG = {"compile": "auto", "precision": "fp32", "steps": None, "minutes": 60.0}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_the_precision_asked_for_is_taken_in_its_faster_memory_format(model, precision):
+    made = plan.make(model(compile="auto", precision=precision), CPU, 10)
+    assert made.precision == precision
+    assert re.fullmatch(rf"{precision} (NCHW|channels-last) as asked; eager: .*too short.*", made.reason)
 
 
 def test_without_a_compiler_training_runs_eager_and_says_so(model, monkeypatch):

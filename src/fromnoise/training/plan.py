@@ -55,17 +55,19 @@ class Plan:
 def best(candidates: list[Candidate], device: torch.device) -> tuple[Candidate, str]:
     """The fastest float32 candidate, or the fastest other one where it wins clearly and agrees; and why, in words.
 
-    On a CUDA GPU agreeing is enough: eager steps there tell how fast kernels are launched, not what they cost.
+    Of one format alone, the fastest. On a CUDA GPU agreeing is enough: eager steps there tell how fast kernels are
+    launched, not what they cost.
     """
 
     def rank(candidate: Candidate) -> tuple[bool, float]:
         return not candidate.agreement >= AGREES, candidate.seconds  # NaN is no agreement
 
-    fp32 = min((c for c in candidates if c.precision == "fp32"), key=rank)
+    singles = [c for c in candidates if c.precision == "fp32"]
     halves = [c for c in candidates if c.precision != "fp32"]
-    if not halves:
-        return fp32, str(fp32)
-    half = min(halves, key=rank)
+    if not singles or not halves:
+        only = min(candidates, key=rank)
+        return only, str(only)
+    fp32, half = min(singles, key=rank), min(halves, key=rank)
     ratio = fp32.seconds / half.seconds
     if not half.agreement >= AGREES:
         return fp32, f"{fp32}: {half.precision} does not agree with float32 here (cosine {half.agreement:.3f})"
