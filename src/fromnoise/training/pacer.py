@@ -12,7 +12,7 @@ from accelerate import Accelerator
 
 from fromnoise.config import from_json
 from fromnoise.say import plural, say
-from fromnoise.threads import Load, Threads
+from fromnoise.threads import Load, shared
 from fromnoise.training.checkpoints import Standing
 from fromnoise.training.device import agreed, flags
 from fromnoise.training.pace import Segment
@@ -74,15 +74,16 @@ class Pacer:
         clock: Clock,
         record: StepLog,
         accelerator: Accelerator,
-        threads: Threads | None = None,
-        choice: GuidanceChoice | None = None,
-        every: int | None = None,
+        choice: GuidanceChoice | None,
+        every: int | None,
     ) -> None:
         self.settings, self.pace, self.step, self.clock = settings, start.pace, start.step, clock
-        self.record, self.accelerator, self.threads = record, accelerator, threads
-        self.choice, self.every = choice, every
-        if threads:
-            threads.set(self.pace.segment.threads)
+        self.record, self.accelerator, self.choice, self.every = record, accelerator, choice, every
+        # Several processes wait for the slowest, and compiled kernels are made for one number of threads.
+        alone_on_cpu = accelerator.num_processes == 1 and accelerator.device.type == "cpu"
+        self.threads = shared() if alone_on_cpu and not start.plan.compiled else None
+        if self.threads:
+            self.threads.set(self.pace.segment.threads)
         self._load = Load()
         self._first, self._saved_at = self.step, clock.running
         self._recorded = [from_json(Segment, line) for line in record.records() if line["step"] > self.step]

@@ -36,21 +36,27 @@ def fresh(model: Model, images: int, accelerator: Accelerator, folder: RunFolder
     with bar("planning"):
         plan = agreed(plans.make(model, accelerator.device, steps, accelerator.num_processes) if first else None)
     assert plan is not None
+    if first:
+        folder.set_aside_results(0)  # of a model that was deleted: this one needs its own
     return Standing(0, 0.0, plan, Pace((settings.budget,), Segment(0, 0.0, shared().now), steps))
 
 
-def newest(folder: RunFolder, first: bool) -> Checkpoint | None:
-    """The newest intact checkpoint; the `first` process sets damaged ones aside."""
-    steps = folder.steps()
-    for step in reversed(steps):
-        try:
-            return folder.load(step)
-        except DamagedFile as error:
-            damage = str(error)
-        say(f"{damage}: {'using the one before it' if step > steps[0] else 'no other is left, so starting afresh'}")
-        if first:
-            folder.set_aside(step)
-    return None
+def newest(folder: RunFolder, accelerator: Accelerator) -> Checkpoint | None:
+    """The newest intact checkpoint, the same for all processes: the first sets damaged ones aside before they look."""
+    if accelerator.is_main_process:
+        folder.sweep()
+    accelerator.wait_for_everyone()
+    with accelerator.main_process_first():
+        steps = folder.steps()
+        for step in reversed(steps):
+            try:
+                return folder.load(step)
+            except DamagedFile as error:
+                damage = str(error)
+            say(f"{damage}: {'using the one before it' if step > steps[0] else 'no other is left, so starting afresh'}")
+            if accelerator.is_main_process:
+                folder.set_aside(step)
+        return None
 
 
 def check(standing: Standing, model: Model, images: int, folder: RunFolder) -> None:

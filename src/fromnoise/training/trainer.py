@@ -14,7 +14,7 @@ from fromnoise.config import from_json
 from fromnoise.data.image_set import ImageSet
 from fromnoise.generation.model import Model
 from fromnoise.say import bar, say
-from fromnoise.threads import all_threads, cores, shared
+from fromnoise.threads import all_threads, cores
 from fromnoise.training import resume
 from fromnoise.training.checkpoints import Checkpoint, Standing
 from fromnoise.training.device import agreed, flags
@@ -110,8 +110,12 @@ class Trainer:
 
     def _start(self) -> Standing:
         """Begin, or go on from the newest checkpoint; then extend, if asked to."""
-        checkpoint = self._newest()
-        start = self._begun(checkpoint)
+        checkpoint, n = resume.newest(self.folder, self.accelerator), len(self.images)
+        if checkpoint:
+            start = checkpoint.standing
+            resume.check(start, self.model, n, self.folder)
+        else:
+            start = resume.fresh(self.model, n, self.accelerator, self.folder, self.initial)
         if self.extension:
             start = self._extended(start, self.extension)
         self.take_step = Step(self.model, self.images.to(self.accelerator.device), self.accelerator, start.plan)
@@ -120,7 +124,8 @@ class Trainer:
             self.clock.add(start.seconds)
         if self.accelerator.is_main_process:
             self.folder.cut(start.step)
-        self.pacer = self._pacer(start)
+        settings, every = self.model.config.training, self.recording.checkpoint_every
+        self.pacer = Pacer(settings, start, self.clock, self.folder.pace, self.accelerator, self.choice, every)
         if start.step and not self.pacer.finished:
             if self.accelerator.is_main_process:
                 self.folder.set_aside_score(start.step)  # of images that another model is about to outdate
@@ -128,41 +133,15 @@ class Trainer:
                 say(text)
         return start
 
-    def _newest(self) -> Checkpoint | None:
-        """The newest intact checkpoint, the same for all processes."""
-        if self.accelerator.is_main_process:
-            self.folder.sweep()
-        self.accelerator.wait_for_everyone()
-        with self.accelerator.main_process_first():  # the main process sets damaged checkpoints aside first
-            return resume.newest(self.folder, self.accelerator.is_main_process)
-
-    def _begun(self, checkpoint: Checkpoint | None) -> Standing:
-        """Where the training stands: at its checkpoint, or at step 0 of a new one."""
-        n = len(self.images)
-        if checkpoint:
-            resume.check(checkpoint.standing, self.model, n, self.folder)
-            return checkpoint.standing
-        start = resume.fresh(self.model, n, self.accelerator, self.folder, self.initial)
-        if self.accelerator.is_main_process:
-            self.folder.set_aside_results(start.step)  # of a model that was deleted: this one needs its own
-        return start
-
     def _extended(self, before: Standing, extension: Budget) -> Standing:
         """The same with a further budget; what a new one finds is set aside under the step where it begins."""
         unchosen = self.choice is not None and self.choice.due(before.pace, self.folder)
         start = resume.extended(before, extension, self.model, len(self.images), self.folder, unchosen)
-        self.accelerator.wait_for_everyone()  # they must find the earlier results in their place
+        self.accelerator.wait_for_everyone()  # every process must find the earlier results
         if self.accelerator.is_main_process and start is not before:
             self.folder.set_aside_results(start.step)
             self.folder.pace.cut(start.step)
         return start
-
-    def _pacer(self, start: Standing) -> Pacer:
-        # Several processes wait for the slowest, and compiled kernels are made for one number of threads.
-        alone_on_cpu = self.accelerator.num_processes == 1 and self.accelerator.device.type == "cpu"
-        threads = shared() if alone_on_cpu and not start.plan.compiled else None
-        settings, record, every = self.model.config.training, self.folder.pace, self.recording.checkpoint_every
-        return Pacer(settings, start, self.clock, record, self.accelerator, threads, self.choice, every)
 
     def _validate(self, guard: InterruptGuard) -> None:
         """Validate, if it is time to, with the clock stopped and all other processes waiting.
