@@ -9,7 +9,7 @@ from fromnoise.lab.checking import TODO, Finding, NotPassedError, checked, close
 @checked("task 0")
 def twice(double):
     yield Finding(double(2) == 4, "two", f"twice 2 is 4, not {double(2)}")
-    yield Finding(double(3) == 6, "three")
+    yield Finding(double(3) == 6, "three", "twice 3 is 6")
 
 
 @checked("task 00")
@@ -19,7 +19,7 @@ def number(value):
 
 @checked("task 000")
 def shape(zeros):
-    yield Finding(zeros().shape == (2,), "two")
+    yield Finding(zeros().shape == (2,), "two", "not two")
 
 
 def test_a_right_answer(capsys):
@@ -31,7 +31,7 @@ def test_it_stops_at_the_first_that_is_wrong(capsys):
     twice(lambda x: x)
     assert capsys.readouterr().out == "✗ twice 2 is 4, not 2\n"
     twice(lambda x: x**2)
-    assert capsys.readouterr().out == "✓ two\n✗ not true: three\n"
+    assert capsys.readouterr().out == "✓ two\n✗ twice 3 is 6\n"
     number(-1)
     assert capsys.readouterr().out == "✗ {negative}\n"
 

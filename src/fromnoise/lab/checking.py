@@ -31,7 +31,7 @@ class Finding(NamedTuple):
     right: bool
     said: str
     """The line when it is right: what was found to hold."""
-    hint: str = ""
+    hint: str
     """The line when it is wrong: what was found instead, and where to look."""
 
 
@@ -97,7 +97,7 @@ def _failure(name: str, check: Check, answers: tuple[Any, ...]) -> str:
             _refuse_todo(answer)
         for right, said, hint in check(*answers):
             if not right:
-                return f"✗ {hint or f'not true: {said}'}"
+                return f"✗ {hint}"
             print(f"✓ {said}")
     except NotYetError:
         return f"not yet: {name}"
