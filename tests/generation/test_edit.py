@@ -1,6 +1,7 @@
 """Editing, against a model whose distribution is known: white noise around mid-grey."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -162,6 +163,8 @@ def test_what_cannot_be_done_is_refused(tiny_model, images):
         interpolate(tiny_model, some, some, 1)
     with pytest.raises(UserError, match="4 classes, counted from 0"):
         inpaint(tiny_model, some, HOLE, Edit(label=4))
+    with pytest.raises(UserError, match="guidance must be finite, not nan"):
+        inpaint(tiny_model, some, HOLE, Edit(label=1, guidance=math.nan))
     with pytest.raises(UserError, match="give --label too"):
         Edit(guidance=2.0)
     with pytest.raises(UserError, match="n must be at least 1, not 0"):

@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -152,6 +153,11 @@ def test_labels_are_refused_by_a_model_without_classes(tiny_model):
     for wanted in (SampleRequest(1, label=1), SampleRequest(1, guidance=2.0)):
         with pytest.raises(UserError, match="without classes"):
             sample(model, wanted)
+
+
+def test_guidance_that_is_not_finite_is_refused(tiny_model):
+    with pytest.raises(UserError, match="guidance must be finite, not inf"):
+        sample(tiny_model, SampleRequest(1, guidance=math.inf))
 
 
 def test_nothing_is_drawn_of_no_images(tiny_model):
