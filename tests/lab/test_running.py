@@ -31,7 +31,7 @@ from fromnoise.lab.checking import Finding, checked
 # %%
 @checked("task 9")
 def task9(double):
-    yield Finding(double(2) == 4, "two")
+    yield Finding(double(2) == 4, "two", "twice 2 is 4")
 
 check.task9 = task9
 print("before")
