@@ -1,19 +1,23 @@
-"""Replacing sampled images that the copy test takes for copies of training images."""
+"""Replacing sampled images that the copy test's distance (`evaluation.copies`) takes for copies of training images."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Int64, UInt8
+from jaxtyping import Bool, Float64, Int64, UInt8
 from torch import Tensor
 
-from fromnoise.data.image_set import ImageSet
+from fromnoise.data.image_set import ImageSet, excluding
 from fromnoise.errors import UserError
-from fromnoise.evaluation.copy_guard import copy_guard
+from fromnoise.evaluation.copies import FEWEST, RANK, VIEWS, gallery, views
+from fromnoise.evaluation.tail import rank_of
 from fromnoise.experiment.find import is_run, parts_of
 from fromnoise.generation.sampling import SampleRequest
 
+REJECTED = 0.01
+"""Share of fresh images that may be taken for copies; one image, where it is less than that."""
 TRIES = 10
 """Times an image is sampled again. One that fails them all is no accident: of fresh images, all classes together, 1 in
 100 fails."""
@@ -39,6 +43,32 @@ def guard_of(run: Path | None) -> IsCopy:
         return copy_guard(parts.train)
     real = ImageSet("real images not trained on", torch.cat(unseen))
     return copy_guard(parts.train, real.subset(min(len(real), CALIBRATION), seed=0))
+
+
+def copy_guard(train: ImageSet, held_out: ImageSet | None = None) -> IsCopy:
+    """What tells which images are copies of those in `train`, by the scale among training images.
+
+    It takes at most 1 % of fresh images for copies, or up to 2 % where fewer than 99 images set its threshold. That
+    comes from held-out images, or, without at least `FEWEST`, from the training images among themselves, each measured
+    against those of other groups. Raises UserError for fewer than `FEWEST` distinct training images.
+    """
+    trained = gallery(train)
+    if trained.distinct < FEWEST:
+        raise UserError(
+            f"{train.name}: too few distinct images to detect copies ({trained.distinct}); at least {FEWEST} are needed"
+        )
+
+    def relative(images: UInt8[Tensor, "n c h w"], own: Tensor | None = None) -> Float64[np.ndarray, " n"]:
+        """The relative distance of images or their mirror images, whichever is less."""
+        return np.minimum(*(view.relative for view in views(trained, images, RANK, own, VIEWS["mirrored"])))
+
+    held_out = excluding(held_out, train)
+    if held_out is not None and len(held_out) >= FEWEST:
+        others = relative(held_out.images)
+    else:
+        others = relative(train.images, trained.groups)
+    threshold = np.sort(others)[rank_of(len(others), REJECTED) - 1]
+    return lambda images: torch.from_numpy(relative(images) < threshold)
 
 
 def sample_without_copies(

@@ -4,7 +4,7 @@ import torch
 from fromnoise.data import digits
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
-from fromnoise.evaluation.copy_guard import copy_guard
+from fromnoise.experiment.reject import copy_guard
 
 
 @pytest.fixture(scope="module")
