@@ -22,12 +22,11 @@ import torch
 from benchmarks import battery_draws, results
 from benchmarks.battery_cases import SAME, Case, cases, world
 from benchmarks.battery_draws import drawn, pool
-from fromnoise.evaluation.choosing import choosing_features
 from fromnoise.evaluation.classes import balance, by_class
 from fromnoise.evaluation.copies import copy_test
 from fromnoise.evaluation.excess import STRICT
 from fromnoise.evaluation.extractor import Features
-from fromnoise.evaluation.features import automatic, features
+from fromnoise.evaluation.features import automatic, choosing_features, features
 from fromnoise.evaluation.metrics import MOST, measured
 from fromnoise.evaluation.repeats import repeats
 from fromnoise.evaluation.report import Excess

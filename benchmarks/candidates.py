@@ -11,8 +11,8 @@ from fromnoise import rng
 from fromnoise.data.colour import by_colour
 from fromnoise.data.patterns import packaged
 from fromnoise.data.resize import resize
-from fromnoise.evaluation.choosing import choosing_features
 from fromnoise.evaluation.extractor import Features
+from fromnoise.evaluation.features import choosing_features
 from fromnoise.evaluation.judge import one_thread, pretrained
 from tools.make_patterns import learn
 

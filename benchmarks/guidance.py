@@ -26,9 +26,8 @@ from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.parts import Parts
 from fromnoise.errors import UserError
-from fromnoise.evaluation.choosing import choosing_features
 from fromnoise.evaluation.featured import Featured
-from fromnoise.evaluation.features import features
+from fromnoise.evaluation.features import choosing_features, features
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.evaluation.neighbours import recall
 from fromnoise.evaluation.report import ToldApart

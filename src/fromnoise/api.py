@@ -37,8 +37,8 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.data.settings import Alpha, Fit
 from fromnoise.diffusion.settings import SamplerName
 from fromnoise.errors import UserError
-from fromnoise.evaluation.choosing import choosing_features
 from fromnoise.evaluation.extractor import Features
+from fromnoise.evaluation.features import choosing_features
 from fromnoise.evaluation.features import features as extractor_of
 from fromnoise.evaluation.report import Report
 from fromnoise.evaluation.score import score

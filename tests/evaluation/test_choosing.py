@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fromnoise.evaluation.choosing import choosing_features
+from fromnoise.evaluation.features import choosing_features
 
 CPU = torch.device("cpu")
 

@@ -12,8 +12,7 @@ from benchmarks.damages import DAMAGES
 from fromnoise.data import digits, patterns
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.resize import resize
-from fromnoise.evaluation.choosing import choosing_features
-from fromnoise.evaluation.features import automatic, features
+from fromnoise.evaluation.features import automatic, choosing_features, features
 from fromnoise.evaluation.frechet import Moments, distance
 
 

@@ -11,9 +11,8 @@ from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.evaluation import statistics
-from fromnoise.evaluation.choosing import choosing_features
 from fromnoise.evaluation.extractor import Features
-from fromnoise.evaluation.features import features
+from fromnoise.evaluation.features import choosing_features, features
 from fromnoise.evaluation.report import Report
 from fromnoise.evaluation.score import score
 from fromnoise.experiment.comparison import ScoreRequest, comparison

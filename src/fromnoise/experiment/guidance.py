@@ -2,10 +2,10 @@
 
 Guidance (Ho & Salimans 2022) makes up for what a short training has not learnt, and costs a long one variety: no
 constant is right. So a few hundred images are sampled at each of a few values, from one noise that no later sample
-uses, and compared with the training images by FID, in features that are not the score's (`choosing`). They are whitened
-first: as they are, a few directions, of brightness and contrast, hold nearly all their variance, and the FID asks for
-strong guidance long after variety suffers. Validation images are often too few to choose by, and a single number cannot
-memorise training images; KID is noisier. Held-out images choose nothing.
+uses, and compared with the training images by FID, in features that are not the score's (`choosing_features`). They are
+whitened first: as they are, a few directions, of brightness and contrast, hold nearly all their variance, and the FID
+asks for strong guidance long after variety suffers. Validation images are often too few to choose by, and a single
+number cannot memorise training images; KID is noisier. Held-out images choose nothing.
 """
 
 from collections.abc import Callable

@@ -119,7 +119,7 @@ class Experiment:
     @cached_property
     def choosing(self) -> Features:
         """The extractor for validation and the choice of guidance, which is not the score's."""
-        from fromnoise.evaluation.choosing import choosing_features
+        from fromnoise.evaluation.features import choosing_features
 
         return choosing_features(self.accelerator.device)
 

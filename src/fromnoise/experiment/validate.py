@@ -2,7 +2,7 @@
 
 Everything is measured against validation images, so that held-out images never choose. Images are sampled from the same
 noise every time, so that only the model differs, and from other noise than any later images, so that the images that
-chose the best model are never those sampled from it. The features are not the score's (`choosing`).
+chose the best model are never those sampled from it. The features are not the score's (`choosing_features`).
 """
 
 from dataclasses import replace
