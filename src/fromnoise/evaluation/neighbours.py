@@ -5,10 +5,8 @@ same set. Fidelity (precision, density) asks how generated rows lie in the refer
 how much of the reference is reached. All four move with the sizes of the sets: compare only at the same sizes.
 """
 
-from typing import NamedTuple
-
 import torch
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from fromnoise.evaluation.featured import NEIGHBOURS, Featured, Number
@@ -20,22 +18,14 @@ BLOCK = 256
 ROUNDING = 1e-12
 
 
-class _Inside(NamedTuple):
-    """Which rows lie in any ball, in how many balls each lies, and which balls hold a row."""
-
-    any: Bool[Tensor, " n"]
-    balls: Float64[Tensor, " n"]
-    holds: Bool[Tensor, " m"]
-
-
 def precision(ours: Featured, real: Featured, _: int) -> Number:
     """The share of images within some ball of the reference (Kynkäänniemi et al. 2019, section 2)."""
-    return Number(float(_in_balls(ours, real, PRECISION_K).any.double().mean()))
+    return Number(float((_in_balls(ours, real, PRECISION_K)[0] > 0).double().mean()))
 
 
 def recall(ours: Featured, real: Featured, _: int) -> Number:
     """The share of the reference within some ball of the images (the same). A single outlier can raise it."""
-    return Number(float(_in_balls(real, ours, PRECISION_K).any.double().mean()))
+    return Number(float((_in_balls(real, ours, PRECISION_K)[0] > 0).double().mean()))
 
 
 def density(ours: Featured, real: Featured, _: int) -> Number:
@@ -43,17 +33,17 @@ def density(ours: Featured, real: Featured, _: int) -> Number:
 
     It is 1 on average for equal distributions. Its error is that of the choice of images, given the reference.
     """
-    balls = _in_balls(ours, real, DENSITY_K).balls / DENSITY_K
+    balls = _in_balls(ours, real, DENSITY_K)[0].double() / DENSITY_K
     return Number(float(balls.mean()), float(balls.std() / len(balls) ** 0.5))
 
 
 def coverage(ours: Featured, real: Featured, _: int) -> Number:
     """The share of the reference's balls that hold an image (the same)."""
-    return Number(float(_in_balls(ours, real, DENSITY_K).holds.double().mean()))
+    return Number(float(_in_balls(ours, real, DENSITY_K)[1].double().mean()))
 
 
-def _in_balls(x: Featured, centres: Featured, k: int) -> _Inside:
-    """Rows of `x` in balls about `centres`."""
+def _in_balls(x: Featured, centres: Featured, k: int) -> tuple[Int64[Tensor, " n"], Bool[Tensor, " m"]]:
+    """In how many balls about `centres` each row of `x` lies, and which balls hold a row."""
     rows, balls = x.features, centres.features
     centre = balls.mean(dim=0, dtype=torch.float64)  # |x|² + |y|² − 2x·y cancels less near the origin
     rows, balls, squared_radii = rows - centre, balls - centre, centres.neighbour_distances[:, k - 1].square()
@@ -64,5 +54,4 @@ def _in_balls(x: Featured, centres: Featured, k: int) -> _Inside:
         inside = (1 - ROUNDING) * scale - 2 * part @ balls.T <= squared_radii
         counts.append(inside.sum(dim=1))
         holds |= inside.any(dim=0)
-    count = torch.cat(counts)
-    return _Inside(count > 0, count.double(), holds)
+    return torch.cat(counts), holds
