@@ -87,7 +87,7 @@ def test_of_validation_images_in_groups_each_counts_once(validator_of, parts, dr
     extract, groups = extractor("digits"), None if size == 30 else real.groups  # two groups cannot tell
     expected = mmd2(Featured(extract(drawn.images)), Featured(extract(real.images), groups=groups))
     assert error == pytest.approx(expected.error, rel=1e-5)
-    assert validator.groups.tolist() == real.groups.tolist()
+    assert validator.real.groups.tolist() == real.groups.tolist()
 
 
 def test_one_model_validates_alike_twice(validator_of, tiny_model):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 from torch import Tensor
 
-from fromnoise.evaluation.design import Rows, disjoint, most_apart
+from fromnoise.evaluation.design import Groups, disjoint, most_apart
 from fromnoise.evaluation.featured import Featured, Number, UnavailableError
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.evaluation.report import Balance, Classes, ClassFid, Learned
@@ -51,7 +51,7 @@ def by_class(
     if len(set(ours.tolist()) | set(theirs.tolist())) < 2:
         return None, ["no metrics by class: there is only one class"]
     notes = []
-    shares = balance(ours, theirs, None if reference.groups is None else reference.groups.numpy())
+    shares = balance(ours, theirs, reference.groups)
     if shares.chi2 is None:
         notes.append("classes.balance.chi2 is infinite: the reference lacks a class that was generated")
     d = generated.features.shape[1]
@@ -68,7 +68,7 @@ def by_class(
     return Classes(shares, fids, learned), notes
 
 
-def balance(generated: Int[Tensor, " n"], reference: Int[Tensor, " m"], groups: Rows | None = None) -> Balance:
+def balance(generated: Int[Tensor, " n"], reference: Int[Tensor, " m"], groups: Groups | None = None) -> Balance:
     """Whether the generated labels have the reference's shares: Pearson's χ² test, and an exact one of each class.
 
     The shares of a reference that is even by design are exact. Any other is itself a random sample of the classes, and

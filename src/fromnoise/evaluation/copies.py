@@ -130,7 +130,7 @@ def copy_test(
             return _scales(near, views(unseen, images, 1, own, most), names)
 
         ours = _scales(near, views(unseen, fresh, 1, most=most), names)
-        alone = len(real) if real.groups is None else most_apart(real.groups.numpy())
+        alone = len(real) if real.groups is None else most_apart(real.groups)
         significance = TURNED_SIGNIFICANCE if "turned" in names else SIGNIFICANCE
         return _comparisons(alone, ours, scales(real.images, own), scales(planted), significance)
 

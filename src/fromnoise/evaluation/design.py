@@ -17,6 +17,8 @@ from fromnoise import rng
 
 Design = Literal["stratified", "random"]
 Rows = NDArray[np.int64]
+Groups = Rows | Int[Tensor, " n"]
+"""The group of each image, as `ImageSet.groups` numbers them."""
 
 TOLERANCE = 3
 """Images by which the classes of a stratified set may miss their shares: `generation.sampling` does by up to 2.9."""
@@ -64,13 +66,13 @@ def most_at_random(n: int, strata: Rows | None) -> int:
     return int(n * ((np.sqrt(spread**2 + 4) - spread) / 2) ** 2)
 
 
-def most_apart(groups: Rows) -> int:
+def most_apart(groups: Groups) -> int:
     """How many rows a draw can take with group members mostly kept apart: n over the mean size of an image's group."""
     sizes = np.bincount(groups)
     return int(len(groups) ** 2 / np.square(sizes).sum())
 
 
-def error_of_mean(values: NDArray[np.float64], groups: Rows | None = None) -> float:
+def error_of_mean(values: NDArray[np.float64], groups: Groups | None = None) -> float:
     """The standard error of a mean of at least two values; members of one of the `groups` count as one.
 
     It is NaN for a single group.

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from fromnoise import rng
 from fromnoise.data.image_set import ImageSet
+from fromnoise.evaluation.design import Groups
 from fromnoise.evaluation.judge import BATCH, Judge, judged, learning, one_thread
 from fromnoise.say import bar
 
@@ -90,13 +91,10 @@ def gain(generated: ImageSet, train: ImageSet, held_out: ImageSet, seed: int = 0
                 for _ in learning(network, images, labels, rows, steps, random, F.cross_entropy):
                     shown.show(next(done), 2 * SEEDS * steps)
                 right[arm, k] = judged(network, held_out.images.cpu()).argmax(axis=1) == truth.numpy()
-    groups = None if held_out.groups is None else held_out.groups.cpu().numpy()
-    return _summary(right, truth, groups, train, generated)
+    return _summary(right, truth, held_out.groups, train, generated)
 
 
-def paired(
-    differences: Float[np.ndarray, "s n"], groups: Int64[np.ndarray, " n"] | None = None
-) -> tuple[float, tuple[float, float]]:
+def paired(differences: Float[np.ndarray, "s n"], groups: Groups | None = None) -> tuple[float, tuple[float, float]]:
     """The mean of paired differences of s trainings on n images, and its 95 % interval for others of both.
 
     Trainings and images are crossed random effects: the variances of the means by training and by image add up (what
@@ -131,7 +129,7 @@ def _labels(images: ImageSet) -> Int64[Tensor, " n"]:
 def _summary(
     right: Bool[np.ndarray, "2 s n"],
     truth: Int64[Tensor, " n"],
-    groups: Int64[np.ndarray, " n"] | None,
+    groups: Groups | None,
     train: ImageSet,
     generated: ImageSet,
 ) -> Gain:

@@ -14,7 +14,7 @@ from jaxtyping import Float64
 from scipy import stats
 
 from fromnoise.data.image_set import ImageSet
-from fromnoise.evaluation.design import Rows, error_of_mean
+from fromnoise.evaluation.design import Groups, error_of_mean
 from fromnoise.evaluation.report import DenoisingError, Overfitting
 from fromnoise.generation.denoising import denoising_errors, known_levels
 from fromnoise.generation.model import Model
@@ -48,10 +48,9 @@ def image_errors(model: Model, images: ImageSet, *, seed: int = 0) -> Float64[np
     return parts.reshape(times, len(images)).mean(axis=0)
 
 
-def _groups(images: ImageSet) -> Rows | None:
+def _groups(images: ImageSet) -> Groups | None:
     """The images' groups; None if no two images are of the same."""
-    groups = None if images.groups is None else images.groups.numpy()
-    return None if groups is None or len(np.unique(groups)) == len(groups) else groups
+    return None if images.groups is None or len(images.groups.unique()) == len(images) else images.groups
 
 
 def overfitting(model: Model, train: ImageSet, held_out: ImageSet, *, seed: int = 0) -> Overfitting:

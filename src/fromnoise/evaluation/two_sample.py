@@ -36,7 +36,7 @@ from fromnoise import rng
 from fromnoise.data.colour import luminance
 from fromnoise.data.groups import groups
 from fromnoise.data.image_set import ImageSet
-from fromnoise.evaluation.design import deal
+from fromnoise.evaluation.design import deal, most_apart
 from fromnoise.evaluation.judge import BATCH, Judge, in_parallel, judged, learning, one_thread, pretrained
 from fromnoise.evaluation.report import ToldApart
 from fromnoise.evaluation.tail import rank_of, tail_p_value
@@ -230,8 +230,7 @@ def strange(scores: Float64[np.ndarray, " n"], real: Bool[np.ndarray, " n"], gro
     Kish's design effect (1965).
     """
     ours, theirs = scores[~real][np.unique(group[~real], return_index=True)[1]], scores[real]
-    rank, sizes = rank_of(len(theirs), TAIL), np.unique(group[real], return_counts=True)[1]
-    alone = math.floor(len(theirs) ** 2 / np.square(sizes).sum())
+    rank, alone = rank_of(len(theirs), TAIL), most_apart(group[real])
     above = int((ours > np.sort(theirs)[-rank]).sum())
     p = tail_p_value(above, len(ours), alone, math.ceil(rank * alone / len(theirs)))
     return Strange(above / len(ours), rank / (len(theirs) + 1), p)

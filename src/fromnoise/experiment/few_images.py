@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fromnoise.config import Config
 from fromnoise.data.parts import Parts
-from fromnoise.evaluation.design import Rows, error_of_mean
+from fromnoise.evaluation.design import Groups, error_of_mean
 from fromnoise.experiment.initial_weights import COLOUR
 from fromnoise.say import plural
 from fromnoise.training.settings import AUTO
@@ -65,7 +65,7 @@ def advice(config: Config, parts: Parts, steps: int | None) -> str | None:
     )
 
 
-def should_stop(records: Sequence[Mapping[str, Any]], began: int, groups: Rows | None = None) -> str | None:
+def should_stop(records: Sequence[Mapping[str, Any]], began: int, groups: Groups | None = None) -> str | None:
     """Why a training ends before its budget does, by the lines of evaluations.jsonl; None where it goes on.
 
     Since the step at which the budget `began`, the last `PATIENCE` validations are all worse than the best of all, and
@@ -85,7 +85,7 @@ def should_stop(records: Sequence[Mapping[str, Any]], began: int, groups: Rows |
     )
 
 
-def _above(more: NDArray[np.float64], groups: Rows | None) -> bool:
+def _above(more: NDArray[np.float64], groups: Groups | None) -> bool:
     """Whether the mean is above 0, beyond chance."""
     from scipy import stats  # takes a second to import
 

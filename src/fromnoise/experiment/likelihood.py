@@ -152,7 +152,7 @@ def _likelihoods(model: Model, images: ImageSet, request: LikelihoodRequest) -> 
     else:
         levels = None if request.used_levels == "all" else request.used_levels
         found = bound_bits(model, images.images, levels, seed=request.seed, label=request.label)
-    bits, groups = found.bits.numpy(), None if images.groups is None else images.groups.numpy()
+    bits = found.bits.numpy()
     parts = (None if part is None else part.numpy() for part in (found.prior, found.steps, found.decoder))
-    error = error_of_mean(bits, groups) if len(bits) > 1 else math.nan
+    error = error_of_mean(bits, images.groups) if len(bits) > 1 else math.nan
     return Likelihoods(images.name, images.files, bits, found.standard_error.numpy(), float(bits.mean()), error, *parts)

@@ -180,7 +180,7 @@ def _likelihood(model: Model, images: ImageSet, seed: int) -> Bits:
     few = dataclasses.replace(images, labels=None).subset(min(LIKELIHOOD_IMAGES, len(images)), seed)
     levels = LEVELS_PER_IMAGE if bound_of(model).T > LEVELS_PER_IMAGE else None  # all that a short schedule has
     found = bound_bits(model, few.images, levels, seed=seed)
-    error = error_of_mean(found.bits.double().numpy(), None if few.groups is None else few.groups.numpy())
+    error = error_of_mean(found.bits.double().numpy(), few.groups)
     parts = [float(part.mean()) for part in (found.prior, found.steps, found.decoder) if part is not None]
     return Bits(float(found.bits.mean()), error, len(few), *parts)
 

@@ -226,7 +226,7 @@ def _validation(experiment: Experiment) -> Validation | None:
 
     features = experiment.choosing if asked else None
     validator = Validator(experiment.config, experiment.parts, experiment.folder, features)
-    return Validation(every, validator.validate, partial(few_images.should_stop, groups=validator.groups))
+    return Validation(every, validator.validate, partial(few_images.should_stop, groups=validator.real.groups))
 
 
 def _choice(experiment: Experiment, model: Model, train: ImageSet) -> GuidanceChoice | None:

@@ -14,7 +14,7 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.data.parts import Parts
 from fromnoise.errors import UserError
 from fromnoise.evaluation.copies import FEWEST, copy_test, gallery
-from fromnoise.evaluation.design import LEAST, Rows
+from fromnoise.evaluation.design import LEAST
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.featured import Featured
 from fromnoise.evaluation.kernel import mmd2
@@ -51,11 +51,6 @@ class Validator:
         self.features = features if n >= FEWEST else None
         self.trained = gallery(parts.train) if self.features else None
         self.real = replace(parts.val, labels=None).subset(min(MOST_REAL, n), config.seed)
-
-    @property
-    def groups(self) -> Rows | None:
-        """The groups of the validation images."""
-        return None if self.real.groups is None else self.real.groups.numpy()
 
     def validate(self, step: int, model: Model) -> tuple[dict[str, Any], str]:
         """The model's measures, as JSON values and in words; the model is kept if it is the best so far."""
