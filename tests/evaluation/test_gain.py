@@ -104,13 +104,3 @@ def test_the_same_seed_says_the_same(monkeypatch, bars):
     assert bars[-1] == ("training classifiers", 16, 16)
     assert first == gain(*sets)
     assert [each.name for each in first.classes] == ["0", "1", "2", "3"]  # the training images' names count
-
-
-def test_sets_that_do_not_fit_are_refused():
-    fine = shapes(60, 0)
-    with pytest.raises(ValueError, match="one shape"):
-        gain(shapes(60, 0, size=24), fine, fine)
-    with pytest.raises(ValueError, match="with labels"):
-        gain(dataclasses.replace(fine, labels=None), fine, fine)
-    with pytest.raises(ValueError, match="50 held-out images"):
-        gain(fine, fine, shapes(49, 1))

@@ -131,9 +131,6 @@ def test_large_sets_are_drawn_from_and_progress_is_told(tiny_model, blobs_of, mo
 def test_images_of_another_shape_are_refused(tiny_model, blobs_of):
     with pytest.raises(UserError, match="the model is for images of 1×16×16"):
         overfitting(tiny_model, blobs_of(20, size=24), blobs_of(20))
-    one = ImageSet("one", blobs_of(1).images)
-    with pytest.raises(ValueError, match="at least 2"):
-        overfitting(tiny_model, one, blobs_of(20))
 
 
 def test_a_few_groups_are_not_many_images(tiny_model, monkeypatch):

@@ -116,11 +116,8 @@ def disjoint(
     """At most `most` disjoint random subsets of n of `n_total` rows, each sorted; one of all rows if there are fewer.
 
     With `labels` each subset has all rows' shares of the classes, to within a row or two; with `groups` the members of
-    a group are spread over the subsets. Raises ValueError if a number is less than 1, or for labels that are not
-    `n_total`.
+    a group are spread over the subsets.
     """
-    if min(n_total, n, most) < 1:
-        raise ValueError(f"cannot take {most} subsets of {n} rows of {n_total}")
     random = rng.generator(seed, "disjoint", n_total)
     order = _apart(random.permutation(n_total), groups, random)
     if labels is not None:
@@ -130,22 +127,15 @@ def disjoint(
 
 
 def deal(n: int, parts: int, seed: int, *path: int | str, labels: Rows | None = None) -> list[Rows]:
-    """n rows in disjoint random parts of near equal size, each sorted; with `labels`, of near equal classes as well.
-
-    Raises ValueError for labels that are not n.
-    """
+    """n rows in disjoint random parts of near equal size, each sorted; with `labels`, of near equal classes as well."""
     order = rng.generator(seed, *path).permutation(n)
     if labels is not None:
-        if len(labels) != n:
-            raise ValueError(f"{len(labels)} labels for {n} rows")
         order = order[np.argsort(labels[order], kind="stable")]
     return [np.sort(order[k::parts]) for k in range(parts)]
 
 
 def _even(order: Rows, labels: Rows) -> Rows:
     """`order` rearranged so that every stretch of it has the classes' shares; a class's rows keep their order."""
-    if len(labels) != len(order):
-        raise ValueError(f"{len(labels)} labels for {len(order)} rows")
     place = np.empty(len(order))  # of a row within its class, from 0 to 1
     for label in np.unique(labels):
         members = labels[order] == label

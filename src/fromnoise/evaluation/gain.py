@@ -67,16 +67,11 @@ class Gain:
 def gain(generated: ImageSet, train: ImageSet, held_out: ImageSet, seed: int = 0) -> Gain:
     """The gain from `generated`, by `SEEDS` pairs of classifiers; all sets share their shape and the meaning of labels.
 
-    One thread computes, so that the numbers do not depend on how many there are. Raises ValueError for sets of
-    different shapes, without labels, or of fewer than `FEWEST` held-out images or two classes to learn.
+    All sets need labels, `held_out` at least `FEWEST` images, and `train` two classes. One thread computes, so that the
+    numbers do not depend on how many there are.
     """
-    sets = generated, train, held_out
-    if len({each.shape for each in sets}) > 1 or any(each.labels is None for each in sets):
-        raise ValueError("a classifier needs images of one shape, with labels")
-    if len(held_out) < FEWEST or train.classes < 2:
-        raise ValueError(f"a classifier needs {FEWEST} held-out images and two classes, not {len(held_out)}")
     held_out = held_out.subset(min(JUDGED, len(held_out)), seed, balanced=False)
-    truth, classes = _labels(held_out), max(each.classes for each in sets)
+    truth, classes = _labels(held_out), max(each.classes for each in (generated, train, held_out))
     images = torch.cat([train.images.cpu(), generated.images.cpu()])
     labels = torch.cat([_labels(train), _labels(generated)])
     real, sampled = np.arange(len(train)), np.arange(len(train), len(images))

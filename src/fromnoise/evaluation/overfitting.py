@@ -61,11 +61,9 @@ def overfitting(model: Model, train: ImageSet, held_out: ImageSet, *, seed: int 
     images' error is larger, as a share of the training images'. Its interval and one-sided p-value are the paired
     t-test's, or, where images come in groups, those of a t-test in which a group counts as one image (NaN for a
     single group); `verdict` says "overfitting" from p < 0.001 on. Models of classes denoise without being told the
-    class. Raises UserError for images of another shape than the model's, ValueError for fewer than two of either.
+    class. Needs at least two images of either set; raises UserError for another shape than the model's.
     """
     n = min(MOST, len(train), len(held_out))
-    if n < 2:
-        raise ValueError("a gap needs at least 2 images of each set")
     # Not by class: where one set is short of a class, its mix of classes would be another than the other's.
     sets = [replace(images, labels=None).subset(n, seed) for images in (train, held_out)]
     levels = known_levels(model, LEVELS)
