@@ -53,17 +53,15 @@ def design_of(labels: Int[Tensor, " n"] | None, *others: Int[Tensor, " m"] | Non
     return "random"
 
 
-def most_at_random(n: int, strata: Rows | None) -> int:
-    """How many of n rows one random draw can take: all, or fewer where they are stratified by the labels `strata`.
+def most_at_random(strata: Rows) -> int:
+    """How many rows of a pool that is stratified by these labels one random draw can take.
 
     A random draw has more than its share of some class, and a stratified pool must have that many: `MARGIN` standard
     deviations above the share of its smallest class.
     """
-    if strata is None:
-        return n
     sizes = np.bincount(strata)
     spread = MARGIN / np.sqrt(sizes[sizes > 0].min())
-    return int(n * ((np.sqrt(spread**2 + 4) - spread) / 2) ** 2)
+    return int(len(strata) * ((np.sqrt(spread**2 + 4) - spread) / 2) ** 2)
 
 
 def most_apart(groups: Groups) -> int:
@@ -91,7 +89,7 @@ def at_random(strata: Rows, n: int, most: int, seed: int = 0, groups: Rows | Non
     How many rows of each class a subset has is multinomial; there are as many subsets as the classes allow, one at
     least; members of one of the `groups` are spread over them. Raises ValueError for n above `most_at_random`.
     """
-    if not 1 <= n <= most_at_random(len(strata), strata):
+    if not 1 <= n <= most_at_random(strata):
         raise ValueError(f"{n} of {len(strata)} stratified rows are no random draw")
     random = rng.generator(seed, "at random", len(strata))
     order = _apart(random.permutation(len(strata)), groups, random)

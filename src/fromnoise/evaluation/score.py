@@ -179,17 +179,16 @@ def _subsets(
     if images is None:
         return []
     labels = None if images.labels is None else images.labels.cpu().numpy()
-    stratified = design.design_of(images.labels, *real) == "stratified"
-    at_random = labels is not None and how == "random" and stratified
-    n = min(n, design.most_at_random(len(images), labels) if at_random else len(images))
+    pool = labels if how == "random" and design.design_of(images.labels, *real) == "stratified" else None
+    n = min(n, len(images) if pool is None else design.most_at_random(pool))
     groups = None if images.groups is None else images.groups.numpy()
     if groups is not None:
         n = min(n, max(FEWEST, design.most_apart(groups)))
     if n < FEWEST:
         return []
     most = max(1, DRAWN // n)
-    if at_random and labels is not None:
-        rows = design.at_random(labels, n, most, seed, groups)
+    if pool is not None:
+        rows = design.at_random(pool, n, most, seed, groups)
     else:
         rows = design.disjoint(len(images), n, most, seed, labels if how == "stratified" else None, groups)
     return [images.take(chosen) for chosen in rows]
