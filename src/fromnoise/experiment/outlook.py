@@ -3,11 +3,9 @@
 from dataclasses import dataclass
 
 from fromnoise.config import Config
-from fromnoise.data.clusters import conditioned
 from fromnoise.data.image_set import ImageSet
 from fromnoise.experiment import initial_weights
-from fromnoise.generation.data_info import DataInfo
-from fromnoise.generation.model import Model
+from fromnoise.experiment.train import untrained
 from fromnoise.hardware import precisions
 from fromnoise.training import probe
 from fromnoise.training.device import alone
@@ -50,7 +48,7 @@ def outlook(train: ImageSet, config: Config) -> Outlook:
 
     Raises UserError if there cannot be one.
     """
-    model = Model.build(config, DataInfo.of(conditioned(train, config.network.labels, config.data.clusters), config))
+    _, model = untrained(train, config)
     init, settings, device = initial_weights.chosen(model), config.training, alone("auto").device
     assert settings.minutes is not None
     rate = steps = None

@@ -131,8 +131,7 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
     Raises UserError, before anything is written, for settings that do not go together; Interrupted after Ctrl-C.
     """
     config, folder, device, parts = experiment.config, experiment.folder, experiment.accelerator, experiment.parts
-    train = _conditioned(parts.train, config)
-    model = Model.build(config, DataInfo.of(train, config))
+    train, model = untrained(parts.train, config)
     if not folder.steps():
         _check_guidance(config, model)
     validation = _validation(experiment)
@@ -204,16 +203,15 @@ def profiled(experiment: Experiment) -> Profile:
     check(config)
     device = alone(experiment.device, experiment.threads)
     parts = sources.prepare(config.data, config.seed, skip_broken=experiment.skip_broken)
-    train = _conditioned(parts.train, config)
-    model = Model.build(config, DataInfo.of(train, config))
+    train, model = untrained(parts.train, config)
     return profile(model, train, device)
 
 
-def _conditioned(train: ImageSet, config: Config) -> ImageSet:
-    """The training images, each with its condition: its class, its cluster or none."""
-    if not network(config.network).TAKES_LABELS:
-        return train
-    return conditioned(train, config.network.labels, config.data.clusters)
+def untrained(train: ImageSet, config: Config) -> tuple[ImageSet, Model]:
+    """The training images, each with its condition (its class, its cluster or none), and a new model of them."""
+    if network(config.network).TAKES_LABELS:
+        train = conditioned(train, config.network.labels, config.data.clusters)
+    return train, Model.build(config, DataInfo.of(train, config))
 
 
 def _validation(experiment: Experiment) -> Validation | None:
