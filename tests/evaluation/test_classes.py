@@ -194,8 +194,8 @@ def test_without_labels_or_with_one_class_nothing_is_said_of_classes(monkeypatch
     assert by_class(ours, real, None, 3000, 0)[0].learned is None
 
 
-def test_small_classes_have_no_fid_and_training_images_without_labels_teach_nothing():
-    found, notes = by_class(clusters(100), clusters(200, 1), Featured(clusters(100, 2).features), 3000, 0)
+def test_small_classes_have_no_fid_and_without_further_real_images_none_teach():
+    found, notes = by_class(clusters(100), clusters(200, 1), None, 3000, 0)
     assert {row.value for row in found.fid} == {None}
     assert [(row.class_, row.n, row.m) for row in found.fid] == [(k, 10, 20) for k in range(10)]
     assert "no FID of classes with 10 images or fewer: too few for 10 features" in notes

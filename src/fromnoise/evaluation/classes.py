@@ -43,7 +43,7 @@ def by_class(
 ) -> tuple[Classes | None, list[str]]:
     """What labels add, and why something is missing; a classifier is trained on `most` images at most.
 
-    `real` are further real images, to teach a classifier; with labels, or they are of no use.
+    `real` are further real images with labels, to teach a classifier.
     """
     ours, theirs = generated.labels, reference.labels
     if ours is None or theirs is None:
@@ -59,11 +59,10 @@ def by_class(
     if any(fid.value is None for fid in fids):
         notes.append(f"no FID of classes with {d} images or fewer: too few for {d} features")
     learned, few = None, generated.few(most, seed)
-    if d > CLASSIFIED or few.labels is None or len(few.labels.unique()) < 2:
+    if d > CLASSIFIED or len(np.unique(_labels(few))) < 2:
         notes.append("no classifier trained on generated images: only one class, or too many features")
     else:
-        teaches = real is not None and real.labels is not None and len(real.labels.unique()) > 1
-        teacher = real.few(most, seed) if real is not None and teaches else None
+        teacher = real.few(most, seed) if real is not None and len(np.unique(_labels(real))) > 1 else None
         learned = train_on_generated(few, reference, teacher, seed)
     return Classes(shares, fids, learned), notes
 

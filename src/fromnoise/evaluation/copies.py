@@ -287,16 +287,13 @@ def _verdict(
 ) -> str:
     plain = f"{identical:,} {'is a training image' if identical == 1 else 'are training images'} byte for byte"
     plain += " if mirrored or rotated" if changed else ""
+    view, upper = (bound.view, _percent(bound.share)) if bound else ("as it is", "")
     allowed = {
         "as it is": f"shifted by up to {SHIFT} pixels or changed in brightness",
         "mirrored": f"shifted by up to {SHIFT} pixels, changed in brightness or mirrored",
         "turned": "shifted by a pixel, changed in brightness, mirrored or rotated",
-    }[bound.view if bound else "as it is"]
-    most = (
-        f"at most {_percent(bound.share)} of the images are copies (95 % confidence), including copies {allowed}"
-        if bound
-        else ""
-    )
+    }[view]
+    most = f"at most {upper} of the images are copies (95 % confidence), including copies {allowed}"
     if accusing:
         worst = max(accusing, key=lambda each: each.share - each.expected)
         which = f"{worst.n} images (mirrored and rotated views included)" if worst.view == "turned" else "the images"
@@ -305,10 +302,11 @@ def _verdict(
             f"{_percent(1 - worst.expected)} of held-out images are ({_percent(worst.expected)} expected by chance)"
         )
         if bound:  # they may be changed more than the planted ones, by which it was measured
-            found += f"; copies that are merely {allowed} make up at most {_percent(bound.share)} (95 % confidence)"
+            found += f"; copies that are merely {allowed} make up at most {upper} (95 % confidence)"
         return f"{found}; {plain}" if identical else found
     if proof:
-        return "; ".join([f"copying: {plain}, and no held-out image is", *([most] if bound else [])])
+        found = f"copying: {plain}, and no held-out image is"
+        return f"{found}; {most}" if bound else found
     if bound is None:
         seen = _percent(max(each.found for each in closer))
         verdict = f"copying cannot be judged: the test finds only {seen} of the copies planted to check it"

@@ -1,6 +1,7 @@
 """Any ONNX model as an extractor of features: uint8 images N×C×H×W in, floats N×d out (the extra `export`)."""
 
 import hashlib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from fromnoise.files import read_bytes, reading, reason
 
 FLOATS = ("tensor(float)", "tensor(double)", "tensor(float16)")
 MOST = 2 << 30  # bytes: what protobuf takes
-COLOUR = {1: "luminance", 3: SEEN}
+COLOUR: Mapping[int, tuple[str, Callable[[Tensor], Tensor]]] = {1: ("luminance", luminance), 3: (SEEN, rgb)}
+"""What is done to images for a model of so many channels, in words and in deed."""
 
 
 def load(path: Path) -> Features:
@@ -40,10 +42,11 @@ def load(path: Path) -> Features:
     with reading(path, "an ONNX model that can be run"):
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     channels, height, width = _input(path, session)
+    colour, coloured = COLOUR.get(channels, ("as it is", lambda images: images))
     resizing = f"{BILINEAR}, to {height or 'H'}×{width or 'W'}" if height or width else "none"
 
     def extract(images: Tensor) -> Tensor:
-        taken = _coloured(images.cpu(), channels)
+        taken = coloured(images.cpu())
         taken = resize(taken, (height or taken.shape[2], width or taken.shape[3])).contiguous()
         try:
             (found,) = session.run(None, {session.get_inputs()[0].name: taken.numpy()})
@@ -61,7 +64,7 @@ def load(path: Path) -> Features:
         hashlib.sha256(data).hexdigest(),
         extract,
         resizing,
-        COLOUR[channels] if channels else "as it is",
+        colour,
         known=False,
     )
 
@@ -87,12 +90,6 @@ def _dimension(path: Path, session: Any) -> int:
         raise UserError(f"{path} gives {_about(outputs)}; features are one output of floats, N×d")
     length = outputs[0].shape[-1] if outputs[0].shape else None
     return length if isinstance(length, int) else 0
-
-
-def _coloured(images: Tensor, channels: int) -> Tensor:
-    if channels == 1:
-        return luminance(images)
-    return rgb(images) if channels == 3 else images
 
 
 def _about(values: Any) -> str:
