@@ -67,8 +67,8 @@ class Gain:
 def gain(generated: ImageSet, train: ImageSet, held_out: ImageSet, seed: int = 0) -> Gain:
     """The gain from `generated`, by `SEEDS` pairs of classifiers; all sets share their shape and the meaning of labels.
 
-    All sets need labels, `held_out` at least `FEWEST` images, and `train` two classes. One thread computes, so that the
-    numbers do not depend on how many there are.
+    There are at least `FEWEST` held-out images, and two classes to learn. One thread computes, so that the numbers do
+    not depend on how many there are.
     """
     held_out = held_out.subset(min(JUDGED, len(held_out)), seed, balanced=False)
     truth, classes = _labels(held_out), max(each.classes for each in (generated, train, held_out))
@@ -86,7 +86,7 @@ def gain(generated: ImageSet, train: ImageSet, held_out: ImageSet, seed: int = 0
                 for _ in learning(network, images, labels, rows, steps, random, F.cross_entropy):
                     shown.show(next(done), 2 * SEEDS * steps)
                 right[arm, k] = judged(network, held_out.images.cpu()).argmax(axis=1) == truth.numpy()
-    return _summary(right, truth, held_out.groups, train, generated)
+    return _summary(right, held_out, train, generated)
 
 
 def paired(differences: Float[np.ndarray, "s n"], groups: Groups | None = None) -> tuple[float, tuple[float, float]]:
@@ -121,20 +121,14 @@ def _labels(images: ImageSet) -> Int64[Tensor, " n"]:
     return images.labels.cpu()
 
 
-def _summary(
-    right: Bool[np.ndarray, "2 s n"],
-    truth: Int64[Tensor, " n"],
-    groups: Groups | None,
-    train: ImageSet,
-    generated: ImageSet,
-) -> Gain:
-    """The gain, from the classifiers' answers, right or wrong."""
+def _summary(right: Bool[np.ndarray, "2 s n"], held_out: ImageSet, train: ImageSet, generated: ImageSet) -> Gain:
+    """The gain, from the classifiers' answers on held-out images, right or wrong."""
     real, augmented = right.mean(axis=(1, 2)).tolist()
-    difference, (low, high) = paired(right[1].astype(float) - right[0], groups)
+    difference, (low, high) = paired(right[1].astype(float) - right[0], held_out.groups)
     kind = "gain" if low > 0 else "loss" if high < 0 else "no gain"
-    found = []
-    for label in truth.unique().tolist():
-        mine = truth.numpy() == label
+    truth, found = _labels(held_out).numpy(), []
+    for label in np.unique(truth).tolist():
+        mine = truth == label
         name = train.class_names[label] if label < len(train.class_names) else str(label)
         without, with_them = right[:, :, mine].mean(axis=(1, 2)).tolist()
         found.append(ClassGain(name, without, with_them, int(mine.sum())))
