@@ -168,8 +168,6 @@ def test_only_some_of_many_training_images_are_looked_at(chooser_of, images, mon
     [
         ({}, True),
         ({"training": {"minutes": 0.1, "steps": None}}, True),
-        ({"training": {"steps": FEWEST_STEPS - 1}}, False),
-        ({"training": {"epochs": 1.0, "steps": None}}, False),
         ({"sampling": {"guidance": 1.5}}, False),
         ({"network": {"labels": False}, "data": {"clusters": 0}}, False),
         ({"data": {"clusters": 4}}, False),
@@ -192,16 +190,3 @@ def test_guidance_and_the_best_model_are_chosen_in_other_features_than_the_score
     choosers = _choice(experiment, model, images).choose.__self__, _validation(experiment).validate.__self__
     assert experiment.features.name == "digits"
     assert {chooser.features.name for chooser in choosers} == {experiment.choosing.name} != {"digits"}
-
-
-def test_a_short_run_that_was_extended_may_still_have_to_choose(config_of, images, tmp_path):
-    """Its settings speak of its first steps: whoever goes on asks how many there were."""
-    config = config_of(training={"steps": FEWEST_STEPS - 1})
-    model = Model.build(config, DataInfo.of(images, config))
-    experiment = Experiment(config, tmp_path / "run", "cpu")
-    _, folder = experiment.accelerator, experiment.folder
-    folder.checkpoint(FEWEST_STEPS + 10).mkdir(parents=True)
-    assert folder.steps() == [FEWEST_STEPS + 10]
-    choice = _choice(experiment, model, images)
-    assert choice.cost(10 * FEWEST_STEPS, 10 * FEWEST_STEPS) > 0
-    assert choice.cost(FEWEST_STEPS - 1, FEWEST_STEPS - 1) == 0

@@ -234,30 +234,25 @@ def _choice(experiment: Experiment, model: Model, train: ImageSet) -> GuidanceCh
     """
     if experiment.config.sampling.guidance is not None or not model.info.classes or model.info.clustered:
         return None
-    from fromnoise.experiment.guidance import FEWEST_STEPS, Chooser  # imports the metrics, as above
+    from fromnoise.experiment.guidance import Chooser  # imports the metrics, as above
 
-    folder, steps = experiment.folder, _steps(experiment)
-    if not experiment.extension and not folder.steps() and steps and steps < FEWEST_STEPS:
-        return None
-    chooser = Chooser(model, train, folder, experiment.choosing)
+    chooser = Chooser(model, train, experiment.folder, experiment.choosing)
     return GuidanceChoice(chooser.cost, chooser.choose)
 
 
-def _steps(experiment: Experiment) -> int | None:
-    """The steps of the budget; None where the clock decides."""
-    settings = experiment.config.training
-    return steps_of(experiment.extension or settings.budget, len(experiment.parts.train), settings.batch)
-
-
 def _all_steps(experiment: Experiment) -> int | None:
-    """The same with the steps before; None, too, for a training that was validated before and goes on to be."""
-    folder, steps, extension = experiment.folder, _steps(experiment), experiment.extension
-    done = max(folder.steps(), default=0)
+    """The training's steps in all; None where the clock decides, or if it was validated before and goes on to be."""
+    folder, extension, settings = experiment.folder, experiment.extension, experiment.config.training
+
+    def steps_in(budget: Budget) -> int | None:
+        return steps_of(budget, len(experiment.parts.train), settings.batch)
+
+    done, steps = max(folder.steps(), default=0), steps_in(extension or settings.budget)
     if not done or folder.about_best():
         return None if done else steps
     last = folder.about().budgets[-1:]
     if last and extension in (None, replace(last[0], step=0, seconds=0.0)):  # under way, if not finished
-        own = steps_of(last[0], len(experiment.parts.train), experiment.config.training.batch)
+        own = steps_in(last[0])
         if extension is None or own is None or done < last[0].step + own:
             return None if own is None else last[0].step + own
     return steps and steps + done * (extension is not None)
