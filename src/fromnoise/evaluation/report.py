@@ -382,10 +382,10 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
             raise OtherVersion(f"{name} is a report of another version (schema {schema}, not {SCHEMA}): score again")
         try:
             report = msgspec.convert(with_nan(value, cls), cls)
+            if "fid" not in report.metrics:
+                raise msgspec.ValidationError("it has no FID")
         except msgspec.ValidationError as error:
             raise UserError(f"{name} is not a complete report: {error}{advice and f'; {advice}'}") from error
-        if "fid" not in report.metrics:
-            raise UserError(f"{name} is not a complete report: it has no FID{advice and f'; {advice}'}")
         return report
 
     @classmethod

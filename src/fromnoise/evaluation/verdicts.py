@@ -247,8 +247,7 @@ def labels(balance: Balance, learned: Learned, m: int) -> Verdict:
 
 def interval(excess: Excess) -> str:
     """The excess with its error and its interval."""
-    low, high = (f"{bound:.3f}".replace("-", "−") for bound in (excess.low, excess.high))
-    value = f"{excess.value:.3f}".replace("-", "−")
+    value, low, high = (f"{each:.3f}".replace("-", "−") for each in (excess.value, excess.low, excess.high))
     return f"{value} ± {excess.error:.3f}, 95 % interval {low} to {high}"
 
 
