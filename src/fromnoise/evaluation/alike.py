@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float64, Int64, UInt8
 from torch import Tensor
 
+from fromnoise import rng
 from fromnoise.data import blocks
 from fromnoise.data.colour import luminance
 from fromnoise.data.resize import resize
@@ -27,6 +28,8 @@ UNMOVED = 16
 """Images, nearest by their grids, to which the distance is computed beside the nearest at each shift."""
 FLAT = 0.03 * 255
 """Grey levels of contrast below which an image counts as flat: the constant of SSIM (Wang et al. 2004)."""
+DARKENED = 0.8
+"""The factor on the brightness of damaged images."""
 NUMBERS, BLOCK = 1 << 22, 256  # the most in a block: numbers, images
 
 
@@ -128,6 +131,12 @@ def turns(images: UInt8[Tensor, "n c h w"], square: bool) -> Iterator[UInt8[Tens
     for quarters in range(0, 4, 1 if square else 2):
         yield images.rot90(quarters, (2, 3)) if quarters else images
         yield images.rot90(quarters, (2, 3)).flip(-1) if quarters else images.flip(-1)
+
+
+def damaged(images: UInt8[Tensor, "n c h w"], noise: float, key: str) -> UInt8[Tensor, "n c h w"]:
+    """Images darkened, moved by a pixel in both directions, and noisy, by `noise` grey levels (keyed by `key`)."""
+    moved = DARKENED * torch.roll(images.cpu().float(), (1, 1), (2, 3))
+    return (moved + noise * rng.normal(tuple(moved.shape), 0, key)).round().clamp(0, 255).to(torch.uint8)
 
 
 def _smooth(images: UInt8[Tensor, "n 1 h w"]) -> Float[Tensor, "n h w"]:

@@ -37,7 +37,7 @@ from fromnoise import rng
 from fromnoise.data.colour import on_grey
 from fromnoise.data.groups import groups
 from fromnoise.data.image_set import ImageSet, digests, excluding
-from fromnoise.evaluation.alike import SHIFT, Gallery, Neighbours, turns
+from fromnoise.evaluation.alike import SHIFT, Gallery, Neighbours, damaged, turns
 from fromnoise.evaluation.design import most_apart
 from fromnoise.evaluation.report import Closer, Copies, CopyBound, CopySizes, Pair
 from fromnoise.evaluation.tail import rank_of, tail_p_value
@@ -67,8 +67,8 @@ TURNED = 300
 """Most images of each kind that are compared turned."""
 FEWEST = 50
 """Fewest images of each kind, and fewest distinct training images, for a judgement."""
-PLANTED, DARKENED, NOISE = 200, 0.8, 20.0
-"""Most training images planted; the factor on their brightness, and their noise in grey levels."""
+PLANTED, NOISE = 200, 20.0
+"""Most training images planted, and their noise in grey levels."""
 BLIND = 0.5
 """A comparison that finds a smaller share of planted copies says nothing about images that it does not accuse."""
 NOTICED = 0.05
@@ -158,10 +158,9 @@ def _identical(images: ImageSet, learnt: np.ndarray, turned: bool) -> Bool[np.nd
 
 
 def plant(train: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "_ c h w"]:
-    """`PLANTED` training images at most, darkened, moved by a pixel in both directions, and noisy; RGBA on mid-grey."""
+    """`PLANTED` training images at most, damaged; RGBA on mid-grey."""
     rows = np.sort(rng.generator(0, "planted", len(train)).permutation(len(train))[:PLANTED])
-    moved = DARKENED * torch.roll(on_grey(train[rows].cpu()).float(), (1, 1), (2, 3))
-    return (moved + NOISE * rng.normal(tuple(moved.shape), 0, "planted noise")).round().clamp(0, 255).to(torch.uint8)
+    return damaged(on_grey(train[rows]), NOISE, "planted noise")
 
 
 def _comparable(held_out: ImageSet | None, train: ImageSet, generated: ImageSet) -> tuple[ImageSet | None, bool | None]:

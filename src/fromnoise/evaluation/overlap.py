@@ -5,18 +5,16 @@ from itertools import islice
 import numpy as np
 import torch
 
-from fromnoise import rng
 from fromnoise.data.groups import SIDE, nearly_in
 from fromnoise.data.image_set import ImageSet, digests
 from fromnoise.data.resize import resize
-from fromnoise.evaluation.alike import turns
+from fromnoise.evaluation.alike import damaged, turns
 from fromnoise.evaluation.report import Overlap
 
 MOST = 1_000
 """Images that are looked at turned, at most."""
-CHANGED, DARKENED, NOISE = 200, 0.8, 5.0
-"""Most images that are changed to see whether they are recognised; the factor on their brightness, and their noise in
-grey levels."""
+CHANGED, NOISE = 200, 5.0
+"""Most images that are changed to see whether they are recognised, and their noise in grey levels."""
 
 
 def overlap(a: ImageSet, b: ImageSet, turned: bool = False) -> Overlap:
@@ -33,14 +31,12 @@ def overlap(a: ImageSet, b: ImageSet, turned: bool = False) -> Overlap:
 
 
 def noticed(images: ImageSet) -> float:
-    """The share of the images that are recognised as near-duplicates of their like when they are made darker, shifted
-    by a pixel in both directions and a little noisy; alpha is only shifted."""
+    """The share of the images that are recognised as near-duplicates when they are `damaged`; alpha is only shifted."""
     rows = images.subset_rows(min(CHANGED, len(images)), 0, balanced=False)
     some = images.images[rows].cpu()
-    moved = torch.roll(some, (1, 1), (2, 3))
-    colours = moved[:, :3] if moved.shape[1] == 4 else moved
-    darker = DARKENED * colours.float() + NOISE * rng.normal(tuple(colours.shape), 0, "changed")
-    changed = torch.cat([darker.round().clamp(0, 255).to(torch.uint8), moved[:, colours.shape[1] :]], dim=1)
+    colours = 3 if some.shape[1] == 4 else some.shape[1]
+    alpha = torch.roll(some[:, colours:], (1, 1), (2, 3))
+    changed = torch.cat([damaged(some[:, :colours], NOISE, "changed"), alpha], dim=1)
     return float(nearly_in(changed, images.images).double().mean())
 
 
