@@ -7,6 +7,7 @@ from typing import Any
 
 from fromnoise.config import to_json
 from fromnoise.data import folder, saving, sources
+from fromnoise.data.image_set import ImageSet
 from fromnoise.data.listing import NAMED, listed
 from fromnoise.data.parts import Parts
 from fromnoise.errors import UserError
@@ -35,15 +36,14 @@ def augment(
     """Sample `per_class` images of each class into the new folder `out`, and measure what a classifier gains from them.
 
     By default there are as many in all as training images, at most `MOST`. `source` is the model as the user named it;
-    for `data` and `how` see `parts_for`. Images and augment.json are written whole or not at all.
+    for `data` and `how` see `sets_for`. Images and augment.json are written whole or not at all.
     """
-    parts, notes = parts_for(data, model, source, **how)
+    train, held_out, notes = sets_for(data, model, source, **how)
     for note in notes:
         say(note)
-    assert parts.heldout is not None, "`parts_for` sees to it"
-    each = per_class or math.ceil(min(len(parts.train), MOST) / len(model.info.present))
+    each = per_class or math.ceil(min(len(train), MOST) / len(model.info.present))
     images = sampled(model, per_class=each, seed=seed, guidance=guidance)
-    found = gain(images, parts.train, parts.heldout, seed)
+    found = gain(images, train, held_out, seed)
     about = {"data": data, "model": str(source), "guidance": guidance, "seed": seed, "notes": notes}
     report = {**to_json(dataclasses.asdict(found)), **about, "command": system.command()}
     with whole_folder(out) as temporary:
@@ -52,7 +52,7 @@ def augment(
     return found
 
 
-def parts_for(
+def sets_for(
     data: str,
     model: Model,
     source: Path,
@@ -60,40 +60,37 @@ def parts_for(
     skip_broken: bool = False,
     label_by: str | None = None,
     group_by: str | None = None,
-) -> tuple[Parts, list[str]]:
-    """The parts of `data`, and notes on them for readers of the result.
+) -> tuple[ImageSet, ImageSet, list[str]]:
+    """The training and held-out images of `data`, and notes on them for readers of the result.
 
-    If the model was trained on `data`, they are the parts of its training, so that it never saw what is held out.
+    If the model was trained on `data`, they are those of its training, so that it never saw what is held out.
     Other data has classes and groups by the rules given, and is mapped to bytes by the model's range. `source` is the
     model as the user named it. Raises UserError for data whose images or classes are not the model's, and for too few
     images to hold out.
     """
     trained, data = model.config.data, without_slash(data)
-    notes: list[str] = []
     if not model.info.classes or model.info.clustered:
         raise UserError(f"{source} was trained without classes: train it on images with classes")
-    same = sources.is_same(data, trained)
-    if same and (label_by is not None or group_by is not None):
-        raise UserError(
-            f"{data} was the model's training data and is split as it was then: leave out --label-by and --group-by"
-        )
-    if not same:
+    if sources.is_same(data, trained):
+        if label_by is not None or group_by is not None:
+            raise UserError(
+                f"{data} was the model's training data and is split as it was then: leave out --label-by and --group-by"
+            )
+        parts, notes = parts_of_model(model, source, skip_broken=skip_broken)
+    else:
         settings = dataclasses.replace(trained, data=data, m=None, label_by=label_by, group_by=group_by)
         parts = sources.prepare(settings, model.config.seed, skip_broken=skip_broken, within=model.info.range)
-        notes.append(f"the model was trained on {trained.data}: if it saw images held out here, the gain is overstated")
-    else:
-        parts, notes = parts_of_model(model, source, skip_broken=skip_broken)
-    _check(parts, model, data)
-    assert parts.heldout is not None, "`_check` sees to it"
-    tested = set() if parts.heldout.labels is None else set(parts.heldout.labels.tolist())
+        notes = [f"the model was trained on {trained.data}: if it saw images held out here, the gain is overstated"]
+    held_out = _held_out(parts, model, data)
+    tested = set() if held_out.labels is None else set(held_out.labels.tolist())
     if lacking := [model.info.called(label) for label in model.info.present if label not in tested]:
         notes.append(f"nothing is known of classes without held-out images: {listed(lacking, NAMED)}")
-    return parts, notes
+    return parts.train, held_out, notes
 
 
-def _check(parts: Parts, model: Model, data: str) -> None:
-    """Raise UserError unless a classifier can learn from these parts and from the model's images."""
-    info, train = model.info, parts.train
+def _held_out(parts: Parts, model: Model, data: str) -> ImageSet:
+    """The held-out images; raises UserError unless a classifier can learn from these parts and the model's images."""
+    info, train, held_out = model.info, parts.train, parts.heldout
     if train.shape != info.image:
         ours, theirs = ("×".join(map(str, shape)) for shape in (info.image, train.shape))
         raise UserError(f"the model makes images of {ours}, but those of {data} are {theirs}: train a model on {data}")
@@ -106,9 +103,9 @@ def _check(parts: Parts, model: Model, data: str) -> None:
             f"the classes of {data} ({', '.join(names[:5])} …) are not the model's "
             f"({', '.join(info.class_names[:5])} …): train a model on {data}"
         )
-    n = 0 if parts.heldout is None else len(parts.heldout)
-    if n < FEWEST:
-        why = parts.why_few(FEWEST)
+    if held_out is None or len(held_out) < FEWEST:
+        n, why = 0 if held_out is None else len(held_out), parts.why_few(FEWEST)
         raise UserError(f"{data} has {n} held-out images but measuring a gain takes at least {FEWEST}{why}: add images")
-    if parts.heldout is not None and parts.heldout.labels is not None and len(parts.heldout.labels.unique()) < 2:
+    if held_out.labels is not None and len(held_out.labels.unique()) < 2:
         raise UserError(f"all held-out images of {data} are of one class: measuring a gain takes two; add images")
+    return held_out
