@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import asdict
+
 from fromnoise.config import Config, from_json
 from fromnoise.errors import UserError
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.provenance import Request
 from fromnoise.evaluation.report import Report, ToldApart
-from fromnoise.experiment.comparison import READING, ScoreRequest, reference_name
+from fromnoise.experiment.comparison import ScoreRequest, reference_name
 from fromnoise.experiment.evaluate import ScoredSets
 from fromnoise.experiment.find import is_run
 
@@ -46,11 +48,10 @@ def request_of(
     for role in ("generated", "reference"):
         if sets[role] is None:
             raise UserError(f"{file} scored images in memory: name them with --{role}")
-    if weights is None and request.weights is not None:
-        weights = Path(request.weights)
-    how = {name: getattr(request, name) for name in ("n", "skip_broken", *READING)}
+    own = None if request.weights is None else Path(request.weights)
     features = report.protocol.features.name  # what auto stood for
-    return ScoreRequest(**sets, **how, features=features, weights=weights, seed=report.protocol.seed)
+    given = asdict(request) | sets | {"features": features, "weights": weights or own, "seed": report.protocol.seed}
+    return ScoreRequest(**given)
 
 
 def check(before: Report, sets: ScoredSets, features: Features) -> None:
