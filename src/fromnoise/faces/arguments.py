@@ -231,6 +231,13 @@ def parse_training(cls: type[TrainingKind], words: Sequence[str], command: str) 
     return dataclasses.replace(arguments, config=config, out=out, extension=extension)
 
 
+def call(main: Callable[[Any], None], words: Sequence[str], command: str) -> None:
+    """Run the `main` of a command on its words, parsed as the class that `main` takes its `arguments` in."""
+    cls = main.__annotations__["arguments"]
+    read = parse_training if issubclass(cls, TrainingArguments) else parse
+    main(read(cls, words, command))
+
+
 def _split(flag: str, words: Sequence[str]) -> tuple[str | None, list[str]]:
     """The value of the last `--flag VALUE` or `--flag=VALUE` (None without one), and the other words."""
     for k, word in reversed(list(enumerate(words))):

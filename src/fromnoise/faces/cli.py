@@ -23,7 +23,7 @@ from fromnoise.say import Reporter, reporting_to
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-# command (a module in faces/commands) -> what it does
+# command (a module in faces/commands, whose `main` takes its arguments) -> what it does
 COMMANDS = {
     "run": "train, sample and score, from data to report",
     "train": "train a model, or resume its training",
@@ -105,7 +105,13 @@ def _answer(words: list[str]) -> int:
     else:
         lookup("command", words[0], COMMANDS)
         with reporting_to(Reporter(lambda line: _console().say(line), lambda title: _console().Bar(title))):
-            importlib.import_module(f"fromnoise.faces.commands.{words[0]}").main(words[1:])
+            from fromnoise.faces.arguments import call
+
+            main = importlib.import_module(f"fromnoise.faces.commands.{words[0]}").main
+            if words[0] == "data":  # has two commands of its own
+                main(words[1:])
+            else:
+                call(main, words[1:], words[0])
     return 0
 
 

@@ -1,6 +1,5 @@
 """`fromnoise augment`."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +8,7 @@ import tyro
 
 from fromnoise.diffusion.settings import Guidance
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import Device, SkipBroken, Threads, parse, refuse_existing_folder
+from fromnoise.faces.arguments import Device, SkipBroken, Threads, refuse_existing_folder
 from fromnoise.limits import Limits
 
 
@@ -45,9 +44,8 @@ class AugmentArguments:
     threads: Threads = None
 
 
-def main(words: Sequence[str]) -> None:
+def main(arguments: AugmentArguments) -> None:
     """Augment."""
-    arguments = parse(AugmentArguments, words, "augment")
     if arguments.out.suffix.lower() in (".npz", ".png"):
         raise UserError(f"{arguments.out}: name a folder, which gets a sub-folder for each class")
     refuse_existing_folder(arguments.out)

@@ -1,7 +1,6 @@
 """`fromnoise compare`."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import File, Overwrite, parse, refuse_existing
+from fromnoise.faces.arguments import File, Overwrite, refuse_existing
 from fromnoise.say import say
 
 
@@ -35,9 +34,8 @@ class CompareArguments:
     overwrite: Overwrite = False
 
 
-def main(words: Sequence[str]) -> None:
+def main(arguments: CompareArguments) -> None:
     """Compare."""
-    arguments = parse(CompareArguments, words, "compare")
     runs = [path for named in arguments.runs for path in _found(named)]
     if len(runs) < 2:
         raise UserError("name at least two runs to compare")

@@ -1,7 +1,7 @@
 """`fromnoise data export` and `fromnoise data inspect`."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +11,7 @@ import tyro
 
 from fromnoise.data.settings import NAMED, Alpha, DataSettings, Fit, parse_size
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import (
-    File,
-    Overwrite,
-    SkipBroken,
-    parse,
-    refuse_existing,
-    refuse_unwritable_images,
-)
+from fromnoise.faces.arguments import File, Overwrite, SkipBroken, call, refuse_existing, refuse_unwritable_images
 from fromnoise.say import say
 
 if TYPE_CHECKING:
@@ -95,18 +88,17 @@ MOST_KINDS, MOST_FILES = 8, 10  # sizes, and files that cannot be read, that are
 
 def main(words: Sequence[str]) -> None:
     """Export or inspect."""
-    commands = {"export": _export, "inspect": _inspect}
+    commands: dict[str, Callable[..., None]] = {"export": _export, "inspect": _inspect}
     if words and words[0] in commands:
-        return commands[words[0]](words[1:])
+        return call(commands[words[0]], words[1:], f"data {words[0]}")
     if {"-h", "--help"} & set(words):
         with suppress(SystemExit):  # after the first help
-            _export(["--help"])
-        return _inspect(["--help"])
+            call(_export, ["--help"], "data export")
+        return call(_inspect, ["--help"], "data inspect")
     raise UserError("write `fromnoise data export SPEC DIR` or `fromnoise data inspect SPEC` (each has --help)")
 
 
-def _inspect(words: Sequence[str]) -> None:
-    arguments = parse(InspectArguments, words, "data inspect")
+def _inspect(arguments: InspectArguments) -> None:
     out = None if arguments.json in (None, "-") else Path(str(arguments.json))
     if arguments.sheet is not None and arguments.sheet.suffix.lower() != ".png":
         raise UserError(f"--sheet {arguments.sheet}: name a .png file")
@@ -177,8 +169,7 @@ def _print(found: "Inspection") -> None:
         say(f"note: {note}")
 
 
-def _export(words: Sequence[str]) -> None:
-    arguments = parse(ExportArguments, words, "data export")
+def _export(arguments: ExportArguments) -> None:
     as_array = arguments.out.suffix.lower() == ".npz"
     if arguments.out.suffix.lower() == ".png":
         raise UserError(f"{arguments.out}: images are exported as a folder or an .npz")

@@ -1,11 +1,10 @@
 """`fromnoise doctor`."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fromnoise.faces.arguments import Device, Threads, parse
+from fromnoise.faces.arguments import Device, Threads
 from fromnoise.say import plural, say
 
 if TYPE_CHECKING:
@@ -27,10 +26,8 @@ class DoctorArguments:
     threads: Threads = None
 
 
-def main(words: Sequence[str]) -> None:
+def main(arguments: DoctorArguments) -> None:
     """Measure and print."""
-    arguments = parse(DoctorArguments, words, "doctor")
-
     from rich.table import Table
 
     from fromnoise.config import PRESETS

@@ -1,7 +1,6 @@
 """`fromnoise evaluate`."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ import tyro
 
 from fromnoise.data.settings import Alpha, Fit
 from fromnoise.errors import Failed, UserError
-from fromnoise.faces.arguments import Device, FailOn, File, Overwrite, SkipBroken, Threads, parse, refuse_existing
+from fromnoise.faces.arguments import Device, FailOn, File, Overwrite, SkipBroken, Threads, refuse_existing
 from fromnoise.limits import flag
 from fromnoise.say import say
 
@@ -75,9 +74,8 @@ class EvaluateArguments:
     overwrite: Overwrite = False
 
 
-def main(words: Sequence[str]) -> None:
+def main(arguments: EvaluateArguments) -> None:
     """Evaluate."""
-    arguments = parse(EvaluateArguments, words, "evaluate")
     file = None if arguments.json in (None, "-") else Path(str(arguments.json))
     if arguments.html in (Path("-"), Path(arguments.json or "-")):
         raise UserError(f"--html {arguments.html}: name another file for the page")

@@ -1,13 +1,12 @@
 """`fromnoise export`."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from fromnoise.faces.arguments import ModelSource, Overwrite, parse, refuse_existing
+from fromnoise.faces.arguments import ModelSource, Overwrite, refuse_existing
 
 
 @dataclass(frozen=True)
@@ -28,9 +27,8 @@ class ExportArguments:
     overwrite: Overwrite = False
 
 
-def main(words: Sequence[str]) -> None:
+def main(arguments: ExportArguments) -> None:
     """Export."""
-    arguments = parse(ExportArguments, words, "export")
     refuse_existing(arguments.overwrite, arguments.out)
 
     from fromnoise.experiment.find import load_model

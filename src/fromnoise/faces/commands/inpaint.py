@@ -1,13 +1,11 @@
 """`fromnoise inpaint`."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from tyro.conf import arg
 
-from fromnoise.faces.arguments import parse
 from fromnoise.faces.editing import ImageFile, SamplingArguments, load, read, read_mask, write
 
 
@@ -29,9 +27,8 @@ class InpaintArguments(SamplingArguments):
     """An opaque image of the same proportions: white where the model should fill in, black elsewhere."""
 
 
-def main(words: Sequence[str]) -> None:
+def main(arguments: InpaintArguments) -> None:
     """Inpaint."""
-    arguments = parse(InpaintArguments, words, "inpaint")
     model, how = load(arguments), arguments.how()
 
     from fromnoise.generation.edit import inpaint

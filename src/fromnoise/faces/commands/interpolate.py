@@ -1,9 +1,7 @@
 """`fromnoise interpolate`."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fromnoise.faces.arguments import parse
 from fromnoise.faces.editing import EditArguments, ImageFile, load, read, write
 
 
@@ -23,9 +21,8 @@ class InterpolateArguments(EditArguments):
     """Number of images, including the first and the last."""
 
 
-def main(words: Sequence[str]) -> None:
+def main(arguments: InterpolateArguments) -> None:
     """Interpolate."""
-    arguments = parse(InterpolateArguments, words, "interpolate")
     model = load(arguments)
 
     from fromnoise.generation.edit import interpolate

@@ -1,7 +1,6 @@
 """`fromnoise lab`."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,7 +8,7 @@ from typing import Annotated, Literal
 import tyro
 
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import parse, refuse_existing_folder
+from fromnoise.faces.arguments import refuse_existing_folder
 from fromnoise.say import say
 
 
@@ -45,9 +44,8 @@ class LabArguments:
     """Numbers of the notebooks to include; default: all."""
 
 
-def main(words: Sequence[str]) -> None:
+def main(arguments: LabArguments) -> None:
     """Make page, handouts or slides of the lab."""
-    arguments = parse(LabArguments, words, "lab")
     if (arguments.folder is None) == (arguments.out is None):
         raise UserError("name one new folder, as in `fromnoise lab --quick --out lab-page` (fromnoise lab --help)")
     out = arguments.folder or arguments.out

@@ -2,14 +2,13 @@
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import Device, ModelSource, SkipBroken, Threads, parse
+from fromnoise.faces.arguments import Device, ModelSource, SkipBroken, Threads
 from fromnoise.say import say
 
 if TYPE_CHECKING:
@@ -53,9 +52,8 @@ class LikelihoodArguments:
     threads: Threads = None
 
 
-def main(words: Sequence[str]) -> None:
+def main(arguments: LikelihoodArguments) -> None:
     """Compute and print."""
-    arguments = parse(LikelihoodArguments, words, "likelihood")
     if not arguments.images:
         raise UserError("name the images: files, folders, .npz files or data sets")
 

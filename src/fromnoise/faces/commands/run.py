@@ -1,10 +1,9 @@
 """`fromnoise run`: train → sample → score → summary."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from fromnoise.faces.arguments import FailOn, TrainingArguments, parse_training
+from fromnoise.faces.arguments import FailOn, TrainingArguments
 from fromnoise.faces.commands.train import print_configuration
 from fromnoise.say import captured, duration, plural, say
 
@@ -24,9 +23,8 @@ class RunArguments(TrainingArguments):
     fail_on: FailOn = None
 
 
-def main(words: Sequence[str]) -> None:
+def main(arguments: RunArguments) -> None:
     """Run."""
-    arguments = parse_training(RunArguments, words, "run")
     if arguments.dry_run:
         print_configuration(arguments.config)
         return

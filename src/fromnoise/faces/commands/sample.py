@@ -1,6 +1,5 @@
 """`fromnoise sample`."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -8,7 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from fromnoise.diffusion.settings import Calls, Guidance, SamplerName, Spacing
-from fromnoise.faces.arguments import Device, ModelSource, Overwrite, Threads, parse, refuse_unwritable_images
+from fromnoise.faces.arguments import Device, ModelSource, Overwrite, Threads, refuse_unwritable_images
 from fromnoise.limits import Limits
 
 ASKED = "n per_class seed first label guidance guidance_interval sampler spacing logsnr_range precision reject_copies"
@@ -64,9 +63,8 @@ class SampleArguments:
     overwrite: Overwrite = False
 
 
-def main(words: Sequence[str]) -> None:
+def main(arguments: SampleArguments) -> None:
     """Sample."""
-    arguments = parse(SampleArguments, words, "sample")
     refuse_unwritable_images(arguments.out, arguments.overwrite)
     kind = arguments.out.suffix.lower()
 

@@ -1,12 +1,11 @@
 """`fromnoise train`."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fromnoise.config import Config, to_json
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import TrainingArguments, parse_training
+from fromnoise.faces.arguments import TrainingArguments
 from fromnoise.say import say
 
 
@@ -23,9 +22,8 @@ class TrainArguments(TrainingArguments):
     """Show where the time of a few training steps goes (CPU only); write nothing."""
 
 
-def main(words: Sequence[str]) -> None:
+def main(arguments: TrainArguments) -> None:
     """Train."""
-    arguments = parse_training(TrainArguments, words, "train")
     if arguments.dry_run:
         print_configuration(arguments.config)
         return

@@ -1,12 +1,11 @@
 """`fromnoise ui`."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import Device, ModelSource, Threads, parse
+from fromnoise.faces.arguments import Device, ModelSource, Threads
 from fromnoise.limits import Limits
 from fromnoise.say import say
 
@@ -25,9 +24,8 @@ class UiArguments:
     threads: Threads = None
 
 
-def main(words: Sequence[str]) -> None:
+def main(arguments: UiArguments) -> None:
     """Serve until Ctrl-C."""
-    arguments = parse(UiArguments, words, "ui")
     port = arguments.port
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 

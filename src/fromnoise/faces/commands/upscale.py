@@ -1,9 +1,7 @@
 """`fromnoise upscale`."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fromnoise.faces.arguments import parse
 from fromnoise.faces.editing import ImageFile, SamplingArguments, load, read, write
 
 
@@ -21,9 +19,8 @@ class UpscaleArguments(SamplingArguments):
     """The image; resized if it is not half as high and half as wide as the model's."""
 
 
-def main(words: Sequence[str]) -> None:
+def main(arguments: UpscaleArguments) -> None:
     """Upscale."""
-    arguments = parse(UpscaleArguments, words, "upscale")
     model, how = load(arguments), arguments.how()
 
     from fromnoise.generation.edit import upscale

@@ -1,10 +1,8 @@
 """`fromnoise vary`."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from fromnoise.faces.arguments import parse
 from fromnoise.faces.editing import ImageFile, SamplingArguments, load, read, write
 from fromnoise.limits import Limits
 
@@ -25,9 +23,8 @@ class VaryArguments(SamplingArguments):
     """Number of variants."""
 
 
-def main(words: Sequence[str]) -> None:
+def main(arguments: VaryArguments) -> None:
     """Vary."""
-    arguments = parse(VaryArguments, words, "vary")
     model, how = load(arguments), arguments.how()
 
     from fromnoise.generation.edit import vary
