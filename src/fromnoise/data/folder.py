@@ -17,7 +17,7 @@ from fromnoise.data.colour import KINDS, kind, straight
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.labelling import Contents, Labels, Table, labelled, table_of, to_read
 from fromnoise.data.listing import Listing, listed, listing
-from fromnoise.data.pixels import by_range, stretched
+from fromnoise.data.pixels import stretched
 from fromnoise.data.source import Reading, Source
 from fromnoise.errors import UserError
 from fromnoise.files import whole, whole_folder
@@ -134,7 +134,7 @@ def load_file(
     elif within is None:
         raise UserError(f"{path} has more than 8 bits, and nothing gives their range: convert it to 8 bits")
     else:
-        pixels = by_range(str(path), pixels, within)
+        pixels, _ = stretched(pixels, str(path), within)
     return ImageSet(str(path), torch.from_numpy(pixels.transpose(2, 0, 1)[None].copy()), range=within), changes
 
 

@@ -58,7 +58,7 @@ def as_bytes(
         return values.astype(np.uint8) * np.uint8(255), None
     if within is not None and values.dtype != np.uint8:
         return stretched(values, name, within)
-    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    low, high = float(values.min()), float(values.max())
     if low < 0 or high > 255:
         return stretched(values, name)
     whole = values.dtype.kind in "iu" or (high > 1 and all((row == np.rint(row)).all() for row in values))
@@ -66,37 +66,20 @@ def as_bytes(
 
 
 def stretched(
-    values: Num[np.ndarray, "n *s"], name: str = "images", within: tuple[float, float] | None = None
-) -> tuple[UInt8[np.ndarray, "n *s"], tuple[float, float] | None]:
-    """Numbers of any range as bytes, and the range: the least becomes 0, the largest 255, the rest is linear, rounded.
+    values: Num[np.ndarray, "n *s"], name: str, within: tuple[float, float] | None = None
+) -> tuple[UInt8[np.ndarray, "n *s"], tuple[float, float]]:
+    """Numbers of any range as bytes, and the range: its least becomes 0, its largest 255, the rest is linear, rounded.
 
-    With the range `within` they are mapped `by_range` instead. Raises UserError for values that are not finite.
+    The range is `within`, that of the training images, and a line says if values are clipped to it; without one, the
+    numbers' own. Raises UserError for values that are not finite.
     """
-    if not values.size:
-        return values.astype(np.uint8), None
-    if within is not None:
-        return by_range(name, values, within), within
-    low, high = float(values.min()), float(values.max())
-    if not np.isfinite([low, high]).all():
-        raise UserError(f"{name}: some values are not finite")
-    return _scaled(values, low, high), (low, high)
-
-
-def by_range(name: str, values: Num[np.ndarray, "n *s"], within: tuple[float, float]) -> UInt8[np.ndarray, "n *s"]:
-    """The images `name` as bytes, as the training images of that range were mapped; a line says if values are clipped.
-
-    Raises UserError for values that are not finite.
-    """
-    (low, high), (least, most) = within, (float(values.min()), float(values.max()))
+    least, most = float(values.min()), float(values.max())
     if not np.isfinite([least, most]).all():
         raise UserError(f"{name}: some values are not finite")
+    low, high = within or (least, most)
     if max(low - least, most - high) * 255 > high - low:  # by more than one of 255 levels
         say(f"{name}: values from {least:g} to {most:g} clipped to the training images' range, {low:g} to {high:g}")
-    return _scaled(values, low, high)
-
-
-def _scaled(values: Num[np.ndarray, "n *s"], low: float, high: float) -> UInt8[np.ndarray, "n *s"]:
     found, unit = mapped.empty(values.shape, torch.uint8).numpy(), 255 / (high - low) if high > low else 0.0
     for k, row in enumerate(values):  # one by one: in float64 all at once would take many times their memory
         found[k] = ((row.astype(np.float64) - low) * unit).round().clip(0, 255)
-    return found
+    return found, (low, high)
