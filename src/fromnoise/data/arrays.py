@@ -236,9 +236,13 @@ def _read(entry: _Entry) -> np.ndarray:
     """All of an array of numbers; raises ValueError for anything else."""
     if entry.dtype.kind not in "biuf":
         raise ValueError(f"'{entry.key}' holds no numbers")
+    return _values(entry).reshape(entry.shape, order="F" if entry.reverse else "C")
+
+
+def _values(entry: _Entry) -> np.ndarray:
+    """All values of an array, as they lie in the file."""
     with entry.open() as stream:
-        values = np.frombuffer(stream.read()[entry.start :], entry.dtype)
-    return values.reshape(entry.shape, order="F" if entry.reverse else "C")
+        return np.frombuffer(stream.read()[entry.start :], entry.dtype)
 
 
 def _labels(path: Path, entry: _Entry, n: int) -> Tensor | None:
@@ -266,9 +270,7 @@ def _groups(path: Path, entry: _Entry, n: int) -> Tensor:
     if entry.shape not in ((n,), (n, 1)) or entry.dtype.kind not in "iuUS":
         wanted = f"one whole number or text for each of the {n:,} images"
         raise UserError(f"{path}: '{entry.key}' must be {wanted}, not {entry.dtype} {entry.shape}")
-    with entry.open() as stream:
-        values = np.frombuffer(stream.read()[entry.start :], entry.dtype)
-    return torch.from_numpy(np.unique(values, return_inverse=True)[1])
+    return torch.from_numpy(np.unique(_values(entry), return_inverse=True)[1])
 
 
 def _images(
@@ -325,8 +327,7 @@ def _class_names(entry: _Entry, classes: int) -> tuple[str, ...]:
     """The names of at least `classes` classes; none if the array holds something else."""
     if entry.dtype.kind != "U" or len(entry.shape) != 1 or not classes <= entry.shape[0] <= MOST_CLASSES:
         return ()
-    with entry.open() as stream:
-        return tuple(np.frombuffer(stream.read()[entry.start :], entry.dtype).tolist())
+    return tuple(_values(entry).tolist())
 
 
 def _load(name: str, how: Reading) -> ImageSet:
