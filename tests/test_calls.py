@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 import fromnoise
-from fromnoise.calls import called_from_python, named_for_python
+from fromnoise.calls import called_from_python
 from fromnoise.errors import UserError
 from fromnoise.images import Images, array_of
 
@@ -79,8 +79,12 @@ def test_errors_name_arguments_and_not_flags():
 
 
 def test_names_of_files_stay():
-    with pytest.raises(UserError) as refused, named_for_python():
+    @called_from_python()
+    def refuse() -> None:
         raise UserError("my--photos/--x.png, runs/x--old: give --T and --no-labels")
+
+    with pytest.raises(UserError) as refused:
+        refuse()
     assert str(refused.value) == "my--photos/--x.png, runs/x--old: give T and labels=False"
 
 

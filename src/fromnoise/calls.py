@@ -2,8 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from functools import wraps
 from numbers import Integral, Real
 from pathlib import Path
@@ -32,6 +31,7 @@ def called_from_python(unchecked: Collection[str] = ()) -> Callable[[Callable[P,
     """A decorator for the functions of the API, which get all threads.
 
     They raise UserError for arguments of another type than they declare, but for those `unchecked` and for arrays.
+    Errors name arguments as Python does: per_class for --per-class.
     """
 
     def decorated(function: Callable[P, T]) -> Callable[P, T]:
@@ -40,24 +40,18 @@ def called_from_python(unchecked: Collection[str] = ()) -> Callable[[Callable[P,
 
         @wraps(function)
         def called(*args: P.args, **kwargs: P.kwargs) -> T:
-            with named_for_python(), all_threads():
-                for name, value in signature.bind(*args, **kwargs).arguments.items():
-                    check(name, value, checked.get(name))
-                return function(*args, **kwargs)
+            try:
+                with all_threads():
+                    for name, value in signature.bind(*args, **kwargs).arguments.items():
+                        check(name, value, checked.get(name))
+                    return function(*args, **kwargs)
+            except UserError as error:
+                error.args = (FLAG.sub(_named, str(error)),)
+                raise
 
         return called
 
     return decorated
-
-
-@contextmanager
-def named_for_python() -> Iterator[None]:
-    """A block whose errors name arguments as Python does: per_class for --per-class."""
-    try:
-        yield
-    except UserError as error:
-        error.args = (FLAG.sub(_named, str(error)),)
-        raise
 
 
 def _named(flag: re.Match[str]) -> str:
