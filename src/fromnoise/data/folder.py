@@ -179,14 +179,14 @@ class _Stack:
     """At most n images of one size and depth, in one tensor with as many channels as any image has."""
 
     def __init__(self, n: int) -> None:
-        self.n, self.done, self.dtype = n, 0, np.dtype(np.uint8)
+        self.n, self.done = n, 0
         self.images: Num[Tensor, "n c h w"] = torch.empty(0, 0, 0, 0)
 
     def add(self, pixels: Num[np.ndarray, "h w c"]) -> None:
         image = torch.from_numpy(pixels.transpose(2, 0, 1)[None].copy())
         channels = self.images.shape[1]
         if image.shape[1] > channels:
-            before, self.dtype = self.images[: self.done], pixels.dtype
+            before = self.images[: self.done]
             self.images = mapped.empty((self.n, *image.shape[1:]), image.dtype)
             if self.done:
                 self._put(0, before)

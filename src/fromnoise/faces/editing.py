@@ -85,12 +85,10 @@ def write(arguments: EditArguments, images: "UInt8[Tensor, 'n c h w']") -> None:
     print(arguments.out)
 
 
-def read(
-    path: Path, model: "Model", size: tuple[int, int] | None = None, most: tuple[int, int] | None = None
-) -> "UInt8[Tensor, '1 c h w']":
-    """The image in a file as the model's training images were read, at the model's size (height, width) or at `size`.
+def read(path: Path, model: "Model", size: tuple[int, int] | None = None) -> "UInt8[Tensor, '1 c h w']":
+    """The image in a file as the model's training images were read, at the model's size, or to be enlarged from `size`.
 
-    Says what was changed. Raises UserError for an image larger than `most`.
+    Says what was changed. Raises UserError for one to be enlarged that is larger than the model's.
     """
     from fromnoise.data import folder
     from fromnoise.generation.edit import as_trained
@@ -98,8 +96,8 @@ def read(
     info = model.info
     height, width = size or info.image[1:]
     given, changes = folder.load_file(path, Size(height, width, model.config.data.fit), info.range)
-    if most is not None:
-        (h, w), (tall, wide) = folder.read_file(path).was, most
+    if size is not None:
+        (h, w), (tall, wide) = folder.read_file(path).was, info.image[1:]
         if h > tall or w > wide:
             raise UserError(f"{path} is {h}×{w} and the model makes {tall}×{wide}: there is nothing to enlarge")
     if info.range is not None and given.range is None:

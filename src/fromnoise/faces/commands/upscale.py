@@ -25,6 +25,5 @@ def main(arguments: UpscaleArguments) -> None:
 
     from fromnoise.generation.edit import upscale
 
-    height, width = model.info.height, model.info.width
-    given = read(arguments.image, model, (height // 2, width // 2), most=(height, width))
-    write(arguments, upscale(model, given, how))
+    half = model.info.height // 2, model.info.width // 2
+    write(arguments, upscale(model, read(arguments.image, model, half), how))
