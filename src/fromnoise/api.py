@@ -158,8 +158,7 @@ class Run:
 
         Raises UserError, before any work, for what the model cannot do. `inpaint`, `upscale` and `interpolate` do too.
         """
-        how = edit.Edit(n, seed, label, guidance, steps)
-        return self._edited(edit.vary, [images], strength, how)
+        return self._edited(edit.vary, [images], strength, edit.Edit(n, seed, label, guidance, steps))
 
     @called_from_python()
     def inpaint(
@@ -178,8 +177,7 @@ class Run:
         if given.dtype != bool and given.size and given.max() <= 1:
             raise UserError("the mask has no value above 1: give it as bool, mask > 0, or in white (255) and black")
         fill = torch.from_numpy(np.ascontiguousarray(given if given.dtype == bool else given > 127))
-        how = edit.Edit(n, seed, label, guidance, steps)
-        return self._edited(edit.inpaint, [images], fill, how)
+        return self._edited(edit.inpaint, [images], fill, edit.Edit(n, seed, label, guidance, steps))
 
     @called_from_python()
     def upscale(
@@ -193,8 +191,7 @@ class Run:
         steps: int | None = None,
     ) -> Images:
         """n enlargements of each image of half the model's size, whose 2×2 means are the image's pixels."""
-        how = edit.Edit(n, seed, label, guidance, steps)
-        return self._edited(edit.upscale, [images], how)
+        return self._edited(edit.upscale, [images], edit.Edit(n, seed, label, guidance, steps))
 
     @called_from_python()
     def interpolate(self, one: ArrayLike, other: ArrayLike, n: int = 8, *, label: int | str | None = None) -> Images:

@@ -25,6 +25,7 @@ from fromnoise.errors import UserError
 from fromnoise.files import check_writable, missing_hint
 from fromnoise.limits import check_limits
 from fromnoise.lookup import lookup
+from fromnoise.say import reporting_to
 from fromnoise.training.settings import UNITS, Budget, Recording
 
 if TYPE_CHECKING:
@@ -234,8 +235,11 @@ def parse_training(cls: type[TrainingKind], words: Sequence[str], command: str) 
 def call(main: Callable[[Any], None], words: Sequence[str], command: str) -> None:
     """Run the `main` of a command on its words, parsed as the class that `main` takes its `arguments` in."""
     cls = main.__annotations__["arguments"]
-    read = parse_training if issubclass(cls, TrainingArguments) else parse
-    main(read(cls, words, command))
+    arguments = (parse_training if issubclass(cls, TrainingArguments) else parse)(cls, words, command)
+    from fromnoise.faces.console import TERMINAL  # takes a moment to import, which `--help` should not wait for
+
+    with reporting_to(TERMINAL):
+        main(arguments)
 
 
 def _split(flag: str, words: Sequence[str]) -> tuple[str | None, list[str]]:

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 from fromnoise import __version__
 from fromnoise.errors import UserError
 from fromnoise.lookup import lookup
-from fromnoise.say import Reporter, reporting_to
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -104,20 +103,14 @@ def _answer(words: list[str]) -> int:
         print(f"fromnoise {__version__}")
     else:
         lookup("command", words[0], COMMANDS)
-        with reporting_to(Reporter(lambda line: _console().say(line), lambda title: _console().Bar(title))):
-            from fromnoise.faces.arguments import call
+        from fromnoise.faces.arguments import call
 
-            main = importlib.import_module(f"fromnoise.faces.commands.{words[0]}").main
-            if words[0] == "data":  # has two commands of its own
-                main(words[1:])
-            else:
-                call(main, words[1:], words[0])
+        main = importlib.import_module(f"fromnoise.faces.commands.{words[0]}").main
+        if words[0] == "data":  # has two commands of its own
+            main(words[1:])
+        else:
+            call(main, words[1:], words[0])
     return 0
-
-
-def _console() -> Any:
-    """Imported when there is something to show, as `--help` should not wait for it."""
-    return importlib.import_module("fromnoise.faces.console")
 
 
 def _guarded(work: Callable[[], int]) -> int:

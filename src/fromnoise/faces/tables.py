@@ -24,10 +24,8 @@ def print_score(report: Report) -> None:
     if rows := [(name, *values, meaning) for name, values, meaning in metric_rows(report)]:
         columns = ("", "generated", "floor", "copycat", "what it is")
         results.print(_table("Other metrics, same features and reference", columns, rows))
-    if report.classes is not None:
-        learned = report.classes.learned
-        if learned is not None:
-            results.sentence(str(learned))
+    if report.classes is not None and report.classes.learned is not None:
+        results.sentence(str(report.classes.learned))
     for note in report.notes:
         results.sentence(f"note: {note}")
     print(f"protocol: {protocol.line}")  # whole, to be copied
