@@ -84,7 +84,7 @@ def known_before():
     These are near-duplicates, features of packaged weights, the copy test's neighbours, and what a network tells apart
     that has hardly learnt, for learning takes seconds. Tests of one of these itself ask the real one.
     """
-    from fromnoise.data import parts
+    from fromnoise.data import cache
     from fromnoise.data.image_set import digests
     from fromnoise.evaluation import copies, digit_network, judge, overlap, repeats, score, two_sample
     from fromnoise.evaluation.extractor import Features
@@ -115,7 +115,7 @@ def known_before():
     judged = within(within(two_sample.told_apart, two_sample, PASSES=0, TAUGHT=60, MOST=400), judge, JUDGEMENTS=1)
     groups = remembered(copies.groups)
     with pytest.MonkeyPatch.context() as patch:
-        for module in (copies, repeats, two_sample, parts):
+        for module in (copies, repeats, two_sample, cache):
             patch.setattr(module, "groups", groups)
         patch.setattr(overlap, "nearly_in", remembered(overlap.nearly_in))
         patch.setattr(digit_network, "are_digits", remembered(digit_network.are_digits))

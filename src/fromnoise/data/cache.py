@@ -7,7 +7,7 @@ each writes whole files, and the same ones.
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
@@ -16,11 +16,12 @@ import msgspec
 import numpy as np
 import PIL
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Int64
 from torch import Tensor
 
 from fromnoise import __version__, tensors
 from fromnoise.data import mapped
+from fromnoise.data.groups import groups
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.settings import Size
 from fromnoise.data.source import Reading, Source, ignored
@@ -75,15 +76,15 @@ def load(source: Source, name: str, how: Reading) -> ImageSet:
     return images
 
 
-def grouped(images: ImageSet, find: Callable[[UInt8[Tensor, "n c h w"]], Int64[Tensor, " n"]]) -> Int64[Tensor, " n"]:
-    """The groups that `find` finds among the images; for many images the kept ones, as finding them takes minutes."""
+def grouped(images: ImageSet) -> Int64[Tensor, " n"]:
+    """The images' groups of near-duplicates; of many images the kept ones, as finding them takes minutes."""
     if len(images) < MANY:
-        return find(images.images)
+        return groups(images.images)
     file = mapped.folder() / f"{_digest([__version__, images.fingerprint])}.groups"
     with suppress(UserError):
         kept, _ = tensors.load(file)
         return kept["groups"]
-    found = find(images.images)
+    found = groups(images.images)
     with suppress(Unwritten), whole(file) as temporary:
         tensors.save(temporary, {"groups": found})
     return found

@@ -12,7 +12,7 @@ import torch
 
 from fromnoise import rng
 from fromnoise.data import cache
-from fromnoise.data.groups import by_name, groups
+from fromnoise.data.groups import by_name
 from fromnoise.data.image_set import ImageSet, excluding
 from fromnoise.errors import UserError
 from fromnoise.say import plural, say
@@ -100,7 +100,7 @@ def _shared_out(images: ImageSet, group_by: str | None, held: Mapping[str, int])
     train, unless groups are given, or each class is one group.
     """
     known = given(images, group_by)
-    group = cache.grouped(images, groups).numpy() if known is None else known
+    group = cache.grouped(images).numpy() if known is None else known
     first = np.unique(group, return_index=True)[1]
     if known is not None:
         by = "--group-by" if group_by is not None else "the array 'groups'"
