@@ -13,7 +13,6 @@ from fromnoise.data.inventory import Duplicates, duplicates
 from fromnoise.data.picture import Picture, Unreadable
 from fromnoise.data.pixels import histogram
 from fromnoise.data.settings import DataSettings
-from fromnoise.files import without_slash
 from fromnoise.say import captured, plural, say
 
 SHEET = 100  # images on a contact sheet
@@ -112,5 +111,4 @@ def inspected(settings: DataSettings) -> Inspection:
         parts = sources.parts_of(settings, on_file=files.see)
     for line in reading:
         say(line)
-    whole = sources.whole_of(settings.data) == without_slash(settings.data)
-    return Inspection(parts, duplicates(parts), reading, files, whole)
+    return Inspection(parts, duplicates(parts), reading, files, not sources.is_part(settings.data))

@@ -170,6 +170,11 @@ def whole_of(spec: str) -> str:
     return without_slash(_parse(spec)[0])
 
 
+def is_part(spec: str) -> bool:
+    """Whether `spec` names a part of a source, not the whole."""
+    return _parse(spec)[1] is not None
+
+
 def is_same(data: str, trained: DataSettings) -> bool:
     """Whether `data`, a whole source, is what `trained` names; a path may be written in another way."""
     if data == trained.data or _named(data) or _named(trained.data):

@@ -17,7 +17,6 @@ from fromnoise.data.settings import NAMED, Size
 from fromnoise.errors import UserError
 from fromnoise.evaluation.design import error_of_mean
 from fromnoise.experiment.find import parts_of, run_of, unchecked
-from fromnoise.files import without_slash
 from fromnoise.generation.likelihood import bound_bits, flow_bits, labelled
 from fromnoise.generation.model import Model
 from fromnoise.say import say
@@ -125,8 +124,7 @@ def _images(named: str | ImageSet, model: Model, source: Path, request: Likeliho
         if changes:
             say(f"{named}: {'; '.join(changes)}")
     else:
-        whole = sources.whole_of(named)
-        if whole != without_slash(named) and sources.is_same(whole, data) and data.data not in NAMED:
+        if sources.is_part(named) and sources.is_same(sources.whole_of(named), data) and data.data not in NAMED:
             if run is not None:
                 parts_of(run)  # raises UserError if the data has changed: it would be split otherwise
             for note in unchecked(model, source):

@@ -177,12 +177,11 @@ def _export(arguments: ExportArguments) -> None:
 
     from fromnoise.data import folder, saving, sources
     from fromnoise.data.colour import laid
-    from fromnoise.files import without_slash
 
     size = None if arguments.size is None else parse_size(arguments.size, arguments.fit)
     rules = ("skip_broken", "group_by", "label_by")
     images = sources.load(arguments.source, size, **{name: getattr(arguments, name) for name in rules})
-    own = sources.whole_of(arguments.source) not in (without_slash(arguments.source), *NAMED)
+    own = sources.is_part(arguments.source) and sources.whole_of(arguments.source) not in NAMED
     if own and size is None and arguments.group_by is None and not images.parts:
         say("the split was made at the images' own size; a training splits after resizing, so its split may differ")
     images = laid(images, arguments.alpha)
