@@ -54,8 +54,7 @@ def load(path: Path, size: tuple[int, int] | None = None, within: tuple[float, f
     others, notes = list[str](), list[str]()
     if path.suffix.lower() == ".npy":
         with reading(path, "a readable .npy file"):
-            images, values = _images(path, _header(path.name, lambda: path.open("rb"), path.stat().st_size), within)
-        found = ImageSet(str(path), images, range=values)
+            found = _images(path, _header(path.name, lambda: path.open("rb"), path.stat().st_size), within)
     else:
         with reading(path, "a readable .npz file"), zipfile.ZipFile(path) as file:
             names = _names(file)
@@ -143,17 +142,16 @@ def _whole(path: Path, file: zipfile.ZipFile, within: tuple[float, float] | None
     if key is None:
         hint = "; statistics can only be the reference" if "mu" in names else ""
         raise UserError(f"{path} has no array 'arr_0' or 'images'; it has: {', '.join(names)[:200]}{hint}")
-    images, values = _images(path, _entry(file, key), within)
-    found, read = ImageSet(str(path), images, range=values), {key}
+    found, read = _images(path, _entry(file, key), within), {key}
     for name in LABELS:
         if name in names and found.labels is None:
-            found = replace(found, labels=_labels(path, _entry(file, name), len(images)))
+            found = replace(found, labels=_labels(path, _entry(file, name), len(found)))
             read |= set() if found.labels is None else {name}
     if found.labels is not None and NAMES in names:
         found = replace(found, class_names=_class_names(_entry(file, NAMES), found.classes))
         read |= {NAMES} if found.class_names else set()
     if GROUPS in names:
-        found, read = replace(found, groups=_groups(path, _entry(file, GROUPS), len(images))), read | {GROUPS}
+        found, read = replace(found, groups=_groups(path, _entry(file, GROUPS), len(found))), read | {GROUPS}
     return found, read
 
 
@@ -169,19 +167,18 @@ def _divided(
         key, label_key = f"{prefix}_images", f"{prefix}_labels"
         if key not in names:
             continue
-        (images, values), labels = _images(path, _entry(file, key)), None
-        if values is not None:
+        found, labels = _images(path, _entry(file, key)), None
+        if found.range is not None:
             raise UserError(f"{path}: '{key}' does not hold bytes, as MedMNIST's arrays do")
         entry = _entry(file, label_key) if label_key in names else None
         if entry is not None and entry.shape[1:] in ((), (1,)):
-            labels = _labels(path, entry, len(images))
+            labels = _labels(path, entry, len(found))
         elif entry is not None and not any(note.startswith("no classes") for note in notes):
             notes.append(f"no classes: '{label_key}' has {entry.shape[-1]} numbers for each image")
-        found = ImageSet(str(path), images, labels)
         if not sets and is_stretched(found.shape[1:], size):
             notes.append(STRETCHED)
-        sets.append(resized(found, size))
-        parts += [part] * len(images)
+        sets.append(resized(replace(found, labels=labels), size))
+        parts += [part] * len(found)
         read |= {key} if labels is None else {key, label_key}
     without = [each for each in sets if each.labels is None]
     if without and len(without) < len(sets):
@@ -273,10 +270,8 @@ def _groups(path: Path, entry: _Entry, n: int) -> Tensor:
     return torch.from_numpy(np.unique(_values(entry), return_inverse=True)[1])
 
 
-def _images(
-    path: Path, entry: _Entry, within: tuple[float, float] | None = None
-) -> tuple[UInt8[Tensor, "n c h w"], tuple[float, float] | None]:
-    """The images in an array, and their range if they are not bytes; raises UserError for an array of anything else.
+def _images(path: Path, entry: _Entry, within: tuple[float, float] | None = None) -> ImageSet:
+    """The images in an array; raises UserError for an array of anything else.
 
     Bytes are read from their compressed form as they go into the tensor, a block at a time.
     """
@@ -284,7 +279,7 @@ def _images(
     last = _channels_last(f"{path}: '{entry.key}'", entry.dtype, shape)
     if entry.dtype != np.uint8:
         pixels, values = as_bytes(_read(entry), str(path), within)
-        return _channels_first(torch.from_numpy(pixels), last), values
+        return ImageSet(str(path), _channels_first(torch.from_numpy(pixels), last), range=values)
     raw = mapped.empty(shape[::-1] if entry.reverse else shape, torch.uint8)
     with entry.open() as stream:
         stream.read(entry.start)
@@ -293,7 +288,7 @@ def _images(
         stream.read(1)  # there is none: now zipfile has seen the end, and checks all that was read
     if entry.reverse:  # the first index runs fastest ("Fortran order")
         raw = raw.permute(*reversed(range(raw.ndim)))
-    return _channels_first(raw, last), None
+    return ImageSet(str(path), _channels_first(raw, last))
 
 
 def _channels_last(name: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> bool:
