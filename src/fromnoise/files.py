@@ -181,9 +181,14 @@ def with_nan(value: Any, kind: Any) -> Any:
 
 def read_bytes(path: Path, most: int) -> bytes:
     """The bytes of the file `path`; raises ValueError, before there is memory for them, for more than `most`."""
-    if (size := path.stat().st_size) > most:
-        raise ValueError(f"{size / 1e6:,.0f} MB, more than the {most / 1e6:,.0f} allowed")
+    check_size(path.stat().st_size, most)
     return path.read_bytes()
+
+
+def check_size(size: int, most: int) -> None:
+    """Raise ValueError for more than `most` bytes."""
+    if size > most:
+        raise ValueError(f"{size / 1e6:,.0f} MB, more than the {most / 1e6:,.0f} allowed")
 
 
 def check_deflated(size: int, packed: int) -> None:

@@ -22,7 +22,7 @@ from fromnoise.data.listing import Listing, hidden, listed, natural
 from fromnoise.data.picture import Unreadable
 from fromnoise.data.source import Reading, Source
 from fromnoise.errors import UserError
-from fromnoise.files import check_deflated, reading, reason
+from fromnoise.files import check_deflated, check_size, reading, reason
 from fromnoise.say import plural
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
@@ -128,7 +128,7 @@ def _unzipped(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     """The bytes of a file in a zip; raises as zipfile does, or ValueError, before it takes memory, for too many."""
     if info.compress_type not in METHODS:
         raise ValueError("compressed by a method other than deflate")
-    _check(info.file_size)
+    check_size(info.file_size, MOST)
     check_deflated(info.file_size, info.compress_size)
     with file.open(info) as stream:
         content = stream.read(info.file_size)
@@ -157,7 +157,7 @@ def _tar(path: Path, stack: ExitStack, found: Listing) -> Members:
 
 
 def _untarred(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
-    _check(info.size)
+    check_size(info.size, MOST)
     stream = tar.extractfile(info)
     content = b"" if stream is None else stream.read()
     if len(content) != info.size:
@@ -171,11 +171,6 @@ def _inflate(path: Path, plain: IO[bytes]) -> None:
         while block := packed.read(BLOCK):
             plain.write(block)
             check_deflated(plain.tell(), path.stat().st_size)
-
-
-def _check(size: int) -> None:
-    if size > MOST:
-        raise ValueError(f"{size / 1e6:,.0f} MB, more than the {MOST / 1e6:,.0f} allowed")
 
 
 SOURCE = Source(
