@@ -25,22 +25,17 @@ def channels_last(network: Network) -> Network:
     return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,unused-ignore]
 
 
-def half(device: torch.device) -> str | None:
-    """The sixteen-bit format that a device has units for, or None.
+def precisions(device: torch.device) -> tuple[str, ...]:
+    """All formats that a device has units for, fp32 first.
 
     fp16 is for GPUs without bf16 (before Ampere). A CPU without bf16 units emulates it, a hundred times slower.
     """
     if device.type == "cpu":
-        return "bf16" if torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported() else None
+        known = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        return ("fp32", "bf16") if known else ("fp32",)
     if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        return "fp16"
-    return "bf16"
-
-
-def precisions(device: torch.device) -> tuple[str, ...]:
-    """All formats that a device has units for, fp32 first."""
-    found = half(device)
-    return ("fp32", found) if found else ("fp32",)
+        return "fp32", "fp16"
+    return "fp32", "bf16"
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

@@ -51,7 +51,7 @@ def test_muon_on_a_kernel_is_pytorchs_muon_on_the_flattened_kernel():
 
 def test_muon_computes_in_float32_where_bf16_would_be_emulated(monkeypatch):
     kernel = nn.Parameter(torch.zeros(32, 16, 3, 3))
-    monkeypatch.setattr("fromnoise.training.optimizers.half", lambda device: None)
+    monkeypatch.setattr("fromnoise.training.optimizers.precisions", lambda device: ("fp32",))
     ours = KernelMuon([kernel], TrainingSettings(weight_decay=0.0))
     kernel.grad = torch.randn(32, 16, 3, 3)
     ours.param_groups[0]["lr"] = 1.0

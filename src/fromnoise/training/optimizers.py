@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fromnoise.hardware import half
+from fromnoise.hardware import precisions
 from fromnoise.lookup import lookup
 from fromnoise.training.settings import TrainingSettings
 
@@ -25,7 +25,7 @@ class KernelMuon(torch.optim.Muon):
 
     def __init__(self, kernels: list[nn.Parameter], settings: TrainingSettings) -> None:
         self.kernels = kernels
-        self.dtype = torch.bfloat16 if half(kernels[0].device) == "bf16" else torch.float32
+        self.dtype = torch.bfloat16 if "bf16" in precisions(kernels[0].device) else torch.float32
         matrices = [nn.Parameter(_matrix(kernel.detach())) for kernel in kernels]
         super().__init__(matrices, lr=settings.lr, weight_decay=settings.weight_decay)
 
