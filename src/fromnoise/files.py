@@ -43,6 +43,13 @@ def check_writable(path: Path) -> None:
         raise UserError(f"{path} cannot be written: {place} is not a folder you may write to")
 
 
+def check_new_folder(path: Path) -> None:
+    """Raise UserError unless `path` is free, or an empty folder, and can be written."""
+    if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
+        raise UserError(f"{path} already exists; name a new folder")
+    check_writable(path)
+
+
 def is_writable(folder: Path) -> bool:
     """Whether you may make files in `folder`: one is made, as permissions tell little on Windows and in /proc."""
     file = folder / f"{UNFINISHED}{secrets.token_hex(4)}"

@@ -20,7 +20,7 @@ from fromnoise.data.listing import Listing, listed, listing
 from fromnoise.data.pixels import stretched
 from fromnoise.data.source import Reading, Source
 from fromnoise.errors import UserError
-from fromnoise.files import whole, whole_folder
+from fromnoise.files import check_new_folder, whole, whole_folder
 from fromnoise.say import bar, plural, say
 
 LISTED = 10  # unreadable files, in an error
@@ -147,8 +147,7 @@ def save(
     is not empty, and for images that are neither grey, RGB nor RGBA.
     """
     check_channels(folder, images.shape[1])
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} already exists; name a new folder or remove it")
+    check_new_folder(folder)
     with whole_folder(folder) as temporary:
         each = (image for part in blocks.parts(images) for image in part.cpu().permute(0, 2, 3, 1).numpy())
         for k, image in enumerate(each):

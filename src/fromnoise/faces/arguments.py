@@ -22,7 +22,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 from fromnoise.config import PRESETS, Config, folder_for, read, settled
 from fromnoise.data.settings import check_suffix
 from fromnoise.errors import UserError
-from fromnoise.files import check_writable, missing_hint
+from fromnoise.files import check_new_folder, check_writable, missing_hint
 from fromnoise.limits import check_limits
 from fromnoise.lookup import lookup
 from fromnoise.say import reporting_to
@@ -292,13 +292,6 @@ def refuse_existing(overwrite: bool, *paths: Path | None) -> None:
         check_writable(path)
 
 
-def refuse_existing_folder(path: Path) -> None:
-    """Raise UserError unless `path` is free, or an empty folder, and can be written."""
-    if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
-        raise UserError(f"{path} already exists; name a new folder")
-    check_writable(path)
-
-
 def refuse_unwritable_images(out: Path, overwrite: bool) -> None:
     """Raise UserError unless images can be written to `out`: a .png, an .npz or a new folder."""
     check_suffix(out)
@@ -307,4 +300,4 @@ def refuse_unwritable_images(out: Path, overwrite: bool) -> None:
     if out.suffix.lower() in (".png", ".npz"):
         refuse_existing(overwrite, out)
     else:
-        refuse_existing_folder(out)
+        check_new_folder(out)

@@ -8,7 +8,8 @@ import tyro
 
 from fromnoise.diffusion.settings import Guidance
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import Device, SkipBroken, Threads, refuse_existing_folder
+from fromnoise.faces.arguments import Device, SkipBroken, Threads
+from fromnoise.files import check_new_folder
 from fromnoise.limits import Limits
 
 
@@ -48,7 +49,7 @@ def main(arguments: AugmentArguments) -> None:
     """Augment."""
     if arguments.out.suffix.lower() in (".npz", ".png"):
         raise UserError(f"{arguments.out}: name a folder, which gets a sub-folder for each class")
-    refuse_existing_folder(arguments.out)
+    check_new_folder(arguments.out)
 
     from fromnoise.data import folder
     from fromnoise.experiment.augmentation import augment

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import tyro
 
 from fromnoise.errors import UserError
-from fromnoise.faces.arguments import refuse_existing_folder
+from fromnoise.files import check_new_folder
 from fromnoise.say import say
 
 
@@ -50,7 +50,7 @@ def main(arguments: LabArguments) -> None:
         raise UserError("name one new folder, as in `fromnoise lab --quick --out lab-page` (fromnoise lab --help)")
     out = arguments.folder or arguments.out
     assert out is not None
-    refuse_existing_folder(out)
+    check_new_folder(out)
 
     import torch
 
