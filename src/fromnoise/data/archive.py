@@ -95,10 +95,6 @@ def numbered(name: str) -> list[str]:
     return [each for one in names for each in numbered(one)]
 
 
-def _matches(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES) and any(path.is_file() for path in _paths(name))
-
-
 def _kept(name: str, found: Listing) -> str | None:
     """The name of a file, with / between its parts; None, and counted, if it is hidden or leads out of the archive."""
     parts = PurePosixPath(name.replace("\\", "/")).parts
@@ -175,7 +171,7 @@ def _inflate(path: Path, plain: IO[bytes]) -> None:
 
 SOURCE = Source(
     "a zip or tar of images",
-    _matches,
+    lambda name: name.lower().endswith(SUFFIXES) and any(path.is_file() for path in _paths(name)),
     load,
     files=lambda name: {f"{k}/{path.name}": path for k, path in enumerate(_paths(name))},  # names may be the same
 )

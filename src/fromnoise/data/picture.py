@@ -32,12 +32,7 @@ STORED = {
     "F": "float grey",
     "I": "16- or 32-bit grey",
 }
-# What is said of images that are neither grey nor RGB.
 TRANSPARENT = "with transparency"
-ANIMATED = "first frame only"
-PRINT = "colour spaces such as CMYK converted to RGB"
-REDUCED = "16 bits a channel reduced to 8"
-UPRIGHT = "turned upright, as EXIF says"
 STRETCHED = "stretched to other proportions; --fit crop or pad keeps them"
 MULTIPLE = 8  # pixels, of which the default network's sides are
 PHOTOMETRIC, WHITE_IS_ZERO, BITS = 262, 0, 258  # a tag of TIFF, a value of it, another tag
@@ -127,12 +122,6 @@ def _unsupported(path: Path | BytesIO) -> str:
     return "not an image in a supported format"
 
 
-def _stored(mode: str, bits: int) -> str:
-    """The form of pixels of this mode, Pillow's, with so many bits a channel in the file."""
-    known = "16-bit grey" if mode.startswith("I;16") else STORED.get(mode, f"8-bit {mode}")
-    return known.replace("8-bit", f"{bits}-bit")
-
-
 def _pixels(
     path: Path | BytesIO,
 ) -> tuple[UInt8[np.ndarray, "h w c"] | Float[np.ndarray, "h w 1"], str, tuple[str, ...]]:
@@ -140,15 +129,16 @@ def _pixels(
         mode = image.mode
         if mode not in GREY | COLOUR | CONVERTED | DEEP:
             raise Unreadable(f"pixel format {mode}: convert it to 8-bit grey or RGB")
-        changes = [PRINT] if mode in CONVERTED else []
+        changes = ["colour spaces such as CMYK converted to RGB"] if mode in CONVERTED else []
         reduced = mode not in DEEP and any(";16" in str(tile[3]) for tile in image.tile)  # Pillow takes the upper 8
-        stored = _stored(mode, 16 if reduced else 8)
+        stored = "16-bit grey" if mode.startswith("I;16") else STORED.get(mode, f"8-bit {mode}")
         if reduced:
-            changes.append(REDUCED)
+            stored = stored.replace("8-bit", "16-bit")
+            changes.append("16 bits a channel reduced to 8")
         if image.format != "MPO" and getattr(image, "is_animated", False):  # MPO: a photograph with its preview
-            changes.append(ANIMATED)
+            changes.append("first frame only")
         if image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9):
-            changes.append(UPRIGHT)
+            changes.append("turned upright, as EXIF says")
         ImageOps.exif_transpose(image, in_place=True)
         if mode in DEEP:
             deep = np.asarray(image).astype(np.float32)

@@ -50,7 +50,7 @@ def captioned(images: UInt8[Tensor, "n c h w"], captions: Sequence[str], columns
     room = (LETTERS + 3) // ZOOM
     columns = columns or math.ceil(math.sqrt(n))
     picture = grid(F.pad(_shown(images), (0, 0, 0, room), value=GROUND), columns)
-    draw, font = ImageDraw.Draw(picture), _font()
+    draw, font = ImageDraw.Draw(picture), ImageFont.truetype(_font_file(), LETTERS)
     across, down = w * ZOOM + GAP, (h + room) * ZOOM + GAP
     for k, caption in enumerate(captions):
         at = GAP + k % columns * across + w * ZOOM / 2, k // columns * down + GAP + h * ZOOM
@@ -85,10 +85,6 @@ def _letters() -> frozenset[int]:
     from matplotlib.ft2font import FT2Font
 
     return frozenset(FT2Font(_font_file()).get_charmap())
-
-
-def _font() -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(_font_file(), LETTERS)
 
 
 def _font_file() -> str:
