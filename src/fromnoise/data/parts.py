@@ -38,6 +38,11 @@ class Parts:
     whole: int | None = None
     groups: int | None = None
 
+    @property
+    def known(self) -> dict[str, ImageSet]:
+        """The parts that there are, by name."""
+        return {name: part for name in PARTS[:3] if (part := getattr(self, name)) is not None}
+
     def why_few(self, wanted: int) -> str:
         """In brackets, for a part with fewer than `wanted` images: how many images of one's own are needed in all."""
         if self.whole is None or self.groups is None:

@@ -59,14 +59,13 @@ def load(
         images = source.load(_check(spec, part or "train", source.parts), how)
     else:
         images = _read(source, name, how)
-        if not part and (known := given(images, group_by)) is not None:
-            images = grouped(images, known)
         if part:
             parts = split(images, group_by)
-            chosen = getattr(parts, _check(spec, part, PARTS[:3]))
-            if chosen is None:
+            if _check(spec, part, PARTS[:3]) not in parts.known:
                 raise UserError(f"{name} has too few images for a part '{part}'{parts.why_few(1)}")
-            images = chosen
+            images = parts.known[part]
+        elif (group := given(images, group_by)) is not None:
+            images = grouped(images, group)
     return resized(images, size)
 
 
@@ -100,16 +99,8 @@ def prepare(
             parts = replace(parts, train=parts.train.subset(_at_most(settings.m, parts.train), seed))
     if settings.alpha != "keep" and parts.train.shape[0] == 4:
         say(f"{name}: transparent parts put on {settings.alpha}")
-
-    def fitted(part: ImageSet) -> ImageSet:
-        return laid(resized(part, size), settings.alpha)
-
-    return replace(
-        parts,
-        train=fitted(parts.train),
-        val=parts.val and fitted(parts.val),
-        heldout=parts.heldout and fitted(parts.heldout),
-    )
+    fitted: dict[str, Any] = {name: laid(resized(part, size), settings.alpha) for name, part in parts.known.items()}
+    return replace(parts, **fitted)
 
 
 def parts_of(settings: DataSettings, *, on_file: OnFile = ignored) -> list[ImageSet]:
@@ -121,8 +112,7 @@ def parts_of(settings: DataSettings, *, on_file: OnFile = ignored) -> list[Image
     name, part = _parse(settings.data)
     source = _named(name)
     if part is None and source is None:
-        parts = prepare(settings, 0, skip_broken=True, on_file=on_file)
-        return [each for each in (parts.train, parts.val, parts.heldout) if each is not None]
+        return list(prepare(settings, 0, skip_broken=True, on_file=on_file).known.values())
     size = parse_size(settings.size, settings.fit)
     rules: dict[str, Any] = {"group_by": settings.group_by, "label_by": settings.label_by}
     specs = [f"{name}:{each}" for each in source.parts] if source and part is None else [settings.data]
