@@ -126,7 +126,9 @@ def _guarded(work: Callable[[], int]) -> int:
         finally:
             sys.stdout.flush()  # here a full disk is noticed, and not at Python's end
     except UserError as error:
-        _console().errors.sentence(f"{name}: {error}")
+        from fromnoise.faces.console import errors
+
+        errors.sentence(f"{name}: {error}")
         return error.code
     except OSError as error:
         nameless = error.errno == errno.ENOSPC and error.filename is None  # files are named by those who write them
