@@ -8,6 +8,8 @@ import torch
 from fromnoise.errors import UserError
 from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.model import Model
+from fromnoise.hardware import precisions
+from fromnoise.say import captured
 from fromnoise.training import plan, probe
 from fromnoise.training.plan import best
 from fromnoise.training.probe import Candidate, Compiled
@@ -104,8 +106,11 @@ LONG = {"compile": "auto", "precision": "fp32", "steps": None, "minutes": 60.0}
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_the_precision_asked_for_is_taken_in_its_faster_memory_format(model, precision):
-    made = plan.make(model(compile="auto", precision=precision), CPU, 10)
+    with captured() as said:
+        made = plan.make(model(compile="auto", precision=precision), CPU, 10)
     assert made.precision == precision
+    slow = f"{precision} is only emulated here: steps may be very slow; --precision auto avoids that"
+    assert said == ([] if precision in precisions(CPU) else [slow])
     assert re.fullmatch(rf"{precision} (NCHW|channels-last) as asked; eager: .*too short.*", made.reason)
 
 

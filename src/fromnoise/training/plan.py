@@ -13,6 +13,7 @@ import torch
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
 from fromnoise.hardware import precisions
+from fromnoise.say import say
 from fromnoise.threads import shared
 from fromnoise.training import probe
 from fromnoise.training.probe import Candidate
@@ -80,6 +81,8 @@ def make(model: Model, device: torch.device, steps: int | None, processes: int =
     """The plan for training `model`; `steps` is None for a budget in minutes."""
     settings = model.config.training
     known = precisions(device) if settings.precision == "auto" else (settings.precision,)
+    if settings.precision not in ("auto", *precisions(device)):
+        say(f"{settings.precision} is only emulated here: steps may be very slow; --precision auto avoids that")
     if settings.precision == "auto" or settings.compile == "auto":
         chosen, reason = best(probe.measure(model, device, known), device)
     else:
