@@ -40,9 +40,9 @@ KINDS: tuple[Callable[[np.ndarray, np.ndarray], np.ndarray], ...] = (_disc, _squ
 
 def shapes(n: int, seed: int) -> ImageSet:
     """n images, 3×32×32; the label is the large shape's kind. Image k of a seed is the same whatever n is."""
-    parts = [_batch(seed, start) for start in range(0, n, BATCH)]
-    images = blocks.join((torch.from_numpy(images[: n - k * BATCH]) for k, (images, _) in enumerate(parts)), n)
-    return ImageSet(f"shapes {seed}", images, torch.from_numpy(np.concatenate([labels for _, labels in parts])[:n]))
+    parts = [_batch(seed, start, min(BATCH, n - start)) for start in range(0, n, BATCH)]
+    images = blocks.join((torch.from_numpy(images) for images, _ in parts), n)
+    return ImageSet(f"shapes {seed}", images, torch.from_numpy(np.concatenate([labels for _, labels in parts])))
 
 
 def recoloured(images: Tensor, seed: int) -> Tensor:
@@ -61,23 +61,24 @@ def families(singles: int, several: int, seed: int) -> ImageSet:
 
 
 @lru_cache(maxsize=8)
-def _batch(seed: int, start: int) -> tuple[np.ndarray, np.ndarray]:
+def _batch(seed: int, start: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first n images of a batch, and their labels; the numbers are drawn for all of it."""
     random = rng.generator(seed, "shapes", start)
-    labels = random.integers(0, len(KINDS), BATCH)
+    labels = random.integers(0, len(KINDS), BATCH)[:n]
     rows, columns = np.mgrid[:SIDE, :SIDE].astype(np.float32)
-    angle = random.uniform(0, 2 * np.pi, (BATCH, 1, 1))
+    angle = random.uniform(0, 2 * np.pi, (BATCH, 1, 1))[:n]
     along = np.cos(angle) * columns + np.sin(angle) * rows
-    waves, phase = random.uniform(0.5, 3, (BATCH, 1, 1)), random.uniform(0, 2 * np.pi, (BATCH, 1, 1))
+    waves, phase = random.uniform(0.5, 3, (BATCH, 1, 1))[:n], random.uniform(0, 2 * np.pi, (BATCH, 1, 1))[:n]
     stripes = 0.5 + 0.5 * np.sin(2 * np.pi * waves * along / SIDE + phase)
-    ends = random.uniform(20, 200, (2, BATCH, 3, 1, 1))
+    ends = random.uniform(20, 200, (2, BATCH, 3, 1, 1))[:, :n]
     images = ends[0] + (ends[1] - ends[0]) * stripes[:, None]
     for layer, (least, most, reach) in enumerate([(6, 10, 5), *[(2, 5, 13)] * 4]):
-        kinds = labels if layer == 0 else random.integers(0, len(KINDS), BATCH)
-        radius, angle = random.uniform(least, most, (BATCH, 1, 1)), random.uniform(0, 2 * np.pi, (BATCH, 1, 1))
-        down, right = SIDE / 2 + random.uniform(-reach, reach, (2, BATCH, 1, 1))
+        kinds = labels if layer == 0 else random.integers(0, len(KINDS), BATCH)[:n]
+        radius, angle = random.uniform(least, most, (BATCH, 1, 1))[:n], random.uniform(0, 2 * np.pi, (BATCH, 1, 1))[:n]
+        down, right = SIDE / 2 + random.uniform(-reach, reach, (2, BATCH, 1, 1))[:, :n]
         x, y = (columns - right) / radius, (rows - down) / radius
         x, y = np.cos(angle) * x - np.sin(angle) * y, np.sin(angle) * x + np.cos(angle) * y
         outside = np.choose(kinds[:, None, None], [kind(x, y) for kind in KINDS]) * radius
         cover = np.clip(0.5 - outside, 0, 1)[:, None]
-        images = images * (1 - cover) + random.uniform(0, 255, (BATCH, 3, 1, 1)) * cover
+        images = images * (1 - cover) + random.uniform(0, 255, (BATCH, 3, 1, 1))[:n] * cover
     return images.round().astype(np.uint8), labels.astype(np.int64)
