@@ -1,7 +1,6 @@
 """The samplers for few network calls: diffusers' steps, and how fast they near the exact flow."""
 
 import math
-from itertools import pairwise
 
 import pytest
 import torch
@@ -115,26 +114,29 @@ def mixture():
 
 @pytest.fixture(scope="module")
 def flow():
-    """Starts, and their ends under 1,000 calls of the sampler of the highest order."""
+    """Starts, and their ends under 500 calls of the sampler of the highest order."""
     x = torch.randn(16, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    levels = levels_by("unipc", "karras", 1000)
+    levels = levels_by("unipc", "karras", 500)
     return x, sampler(SamplerSettings("unipc"))(mixture(), x, levels, no_noise)
 
 
-# heun's n is of calls; dpm++3m is of second order as published, ipndm wherever the levels are not even in σ
-@pytest.mark.parametrize(
-    ("name", "order", "small"),
-    [("heun", 2, 3e-2), ("ipndm", 2, 3e-3), ("dpm++", 2, 1e-2), ("dpm++3m", 2, 1e-3), ("unipc", 4, 1e-3)],
-)
-def test_samplers_near_the_exact_flow_of_a_mixture_at_their_order(flow, name, order, small):
+# heun's n is of calls; dpm++3m is of second order as published, though not at once, and ipndm wherever the levels are
+# not even in σ
+@pytest.mark.parametrize(("name", "order", "small", "finest"), [
+    ("heun", 2, 3e-2, 161),
+    ("ipndm", 2, 3e-3, 161),
+    ("dpm++", 2, 1e-2, 161),
+    ("dpm++3m", 2, 1e-3, 321),
+    ("unipc", 4, 1e-3, 161),
+])  # fmt: skip
+def test_samplers_near_the_exact_flow_of_a_mixture_at_their_order(flow, name, order, small, finest):
     start, end = flow
     errors = []
-    for n in (41, 81, 161, 321):
+    for n in (41, finest // 2 + 1, finest):
         got = sampler(SamplerSettings(name))(mixture(), start, levels_by(name, "karras", n), no_noise)
         errors.append((got - end).square().mean().sqrt().item())
     assert errors[0] < small
-    orders = [math.log2(coarse / fine) for coarse, fine in pairwise(errors)]
-    assert orders[-1] == pytest.approx(order, abs=0.2)
+    assert math.log2(errors[1] / errors[2]) == pytest.approx(order, abs=0.2)
 
 
 def test_ipndm_nears_fourth_order_where_steps_in_sigma_are_equal(flow):
@@ -145,8 +147,8 @@ def test_ipndm_nears_fourth_order_where_steps_in_sigma_are_equal(flow):
         levels = torch.cat([-2 * sigmas.log(), torch.tensor([level.CLEAN])])
         return sampler(SamplerSettings(name))(mixture(), start, levels, no_noise)
 
-    exact = end("unipc", 1600)
-    errors = [(end("ipndm", n) - exact).norm().item() for n in (400, 800)]
+    exact = end("unipc", 800)
+    errors = [(end("ipndm", n) - exact).norm().item() for n in (200, 400)]
     assert math.log2(errors[0] / errors[1]) > 3.4
 
 

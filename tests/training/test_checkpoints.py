@@ -3,11 +3,13 @@
 import json
 import math
 import re
+import shutil
 
 import pytest
 
 from fromnoise import tensors
 from fromnoise.errors import UserError
+from fromnoise.training.run_folder import RunFolder
 
 ABOUT = [
     ("seconds", "long"),
@@ -33,13 +35,23 @@ TENSORS = {
 }
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Where the first test leaves its training for the others."""
+    return tmp_path_factory.mktemp("trained") / "run"
+
+
 @pytest.fixture
-def edited(train, config_of):
-    """A function that trains, edits a file of the newest checkpoint, checksum and all, and expects a refusal."""
+def edited(train, config_of, trained):
+    """A function that edits a file of a training's newest checkpoint, checksum and all, and expects a refusal."""
 
     def refused(file, edit):
-        config = config_of(training={"steps": 2})
-        folder, _ = train(config)
+        config, folder = config_of(training={"steps": 2}), RunFolder(train.path / "run")
+        if trained.exists():
+            shutil.copytree(trained, folder.path)
+        else:
+            train(config)
+            shutil.copytree(folder.path, trained)
         path = folder.checkpoint(folder.steps()[-1]) / f"{file}.safetensors"
         content, about = tensors.load(path)
         about = json.loads(json.dumps(about))
