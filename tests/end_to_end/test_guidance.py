@@ -9,7 +9,10 @@ from safetensors.torch import load_file
 from fromnoise.experiment import guidance
 from fromnoise.generation.model import Model
 
-WORDS = ("--preset", "tiny", "--steps", "10", "--checkpoint-every", "6", "--ema", "0", "--out", "run")
+WORDS = (
+    "--preset", "tiny", "--steps", "10", "--checkpoint-every", "6", "--ema", "0", "--out", "run", "--size", "8",
+    "--channels", "16", "--n", "60",
+)  # fmt: skip
 KILLER = """
 import os, signal, sys
 from fromnoise.experiment import guidance
