@@ -47,3 +47,8 @@ def test_none_is_a_test_digit_of_mnist(parts, mnist, keys):
 def test_the_file_is_under_a_megabyte():
     file = resources.files("fromnoise.data").joinpath("digits.npz")
     assert 0 < len(file.read_bytes()) < 1_000_000
+
+
+def test_images_that_are_changed_change_nothing_for_others():
+    digits.load("val").images.zero_()
+    assert digits.load("val").images.any()
