@@ -112,20 +112,30 @@ def known_before():
             known |= zip([wanted[k] for k in new], mapped(self, images[new]), strict=True)
         return torch.stack([known[each] for each in wanted])
 
-    judged = within(within(two_sample.told_apart, two_sample, PASSES=0, TAUGHT=60, MOST=400), judge, JUDGEMENTS=1)
+    judged = within(within(two_sample.told_apart, two_sample, PASSES=0, TAUGHT=60, MOST=200), judge, JUDGEMENTS=1)
     groups = remembered(copies.groups)
     with pytest.MonkeyPatch.context() as patch:
         for module in (copies, repeats, two_sample, cache):
             patch.setattr(module, "groups", groups)
         patch.setattr(overlap, "nearly_in", remembered(overlap.nearly_in))
-        patch.setattr(digit_network, "are_digits", remembered(digit_network.are_digits))
+        are_digits = within(digit_network.are_digits, digit_network, LOOKED_AT=100)
+        patch.setattr(digit_network, "are_digits", remembered(are_digits))
         patch.setattr(Features, "cached", within(Features.cached, Features, __call__=features))
         for name in ("Gallery", "views"):
             patch.setattr(copies, name, remembered(getattr(copies, name)))
         told = remembered(judged, lambda *given: [getattr(of, "images", of) for of in given if not callable(of)])
         patch.setattr(score, "told_apart", told)
+        patch.setattr(score, "copy_test", within(copies.copy_test, copies, PLANTED=60, TURNED=60))
         patch.setattr(run_score, "LIKELIHOOD_IMAGES", 32)  # images: a second for each run
         patch.setattr(score, "DRAWN", 2400)  # images of all draws
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk():
+    """What tests write need not outlive a power cut."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda file: None)
         yield
 
 
