@@ -1,4 +1,6 @@
+import io
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,7 +101,11 @@ def test_words_that_do_not_fit_are_one_line(words, message):
     assert "\n" not in str(refused.value)
 
 
-def test_what_is_missing_is_named_without_its_help():
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", None])
+def test_what_is_missing_is_named_without_its_help(monkeypatch, encoding):
+    """tyro's boxes depend on the encoding of the output."""
+    output = io.StringIO() if encoding is None else io.TextIOWrapper(io.BytesIO(), encoding)
+    monkeypatch.setattr(sys, "stdout", output)
     with pytest.raises(UserError, match=r"^missing: RUN, --out FILE\|DIR \(fromnoise sample --help\)$"):
         parse(SampleArguments, [], "sample")
     with pytest.raises(UserError, match=r"^missing: --out FILE\|DIR; unrecognized: b, --c \(fromnoise sample --help"):

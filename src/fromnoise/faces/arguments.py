@@ -174,7 +174,7 @@ def _first_sentence(box: str) -> str:
     below = itertools.dropwhile(lambda line: not line.strip("-"), lines[1:])
     said = " ".join(itertools.takewhile(lambda line: line.strip("-"), below))
     if said.startswith("Missing from"):  # names are indented by four, their help by eight
-        sections = re.split(".*(?:---|───).*", box)[1:-2]  # the last names the command that shows the help
+        sections = re.split("Unrecognized options:|For full helptext", box)[:-1]
         names = [", ".join(line.strip(FRAME) for line in re.findall(r"^.\s{5}(\S.*)", each, re.M)) for each in sections]
         return "; ".join(f"{what}: {each}" for what, each in zip(("missing", "unrecognized"), names, strict=False))
     for theirs, ours in PLAIN.items():
