@@ -40,7 +40,7 @@ def changed(self, k, rate):
     return real(self, k, rate)
 
 step.Step.__call__ = changed
-optimizers.half = lambda device: None  # of Muon, so that the two sums differ by float32's rounding alone
+optimizers.precisions = lambda device: ("fp32",)  # of Muon, so that the two sums differ by float32's rounding alone
 cli.start()
 """
 SLOW = ("-c", PROGRAM.format(step="time.sleep(0.1)"))
@@ -114,7 +114,7 @@ MUON_IN_BF16 = {"losses": 1e-2, "weights": 0.2}  # measured 1e-3 and 0.05: steps
 def muon(fromnoise, tmp_path_factory):
     """A folder with the same training in one process: by Muon in float32."""
     place = tmp_path_factory.mktemp("muon")
-    with mock.patch("fromnoise.training.optimizers.half", return_value=None):
+    with mock.patch("fromnoise.training.optimizers.precisions", return_value=("fp32",)):
         fromnoise(*MUON, cwd=place)
     return place
 
@@ -177,7 +177,7 @@ def test_a_process_that_dies_takes_the_other_with_it_and_nothing_else(muon, from
     assert codes == [2, -signal.SIGKILL], said
     assert "fromnoise: another process has stopped or cannot be reached" in said[0]
     assert "Traceback" not in said[0]
-    with mock.patch("fromnoise.training.optimizers.half", return_value=None):
+    with mock.patch("fromnoise.training.optimizers.precisions", return_value=("fp32",)):
         assert "resuming from step 8" in fromnoise(*MUON, cwd=tmp_path).stderr
     assert_alike(tmp_path, muon, **FLOAT32)
 
@@ -226,7 +226,7 @@ def test_two_processes_train_every_network_as_one_trains_it_eagerly(torchrun, fr
     both.mkdir()
     one.mkdir()
     torchrun(*MUON, *words, cwd=both)
-    with mock.patch("fromnoise.training.optimizers.half", return_value=None):
+    with mock.patch("fromnoise.training.optimizers.precisions", return_value=("fp32",)):
         fromnoise(*MUON, *words, "--compile", "off", cwd=one)
     assert_alike(both, one, **FLOAT32)
 
