@@ -1,3 +1,4 @@
+import contextlib
 import subprocess
 import sys
 
@@ -64,6 +65,16 @@ def test_errors_become_one_line_and_an_exit_code(monkeypatch, capsys, error, cod
     captured = capsys.readouterr()
     assert captured.err.startswith("fromnoise: ")
     assert captured.err.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows keeps the current folder")
+def test_a_current_folder_that_was_deleted_is_named(tmp_path, capsys):
+    here = tmp_path / "here"
+    here.mkdir()
+    with contextlib.chdir(here):
+        here.rmdir()
+        assert cli.main(["sample", "digits", "--out", "digits.png"]) == 2
+    assert capsys.readouterr().err == "fromnoise: the current folder no longer exists: change to another\n"
 
 
 @pytest.mark.parametrize("bug", [ZeroDivisionError(), RuntimeError("the sizes of tensors must match")])

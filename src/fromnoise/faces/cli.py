@@ -131,8 +131,11 @@ def _guarded(work: Callable[[], int]) -> int:
         errors.sentence(f"{name}: {error}")
         return error.code
     except OSError as error:
-        nameless = error.errno == errno.ENOSPC and error.filename is None  # files are named by those who write them
-        print(f"{name}: {'standard output: ' * nameless}{error}", file=sys.stderr)
+        said = str(error)
+        if error.filename is None:  # files are named by those who write them
+            gone = "the current folder no longer exists: change to another"
+            said = {errno.ENOSPC: f"standard output: {error}", errno.ENOENT: gone}.get(error.errno or 0, said)
+        print(f"{name}: {said}", file=sys.stderr)
         return 2
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and not re.search("out of memory|can't allocate memory", str(error)):
