@@ -82,7 +82,8 @@ def known_before():
     """What scores ask of the same images again and again is found once in all the tests of a worker.
 
     These are near-duplicates, features of packaged weights, the copy test's neighbours, and what a network tells apart
-    that has hardly learnt, for learning takes seconds. Tests of one of these itself ask the real one.
+    that has hardly learnt, for learning takes seconds. Fewer copies are planted, and fewer images looked at to know
+    digits. Tests of one of these itself ask the real one.
     """
     from fromnoise.data import cache
     from fromnoise.data.image_set import digests
@@ -102,10 +103,9 @@ def known_before():
         return call
 
     mapped, rows = Features.__call__, {}
-    packaged = [f"fromnoise.evaluation.{name}" for name in ("features", "choosing")]
 
     def features(self, images):
-        if not self.sha256 or getattr(self.extract, "__module__", "") not in packaged:
+        if not self.sha256 or getattr(self.extract, "__module__", "") != "fromnoise.evaluation.features":
             return mapped(self, images)
         known, wanted = rows.setdefault((self.name, self.sha256, self.batch), {}), digests(images).tolist()
         if new := [k for k, each in enumerate(wanted) if each not in known]:

@@ -27,6 +27,17 @@ def test_a_gpu_without_bf16_takes_fp16(monkeypatch, ampere, known):
     assert hardware.precisions(GPU) == known
 
 
+@pytest.mark.parametrize(("device", "ampere", "emulated"), [
+    ("cpu", True, {"fp16"}), ("cuda", True, set()), ("cuda", False, {"bf16"}), ("mps", True, set()),
+])  # fmt: skip
+def test_a_device_emulates_only_what_it_has_no_units_for(monkeypatch, device, ampere, emulated):
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True, raising=False)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: ampere)
+    formats = {each for each in ("fp32", "bf16", "fp16") if hardware.emulates(torch.device(device), each)}
+    assert formats == emulated
+
+
 def test_a_model_is_drawn_in_its_own_precision_where_the_device_has_it(monkeypatch, tiny_model):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: False)
     monkeypatch.setattr(type(tiny_model), "device", GPU)

@@ -26,16 +26,20 @@ def channels_last(network: Network) -> Network:
 
 
 def precisions(device: torch.device) -> tuple[str, ...]:
-    """All formats that a device has units for, fp32 first.
-
-    fp16 is for GPUs without bf16 (before Ampere). A CPU without bf16 units emulates it, a hundred times slower.
-    """
+    """The formats worth trying on a device, fp32 first: fp16 only on GPUs without bf16 (before Ampere)."""
     if device.type == "cpu":
         known = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
         return ("fp32", "bf16") if known else ("fp32",)
     if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
         return "fp32", "fp16"
     return "fp32", "bf16"
+
+
+def emulates(device: torch.device, precision: str) -> bool:
+    """Whether a device has no units for a format: a CPU is then a hundred times slower."""
+    if device.type == "cuda":
+        return precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and precision not in precisions(device)
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

@@ -377,7 +377,7 @@ def test_a_pickle_is_converted_by_the_line_that_refuses_it(tmp_path, make_images
     (tmp_path / "mine.npz").write_text("precious")
     with pytest.raises(UserError, match="is a pickle") as refused:
         sources.load(str(tmp_path / "mine.pt"))
-    code = str(refused.value).partition('python -c "')[2].rstrip('"')
+    code = str(refused.value).partition('python -c "')[2].rstrip('"`')
     exec(code, {})
     assert (tmp_path / "mine.npz").read_text() == "precious"
     if held == "images":

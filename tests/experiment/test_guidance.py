@@ -176,7 +176,7 @@ def test_only_some_of_many_training_images_are_looked_at(chooser_of, images, mon
 def test_it_chooses_for_models_that_can_be_guided_where_nobody_says_how_much(
     config_of, images, tmp_path, rooms, chosen
 ):
-    config = config_of(**({"training": {"steps": FEWEST_STEPS}} | rooms))
+    config = config_of(**rooms)
     images = dataclasses.replace(images, clustered=bool(rooms.get("data", {}).get("clusters")))
     model = Model.build(config, DataInfo.of(images, config))
     found = _choice(Experiment(config, tmp_path / "run", "cpu"), model, images)
@@ -184,7 +184,7 @@ def test_it_chooses_for_models_that_can_be_guided_where_nobody_says_how_much(
 
 
 def test_guidance_and_the_best_model_are_chosen_in_other_features_than_the_scores(config_of, images, tmp_path):
-    config = config_of(training={"steps": FEWEST_STEPS}, evaluation={"evaluate_every": 9, "features": "digits"})
+    config = config_of(evaluation={"evaluate_every": 9, "features": "digits"})
     model = Model.build(config, DataInfo.of(images, config))
     experiment = Experiment(config, tmp_path / "run", "cpu")
     choosers = _choice(experiment, model, images).choose.__self__, _validation(experiment).validate.__self__

@@ -108,7 +108,7 @@ def test_what_is_missing_is_named_without_its_help(monkeypatch, encoding):
     monkeypatch.setattr(sys, "stdout", output)
     with pytest.raises(UserError, match=r"^missing: RUN, --out FILE\|DIR \(fromnoise sample --help\)$"):
         parse(SampleArguments, [], "sample")
-    with pytest.raises(UserError, match=r"^missing: --out FILE\|DIR; unrecognized: b, --c \(fromnoise sample --help"):
+    with pytest.raises(UserError, match=r"^missing: --out FILE\|DIR; unrecognized: b --c \(fromnoise sample --help"):
         parse(SampleArguments, ["a", "b", "--c"], "sample")
     with pytest.raises(UserError, match=r"^missing: DIR\|NPZ \(fromnoise data export --help\)$"):
         parse(ExportArguments, ["digits"], "data export")

@@ -14,6 +14,29 @@ def test_each_piece_of_work_has_its_own_title_and_time_left_and_what_is_within_i
     assert said == ["metrics: 1/3  ETA 32 s", "telling apart: 1/5  ETA 1:20"]
 
 
+def test_on_a_terminal_lines_break_between_words_but_not_within_commands_nor_between_indented_lines(
+    monkeypatch, capsys
+):
+    monkeypatch.setattr(console.sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "24")
+    error = (
+        "2 files cannot be read:\n  a/very/long/path/of/photo.png (no image)\nrun `fromnoise data inspect photos/` too"
+    )
+    Console = type(console.errors)
+    Console(stderr=True, highlight=False).sentence(error)
+    assert capsys.readouterr().err.splitlines() == [
+        "2 files cannot be read:",
+        "  a/very/long/path/of/photo.png",
+        "  (no image)",
+        "run",
+        "`fromnoise data inspect photos/`",
+        "too",
+    ]
+    monkeypatch.setenv("COLUMNS", "0")
+    Console(stderr=True, highlight=False).sentence("no width")
+    assert capsys.readouterr().err == "no width\n"
+
+
 def test_on_a_dumb_terminal_nothing_moves(monkeypatch):
     monkeypatch.setattr(console.sys.stderr, "isatty", lambda: True)
     assert [console.Bar("").watched for term in ("xterm", "dumb") if not monkeypatch.setenv("TERM", term)] == [

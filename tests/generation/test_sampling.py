@@ -156,8 +156,10 @@ def test_labels_are_refused_by_a_model_without_classes(tiny_model):
 
 
 def test_guidance_that_is_not_finite_is_refused(tiny_model):
-    with pytest.raises(UserError, match="guidance must be finite, not inf"):
-        sample(tiny_model, SampleRequest(1, guidance=math.inf))
+    unconditional = dataclasses.replace(tiny_model, info=dataclasses.replace(tiny_model.info, class_shares=()))
+    for model in (tiny_model, unconditional):
+        with pytest.raises(UserError, match="guidance must be finite, not inf"):
+            sample(model, SampleRequest(1, sampler=model.config.sampling.but(guidance=math.inf)))
 
 
 def test_nothing_is_drawn_of_no_images(tiny_model):

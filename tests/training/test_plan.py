@@ -8,7 +8,7 @@ import torch
 from fromnoise.errors import UserError
 from fromnoise.generation.data_info import DataInfo
 from fromnoise.generation.model import Model
-from fromnoise.hardware import precisions
+from fromnoise.hardware import emulates
 from fromnoise.say import captured
 from fromnoise.training import plan, probe
 from fromnoise.training.plan import best
@@ -110,7 +110,7 @@ def test_the_precision_asked_for_is_taken_in_its_faster_memory_format(model, pre
         made = plan.make(model(compile="auto", precision=precision), CPU, 10)
     assert made.precision == precision
     slow = f"{precision} is only emulated here: steps may be very slow; --precision auto avoids that"
-    assert said == ([] if precision in precisions(CPU) else [slow])
+    assert said == ([slow] if emulates(CPU, precision) else [])
     assert re.fullmatch(rf"{precision} (NCHW|channels-last) as asked; eager: .*too short.*", made.reason)
 
 
@@ -252,7 +252,7 @@ def test_a_cpu_without_bf16_is_not_made_to_try_it(tiny_model, config_of, monkeyp
 
 
 def test_what_is_not_as_it_was_where_a_training_began_is_said(monkeypatch):
-    monkeypatch.setattr(plan, "precisions", lambda device: ("fp32",))
+    monkeypatch.setattr("fromnoise.hardware.precisions", lambda device: ("fp32",))
     here = plan.Plan("fp32", False, False, torch.get_num_threads(), "")
     assert here.elsewhere(CPU) == []
     (told,) = dataclasses.replace(here, threads=77).elsewhere(CPU)

@@ -175,8 +175,9 @@ def _first_sentence(box: str) -> str:
     said = " ".join(itertools.takewhile(lambda line: line.strip("-"), below))
     if said.startswith("Missing from"):  # names are indented by four, their help by eight
         sections = re.split("Unrecognized options:|For full helptext", box)[:-1]
-        names = [", ".join(line.strip(FRAME) for line in re.findall(r"^.\s{5}(\S.*)", each, re.M)) for each in sections]
-        return "; ".join(f"{what}: {each}" for what, each in zip(("missing", "unrecognized"), names, strict=False))
+        names = [[line.strip(FRAME) for line in re.findall(r"^.\s{5}(\S.*)", each, re.M)] for each in sections]
+        missing = f"missing: {', '.join(names[0])}"
+        return f"{missing}; unrecognized: {' '.join(names[1])}" if names[1:] else missing
     for theirs, ours in PLAIN.items():
         said = re.sub(theirs, ours, said)
     guesses = [line.split()[0] for line in lines if line.startswith("--") and line.strip("-")]
@@ -233,7 +234,7 @@ def parse_training(cls: type[TrainingKind], words: Sequence[str], command: str) 
 
 
 def call(main: Callable[[Any], None], words: Sequence[str], command: str) -> None:
-    """Run the `main` of a command on its words, parsed as the class that `main` takes its `arguments` in."""
+    """Parse a command's words as the class that its `main` takes, and run it."""
     cls = main.__annotations__["arguments"]
     arguments = (parse_training if issubclass(cls, TrainingArguments) else parse)(cls, words, command)
     from fromnoise.faces.console import TERMINAL  # takes a moment to import, which `--help` should not wait for

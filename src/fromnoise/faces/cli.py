@@ -22,7 +22,7 @@ from fromnoise.lookup import lookup
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-# command (a module in faces/commands, whose `main` takes its arguments) -> what it does
+# command (a module in faces/commands) -> what it does
 COMMANDS = {
     "run": "train, sample and score, from data to report",
     "train": "train a model, or resume its training",

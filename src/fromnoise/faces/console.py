@@ -1,6 +1,7 @@
 """Progress, messages and tables. Everything but results goes to stderr, so that results can be piped."""
 
 import os
+import re
 import sys
 import textwrap
 import time
@@ -22,10 +23,20 @@ class _Console(Console):
         raise
 
     def sentence(self, text: str) -> None:
-        """Print a line of text; on a terminal, it breaks between words."""
+        """Print a sentence; on a terminal, its lines break between words, but not within `commands`, to be copied."""
+        if not self.width:  # COLUMNS=0, at which rich prints nothing
+            self.width = 80
         if self.file.isatty():
-            text = textwrap.fill(text, self.width, break_long_words=False, break_on_hyphens=False)
+            whole = re.sub("`[^`]*`", lambda command: command[0].replace(" ", "\xa0"), text)
+            text = "\n".join(_folded(line, self.width) for line in whole.splitlines()).replace("\xa0", " ")
         self.print(text, markup=False, soft_wrap=True)
+
+
+def _folded(line: str, width: int) -> str:
+    """A line as several, all indented as it is."""
+    indent = line[: len(line) - len(line.lstrip())]
+    folded = textwrap.TextWrapper(width, indent, indent, break_long_words=False, break_on_hyphens=False)
+    return folded.fill(line.lstrip())
 
 
 errors = _Console(stderr=True, highlight=False, emoji=False)  # photos:train: is no tram

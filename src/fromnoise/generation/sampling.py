@@ -164,11 +164,11 @@ def guidance_of(model: Model, settings: SamplerSettings) -> float:
 
     Raises UserError for one that is not finite.
     """
+    if settings.guidance is not None and not math.isfinite(settings.guidance):
+        raise UserError(f"guidance must be finite, not {settings.guidance}")
     if not model.info.classes:
         return 1.0
     if settings.guidance is not None:
-        if not math.isfinite(settings.guidance):
-            raise UserError(f"guidance must be finite, not {settings.guidance}")
         return settings.guidance
     if model.guidance is not None:
         return model.guidance

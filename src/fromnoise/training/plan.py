@@ -12,7 +12,7 @@ import torch
 
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
-from fromnoise.hardware import precisions
+from fromnoise.hardware import emulates, precisions
 from fromnoise.say import say
 from fromnoise.threads import shared
 from fromnoise.training import probe
@@ -45,7 +45,7 @@ class Plan:
                 f"this run began on {self.threads} threads and resumes on {threads}: "
                 "its weights will differ in the last bits"
             )
-        if self.precision not in precisions(device):
+        if emulates(device, self.precision):
             sentences.append(
                 f"this run began in {self.precision}, which is only emulated here: "
                 "steps may be very slow; a new run with --precision auto avoids that"
@@ -56,8 +56,8 @@ class Plan:
 def best(candidates: list[Candidate], device: torch.device) -> tuple[Candidate, str]:
     """The fastest float32 candidate, or the fastest other one where it wins clearly and agrees; and why, in words.
 
-    Of one format alone, the fastest. On a CUDA GPU agreeing is enough: eager steps there tell how fast kernels are
-    launched, not what they cost.
+    Of one format alone, the fastest that agrees. On a CUDA GPU agreeing is enough: eager steps there tell how fast
+    kernels are launched, not what they cost.
     """
 
     def rank(candidate: Candidate) -> tuple[bool, float]:
@@ -81,7 +81,7 @@ def make(model: Model, device: torch.device, steps: int | None, processes: int =
     """The plan for training `model`; `steps` is None for a budget in minutes."""
     settings = model.config.training
     known = precisions(device) if settings.precision == "auto" else (settings.precision,)
-    if settings.precision not in ("auto", *precisions(device)):
+    if settings.precision != "auto" and emulates(device, settings.precision):
         say(f"{settings.precision} is only emulated here: steps may be very slow; --precision auto avoids that")
     if settings.precision == "auto" or settings.compile == "auto":
         chosen, reason = best(probe.measure(model, device, known), device)
