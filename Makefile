@@ -28,7 +28,7 @@ setup: .venv/.ready  ## make the virtual environment .venv and install fromnoise
 run: setup  ## train on the packaged digits, sample and score (MINUTES=10 OUT=runs/digits)
 	$(BIN)/fromnoise run --data digits --out "$(OUT)" --minutes $(MINUTES)
 
-test: setup  ## the fast tests (about six minutes on two cores)
+test: setup  ## the fast tests (about seven minutes on two cores)
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow"
 
 test-slow: setup  ## the slow tests and those that need extras
