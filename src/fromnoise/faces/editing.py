@@ -86,9 +86,10 @@ def write(arguments: EditArguments, images: "UInt8[Tensor, 'n c h w']") -> None:
 
 
 def read(path: Path, model: "Model", size: tuple[int, int] | None = None) -> "UInt8[Tensor, '1 c h w']":
-    """The image in a file as the model's training images were read, at the model's size, or to be enlarged from `size`.
+    """The image in a file as the model's training images were read, at the model's size (1×C×H×W).
 
-    Says what was changed. Raises UserError for one to be enlarged that is larger than the model's.
+    Says what was changed. With a `size`, the image is one to be enlarged: it gets that size, and UserError is raised
+    if it is larger than the model's images.
     """
     from fromnoise.data import folder
     from fromnoise.generation.edit import as_trained
