@@ -163,7 +163,7 @@ def test_what_cannot_be_done_is_refused(tiny_model, images):
         interpolate(tiny_model, some, some, 1)
     with pytest.raises(UserError, match="4 classes, counted from 0"):
         inpaint(tiny_model, some, HOLE, Edit(label=4))
-    with pytest.raises(UserError, match="guidance must be finite, not nan"):
+    with pytest.raises(UserError, match="--guidance must be from 0 to 100, not nan"):
         inpaint(tiny_model, some, HOLE, Edit(label=1, guidance=math.nan))
     with pytest.raises(UserError, match="give --label too"):
         Edit(guidance=2.0)

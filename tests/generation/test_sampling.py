@@ -155,11 +155,12 @@ def test_labels_are_refused_by_a_model_without_classes(tiny_model):
             sample(model, wanted)
 
 
-def test_guidance_that_is_not_finite_is_refused(tiny_model):
+@pytest.mark.parametrize("guidance", [math.inf, math.nan, -1.0, 101.0])
+def test_guidance_out_of_its_limits_is_refused(guidance, tiny_model):
     unconditional = dataclasses.replace(tiny_model, info=dataclasses.replace(tiny_model.info, class_shares=()))
     for model in (tiny_model, unconditional):
-        with pytest.raises(UserError, match="guidance must be finite, not inf"):
-            sample(model, SampleRequest(1, sampler=model.config.sampling.but(guidance=math.inf)))
+        with pytest.raises(UserError, match=f"--guidance must be from 0 to 100, not {guidance:g}"):
+            sample(model, SampleRequest(1, sampler=model.config.sampling.but(guidance=guidance)))
 
 
 def test_nothing_is_drawn_of_no_images(tiny_model):

@@ -5,7 +5,6 @@ In sixteen bits the last micro-batch is filled up, as kernels round differently 
 differences do not reach 8-bit pixels.
 """
 
-import math
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,6 +22,7 @@ from fromnoise.diffusion.steps import Callback, Visit
 from fromnoise.errors import UserError
 from fromnoise.generation.model import Model
 from fromnoise.hardware import HALVES, autocast, channels_last, precisions
+from fromnoise.limits import check_limits
 from fromnoise.lookup import lookup
 from fromnoise.say import Bar, bar
 from fromnoise.threads import following
@@ -162,10 +162,9 @@ def interval_of(model: Model, settings: SamplerSettings) -> tuple[float, float]:
 def guidance_of(model: Model, settings: SamplerSettings) -> float:
     """The strength of guidance for this model, sampled as `settings` say; 1 for a model without classes or clusters.
 
-    Raises UserError for one that is not finite.
+    Raises UserError for settings that are not within their limits.
     """
-    if settings.guidance is not None and not math.isfinite(settings.guidance):
-        raise UserError(f"guidance must be finite, not {settings.guidance}")
+    check_limits(settings)
     if not model.info.classes:
         return 1.0
     if settings.guidance is not None:
