@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fromnoise.errors import UserError
-from fromnoise.lab import cells, check
+from fromnoise.lab import cells, check, handouts
 
 ROOT = Path(__file__).parents[2]
 REAL = sorted((ROOT / "lab").glob("[0-9]_*.py"))
@@ -55,6 +55,20 @@ def test_the_cells_of_a_script():
 def test_metadata_that_are_none_are_refused():
     with pytest.raises(ValueError, match="key=value"):
         cells.parse("# %% nonsense\n1\n")
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("# %% nonsense\n", r"8_edited\.py: a cell's metadata are key=value pairs, unlike 'nonsense'"),
+        ('# %% tags=["check"]\nassert x\n', r"8_edited: a cell tagged check calls no check\.NAME\(…\): 'assert x'"),
+        ('# %% tags=["solution"]\nx = 1\n', "8_edited: no stub comes before the solution 'x = 1'"),
+    ],
+)
+def test_what_an_edited_notebook_lacks_is_said(script, message, tmp_path):
+    (tmp_path / "8_edited.py").write_text(script)
+    with pytest.raises(UserError, match=message):
+        handouts.autograded(cells.read(tmp_path / "8_edited.py"))
 
 
 @pytest.mark.slow  # of an extra

@@ -62,8 +62,11 @@ def parse(script: str) -> tuple[Cell, ...]:
 
 
 def read(path: Path) -> Notebook:
-    """The notebook in the file `path`, NUMBER_name.py, which begins with a heading."""
-    return Notebook(int(path.name[0]), path.stem, parse(path.read_text(encoding="utf-8")))
+    """The notebook in the file `path`, NUMBER_name.py, which begins with a heading; UserError for bad metadata."""
+    try:
+        return Notebook(int(path.name[0]), path.stem, parse(path.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def paths() -> dict[int, Path]:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fromnoise.errors import UserError
 from fromnoise.files import write_file
 from fromnoise.lab.cells import Cell, Notebook
 from fromnoise.lab.notebook import Shown
@@ -60,20 +61,28 @@ def teacher(book: Notebook, cells: Sequence[Ran]) -> Json:
 
 
 def autograded(book: Notebook) -> Json:
-    """nbgrader's source: each stub holds its solution in a region that nbgrader removes, each check is locked."""
+    """nbgrader's source: each stub holds its solution in a region that nbgrader removes, each check is locked.
+
+    Raises UserError for a solution without a stub, and a check that checks nothing.
+    """
     cells: list[Json] = []
     for cell in book.cells:
         if cell.has("note"):
             continue
         if cell.has("solution") and not cell.words:
             region = f"### BEGIN SOLUTION\n{cell.body}\n### END SOLUTION"
-            stub = next(old for old in reversed(cells) if "stub" in old["metadata"].get("tags", ()))
+            stub = next((old for old in reversed(cells) if "stub" in old["metadata"].get("tags", ())), None)
+            if stub is None:
+                raise UserError(f"{book.name}: no stub comes before the solution {cell.source!r:.60}")
             stub["source"] = [*stub["source"][:-1], stub["source"][-1] + "\n", "\n", *_lines(region)]
         elif cell.has("solution") or cell.has("stub"):
             points = 1 if cell.has("solution") else None  # an answer in words is graded by hand
             cells.append(_graded(cell, f"{book.number}-{len(cells)}", solution=True, points=points))
         elif cell.has("check"):
-            name = f"check-{CHECK.findall(cell.source)[0]}"
+            called = CHECK.search(cell.source)
+            if called is None:
+                raise UserError(f"{book.name}: a cell tagged check calls no check.NAME(…): {cell.source!r:.60}")
+            name = f"check-{called[1]}"
             points = POINTS["task" if "task" in name else "exercise"]
             strict = f"with check.grading():\n{textwrap.indent(cell.source, '    ')}"
             cells.append(_graded(replace(cell, source=strict), name, points=points))
