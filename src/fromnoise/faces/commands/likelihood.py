@@ -79,14 +79,18 @@ def _result(found: "Likelihoods") -> dict[str, Any]:
     names = ("bits", "standard_error", "prior", "steps", "decoder")
     columns = {name: getattr(found, name).tolist() for name in names if getattr(found, name) is not None}
     rows = [
-        {"name": name} | {key: None if math.isnan(column[k]) else column[k] for key, column in columns.items()}
+        {"name": name} | {key: _finite(column[k]) for key, column in columns.items()}
         for k, name in enumerate(found.names)
     ]
     result: dict[str, Any] = {"name": found.name, "images": rows}
     if found.names != (found.name,):
-        error = None if math.isnan(found.error) else found.error
-        result["mean"] = {"bits": found.mean, "standard_error": error, "n": len(rows)}
+        result["mean"] = {"bits": _finite(found.mean), "standard_error": _finite(found.error), "n": len(rows)}
     return result
+
+
+def _finite(number: float) -> float | None:
+    """The number; None for one that JSON has no word for."""
+    return number if math.isfinite(number) else None
 
 
 def _print(result: dict[str, Any]) -> None:
