@@ -44,6 +44,16 @@ def test_a_budget_is_kept_to_the_step_whatever_the_speed(train, config_of, paced
     assert records[-1]["lr"] <= 2e-3 * 0.12
 
 
+def test_a_pause_does_not_count(train, config_of, paced):
+    said = []
+    paced(lambda k: 3600.0 if k == 40 else 1.0)
+    folder, outcome = train(config_of(training={"minutes": 2, "warmup": 0}), say=said.append, log_every=1)
+    assert said.count("the training was paused for 1:00:00; this time does not count") == 1
+    assert outcome.steps >= 118
+    assert 118 <= outcome.seconds <= 120
+    assert folder.log.records()[-1]["lr"] <= 2e-3 * 0.05
+
+
 def test_a_training_that_crawls_at_its_end_stops_on_time(train, config_of, paced):
     paced(lambda k: 1.0 if k < 100 else 7.0)
     _, outcome = train(config_of(training={"minutes": 2}))

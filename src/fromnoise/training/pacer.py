@@ -11,7 +11,7 @@ from dataclasses import asdict
 from accelerate import Accelerator
 
 from fromnoise.config import from_json
-from fromnoise.say import plural, say
+from fromnoise.say import duration, plural, say
 from fromnoise.threads import Load, shared
 from fromnoise.training.checkpoints import Standing
 from fromnoise.training.device import agreed, flags
@@ -23,6 +23,7 @@ from fromnoise.training.validation import GuidanceChoice
 CHECKPOINT_SECONDS = 60.0
 SETTLING = 3  # steps before the speed is measured: the first ones compile and warm up
 MEASURES = 3  # of the speed; their median counts, so one stall cannot end a run or distort its schedule
+PAUSE = 60.0, 20  # seconds, and times a usual step: longer than both no step takes, even on a busy machine
 SURE = 0.1  # of a budget of minutes (half a minute at most), after which its number of steps is worth announcing
 
 
@@ -88,6 +89,7 @@ class Pacer:
         self._first, self._saved_at = self.step, clock.running
         self._recorded = [from_json(Segment, line) for line in record.records() if line["step"] > self.step]
         self._measured_from = self.step, clock.seconds
+        self._stepped = clock.running
         self._measured: deque[float] = deque(maxlen=MEASURES)  # seconds of a step
         self._said_steps, self._said_busy = self.pace.segment.step_seconds is not None, False
 
@@ -106,7 +108,7 @@ class Pacer:
         self.step += 1
         if self.pace.steps is not None and not self.threads:
             return
-        segment = self._next(self.clock.seconds) if self.accelerator.is_main_process else None
+        segment = self._next(self._now()) if self.accelerator.is_main_process else None
         if flags(self.accelerator, first=segment is not None)[0]:
             segment = agreed(segment)
             assert segment is not None
@@ -134,6 +136,15 @@ class Pacer:
         if self.pace.total is None or self.pace.steps is None:
             return max(0.0, self.pace.time_left(self.clock.seconds))
         return (self.pace.total - self.step) * self.settings.batch / max(images_per_second, 1e-9)
+
+    def _now(self) -> float:
+        """The seconds after this step, not counting a pause, as by Ctrl-Z or, on Windows, when a laptop sleeps."""
+        usual, taken = self.pace.segment.step_seconds, self.clock.running - self._stepped
+        self._stepped += taken
+        if usual and taken > max(PAUSE[0], PAUSE[1] * usual):
+            self.clock.add(usual - taken)
+            say(f"the training was paused for {duration(taken)}; this time does not count")
+        return self.clock.seconds
 
     def _next(self, now: float) -> Segment | None:
         """The segment that begins after this step, if one does: one that is recorded, or a new one."""
