@@ -18,6 +18,7 @@ def test_there_are_few_enough_settings_to_know_them_all():
         ("photos", "photos-tiny"),
         ("there/icons.zip", "icons-tiny"),
         ("shards*.tar", "shards-tiny"),
+        ("shards-00?.tar", "shards-00-tiny"),
         ("hf:user/cats", "cats-tiny"),
         ("hf:user/cats#large", "cats-large-tiny"),
         ("shards-{000..009}.tar", "shards--tiny"),

@@ -1,6 +1,7 @@
 import errno
 import os
 import re
+from pathlib import Path
 from typing import TypedDict
 
 import pytest
@@ -10,6 +11,7 @@ from fromnoise.errors import UserError
 from fromnoise.files import (
     check_deflated,
     check_writable,
+    expanded,
     move,
     read_bytes,
     read_json,
@@ -346,3 +348,14 @@ def test_a_file_in_a_folder_that_is_to_be_is_told_by_the_folders_name(tmp_path):
             full()
     assert str(refused.value) == f"{tmp_path / 'out'} cannot be written (No space left on device)"
     assert names(tmp_path) == []
+
+
+def test_a_pattern_that_the_shell_left_stands_for_what_it_matches(tmp_path):
+    for name in ("b", "a"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "report.json").touch()
+    (tmp_path / ".DS_Store").touch()
+    assert expanded(tmp_path / "*" / "report.json") == [tmp_path / "a" / "report.json", tmp_path / "b" / "report.json"]
+    assert expanded(tmp_path / "*") == [tmp_path / "a", tmp_path / "b"]
+    assert expanded(tmp_path / "c*") == [tmp_path / "c*"]
+    assert expanded(Path("a")) == [Path("a")]

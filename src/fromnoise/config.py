@@ -99,7 +99,7 @@ def settled(config: Config, preset_name: str | None) -> Config:
 
 def folder_for(config: Config, preset_name: str) -> Path:
     """The run folder of a training that names none."""
-    name = re.sub(r"\*|\{.*\}", "", Path(config.data.data.removeprefix("hf:")).stem).replace("#", "-")
+    name = re.sub(r"[*?]|\{.*\}", "", Path(config.data.data.removeprefix("hf:")).stem).replace("#", "-")
     return Path("runs") / f"{name or 'data'}-{preset_name}"
 
 

@@ -11,4 +11,4 @@ def extra(module: str, name: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise UserError(f"this needs {module}: pip install 'fromnoise[{name}]'") from error
+        raise UserError(f'this needs {module}: pip install "fromnoise[{name}]"') from error

@@ -7,21 +7,23 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from glob import glob
 from pathlib import Path
 from types import UnionType
-from typing import Any, Union, get_args, get_origin
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 
 from fromnoise.errors import UserError
 
+T = TypeVar("T")
 UNFINISHED = ".fromnoise-"  # how the names of unfinished files begin
 MOST_JSON = 64 << 20  # bytes of a JSON file
 MOST_DEFLATED = 1_100  # bytes that one byte may inflate to: deflate reaches 1,032
 WAITS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6) if os.name == "nt" else ()
-"""Seconds before each new try to put a file in its place: on Windows a virus scanner may still read it."""
+"""Seconds before each new try to open a file or put it in its place: on Windows a virus scanner may still read it."""
 NO_RIGHT = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR)
 BOMB = 1 << 28, 100  # from so many bytes on, one may inflate to no more than this: even sparse drawings stay far below
 
@@ -55,21 +57,35 @@ def is_writable(folder: Path) -> bool:
     file = folder / f"{UNFINISHED}{secrets.token_hex(4)}"
     try:
         file.touch(exist_ok=False)
-        file.unlink()
     except OSError as error:
         return error.errno not in NO_RIGHT
+    with suppress(OSError):  # on Windows a virus scanner may still read it
+        file.unlink()
     return True
+
+
+def patiently(work: Callable[[], T]) -> T:
+    """What `work` returns, tried again while another program holds its file."""
+    for wait in WAITS:
+        try:
+            return work()
+        except PermissionError:
+            time.sleep(wait)
+    return work()
 
 
 def move(path: Path, target: Path) -> None:
     """Rename `path`, replacing a file at `target`."""
-    for wait in WAITS:
-        try:
-            os.replace(path, target)
-            return
-        except PermissionError:
-            time.sleep(wait)
-    os.replace(path, target)
+    patiently(lambda: os.replace(path, target))
+
+
+def expanded(path: Path) -> list[Path]:
+    """The paths that a pattern such as runs/* stands for, which Windows' shells leave to the command.
+
+    The path itself if it is there, or if there are none.
+    """
+    found = [] if path.exists() else sorted(map(Path, glob(str(path))))
+    return found or [path]
 
 
 def without_slash(name: str) -> str:

@@ -179,7 +179,10 @@ def cores() -> set[int]:
 
 
 def _busy(times: object) -> float:
-    """Seconds that a core has computed: without waiting, stolen time, and guests, which are counted twice."""
-    idle = ("idle", "iowait", "steal", "guest", "guest_nice")
+    """Seconds that a core has computed: without waiting and stolen time, and without what is counted twice.
+
+    That is guests, which are the user's time, and on Windows interrupts and deferred calls, which are the system's.
+    """
+    idle = ("idle", "iowait", "steal", "guest", "guest_nice", "interrupt", "dpc")
     fields: dict[str, float] = times._asdict()  # type: ignore[attr-defined]
     return sum(seconds for name, seconds in fields.items() if name not in idle)

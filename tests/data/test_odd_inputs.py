@@ -263,7 +263,7 @@ TABLE = [
     ("a pickle", ("x.pkl", pickle.dumps([1, 2])), "refused: x.pkl is a pickle: opening it may run any program"),
     ("a file of another kind", ("x.toml", b""), "refused: neither a data set"),
     ("Hugging Face's folder, without its library", {"state.json": b"{}", "dataset_info.json": b"{}"},
-     "refused: this needs datasets: pip install 'fromnoise[hf]'"),
+     'refused: this needs datasets: pip install "fromnoise[hf]"'),
 ]  # fmt: skip
 
 

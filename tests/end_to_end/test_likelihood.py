@@ -37,6 +37,11 @@ def test_a_line_for_each_file_and_a_mean_for_a_folder(finished, fromnoise, pictu
     assert "resized" not in done.stderr
 
 
+def test_a_pattern_that_the_shell_left_stands_for_the_files_it_matches(finished, fromnoise, pictures):
+    done = fromnoise("likelihood", "run", pictures / "[ab].png", "--levels", "2", cwd=finished)
+    assert [Path(line[0]).name for line in lines(done)] == ["a.png", "b.png"]
+
+
 def test_a_file_of_another_size_is_said_to_be_resized(finished, fromnoise, tmp_path):
     Image.fromarray(np.arange(576, dtype=np.uint8).reshape(24, 24)).save(tmp_path / "large.png")
     done = fromnoise("likelihood", finished / "run", "large.png", "--levels", "2", cwd=tmp_path)

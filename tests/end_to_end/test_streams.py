@@ -8,6 +8,8 @@ import sys
 import numpy as np
 import pytest
 
+import fromnoise.faces.cli  # noqa: F401 - which tells what stands for a letter
+
 # The command line with a stdout, or stderr, whose reader has gone already.
 TO_NOBODY = """
 import os, sys
@@ -99,7 +101,12 @@ def test_tables_are_whole_on_a_pipe_whose_encoding_lacks_letters(finished, forke
         shutil.copy(finished / "run" / "report.json", tmp_path / name)
     piped = forked("compare", *names, cwd=tmp_path, program=ASCII).stdout
     assert all(name in piped for name in names)
-    assert " ? 0." in piped
+    assert " +/- 0." in piped
+
+
+def test_a_verdict_that_holds_is_not_taken_for_an_open_one_where_letters_are_lacking():
+    assert "✓ close: 0 ± 1, ? copies, ж".encode("ascii", "spelt") == b"+ close: 0 +/- 1, ? copies, ?"
+    assert "✓ ± ∞".encode("cp1252", "spelt") == b"+ \xb1 inf"
 
 
 def test_tables_are_whole_on_a_narrow_terminal(finished, forked, tmp_path):

@@ -64,5 +64,5 @@ def test_images_are_prepared_as_imagenets(monkeypatch):
 
 def test_without_its_library_one_line_says_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
-    with pytest.raises(UserError, match=r"needs transformers: pip install 'fromnoise\[dinov2\]'"):
+    with pytest.raises(UserError, match=r'needs transformers: pip install "fromnoise\[dinov2\]"'):
         features("dinov2")

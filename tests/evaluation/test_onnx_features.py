@@ -211,5 +211,5 @@ def test_without_onnxruntime_the_extra_is_named(tmp_path, monkeypatch):
 
     path = linear(tmp_path / "model.onnx", ["n", 1, 8, 8], 64)
     monkeypatch.setattr(importlib, "import_module", without)
-    with pytest.raises(UserError, match=r"this needs onnxruntime: pip install 'fromnoise\[export\]'"):
+    with pytest.raises(UserError, match=r'this needs onnxruntime: pip install "fromnoise\[export\]"'):
         features(f"onnx:{path}")

@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -11,7 +10,6 @@ from fromnoise.evaluation.provenance import RunFacts, SamplingFacts, Took, Train
 from fromnoise.evaluation.report import SCHEMA, Report
 from fromnoise.evaluation.score import Comparison, score
 from fromnoise.faces import compare
-from fromnoise.faces.commands.compare import _found
 from fromnoise.faces.compare import Scored
 
 
@@ -108,17 +106,6 @@ def test_what_is_no_report_is_refused(tmp_path, content, message):
         file.write_text(content)
     with pytest.raises(UserError, match=message):
         Scored.of(file)
-
-
-def test_a_pattern_that_the_shell_left_stands_for_what_it_matches(tmp_path):
-    for name in ("b", "a"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "report.json").touch()
-    (tmp_path / ".DS_Store").touch()
-    assert _found(tmp_path / "*" / "report.json") == [tmp_path / "a" / "report.json", tmp_path / "b" / "report.json"]
-    assert _found(tmp_path / "*") == [tmp_path / "a", tmp_path / "b"]
-    assert _found(tmp_path / "c*") == [tmp_path / "c*"]
-    assert _found(Path("a")) == [Path("a")]
 
 
 def test_reports_of_another_schema_are_refused(tmp_path, told):

@@ -42,10 +42,11 @@ def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         with suppress(OSError):
             folder().mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder()) as file:
-                file.truncate(size)
                 if hasattr(os, "posix_fallocate"):  # if the disk filled up later, the process would be killed
                     os.posix_fallocate(file.fileno(), 0, size)
                 elif shutil.disk_usage(folder()).free < size:
                     raise OSError(errno.ENOSPC, "no room")
+                else:
+                    file.truncate(size)
                 return torch.frombuffer(mmap.mmap(file.fileno(), size), dtype=dtype).view(*shape)
     return torch.empty(tuple(shape), dtype=dtype)

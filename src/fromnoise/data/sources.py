@@ -169,7 +169,7 @@ def is_same(data: str, trained: DataSettings) -> bool:
     """Whether `data`, a whole source, is what `trained` names; a path may be written in another way."""
     if data == trained.data or _named(data) or _named(trained.data):
         return data == trained.data
-    return Path(data).exists() and Path(data).resolve() == Path(trained.data).resolve()
+    return Path(data).exists() and Path(trained.data).exists() and Path(data).samefile(trained.data)
 
 
 def load_as(
@@ -230,13 +230,13 @@ def _source(name: str, group_by: str | None, label_by: str | None) -> Source:
 def _how_to_convert(path: Path) -> str:
     """The error for a pickle."""
     if path.suffix.lower() in (".pt", ".pth"):
-        opened = f"torch.load('{path}', weights_only=False)"
+        opened = f"torch.load('{path.as_posix()}', weights_only=False)"
     else:
-        opened = f"pickle.load(open('{path}', 'rb'))"
+        opened = f"pickle.load(open('{path.as_posix()}', 'rb'))"
     new = path.with_suffix(".npz") if not path.with_suffix(".npz").exists() else path.with_name(f"{path.stem}-new.npz")
     return (
         f"{path} is a pickle: opening it may run any program, so fromnoise never does. To convert images or statistics "
-        f"that you trust: `python -c \"import numpy, pickle, torch; found = {opened}; numpy.savez('{new}', "
+        f"that you trust: `python -c \"import numpy, pickle, torch; found = {opened}; numpy.savez('{new.as_posix()}', "
         "**(found if isinstance(found, dict) else {'images': found}))\"`"
     )
 

@@ -4,6 +4,7 @@
 (--fail-on, --again), 130 stopped by Ctrl-C or SIGTERM.
 """
 
+import codecs
 import contextlib
 import errno
 import importlib
@@ -58,6 +59,9 @@ examples:
 `fromnoise COMMAND --help` shows a command's options,
 `fromnoise --version` the version."""
 
+MEMORY = re.compile("out of memory|can't allocate memory|not enough memory")  # the last on Windows
+SPELT = {"✓": "+", "−": "-", "–": "-", "→": "->", "×": "x", "±": "+/-", "≤": "<=", "≥": ">=", "…": "...", "∞": "inf"}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
@@ -71,8 +75,10 @@ def start() -> NoReturn:
     One of several processes ends without Python's clean-up. gloo's threads outlive their process group, and one that
     asks for the GIL during the clean-up aborts the program (https://github.com/pytorch/pytorch/pull/179291).
     """
-    if "RANK" not in os.environ and signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing half-written is left
+    for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if "RANK" not in os.environ else ():  # each system has some of them
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)  # as Ctrl-C: nothing half-written is left
     code = main()
     if "RANK" in os.environ:
         for stream in (sys.stdout, sys.stderr):
@@ -138,7 +144,7 @@ def _guarded(work: Callable[[], int]) -> int:
         print(f"{name}: {said}", file=sys.stderr)
         return 2
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and not re.search("out of memory|can't allocate memory", str(error)):
+        if not isinstance(error, MemoryError) and not MEMORY.search(str(error)):
             raise
         said = str(error).partition("\n")[0] or "the system gave no more"
         advice = "use fewer or smaller images; to train, a smaller --batch or --channels"
@@ -164,7 +170,7 @@ class _Patient(io.FileIO):
 
 
 def _output(stream: TextIO | None) -> TextIO | None:
-    """`stream`, made safe for a reader that leaves; "?" replaces characters that its encoding lacks, as ± and ∞.
+    """`stream`, made safe for a reader that leaves, and for characters that its encoding lacks (`_spelt`).
 
     A stream that was closed before the start (`>&-`), which is None, becomes one that nobody reads.
     """
@@ -173,9 +179,22 @@ def _output(stream: TextIO | None) -> TextIO | None:
     if not isinstance(stream, io.TextIOWrapper):
         return stream
     if stream.isatty():
-        stream.reconfigure(errors="replace")
+        stream.reconfigure(errors="spelt")
         return stream
     stream.flush()
     patient = io.BufferedWriter(_Patient(stream.fileno(), "w", closefd=False))
     by_line = stream.line_buffering or stream.write_through
-    return io.TextIOWrapper(patient, stream.encoding, "replace", line_buffering=by_line)
+    return io.TextIOWrapper(patient, stream.encoding, "spelt", line_buffering=by_line)
+
+
+def _spelt(error: UnicodeError) -> tuple[str, int]:
+    """What to write for characters that an encoding lacks: "?" only where nothing is like them.
+
+    On Windows a pipe's encoding lacks the mark of a verdict that holds, and "?" is that of one that is open.
+    """
+    assert isinstance(error, UnicodeEncodeError)
+    lacking = error.object[error.start : error.end]
+    return "".join(SPELT.get(character, "?") for character in lacking), error.end
+
+
+codecs.register_error("spelt", _spelt)

@@ -25,7 +25,9 @@ class KernelMuon(torch.optim.Muon):
 
     def __init__(self, kernels: list[nn.Parameter], settings: TrainingSettings) -> None:
         self.kernels = kernels
-        self.dtype = torch.bfloat16 if "bf16" in precisions(kernels[0].device) else torch.float32
+        device = kernels[0].device
+        half = device.type != "mps" and "bf16" in precisions(device)  # there, products in bf16 are not measured
+        self.dtype = torch.bfloat16 if half else torch.float32
         matrices = [nn.Parameter(_matrix(kernel.detach())) for kernel in kernels]
         super().__init__(matrices, lr=settings.lr, weight_decay=settings.weight_decay)
 

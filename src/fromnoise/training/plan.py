@@ -111,7 +111,7 @@ def _compiling(
             return False, "eager: the training is too short to pay for compiling"
     if device.type == "cpu" and probe.compiler() is None:  # asked last, for that takes seconds
         if asked:
-            raise UserError("--compile on needs a C++ compiler (g++ or clang++), and none was found")
+            raise UserError("--compile on needs a C++ compiler (g++, clang++, or cl on Windows), and none was found")
         return False, "eager: no C++ compiler found"
     if device.type == "cpu" and not asked:  # a GPU waits for launches of short kernels, which this rate does not show
         rate = probe.step_flops(model, device) / chosen.seconds

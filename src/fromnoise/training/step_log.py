@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-from fromnoise.files import decode, reading, whole, writing
+from fromnoise.files import decode, patiently, reading, whole, writing
 
 
 class Line(TypedDict):
@@ -52,7 +52,7 @@ class StepLog:
         with writing(self.file):
             before = self.file.stat().st_size if self.file.exists() else 0
             try:
-                with self.file.open("a") as file:
+                with patiently(lambda: self.file.open("a")) as file:
                     file.write(json.dumps(record) + "\n")
             except OSError:
                 if self.file.exists():

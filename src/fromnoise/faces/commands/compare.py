@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import dataclass
-from glob import glob
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import tyro
 
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import File, Overwrite, refuse_existing
+from fromnoise.files import expanded
 from fromnoise.say import say
 
 
@@ -36,7 +36,7 @@ class CompareArguments:
 
 def main(arguments: CompareArguments) -> None:
     """Compare."""
-    runs = [path for named in arguments.runs for path in _found(named)]
+    runs = [path for named in arguments.runs for path in expanded(named)]
     if len(runs) < 2:
         raise UserError("name at least two runs to compare")
     if len(set(runs)) < len(runs):
@@ -66,9 +66,3 @@ def main(arguments: CompareArguments) -> None:
             print(arguments.out)
     for warning in warnings:
         say(f"warning: {warning}")
-
-
-def _found(path: Path) -> list[Path]:
-    """The paths that `path` stands for, as runs/*, which Windows' shells leave to the command."""
-    found = [] if path.exists() else sorted(map(Path, glob(str(path))))
-    return found or [path]

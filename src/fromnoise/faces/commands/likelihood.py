@@ -3,12 +3,14 @@
 import json
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from fromnoise.errors import UserError
 from fromnoise.faces.arguments import Device, ModelSource, SkipBroken, Threads
+from fromnoise.files import expanded
 from fromnoise.say import say
 
 if TYPE_CHECKING:
@@ -57,13 +59,18 @@ def main(arguments: LikelihoodArguments) -> None:
     if not arguments.images:
         raise UserError("name the images: files, folders, .npz files or data sets")
 
+    from fromnoise.data.picture import suffixes
     from fromnoise.experiment.find import load_model
     from fromnoise.experiment.likelihood import LikelihoodRequest, likelihoods
 
     request = LikelihoodRequest(**{name: getattr(arguments, name) for name in ASKED.split()})
     model = load_model(arguments.source, arguments.device, arguments.threads)
+    images: list[str] = []
+    for named in arguments.images:  # other patterns are a set of shards
+        is_picture = Path(named).suffix.lower() in suffixes()
+        images += map(str, expanded(Path(named))) if is_picture else [named]
     results = []
-    for found in likelihoods(model, arguments.source, arguments.images, request):
+    for found in likelihoods(model, arguments.source, images, request):
         results.append(_result(found))
         if not arguments.json:
             _print(results[-1])
