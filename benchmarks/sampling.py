@@ -93,7 +93,7 @@ def guided(sampling: SamplerSettings, spec: str) -> SamplerSettings:
         return sampling
     try:
         weight, *interval = map(float, spec.split(":"))
-        least, most = interval or (-math.inf, math.inf)
+        least, most = interval or (-30, 30)  # all there are
     except ValueError:
         raise UserError(f"guidance is {OWN}, WEIGHT or WEIGHT:FROM:TO, as 1.5:-4:2, not {spec!r}") from None
     return replace(sampling, guidance=weight, guidance_interval=(least, most))

@@ -1,7 +1,6 @@
 """The quality-time curve of samplers: what a setting means, and that every setting is drawn and scored."""
 
 import dataclasses
-import math
 
 import pytest
 import torch
@@ -18,7 +17,7 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize(("spec", "weight", "interval"), [
-    ("1", 1.0, (-math.inf, math.inf)),
+    ("1", 1.0, (-30, 30)),
     ("1.5:-4:2", 1.5, (-4.0, 2.0)),
 ])  # fmt: skip
 def test_guidance_is_a_weight_and_where_it_holds(tiny_model, spec, weight, interval):
