@@ -138,8 +138,31 @@ def test_images_to_edit_may_have_other_channels_than_the_models(packaged):
     for edited in (lambda: packaged.vary(opaque / 255), lambda: packaged.interpolate(*opaque / 255)):
         with pytest.raises(fromnoise.UserError, match="images to edit must be bytes"):
             edited()
-    with pytest.raises(fromnoise.UserError, match=r"images to edit are N×H×W×C, not 32×32×4: one is images\[None\]"):
-        clipart.vary(opaque[0])
+
+
+def test_one_image_to_edit_needs_no_dimension_more(packaged):
+    images = packaged.sample(1, steps=1)
+    one, half, mask = images[0], images[:, ::2, ::2], Image.fromarray(np.eye(32, dtype=bool))
+    grey = np.array(one[..., 0])
+    for given in (one, grey, Image.fromarray(grey), torch.from_numpy(grey)):
+        assert np.array_equal(packaged.vary(given, 2, steps=1), packaged.vary(images, 2, steps=1))
+    assert np.array_equal(packaged.inpaint(one, mask, steps=1), packaged.inpaint(images, np.eye(32) > 0, steps=1))
+    assert np.array_equal(packaged.upscale(half[0], steps=1), packaged.upscale(half, steps=1))
+    assert np.array_equal(packaged.interpolate(one, grey, 2), packaged.interpolate(images, images, 2))
+    with pytest.raises(fromnoise.UserError, match="goes from one image to one other, not from or to 2"):
+        packaged.interpolate(one, np.concatenate([images, images]))
+
+
+@pytest.mark.parametrize("interval", [[-3, 2], np.array([-3.0, 2.0]), torch.tensor([-3.0, 2.0])])
+def test_an_interval_is_any_two_numbers(packaged, interval):
+    same = packaged.sample(2, steps=2, guidance=2.0, guidance_interval=(-3, 2))
+    assert np.array_equal(packaged.sample(2, steps=2, guidance=2.0, guidance_interval=interval), same)
+
+
+@pytest.mark.parametrize("wrong", [{"sampling_steps": "5"}, {"spacing": 3}, {"guidance_interval": ("a", "b")}])
+def test_settings_of_another_type_are_refused(packaged, wrong):
+    with pytest.raises(fromnoise.UserError, match=next(iter(wrong))):
+        packaged.sample(1, **wrong)
 
 
 def test_likelihoods_are_those_of_the_command_line(packaged, tmp_path, capsys):

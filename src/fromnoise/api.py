@@ -147,7 +147,7 @@ class Run:
         guidance: float | None = None,
         steps: int | None = None,
     ) -> Images:
-        """n variants of each image, uint8 N×H×W×C: noise is added to it and removed again.
+        """n variants of each image, uint8 N×H×W×C or one H×W×C or H×W: noise is added to it and removed again.
 
         Images may be grey, RGB or RGBA; they are converted to the model's channels. If the training images were mapped
         to bytes, other numbers than uint8 are mapped in the same way.
@@ -176,7 +176,7 @@ class Run:
         given = array_of(mask, "the mask")
         if given.dtype != bool and given.size and given.max() <= 1:
             raise UserError("the mask has no value above 1: give it as bool, mask > 0, or in white (255) and black")
-        fill = torch.from_numpy(np.ascontiguousarray(given if given.dtype == bool else given > 127))
+        fill = torch.tensor(np.ascontiguousarray(given if given.dtype == bool else given > 127))
         return self._edited(edit.inpaint, [images], fill, edit.Edit(n, seed, label, guidance, steps))
 
     @called_from_python()
@@ -195,8 +195,8 @@ class Run:
 
     @called_from_python()
     def interpolate(self, one: ArrayLike, other: ArrayLike, n: int = 8, *, label: int | str | None = None) -> Images:
-        """n images from `one` to `other`, each H×W×C, both included, by blending the noise that each comes from."""
-        return self._edited(edit.interpolate, [array_of(image, "images")[None] for image in (one, other)], n, label)
+        """n images from `one` to `other`, both included, by blending the noise that each comes from."""
+        return self._edited(edit.interpolate, [one, other], n, label)
 
     def _edited(self, work: Callable[..., torch.Tensor], images: Sequence[ArrayLike], *how: Any) -> Images:
         with reporting_to(self.reporter):
@@ -207,9 +207,9 @@ class Run:
     def _read(self, images: ArrayLike) -> torch.Tensor:
         """Images to edit, in the model's channels, N×C×H×W; raises UserError for numbers that the model cannot map."""
         given, within = array_of(images, "images"), self.model.info.range
-        if given.ndim == 3 and given.shape[-1] in KINDS and given.shape[-1] < self.model.info.width // 2:
-            raise UserError(f"images to edit are N×H×W×C, not {'×'.join(map(str, given.shape))}: one is images[None]")
-        found = as_set(given, "images", within)
+        last, info = given.shape[-1] if given.ndim else 0, self.model.info
+        one = given.ndim == 2 or (given.ndim == 3 and last in (*KINDS, info.channels) and last < info.width // 2)
+        found = as_set(given[None] if one else given, "images", within)
         if found.range not in (None, within):
             raise UserError(f"images to edit must be bytes: convert these, perhaps with {as_8_bits(*found.range)}")
         return edit.as_trained(self.model, found).images

@@ -142,6 +142,8 @@ def interpolate(
     """
     for end in (one, other):
         check(model, end)
+        if len(end) != 1:
+            raise UserError(f"an interpolation goes from one image to one other, not from or to {len(end)}")
     if n < 2:
         raise UserError(f"an interpolation has at least 2 images, not {n}")
     with following(model.network), bar("editing") as shown:
