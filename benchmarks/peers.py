@@ -197,7 +197,8 @@ class Diffusers(Peer):
         run = pipeline(unet=self._averaged, scheduler=scheduler)
         run.set_progress_bar_config(disable=True)
         with self._autocast():
-            return run(batch_size=n, num_inference_steps=calls, output_type="pt").images.float()
+            images = run(batch_size=n, num_inference_steps=calls, output_type="np").images
+        return torch.from_numpy(images).permute(0, 3, 1, 2).float()
 
     @torch.no_grad()
     def _labelled(self, scheduler: Any, label: Int64[Tensor, " n"], calls: int) -> Tensor:

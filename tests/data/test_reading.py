@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image, features
 
-from fromnoise.data import arrays, folder, sources
+from fromnoise.data import arrays, folder, picture, sources
 from fromnoise.data.settings import DataSettings
 from fromnoise.data.source import Reading
 from fromnoise.errors import UserError
@@ -89,11 +89,26 @@ def test_images_in_deeper_folders_belong_to_the_class_above(put, read):
 FORMATS = (".png", ".jpg", ".webp", ".gif", ".bmp", ".tiff", ".ppm", ".avif", ".jp2", ".ico")
 
 
+def skip_without(suffix):
+    needed = {".avif": "avif", ".jp2": "jpg_2000", ".webp": "webp"}.get(suffix)
+    if suffix not in picture.suffixes() or (needed and not features.check(needed)):
+        pytest.skip(f"this Pillow reads no {suffix}")
+
+
+def test_a_pillow_without_a_format_reads_the_others(put, read, monkeypatch):
+    """Before 11.3 Pillow did not know AVIF, and nothing was read that came after it in the list."""
+    put("a.ppm", np.full((16, 16, 3), 90, np.uint8))
+    picture.formats.cache_clear()
+    monkeypatch.delitem(Image.OPEN, "AVIF", raising=False)
+    try:
+        assert read()[0].shape == (3, 16, 16)
+    finally:
+        picture.formats.cache_clear()
+
+
 @pytest.mark.parametrize("suffix", [*FORMATS, ".tif"])
 def test_every_still_format_is_read(put, read, suffix):
-    needed = {".avif": "avif", ".jp2": "jpg_2000", ".webp": "webp"}.get(suffix)
-    if needed and not features.check(needed):
-        pytest.skip(f"this Pillow has no {needed}")
+    skip_without(suffix)
     how = {".webp": {"lossless": True}, ".ico": {"sizes": [(16, 16)]}}.get(suffix, {})
     put("a.png", np.full((16, 16, 3), 90, np.uint8))
     put(f"b{suffix}", np.full((16, 16, 3), 90, np.uint8), **how)
@@ -185,9 +200,7 @@ def test_grey_images_before_the_first_in_colour_are_kept(put, read):
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_a_truncated_file_of_any_format_is_unreadable(put, read, suffix):
-    needed = {".avif": "avif", ".jp2": "jpg_2000", ".webp": "webp"}.get(suffix)
-    if needed and not features.check(needed):
-        pytest.skip(f"this Pillow has no {needed}")
+    skip_without(suffix)
     put("a.png", noise(32, 32, 3))
     bad = put(f"bad{suffix}", noise(32, 32, 3), **({"sizes": [(32, 32)]} if suffix == ".ico" else {}))
     whole = bad.read_bytes()

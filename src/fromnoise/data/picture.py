@@ -59,11 +59,16 @@ class Picture:
 
 
 @cache
+def formats() -> tuple[str, ...]:
+    """Those of `FORMATS` that this Pillow knows; before 11.3 it did not know AVIF."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+@cache
 def suffixes() -> frozenset[str]:
     """The suffixes, in lower case, of the files that this Pillow reads."""
-    return frozenset(
-        suffix for suffix, name in Image.registered_extensions().items() if name in FORMATS and name in Image.OPEN
-    )
+    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in formats())
 
 
 def read(path: Path | BytesIO, size: tuple[int, int] | None = None) -> Picture:
@@ -125,7 +130,7 @@ def _unsupported(path: Path | BytesIO) -> str:
 def _pixels(
     path: Path | BytesIO,
 ) -> tuple[UInt8[np.ndarray, "h w c"] | Float[np.ndarray, "h w 1"], str, tuple[str, ...]]:
-    with Image.open(path, formats=FORMATS) as image:
+    with Image.open(path, formats=formats()) as image:
         mode = image.mode
         if mode not in GREY | COLOUR | CONVERTED | DEEP:
             raise Unreadable(f"pixel format {mode}: convert it to 8-bit grey or RGB")
