@@ -153,13 +153,28 @@ def test_one_image_to_edit_needs_no_dimension_more(packaged):
         packaged.interpolate(one, np.concatenate([images, images]))
 
 
-@pytest.mark.parametrize("interval", [[-3, 2], np.array([-3.0, 2.0]), torch.tensor([-3.0, 2.0])])
+@pytest.mark.parametrize("mode", ["P", "CMYK"])
+def test_a_picture_whose_numbers_are_no_colours_is_refused(packaged, mode):
+    picture = Image.new("RGB", (32, 32), (9, 99, 199)).convert(mode)
+    for given in (picture, [picture]):
+        with pytest.raises(fromnoise.UserError, match=rf"Pillow's mode {mode} is not grey, RGB or RGBA: convert it"):
+            packaged.vary(given)
+
+
+def test_a_number_of_steps_may_be_numpys(packaged):
+    assert np.array_equal(packaged.sample(1, steps=np.int64(2)), packaged.sample(1, steps=2))
+
+
+@pytest.mark.parametrize("interval", [[-3, 2], np.array([-3.0, 2.0]), torch.tensor([-3.0, 2.0], requires_grad=True)])
 def test_an_interval_is_any_two_numbers(packaged, interval):
     same = packaged.sample(2, steps=2, guidance=2.0, guidance_interval=(-3, 2))
     assert np.array_equal(packaged.sample(2, steps=2, guidance=2.0, guidance_interval=interval), same)
 
 
-@pytest.mark.parametrize("wrong", [{"sampling_steps": "5"}, {"spacing": 3}, {"guidance_interval": ("a", "b")}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"sampling_steps": "5"}, {"spacing": 3}, {"guidance_interval": ("a", "b")}, {"guidance_interval": (1, (2, 3))}],
+)
 def test_settings_of_another_type_are_refused(packaged, wrong):
     with pytest.raises(fromnoise.UserError, match=next(iter(wrong))):
         packaged.sample(1, **wrong)

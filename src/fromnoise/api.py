@@ -147,10 +147,10 @@ class Run:
         guidance: float | None = None,
         steps: int | None = None,
     ) -> Images:
-        """n variants of each image, uint8 N×H×W×C or one H×W×C or H×W: noise is added to it and removed again.
+        """n variants of each image: noise is added to it and removed again.
 
-        Images may be grey, RGB or RGBA; they are converted to the model's channels. If the training images were mapped
-        to bytes, other numbers than uint8 are mapped in the same way.
+        Images are uint8, N×H×W×C, or a single H×W×C or H×W. They may be grey, RGB or RGBA, and are converted to the
+        model's channels. If the training images were mapped to bytes, other numbers than uint8 are mapped in that way.
 
         - `strength`: from 0 (the images as they are) to 1 (new samples)
         - `label`: the images' class or cluster; default: any

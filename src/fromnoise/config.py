@@ -124,6 +124,8 @@ def to_json(value: Any) -> Any:
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):  # msgspec would leave out what a file lacked and is at its default
         return {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
+    if hasattr(value, "tolist"):  # NumPy's and PyTorch's numbers and arrays
+        return value.tolist()
     return msgspec.to_builtins(value) if isinstance(value, msgspec.Struct) else str(value)
 
 

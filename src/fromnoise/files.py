@@ -82,7 +82,7 @@ def move(path: Path, target: Path) -> None:
 def expanded(path: Path) -> list[Path]:
     """The paths that a pattern such as runs/* stands for, which Windows' shells leave to the command.
 
-    The path itself if it is there, or if there are none.
+    Just `path` if it exists, or if nothing matches.
     """
     found = [] if path.exists() else sorted(map(Path, glob(str(path))))
     return found or [path]

@@ -16,6 +16,8 @@ from fromnoise.data.colour import KINDS
 from fromnoise.data.image_set import MOST_CHANNELS, ImageSet
 from fromnoise.errors import UserError
 
+PLAIN = ("1", "L", "RGB", "RGBA", "I", "I;16", "F")  # modes of Pillow whose numbers are the pixels
+
 
 class Images(np.ndarray[Any, np.dtype[np.uint8]]):
     """Sampled images: a uint8 array, N×H×W×C, with their classes in `labels`, and these classes' `class_names`.
@@ -106,6 +108,10 @@ def _restored(array: NDArray[Any], labels: NDArray[np.int64] | None, class_names
 
 def array_of(images: ArrayLike, name: str) -> NDArray[Any]:
     """Numbers as one array; raises UserError for anything else, such as images of several sizes or names of files."""
+    for each in images if isinstance(images, list | tuple) else [images]:
+        mode = getattr(each, "mode", None)  # of Pillow's images, whose numbers may be a palette's, or CMYK's
+        if isinstance(mode, str) and mode not in PLAIN:
+            raise UserError(f"{name}: Pillow's mode {mode} is not grey, RGB or RGBA: convert it, as by .convert('RGB')")
     try:
         array = np.asarray(images.detach().cpu() if isinstance(images, torch.Tensor) else images)
     except (ValueError, TypeError, RuntimeError) as error:  # PyTorch's too

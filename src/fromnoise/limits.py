@@ -2,7 +2,8 @@
 
 import dataclasses
 from collections.abc import Callable
-from math import inf
+from math import inf, isfinite
+from numbers import Real
 from typing import Any, NamedTuple, get_args, get_type_hints
 
 from fromnoise.errors import UserError
@@ -32,7 +33,7 @@ def check_limits(settings: Any, called: Callable[[str], str] = flag) -> None:
         for number in value if isinstance(value, tuple) else (value,):
             if dataclasses.is_dataclass(number):
                 check_limits(number, called)
-            if isinstance(number, int | float) and not (least <= number <= largest and abs(number) < inf):
+            if isinstance(number, Real) and not (least <= float(number) <= largest and isfinite(number)):
                 within = f"at least {least:g}" if largest == inf else f"from {least:g} to {largest:g}"
                 raise UserError(f"{called(name)} must be {within if limits else 'finite'}, not {number:g}")
 

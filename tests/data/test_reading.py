@@ -99,6 +99,7 @@ def test_a_pillow_without_a_format_reads_the_others(put, read, monkeypatch):
     """Before 11.3 Pillow did not know AVIF, and nothing was read that came after it in the list."""
     put("a.ppm", np.full((16, 16, 3), 90, np.uint8))
     picture.formats.cache_clear()
+    Image.init()
     monkeypatch.delitem(Image.OPEN, "AVIF", raising=False)
     try:
         assert read()[0].shape == (3, 16, 16)
@@ -345,6 +346,7 @@ def test_a_folder_is_the_same_however_its_path_is_written(tmp_path, monkeypatch)
     for data in ("./scans", "scans/../scans", str(tmp_path / "scans")):
         assert sources.is_same(data, trained), data
     assert not sources.is_same("digits", trained)
+    assert not sources.is_same("scans", DataSettings("x" * 5000))  # no name that a file can have
     assert not sources.is_same("./digits", DataSettings("digits"))
 
 

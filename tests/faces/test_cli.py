@@ -122,6 +122,7 @@ def work(words):
     finally:
         print("cleaned up")
 cli._answer = work
+signal.signal(signal.{name}, signal.SIG_DFL)  # under nohup it is ignored
 cli.start()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

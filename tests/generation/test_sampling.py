@@ -1,6 +1,7 @@
 import dataclasses
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -155,7 +156,7 @@ def test_labels_are_refused_by_a_model_without_classes(tiny_model):
             sample(model, wanted)
 
 
-@pytest.mark.parametrize("guidance", [math.inf, math.nan, -1.0, 101.0])
+@pytest.mark.parametrize("guidance", [math.inf, math.nan, -1.0, 101.0, np.float32("nan"), np.int64(500)])
 def test_guidance_out_of_its_limits_is_refused(guidance, tiny_model):
     unconditional = dataclasses.replace(tiny_model, info=dataclasses.replace(tiny_model.info, class_shares=()))
     for model in (tiny_model, unconditional):

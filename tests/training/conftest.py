@@ -101,6 +101,9 @@ def paced(monkeypatch):
         def add(self, seconds):
             self.seconds += seconds
 
+        def skip(self, seconds):
+            self.seconds -= seconds
+
     real = Step.__call__
 
     def keep(seconds_of, learn=False):

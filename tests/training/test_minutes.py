@@ -54,6 +54,18 @@ def test_a_pause_does_not_count(train, config_of, paced):
     assert folder.log.records()[-1]["lr"] <= 2e-3 * 0.05
 
 
+def test_compiling_after_a_resume_is_no_pause(train, config_of, paced):
+    config, said = config_of(training={"minutes": 4, "warmup": 0}), []
+    paced(lambda k: 1.0)
+    with pytest.raises(Interrupted):
+        train(config, stop=40)
+    first = [100.0]
+    paced(lambda k: first.pop() if first else 1.0)
+    _, outcome = train(config, say=said.append)
+    assert not any("paused" in text for text in said)
+    assert 139 <= outcome.steps <= 141
+
+
 def test_a_training_that_crawls_at_its_end_stops_on_time(train, config_of, paced):
     paced(lambda k: 1.0 if k < 100 else 7.0)
     _, outcome = train(config_of(training={"minutes": 2}))

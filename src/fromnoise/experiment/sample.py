@@ -4,8 +4,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fromnoise.config import from_json, to_json
 from fromnoise.data.image_set import ImageSet
 from fromnoise.diffusion.samplers import ON_SCHEDULE
@@ -46,10 +44,9 @@ def sampled(
     if unknown := set(settings) - {each.name for each in fields(SamplerSettings)}:
         raise UserError(f"unknown sampler settings: {', '.join(sorted(unknown))}")
     for name in ("logsnr_range", "guidance_interval"):
-        if settings.get(name) is not None:
-            if np.shape(settings[name]) != (2,):
-                raise UserError(f"{name} takes two λ, not {settings[name]}")
-            settings[name] = np.asarray(settings[name]).tolist()
+        interval = to_json(settings.get(name))
+        if interval is not None and not (isinstance(interval, list) and len(interval) == 2):
+            raise UserError(f"{name} takes two λ, not {settings[name]}")
     how = from_json(SamplerSettings, to_json(model.config.sampling.but(**settings)))
     if settings.get("logsnr_range") is not None and how.spacing in ON_SCHEDULE:
         raise UserError(f"--spacing {how.spacing} takes the schedule's own levels: leave out --logsnr-range")

@@ -1,7 +1,7 @@
 """`fromnoise COMMAND ...`: finds the command, and turns errors into sentences and exit codes.
 
 0 done, 1 a bug (with its traceback), 2 something the user can put right, 3 a check that was asked for failed
-(--fail-on, --again), 130 stopped by Ctrl-C or SIGTERM.
+(--fail-on, --again), 130 stopped, as by Ctrl-C.
 """
 
 import codecs
@@ -190,7 +190,7 @@ def _output(stream: TextIO | None) -> TextIO | None:
 def _spelt(error: UnicodeError) -> tuple[str, int]:
     """What to write for characters that an encoding lacks: "?" only where nothing is like them.
 
-    On Windows a pipe's encoding lacks the mark of a verdict that holds, and "?" is that of one that is open.
+    On Windows a pipe's encoding lacks ✓, and "?" would read as the mark of an undecided verdict.
     """
     assert isinstance(error, UnicodeEncodeError)
     lacking = error.object[error.start : error.end]

@@ -26,7 +26,7 @@ class KernelMuon(torch.optim.Muon):
     def __init__(self, kernels: list[nn.Parameter], settings: TrainingSettings) -> None:
         self.kernels = kernels
         device = kernels[0].device
-        half = device.type != "mps" and "bf16" in precisions(device)  # there, products in bf16 are not measured
+        half = device.type != "mps" and "bf16" in precisions(device)  # bf16 products have not been measured there
         self.dtype = torch.bfloat16 if half else torch.float32
         matrices = [nn.Parameter(_matrix(kernel.detach())) for kernel in kernels]
         super().__init__(matrices, lr=settings.lr, weight_decay=settings.weight_decay)

@@ -23,7 +23,7 @@ from fromnoise.training.validation import GuidanceChoice
 CHECKPOINT_SECONDS = 60.0
 SETTLING = 3  # steps before the speed is measured: the first ones compile and warm up
 MEASURES = 3  # of the speed; their median counts, so one stall cannot end a run or distort its schedule
-PAUSE = 60.0, 20  # seconds, and times a usual step: longer than both no step takes, even on a busy machine
+PAUSE = 60.0, 20  # seconds, and times a usual step: no step takes longer than both, even on a busy machine
 SURE = 0.1  # of a budget of minutes (half a minute at most), after which its number of steps is worth announcing
 
 
@@ -48,6 +48,10 @@ class Clock:
         """Count further seconds, such as those of an earlier process."""
         self._added += seconds
 
+    def skip(self, seconds: float) -> None:
+        """Do not count these seconds, which have passed."""
+        self._start += seconds
+
     @contextmanager
     def stopped(self) -> Iterator[None]:
         """The time within it does not count."""
@@ -55,7 +59,7 @@ class Clock:
         try:
             yield
         finally:
-            self._start += time.perf_counter() - began
+            self.skip(time.perf_counter() - began)
 
 
 class Pacer:
@@ -140,10 +144,11 @@ class Pacer:
     def _now(self) -> float:
         """The seconds after this step, not counting a pause, as by Ctrl-Z or, on Windows, when a laptop sleeps."""
         usual, taken = self.pace.segment.step_seconds, self.clock.running - self._stepped
-        self._stepped += taken
-        if usual and taken > max(PAUSE[0], PAUSE[1] * usual):
-            self.clock.add(usual - taken)
+        settled = self.step - self._first > SETTLING
+        if settled and usual and taken > max(PAUSE[0], PAUSE[1] * usual):
+            self.clock.skip(taken - usual)
             say(f"the training was paused for {duration(taken)}; this time does not count")
+        self._stepped = self.clock.running
         return self.clock.seconds
 
     def _next(self, now: float) -> Segment | None:
