@@ -24,7 +24,7 @@ def copies(fromnoise):
 def test_a_model_that_memorised_a_hundred_digits_is_caught(fromnoise, copies, tmp_path):
     fromnoise("data", "export", "digits:train", "hundred", "--n", "100", cwd=tmp_path)  # the draw that --m 100 makes
     last = "run/checkpoints/000500"
-    words = ("--size", "16", "--channels", "32", "64", "--compile", "off", "--precision", "fp32", "--steps", "500")
+    words = ("--size", "16", "--channels", "32", "64", "--compile", "off", "--steps", "500")
     fromnoise("train", "--data", "digits", *words, "--m", "100", "--out", "run", cwd=tmp_path)
     fromnoise("sample", last, "--n", "300", "--out", "drawn.npz", cwd=tmp_path)
     found = copies(tmp_path, "drawn.npz", "hundred")
