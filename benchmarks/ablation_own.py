@@ -1,6 +1,6 @@
 """What each choice of the recipe is worth on pictures that are no digits: emoji at 32×32, one change a row.
 
-    python -m benchmarks.ablation_own               (18 rows: some three hours on one CPU core)
+    python -m benchmarks.ablation_own               (20 rows: some three hours on one CPU core)
     python -m benchmarks.ablation_own --rows "stem 1" "no clusters"
 
 Every row trains from nothing on what a run trains on, as widths and stems allow no other start, for as many
@@ -12,11 +12,12 @@ preset's own model. Nothing here is timed. ablation_own.json keeps what was foun
 
 import dataclasses
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
 
@@ -24,10 +25,12 @@ import fromnoise
 from benchmarks import own, results
 from benchmarks.guidance import SEED, against_validation
 from fromnoise.api import Run
+from fromnoise.config import Config
 from fromnoise.data import sources
+from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.overfitting import image_errors
+from fromnoise.faces import cli
 from fromnoise.faces.arguments import parse_training
-from fromnoise.faces.cli import script
 from fromnoise.faces.commands.train import TrainArguments
 from fromnoise.faces.console import Bar
 from fromnoise.files import check_writable, write_json
@@ -43,10 +46,16 @@ CLUSTERS = 40  # of the preset
 
 @dataclass(frozen=True)
 class Row:
-    """A change: flags of the training, and of the sampling."""
+    """A change: flags of the training and of the sampling, and what pixels in [−1, 1] are divided by."""
 
     train: tuple[str, ...] = ()
     sample: Mapping[str, Any] = field(default_factory=dict)
+    scale: Callable[[DataInfo], float] = lambda info: info.scale
+
+
+def deviation(info: DataInfo) -> float:
+    """The standard deviation of all pixels about their mean."""
+    return float(info.scale**2 - (sum(info.mean) / info.channels) ** 2) ** 0.5
 
 
 ROWS: Mapping[str, Row] = {
@@ -65,6 +74,8 @@ ROWS: Mapping[str, Row] = {
     "100 clusters": Row(("--clusters", "100")),
     "augment 0.3": Row(("--augment", "0.3")),
     "dropout 0.1": Row(("--dropout", "0.1")),
+    "scaled by deviation": Row(scale=deviation),
+    "pixels as they are": Row(scale=lambda _: 1.0),
     "guidance 1": Row(sample={"guidance": 1.0}),
     "guidance 3.32": Row(sample={"guidance": 3.32}),
     "guidance at all levels": Row(sample={"guidance_interval": (-20.0, 20.0)}),
@@ -120,12 +131,21 @@ def equal_steps(flags: Sequence[str], steps: int) -> int:
     return round(steps * cost(()) / cost(tuple(flags)))
 
 
-def trained(flags: Sequence[str], settings: Settings, place: Path) -> Run:
-    """The run of a training with these flags."""
-    steps = equal_steps(flags, settings.steps)
+def trained(row: Row, settings: Settings, place: Path) -> Run:
+    """The run of a training with the row's flags and scale."""
     data = own.fetched("emoji", dataclasses.replace(own.Settings(), data=settings.data))
-    words = ["--data", data, "--init", "none", "--seed", settings.seed, "--steps", steps, *flags]
-    results.command("fromnoise", "train", *words, "--out", place)
+    steps = equal_steps(row.train, settings.steps)
+    words = ["train", "--data", data, "--init", "none", "--seed", settings.seed, "--steps", steps, "--out", place]
+    real = DataInfo.of
+
+    def scaled(images: ImageSet, config: Config) -> DataInfo:
+        info = real(images, config)
+        return dataclasses.replace(info, scale=row.scale(info))
+
+    with mock.patch.object(DataInfo, "of", scaled):
+        code = cli.main([*map(str, words), *row.train])
+    if code:
+        raise SystemExit(code)
     return fromnoise.load(place, quiet=True)
 
 
@@ -163,11 +183,11 @@ def main(settings: Settings) -> None:
     done = {cell.row for cell in cells if (cell.budget, cell.seed) == (settings.steps, settings.seed)}
     wanted = [name for name in settings.rows if name not in done]
     with Bar("rows") as bar:
-        for flags in dict.fromkeys(ROWS[name].train for name in wanted):
+        for change in dict.fromkeys((ROWS[name].train, ROWS[name].scale) for name in wanted):
             with tempfile.TemporaryDirectory() as folder:
-                run = trained(flags, settings, Path(folder) / "run")
+                run = trained(Row(change[0], scale=change[1]), settings, Path(folder) / "run")
                 for name in wanted:
-                    if ROWS[name].train == flags:
+                    if (ROWS[name].train, ROWS[name].scale) == change:
                         cells.append(judged(name, run, settings))
                         write_json(file, {"cells": [asdict(each) for each in cells]})
                         bar.show(len(cells), len(done) + len(wanted))
@@ -199,4 +219,4 @@ def table(cells: Sequence[Cell]) -> str:
 
 
 if __name__ == "__main__":
-    script(main, Settings, __doc__)
+    cli.script(main, Settings, __doc__)
