@@ -42,6 +42,16 @@ def test_a_report_asks_for_the_same_and_gets_the_same(scored):
     assert repeated.values > 50
 
 
+def test_weights_that_are_a_program_are_taken_only_from_who_runs_it(scored):
+    _, file, report = scored
+    named = replace(report.request, weights="their.pt")
+    protocol = replace(report.protocol, features=replace(report.protocol.features, name="inception"))
+    theirs = replace(report, request=named, protocol=protocol)
+    with pytest.raises(UserError, match=r"weights in their\.pt: if you trust that file, name it with --weights"):
+        again.request_of(file, theirs, {})
+    assert again.request_of(file, theirs, {}, file).weights == file
+
+
 def test_networks_that_learn_anew_may_find_another_auc_within_its_error(scored):
     _, _, report = scored
     before = replace(report.told_apart, auc=0.62, error=0.03, detected=False)

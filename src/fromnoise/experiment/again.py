@@ -34,7 +34,7 @@ def request_of(
     """The request behind the report in `file`; a run's report is a score of its folder.
 
     `moved` names sets that lie elsewhere now, and `weights` the file of the features' weights. Raises UserError where
-    the report does not say what it scored.
+    the report does not say what it scored, and where its weights are a program that nobody named here.
     """
     if report.request is not None:
         request = report.request
@@ -50,6 +50,8 @@ def request_of(
             raise UserError(f"{file} scored images in memory: name them with --{role}")
     own = None if request.weights is None else Path(request.weights)
     features = report.protocol.features.name  # what auto stood for
+    if features == "inception" and own is not None and weights is None:  # TorchScript may run any program
+        raise UserError(f"{file} scored with the weights in {own}: if you trust that file, name it with --weights")
     given = asdict(request) | sets | {"features": features, "weights": weights or own, "seed": report.protocol.seed}
     return ScoreRequest(**given)
 
