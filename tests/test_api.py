@@ -1,6 +1,7 @@
 """fromnoise from Python, as its users write it."""
 
 import json
+import pickle
 import random
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from PIL import Image
 
 import fromnoise
@@ -16,6 +18,7 @@ from fromnoise.data import arrays, digits
 from fromnoise.evaluation.extractor import Features
 from fromnoise.faces.cli import main
 from fromnoise.generation.sampling import sample
+from fromnoise.training import device
 
 pytestmark = pytest.mark.usefixtures("few_digits")
 WORDS = ["--data", "digits", "--preset", "tiny", "--steps", "3", "--n", "60", "--device", "cpu"]
@@ -47,12 +50,87 @@ def test_sampled_images_are_an_array_with_labels(packaged):
     assert isinstance(images, np.ndarray)
     assert (images.dtype, images.shape) == (np.uint8, (6, 32, 32, 1))
     assert images.labels.shape == (6,)
-    for some in (slice(2, 5), [4, 1], np.arange(6) % 2 == 0, images.labels == images.labels[1]):
+    mask, few = images.labels == images.labels[1], torch.tensor([4, 1])
+    for some in (
+        slice(2, 5),
+        [4, 1],
+        np.arange(6) % 2 == 0,
+        mask,
+        few,
+        range(2),
+        ...,
+        (slice(2), ...),
+        ([1, 0], slice(None)),
+    ):
+        some = some[0] if isinstance(some, tuple) else some
         assert np.array_equal(images[some].labels, images.labels[some])
         assert images[some].class_names == images.class_names
     assert images[0].labels is images[:, :8].labels is images[np.newaxis].labels is images[0, 0, 0, 0:1].labels is None
     assert (images.astype(float) / 2).labels is None
     assert set(packaged.sample(3, label=7, steps=2).labels) == {7}
+
+
+def test_what_is_computed_from_all_images_is_a_number(packaged):
+    images = packaged.sample(2, steps=2)
+    assert json.loads(json.dumps({"mean": images.mean(), "most": int(images.max())}))["most"] == images.max() <= 255
+    assert not isinstance(images.max(), np.ndarray)
+    assert images.mean(axis=0).shape == (32, 32, 1)
+
+
+def test_labels_that_are_set_are_checked(packaged):
+    images = packaged.sample(3, steps=2)
+    images.labels = [1, 2, 3]
+    assert images[[2, 0]].labels.tolist() == [3, 1]
+    with pytest.raises(fromnoise.UserError, match="3 images need as many labels"):
+        images.labels = [1]
+    images.labels = None
+    assert images[:2].labels is None
+
+
+def test_a_run_is_short_to_look_at_and_may_be_pickled(run):
+    assert repr(run) == f"<Run {run.folder}: 1×16×16, 10 classes>"
+    run.evaluate()
+    again = pickle.loads(pickle.dumps(run))
+    assert np.array_equal(again.sample(2, steps=2), run.sample(2, steps=2))
+
+
+def test_it_goes_together_with_a_program_that_uses_accelerate(packaged, tmp_path):
+    """Accelerate keeps one precision and one device for a process."""
+    with device.undecided():
+        packaged.sample(2, steps=2)
+        assert Accelerator(cpu=True, mixed_precision="bf16").mixed_precision == "bf16"
+        packaged.sample(2, steps=2)
+        fromnoise.train("digits", preset="tiny", steps=1, out=tmp_path / "run", quiet=True)
+        assert Accelerator(cpu=True, mixed_precision="bf16").mixed_precision == "bf16"
+
+
+def test_pytorchs_settings_change_nothing_and_stay(packaged, tmp_path):
+    plain = packaged.vary(packaged.sample(1, steps=2), seed=1)
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.inference_mode(), torch.autocast("cpu"):
+            assert np.array_equal(packaged.vary(packaged.sample(1, steps=2), seed=1), plain)
+            fromnoise.train("digits", preset="tiny", steps=1, out=tmp_path / "run", quiet=True)
+            assert torch.is_inference_mode_enabled()
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_pytorchs_random_numbers_go_on_as_they_would(tmp_path):
+    torch.manual_seed(7)
+    expected = torch.randn(3)
+    torch.manual_seed(7)
+    fromnoise.train("digits", preset="tiny", steps=2, dropout=0.1, out=tmp_path / "run", quiet=True)
+    fromnoise.load("digits", quiet=True)
+    assert torch.equal(torch.randn(3), expected)
+
+
+def test_sentences_name_arguments_as_python_does(tmp_path, capsys):
+    fromnoise.train("digits", preset="tiny", steps=1, levels="uniform", lognormal=(0, 2), out=tmp_path / "run")
+    said = capsys.readouterr().err
+    assert "lognormal has no effect" in said
+    assert "--lognormal" not in said
 
 
 @pytest.mark.parametrize("shuffle", [np.random.default_rng(0).shuffle, np.random.shuffle, random.shuffle])

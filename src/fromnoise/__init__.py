@@ -5,7 +5,7 @@ Importing the package costs nothing: PyTorch is imported by the first use of a n
 
 import importlib
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fromnoise import process
@@ -23,13 +23,15 @@ os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")  # of Apple's GPUs; re
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'fromnoise' has no attribute '{name}'")
-    if name == "process":
-        return importlib.import_module("fromnoise.process")
-    return getattr(importlib.import_module("fromnoise.api"), name)
+if not TYPE_CHECKING:  # else a type checker would take any name
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module 'fromnoise' has no attribute '{name}'")
+        if name == "process":
+            return importlib.import_module("fromnoise.process")
+        return getattr(importlib.import_module("fromnoise.api"), name)
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+    return [*__all__, "__version__"]

@@ -27,12 +27,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from msgspec import structs
-from numpy.typing import ArrayLike
 
-from fromnoise.calls import called_from_python
+from fromnoise.calls import as_python, called_from_python
 from fromnoise.config import PRESETS, Config, folder_for, settled, with_settings
 from fromnoise.data import arrays
-from fromnoise.data.colour import KINDS
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.settings import Alpha, Fit
 from fromnoise.diffusion.settings import SamplerName
@@ -43,7 +41,7 @@ from fromnoise.evaluation.features import features as extractor_of
 from fromnoise.evaluation.report import Report
 from fromnoise.evaluation.score import score
 from fromnoise.experiment import find
-from fromnoise.experiment.comparison import Named, ScoreRequest, as_8_bits
+from fromnoise.experiment.comparison import ScoreRequest, as_8_bits
 from fromnoise.experiment.evaluate import evaluate as scored
 from fromnoise.experiment.likelihood import LikelihoodRequest, Likelihoods, Method, likelihoods
 from fromnoise.experiment.sample import sampled
@@ -52,21 +50,19 @@ from fromnoise.experiment.train import Experiment, trained
 from fromnoise.faces.console import TERMINAL
 from fromnoise.generation import edit
 from fromnoise.generation.model import Model
-from fromnoise.images import Images, array_of, as_set
+from fromnoise.images import Arrays, Images, Source, array_of, as_set, batch_of, named
 from fromnoise.lookup import lookup
 from fromnoise.say import Reporter, reporting_to
-from fromnoise.training.device import alone
+from fromnoise.training.device import alone, undecided
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.settings import Recording
 
 __all__ = ["Images", "Likelihoods", "Report", "Run", "UserError", "evaluate", "load", "train"]
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
-Source = str | Path | ImageSet | ArrayLike
-"""A set of images: as an array, or as the command line names it."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Run:
     """A trained model.
 
@@ -79,8 +75,15 @@ class Run:
     folder: Path | None = None
     device: DeviceName = "auto"
     reporter: Reporter = field(default_factory=Reporter)
-    _source: Path = field(default=Path("the model"), repr=False)  # what `load` was given
-    _extractors: dict[Any, tuple[Features, Features]] = field(default_factory=dict, init=False, repr=False)
+    _source: Path = Path("the model")  # what `load` was given
+    _extractors: dict[Any, tuple[Features, Features]] = field(default_factory=dict, init=False)
+
+    def __repr__(self) -> str:
+        info, where = self.model.info, self.folder or self._source
+        return f"<Run {where}: {info.channels}×{info.height}×{info.width}, {info.conditioned_on}>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"_extractors": {}}  # pickle knows no functions
 
     @property
     def config(self) -> Config:
@@ -95,7 +98,7 @@ class Run:
 
     def _there(self) -> Model:
         """The model, on its device; raises UserError for one that is missing."""
-        return self.model.to(alone(self.device).device)
+        return self.model.to(alone(self.device))
 
     @called_from_python()
     def sample(
@@ -138,7 +141,7 @@ class Run:
     @called_from_python()
     def vary(
         self,
-        images: ArrayLike,
+        images: Arrays,
         n: int = 1,
         *,
         strength: float = 0.5,
@@ -154,7 +157,7 @@ class Run:
 
         - `strength`: from 0 (the images as they are) to 1 (new samples)
         - `label`: the images' class or cluster; default: any
-        - `guidance`, `steps`: as in `sample`
+        - `guidance`: how much the class or cluster counts, if one is given; `steps`: as in `sample`
 
         Raises UserError, before any work, for what the model cannot do. `inpaint`, `upscale` and `interpolate` do too.
         """
@@ -163,8 +166,8 @@ class Run:
     @called_from_python()
     def inpaint(
         self,
-        images: ArrayLike,
-        mask: ArrayLike,
+        images: Arrays,
+        mask: Arrays,
         n: int = 1,
         *,
         seed: int = 0,
@@ -182,7 +185,7 @@ class Run:
     @called_from_python()
     def upscale(
         self,
-        images: ArrayLike,
+        images: Arrays,
         n: int = 1,
         *,
         seed: int = 0,
@@ -194,23 +197,21 @@ class Run:
         return self._edited(edit.upscale, [images], edit.Edit(n, seed, label, guidance, steps))
 
     @called_from_python()
-    def interpolate(self, one: ArrayLike, other: ArrayLike, n: int = 8, *, label: int | str | None = None) -> Images:
+    def interpolate(self, one: Arrays, other: Arrays, n: int = 8, *, label: int | str | None = None) -> Images:
         """n images from `one` to `other`, both included, by blending the noise that each comes from."""
         return self._edited(edit.interpolate, [one, other], n, label)
 
-    def _edited(self, work: Callable[..., torch.Tensor], images: Sequence[ArrayLike], *how: Any) -> Images:
+    def _edited(self, work: Callable[..., torch.Tensor], images: Sequence[Arrays], *how: Any) -> Images:
         with reporting_to(self.reporter):
             given = [self._read(each) for each in images]
             found = work(self._there(), *given, *how)
         return Images(arrays.to_array(found))
 
-    def _read(self, images: ArrayLike) -> torch.Tensor:
+    def _read(self, images: Arrays) -> torch.Tensor:
         """Images to edit, in the model's channels, N×C×H×W; raises UserError for numbers that the model cannot map."""
-        given, within = array_of(images, "images"), self.model.info.range
-        last, info = given.shape[-1] if given.ndim else 0, self.model.info
-        one = given.ndim == 2 or (given.ndim == 3 and last in (*KINDS, info.channels) and last < info.width // 2)
-        found = as_set(given[None] if one else given, "images", within)
-        if found.range not in (None, within):
+        info = self.model.info
+        found = as_set(batch_of(images, info.channels, info.width), "images", info.range)
+        if found.range not in (None, info.range):
             raise UserError(f"images to edit must be bytes: convert these, perhaps with {as_8_bits(*found.range)}")
         return edit.as_trained(self.model, found).images
 
@@ -239,10 +240,12 @@ class Run:
 
         Raises UserError, before any work, for images that the model does not fit.
         """
-        request = LikelihoodRequest(method, levels, label, n, seed, skip_broken)
+        request, info = LikelihoodRequest(method, levels, label, n, seed, skip_broken), self.model.info
+        if not isinstance(images, str | Path | ImageSet):
+            images = batch_of(images, info.channels, info.width)
         with reporting_to(self.reporter):
-            named = _named(images, "images", self.model.info.range)
-            return next(likelihoods(self._there(), self.folder or self._source, [named], request))
+            given = named(images, "images", info.range)
+            return next(likelihoods(self._there(), self.folder or self._source, [given], request))
 
     @called_from_python()
     def evaluate(
@@ -259,8 +262,7 @@ class Run:
         They are compared with the data's held-out part, or with `reference`, such as "mnist:test". By default `n` is
         the number of images in that, at most 3,000. Raises UserError if the training images can no longer be found.
         """
-        named = None if reference is None else str(reference)
-        given = {"n": n, "reference": named, "features": features, "seed": seed}
+        given = {"n": n, "reference": reference and str(reference), "features": features, "seed": seed}
         config = with_settings(self.config, {name: value for name, value in given.items() if value is not None})
         device, source = self._there().device, self.folder or self._source
         name, made = config.evaluation.features, self._extractors  # they remember the features of the real images
@@ -319,7 +321,7 @@ def train(
     place = folder_for(config, preset) if out is None else Path(out)
     recording = Recording(log_every, checkpoint_every, tensorboard)
     experiment = Experiment(config, place, device, recording=recording, skip_broken=skip_broken)
-    with reporting_to(_reporter(quiet)), trained(experiment):
+    with reporting_to(_reporter(quiet)), undecided(), trained(experiment):
         return load(place, device=device, quiet=quiet)
 
 
@@ -368,10 +370,10 @@ def evaluate(
     Raises UserError for sets that are too small or cannot be read.
     """
     request = ScoreRequest(
-        _named(generated, "generated"),
-        _named(reference, "reference"),
-        None if train is None else _named(train, "train"),
-        None if floor is None else _named(floor, "floor"),
+        named(generated, "generated"),
+        named(reference, "reference"),
+        None if train is None else named(train, "train"),
+        None if floor is None else named(floor, "floor"),
         features=features,
         weights=None if weights is None else Path(weights),
         n=n,
@@ -383,14 +385,12 @@ def evaluate(
         group_by=group_by,
     )
     with reporting_to(_reporter(quiet)):
-        return scored(request, alone(device).device)[0]
+        return scored(request, alone(device))[0]
 
 
 def _reporter(quiet: bool) -> Reporter:
-    return Reporter() if quiet else TERMINAL
+    return Reporter() if quiet else Reporter(_say, TERMINAL.bar)
 
 
-def _named(images: Source, role: str, within: tuple[float, float] | None = None) -> Named:
-    if isinstance(images, str | Path):
-        return str(images)
-    return images if isinstance(images, ImageSet) else as_set(images, role, within)
+def _say(line: str) -> None:
+    TERMINAL.say(as_python(line))

@@ -2,12 +2,15 @@
 
 import inspect
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import wraps
 from numbers import Integral, Real
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import torch
 
 from fromnoise.errors import UserError
 from fromnoise.threads import all_threads
@@ -41,17 +44,39 @@ def called_from_python(unchecked: Collection[str] = ()) -> Callable[[Callable[P,
         @wraps(function)
         def called(*args: P.args, **kwargs: P.kwargs) -> T:
             try:
-                with all_threads():
+                with all_threads(), _plain_pytorch():
                     for name, value in signature.bind(*args, **kwargs).arguments.items():
                         check(name, value, checked.get(name))
                     return function(*args, **kwargs)
             except UserError as error:
-                error.args = (FLAG.sub(_named, str(error)),)
+                error.args = (as_python(str(error)),)
                 raise
 
         return called
 
     return decorated
+
+
+@contextmanager
+def _plain_pytorch() -> Iterator[None]:
+    """Within it PyTorch's settings are its defaults: what the caller has set would stop or change our work."""
+    dtype = torch.get_default_dtype()
+    with ExitStack() as stack:
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        for kind in ("cpu", "cuda", "mps"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        stack.callback(torch.set_default_dtype, dtype)
+        torch.set_default_dtype(torch.float32)
+        yield
+
+
+def as_python(words: str) -> str:
+    """A sentence that names arguments as Python does."""
+    return FLAG.sub(_named, words)
 
 
 def _named(flag: re.Match[str]) -> str:

@@ -4,7 +4,7 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self, overload
 
 import numpy as np
 import torch
@@ -19,7 +19,20 @@ from fromnoise.errors import UserError
 PLAIN = ("1", "L", "RGB", "RGBA", "I", "I;16", "F")  # modes of Pillow whose numbers are the pixels
 
 
-class Images(np.ndarray[Any, np.dtype[np.uint8]]):
+class Picture(Protocol):
+    """An image of Pillow, or anything else that gives NumPy its numbers in this way."""
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """NumPy's description of the numbers."""
+
+
+Arrays = ArrayLike | Picture | Sequence[Picture]
+Source = str | Path | ImageSet | Arrays
+"""A set of images: as an array, or as the command line names it."""
+
+
+class Images(np.ndarray[tuple[int, ...], np.dtype[np.uint8]]):
     """Sampled images: a uint8 array, N×H×W×C, with their classes in `labels`, and these classes' `class_names`.
 
     Four channels are straight RGBA. `labels` is int64, N, or None for a model without classes. `class_names` is empty
@@ -28,8 +41,8 @@ class Images(np.ndarray[Any, np.dtype[np.uint8]]):
     `images[order]`, or set `labels` again.
     """
 
-    labels: NDArray[np.int64] | None
     class_names: tuple[str, ...]
+    _labels: NDArray[np.int64] | None
 
     def __new__(cls, pixels: ArrayLike, labels: ArrayLike | None = None, class_names: Sequence[str] = ()) -> Self:
         """The array `pixels` as images; raises UserError for other numbers than bytes, and for too few labels."""
@@ -38,35 +51,49 @@ class Images(np.ndarray[Any, np.dtype[np.uint8]]):
             raise UserError(f"images are bytes (uint8), not {given.dtype}")
         images = given.view(cls)
         images.class_names = tuple(class_names)
-        images.labels = None if labels is None else _checked(np.asarray(labels), images)
+        images.labels = labels
         return images
 
     def __array_finalize__(self, of: Any) -> None:
-        self.labels = None
+        self._labels = None
         self.class_names = ()
         labelled = isinstance(of, Images) and of.labels is not None and of.ndim == self.ndim
         self._viewed = weakref.ref(of) if labelled else lambda: None
 
+    @property
+    def labels(self) -> NDArray[np.int64] | None:
+        """The images' classes; raises UserError if set to too few, or to numbers that are no classes."""
+        return self._labels
+
+    @labels.setter
+    def labels(self, labels: ArrayLike | None) -> None:
+        self._labels = None if labels is None else _checked(np.asarray(labels), self)
+
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+        return array[()] if return_scalar else super().__array_wrap__(array, context, return_scalar)
+
+    @overload  # type: ignore[override]
+    def __getitem__(self, key: slice | list[Any] | range | NDArray[Any]) -> Self: ...
+    @overload
+    def __getitem__(self, key: Any) -> Any: ...
     def __getitem__(self, key: Any) -> Any:
         found = super().__getitem__(key)
-        if self.labels is not None and isinstance(key, slice | list | np.ndarray) and np.ndim(found) == self.ndim:
-            found.labels, found.class_names = self.labels[key], self.class_names
+        rows = _rows(key)
+        if self._labels is not None and rows is not None and np.ndim(found) == self.ndim:
+            found._labels, found.class_names = self._labels[rows], self.class_names
         return found
 
     def __setitem__(self, key: Any, value: Any) -> None:
         """Change pixels. Other images in the place of some, as by a shuffle, have no labels: all are dropped."""
         super().__setitem__(key, value)
-        beside = key[1:] if isinstance(key, tuple) else ()
-        every = [each is Ellipsis or (isinstance(each, slice) and each == slice(None)) for each in beside]
-        whole = all(every) and (bool(beside) or np.ndim(key) <= 1)
-        if whole and np.ndim(value) >= self.ndim - 1:
+        if _rows(key) is not None and np.ndim(value) >= self.ndim - 1:
             self.labels = None
             if (of := self._viewed()) is not None and np.may_share_memory(of, self):  # NumPy shuffles a view
                 of.labels = None
 
     def copy(self, order: Any = "C") -> "Images":
         """The same, labels included."""
-        labels = None if self.labels is None else self.labels.copy()
+        labels = None if self._labels is None else self._labels.copy()
         return _restored(np.array(self, order=order), labels, self.class_names)
 
     __copy__ = copy
@@ -88,6 +115,15 @@ class Images(np.ndarray[Any, np.dtype[np.uint8]]):
         saving.save(Path(path), as_set(self[None] if one else self, "images"))
 
 
+def _rows(key: Any) -> Any:
+    """Which images an index selects, if it selects whole ones; else None."""
+    first, *beside = (key or (...,)) if isinstance(key, tuple) else (key,)
+    every = all(each is Ellipsis or (isinstance(each, slice) and each == slice(None)) for each in beside)
+    if not every or (np.ndim(first) > 1 and not beside):
+        return None
+    return slice(None) if first is Ellipsis else first
+
+
 def _checked(labels: NDArray[Any], images: Images) -> NDArray[np.int64]:
     """The labels; raises UserError for too few, and for those that are no classes."""
     if labels.shape != images.shape[:1]:
@@ -102,11 +138,11 @@ def _checked(labels: NDArray[Any], images: Images) -> NDArray[np.int64]:
 def _restored(array: NDArray[Any], labels: NDArray[np.int64] | None, class_names: tuple[str, ...]) -> Images:
     """What was computed from images too, which may be other numbers than bytes."""
     images = array.view(Images)
-    images.labels, images.class_names = labels, class_names
+    images._labels, images.class_names = labels, class_names
     return images
 
 
-def array_of(images: ArrayLike, name: str) -> NDArray[Any]:
+def array_of(images: Arrays, name: str) -> NDArray[Any]:
     """Numbers as one array; raises UserError for anything else, such as images of several sizes or names of files."""
     for each in images if isinstance(images, list | tuple) else [images]:
         mode = getattr(each, "mode", None)  # of Pillow's images, whose numbers may be a palette's, or CMYK's
@@ -122,7 +158,22 @@ def array_of(images: ArrayLike, name: str) -> NDArray[Any]:
     return array
 
 
-def as_set(images: ArrayLike, name: str, within: tuple[float, float] | None = None) -> ImageSet:
+def named(images: Source, role: str, within: tuple[float, float] | None = None) -> str | ImageSet:
+    """A set of images as a score takes it; an array is called by its `role`, and mapped as in `arrays.load`."""
+    if isinstance(images, str | Path):
+        return str(images)
+    return images if isinstance(images, ImageSet) else as_set(images, role, within)
+
+
+def batch_of(images: Arrays, channels: int, width: int) -> Arrays:
+    """Images for a model of so many channels and this width; a single one, H×W×C or H×W, as a set of one."""
+    given = array_of(images, "images")
+    last = given.shape[-1] if given.ndim else 0
+    one = given.ndim == 2 or (given.ndim == 3 and last in (*KINDS, channels) and last < width // 2)
+    return given[None] if one else images
+
+
+def as_set(images: Arrays, name: str, within: tuple[float, float] | None = None) -> ImageSet:
     """An array of images as the set called `name`, mapped as in `arrays.load`; raises UserError for another form."""
     labels = getattr(images, "labels", None)
     classes = None if labels is None else torch.from_numpy(np.ascontiguousarray(labels))

@@ -27,7 +27,7 @@ With guidance, for a network that has also learnt a class `null`, which stands f
 With a sampler of your own, a subclass of `Sampler`:
 
     levels = process.levels_for(process.SamplerSettings(), process.TABLE)
-    with torch.inference_mode():
+    with torch.no_grad():
         x = MySampler()(denoiser, torch.randn(64, 1, 32, 32), levels, lambda k: torch.randn(64, 1, 32, 32))
 
 Data should be of about unit scale: divide it by its root mean square. Everything below takes and returns data at that
@@ -130,5 +130,5 @@ def sample(
     def noise(k: int | str) -> Float[Tensor, "n *d"]:
         return rng.normal(tuple(shape), seed, "process", k).to(device)
 
-    with torch.inference_mode():
+    with torch.no_grad():
         return sampler(settings)(denoise, noise("start"), levels_for(settings, table), noise, callback)

@@ -28,12 +28,17 @@ def silent(line: str) -> None:
     """Say nothing."""
 
 
+def hidden(title: str) -> Bar:
+    """A bar that shows nothing."""
+    return Bar()
+
+
 @dataclass
 class Reporter:
     """A listener: what it does with a sentence, and the bar that it shows for a piece of work of this title."""
 
     say: Callable[[str], None] = silent
-    bar: Callable[[str], Bar] = lambda title: Bar()
+    bar: Callable[[str], Bar] = hidden
     _said: set[str] = field(default_factory=set, init=False)
     _busy: bool = field(default=False, init=False)
 

@@ -75,7 +75,9 @@ def test_evaluating_more_images_takes_the_memory_of_their_bytes(tmp_path, peaks,
     seen = []
     for n in (FEW, FEW + MORE):
         arrays.save(tmp_path / f"{n}.npz", *images(n))
-        seen.append(peaks("evaluate", "--generated", f"{n}.npz", "--reference", "digits:heldout", "--train", "digits:val"))
+        seen.append(
+            peaks("evaluate", "--generated", f"{n}.npz", "--reference", "digits:heldout", "--train", "digits:val")
+        )
     few, many = seen
     assert (many - few < BOUND).all(), (few, many)
 

@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -81,6 +82,18 @@ def test_settings_that_do_not_go_together_are_refused(config_of, images):
     config = replace(PRESETS["chapter"], diffusion=DiffusionSettings())
     with pytest.raises(UserError, match="works only at its schedule's steps"):
         check(config)
+
+
+def test_weights_are_the_seeds_in_several_threads_at_once(config_of, images):
+    config = config_of()
+    info = DataInfo.of(images, config)
+
+    def first(k):
+        return next(Model.build(replace(config, seed=k % 4), info).network.parameters()).detach()
+
+    alone = [first(k) for k in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        assert all(torch.equal(found, alone[k % 4]) for k, found in enumerate(pool.map(first, range(24))))
 
 
 @pytest.mark.parametrize("nonsense", [float("nan"), float("inf")])

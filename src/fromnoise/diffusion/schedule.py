@@ -19,7 +19,7 @@ from fromnoise.errors import UserError
 from fromnoise.lookup import lookup
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Schedule:
     """A table of T + 1 levels; every table below has length T + 1 and is float64."""
 

@@ -389,9 +389,9 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
         return report
 
     @classmethod
-    def read(cls, path: Path, advice: str = "") -> "Report":
+    def read(cls, path: str | Path, advice: str = "") -> "Report":
         """The report in the file `path`; raises UserError as `of` does, and with `advice` for anything else."""
-        return cls.of(read_json(path, AnyReport, "a report of fromnoise", advice), str(path), advice)
+        return cls.of(read_json(Path(path), AnyReport, "a report of fromnoise", advice), str(path), advice)
 
     def plain(self) -> dict[str, Any]:
         """The report as plain JSON values, null for numbers that are not finite."""

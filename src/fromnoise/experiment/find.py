@@ -58,7 +58,7 @@ def load_model(path: Path, device: str | None = None, threads: int | None = None
         return model
     from fromnoise.training.device import alone  # imports Accelerate, which few commands need
 
-    return model.to(alone(device, threads).device)
+    return model.to(alone(device, threads))
 
 
 def find_images(path: Path) -> Path:

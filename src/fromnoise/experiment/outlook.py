@@ -49,7 +49,7 @@ def outlook(train: ImageSet, config: Config) -> Outlook:
     Raises UserError if there cannot be one.
     """
     _, model = untrained(train, config)
-    init, settings, device = initial_weights.chosen(model), config.training, alone("auto").device
+    init, settings, device = initial_weights.chosen(model), config.training, alone("auto")
     assert settings.minutes is not None
     rate = steps = None
     if device.type == "cpu":

@@ -27,7 +27,7 @@ from fromnoise.networks.registry import network
 from fromnoise.say import duration, mute, plural, say
 from fromnoise.tensors import DamagedFile
 from fromnoise.training.batches import rows_each
-from fromnoise.training.device import GUIDE, alone, check_alike, connected
+from fromnoise.training.device import GUIDE, accelerator, alone, check_alike, connected
 from fromnoise.training.device import accelerator as accelerator_on
 from fromnoise.training.pace import steps_of
 from fromnoise.training.profile import Profile, profile
@@ -201,7 +201,8 @@ def profiled(experiment: Experiment) -> Profile:
     """Where the time of a step of this training would go; nothing is written."""
     config = experiment.config
     check(config)
-    device = alone(experiment.device, experiment.threads)
+    alone(experiment.device, experiment.threads)
+    device = accelerator(experiment.device, experiment.threads)
     parts = sources.prepare(config.data, config.seed, skip_broken=experiment.skip_broken)
     train, model = untrained(parts.train, config)
     return profile(model, train, device)

@@ -1,6 +1,7 @@
 """A model: a network, its configuration, and the facts of the data it learnt."""
 
 import dataclasses
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ from fromnoise.tensors import DamagedFile
 
 FORMAT = 2  # of `Metadata`
 CHECKPOINT_FILE = "model.safetensors"
+_BUILDING = threading.Lock()  # fresh weights come from PyTorch's generator, which all threads share
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ class Model:
     def build(cls, config: Config, info: DataInfo) -> "Model":
         """A model with fresh weights, decided by the configuration's seed alone; raises UserError as `check` does."""
         check(config)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(rng.integer(config.seed, "weights"))
+        with _BUILDING, torch.device("cpu"), torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(rng.integer(config.seed, "weights"))  # not those of GPUs too
             return cls(config, info, _network(config, info))
 
     @property

@@ -46,7 +46,7 @@ def learn(
         raise ValueError(f"learning takes at least one step of one point, not {steps} of {batch}")
     data = points.detach().float()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(rng.integer(seed, "weights"))
+        torch.default_generator.manual_seed(rng.integer(seed, "weights"))  # not those of GPUs too
         network = MLP(dimension=2)
     denoiser = Denoiser(network, PROCESS.prediction)
     objective = Objective(LogNormal(*PROCESS.lognormal))

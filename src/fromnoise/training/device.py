@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState, PartialState
 from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, gather_object
 
 from fromnoise.errors import UserError
@@ -47,11 +48,9 @@ def accelerator(device: str, threads: int | None = None) -> Accelerator:
     and if a launcher did not start the processes that it promised.
     """
     fix(threads)
-    there = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(device, False):
-        raise UserError(f"--device {device} is not available here; choose --device auto or cpu")
+    _check_there(device)
     promised = launched()
-    useless = not torch.cuda.is_available() and (promised > 1 or (there["mps"] and not _computes("mps")))
+    useless = not torch.cuda.is_available() and (promised > 1 or not _mps_computes())
     cpu = device == "cpu" or (device == "auto" and useless)
     here, gpus = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
     if not cpu and 0 < gpus < here:
@@ -75,21 +74,53 @@ def accelerator(device: str, threads: int | None = None) -> Accelerator:
     return found
 
 
-def _computes(device: str) -> bool:
-    """Whether `device` does: a virtual machine's GPU may be there and have no memory."""
+def _check_there(device: str) -> None:
+    there = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(device, False):
+        raise UserError(f"--device {device} is not available here; choose --device auto or cpu")
+
+
+def _mps_computes() -> bool:
+    """Whether there is an Apple GPU that does: a virtual machine's may have no memory."""
     try:
-        return bool(torch.ones(8, device=device).sum() == 8)
+        return torch.backends.mps.is_available() and bool(torch.ones(8, device="mps").sum() == 8)
     except RuntimeError:
         return False
 
 
-def alone(device: str, threads: int | None = None) -> Accelerator:
-    """`accelerator` for work that a single process does; raises UserError where there are several."""
+def alone(device: str, threads: int | None = None) -> torch.device:
+    """The device for work that a single process does, without Accelerate, which would keep to it from then on.
+
+    Raises UserError for a missing device, and where a launcher started several processes.
+    """
     if launched() > 1:
         raise UserError(
             f"only training can use several processes, but {launched()} were started: run this without a launcher"
         )
-    return accelerator(device, threads)
+    fix(threads)
+    _check_there(device)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if _mps_computes() else "cpu"
+    return torch.device(device)
+
+
+@contextmanager
+def undecided() -> Iterator[None]:
+    """Within it Accelerate has not chosen a device yet; what it had chosen before holds again afterwards.
+
+    It keeps one device and precision for a process, which may be those of the user's own program. Several processes of
+    a launcher stay connected as they are.
+    """
+    kinds = (PartialState, AcceleratorState, GradientState) if launched() == 1 else ()
+    kept = [(kind._shared_state, dict(kind._shared_state)) for kind in kinds]
+    for shared, _ in kept:
+        shared.clear()
+    try:
+        yield
+    finally:
+        for shared, before in kept:
+            shared.clear()
+            shared.update(before)
 
 
 def launched() -> int:

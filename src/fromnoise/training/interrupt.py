@@ -32,7 +32,7 @@ class InterruptGuard:
         numbers = [signal.SIGINT, signal.SIGTERM]
         others = [getattr(signal, name) for name in ("SIGHUP", "SIGBREAK") if hasattr(signal, name)]
         numbers += [number for number in others if signal.getsignal(number) is not signal.SIG_IGN]
-        for number in numbers:
+        for number in (each for each in numbers if signal.getsignal(each) is not None):  # None: handled outside Python
             try:
                 self._before[number] = signal.signal(number, self._note)
             except ValueError:  # not in the main thread: whoever runs us there handles signals

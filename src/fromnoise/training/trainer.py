@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 
+import torch
 from accelerate import Accelerator
 
 from fromnoise.config import from_json
@@ -94,7 +95,8 @@ class Trainer:
         take_step, pacer = self.take_step, self.pacer
         say(f"plan: {take_step.plan.reason}")
         log = Log(take_step, len(self.images), self.folder, pacer, self.recording)
-        with closing(log), bar("training") as shown:
+        gpus = [torch.cuda.current_device()] if self.accelerator.device.type == "cuda" else []
+        with closing(log), torch.random.fork_rng(gpus), bar("training") as shown:  # dropout seeds PyTorch's generators
             while not pacer.finished:
                 rate = pacer.pace.rate(pacer.step, take_step.settings)
                 norm = take_step(pacer.step, rate)

@@ -41,7 +41,7 @@ def main(arguments: DoctorArguments) -> None:
     from fromnoise.training import plan, probe
     from fromnoise.training.device import alone
 
-    device = alone(arguments.device, arguments.threads).device
+    device = alone(arguments.device, arguments.threads)
     about = system.about(device)
     table = Table("", "", show_header=False, box=None)
     table.add_row("device", f"{device.type}: {about['hardware']}")

@@ -92,7 +92,7 @@ def main(arguments: EvaluateArguments) -> None:
 
     failing = verdicts.named(arguments.fail_on)
     request, before = _request(arguments)
-    device = alone(arguments.device, arguments.threads).device
+    device = alone(arguments.device, arguments.threads)
     check = None if before is None else partial(again.check, before)
     report, generated, train = evaluate(request, device, check)
     report = replace(report, command=system.command(), system=system.about(device))
