@@ -11,6 +11,7 @@ preset's own model. Nothing here is timed. ablation_own.json keeps what was foun
 """
 
 import dataclasses
+import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import numpy as np
 import torch
 
 import fromnoise
@@ -28,13 +30,15 @@ from fromnoise.api import Run
 from fromnoise.config import Config
 from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
-from fromnoise.evaluation.overfitting import image_errors
+from fromnoise.data.parts import Parts
+from fromnoise.evaluation import overfitting
 from fromnoise.faces import cli
 from fromnoise.faces.arguments import parse_training
 from fromnoise.faces.commands.train import TrainArguments
 from fromnoise.faces.console import Bar
 from fromnoise.files import check_writable, write_json
 from fromnoise.generation.data_info import DataInfo
+from fromnoise.generation.denoising import denoising_errors
 from fromnoise.generation.model import Model
 from fromnoise.generation.sampling import SampleRequest, own_precision
 from fromnoise.lookup import lookup
@@ -149,6 +153,15 @@ def trained(row: Row, settings: Settings, place: Path) -> Run:
     return fromnoise.load(place, quiet=True)
 
 
+def denoising_error(model: Model, parts: Parts) -> float:
+    """`overfitting.image_errors`' mean at the noise and in the units of pixels scaled as usual, whatever the scale."""
+    val, ratio = parts.val, model.info.scale / DataInfo.of(parts.train, model.config).scale
+    assert val is not None, "there are enough emoji"
+    levels = torch.tensor(overfitting.LEVELS, dtype=torch.float64) + 2 * math.log(ratio)
+    repeated = val.images.repeat(-(-overfitting.NOISY // len(val)), 1, 1, 1)
+    return ratio**2 * float(np.exp(np.log(denoising_errors(model, repeated, levels).mean(axis=0)).mean()))
+
+
 def judged(name: str, run: Run, settings: Settings) -> Cell:
     """What validation images say of a run's model, sampled as the row has it."""
     parts = sources.prepare(run.config.data, run.config.seed)
@@ -164,7 +177,7 @@ def judged(name: str, run: Run, settings: Settings) -> Cell:
         settings.seed,
         equal_steps(row.train, settings.steps),
         sum(parameter.numel() for parameter in run.model.network.parameters()),
-        float(image_errors(run.model, parts.val).mean()),
+        denoising_error(run.model, parts),
         told.auc,
         told.error,
         fid,
