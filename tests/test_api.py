@@ -1,5 +1,6 @@
 """fromnoise from Python, as its users write it."""
 
+import io
 import json
 import pickle
 import random
@@ -85,6 +86,15 @@ def test_labels_that_are_set_are_checked(packaged):
         images.labels = [1]
     images.labels = None
     assert images[:2].labels is None
+
+
+def test_a_notebook_shows_images_as_a_picture(packaged):
+    images = packaged.sample(70, steps=2)
+    with Image.open(io.BytesIO(images._repr_png_())) as grid, Image.open(io.BytesIO(images[0]._repr_png_())) as one:
+        assert grid.width > 8 * 32
+        assert np.array_equal(np.asarray(one), images[0][..., 0])
+    for other in (images.mean(axis=0), images[:0], images[0, 0], images > 3):
+        assert other._repr_png_() is None
 
 
 def test_a_run_is_short_to_look_at_and_may_be_pickled(run):

@@ -1,5 +1,7 @@
 """Sampled images as Python gets them: a NumPy array that knows its classes."""
 
+import contextlib
+import tempfile
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
@@ -103,6 +105,14 @@ class Images(np.ndarray[tuple[int, ...], np.dtype[np.uint8]]):
 
     def __reduce__(self) -> Any:
         return _restored, (np.asarray(self), self.labels, self.class_names)
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook shows: the first 64 as a grid, or an image; nothing for other numbers."""
+        with tempfile.TemporaryDirectory() as folder, contextlib.suppress(UserError, ValueError):
+            file = Path(folder) / "images.png"
+            Images(self[:64] if self.ndim == 4 else self).save(file)
+            return file.read_bytes()
+        return None
 
     @called_from_python()
     def save(self, path: str | Path) -> None:
