@@ -19,6 +19,8 @@ the same settings, and `fromnoise run` can continue what Python began. Progress 
 nothing is printed to stdout. Errors that you can fix are raised as `fromnoise.UserError`.
 """
 
+from __future__ import annotations  # so that help() shows the names of types, not what they stand for
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
