@@ -148,6 +148,21 @@ def test_a_tar_that_ends_too_early_is_no_smaller_tar(tmp_path, damage):
         read(tmp_path / "x.tar")
 
 
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.GNUTYPE_SPARSE])
+@pytest.mark.parametrize("size", [-512, -1024])
+def test_a_tar_member_of_negative_size_is_refused(kind, size, tmp_path, monkeypatch):
+    info = tarfile.TarInfo("a.png")
+    info.type = kind
+    header = bytearray(info.tobuf(tarfile.USTAR_FORMAT))
+    header[124:136] = size.to_bytes(12, "big", signed=True)
+    header[148:156] = b"%06o\0 " % (sum(header[:148]) + 8 * ord(" ") + sum(header[156:]))
+    (tmp_path / "x.tar").write_bytes(bytes(header) + bytes(1024))
+    calls, following = iter(range(9)), tarfile.TarFile.next
+    monkeypatch.setattr(tarfile.TarFile, "next", lambda tar: following(tar) if next(calls) >= 0 else None)
+    with pytest.raises(UserError, match=r"x\.tar is not a readable zip or tar file .*(negative size|invalid offset)"):
+        read(tmp_path / "x.tar")
+
+
 @pytest.mark.parametrize("suffix", ["zip", "tar", "tar.gz", "tgz"])
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"no archive at all" * 99, b"\x1f\x8b no gzip"])
 def test_what_is_no_archive_is_refused_by_name(tmp_path, suffix, content):

@@ -141,6 +141,8 @@ def _tar(path: Path, stack: ExitStack, found: Listing) -> Members:
     tar = stack.enter_context(tarfile.open(fileobj=file, mode="r:"))  # noqa: SIM115 - the stack closes it
     members: Members = {}
     for info in tar:
+        if tar.offset <= info.offset:  # tarfile would read it again for ever (CVE-2025-8194)
+            raise ValueError("a file of negative size")
         if info.isreg() and not info.issparse():
             if name := _kept(info.name, found):  # of several, the last counts, as in a tar that was updated
                 members[name] = partial(_untarred, tar, info)
