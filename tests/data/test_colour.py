@@ -1,8 +1,10 @@
+import tracemalloc
+
 import numpy as np
 import torch
 from PIL import Image
 
-from fromnoise.data.colour import is_grey, luminance, plain, with_channels
+from fromnoise.data.colour import is_grey, luminance, plain, premultiplied, with_channels
 from fromnoise.data.image_set import ImageSet
 
 
@@ -31,3 +33,23 @@ def test_one_coloured_pixel_makes_a_set_coloured(make_images):
     images[4, 1, 7, 7] ^= 1
     assert not is_grey(images)
     assert plain(ImageSet("coloured", images)).shape[0] == 3
+
+
+def test_each_colour_is_multiplied_by_its_alpha_and_rounded():
+    colour, alpha = np.indices((256, 256))
+    pixels = np.stack([colour, 255 - colour, colour, alpha], -1).astype(np.uint8)
+    wanted = np.rint(pixels[..., :3] * (alpha[..., None] / 255))
+    found = premultiplied(pixels)
+    assert np.array_equal(found[..., :3], wanted)
+    assert np.array_equal(found[..., 3], alpha)
+    assert np.array_equal(premultiplied(pixels.transpose(1, 0, 2)), found.transpose(1, 0, 2))
+
+
+def test_a_large_picture_is_premultiplied_in_little_memory():
+    pixels = np.full((2000, 1000, 4), 200, np.uint8)
+    tracemalloc.start()
+    found = premultiplied(pixels)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (found[..., :3] == 157).all()
+    assert most < 1.5 * pixels.nbytes
