@@ -153,3 +153,25 @@ def test_several_labels_for_an_image_are_no_classes(tmp_path):
     images, said = read(tmp_path / "saved")
     assert images.labels is None
     assert said == "6 images, no classes, grey, 8×8; no classes: 'label' has several values for an image"
+
+
+def test_a_picture_beside_the_rows_is_read_from_within_the_folder_alone(tmp_path):
+    data, pixels = saved(2)
+    data.save_to_disk(tmp_path / "saved")
+    (arrow,) = (tmp_path / "saved").glob("*.arrow")
+    inside, outside = tmp_path / "saved" / "a.png", tmp_path / "b.png"
+    for path in inside, outside:
+        Image.fromarray(pixels[0].numpy()).save(path)
+
+    def write(*paths):
+        with datasets.arrow_writer.ArrowWriter(path=str(arrow), features=data.features) as writer:
+            for path in paths:
+                writer.write({"image": {"bytes": None, "path": str(path)}, "label": 0})
+            writer.finalize()
+
+    write(inside)
+    assert torch.equal(read(tmp_path / "saved")[0].images[:, 0], pixels[:1])
+    for path in outside, tmp_path / "saved" / ".." / "b.png", "a\0.png":
+        write(inside, path)
+        with pytest.raises(UserError, match=r"1 cannot be read .*its picture lies outside the data set"):
+            sources.load(str(tmp_path / "saved"))

@@ -66,9 +66,21 @@ def load(name: str, how: Reading) -> ImageSet:
         (image,) = rows[short]().values()
         if not image or not (image["bytes"] or image["path"]):
             raise Unreadable("no image in this row")
-        return BytesIO(image["bytes"]) if image["bytes"] else Path(image["path"])
+        if image["bytes"]:
+            return BytesIO(image["bytes"])
+        if not hub and not _inside(image["path"], name):
+            raise Unreadable("its picture lies outside the data set")
+        return Path(image["path"])
 
     return collected(name, Listing(list(rows)), opened, how, Table("its labels", classes), list(dict.fromkeys(notes)))
+
+
+def _inside(path: str, folder: str) -> bool:
+    """Whether `path`, its links followed, is below `folder`."""
+    try:
+        return Path(path).resolve().is_relative_to(Path(folder).resolve())
+    except (ValueError, RuntimeError):  # \0 in a name; links in a ring
+        return False
 
 
 def _texts(data: Any, class_label: type, notes: list[str]) -> list[str]:
