@@ -9,6 +9,7 @@ import torch
 from PIL import Image, features
 
 from fromnoise.data import arrays, folder, picture, sources
+from fromnoise.data.listing import natural
 from fromnoise.data.settings import DataSettings
 from fromnoise.data.source import Reading
 from fromnoise.errors import UserError
@@ -156,6 +157,12 @@ def test_files_are_in_natural_order(put, read):
     for k in (10, 9, 100):
         put(f"img{k}.png", np.full((8, 8), k, np.uint8))
     assert read()[0].images[:, 0, 0, 0].tolist() == [9, 10, 100]
+
+
+def test_numbers_in_names_are_of_any_length():
+    long = "9" * 5000
+    names = [f"a{long}", "a10", "a2", f"a1{long}", "a٣", "a02"]
+    assert sorted(names, key=natural) == ["a02", "a2", "a٣", "a10", f"a{long}", f"a1{long}"]
 
 
 def test_transparency_is_said_where_there_is_any(put, read):

@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal  # which has any number of digits, int() 4,300 at most
 from pathlib import Path
 from statistics import median_low
 from typing import Any
@@ -107,7 +108,7 @@ def labelled(root: str, names: Sequence[str], table: Table, rule: str | None) ->
             f"--no-labels{'' if parts else named}"
         )
     label = _numbered(set(found))
-    are_numbers = all(name.isdecimal() and int(name) == k for name, k in label.items())
+    are_numbers = all(name.isdecimal() and Decimal(name) == k for name, k in label.items())
     # Names of files need not be UTF-8, but reports, pages and figures are.
     class_names = () if are_numbers else tuple(name.encode(errors="backslashreplace").decode() for name in label)
     return Labels([label[name] for name in found], class_names, parts, by, used, notes)
@@ -296,8 +297,8 @@ def _numbered(names: Iterable[str]) -> dict[str, int]:
     in natural order.
     """
     ordered = sorted(names, key=natural)
-    if all(name.isdecimal() and int(name) < MOST_NUMBERED for name in ordered):
-        numbers = {name: int(name) for name in ordered}
+    if all(name.isdecimal() and Decimal(name) < MOST_NUMBERED for name in ordered):
+        numbers = {name: int(Decimal(name)) for name in ordered}
         if len(set(numbers.values())) == len(ordered):
             return numbers
     return {name: k for k, name in enumerate(ordered)}

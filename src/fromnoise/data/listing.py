@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal  # which has any number of digits, int() 4,300 at most
 from pathlib import Path
 
 from fromnoise.data import picture
@@ -77,9 +78,9 @@ def hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
 
 
-def natural(name: str) -> tuple[list[str | int], str]:
+def natural(name: str) -> tuple[list[str | Decimal], str]:
     """A sort key by which a2 comes before a10; names with equal numbers (1, 01) are sorted by their letters."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)], name
+    return [Decimal(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)], name
 
 
 def listed(names: Sequence[str], most: int, what: str = "") -> str:
