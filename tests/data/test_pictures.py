@@ -1,5 +1,6 @@
 import numpy as np
 import torch
+from PIL import ImageFont
 
 from fromnoise.data.pictures import GAP, ZOOM, captioned, grid, save_grid
 
@@ -59,3 +60,12 @@ def test_letters_beyond_english_are_written():
     images = torch.full((1, 1, 32, 32), 255, dtype=torch.uint8)
     shown = {text: np.asarray(captioned(images, [text])).tobytes() for text in ("o", "ö", "ß", "ж", "λ")}
     assert len(set(shown.values())) == len(shown)
+
+
+def test_a_long_caption_is_cut_at_once(monkeypatch):
+    measured, real = [], ImageFont.FreeTypeFont.getlength
+    monkeypatch.setattr(ImageFont.FreeTypeFont, "getlength", lambda *args: measured.append(args) or real(*args))
+    images = torch.full((1, 1, 16, 16), 255, dtype=torch.uint8)
+    long, longer = (np.asarray(captioned(images, ["ab " * n])) for n in (50, 5000))
+    assert np.array_equal(long, longer)
+    assert len(measured) < 500

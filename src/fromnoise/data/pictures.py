@@ -19,6 +19,7 @@ GAP = 2  # pixels between images
 ZOOM = 2
 GROUND = 128
 LETTERS = 9  # pixels, of a caption
+MOST_LETTERS = 200  # of a caption
 
 
 def grid(
@@ -96,7 +97,7 @@ def _font_file() -> str:
 def _cut(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
     """The text, or as much of its beginning as fits with an ellipsis."""
     text = " ".join(text.split())
-    kept = text
+    kept = text[:MOST_LETTERS]  # measured with one letter less each time
     while kept and font.getlength(kept if kept == text else f"{kept}…") > width:
         kept = kept[:-1]
     return text if kept == text else f"{kept}…"
