@@ -111,6 +111,11 @@ def test_no_folder_is_called_like_one_of_windows_devices():
     assert class_folders(["con", "Aux.old", "lpt1", "content"]) == ["_con", "_Aux.old", "_lpt1", "content"]
 
 
+def test_no_folder_is_called_like_the_report_beside_them():
+    assert class_folders(["augment.json", "x"]) == ["_augment.json", "x"]
+    assert class_folders(["Augment.JSON ", "x"]) == ["_Augment.JSON", "x"]
+
+
 def test_plain_names_stay_as_they_are(named):
     plain = ["Größe 3", "T-shirt (red)", "猫", "🐶 Hund", "d'Artagnan & 2", "Ka\u0308tzchen", "हिन्दी"]
     assert class_folders(plain) == plain

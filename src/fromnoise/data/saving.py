@@ -17,7 +17,8 @@ from fromnoise.say import say
 
 LONGEST_ROW = 32  # images of one class side by side; with more, the grid is square
 LONGEST_NAME = 60  # letters of a folder's, of at most 4 bytes: file systems take 255
-RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # Windows' devices
+RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?|augment\.json", re.IGNORECASE)
+"""Windows' devices, and the report that `fromnoise augment` writes beside the classes."""
 FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')  # on one file system or another
 
 
