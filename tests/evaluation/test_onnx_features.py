@@ -188,6 +188,24 @@ def test_weights_in_another_file_are_refused(tmp_path):
         features(f"onnx:{path}")
 
 
+@pytest.mark.parametrize("place", ["a branch", "an attribute"])
+def test_weights_of_branches_and_attributes_in_another_file_are_refused(place, tmp_path):
+    (tmp_path / "weights.data").write_bytes(bytes(16))
+    weights = TensorProto(name="w", data_type=FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
+    weights.external_data.add(key="location", value="weights.data")
+    if place == "a branch":
+        out = helper.make_tensor_value_info("o", FLOAT, [4])
+        branch = helper.make_graph([helper.make_node("Identity", ["w"], ["o"])], "branch", [], [out], [weights])
+        node = helper.make_node("If", ["images"], ["features"], then_branch=branch, else_branch=branch)
+    else:
+        node = helper.make_node("Constant", [], ["features"], value=weights)
+    graph = helper.make_graph([node], "features", [], [])
+    path = tmp_path / "model.onnx"
+    path.write_bytes(helper.make_model(graph).SerializeToString())
+    with pytest.raises(UserError, match="keeps its weights in another file: export it with external_data=False"):
+        features(f"onnx:{path}")
+
+
 @pytest.mark.parametrize("content", [b"", b"no model"])
 def test_a_file_that_is_no_model_is_refused(content, tmp_path):
     (tmp_path / "model.onnx").write_bytes(content)

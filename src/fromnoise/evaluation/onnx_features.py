@@ -1,7 +1,7 @@
 """Any ONNX model as an extractor of features: uint8 images N×C×H×W in, floats N×d out (the extra `export`)."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ def load(path: Path) -> Features:
     onnx, onnxruntime = extra("onnx", "export"), extra("onnxruntime", "export")
     with reading(path, "an ONNX model"):
         data = read_bytes(path, MOST)
-        tensors = onnx.load_model_from_string(data).graph.initializer
-    if any(onnx.external_data_helper.uses_external_data(tensor) for tensor in tensors):
+        tensors = list(_parts(onnx.load_model_from_string(data), onnx.TensorProto))
+    if any(map(onnx.external_data_helper.uses_external_data, tensors)):
         # They would be looked for in the working folder, and the hash of this file would not tell them.
         raise UserError(f"{path} keeps its weights in another file: export it with external_data=False")
     options = onnxruntime.SessionOptions()
@@ -67,6 +67,16 @@ def load(path: Path) -> Features:
         colour,
         known=False,
     )
+
+
+def _parts(message: Any, kind: type) -> Iterator[Any]:
+    """All of a kind within a protobuf message, at any depth: tensors lie in attributes and in branches too."""
+    for field, value in message.ListFields():
+        if field.message_type:
+            for part in [value] if hasattr(value, "ListFields") else value:
+                if isinstance(part, kind):
+                    yield part
+                yield from _parts(part, kind)
 
 
 def _input(path: Path, session: Any) -> tuple[int, int, int]:
