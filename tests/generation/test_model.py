@@ -104,3 +104,12 @@ def test_weights_that_are_not_finite_are_refused(tiny_model, tmp_path, nonsense)
     tiny_model.save(tmp_path / "model.safetensors", weights)
     with pytest.raises(UserError, match=f"not all numbers of {name} are finite"):
         Model.load(tmp_path / "model.safetensors")
+
+
+def test_weights_of_8_bits_are_refused(tiny_model, tmp_path):
+    weights = tiny_model.network.state_dict()
+    name = next(iter(weights))
+    weights[name] = weights[name].to(torch.float8_e4m3fn)
+    tiny_model.save(tmp_path / "model.safetensors", weights)
+    with pytest.raises(UserError, match=f"needs {name} to be .* numbers, and in the file it is .*float8_e4m3fn$"):
+        Model.load(tmp_path / "model.safetensors")

@@ -28,6 +28,7 @@ from fromnoise.networks.registry import network
 from fromnoise.tensors import DamagedFile
 
 FORMAT = 2  # of `Metadata`
+FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}  # those of 8 bits cannot be computed with
 CHECKPOINT_FILE = "model.safetensors"
 _BUILDING = threading.Lock()  # fresh weights come from PyTorch's generator, which all threads share
 
@@ -182,4 +183,4 @@ def _check_weights(weights: Mapping[str, Tensor], built: nn.Module) -> None:
 def _described(tensor: Tensor | None) -> str:
     if tensor is None:
         return "missing"
-    return f"{'×'.join(map(str, tensor.shape))} {'numbers' if tensor.is_floating_point() else tensor.dtype}"
+    return f"{'×'.join(map(str, tensor.shape))} {'numbers' if tensor.dtype in FLOATS else tensor.dtype}"
