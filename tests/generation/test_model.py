@@ -113,3 +113,8 @@ def test_weights_of_8_bits_are_refused(tiny_model, tmp_path):
     tiny_model.save(tmp_path / "model.safetensors", weights)
     with pytest.raises(UserError, match=f"needs {name} to be .* numbers, and in the file it is .*float8_e4m3fn$"):
         Model.load(tmp_path / "model.safetensors")
+
+
+def test_a_network_of_too_many_levels_is_refused(config_of):
+    with pytest.raises(UserError, match=r"--channels names 200,000 levels: name at most 16$"):
+        check(config_of(network={"channels": (8,) * 200_000}))

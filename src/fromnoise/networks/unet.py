@@ -18,6 +18,7 @@ from fromnoise.networks.embedding import WIDTH, Embedding
 from fromnoise.networks.network import Network, zeroed
 from fromnoise.networks.settings import NetworkSettings
 
+LEVELS = 16  # at most: each halves the sides of images
 MULTIPLE = 8  # of which the levels' channels are
 TOGETHER = 16  # channels that are normalised together
 # Images of so many channels (grey, RGB, premultiplied RGBA) to RGB and back. Alpha is the mean of the colours: with an
@@ -168,7 +169,9 @@ class UNet(Network):
 
     @staticmethod
     def check(settings: NetworkSettings) -> None:
-        """Raise UserError for channels that are not multiples of 8."""
+        """Raise UserError for too many levels, and for channels that are not multiples of 8."""
+        if len(settings.channels) > LEVELS:
+            raise UserError(f"--channels names {len(settings.channels):,} levels: name at most {LEVELS}")
         if any(width < MULTIPLE or width % MULTIPLE for width in settings.channels) or not settings.channels:
             said = " ".join(map(str, settings.channels))
             raise UserError(f"--channels {said}: each must be a multiple of {MULTIPLE}")
