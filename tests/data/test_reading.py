@@ -165,6 +165,16 @@ def test_numbers_in_names_are_of_any_length():
     assert sorted(names, key=natural) == ["a02", "a2", "a٣", "a10", f"a{long}", f"a1{long}"]
 
 
+def test_classes_that_are_numbers_are_of_any_length(put, read):
+    table = put("a.png").with_name("metadata.csv")
+    put("b.png")
+    for long, names, labels in (("9" * 5000, ("1", "9" * 5000), [0, 1]), ("0" * 5000, (), [1, 0])):
+        table.write_text(f"file_name,label\na.png,1\nb.png,{long}\n")
+        images, _ = read()
+        assert images.class_names == names
+        assert images.labels.tolist() == labels
+
+
 def test_transparency_is_said_where_there_is_any(put, read):
     for name, alpha in (("a.png", 0), ("b.png", 254), ("c.png", 255)):
         put(name, np.dstack([noise(8, 8, 3), np.full((8, 8), alpha, np.uint8)]))
