@@ -14,6 +14,7 @@ from fromnoise.data.inventory import duplicates
 from fromnoise.data.settings import DataSettings
 from fromnoise.data.sources import prepare
 from fromnoise.errors import UserError
+from fromnoise.faces import cli
 
 
 def test_every_part_is_shown(tmp_path, make_images, write_idx_set, monkeypatch):
@@ -83,6 +84,17 @@ def test_files_are_counted_by_size_and_unreadable_ones_named(tmp_path, make_imag
     assert found["sizes"] == {"8×8": 12, "8×12": 3}
     assert found["channels"] == {"1": 12, "3": 3}
     assert found["unreadable"] == {"bad.png": "not an image in a supported format"}
+
+
+def test_names_cannot_command_the_terminal(tmp_path, make_images, capsys):
+    for name in ("cat\x1b[2J", "dog"):
+        folder.save(tmp_path / name, make_images(20))
+    (tmp_path / "dog" / "bad\nline.png").write_bytes(b"")
+    cli.main(["data", "inspect", str(tmp_path), "--size", "8"])
+    said = "".join(capsys.readouterr())
+    assert "\x1b" not in said
+    assert r"cat\x1b[2J" in said
+    assert r"unreadable: dog/bad\nline.png" in said
 
 
 def test_files_are_counted_by_the_form_that_they_are_saved_in(tmp_path, make_images):

@@ -19,18 +19,16 @@ def test_on_a_terminal_lines_break_between_words_but_not_within_commands_nor_bet
 ):
     monkeypatch.setattr(console.sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("COLUMNS", "24")
-    error = (
-        "2 files cannot be read:\n  a/very/long/path/of/photo.png (no image)\nrun `fromnoise data inspect photos/` too"
-    )
+    error = "2 are unreadable:\n  a/very/long/path/of/photo.png (no image)\n  run `fromnoise data inspect cats/` too"
     Console = type(console.errors)
     Console(stderr=True, highlight=False).sentence(error)
     assert capsys.readouterr().err.splitlines() == [
-        "2 files cannot be read:",
+        "2 are unreadable:",
         "  a/very/long/path/of/photo.png",
         "  (no image)",
-        "run",
-        "`fromnoise data inspect photos/`",
-        "too",
+        "  run",
+        "  `fromnoise data inspect cats/`",
+        "  too",
     ]
     monkeypatch.setenv("COLUMNS", "0")
     Console(stderr=True, highlight=False).sentence("no width")
@@ -54,3 +52,14 @@ def test_a_sentence_is_said_once_to_whoever_listens(capsys):
             say(line)
     assert lines == ["photos: 9 images"]
     assert capsys.readouterr().err.splitlines() == ["photos: 9 images", "ready"]
+
+
+def test_names_cannot_command_the_terminal_nor_forge_lines(capsys):
+    console.say("cat\x1b[2J\x9b0m\r\nfromnoise: \u202eall is fine\n  dog.png")
+    console.say("Käse\xa0🧑‍🍳\u202f猫")
+    assert capsys.readouterr().err.split("\n") == [
+        r"cat\x1b[2J\x9b0m\r\nfromnoise: \u202eall is fine",
+        "  dog.png",
+        "Käse\xa0🧑‍🍳\u202f猫",
+        "",
+    ]

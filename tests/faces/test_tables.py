@@ -229,6 +229,15 @@ def test_colons_in_a_name_make_no_emoji(shown, capsys):
     assert capsys.readouterr().err == "photos:train: 9 images\n"
 
 
+def test_names_from_others_files_cannot_command_the_terminal(capsys):
+    named = SetOfImages("cat\x1b[2J", 1000, (1, 28, 28), "")
+    print_score(replace(report(), protocol=replace(report().protocol, reference=named, line="a\nline")))
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert r"cat\x1b[2J" in printed
+    assert printed.endswith("protocol: a\\nline\n")
+
+
 def test_statistics_are_no_images_to_count(shown):
     whole = report()
     published = SetOfImages("stats.npz", 0, (), "cd" * 32)

@@ -137,7 +137,9 @@ def _guarded(work: Callable[[], int]) -> int:
         errors.sentence(f"{name}: {error}")
         return error.code
     except OSError as error:
-        said = str(error)
+        from fromnoise.faces.console import printable
+
+        said = printable(str(error))
         if error.filename is None:  # files are named by those who write them
             gone = "the current folder no longer exists: change to another"
             said = {errno.ENOSPC: f"standard output: {error}", errno.ENOENT: gone}.get(error.errno or 0, said)

@@ -14,6 +14,8 @@ from fromnoise import say as reports
 from fromnoise.say import Reporter, duration
 
 PLAIN_SECONDS = 15.0  # between lines where there is no terminal
+ODD = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""Characters of control, ends of lines and turns of direction."""
 WIDE = 1000  # columns where no terminal limits them
 
 
@@ -26,10 +28,16 @@ class _Console(Console):
         """Print a sentence; on a terminal, its lines break between words, but not within `commands`, to be copied."""
         if not self.width:  # COLUMNS=0, at which rich prints nothing
             self.width = 80
+        text = "\n  ".join(map(printable, text.split("\n  ")))  # lists of files are indented
         if self.file.isatty():
             whole = re.sub("`[^`]*`", lambda command: command[0].replace(" ", "\xa0"), text)
             text = "\n".join(_folded(line, self.width) for line in whole.splitlines()).replace("\xa0", " ")
         self.print(text, markup=False, soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """`text` in one line, with escapes for what a terminal would obey: names in others' files may hold anything."""
+    return ODD.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def _folded(line: str, width: int) -> str:

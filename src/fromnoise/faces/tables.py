@@ -3,13 +3,13 @@
 import math
 from collections.abc import Sequence
 
-from rich.markup import escape
+from rich import markup
 from rich.table import Table
 
 from fromnoise.evaluation.metrics import METRICS
 from fromnoise.evaluation.report import Beside, Excess, Measured, Report
 from fromnoise.evaluation.verdicts import verdicts
-from fromnoise.faces.console import results
+from fromnoise.faces.console import printable, results
 from fromnoise.training.profile import Profile
 
 
@@ -28,7 +28,7 @@ def print_score(report: Report) -> None:
         results.sentence(str(report.classes.learned))
     for note in report.notes:
         results.sentence(f"note: {note}")
-    print(f"protocol: {protocol.line}")  # whole, to be copied
+    print(printable(f"protocol: {protocol.line}"))  # whole, to be copied
 
 
 def score_rows(report: Report) -> list[tuple[str, str, str, str]]:
@@ -107,12 +107,17 @@ def print_profile(profile: Profile) -> None:
         results.print(_table(title, ("", "share", "ms per step", "calls per step"), rows))
 
 
+def _escaped(text: str) -> str:
+    """`text` for a table that takes it as it is."""
+    return markup.escape(printable(text))
+
+
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """Words to the left, numbers to the right, folded where there is no room, and not cut."""
-    table = Table(title=escape(title), title_justify="left")
+    table = Table(title=_escaped(title), title_justify="left")
     for column in columns:
         words = column in ("", "what it is")
-        table.add_column(escape(column), justify="left" if words else "right", overflow="fold")
+        table.add_column(_escaped(column), justify="left" if words else "right", overflow="fold")
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*map(_escaped, row))
     return table

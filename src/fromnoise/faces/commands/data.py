@@ -140,6 +140,7 @@ def _inspect(arguments: InspectArguments) -> None:
 
 def _print(found: "Inspection") -> None:
     from fromnoise.data.listing import listed
+    from fromnoise.faces.console import printable
 
     width = max(len(each.name) for each in found.duplicates)
     print(f"{HEADS[0]:<{width}}", *(f"{head:>{max(8, len(head))}}" for head in HEADS[1:]), sep="  ")
@@ -148,7 +149,7 @@ def _print(found: "Inspection") -> None:
         print(f"{name:<{width}}", *numbers, sep="  ")
     for part in found.parts:
         if classes := found.classes(part):
-            print(f"{part.name}: {', '.join(f'{name} {n:,}' for name, n in classes.items())}")
+            print(printable(f"{part.name}: {', '.join(f'{name} {n:,}' for name, n in classes.items())}"))
     files = found.files
     for title, what, kinds in (
         ("sizes", "size", files.sizes),
@@ -160,7 +161,7 @@ def _print(found: "Inspection") -> None:
             print(f"{title}: {listed([f'{each} ({n:,})' for each, n in kinds.most_common()], MOST_KINDS, what)}")
     unreadable = list(files.unreadable.items())
     for name, why in unreadable[:MOST_FILES]:
-        print(f"unreadable: {name} ({why})")
+        print(printable(f"unreadable: {name} ({why})"))
     if unreadable[MOST_FILES:]:
         print(f"and {len(unreadable) - MOST_FILES:,} more (--json lists them)")
     mean, deviation = (" ".join(f"{value:.3f}" for value in values) for values in found.moments())

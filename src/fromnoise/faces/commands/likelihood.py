@@ -101,10 +101,12 @@ def _finite(number: float) -> float | None:
 
 
 def _print(result: dict[str, Any]) -> None:
+    from fromnoise.faces.console import printable
+
     for row in result["images"]:
-        print(f"{row['name']}\t{_number(row)}")
+        print(f"{printable(row['name'])}\t{_number(row)}")
     if "mean" in result:
-        print(f"{result['name']}\t{_number(result['mean'])}\tmean of {result['mean']['n']}")
+        print(f"{printable(result['name'])}\t{_number(result['mean'])}\tmean of {result['mean']['n']}")
 
 
 def _number(row: dict[str, Any]) -> str:
