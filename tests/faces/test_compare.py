@@ -85,6 +85,12 @@ def test_names_are_shortened_only_while_they_stay_apart():
     assert compare._labels(same) == same
 
 
+def test_dollars_in_names_are_no_mathematics(told):
+    names = [r"a$\x^$b", "c"]
+    assert compare._labels(names) == [r"a\$\x^\$b", "c"]
+    assert compare.page([Scored(name, told) for name in names], "")
+
+
 def test_the_page_tells_the_table_and_fetches_nothing(told, page_of):
     scored = [Scored("a <b>", run_of(told, 32, "abacus")), Scored("c", changed(told, "protocol.generated.n", 61))]
     page = page_of(compare.page(scored, "fromnoise compare a c"))

@@ -126,4 +126,5 @@ def page(scored: Sequence[Scored], command: str) -> str:
 def _labels(names: Sequence[str]) -> list[str]:
     """Names short enough to leave room for a figure: their ends, because that is where paths differ."""
     short = [name if len(name) <= LABEL else f"…{name[1 - LABEL :]}" for name in names]
-    return short if len(set(short)) == len(short) else list(names)
+    apart = short if len(set(short)) == len(short) else names
+    return [name.replace("$", r"\$") for name in apart]  # Matplotlib reads $ as mathematics
