@@ -86,6 +86,13 @@ def test_files_are_counted_by_size_and_unreadable_ones_named(tmp_path, make_imag
     assert found["unreadable"] == {"bad.png": "not an image in a supported format"}
 
 
+def test_a_sheet_and_the_json_are_two_files(tmp_path, make_images, capsys):
+    arrays.save(tmp_path / "images.npz", make_images(20))
+    same = str(tmp_path / "same.png")
+    assert cli.main(["data", "inspect", str(tmp_path / "images.npz"), "--sheet", same, "--json", same]) == 2
+    assert "name another file for --json" in capsys.readouterr().err
+
+
 def test_names_cannot_command_the_terminal(tmp_path, make_images, capsys):
     for name in ("cat\x1b[2J", "dog"):
         folder.save(tmp_path / name, make_images(20))

@@ -102,6 +102,8 @@ def _inspect(arguments: InspectArguments) -> None:
     out = None if arguments.json in (None, "-") else Path(str(arguments.json))
     if arguments.sheet is not None and arguments.sheet.suffix.lower() != ".png":
         raise UserError(f"--sheet {arguments.sheet}: name a .png file")
+    if arguments.sheet is not None and arguments.sheet == out:
+        raise UserError(f"--sheet {arguments.sheet}: name another file for --json")
     refuse_existing(arguments.overwrite, arguments.sheet, out)
 
     from fromnoise.config import Config, with_budget
