@@ -54,6 +54,18 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(folder, config_of,
     assert [item.name for item in folder.path.iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.parametrize("data", [".", "pool", "there"])
+def test_a_run_may_not_lie_inside_its_data(data, tmp_path, config_of, monkeypatch):
+    (tmp_path / "pool").mkdir()
+    (tmp_path / "there").symlink_to("pool", target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="would join the data: choose another --out"):
+        RunFolder(tmp_path / "pool" / "run").check_settings(config_of(data={"data": data}))
+    RunFolder(tmp_path / "pools").check_settings(config_of(data={"data": "pool"}))
+    (tmp_path / "digits").mkdir()
+    RunFolder(tmp_path / "digits" / "run").check_settings(config_of(data={"data": "digits"}))  # no folder's
+
+
 def test_only_one_writer_at_a_time(folder, config_of, images):
     with (
         folder.open(config_of(), images),

@@ -1,6 +1,7 @@
 """A run's folder: its layout, the run that it belongs to, and who may write."""
 
 import math
+import os
 import re
 import shutil
 import time
@@ -15,6 +16,7 @@ from filelock import FileLock, Timeout
 from fromnoise import __version__
 from fromnoise.config import Config, differences, read, to_json
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.settings import NAMED
 from fromnoise.errors import UserError
 from fromnoise.files import UNFINISHED, check_name, is_writable, move, read_json, sweep, write_json
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
@@ -117,6 +119,10 @@ class RunFolder:
     def check_settings(self, config: Config) -> None:
         """The part of `check` that needs no data."""
         check_name(self.path)
+        data = config.data.data
+        inside = Path(os.path.realpath(data)) in Path(os.path.realpath(self.path)).parents
+        if inside and os.path.isdir(data) and data not in NAMED:
+            raise UserError(f"{self.path} lies in {data}, so its pictures would join the data: choose another --out")
         if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
             return
         if not self.config_file.is_file():
