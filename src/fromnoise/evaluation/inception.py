@@ -10,6 +10,7 @@ import hashlib
 import io
 import platform
 import socket
+import stat
 import tempfile
 import zipfile
 from http.client import HTTPException
@@ -81,9 +82,10 @@ def _published(path: Path) -> bytes:
         _download(path)
     data = _read(path)
     if hashlib.sha256(data).hexdigest() != SHA256:
-        raise UserError(
-            f"{path} is damaged, or not the file at {URL}: delete it, or pass it as --weights to use it anyway"
-        )
+        # Where others may write, the file may be theirs, and loading it would run their program.
+        theirs = path.parent.stat().st_mode & stat.S_IWOTH
+        way = "download that file and pass it as --weights" if theirs else "pass it as --weights to use it anyway"
+        raise UserError(f"{path} is damaged, or not the file at {URL}: delete it, or {way}")
     return data
 
 
