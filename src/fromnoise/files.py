@@ -5,9 +5,11 @@ import json
 import math
 import os
 import secrets
+import shlex
 import shutil
+import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from glob import glob
 from pathlib import Path
@@ -91,6 +93,11 @@ def expanded(path: Path) -> list[Path]:
 def without_slash(name: str) -> str:
     """The name of a folder as given, but for slashes at its end."""
     return name.rstrip("/" + os.sep) or "/"
+
+
+def quoted(words: Sequence[str]) -> str:
+    """A command line of these words, for the shell of this system."""
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 
 def check_name(path: Path | str) -> None:

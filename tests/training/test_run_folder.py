@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from fromnoise.errors import UserError
+from fromnoise.experiment.find import find_images
+from fromnoise.files import quoted
 from fromnoise.training.checkpoints import Checkpoint, Standing
 from fromnoise.training.interrupt import Interrupted
 from fromnoise.training.pace import Pace, Segment
@@ -37,6 +39,18 @@ def test_other_settings_are_refused_and_named(folder, config_of, images):
         pass
     with pytest.raises(UserError, match=r"batch: 8, 16"):
         folder.check(config_of(training={"batch": 8}), images)
+
+
+def test_a_command_to_copy_is_quoted(tmp_path, config_of, images):
+    folder = RunFolder(tmp_path / "a $(run)")
+    with folder.open(config_of(), images):
+        pass
+    with pytest.raises(UserError, match="score its images") as refused:
+        folder.check_settings(config_of(evaluation={"reference": "digits:val"}))
+    assert quoted(["--generated", str(folder.path), "--reference", "digits:val"]) in str(refused.value)
+    with pytest.raises(UserError, match="no generated images yet") as refused:
+        find_images(folder.path)
+    assert quoted(["sample", str(folder.path), "--n"]) in str(refused.value)
 
 
 def test_other_images_are_refused(folder, config_of, images, blobs_of):

@@ -7,7 +7,7 @@ from fromnoise.data.parts import Parts
 from fromnoise.data.picture import suffixes
 from fromnoise.data.settings import NAMED
 from fromnoise.errors import UserError
-from fromnoise.files import missing_hint
+from fromnoise.files import missing_hint, quoted
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
 from fromnoise.generation.pretrained import FILES, packaged
 from fromnoise.training.run_folder import RunFolder
@@ -65,7 +65,8 @@ def find_images(path: Path) -> Path:
     """The generated images of a run folder; raises UserError when it has none yet."""
     images = RunFolder(path).samples / "images.npz"
     if not images.is_file():
-        raise UserError(f"{path} has no generated images yet: run fromnoise sample {path} --n 1000 --out {images}")
+        command = quoted(["fromnoise", "sample", str(path), "--n", "1000", "--out", str(images)])
+        raise UserError(f"{path} has no generated images yet: run `{command}`")
     return images
 
 

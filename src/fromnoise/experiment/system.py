@@ -1,11 +1,7 @@
 """The hardware and versions behind a result, for reports and `fromnoise doctor`."""
 
-import os
 import platform
-import shlex
-import subprocess
 import sys
-from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,6 +9,7 @@ from typing import Any
 import torch
 
 from fromnoise import __version__
+from fromnoise.files import quoted
 from fromnoise.say import plural
 from fromnoise.threads import cores, shared
 
@@ -53,8 +50,3 @@ def about(device: torch.device) -> dict[str, Any]:
 def command() -> str:
     """The command line that started this process, to repeat it."""
     return quoted(["fromnoise", *sys.argv[1:]])
-
-
-def quoted(words: Sequence[str]) -> str:
-    """A command line of these words, for the shell of this system."""
-    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)

@@ -12,10 +12,9 @@ from fromnoise.data import pictures, saving
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.report import Report
 from fromnoise.evaluation.verdicts import interval, verdicts
-from fromnoise.experiment.system import quoted
 from fromnoise.faces import figures, html
 from fromnoise.faces.tables import described_floor, described_reference, metric_rows, score_rows
-from fromnoise.files import check_writable, write_file
+from fromnoise.files import check_writable, quoted, write_file
 from fromnoise.say import duration
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.settings import Budget

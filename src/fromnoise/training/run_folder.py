@@ -18,7 +18,7 @@ from fromnoise.config import Config, differences, read, to_json
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.settings import NAMED
 from fromnoise.errors import UserError
-from fromnoise.files import UNFINISHED, check_name, is_writable, move, read_json, sweep, write_json
+from fromnoise.files import UNFINISHED, check_name, is_writable, move, quoted, read_json, sweep, write_json
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
 from fromnoise.tensors import DamagedFile
 from fromnoise.training import checkpoints
@@ -133,7 +133,8 @@ class RunFolder:
         then, reference = self.about().config, config.evaluation.reference
         different = differences(config, then)
         if different and not _moved(config, then):
-            score = f", or score its images with `fromnoise evaluate --generated {self.path} --reference {reference}`"
+            words = ["fromnoise", "evaluate", "--generated", str(self.path), "--reference", str(reference)]
+            score = f", or score its images with `{quoted(words)}`"
             raise UserError(
                 f"{self.path} holds a run with different settings (yours, the run's: {'; '.join(different)}): "
                 "use the run's settings to resume it, or choose another folder with --out"
