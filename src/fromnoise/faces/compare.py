@@ -105,7 +105,7 @@ def page(scored: Sequence[Scored], command: str) -> str:
             if len(records) > 1:
                 curves[label] = ([line["seconds"] / 60 for line in records], [line["loss"] for line in records])
             grid = of.folder.samples / "grid.png"
-            if grid.is_file():
+            if html.is_png(grid, of.folder.path):
                 grids.append((of.name, html.uri(grid.read_bytes(), "image/png")))
     over = [(label, of.report.excess) for label, of in zip(labels, scored, strict=True)]
     rows = [(label, excess.value, excess.low, excess.high) for label, excess in over if excess is not None]

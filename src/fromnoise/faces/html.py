@@ -2,6 +2,7 @@
 
 import base64
 import io
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -9,6 +10,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from fromnoise.faces import style
+
+PNG = b"\x89PNG\r\n\x1a\n"  # how such files begin
 
 
 def render(template: str, **values: Any) -> str:
@@ -22,6 +25,14 @@ def render(template: str, **values: Any) -> str:
 def uri(content: bytes, kind: str) -> str:
     """The `data:` address of a file's bytes."""
     return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def is_png(file: Path, folder: Path) -> bool:
+    """Whether `file` is a PNG within `folder`: a link in others' runs may lead to what is not theirs to publish."""
+    if not file.is_file() or not file.resolve().is_relative_to(folder.resolve()):
+        return False
+    with file.open("rb") as opened:
+        return opened.read(len(PNG)) == PNG
 
 
 def svg(figure: Figure) -> str:
