@@ -46,13 +46,19 @@ def test_curves_for_tensorboard_have_the_logs_losses(fromnoise, tmp_path):
 
 def test_the_page_is_served_and_draws(finished, tmp_path):
     client = pytest.importorskip("gradio_client")
+    import httpx  # gradio's own
+
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     words = ["-m", "fromnoise", "ui", str(finished / "run"), "--port", str(port), "--device", "cpu"]
     said = tmp_path / "said.txt"
     with said.open("w") as output:
-        process = subprocess.Popen([sys.executable, *words], stdout=output, stderr=output)
+        process = subprocess.Popen(
+            [sys.executable, *words], stdout=output, stderr=output, env=os.environ | {"TMPDIR": str(temporary)}
+        )
     try:
         deadline = time.monotonic() + 300  # importing takes its time beside another test
         while True:
@@ -66,6 +72,12 @@ def test_the_page_is_served_and_draws(finished, tmp_path):
         page = client.Client(f"http://127.0.0.1:{port}/", verbose=False)
         picture = page.predict(4, 0, "3", 1.0, "ddim", 2, api_name="/sample")
         assert os.path.getsize(picture if isinstance(picture, str) else picture["path"]) > 100
+        upload = httpx.post(f"http://127.0.0.1:{port}/gradio_api/upload", files={"files": b"any web page's"})
+        assert upload.status_code == 413
+        kept = [file for file in temporary.rglob("*") if file.is_file()]
+        assert len(kept) == 1  # the picture
+        assert all(place.stat().st_mode & 0o077 == 0 for place in temporary.iterdir())
     finally:
         process.terminate()
         process.wait(timeout=30)
+    assert not list(temporary.iterdir())

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 from fromnoise.errors import UserError
@@ -26,15 +27,28 @@ class UiArguments:
 
 def main(arguments: UiArguments) -> None:
     """Serve until Ctrl-C."""
-    port = arguments.port
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    usual = os.environ.get("GRADIO_TEMP_DIR")
+    with TemporaryDirectory() as private:  # gradio's own folder for images is everybody's
+        os.environ["GRADIO_TEMP_DIR"] = private
+        try:
+            _serve(arguments)
+        finally:
+            del os.environ["GRADIO_TEMP_DIR"]
+            os.environ.update({} if usual is None else {"GRADIO_TEMP_DIR": usual})
+
+
+def _serve(arguments: UiArguments) -> None:
 
     from fromnoise.experiment.find import load_model
     from fromnoise.faces.live_page import build
 
+    port = arguments.port
     page = build(load_model(arguments.source, arguments.device, arguments.threads))
     try:
-        page.launch(server_name="127.0.0.1", server_port=port, share=False, quiet=True, prevent_thread_lock=True)
+        where = {"server_name": "127.0.0.1", "server_port": port, "share": False}
+        # Any web page may send files to a server on this machine: this one takes none.
+        page.launch(**where, quiet=True, prevent_thread_lock=True, max_file_size=1)
     except (OSError, OverflowError) as error:
         raise UserError(f"port {port} is not available: choose another with --port") from error
     say(f"http://127.0.0.1:{port} (Ctrl-C to stop)")
