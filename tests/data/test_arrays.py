@@ -1,7 +1,9 @@
 import io
 import pickle
 import re
+import shlex
 import struct
+import sys
 import zipfile
 from types import SimpleNamespace
 
@@ -371,19 +373,22 @@ def test_several_labels_an_image_are_no_classes(path):
 
 
 @pytest.mark.parametrize("held", ["images", "statistics"])
-def test_a_pickle_is_converted_by_the_line_that_refuses_it(tmp_path, make_images, held):
+def test_a_pickle_is_converted_by_the_line_that_refuses_it(tmp_path, make_images, held, monkeypatch):
+    """Whatever it is called: its name is no part of the program."""
     given = make_images(4) if held == "images" else {"mu": torch.zeros(2), "sigma": torch.eye(2)}
-    torch.save(given, tmp_path / "mine.pt")
-    (tmp_path / "mine.npz").write_text("precious")
+    torch.save(given, tmp_path / "it's $(mine).pt")
+    (tmp_path / "it's $(mine).npz").write_text("precious")
     with pytest.raises(UserError, match="is a pickle") as refused:
-        sources.load(str(tmp_path / "mine.pt"))
-    code = str(refused.value).partition('python -c "')[2].rstrip('"`')
+        sources.load(str(tmp_path / "it's $(mine).pt"))
+    code, names = str(refused.value).partition('python -c "')[2].rstrip("`").split('" ')
+    monkeypatch.setattr(sys, "argv", ["-c", *shlex.split(names)])
     exec(code, {})
-    assert (tmp_path / "mine.npz").read_text() == "precious"
+    assert (tmp_path / "it's $(mine).npz").read_text() == "precious"
+    new = tmp_path / "it's $(mine)-new.npz"
     if held == "images":
-        assert torch.equal(arrays.load(tmp_path / "mine-new.npz").images, given)
+        assert torch.equal(arrays.load(new).images, given)
     else:
-        assert [each.shape for each in arrays.numbers(tmp_path / "mine-new.npz", ("mu", "sigma"))] == [(2,), (2, 2)]
+        assert [each.shape for each in arrays.numbers(new, ("mu", "sigma"))] == [(2,), (2, 2)]
 
 
 def test_labels_in_a_column_are_labels(path):

@@ -16,7 +16,7 @@ from fromnoise.data.resize import resized
 from fromnoise.data.settings import DataSettings, parse_size
 from fromnoise.data.source import OnFile, Reading, Source, ignored
 from fromnoise.errors import UserError
-from fromnoise.files import missing_hint, without_slash
+from fromnoise.files import missing_hint, quoted, without_slash
 from fromnoise.say import plural, say
 
 PICKLES = (".pt", ".pth", ".pkl", ".pickle")  # suffixes; torch-fidelity and others keep statistics in these
@@ -232,15 +232,14 @@ def _source(name: str, group_by: str | None, label_by: str | None) -> Source:
 
 def _how_to_convert(path: Path) -> str:
     """The error for a pickle."""
-    if path.suffix.lower() in (".pt", ".pth"):
-        opened = f"torch.load('{path.as_posix()}', weights_only=False)"
-    else:
-        opened = f"pickle.load(open('{path.as_posix()}', 'rb'))"
+    torch = path.suffix.lower() in (".pt", ".pth")
+    opened = "torch.load(old, weights_only=False)" if torch else "pickle.load(open(old, 'rb'))"
     new = path.with_suffix(".npz") if not path.with_suffix(".npz").exists() else path.with_name(f"{path.stem}-new.npz")
     return (
         f"{path} is a pickle: opening it may run any program, so fromnoise never does. To convert images or statistics "
-        f"that you trust: `python -c \"import numpy, pickle, torch; found = {opened}; numpy.savez('{new.as_posix()}', "
-        "**(found if isinstance(found, dict) else {'images': found}))\"`"
+        f"that you trust: `python -c \"import numpy, pickle, sys, torch; _, old, new = sys.argv; found = {opened}; "
+        "numpy.savez(new, **(found if isinstance(found, dict) else {'images': found}))\" "
+        f"{quoted([path.as_posix(), new.as_posix()])}`"
     )
 
 
