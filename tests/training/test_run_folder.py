@@ -80,18 +80,6 @@ def test_a_run_may_not_lie_inside_its_data(data, tmp_path, config_of, monkeypatc
     RunFolder(tmp_path / "digits" / "run").check_settings(config_of(data={"data": "digits"}))  # no folder's
 
 
-@pytest.mark.parametrize("name", ["checkpoints", "samples", "log.jsonl", "lock"])
-def test_nothing_is_written_through_a_link_out_of_the_run(folder, config_of, images, name, tmp_path):
-    with folder.open(config_of(), images):
-        pass
-    (folder.path / name).unlink(missing_ok=True)
-    (tmp_path / "precious").write_text("precious")
-    (folder.path / name).symlink_to(tmp_path / "precious")
-    with pytest.raises(UserError, match="leads out of the run"), folder.open(config_of(), images):
-        pass
-    assert (tmp_path / "precious").read_text() == "precious"
-
-
 def test_only_one_writer_at_a_time(folder, config_of, images):
     with (
         folder.open(config_of(), images),

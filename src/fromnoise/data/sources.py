@@ -237,7 +237,7 @@ def _how_to_convert(path: Path) -> str:
     new = path.with_suffix(".npz") if not path.with_suffix(".npz").exists() else path.with_name(f"{path.stem}-new.npz")
     return (
         f"{path} is a pickle: opening it may run any program, so fromnoise never does. To convert images or statistics "
-        f"that you trust: `python -c \"import numpy, pickle, sys, torch; _, old, new = sys.argv; found = {opened}; "
+        f'that you trust: `python -c "import numpy, pickle, sys, torch; _, old, new = sys.argv; found = {opened}; '
         "numpy.savez(new, **(found if isinstance(found, dict) else {'images': found}))\" "
         f"{quoted([path.as_posix(), new.as_posix()])}`"
     )

@@ -27,7 +27,7 @@ from fromnoise.networks.registry import network
 from fromnoise.say import duration, mute, plural, say
 from fromnoise.tensors import DamagedFile
 from fromnoise.training.batches import rows_each
-from fromnoise.training.device import GUIDE, accelerator, alone, check_alike, connected
+from fromnoise.training.device import GUIDE, alone, check_alike, connected
 from fromnoise.training.device import accelerator as accelerator_on
 from fromnoise.training.pace import steps_of
 from fromnoise.training.profile import Profile, profile
@@ -202,7 +202,7 @@ def profiled(experiment: Experiment) -> Profile:
     config = experiment.config
     check(config)
     alone(experiment.device, experiment.threads)
-    device = accelerator(experiment.device, experiment.threads)
+    device = accelerator_on(experiment.device, experiment.threads)
     parts = sources.prepare(config.data, config.seed, skip_broken=experiment.skip_broken)
     train, model = untrained(parts.train, config)
     return profile(model, train, device)

@@ -105,7 +105,7 @@ def page(scored: Sequence[Scored], command: str) -> str:
             if len(records) > 1:
                 curves[label] = ([line["seconds"] / 60 for line in records], [line["loss"] for line in records])
             grid = of.folder.samples / "grid.png"
-            if html.is_png(grid, of.folder.path):
+            if html.is_png(grid):
                 grids.append((of.name, html.uri(grid.read_bytes(), "image/png")))
     over = [(label, of.report.excess) for label, of in zip(labels, scored, strict=True)]
     rows = [(label, excess.value, excess.low, excess.high) for label, excess in over if excess is not None]

@@ -39,7 +39,7 @@ def write(folder: RunFolder, report: Report, generated: ImageSet, train: ImageSe
     check_writable(folder.page_file)
     film = folder.samples / "film.png"
     logs = {"log": folder.log.records(), "evaluations": folder.evaluations.records()}
-    shown = film if html.is_png(film, folder.path) else None
+    shown = film if html.is_png(film) else None
     write_file(folder.page_file, page(report, folder.path.resolve().name, generated, train, film=shown, **logs))
 
 

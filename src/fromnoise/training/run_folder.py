@@ -130,9 +130,6 @@ class RunFolder:
             if all(name == "lock" or name.startswith(UNFINISHED) for name in names):
                 return  # killed before config.json was written
             raise UserError(f"{self.path} exists and is not a run folder: choose another with --out")
-        for item in self.path.iterdir():
-            if not Path(os.path.realpath(item)).is_relative_to(os.path.realpath(self.path)):
-                raise UserError(f"{item} leads out of the run: put there what it leads to, or choose another --out")
         then, reference = self.about().config, config.evaluation.reference
         different = differences(config, then)
         if different and not _moved(config, then):

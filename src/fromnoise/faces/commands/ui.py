@@ -39,7 +39,6 @@ def main(arguments: UiArguments) -> None:
 
 
 def _serve(arguments: UiArguments) -> None:
-
     from fromnoise.experiment.find import load_model
     from fromnoise.faces.live_page import build
 
