@@ -6,11 +6,13 @@ import pickle
 import random
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from PIL import Image
 
 import fromnoise
@@ -19,7 +21,6 @@ from fromnoise.data import arrays, digits
 from fromnoise.evaluation.extractor import Features
 from fromnoise.faces.cli import main
 from fromnoise.generation.sampling import sample
-from fromnoise.training import device
 
 pytestmark = pytest.mark.usefixtures("few_digits")
 WORDS = ["--data", "digits", "--preset", "tiny", "--steps", "3", "--n", "60", "--device", "cpu"]
@@ -106,12 +107,15 @@ def test_a_run_is_short_to_look_at_and_may_be_pickled(run):
 
 def test_it_goes_together_with_a_program_that_uses_accelerate(packaged, tmp_path):
     """Accelerate keeps one precision and one device for a process."""
-    with device.undecided():
+    AcceleratorState._reset_state(reset_partial_state=True)
+    try:
         packaged.sample(2, steps=2)
         assert Accelerator(cpu=True, mixed_precision="bf16").mixed_precision == "bf16"
         packaged.sample(2, steps=2)
         fromnoise.train("digits", preset="tiny", steps=1, out=tmp_path / "run", quiet=True)
         assert Accelerator(cpu=True, mixed_precision="bf16").mixed_precision == "bf16"
+    finally:
+        AcceleratorState._reset_state(reset_partial_state=True)
 
 
 def test_pytorchs_settings_change_nothing_and_stay(packaged, tmp_path):
@@ -125,6 +129,23 @@ def test_pytorchs_settings_change_nothing_and_stay(packaged, tmp_path):
         assert torch.get_default_dtype() == torch.float64
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+def test_threads_do_not_take_each_others_settings_away(packaged, tmp_path):
+    torch.set_default_dtype(torch.float64)
+    try:
+        with ThreadPoolExecutor(3) as pool:
+            trainings = [pool.submit(train_tiny, tmp_path / str(k), steps) for k, steps in enumerate((40, 4))]
+            sampled = pool.submit(packaged.sample, 64)
+            assert [training.result().folder.name for training in trainings] == ["0", "1"]
+            assert sampled.result().shape == (64, 32, 32, 1)
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def train_tiny(out, steps):
+    return fromnoise.train("digits", preset="tiny", steps=steps, out=out, device="cpu", quiet=True)
 
 
 def test_pytorchs_random_numbers_go_on_as_they_would(tmp_path):
@@ -331,6 +352,13 @@ def test_what_a_model_cannot_do_is_refused(packaged):
 def test_too_few_images_in_memory_are_named_once():
     with pytest.raises(fromnoise.UserError, match=r"^the generated set has 10 images; a score needs at least 50$"):
         fromnoise.evaluate(np.zeros((10, 28, 28), np.uint8), "digits:heldout", quiet=True)
+
+
+def test_arrays_may_lie_in_files(packaged, tmp_path):
+    images = packaged.sample(2, steps=2)
+    np.save(tmp_path / "images.npy", images)
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+    assert packaged.likelihood(mapped, levels=2).bits.tolist() == packaged.likelihood(images, levels=2).bits.tolist()
 
 
 def test_an_unknown_way_to_read_images_is_refused():

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 import fromnoise
+from fromnoise import calls
 from fromnoise.calls import called_from_python
 from fromnoise.errors import UserError
 from fromnoise.images import Images, array_of
@@ -171,3 +172,13 @@ def test_labels_may_be_truth_values_or_whole_floats():
 def test_labels_that_are_no_classes_are_refused(labels, told):
     with pytest.raises(UserError, match=told):
         Images(np.zeros((2, 4, 4, 1), np.uint8), labels, ("a", "b"))
+
+
+@pytest.mark.parametrize(("said", "found"), [
+    ("40 clusters (--clusters 0 turns this off)", "40 clusters (clusters=0 turns this off)"),
+    ("--channels 48 96 96: each must be", "channels 48 96 96: each must be"),
+    ("or --n 500", "or n=500"),
+    ("run `fromnoise sample a --n 5` or give --n", "run `fromnoise sample a --n 5` or give n"),
+])  # fmt: skip
+def test_sentences_name_arguments_and_commands_stay(said, found):
+    assert calls.as_python(said) == found

@@ -55,7 +55,7 @@ from fromnoise.generation.model import Model
 from fromnoise.images import Arrays, Images, Source, array_of, as_set, batch_of, named
 from fromnoise.lookup import lookup
 from fromnoise.say import Reporter, reporting_to
-from fromnoise.training.device import alone, undecided
+from fromnoise.training.device import UNDECIDED, alone
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.settings import Recording
 
@@ -323,7 +323,7 @@ def train(
     place = folder_for(config, preset) if out is None else Path(out)
     recording = Recording(log_every, checkpoint_every, tensorboard)
     experiment = Experiment(config, place, device, recording=recording, skip_broken=skip_broken)
-    with reporting_to(_reporter(quiet)), undecided(), trained(experiment):
+    with reporting_to(_reporter(quiet)), UNDECIDED, trained(experiment):
         return load(place, device=device, quiet=quiet)
 
 

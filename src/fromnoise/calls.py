@@ -13,9 +13,10 @@ from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 import torch
 
 from fromnoise.errors import UserError
+from fromnoise.shared import Shared
 from fromnoise.threads import all_threads
 
-FLAG = re.compile(r"(?<![\w/.-])--(no-)?([A-Za-z][\w-]*)")
+FLAG = re.compile(r"(?<![\w/.-])--(no-)?([A-Za-z][\w-]*)(?: (\d[\d.]*)(?=[ )]|$)(?! -?\d))?")
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -58,10 +59,24 @@ def called_from_python(unchecked: Collection[str] = ()) -> Callable[[Callable[P,
 
 
 @contextmanager
+def _float32() -> Iterator[None]:
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(dtype)
+
+
+_FLOAT32 = Shared(_float32)
+"""Within it PyTorch's default type, which all threads have in common, is float32."""
+
+
+@contextmanager
 def _plain_pytorch() -> Iterator[None]:
     """Within it PyTorch's settings are its defaults: what the caller has set would stop or change our work."""
-    dtype = torch.get_default_dtype()
     with ExitStack() as stack:
+        stack.enter_context(_FLOAT32)
         if torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
         for kind in ("cpu", "cuda", "mps"):
@@ -69,19 +84,17 @@ def _plain_pytorch() -> Iterator[None]:
                 stack.enter_context(torch.autocast(kind, enabled=False))
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
-        stack.callback(torch.set_default_dtype, dtype)
-        torch.set_default_dtype(torch.float32)
         yield
 
 
 def as_python(words: str) -> str:
-    """A sentence that names arguments as Python does."""
-    return FLAG.sub(_named, words)
+    """A sentence that names arguments as Python does, but in `commands`."""
+    return "`".join(part if k % 2 else FLAG.sub(_named, part) for k, part in enumerate(words.split("`")))
 
 
 def _named(flag: re.Match[str]) -> str:
-    off, name = flag.groups()
-    return f"{name.replace('-', '_')}{'=False' if off else ''}"
+    off, name, number = flag.groups()
+    return f"{name.replace('-', '_')}{'=False' if off else ''}{f'={number}' if number else ''}"
 
 
 def check(name: str, value: object, kind: Any) -> None:

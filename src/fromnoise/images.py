@@ -88,7 +88,7 @@ class Images(np.ndarray[tuple[int, ...], np.dtype[np.uint8]]):
     def __setitem__(self, key: Any, value: Any) -> None:
         """Change pixels. Other images in the place of some, as by a shuffle, have no labels: all are dropped."""
         super().__setitem__(key, value)
-        if _rows(key) is not None and np.ndim(value) >= self.ndim - 1:
+        if (key is None or _rows(key) is not None) and np.ndim(value) >= self.ndim - 1:
             self.labels = None
             if (of := self._viewed()) is not None and np.may_share_memory(of, self):  # NumPy shuffles a view
                 of.labels = None
@@ -108,7 +108,7 @@ class Images(np.ndarray[tuple[int, ...], np.dtype[np.uint8]]):
 
     def _repr_png_(self) -> bytes | None:
         """What a notebook shows: the first 64 as a grid, or an image; nothing for other numbers."""
-        with tempfile.TemporaryDirectory() as folder, contextlib.suppress(UserError, ValueError):
+        with tempfile.TemporaryDirectory() as folder, contextlib.suppress(UserError, ValueError, IndexError):
             file = Path(folder) / "images.png"
             Images(self[:64] if self.ndim == 4 else self).save(file)
             return file.read_bytes()
@@ -156,7 +156,7 @@ def array_of(images: Arrays, name: str) -> NDArray[Any]:
     """Numbers as one array; raises UserError for anything else, such as images of several sizes or names of files."""
     for each in images if isinstance(images, list | tuple) else [images]:
         mode = getattr(each, "mode", None)  # of Pillow's images, whose numbers may be a palette's, or CMYK's
-        if isinstance(mode, str) and mode not in PLAIN:
+        if isinstance(mode, str) and mode not in PLAIN and not isinstance(each, np.ndarray):  # np.memmap has a mode too
             raise UserError(f"{name}: Pillow's mode {mode} is not grey, RGB or RGBA: convert it, as by .convert('RGB')")
     try:
         array = np.asarray(images.detach().cpu() if isinstance(images, torch.Tensor) else images)

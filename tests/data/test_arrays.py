@@ -380,7 +380,7 @@ def test_a_pickle_is_converted_by_the_line_that_refuses_it(tmp_path, make_images
     (tmp_path / "it's $(mine).npz").write_text("precious")
     with pytest.raises(UserError, match="is a pickle") as refused:
         sources.load(str(tmp_path / "it's $(mine).pt"))
-    code, names = str(refused.value).partition('python -c "')[2].rstrip("`").split('" ')
+    code, names = str(refused.value).partition('python -c "')[2].rstrip("`").split('" ', 1)
     monkeypatch.setattr(sys, "argv", ["-c", *shlex.split(names)])
     exec(code, {})
     assert (tmp_path / "it's $(mine).npz").read_text() == "precious"

@@ -167,7 +167,7 @@ def test_the_mnist_test_set_is_exported_whole(fromnoise, mnist_root, tmp_path):
     (("--generated", "digits:val", "--reference", "digits:heldout", "--train", "bad"), "cannot be read as an image"),
     (("--generated", "digits:val", "--reference", "digits:heldout", "--floor", "deep"), "mixes grey of more than 8"),
     (("--generated", "mine.pt", "--reference", "digits:heldout"), "mine.pt is a pickle"),
-    (("--generated", "digits:val", "--reference", "mine.pkl"), "found = pickle.load(open('mine.pkl', 'rb'))"),
+    (("--generated", "digits:val", "--reference", "mine.pkl"), "found = pickle.load(open(old, 'rb'))"),
     (("--generated", "digits:test", "--reference", "digits:heldout"), "there is no part 'test'"),
     (("--generated", "digits:val", "--reference", "digits:heldout", "--n", "49"), "needs at least 50"),
     (("--generated", "digits:val", "--reference", "digits:heldout", "--n", "4000"), "cannot take 4000"),

@@ -197,10 +197,7 @@ def test_a_foreign_file_in_the_shared_place_is_not_run(published):
     """Anybody may write to /tmp: what is there and is not the published file must be named to be loaded."""
     published.parent.mkdir()
     save(StandIn(2000), published)
-    with pytest.raises(UserError, match=r"is damaged, or not the file .* pass it as --weights to use it anyway"):
-        features("inception")
-    published.parent.chmod(0o1777)  # as /tmp
-    with pytest.raises(UserError, match=r"or download that file and pass it as --weights$"):
+    with pytest.raises(UserError, match=r"is damaged, or not the file .* download that file and pass it as --weights$"):
         features("inception")
 
 

@@ -30,11 +30,13 @@ def test_processes_that_are_not_joined_are_refused(of_two, monkeypatch):
 
 def test_work_for_one_process_has_any_device_at_any_time(monkeypatch):
     """Accelerate would keep to the first."""
-    with device.undecided():
+    with device.UNDECIDED:
         assert device.alone("cpu") == torch.device("cpu")
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         assert device.alone("auto") == device.alone("cuda") == torch.device("cuda")
         assert device.alone("cpu") == torch.device("cpu")
+        monkeypatch.setenv("ACCELERATE_USE_CPU", "1")
+        assert device.alone("auto") == torch.device("cpu")
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
         with pytest.raises(UserError, match="--device cuda is not available here"):
             device.alone("cuda")

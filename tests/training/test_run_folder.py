@@ -73,11 +73,12 @@ def test_a_run_may_not_lie_inside_its_data(data, tmp_path, config_of, monkeypatc
     (tmp_path / "pool").mkdir()
     (tmp_path / "there").symlink_to("pool", target_is_directory=True)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="would join the data: choose another --out"):
+    with pytest.raises(UserError, match="would be read as data: choose an --out elsewhere"):
         RunFolder(tmp_path / "pool" / "run").check_settings(config_of(data={"data": data}))
     RunFolder(tmp_path / "pools").check_settings(config_of(data={"data": "pool"}))
     (tmp_path / "digits").mkdir()
     RunFolder(tmp_path / "digits" / "run").check_settings(config_of(data={"data": "digits"}))  # no folder's
+    RunFolder(tmp_path / "pool" / ".runs" / "run").check_settings(config_of(data={"data": "pool"}))  # which is not read
 
 
 def test_only_one_writer_at_a_time(folder, config_of, images):

@@ -10,7 +10,6 @@ import hashlib
 import io
 import platform
 import socket
-import stat
 import tempfile
 import zipfile
 from http.client import HTTPException
@@ -82,10 +81,9 @@ def _published(path: Path) -> bytes:
         _download(path)
     data = _read(path)
     if hashlib.sha256(data).hexdigest() != SHA256:
-        # Where others may write, the file may be theirs, and loading it would run their program.
-        theirs = path.parent.stat().st_mode & stat.S_IWOTH
-        way = "download that file and pass it as --weights" if theirs else "pass it as --weights to use it anyway"
-        raise UserError(f"{path} is damaged, or not the file at {URL}: delete it, or {way}")
+        # Where anybody may write, as in /tmp, it may be theirs, and loading it would run their program.
+        way = "delete it, or download that file and pass it as --weights"
+        raise UserError(f"{path} is damaged, or not the file at {URL}: {way}")
     return data
 
 

@@ -12,9 +12,10 @@ from typing import TypeVar
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState, PartialState
-from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, gather_object
+from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, gather_object, parse_flag_from_env
 
 from fromnoise.errors import UserError
+from fromnoise.shared import Shared
 from fromnoise.threads import fix
 
 # How many processes a launcher says there are: torchrun, and the implementations of MPI that Accelerate reads.
@@ -99,18 +100,15 @@ def alone(device: str, threads: int | None = None) -> torch.device:
         )
     fix(threads)
     _check_there(device)
+    if device == "auto" and parse_flag_from_env("ACCELERATE_USE_CPU"):  # which trainings obey
+        device = "cpu"
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if _mps_computes() else "cpu"
     return torch.device(device)
 
 
 @contextmanager
-def undecided() -> Iterator[None]:
-    """Within it Accelerate has not chosen a device yet; what it had chosen before holds again afterwards.
-
-    It keeps one device and precision for a process, which may be those of the user's own program. Several processes of
-    a launcher stay connected as they are.
-    """
+def _undecided() -> Iterator[None]:
     kinds = (PartialState, AcceleratorState, GradientState) if launched() == 1 else ()
     kept = [(kind._shared_state, dict(kind._shared_state)) for kind in kinds]
     for shared, _ in kept:
@@ -121,6 +119,14 @@ def undecided() -> Iterator[None]:
         for shared, before in kept:
             shared.clear()
             shared.update(before)
+
+
+UNDECIDED = Shared(_undecided)
+"""Within it Accelerate has not chosen a device yet; what it had chosen before holds again afterwards.
+
+It keeps one device and precision for a process, which may be those of the user's own program. Several processes of a
+launcher stay connected as they are.
+"""
 
 
 def launched() -> int:

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from fromnoise import __version__
 from fromnoise.config import Config, differences, read, to_json
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.listing import hidden
 from fromnoise.data.settings import NAMED
 from fromnoise.errors import UserError
 from fromnoise.files import UNFINISHED, check_name, is_writable, move, quoted, read_json, sweep, write_json
@@ -120,9 +121,13 @@ class RunFolder:
         """The part of `check` that needs no data."""
         check_name(self.path)
         data = config.data.data
-        inside = Path(os.path.realpath(data)) in Path(os.path.realpath(self.path)).parents
-        if inside and os.path.isdir(data) and data not in NAMED:
-            raise UserError(f"{self.path} lies in {data}, so its pictures would join the data: choose another --out")
+        if data not in NAMED and os.path.isdir(data) and not self.config_file.is_file():
+            place, pool = (Path(os.path.realpath(each)) for each in (self.path, data))
+            if pool in place.parents and not any(map(hidden, place.relative_to(pool).parts)):
+                raise UserError(
+                    f"{self.path} lies inside the data folder {data}, so images sampled there would be read as data: "
+                    "choose an --out elsewhere"
+                )
         if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
             return
         if not self.config_file.is_file():

@@ -82,7 +82,8 @@ class Trainer:
                 self._save()
             elif not already_finished:
                 self._train(guard)
-            self.accelerator.end_training()  # from here on the first process works alone
+            if self.accelerator.num_processes > 1:
+                self.accelerator.end_training()  # from here on the first process works alone
             if self.accelerator.is_main_process:
                 self._choose_guidance(guard)
         model = self._trained() if self.accelerator.is_main_process else self.model
@@ -96,7 +97,8 @@ class Trainer:
         say(f"plan: {take_step.plan.reason}")
         log = Log(take_step, len(self.images), self.folder, pacer, self.recording)
         gpus = [torch.cuda.current_device()] if self.accelerator.device.type == "cuda" else []
-        with closing(log), torch.random.fork_rng(gpus), bar("training") as shown:  # dropout seeds PyTorch's generators
+        seeded = self.model.config.network.dropout > 0  # PyTorch's generators are
+        with closing(log), torch.random.fork_rng(gpus, enabled=seeded), bar("training") as shown:
             while not pacer.finished:
                 rate = pacer.pace.rate(pacer.step, take_step.settings)
                 norm = take_step(pacer.step, rate)

@@ -103,7 +103,7 @@ def _inspect(arguments: InspectArguments) -> None:
     if arguments.sheet is not None and arguments.sheet.suffix.lower() != ".png":
         raise UserError(f"--sheet {arguments.sheet}: name a .png file")
     if arguments.sheet is not None and arguments.sheet == out:
-        raise UserError(f"--sheet {arguments.sheet}: name another file for --json")
+        raise UserError(f"--sheet and --json name the same file, {out}: choose two")
     refuse_existing(arguments.overwrite, arguments.sheet, out)
 
     from fromnoise.config import Config, with_budget
