@@ -30,11 +30,16 @@ def train(out, cwd, monkeypatch):
     return log, pace, 60 * int(minutes or 0) + int(seconds)
 
 
-def test_a_competitor_in_the_middle_third_costs_less_than_half_and_no_time(tmp_path, monkeypatch):
+def test_a_competitor_for_a_third_of_the_minute_costs_less_than_half_and_no_time(tmp_path, monkeypatch):
+    quiet = []
+
     def compete():
-        while not (tmp_path / "busy" / "pace.jsonl").exists():
+        while len(quiet) < 3:  # on a slow machine the first comes late
             time.sleep(0.1)
-        time.sleep(17)
+            path = tmp_path / "busy" / "pace.jsonl"
+            lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+            read = [json.loads(line) for line in lines if line.endswith("\n")]
+            quiet[:] = [line for line in read if line["step_seconds"]]
         with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:
             try:
                 time.sleep(20)
@@ -46,7 +51,7 @@ def test_a_competitor_in_the_middle_third_costs_less_than_half_and_no_time(tmp_p
     log, pace, seconds = train("busy", tmp_path, monkeypatch)
     competitor.join()
     assert 50 <= seconds <= 63
-    quiet = statistics.median(line["step_seconds"] for line in pace if line["seconds"] < 16 and line["step_seconds"])
-    assert log[-1]["step"] >= log[-1]["seconds"] / quiet / 2
-    taken = [line["others"] for line in pace if 25 <= line["seconds"] <= 38]
-    assert max(taken) > 0.5  # the log tells why
+    usual = statistics.median(line["step_seconds"] for line in quiet)
+    first, last = quiet[0], log[-1]
+    assert last["step"] - first["step"] >= (last["seconds"] - first["seconds"]) / usual / 2
+    assert max(line["others"] for line in pace[len(quiet) :]) > 0.5  # the log tells why
