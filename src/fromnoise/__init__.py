@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fromnoise import process
-    from fromnoise.api import Images, Likelihoods, Report, Run, UserError, evaluate, load, train
+    from fromnoise.api import Images, Likelihoods, Report, Run, UserError, Verdict, evaluate, load, train, verdicts
 
-__all__ = ["Images", "Likelihoods", "Report", "Run", "UserError", "evaluate", "load", "process", "train"]
+__all__ = ["Images", "Likelihoods", "Report", "Run", "UserError", "Verdict"]
+__all__ += ["evaluate", "load", "process", "train", "verdicts"]
 
 # Read when PyTorch is imported. OpenMP's threads wait for each other by spinning, and on a busy machine take the core
 # from the one they wait for: so they spin for a moment only (`make bench-busy`). What a user has set stays.

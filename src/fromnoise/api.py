@@ -7,7 +7,7 @@
     images.save("photos.png")
     variants = run.vary(images[:1], 8, strength=0.3)         # also: inpaint, upscale, interpolate
     card = run.evaluate()
-    print(card.excess.value, card.copies.verdict)
+    print(card.excess.value, *fromnoise.verdicts(card), sep="\n")
     print(run.likelihood(images).bits)                       # how likely the model finds each image
 
     digits = fromnoise.load("digits")                        # a packaged model; "clipart" and "clipart64" are in colour
@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from msgspec import structs
 
-from fromnoise.calls import as_python, called_from_python
+from fromnoise.calls import as_python, called_from_python, reporter_of
 from fromnoise.config import PRESETS, Config, folder_for, settled, with_settings
 from fromnoise.data import arrays
 from fromnoise.data.image_set import ImageSet
@@ -42,6 +42,8 @@ from fromnoise.evaluation.features import choosing_features
 from fromnoise.evaluation.features import features as extractor_of
 from fromnoise.evaluation.report import Report
 from fromnoise.evaluation.score import score
+from fromnoise.evaluation.verdicts import Verdict
+from fromnoise.evaluation.verdicts import verdicts as in_words
 from fromnoise.experiment import find
 from fromnoise.experiment.comparison import ScoreRequest, as_8_bits
 from fromnoise.experiment.evaluate import evaluate as scored
@@ -49,7 +51,6 @@ from fromnoise.experiment.likelihood import LikelihoodRequest, Likelihoods, Meth
 from fromnoise.experiment.sample import sampled
 from fromnoise.experiment.score import reference_of, sets_of, with_notes, with_overfitting
 from fromnoise.experiment.train import Experiment, trained
-from fromnoise.faces.console import TERMINAL
 from fromnoise.generation import edit
 from fromnoise.generation.model import Model
 from fromnoise.images import Arrays, Images, Source, array_of, as_set, batch_of, named
@@ -59,9 +60,13 @@ from fromnoise.training.device import UNDECIDED, alone
 from fromnoise.training.run_folder import RunFolder
 from fromnoise.training.settings import Recording
 
-__all__ = ["Images", "Likelihoods", "Report", "Run", "UserError", "evaluate", "load", "train"]
+__all__ = ["Images", "Likelihoods", "Report", "Run", "UserError", "Verdict", "evaluate", "load", "train", "verdicts"]
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+FROM_FILES = (
+    "training reads its images from files: save these first, for example with numpy.savez('mine.npz', "
+    "images=images, labels=labels), and train on 'mine.npz'"
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -309,13 +314,8 @@ def train(
 
     Raises UserError, before anything is written, for settings that do not fit together or data that cannot be found.
     """
-    if not isinstance(data, str | Path) and not hasattr(data, "__len__"):
-        raise UserError(f"data must be text or a path, not {data!r:.60}")
     if not isinstance(data, str | Path):
-        raise UserError(
-            "training reads its images from files: save these first, for example with numpy.savez('mine.npz', "
-            "images=images, labels=labels), and train on 'mine.npz'"
-        )
+        raise UserError(FROM_FILES if hasattr(data, "__len__") else f"data must be text or a path, not {data!r:.60}")
     if isinstance(settings.get("size"), tuple | list):
         settings["size"] = "x".join(map(str, settings["size"]))
     settings |= {name: str(settings[name]) for name in ("size", "init") if settings.get(name) is not None}
@@ -323,7 +323,7 @@ def train(
     place = folder_for(config, preset) if out is None else Path(out)
     recording = Recording(log_every, checkpoint_every, tensorboard)
     experiment = Experiment(config, place, device, recording=recording, skip_broken=skip_broken)
-    with reporting_to(_reporter(quiet)), UNDECIDED, trained(experiment):
+    with reporting_to(reporter_of(quiet)), UNDECIDED, trained(experiment):
         return load(place, device=device, quiet=quiet)
 
 
@@ -336,7 +336,7 @@ def load(source: str | Path, *, device: DeviceName = "auto", quiet: bool = False
     """
     path = Path(source)
     folder = path if find.is_run(path) else None
-    return Run(find.load_model(path), folder, device, _reporter(quiet), path)
+    return Run(find.load_model(path), folder, device, reporter_of(quiet), path)
 
 
 @called_from_python()
@@ -386,13 +386,11 @@ def evaluate(
         label_by=label_by,
         group_by=group_by,
     )
-    with reporting_to(_reporter(quiet)):
+    with reporting_to(reporter_of(quiet)):
         return scored(request, alone(device))[0]
 
 
-def _reporter(quiet: bool) -> Reporter:
-    return Reporter() if quiet else Reporter(_say, TERMINAL.bar)
-
-
-def _say(line: str) -> None:
-    TERMINAL.say(as_python(line))
+def verdicts(report: Report) -> list[Verdict]:
+    """What a report says in words, most important first: each a question, a mark (✓ fine, ! not, ? undecided) and the
+    answer."""
+    return [verdict._replace(words=as_python(verdict.words)) for verdict in in_words(report)]

@@ -13,6 +13,8 @@ from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 import torch
 
 from fromnoise.errors import UserError
+from fromnoise.faces.console import TERMINAL
+from fromnoise.say import Reporter
 from fromnoise.shared import Shared
 from fromnoise.threads import all_threads
 
@@ -85,6 +87,15 @@ def _plain_pytorch() -> Iterator[None]:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         yield
+
+
+def reporter_of(quiet: bool) -> Reporter:
+    """Where progress goes: to stderr, or nowhere if `quiet`."""
+    return Reporter() if quiet else Reporter(_say, TERMINAL.bar)
+
+
+def _say(line: str) -> None:
+    TERMINAL.say(as_python(line))
 
 
 def as_python(words: str) -> str:

@@ -13,7 +13,8 @@ from fromnoise.evaluation import score as score_module
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.features import features
 from fromnoise.evaluation.frechet import Moments, distance
-from fromnoise.evaluation.report import SCHEMA, CopySizes, Report, UsedFeatures
+from fromnoise.evaluation.provenance import UsedFeatures
+from fromnoise.evaluation.report import SCHEMA, CopySizes, Report
 from fromnoise.evaluation.score import Comparison, Sets, noise, score
 from fromnoise.evaluation.verdicts import verdicts
 

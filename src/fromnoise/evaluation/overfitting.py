@@ -92,7 +92,8 @@ def overfitting(model: Model, train: ImageSet, held_out: ImageSet, *, seed: int 
     power = "" if p < SIGNIFICANCE else f"; {100 * detectable:.1f} % would have been noticed"
     denoised = f"held-out images are denoised {100 * abs(gap):.1f} % {'worse' if gap >= 0 else 'better'} than training"
     if independent > 1:
-        verdict = f"{found}: {denoised} images (95 % interval {100 * low:.1f} to {100 * high:.1f} %){power}"
+        interval = f"95 % interval {100 * low:.1f} to {100 * high:.1f} %".replace("-", "−")
+        verdict = f"{found}: {denoised} images ({interval}){power}"
     else:
         verdict = f"one group of images is too little to judge overfitting: {denoised} images"
     return Overfitting(

@@ -1,4 +1,4 @@
-"""Where a report comes from: the run that was scored, or what `evaluate` was asked for.
+"""Where a report comes from: what its numbers depend on, and the run that was scored or what `evaluate` was asked for.
 
 docs/report.md is made from this module too, as from `report`.
 """
@@ -9,6 +9,52 @@ from typing import Any
 import msgspec
 
 from fromnoise.data.settings import Alpha, Fit
+
+
+class UsedFeatures(msgspec.Struct, frozen=True):
+    """The features in which images were compared."""
+
+    name: str  # As `--features` names them.
+    dimension: int  # Numbers per image.
+    sha256: str  # Of their weights; empty if there are none.
+    colour: str  # What is done to images with other channels.
+    # Whether the weights are the published ones that the name stands for. For Inception the SHA-256 decides; for
+    # DINOv2, whether they came from the publisher's repository rather than a file. False for `onnx:PATH`.
+    known: bool
+
+
+class SetOfImages(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One of the sets of images."""
+
+    name: str  # Its name.
+    n: int  # Number of images; 0 for published statistics, which do not give it.
+    shape: tuple[int, ...]  # Channels, height, width; empty for statistics.
+    sha256: str  # Over pixels and labels.
+    # Number of groups that the images fall into, by near-duplicates or as given; left out if no group has two
+    # images, or if groups were not looked for.
+    groups: int | None = None
+
+
+class Protocol(msgspec.Struct, frozen=True):
+    """What the numbers depend on."""
+
+    line: str  # All of it in one line, to cite. Only scores with the same line may be compared.
+    version: str  # Of fromnoise.
+    features: UsedFeatures  # The features.
+    resizing: str  # How images of another size are resized for the features.
+    seed: int  # Of all random subsets.
+    # How the generated images were drawn: "stratified" if their classes are of equal size, or have the shares of the
+    # reference or of the training images, to within three images; otherwise "random".
+    design: str
+    # `rows`: the most images of each set used for KID, neighbours and classifiers. `subsets`: the most images in all
+    # subsets of the floor or copycat together. `precision_k`, `density_k`: which neighbour sets the balls' radius.
+    # `fid_infinity_sizes`: from how many sizes FID∞ is extrapolated. `judge`: SHA-256 of the two-sample test's start.
+    settings: Mapping[str, int | str]
+    generated: SetOfImages  # The images scored.
+    reference: SetOfImages  # The real images that they are compared with.
+    # Where floors were taken from; for images in groups, everything but the reference. Null if not known.
+    floor: SetOfImages | None
+    train: SetOfImages | None  # The training images; null if not known.
 
 
 class TrainingFacts(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 import msgspec
 
 from fromnoise.errors import UserError
-from fromnoise.evaluation.provenance import Request, RunFacts
+from fromnoise.evaluation.provenance import Protocol, Request, RunFacts, UsedFeatures
 from fromnoise.files import read_json, with_nan
 
 SCHEMA = 7
@@ -196,58 +196,12 @@ class Copies(msgspec.Struct, frozen=True):
     closest: tuple[Pair, ...]  # The pairs with the smallest relative distance.
 
 
-class UsedFeatures(msgspec.Struct, frozen=True):
-    """The features in which images were compared."""
-
-    name: str  # As `--features` names them.
-    dimension: int  # Numbers per image.
-    sha256: str  # Of their weights; empty if there are none.
-    colour: str  # What is done to images with other channels.
-    # Whether the weights are the published ones that the name stands for. For Inception the SHA-256 decides; for
-    # DINOv2, whether they came from the publisher's repository rather than a file. False for `onnx:PATH`.
-    known: bool
-
-
 class OtherFeatures(msgspec.Struct, frozen=True):
     """The FID in other features, such as those that chose the model."""
 
     features: UsedFeatures  # The features.
     fid: Measured  # The FID.
     excess: Excess | None  # Its excess over the floor; null without a floor.
-
-
-class SetOfImages(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One of the sets of images."""
-
-    name: str  # Its name.
-    n: int  # Number of images; 0 for published statistics, which do not give it.
-    shape: tuple[int, ...]  # Channels, height, width; empty for statistics.
-    sha256: str  # Over pixels and labels.
-    # Number of groups that the images fall into, by near-duplicates or as given; left out if no group has two
-    # images, or if groups were not looked for.
-    groups: int | None = None
-
-
-class Protocol(msgspec.Struct, frozen=True):
-    """What the numbers depend on."""
-
-    line: str  # All of it in one line, to cite. Only scores with the same line may be compared.
-    version: str  # Of fromnoise.
-    features: UsedFeatures  # The features.
-    resizing: str  # How images of another size are resized for the features.
-    seed: int  # Of all random subsets.
-    # How the generated images were drawn: "stratified" if their classes are of equal size, or have the shares of the
-    # reference or of the training images, to within three images; otherwise "random".
-    design: str
-    # `rows`: the most images of each set used for KID, neighbours and classifiers. `subsets`: the most images in all
-    # subsets of the floor or copycat together. `precision_k`, `density_k`: which neighbour sets the balls' radius.
-    # `fid_infinity_sizes`: from how many sizes FID∞ is extrapolated. `judge`: SHA-256 of the two-sample test's start.
-    settings: Mapping[str, int | str]
-    generated: SetOfImages  # The images scored.
-    reference: SetOfImages  # The real images that they are compared with.
-    # Where floors were taken from; for images in groups, everything but the reference. Null if not known.
-    floor: SetOfImages | None
-    train: SetOfImages | None  # The training images; null if not known.
 
 
 class DenoisingError(msgspec.Struct, frozen=True):
@@ -365,6 +319,10 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     request: Request | None = None  # Only from `evaluate`: what was asked for, so that `--again` can repeat it.
     command: str | None = None  # Only from `evaluate`: the command.
     system: Mapping[str, Any] | None = None  # Only from `evaluate`: hardware and versions.
+
+    def __repr__(self) -> str:
+        excess = "" if self.excess is None else f", {self.excess.value:.4g} ± {self.excess.error:.2g} over the floor"
+        return f"<Report of {self.protocol.generated.name}: FID {self.fid.value:.4g}{excess}>"
 
     @property
     def fid(self) -> Measured:

@@ -31,6 +31,7 @@ from fromnoise.evaluation.features import WEIGHED, automatic
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.evaluation.metrics import MOST, measured
 from fromnoise.evaluation.overlap import noticed, overlap
+from fromnoise.evaluation.provenance import Protocol, SetOfImages, UsedFeatures
 from fromnoise.evaluation.repeats import repeats
 from fromnoise.evaluation.report import (
     SCHEMA,
@@ -40,11 +41,8 @@ from fromnoise.evaluation.report import (
     Measured,
     OtherFeatures,
     Overlaps,
-    Protocol,
     Report,
-    SetOfImages,
     ToldApart,
-    UsedFeatures,
 )
 from fromnoise.evaluation.two_sample import told_apart
 from fromnoise.say import bar

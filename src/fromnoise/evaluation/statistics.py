@@ -17,7 +17,8 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation.design import design_of
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.frechet import Moments, distance
-from fromnoise.evaluation.report import SCHEMA, Measured, Report, SetOfImages
+from fromnoise.evaluation.provenance import SetOfImages
+from fromnoise.evaluation.report import SCHEMA, Measured, Report
 from fromnoise.evaluation.score import FEWEST, about, cited, noise, protocol, too_few, unpublished
 
 KEYS = ("mu", "sigma")

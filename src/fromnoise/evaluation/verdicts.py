@@ -58,6 +58,9 @@ class Verdict(NamedTuple):
     mark: Mark
     words: str
 
+    def __str__(self) -> str:
+        return f"{self.mark} {self.question}: {self.words}"
+
 
 class Test(NamedTuple):
     """A test behind a report's verdicts.

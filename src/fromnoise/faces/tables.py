@@ -17,7 +17,7 @@ def print_score(report: Report) -> None:
     """The whole score: verdicts, FID, the other metrics, classes, notes, and the protocol to cite."""
     protocol = report.protocol
     for verdict in verdicts(report):
-        results.sentence(f"{verdict.mark} {verdict.question}: {verdict.words}")
+        results.sentence(str(verdict))
     weights = f" (weights SHA-256 {protocol.features.sha256[:16]}…)" if protocol.features.name == "inception" else ""
     title = f"FID in {protocol.features.name} features{weights} against {described_reference(report)}"
     results.print(_table(title, ("", "FID", "images", "what it is"), score_rows(report)))
