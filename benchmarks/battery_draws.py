@@ -91,7 +91,7 @@ def table(draws: Sequence[Mapping[str, Any]]) -> str:
     rows = [[name, ALARMS.get(name, ""), *map(str, counts[name])] for name in counts]
     scaled = [value / error for value, error in (each["numbers"]["excess"] for each in draws)]
     said = (
-        f"The excess is {statistics.fmean(scaled):.2f} ± {statistics.pstdev(scaled):.2f} of its standard errors (mean "
-        f"and deviation), and above {NORMAL:.2f} of them, a level of 2.5 %, in {sum(z > NORMAL for z in scaled)}."
+        f"In standard errors, the excess is {statistics.fmean(scaled):.2f} ± {statistics.pstdev(scaled):.2f} (mean and "
+        f"deviation). It is above {NORMAL:.2f}, a level of 2.5 %, in {sum(z > NORMAL for z in scaled)} draws."
     )
     return f"{results.table(head, rows)}\n\n{said}"

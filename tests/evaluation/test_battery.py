@@ -103,8 +103,8 @@ def test_every_finding_is_counted_by_kind():
     assert "| worse | 0.1 % | 1 | 0 | 1 |" in said
     assert "| copying | 0.13 % | 1 | 0 | 1 |" in said
     assert "| any |  | 1 | 0 | 1 |" in said
-    assert "The excess is 0.50 ± 3.94 of its standard errors" in said
-    assert said.endswith("above 1.96 of them, a level of 2.5 %, in 2.")
+    assert "In standard errors, the excess is 0.50 ± 3.94 (mean and deviation)" in said
+    assert said.endswith("It is above 1.96, a level of 2.5 %, in 2 draws.")
 
 
 def test_families_are_not_divided_and_no_generated_image_is_of_one(monkeypatch):
