@@ -16,7 +16,7 @@ class UsedFeatures(msgspec.Struct, frozen=True):
 
     name: str  # As `--features` names them.
     dimension: int  # Numbers per image.
-    sha256: str  # Of their weights; empty if there are none.
+    sha256: str  # The SHA-256 of their weights; empty if there are none.
     colour: str  # What is done to images with other channels.
     # Whether the weights are the published ones that the name stands for. For Inception the SHA-256 decides; for
     # DINOv2, whether they came from the publisher's repository rather than a file. False for `onnx:PATH`.
@@ -29,7 +29,7 @@ class SetOfImages(msgspec.Struct, frozen=True, omit_defaults=True):
     name: str  # Its name.
     n: int  # Number of images; 0 for published statistics, which do not give it.
     shape: tuple[int, ...]  # Channels, height, width; empty for statistics.
-    sha256: str  # Over pixels and labels.
+    sha256: str  # The SHA-256 of pixels and labels.
     # Number of groups that the images fall into, by near-duplicates or as given; left out if no group has two
     # images, or if groups were not looked for.
     groups: int | None = None
@@ -39,10 +39,10 @@ class Protocol(msgspec.Struct, frozen=True):
     """What the numbers depend on."""
 
     line: str  # All of it in one line, to cite. Only scores with the same line may be compared.
-    version: str  # Of fromnoise.
+    version: str  # The version of fromnoise.
     features: UsedFeatures  # The features.
     resizing: str  # How images of another size are resized for the features.
-    seed: int  # Of all random subsets.
+    seed: int  # The seed of all random subsets.
     # How the generated images were drawn: "stratified" if their classes are of equal size, or have the shares of the
     # reference or of the training images, to within three images; otherwise "random".
     design: str
@@ -61,25 +61,25 @@ class TrainingFacts(msgspec.Struct, frozen=True):
     """What the training did."""
 
     steps: int  # Steps in all.
-    seconds: float  # Its time.
+    seconds: float  # How long it took.
     images: int  # Training images.
     plan: Mapping[str, Any]  # Precision, memory format, compiling, threads, and the reason for them.
     budgets: tuple[Mapping[str, Any], ...]  # The first budget and its extensions.
     shortfall: str | None  # A sentence, if the minutes allowed far too few steps.
-    parameters: int  # The network's.
+    parameters: int  # Number of the network's parameters.
     conditioned_on: str  # Such as "10 classes", "40 clusters" or "no classes".
-    class_names: tuple[str, ...] = ()  # Empty if they are numbers.
+    class_names: tuple[str, ...] = ()  # The classes' names; empty if they are numbers.
 
 
 class SamplingFacts(msgspec.Struct, frozen=True):
     """How the images were sampled."""
 
-    n: int  # Their number.
-    seconds: float  # Time to sample them.
+    n: int  # Number of images.
+    seconds: float  # How long it took to sample them.
     sampler: Mapping[str, Any]  # The sampler's settings.
-    guidance: float  # Its strength; 1 for none.
-    calls: int  # Network calls per image, those of guidance included.
-    seed: int  # Of the noise.
+    guidance: float  # The strength of guidance; 1 for none.
+    calls: int  # Network calls per image, including those of guidance.
+    seed: int  # The seed of the noise.
 
 
 class Took(msgspec.Struct, frozen=True):
@@ -95,7 +95,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     config: Mapping[str, Any]  # The whole configuration.
     training: TrainingFacts  # What the training did.
     sampling: SamplingFacts  # How the images were sampled.
-    scoring: Took  # The time of the score, without that of overfitting.
+    scoring: Took  # The time of scoring, without the test for overfitting.
     overfitting: Took  # The time of the test for overfitting and of the likelihood.
     system: Mapping[str, Any]  # Hardware and versions.
     # How guidance was chosen after the training, as in guidance.json: the step, the choice, the features (not the

@@ -57,7 +57,7 @@ class Excess(msgspec.Struct, frozen=True):
     value: float  # The FID minus the floor, both of `n` images drawn by the same design.
     error: float  # Its standard error over the choice of images.
     low: float  # Lower end of its 95 % interval.
-    high: float  # Upper end.
+    high: float  # Upper end of the interval.
     n: int  # Images of each kind: all generated ones, or fewer if the floor's source has too few for a subset.
     design: str  # How the generated images and the floor were drawn: "stratified" or "random".
     fid: float  # The FID of `n` generated images: the mean over disjoint subsets of that size.
@@ -79,7 +79,7 @@ class ToldApart(msgspec.Struct, frozen=True):
     strange_p: float  # The chance of so many strange images if the two sets were alike.
     detectable: float  # The AUC that would have been noticed with a chance of 90 %.
     n: int  # Generated images that were judged.
-    m: int  # Real images that were judged, of the reference and of the floor.
+    m: int  # Real images that were judged, from the reference and the floor's source.
     surest: tuple[int, ...]  # Positions of the generated images that they are surest about, the surest first.
 
 
@@ -95,7 +95,8 @@ class Balance(msgspec.Struct, frozen=True):
     # Whether the reference's classes are of equal size by design: then its shares are exact. Otherwise it counts as a
     # random sample.
     exact: bool = True
-    independent: int | None = None  # Images of the reference, fewer than there are where they come in groups.
+    # Independent images of the reference: fewer than all of them if they come in groups.
+    independent: int | None = None
 
 
 class ClassFid(msgspec.Struct, frozen=True, rename={"class_": "class"}):
@@ -132,7 +133,7 @@ class Classes(msgspec.Struct, frozen=True):
     fid: tuple[ClassFid, ...]  # The FID of each class.
     # Trained on generated images, tested on real ones; null above 2,048 features, or for a single class.
     learned: Learned | None
-    names: tuple[str, ...] = ()  # Of the classes; empty if they are only numbered.
+    names: tuple[str, ...] = ()  # The classes' names; empty if they are only numbered.
 
 
 class Closer(msgspec.Struct, frozen=True):
@@ -165,7 +166,8 @@ class Pair(msgspec.Struct, frozen=True):
     generated: int  # Position among the generated images.
     train: int  # Position among the training images.
     relative: float  # Their distance, divided by that to the fifth nearest training image.
-    distance: float | None = None  # Itself: 0 for the same picture, about 1.4 for unrelated ones; null in old reports.
+    # The distance itself: 0 for the same picture, about 1.4 for unrelated ones; null in old reports.
+    distance: float | None = None
 
 
 class CopySizes(msgspec.Struct, frozen=True):
@@ -227,7 +229,7 @@ class Overfitting(msgspec.Struct, frozen=True):
     detectable: float  # The gap that would have been found with a chance of 90 %.
     levels: tuple[DenoisingError, ...]  # What the gap was computed from.
     n: int  # Images of each set, chosen at random; 1,000 at most.
-    seed: int  # Of the choice of images and of the noise.
+    seed: int  # The seed of the choice of images and of the noise.
 
 
 class Bits(msgspec.Struct, frozen=True):
@@ -248,7 +250,8 @@ class Overlap(msgspec.Struct, frozen=True):
     near: int  # Further images with a near-duplicate in the other set.
     n: int  # Images in the first set.
     verdict: str  # The result in a sentence.
-    turned: float = 0.0  # Share of the other generated images (of 1,000 at most) with one if mirrored or rotated.
+    # Share of the other generated images (of 1,000 at most) that have a near-duplicate if mirrored or rotated.
+    turned: float = 0.0
 
 
 class Overlaps(msgspec.Struct, frozen=True):
