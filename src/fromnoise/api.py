@@ -123,7 +123,7 @@ class Run:
         reject_copies: bool = False,
         **settings: Any,
     ) -> Images:
-        """n new images, 64 by default. Image k of a seed is the same, however many are sampled.
+        """n new images, 64 by default. For a given seed, image k is the same, however many are sampled.
 
         - `per_class`: this many images of each class, instead of `n`
         - `first`: the number of the first image; 100 continues after `n=100`
@@ -131,7 +131,7 @@ class Run:
         - `guidance`: how much the class or cluster counts; 1 for no guidance
         - `sampler`, `steps`, and further `settings` of the sampler, such as `guidance_interval=(-3, 2)` or
           `spacing="logsnr"`: instead of the model's own
-        - `reject_copies`: replace copies of the run's training images by further images
+        - `reject_copies`: replace copies of the run's training images with further images
 
         Raises UserError, before any work, for what the model cannot do.
         """
@@ -160,13 +160,13 @@ class Run:
         """n variants of each image: noise is added to it and removed again.
 
         Images are uint8, N×H×W×C, or a single H×W×C or H×W. They may be grey, RGB or RGBA, and are converted to the
-        model's channels. If the training images were mapped to bytes, other numbers than uint8 are mapped in that way.
+        model's channels. If the training images were mapped to bytes, numbers other than uint8 are mapped likewise.
 
         - `strength`: from 0 (the images as they are) to 1 (new samples)
         - `label`: the images' class or cluster; default: any
         - `guidance`: how much the class or cluster counts, if one is given; `steps`: as in `sample`
 
-        Raises UserError, before any work, for what the model cannot do. `inpaint`, `upscale` and `interpolate` do too.
+        Raises UserError, before any work, for what the model cannot do; so do `inpaint`, `upscale` and `interpolate`.
         """
         return self._edited(edit.vary, [images], strength, edit.Edit(n, seed, label, guidance, steps))
 
@@ -234,10 +234,10 @@ class Run:
         seed: int = 0,
         skip_broken: bool = False,
     ) -> Likelihoods:
-        """How likely the model finds images; this says little about their quality.
+        """How likely images are under the model; this says little about their quality.
 
-        Images are an array of the model's height and width, with other numbers than uint8 mapped as in `vary`; or a
-        name as on the command line: of an image file, a folder, an `.npz`, or a data set such as "digits:heldout".
+        Images are an array of the model's height and width, with numbers other than uint8 mapped as in `vary`; or a
+        name, as on the command line, of an image file, a folder, an `.npz`, or a data set such as "digits:heldout".
 
         - `method`: "bound", the variational bound; or "flow", near-exact, by the probability-flow ODE
         - `levels`: random noise levels for each image's bound, 32 by default, or "all"
@@ -391,6 +391,6 @@ def evaluate(
 
 
 def verdicts(report: Report) -> list[Verdict]:
-    """What a report says in words, most important first: each a question, a mark (✓ fine, ! not, ? undecided) and the
-    answer."""
+    """What a report says in words, most important first: each a question, a mark (✓ fine, ! not fine, ? undecided) and
+    the answer."""
     return [verdict._replace(words=as_python(verdict.words)) for verdict in in_words(report)]

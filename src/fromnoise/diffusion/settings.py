@@ -48,7 +48,7 @@ class SamplerSettings:
     """Strength of classifier-free guidance by class or cluster; 1: none.
     Default: 2 by cluster; by class it is chosen at the end of the training, by the FID of a few hundred samples at
     each of a few values (1.5 after fewer than 300 steps, or if choosing would take over a fifth of the budget; an
-    extension that short keeps the guidance from before)."""
+    extension that short keeps the earlier guidance)."""
     guidance_interval: tuple[float, float] | None = None
     """Guide only between these λ; each level there costs a second network call.
     Default: -4 to 2, or -7 to 2 for images of 64 pixels or more."""

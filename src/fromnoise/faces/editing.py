@@ -48,7 +48,7 @@ class SamplingArguments(EditArguments):
     guidance: Guidance | None = None
     """Strength of classifier-free guidance by --label; default: the model's."""
     steps: Calls | None = None
-    """Network calls per image, not counting those of guidance; default: the model's to vary, 20 to inpaint or
+    """Network calls per image, not counting those of guidance; default: the model's for vary, 20 for inpaint and
     upscale."""
 
     def how(self) -> "Edit":

@@ -30,7 +30,7 @@ def build(model: Model) -> Any:
             raise gradio.Error(str(error)) from error
 
     with gradio.Blocks(title="fromnoise", analytics_enabled=False) as page:
-        gradio.Markdown("# fromnoise\nImage k of a seed is the same, however many are sampled.")
+        gradio.Markdown("# fromnoise\nFor a given seed, image k is the same, however many are sampled.")
         with gradio.Row():
             with gradio.Column():
                 n = gradio.Slider(1, 100, 16, step=1, label="images")

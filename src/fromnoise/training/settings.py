@@ -53,7 +53,7 @@ class TrainingSettings:
     init: str | None = AUTO
     """Start from the weights of a run, a model file, or digits, clipart or clipart64 (packaged), which must have the
     same network. Image size, classes, image channels and --augment may differ (fine-tuning). none: random weights.
-    auto: clipart or clipart64 for colour images, if the network is the same as its own; otherwise none."""
+    auto: clipart or clipart64 for colour images, if its network is the same; otherwise none."""
     augment: Annotated[float, Limits(0, 1)] = 0.0
     """Share of training images that are rotated, scaled, stretched and shifted a little, never mirrored.
     The network is conditioned on the change, so samples show none of it."""
@@ -74,7 +74,7 @@ class TrainingSettings:
     ema: Annotated[float, Limits(0, 0.999999)] = 0.999
     """Decay of the weights' moving average, warmed up; 0 for none."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    """auto: bf16 (fp16 on GPUs without it) if a short measurement finds it faster and in agreement with float32."""
+    """auto: bf16 (fp16 on GPUs without it) if a short measurement finds that it is faster and agrees with float32."""
     compile: Literal["auto", "on", "off"] = "auto"
     """torch.compile. auto: on if a measurement finds it faster with the same gradients.
     Not tried without a compiler, for short trainings, or if eager steps already use the processor well."""

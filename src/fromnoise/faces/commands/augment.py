@@ -20,8 +20,9 @@ class AugmentArguments:
     fromnoise augment photos/ --model runs/photos --out more/
     fromnoise augment photos/ --model runs/photos --out more/ --per-class 200
 
-    Small classifiers learn from the training images alone, others from these and the generated ones. All are tested on
-    held-out images. The difference in accuracy, with its interval, is printed and written to augment.json in DIR.
+    Some small classifiers learn from the training images alone, others from these and the generated ones. All are
+    tested on held-out images. The difference in accuracy, with its interval, is printed and written to augment.json in
+    DIR.
     """
 
     data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="DATA")]
@@ -31,7 +32,7 @@ class AugmentArguments:
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """A new folder, with a sub-folder for each class."""
     per_class: Annotated[int, Limits(1)] | None = None
-    """Images of each class; default: in total as many as there are training images, at most 3,000."""
+    """Images of each class; default: as many in total as there are training images, at most 3,000."""
     guidance: Guidance | None = None
     """Strength of guidance (lower gives more variety); default: the model's."""
     seed: int = 0

@@ -58,9 +58,9 @@ class InspectArguments:
     fromnoise data inspect mnist --json -
 
     Parts other than train are never trained on. Images that cannot be read are left out and named.
-    Near-duplicates are the same picture to a person: a little noisy, brighter, shifted by a pixel or recoloured.
-    The table counts images that are equal to another of their part; near-duplicates of one, equal ones included; and,
-    under "elsewhere", the same against other parts.
+    Near-duplicates are the same picture to a person, but a little noisy, brighter, shifted by a pixel or recoloured.
+    For each part, the table counts images that equal another image in it, and those that are near-duplicates of one
+    (equal ones included). Under "elsewhere", it counts the same against the other parts.
     """
 
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SPEC")]

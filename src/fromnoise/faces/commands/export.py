@@ -16,7 +16,7 @@ class ExportArguments:
     Inputs: x (n×C×H×W, float32), which is a·x0 + b·noise for pixels x0 in [−1, 1], with a² + b² = 1; logsnr
     (n, float32), λ = log(a²/b²) of each image; and, for models with classes or clusters, label (n, int64; a label equal
     to the number of classes means "any"). Outputs: x0 and noise as the network estimates them, which is what every
-    sampler needs. Of a model with transparency, x0 has its colours multiplied by alpha.
+    sampler needs. For a model with transparency, the colours of x0 are multiplied by alpha.
 
     fromnoise export runs/digits digits.onnx
     """

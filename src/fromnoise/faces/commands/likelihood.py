@@ -21,7 +21,7 @@ ASKED = "method levels label n seed skip_broken"
 
 @dataclass(frozen=True)
 class LikelihoodArguments:
-    """Show how likely a model finds images, in bits per dimension (fewer bits mean likelier): one line per image.
+    """Show how likely images are under a model, in bits per dimension (fewer bits mean likelier): one line per image.
 
     For a folder, an .npz file or a data set, a last line gives the mean and its standard error. Likelihood is not
     quality: a blank image is often likelier than any digit.
@@ -40,7 +40,7 @@ class LikelihoodArguments:
     method: Literal["bound", "flow"] = "bound"
     """bound: the variational bound; flow: near-exact, by the probability-flow ODE (some 200 network calls)."""
     levels: Annotated[int | Literal["all"] | None, tyro.conf.arg(metavar="INT|all")] = None
-    """Random noise levels per image for the bound, or all of them; default: 32. The flow takes none."""
+    """Random noise levels per image for the bound, or all of them; default: 32. Not for the flow."""
     label: str | None = None
     """Condition on this class, by name or number (or this cluster of a model trained without classes); default: any."""
     n: int | None = None

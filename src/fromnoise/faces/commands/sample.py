@@ -16,7 +16,7 @@ ASKED = "n per_class seed first label guidance guidance_interval sampler spacing
 
 @dataclass(frozen=True)
 class SampleArguments:
-    """Sample images from a trained model. Image k of a seed is the same, however many are sampled.
+    """Sample images from a trained model. For a given seed, image k is the same, however many are sampled.
 
     fromnoise sample digits --n 64 --out digits.png   # the packaged model
     fromnoise sample runs/digits --n 64 --out digits.png
