@@ -161,7 +161,7 @@ def array_of(images: Arrays, name: str) -> NDArray[Any]:
     try:
         array = np.asarray(images.detach().cpu() if isinstance(images, torch.Tensor) else images)
     except (ValueError, TypeError, RuntimeError) as error:  # PyTorch's too
-        raise UserError(f"{name}: these differ in size, or are no numbers that NumPy knows") from error
+        raise UserError(f"{name}: these differ in size, or are not numbers that NumPy knows") from error
     if array.dtype.kind not in "biuf":
         kind = f"one of {array.dtype}" if isinstance(images, np.ndarray) else type(images).__name__
         raise UserError(f"{name}: give an array of numbers, not {kind}; open files first, for example with Pillow")

@@ -150,7 +150,7 @@ TABLE = [
      "refused: TIFF files hold grey, RGB or RGBA of 8 or 16 bits, or float32: save other arrays as one .npy file"),
     ("8 bits and 16", {"a.png": grey(), "b.png": encoded(np.arange(64, dtype=np.uint16).reshape(8, 8))},
      "refused: mixes grey of more than 8 bits with other images: "
-     "8-bit grey (1 file, such as a.png), 16-bit grey (1 file, such as b.png); give all 8 bits, or all of them more"),
+     "8-bit grey (1 file, such as a.png), 16-bit grey (1 file, such as b.png); convert all to 8 bits, or all to more"),
     ("print colours", {"a.jpg": encoded(Image.new("CMYK", (8, 8), (0, 200, 0, 0)), "JPEG")},
      "1 image, no classes, RGB, 8×8; colour spaces such as CMYK converted to RGB (1 image)"),
     ("a camera held sideways", {"a.png": turned()},

@@ -233,7 +233,7 @@ def test_sets_of_two_ranges_are_each_brought_to_bytes_by_their_own_formula():
 
 def test_bytes_beside_a_reference_of_another_range_are_said():
     reference = replace(some("heldout", 60), range=(0.0, 0.5))
-    told = "the reference's values from 0 to 0.5 were mapped to 8 bits; the generated are bytes"
+    told = "the reference's values from 0 to 0.5 were mapped to 8 bits; the generated images are bytes"
     assert in_one_colour(Comparison(some("val", 60), reference)).notes == [told]
 
 

@@ -223,7 +223,7 @@ def _mixture(root: str, forms: dict[str, list[str]]) -> str:
     """The error for images of 8 bits and of more, by the forms in which files have them."""
     most = sorted(forms.items(), key=lambda form: -len(form[1]))
     each = ", ".join(f"{form} ({plural(len(names), 'file')}, such as {names[0]})" for form, names in most)
-    return f"{root} mixes grey of more than 8 bits with other images: {each}; give all 8 bits, or all of them more"
+    return f"{root} mixes grey of more than 8 bits with other images: {each}; convert all to 8 bits, or all to more"
 
 
 def _notes(found: Listing, labels: Labels, broken: list[tuple[str, str]], changes: Counter[str]) -> list[str]:

@@ -238,7 +238,7 @@ def labels(balance: Balance, learned: Learned, m: int) -> Verdict:
         )
     if real < guessed + SEEN:
         right = f"gets only {100 * real:.0f} % right (guessing gets {100 * guessed:.0f} %)"
-        words = f"whether labels fit their images is unknown, as a classifier in these features {right}"
+        words = f"whether labels fit their images is unknown, because a classifier in these features {right}"
         return Verdict("classes", "?", words)
     error = (ours * (1 - ours) / learned.n + real * (1 - real) / m) ** 0.5
     agrees = f"a classifier trained on real images agrees with {100 * ours:.0f} % of the labels"

@@ -84,7 +84,7 @@ def sets_for(
     held_out = _held_out(parts, model, data)
     tested = set() if held_out.labels is None else set(held_out.labels.tolist())
     if lacking := [model.info.called(label) for label in model.info.present if label not in tested]:
-        notes.append(f"nothing is known of classes without held-out images: {listed(lacking, NAMED)}")
+        notes.append(f"classes without held-out images cannot be judged: {listed(lacking, NAMED)}")
     return parts.train, held_out, notes
 
 

@@ -288,7 +288,8 @@ def in_one_colour(comparison: Comparison) -> Comparison:
 
     if reference.range is not None and comparison.generated.range is None:
         low, high = reference.range
-        notes.append(f"the reference's values from {low:g} to {high:g} were mapped to 8 bits; the generated are bytes")
+        mapped = f"the reference's values from {low:g} to {high:g} were mapped to 8 bits"
+        notes.append(f"{mapped}; the generated images are bytes")
     floor = comparison.floor and like(comparison.floor, "floor's")
     train = comparison.train and like(comparison.train, "training")
     generated = like(comparison.generated, "generated")

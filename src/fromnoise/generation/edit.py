@@ -95,7 +95,7 @@ def vary(model: Model, images: UInt8[Tensor, "n c h w"], strength: float, how: E
     run, denoise = sampler(settings), labelled(model, how.label, settings.but(guidance=how.guidance))
     if len(levels) == 1:  # clean data
         if strength:
-            say(f"strength {strength:g} changes nothing: it is less noise than the sampler's last level has")
+            say(f"strength {strength:g} changes nothing: it adds less noise than the sampler's last level has")
         return images.repeat_interleave(how.n, 0)
     afresh = settings if strength == 1 else None
     return model.info.decode(_sampled(model, images, how, run, levels, afresh, lambda _: denoise))
@@ -113,7 +113,7 @@ def inpaint(
     if fill.shape != images.shape[2:]:
         raise UserError(f"the mask is {_size(fill.shape)} and the images are {_size(images.shape[2:])}")
     if not fill.any():
-        raise UserError("the mask has nothing to fill: mark what to replace in white (255)")
+        raise UserError("the mask marks nothing to fill in: paint what to replace in white (255)")
     project = conditional.pixels(~fill)
     found = model.info.decode(_completed(model, images, project, how))
     return torch.where(fill, found, images.repeat_interleave(how.n, 0))
