@@ -318,7 +318,7 @@ check.exercise_5_1(half_life)
 #
 # A colleague has written the loss of a batch, (40). Training with it "does not really get anywhere". What the cell prints shows
 # how bad it is: a network that cheats, and knows the very noise that is in $x_t$, has a *larger* loss than one that always answers
-# zero. Find the bug, and mend the function.
+# zero. Find the bug, and fix the function.
 
 
 # %% tags=["stub", "hunt"]
@@ -357,7 +357,7 @@ def batch_loss(network, x0, t, generator):
     return (network(xt, t) - noise).square().mean()
 
 
-print(f"mended: {batch_loss(cheat, x0[:64], t, generator(1)):.1e}")
+print(f"fixed: {batch_loss(cheat, x0[:64], t, generator(1)):.1e}")
 
 # %% tags=["check"]
 check.exercise_5_2(batch_loss)
