@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +20,6 @@ from fromnoise.evaluation.provenance import Request
 from fromnoise.evaluation.score import Comparison
 from fromnoise.experiment.find import TrainingImagesLost, find_images, is_run, parts_of
 from fromnoise.limits import flag
-from fromnoise.lookup import lookup
 from fromnoise.training.run_folder import RunFolder
 
 Named = str | ImageSet
@@ -44,8 +43,6 @@ class ScoreRequest:
     skip_broken  is that of `sources.load`
     fit …        as in `DataSettings`: how the sets come to the generated images' size, lose their transparency and,
                  being of the reference's data, have classes and parts; those of a run are its own, unless given
-
-    Raises UserError for an unknown `fit` or `alpha`.
     """
 
     generated: Named
@@ -61,11 +58,6 @@ class ScoreRequest:
     alpha: Alpha | None = None
     label_by: str | None = None
     group_by: str | None = None
-
-    def __post_init__(self) -> None:
-        for name, known in (("fit", Fit), ("alpha", Alpha)):
-            if (given := getattr(self, name)) is not None:
-                lookup(name, given, dict.fromkeys(get_args(known)))
 
     @property
     def reading(self) -> dict[str, Any]:
