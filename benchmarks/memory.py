@@ -34,7 +34,7 @@ from fromnoise.data.resize import resize
 from fromnoise.experiment import system
 from fromnoise.faces import style
 from fromnoise.faces.cli import script
-from fromnoise.files import write_json
+from fromnoise.files import write_file, write_json
 
 HERE = Path(__file__).parent
 SOURCE = HERE.parent / "src"
@@ -189,7 +189,7 @@ def plot(peaks: list[Peak], out: Path) -> None:
         figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
         return figure
 
-    style.save(draw(), out / "memory.png")
+    write_file(out / "memory.png", style.png(draw()))
 
 
 def main(settings: Settings) -> None:

@@ -39,7 +39,7 @@ from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.faces import style
 from fromnoise.faces.cli import script
 from fromnoise.faces.console import Bar
-from fromnoise.files import check_writable, write_json
+from fromnoise.files import check_writable, write_file, write_json
 from fromnoise.training.run_folder import RunFolder
 
 HERE = Path(__file__).parent
@@ -236,7 +236,7 @@ def write(cells: Sequence[Cell], settings: Settings) -> None:
     """quality.json, quality.png, and the section of RESULTS.md."""
     write_json(settings.out / "quality.json", {"cells": [asdict(cell) for cell in cells]})
     shown = [cell for cell in cells if alike(cell, settings)]
-    style.save(curves(shown), settings.out / "quality.png")
+    write_file(settings.out / "quality.png", style.png(curves(shown)))
     peers = ""
     if any(cell.contender in LABELLED for cell in shown):
         peers = f"""

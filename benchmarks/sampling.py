@@ -202,7 +202,7 @@ The model's own guidance is {guidance_of(model, model.config.sampling):g} for λ
 on {results.machine()}
 """
     write_file(settings.out / "sampling.md", text)
-    style.save(curves(rows, settings.n, real), settings.out / "sampling.png")
+    write_file(settings.out / "sampling.png", style.png(curves(rows, settings.n, real)))
     Console().print(text, markup=False)
 
 

@@ -27,7 +27,7 @@ from fromnoise.errors import UserError
 from fromnoise.experiment import system
 from fromnoise.faces import style
 from fromnoise.faces.cli import script
-from fromnoise.files import check_writable, write_json
+from fromnoise.files import check_writable, write_file, write_json
 from fromnoise.hardware import precisions
 
 HERE = Path(__file__).parent
@@ -181,7 +181,7 @@ def main(settings: Settings) -> None:
             "system": about,
         },
     )
-    style.save(results.bars(training, sampling, limits), settings.out / "speed.png")
+    write_file(settings.out / "speed.png", style.png(results.bars(training, sampling, limits)))
     results.put(settings.out / "RESULTS.md", "speed", text)
     Console().print(text, markup=False)
 

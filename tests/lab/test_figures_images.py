@@ -83,7 +83,6 @@ def test_counts_are_drawn_as_given():
     assert len(axis.get_legend().get_texts()) == 3
 
 
-def test_every_figure_can_be_written(tmp_path):
+def test_rows_with_titles_and_notes_are_a_picture():
     figure = figures.picture_rows([("x̂₀", pictures(2))], ["√ᾱ = 0.08", "λ = −9.0"], [["σ", "ε"]])
-    style.save(figure, tmp_path / "figure.png")
-    assert (tmp_path / "figure.png").stat().st_size > 1000
+    assert len(style.png(figure)) > 1000

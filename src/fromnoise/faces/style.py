@@ -7,7 +7,6 @@ needs pyplot or a screen. Lines differ in their dashes as well as in colour.
 import functools
 import io
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, ParamSpec
 
 import numpy as np
@@ -18,8 +17,6 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.style import context
 from matplotlib.ticker import LogLocator, NullLocator
-
-from fromnoise.files import write_file
 
 # Okabe & Ito (2008), from dark to light, so that greyscale keeps the order.
 BLACK, BLUE, VERMILION, GREEN, SKY, ORANGE = "#000000", "#0072b2", "#d55e00", "#009e73", "#56b4e9", "#e69f00"
@@ -129,8 +126,3 @@ def svg(figure: Figure, *, transparent: bool = True, title: str | None = None) -
     with context(["default", STYLE, {"svg.hashsalt": "fromnoise"}]):  # the same figure, the same bytes
         figure.savefig(buffer, format="svg", transparent=transparent, metadata=about)
     return buffer.getvalue()
-
-
-def save(figure: Figure, path: Path) -> None:
-    """Write the figure as a PNG file, whole or not at all."""
-    write_file(path, png(figure))
