@@ -28,14 +28,9 @@ class UiArguments:
 def main(arguments: UiArguments) -> None:
     """Serve until Ctrl-C."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
-    usual = os.environ.get("GRADIO_TEMP_DIR")
     with TemporaryDirectory() as private:  # gradio's own folder for images is everybody's
         os.environ["GRADIO_TEMP_DIR"] = private
-        try:
-            _serve(arguments)
-        finally:
-            del os.environ["GRADIO_TEMP_DIR"]
-            os.environ.update({} if usual is None else {"GRADIO_TEMP_DIR": usual})
+        _serve(arguments)
 
 
 def _serve(arguments: UiArguments) -> None:
