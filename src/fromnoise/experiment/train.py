@@ -96,11 +96,6 @@ class Experiment:
         if (reference := self.config.evaluation.reference) is not None:
             sources.check_name(reference)
 
-    @property
-    def is_first(self) -> bool:
-        """Whether this is the first process, which alone reports, writes and scores."""
-        return self.accelerator.is_main_process
-
     @cached_property
     def parts(self) -> Parts:
         """The data, read (and downloaded) by the first process before the others, and by each machine's first."""
@@ -139,7 +134,7 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
     if begins and (text := initial_weights.split_otherwise(config, parts)):
         say(f"warning: {text}")
     choice = _choice(experiment, model, train)
-    with folder.open(config, parts.train, begins) if experiment.is_first else nullcontext():
+    with folder.open(config, parts.train, begins) if device.is_main_process else nullcontext():
         if device.num_processes > 1:
             batch, each = config.training.batch, rows_each(config.training.batch, device.num_processes)
             say(f"{device.num_processes} processes share each batch of {batch} images, {each} each")

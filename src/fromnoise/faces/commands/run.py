@@ -39,8 +39,8 @@ def main(arguments: RunArguments) -> None:
     reference, n = reference_of(experiment.config, experiment.parts, experiment.skip_broken)
     folder = experiment.folder
     with trained(experiment) as outcome:
-        if not experiment.is_first:
-            return
+        if not experiment.accelerator.is_main_process:
+            return  # the first process alone reports and scores
         report, generated = scored_before(folder, outcome.steps) if outcome.already_finished else None, None
         if report is None:
             report, generated = sample_and_score(experiment, outcome, reference, n)

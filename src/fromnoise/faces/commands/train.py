@@ -39,8 +39,8 @@ def main(arguments: TrainArguments) -> None:
         print_profile(profiled(experiment))
         return
     with trained(experiment) as outcome:
-        if not experiment.is_first:
-            return
+        if not experiment.accelerator.is_main_process:
+            return  # the first process alone reports
         if outcome.already_finished:
             say(f"{arguments.out} is already trained ({outcome.steps:,} steps): nothing to do")
         if better := better_before(experiment.folder, outcome.steps):
