@@ -127,8 +127,8 @@ def trained(experiment: Experiment) -> Iterator[Outcome]:
     """
     config, folder, device, parts = experiment.config, experiment.folder, experiment.accelerator, experiment.parts
     train, model = untrained(parts.train, config)
-    if not folder.steps():
-        _check_guidance(config, model)
+    if not folder.steps() and config.sampling.guidance not in (None, 1) and not model.info.classes:
+        raise UserError("this network is trained without classes or clusters: leave out --guidance")
     validation = _validation(experiment)
     begins = None if folder.steps() else initial_weights.chosen(model)  # a resumed training has weights of its own
     if begins and (text := initial_weights.split_otherwise(config, parts)):
@@ -252,12 +252,6 @@ def _all_steps(experiment: Experiment) -> int | None:
         if extension is None or own is None or done < last[0].step + own:
             return None if own is None else last[0].step + own
     return steps and steps + done * (extension is not None)
-
-
-def _check_guidance(config: Config, model: Model) -> None:
-    """Raise UserError for guidance without anything to guide by."""
-    if config.sampling.guidance not in (None, 1) and not model.info.classes:
-        raise UserError("this network is trained without classes or clusters: leave out --guidance")
 
 
 def idle(config: Config, classes: int) -> Iterator[str]:
