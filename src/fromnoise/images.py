@@ -6,11 +6,12 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, Self, overload
+from typing import Any, Self, overload
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from PIL.Image import Image
 
 from fromnoise.calls import called_from_python
 from fromnoise.data import arrays, saving
@@ -21,15 +22,7 @@ from fromnoise.errors import UserError
 PLAIN = ("1", "L", "RGB", "RGBA", "I", "I;16", "F")  # modes of Pillow whose numbers are the pixels
 
 
-class Picture(Protocol):
-    """An image of Pillow, or anything else that gives NumPy its numbers in this way."""
-
-    @property
-    def __array_interface__(self) -> dict[str, Any]:
-        """NumPy's description of the numbers."""
-
-
-Arrays = ArrayLike | Picture | Sequence[Picture]
+Arrays = ArrayLike | Image | Sequence[Image]
 Source = str | Path | ImageSet | Arrays
 """A set of images: as an array, or as the command line names it."""
 
