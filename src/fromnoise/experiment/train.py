@@ -73,12 +73,15 @@ class Experiment:
         """
         check(self.config)
         check_limits(self.recording)
-        if not self.folder.steps():
-            self._check_score()
         if self.recording.tensorboard:
             extra("tensorboard", "tensorboard")
         self.folder.check_settings(self.config)
-        if not self.folder.steps():
+        if not self.folder.steps():  # a new training, whose score and start must be possible
+            from fromnoise.evaluation.features import check_name
+
+            check_name(self.config.evaluation.features)
+            if (reference := self.config.evaluation.reference) is not None:
+                sources.check_name(reference)
             initial_weights.named(self.config.training.init)
         if self.extension or not (self.folder.path.is_dir() and self.folder.is_finished()):
             check_writable(self.folder.config_file)
@@ -87,14 +90,6 @@ class Experiment:
         if not found.is_main_process:
             mute()
         return found
-
-    def _check_score(self) -> None:
-        """Raise UserError for features or a reference that do not exist, before a training to be scored by them."""
-        from fromnoise.evaluation.features import check_name
-
-        check_name(self.config.evaluation.features)
-        if (reference := self.config.evaluation.reference) is not None:
-            sources.check_name(reference)
 
     @cached_property
     def parts(self) -> Parts:
