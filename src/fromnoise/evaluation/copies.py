@@ -39,7 +39,7 @@ from fromnoise.data.groups import groups
 from fromnoise.data.image_set import ImageSet, digests, excluding
 from fromnoise.evaluation.alike import SHIFT, Gallery, Neighbours, damaged, turns
 from fromnoise.evaluation.design import most_apart
-from fromnoise.evaluation.report import Closer, Copies, CopyBound, CopySizes, Pair
+from fromnoise.evaluation.report import FEWEST, POWER, SIGNIFICANCE, Closer, Copies, CopyBound, CopySizes, Pair
 from fromnoise.evaluation.tail import rank_of, tail_p_value
 
 RANK = 5
@@ -50,23 +50,16 @@ first is blind because too many held-out images have near-duplicates among the t
 MATERIAL = 3.0
 """Copying is reported only from three times the expected share: with many images, samples that are merely more typical
 than real ones exceed it significantly."""
-SIGNIFICANCE = 0.001
-"""Chance of calling fresh real images copies, over all comparisons of images that are not turned: an accusation needs
-more than 5 %."""
 TURNED_SIGNIFICANCE = SIGNIFICANCE / 3
-"""The same, over the comparisons of turned images."""
+"""`SIGNIFICANCE` over the comparisons of turned images; that of all others is its own."""
 CONFIDENCE = 0.95
 """Of the upper bound of the share of copies."""
-POWER = 0.9
-"""Chance of noticing the share of copies that is said to be noticed."""
 VIEWS: Mapping[str, int] = {"as it is": 1, "mirrored": 2, "turned": 8}
 """How an image is looked at, and how many of its `turns` that takes."""
 ORDER = ("mirrored", "turned", "as it is")
 """`VIEWS` in the order in which they are preferred for the bound."""
 TURNED = 300
 """Most images of each kind that are compared turned."""
-FEWEST = 50
-"""Fewest images of each kind, and fewest distinct training images, for a judgement."""
 PLANTED, NOISE = 200, 20.0
 """Most training images planted, and their noise in grey levels."""
 BLIND = 0.5

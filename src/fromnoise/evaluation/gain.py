@@ -27,8 +27,6 @@ SEEDS = 5
 """Times that both networks are trained."""
 PASSES, LEAST, MOST = 40, 200, 600
 """Passes over the real training images, and the least and most batches."""
-FEWEST = 50
-"""Held-out images."""
 JUDGED = 3000
 """Held-out images, at most, of all classes alike."""
 
@@ -67,8 +65,8 @@ class Gain:
 def gain(generated: ImageSet, train: ImageSet, held_out: ImageSet, seed: int = 0) -> Gain:
     """The gain from `generated`, by `SEEDS` pairs of classifiers; all sets share their shape and the meaning of labels.
 
-    There are at least `FEWEST` held-out images, and two classes to learn. One thread computes, so that the numbers do
-    not depend on how many there are.
+    There are at least `FEWEST` held-out images (`report`), and two classes to learn. One thread computes, so that the
+    numbers do not depend on how many there are.
     """
     held_out = held_out.subset(min(JUDGED, len(held_out)), seed, balanced=False)
     truth, classes = _labels(held_out), max(each.classes for each in (generated, train, held_out))

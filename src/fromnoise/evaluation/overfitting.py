@@ -15,7 +15,7 @@ from scipy import stats
 
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.design import Groups, error_of_mean
-from fromnoise.evaluation.report import DenoisingError, Overfitting
+from fromnoise.evaluation.report import POWER, SIGNIFICANCE, DenoisingError, Overfitting
 from fromnoise.generation.denoising import denoising_errors, known_levels
 from fromnoise.generation.model import Model
 
@@ -23,10 +23,6 @@ MOST = 1000
 """Pairs of images."""
 LEVELS = (1.0, 0.0, -1.0)
 """Noise levels λ of data of unit scale."""
-SIGNIFICANCE = 0.001
-"""Chance of reporting a gap where there is none."""
-POWER = 0.9
-"""Chance of finding a gap of the size that is reported as detectable."""
 UNCLEAR = 0.5
 """A gap that must be outside the interval for "no sign of overfitting": few groups of images tell little."""
 NOISY = 256

@@ -10,14 +10,10 @@ from scipy import stats
 
 from fromnoise.data.groups import groups
 from fromnoise.data.image_set import ImageSet
-from fromnoise.evaluation.report import Repeats
+from fromnoise.evaluation.report import POWER, SIGNIFICANCE, Repeats
 
 MOST = 3_000
 """Images of each set that are looked at."""
-SIGNIFICANCE = 0.001
-"""Of the exact test, below which the generated images are said to repeat each other."""
-POWER = 0.9
-"""Chance of noticing repeats if every image appeared twice, for a verdict that there are none."""
 MATERIAL = 0.01
 """Of all images: as many more repeats than among real ones must there be."""
 

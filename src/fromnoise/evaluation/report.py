@@ -16,6 +16,12 @@ from fromnoise.files import read_json, with_nan
 
 SCHEMA = 7
 """The version of the report's form."""
+FEWEST = 50
+"""Fewest images of each kind for a score, and for each of its tests."""
+SIGNIFICANCE = 0.001
+"""Chance of each test's finding something wrong where there is nothing: an accusation needs more than 5 %."""
+POWER = 0.9
+"""Chance of finding what a test is said to have been able to find."""
 
 
 class OtherVersion(UserError):  # noqa: N818 - a state of a report

@@ -34,6 +34,7 @@ from fromnoise.evaluation.overlap import noticed, overlap
 from fromnoise.evaluation.provenance import Protocol, SetOfImages, UsedFeatures
 from fromnoise.evaluation.repeats import repeats
 from fromnoise.evaluation.report import (
+    FEWEST,
     SCHEMA,
     Beside,
     Copies,
@@ -47,7 +48,6 @@ from fromnoise.evaluation.report import (
 from fromnoise.evaluation.two_sample import told_apart
 from fromnoise.say import bar
 
-FEWEST = 50
 DRAWN = 6_000
 """Cap on images in all subsets of the floor, or of the copycat, as each needs features; at least one is taken."""
 NOISE = 1000

@@ -18,8 +18,8 @@ from fromnoise.evaluation.design import design_of
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.frechet import Moments, distance
 from fromnoise.evaluation.provenance import SetOfImages
-from fromnoise.evaluation.report import SCHEMA, Measured, Report
-from fromnoise.evaluation.score import FEWEST, about, cited, noise, protocol, too_few, unpublished
+from fromnoise.evaluation.report import FEWEST, SCHEMA, Measured, Report
+from fromnoise.evaluation.score import about, cited, noise, protocol, too_few, unpublished
 
 KEYS = ("mu", "sigma")
 ASYMMETRY = 1e-3  # of a covariance, in shares of its largest entry: more than any rounding

@@ -38,21 +38,17 @@ from fromnoise.data.groups import groups
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.design import deal, most_apart
 from fromnoise.evaluation.judge import BATCH, Judge, in_parallel, judged, learning, one_thread, pretrained
-from fromnoise.evaluation.report import ToldApart
+from fromnoise.evaluation.report import FEWEST, POWER, SIGNIFICANCE, ToldApart
 from fromnoise.evaluation.tail import rank_of, tail_p_value
 from fromnoise.say import counted
 
-FEWEST, MOST, TAUGHT = 50, 3000, 6000
-"""Fewest and most images of each set; most training images to learn from."""
+MOST, TAUGHT = 3000, 6000
+"""Most images of each set; most training images to learn from."""
 PASSES, STEPS = 40, 1000
 """Passes over what a network learns from, and batches at most."""
 SUREST = 32
-SIGNIFICANCE = 0.001
-"""Chance of telling two equal sets apart by the AUC, and again by strange images."""
 TAIL = 0.003
 """An image is strange if it scores above all real images but this share."""
-POWER = 0.9
-"""Chance of telling sets apart at the AUC that is reported as detectable."""
 
 
 class Auc(NamedTuple):

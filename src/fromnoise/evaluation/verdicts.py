@@ -14,7 +14,7 @@ from fromnoise.evaluation.copies import NOTICED
 from fromnoise.evaluation.excess import STRICT
 from fromnoise.evaluation.metrics import METRICS
 from fromnoise.evaluation.overfitting import UNCLEAR
-from fromnoise.evaluation.report import Balance, Excess, Learned, Measured, Report
+from fromnoise.evaluation.report import POWER, SIGNIFICANCE, Balance, Excess, Learned, Measured, Report
 from fromnoise.lookup import lookup
 
 Mark = Literal["✓", "!", "?"]
@@ -27,18 +27,14 @@ OF_THE_REFERENCE = ("recall", "coverage")
 """Metrics in which images must not be behind real ones."""
 SEEN = 0.2
 """Features separate the classes if accuracy beats guessing by this much."""
-OTHER_SHARES = 0.001
-"""p-value of χ² below which the classes' shares are not the reference's."""
-SURE = float(stats.norm.isf(0.1))
-"""Standard errors beyond a test's limit of a difference that is noticed with a chance of 90 %."""
+SURE = float(stats.norm.isf(1 - POWER))
+"""Standard errors beyond a test's limit of a difference that is noticed."""
 RECOGNISED = 0.5
 """If near-duplicates are recognised more rarely, none being found says little."""
 WRONG = 0.05
 """Share by which a classifier must disagree more with the labels than with those of real images."""
 BLANK = 1e-7
 """If excess and error add up to no more than this share of noise's FID, the features see no difference at all."""
-BEHIND = 0.001
-"""False-alarm rate: the chance that real images are this far behind other real ones in any of these metrics."""
 SUBSETS = 5
 """With fewer subsets of the floor, their deviation says little."""
 SPREAD = 1.5
@@ -203,7 +199,7 @@ def shares(balance: Balance, m: int, names: Sequence[str] = ()) -> Verdict:
     """A verdict on the shares of the classes, which may have names, against a reference of m images."""
     n, expected = sum(balance.counts), [each for each in balance.expected if each]
     p = min(2 * min(balance.p, balance.single_p), 1.0)
-    if p < OTHER_SHARES:
+    if p < SIGNIFICANCE:
         pairs = list(zip(balance.counts, balance.expected, strict=True))
         worst = max(range(len(pairs)), key=lambda k: _unlike(*pairs[k]))
         name = f'"{names[worst]}"' if worst < len(names) else str(worst)
@@ -216,11 +212,11 @@ def shares(balance: Balance, m: int, names: Sequence[str] = ()) -> Verdict:
     same = f"the class shares match the reference's, as far as {n:,} images can tell (p = {p:.2g})"
     least, tests = min(expected) / n, 2 * len(expected)  # of single classes, and as many for χ²
     independent = n if balance.exact else n * m / (n + m)
-    off = (float(stats.norm.isf(OTHER_SHARES / tests / 2)) + SURE) * ((1 - least) / (independent * least)) ** 0.5
+    off = (float(stats.norm.isf(SIGNIFICANCE / tests / 2)) + SURE) * ((1 - least) / (independent * least)) ** 0.5
     if off < 1:
         return Verdict("classes", "✓", f"{same}; any class {100 * off:.0f} % too large or too small would be noticed")
     none = stats.binom(n, least) if balance.exact else stats.hypergeom(n + m, round(least * m), n)
-    if 2 * tests * none.pmf(0) < OTHER_SHARES:
+    if 2 * tests * none.pmf(0) < SIGNIFICANCE:
         return Verdict("classes", "✓", f"{same}; a missing class would be noticed")
     return Verdict("classes", "?", f"{same}; even a missing class might go unnoticed")
 
@@ -328,7 +324,7 @@ def behind(metrics: Mapping[str, Measured], real: int) -> list[str]:
         if not deviation or (few and not known):
             continue
         t = (ours.value - floor.value) / (deviation * (1 + 1 / floor.subsets) ** 0.5)
-        if stats.t.cdf(t, math.inf if few else floor.subsets - 1) < BEHIND / len(BY_NEIGHBOURS):
+        if stats.t.cdf(t, math.inf if few else floor.subsets - 1) < SIGNIFICANCE / len(BY_NEIGHBOURS):
             found.append(f"{METRICS[name].title} ({ours.value:.2f}, real images {floor.value:.2f})")
     return found
 

@@ -11,7 +11,8 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.data.listing import NAMED, listed
 from fromnoise.data.parts import Parts
 from fromnoise.errors import UserError
-from fromnoise.evaluation.gain import FEWEST, Gain, gain
+from fromnoise.evaluation.gain import Gain, gain
+from fromnoise.evaluation.report import FEWEST
 from fromnoise.experiment import system
 from fromnoise.experiment.find import parts_of_model
 from fromnoise.experiment.sample import sampled

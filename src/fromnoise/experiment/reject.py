@@ -11,7 +11,8 @@ from torch import Tensor
 
 from fromnoise.data.image_set import ImageSet, excluding
 from fromnoise.errors import UserError
-from fromnoise.evaluation.copies import FEWEST, RANK, VIEWS, gallery, views
+from fromnoise.evaluation.copies import RANK, VIEWS, gallery, views
+from fromnoise.evaluation.report import FEWEST
 from fromnoise.evaluation.tail import rank_of
 from fromnoise.experiment.find import is_run, parts_of
 from fromnoise.generation.sampling import SampleRequest

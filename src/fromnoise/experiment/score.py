@@ -19,8 +19,8 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation.design import error_of_mean
 from fromnoise.evaluation.overfitting import overfitting
 from fromnoise.evaluation.provenance import RunFacts, SamplingFacts, Took, TrainingFacts
-from fromnoise.evaluation.report import Bits, OtherVersion, Report
-from fromnoise.evaluation.score import FEWEST, Comparison, score
+from fromnoise.evaluation.report import FEWEST, Bits, OtherVersion, Report
+from fromnoise.evaluation.score import Comparison, score
 from fromnoise.experiment import few_images, initial_weights, system
 from fromnoise.experiment.comparison import floor_images, read, reference_name, same_classes, without_leaks
 from fromnoise.experiment.train import Experiment

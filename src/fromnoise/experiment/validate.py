@@ -13,12 +13,13 @@ from fromnoise.config import Config
 from fromnoise.data.image_set import ImageSet
 from fromnoise.data.parts import Parts
 from fromnoise.errors import UserError
-from fromnoise.evaluation.copies import FEWEST, copy_test, gallery
+from fromnoise.evaluation.copies import copy_test, gallery
 from fromnoise.evaluation.design import LEAST
 from fromnoise.evaluation.extractor import Features
 from fromnoise.evaluation.featured import Featured
 from fromnoise.evaluation.kernel import mmd2
 from fromnoise.evaluation.overfitting import image_errors
+from fromnoise.evaluation.report import FEWEST
 from fromnoise.experiment import few_images
 from fromnoise.generation.model import Model
 from fromnoise.generation.sampling import SampleRequest, sample
