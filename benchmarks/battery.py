@@ -54,7 +54,7 @@ def _class_shares(sets: Comparison, _: Features) -> tuple[bool, Numbers]:
     ours, theirs = sets.generated.labels, sets.reference.labels
     if ours is None or theirs is None:
         return False, {}
-    return shares(balance(ours, theirs), len(theirs)).mark == "!", {}
+    return shares(balance(ours, theirs)).mark == "!", {}
 
 
 def _colour(sets: Comparison, _: Features) -> tuple[bool, Numbers]:
@@ -88,7 +88,7 @@ def _labels(sets: Comparison, extract: Features) -> tuple[bool, Numbers]:
     learned = None if classes is None else classes.learned
     if classes is None or learned is None:
         return False, {}
-    return labels(classes.balance, learned, len(sets.reference)).mark == "!", {}
+    return labels(classes.balance, learned).mark == "!", {}
 
 
 def _copying(sets: Comparison, _: Features) -> tuple[bool, Numbers]:

@@ -171,7 +171,7 @@ def clusters(n, seed=0, shift=0):
 def test_what_labels_add_is_told_together():
     found, notes = by_class(clusters(200), clusters(200, 1), clusters(300, 2), 3000, 0)
     assert found.learned == Learned(1.0, 200, 1.0, 200, 1.0)
-    assert found.balance == Balance(10 * (20,), 10 * (20.0,), 0.0, 1.0, independent=200)
+    assert found.balance == Balance(10 * (20,), 10 * (20.0,), 0.0, 1.0, 1.0, True, 200)
     assert all(row.value < 50 for row in found.fid)
     assert notes == []
     wrong, _ = by_class(clusters(200, shift=1), clusters(200, 1), None, 3000, 0)

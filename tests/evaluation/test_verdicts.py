@@ -45,7 +45,7 @@ def test_only_what_was_asked_for_fails_and_all_of_it_is_said():
     good = report(
         copies=no_copies(0.02),
         told_apart=SimpleNamespace(detected=False, verdict="not told apart: 51 %", detectable=0.58),
-        overlaps=Overlaps(Overlap(0, 0, 100, "none"), Overlap(0, 1, 100, "1 as near-duplicates"), None),
+        overlaps=Overlaps(Overlap(0, 0, 100, "none"), Overlap(0, 1, 100, "1 as near-duplicates"), None, 1.0),
         repeats=SimpleNamespace(found=False, verdict="no more than among real images", noticed=True),
     )
     verdicts.check(good, ("copying", "told-apart", "overlap", "repeats"))
@@ -55,14 +55,14 @@ def test_images_that_sets_share_and_images_that_give_themselves_away_fail():
     bad = report(
         told_apart=SimpleNamespace(detected=True, verdict="told apart: 93 %"),
         overlaps=Overlaps(
-            Overlap(0, 0, 100, "none"), Overlap(1, 0, 100, "1 to the byte"), Overlap(0, 11, 100, "11 near")
+            Overlap(0, 0, 100, "none"), Overlap(1, 0, 100, "1 to the byte"), Overlap(0, 11, 100, "11 near"), 1.0
         ),
     )
     with pytest.raises(Failed, match=r"^overlap: 1 to the byte; 11 near; told-apart: 93 %$"):
         verdicts.check(bad, ("overlap", "told-apart"))
 
 
-@pytest.mark.parametrize(("noticed", "mark"), [(None, "✓"), (0.57, "✓"), (0.3, "?")])
+@pytest.mark.parametrize(("noticed", "mark"), [(0.57, "✓"), (0.3, "?")])
 def test_that_nothing_overlaps_counts_where_near_duplicates_are_recognised(noticed, mark):
     none = report(overlaps=Overlaps(Overlap(0, 0, 100, "none"), None, None, noticed))
     [verdict] = verdicts.TESTS["overlap"].ask(none)
@@ -79,16 +79,16 @@ def drawn(probabilities, n, random):
 
 def test_class_shares_are_noticed_as_often_as_the_verdict_says():
     random, even = np.random.default_rng(0), np.full(10, 0.1)
-    same = verdicts.shares(drawn(even, 2000, random), 1000)
+    same = verdicts.shares(drawn(even, 2000, random))
     assert same.mark == "✓"
     off = int(re.search(r"any class (\d+) % too large or too small would be noticed", same.words)[1]) / 100
     other = even * (1 - 0.1 * off / 0.9)
     other[3] = 0.1 * (1 + off)
     other /= other.sum()
-    found = [verdicts.shares(drawn(other, 2000, random), 1000) for _ in range(200)]
+    found = [verdicts.shares(drawn(other, 2000, random)) for _ in range(200)]
     assert np.mean([each.mark == "!" for each in found]) > 0.8
     assert any("class 3 makes up 1" in each.words and "instead of 10.0 %" in each.words for each in found)
-    accused = [verdicts.shares(drawn(even, 2000, random), 1000).mark == "!" for _ in range(200)]
+    accused = [verdicts.shares(drawn(even, 2000, random)).mark == "!" for _ in range(200)]
     assert sum(accused) <= 1
 
 
@@ -97,15 +97,15 @@ def test_class_shares_are_noticed_as_often_as_the_verdict_says():
     [(80, "?", "even a missing class might go unnoticed"), (200, "✓", "a missing class would be noticed")],
 )
 def test_few_images_leave_class_shares_open(n, mark, noticed):
-    few = verdicts.shares(drawn(np.full(10, 0.1), n, np.random.default_rng(1)), 1000)
+    few = verdicts.shares(drawn(np.full(10, 0.1), n, np.random.default_rng(1)))
     assert few.mark == mark
     assert few.words.endswith(noticed)
 
 
 def test_a_class_that_nobody_has_is_not_the_one_that_is_named():
     shifted = balance(torch.tensor([1] * 180 + [3] * 20), torch.tensor([1, 3]).repeat(200))
-    assert "class 1 makes up 90.0 % instead of 50.0 %" in verdicts.shares(shifted, 400).words
-    assert 'class "dogs" makes up 90.0 % instead of 50.0 %' in verdicts.shares(shifted, 400, ("cats", "dogs")).words
+    assert "class 1 makes up 90.0 % instead of 50.0 %" in verdicts.shares(shifted).words
+    assert 'class "dogs" makes up 90.0 % instead of 50.0 %' in verdicts.shares(shifted, ("cats", "dogs")).words
 
 
 @pytest.mark.parametrize("least", [None, 0.2])
@@ -148,6 +148,6 @@ def test_training_images_are_doubted_where_the_generated_ones_are_nearer_by_more
     [(0.95, 0.96, "✓"), (0.92, 0.96, "✓"), (0.6, 0.99, "!"), (0.88, 0.96, "!"), (0.3, 0.28, "?"), (None, None, "?")],
 )
 def test_whether_labels_fit_is_said_where_features_tell_classes_apart(agreement, real, mark):
-    even = Balance((50,) * 10, (50.0,) * 10, 0.0, 1.0)
-    verdict = verdicts.labels(even, Learned(0.9, 500, real, 500, agreement), 500)
+    even = Balance((50,) * 10, (50.0,) * 10, 0.0, 1.0, 1.0, True, 500)
+    verdict = verdicts.labels(even, Learned(0.9, 500, real, 500, agreement))
     assert (verdict.question, verdict.mark) == ("classes", mark)

@@ -128,7 +128,7 @@ def test_curves_are_there_once_there_is_something_to_draw(scored, page_of):
 
 def test_a_class_that_the_reference_lacks_is_told(scored, page_of):
     told, generated, train = scored
-    told = replace(told, classes=Classes(Balance((79, 1), (80.0, 0.0), None, 0.0), (), None))
+    told = replace(told, classes=Classes(Balance((79, 1), (80.0, 0.0), None, 0.0, 0.0, True, 80), (), None))
     told = replace(told, protocol=replace(told.protocol, design="random"))
     text = report.page(told, "theirs", generated, train)
     assert "shares differ from the reference's: class 1 makes up 1.2 % instead of 0.0 %." in page_of(text).text
@@ -192,7 +192,7 @@ def test_the_images_that_give_themselves_away_are_shown(scored, page_of):
 def test_classes_have_names_in_the_figure_if_its_font_has_their_letters(scored, monkeypatch):
     drawn, real = [], report.figures.class_balance
     monkeypatch.setattr(report.figures, "class_balance", lambda *given: drawn.append(given[2]) or real(*given))
-    balance = Balance((30, 30, 20), (30.0, 30.0, 20.0), 0.0, 1.0)
+    balance = Balance((30, 30, 20), (30.0, 30.0, 20.0), 0.0, 1.0, 1.0, True, 80)
     told = replace(scored[0], protocol=replace(scored[0].protocol, design="random"))
     assert report._classes(replace(told, classes=Classes(balance, (), None, ("chien", "猫"))))
     assert drawn == [["chien", "1", "2"]]

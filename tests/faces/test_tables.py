@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from fromnoise.errors import Failed
 from fromnoise.evaluation.excess import beside
+from fromnoise.evaluation.provenance import Protocol, SetOfImages, UsedFeatures
 from fromnoise.evaluation.report import (
     SCHEMA,
     Balance,
@@ -22,11 +23,8 @@ from fromnoise.evaluation.report import (
     Overfitting,
     Overlap,
     Overlaps,
-    Protocol,
     Repeats,
     Report,
-    SetOfImages,
-    UsedFeatures,
 )
 from fromnoise.evaluation.verdicts import BY_NEIGHBOURS, behind, check
 from fromnoise.faces import console
@@ -195,7 +193,7 @@ def test_without_a_floor_the_fid_stands_alone(shown):
     (0, 1, "✓ overlap: hardly any: some"), (0, 0, "✓ overlap: no generated image and"),
 ])  # fmt: skip
 def test_images_that_sets_share_are_a_verdict(shown, identical, near, said):
-    overlaps = Overlaps(Overlap(0, 0, 100, "none"), Overlap(identical, near, 100, "some"), None)
+    overlaps = Overlaps(Overlap(0, 0, 100, "none"), Overlap(identical, near, 100, "some"), None, 1.0)
     assert any(line.startswith(said) for line in shown(replace(report(), overlaps=overlaps)))
 
 
@@ -209,7 +207,7 @@ def test_inceptions_weights_are_named(shown):
 def test_the_other_metrics_features_and_classes_follow(shown):
     whole = report()
     kid = Measured(0.5, 0.02, 1000, summary(0.0014, 0.0005))
-    classes = Classes(Balance((1, 2), (1.5, 1.5), 0.333, 0.5637), (), Learned(0.9, 1000, 0.99, 800))
+    classes = Classes(Balance((1, 2), (1.5, 1.5), 0.333, 0.5637, 1.0, True, 1000), (), Learned(0.9, 1000, 0.99, 800))
     general = OtherFeatures(UsedFeatures("general", 512, "", "", True), Measured(7.0, 0.5, 1000), excess(2, 3))
     lines = shown(replace(whole, metrics={**whole.metrics, "kid": kid}, classes=classes, also=(general,)))
     assert "KID 0.500 ± 0.020 0.00140 ± 0.00050 unknown kernel distance, unbiased" in lines
@@ -304,7 +302,8 @@ def test_training_images_that_the_model_was_not_trained_on_leave_copying_open(sh
 
 @pytest.mark.parametrize(("accuracy", "real", "warned"), [(0.1, 0.99, True), (0.98, 0.99, False), (0.3, 0.5, False)])
 def test_labels_that_do_not_fit_their_images_are_said(shown, accuracy, real, warned):
-    classes = Classes(Balance((50, 50), (50.0, 50.0), 0.0, 1.0), (), Learned(0.9, 1000, real, 800, accuracy))
+    balance = Balance((50, 50), (50.0, 50.0), 0.0, 1.0, 1.0, True, 1000)
+    classes = Classes(balance, (), Learned(0.9, 1000, real, 800, accuracy))
     said = " ".join(shown(replace(report(), classes=classes)))
     wrong = "! classes: labels or images are wrong: a classifier trained on real images agrees with 10 %"
     assert (wrong in said) == warned

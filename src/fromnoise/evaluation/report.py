@@ -14,7 +14,7 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation.provenance import Protocol, Request, RunFacts, UsedFeatures
 from fromnoise.files import read_json, with_nan
 
-SCHEMA = 7
+SCHEMA = 8
 """The version of the report's form."""
 FEWEST = 50
 """Fewest images of each kind for a score, and for each of its tests."""
@@ -97,12 +97,12 @@ class Balance(msgspec.Struct, frozen=True):
     chi2: float | None  # χ², with rare classes as one; null if infinite.
     # Its p-value. If `protocol.design` is "stratified", the numbers were fixed, and it says nothing about the model.
     p: float
-    single_p: float = 1.0  # The smallest p-value of the exact tests of single classes, times their number.
+    single_p: float  # The smallest p-value of the exact tests of single classes, times their number.
     # Whether the reference's classes are of equal size by design: then its shares are exact. Otherwise it counts as a
     # random sample.
-    exact: bool = True
+    exact: bool
     # Independent images of the reference: fewer than all of them if they come in groups.
-    independent: int | None = None
+    independent: int
 
 
 class ClassFid(msgspec.Struct, frozen=True, rename={"class_": "class"}):
@@ -172,8 +172,7 @@ class Pair(msgspec.Struct, frozen=True):
     generated: int  # Position among the generated images.
     train: int  # Position among the training images.
     relative: float  # Their distance, divided by that to the fifth nearest training image.
-    # The distance itself: 0 for the same picture, about 1.4 for unrelated ones; null in old reports.
-    distance: float | None = None
+    distance: float  # The distance itself: 0 for the same picture, about 1.4 for unrelated ones.
 
 
 class CopySizes(msgspec.Struct, frozen=True):
@@ -268,9 +267,7 @@ class Overlaps(msgspec.Struct, frozen=True):
     # Images of the floor's source that the model was trained on; also null for images in groups, where the floor
     # includes training images on purpose.
     floor_in_train: Overlap | None
-    # Share of reference images that were recognised after being made darker, shifted by a pixel and a little noisy;
-    # null in old reports.
-    noticed: float | None = None
+    noticed: float  # Share of reference images that were recognised if made darker, shifted and a little noisy.
 
     @property
     def known(self) -> list[Overlap]:
