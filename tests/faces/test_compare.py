@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from fromnoise.data import digits
 from fromnoise.errors import UserError
 from fromnoise.evaluation.extractor import Features
-from fromnoise.evaluation.provenance import RunFacts, SamplingFacts, Took, TrainingFacts
+from fromnoise.evaluation.provenance import RunFacts, SamplingFacts, TrainingFacts
 from fromnoise.evaluation.report import SCHEMA, Report
 from fromnoise.evaluation.score import Comparison, score
 from fromnoise.faces import compare
@@ -35,8 +35,7 @@ def run_of(report, batch, hardware):
     config = {"seed": 0, "training": {"batch": batch}, "data": {"data": "digits"}}
     training = TrainingFacts(1200, 65.0, 3000, {}, (), None, 4_100_000, "no classes")
     sampling = SamplingFacts(60, 2.0, {}, 1.0, 10, 0)
-    took = Took(1.0)
-    return replace(report, run=RunFacts("", config, training, sampling, took, took, {"hardware": hardware}))
+    return replace(report, run=RunFacts("", config, training, sampling, 1.0, 1.0, {"hardware": hardware}))
 
 
 def test_a_row_tells_what_the_report_says(told):

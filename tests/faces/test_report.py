@@ -10,7 +10,7 @@ from fromnoise.config import TINY, to_json
 from fromnoise.data import digits
 from fromnoise.data.image_set import ImageSet
 from fromnoise.evaluation.extractor import Features
-from fromnoise.evaluation.provenance import RunFacts, SamplingFacts, Took, TrainingFacts
+from fromnoise.evaluation.provenance import RunFacts, SamplingFacts, TrainingFacts
 from fromnoise.evaluation.report import Balance, Bits, Classes, DenoisingError, Overfitting
 from fromnoise.evaluation.score import Comparison, score
 from fromnoise.faces import report
@@ -108,7 +108,7 @@ def test_curves_are_there_once_there_is_something_to_draw(scored, page_of):
     told, generated, train = scored
     training = TrainingFacts(40, 61.0, 3000, EAGER, (vars(Budget("steps", 40)),), None, 290_692, "10 classes")
     command, config = "fromnoise run --preset tiny", {"data": {"data": "digits"}}
-    run = RunFacts(command, config, training, sampling_of(0), Took(2.0), Took(1.0), SYSTEM)
+    run = RunFacts(command, config, training, sampling_of(0), 2.0, 1.0, SYSTEM)
     bits = Bits(2.5, 0.01, 200, 0.0, 2.0, 0.5)
     levels = tuple(DenoisingError(level, 0.0168, 0.0204) for level in (1.0, 0.0))
     gap = Overfitting("no sign of overfitting", False, 0.21, (-0.1, 0.4), 0.08, 0.031, levels, 200, 0)
@@ -148,7 +148,7 @@ def test_the_commands_make_the_numbers_again(scored, page_of):
     shortfall = "10 minutes were only 50 steps"
     training = TrainingFacts(50, 4.0, 3000, EAGER, budgets, shortfall, 1, "no classes")
     command = "fromnoise run --preset tiny --steps +20"
-    run = RunFacts(command, config, training, sampling_of(3), Took(1.0), Took(1.0), SYSTEM)
+    run = RunFacts(command, config, training, sampling_of(3), 1.0, 1.0, SYSTEM)
     told = replace(told, run=run)
     page = page_of(report.page(told, "theirs", generated, train))
     assert f"{command} # goes on from a run of 30 steps" in page.text

@@ -82,12 +82,6 @@ class SamplingFacts(msgspec.Struct, frozen=True):
     seed: int  # The seed of the noise.
 
 
-class Took(msgspec.Struct, frozen=True):
-    """The time that a part of the score took."""
-
-    seconds: float  # Wall-clock time.
-
-
 class RunFacts(msgspec.Struct, frozen=True):
     """The run behind a report."""
 
@@ -95,8 +89,8 @@ class RunFacts(msgspec.Struct, frozen=True):
     config: Mapping[str, Any]  # The whole configuration.
     training: TrainingFacts  # What the training did.
     sampling: SamplingFacts  # How the images were sampled.
-    scoring: Took  # The time of scoring, without the test for overfitting.
-    overfitting: Took  # The time of the test for overfitting and of the likelihood.
+    scoring_seconds: float  # The time of scoring, without the test for overfitting.
+    overfitting_seconds: float  # The time of the test for overfitting and of the likelihood.
     system: Mapping[str, Any]  # Hardware and versions.
     # How guidance was chosen after the training, as in guidance.json: the step, the choice, the features (not the
     # score's), the number of images, and for each value tried the FID in whitened features against training images.

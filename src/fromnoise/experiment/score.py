@@ -18,7 +18,7 @@ from fromnoise.diffusion.steps import Visit
 from fromnoise.errors import UserError
 from fromnoise.evaluation.design import error_of_mean
 from fromnoise.evaluation.overfitting import overfitting
-from fromnoise.evaluation.provenance import RunFacts, SamplingFacts, Took, TrainingFacts
+from fromnoise.evaluation.provenance import RunFacts, SamplingFacts, TrainingFacts
 from fromnoise.evaluation.report import FEWEST, Bits, OtherVersion, Report
 from fromnoise.evaluation.score import Comparison, score
 from fromnoise.experiment import few_images, initial_weights, system
@@ -141,8 +141,8 @@ def sample_and_score(experiment: Experiment, outcome: Outcome, reference: ImageS
         to_json(config),
         training,
         SamplingFacts(n, sampled - begun, to_json(used), guidance, calls, config.seed),
-        Took(scored - sampled),
-        Took(time.perf_counter() - scored),
+        scored - sampled,
+        time.perf_counter() - scored,
         system.about(model.device),
         weights=None if experiment.weights is None else str(experiment.weights),
         skip_broken=experiment.skip_broken,
