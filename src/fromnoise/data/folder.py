@@ -61,7 +61,7 @@ def collected(
     names, left = to_read(found.images, how.label_by)
     for name in set(found.images).difference(names):
         table.rows.pop(name, None)
-    stack, was, changes = _Stack(len(names)), Counter[tuple[int, int]](), Counter[str]()
+    stack, was, changes = torch.empty(len(names), 0, 0, 0), Counter[tuple[int, int]](), Counter[str]()
     kept: list[str] = []
     depths, forms = set[np.dtype[Any]](), dict[str, list[str]]()
     broken: list[tuple[str, str]] = []
@@ -82,10 +82,10 @@ def collected(
                 )
             forms.setdefault(read.stored, []).append(name)
             how.on_file(name, read)
-            kept.append(name)
             depths.add(read.pixels.dtype)
             if len(depths) == 1:
-                stack.add(read.pixels)
+                stack = _stacked(stack, len(kept), _channels_first(read.pixels))
+            kept.append(name)
             was[read.was] += 1
             changes.update(read.changes)
             changes[picture.STRETCHED] += picture.is_stretched(read.was, how.size)
@@ -93,15 +93,17 @@ def collected(
         raise UserError(_complaint(Path(root), broken, len(names)))
     if len(depths) > 1:
         raise UserError(_mixture(root, forms))
-    labels, (pixels, values) = labelled(root, kept, table, how.label_by), stack.bytes(root, how.within)
+    labels, pixels, values = labelled(root, kept, table, how.label_by), stack[: len(kept)].numpy(), None
+    if pixels.dtype != np.uint8:
+        pixels, values = stretched(pixels, root, how.within)
     images = ImageSet(
         root,
-        pixels,
+        torch.from_numpy(pixels),
         None if labels.numbers is None else torch.tensor(labels.numbers),
         class_names=labels.class_names,
         files=tuple(str(Path(root) / name) for name in kept),
         parts=labels.parts,
-        was="" if set(was) == {stack.images.shape[2:]} else _sizes(was),
+        was="" if set(was) == {pixels.shape[2:]} else _sizes(was),
         range=values,
     )
     notes = [*notes, *picture.enlarged(was, how.size)]
@@ -135,7 +137,7 @@ def load_file(
         raise UserError(f"{path} has more than 8 bits, and nothing gives their range: convert it to 8 bits")
     else:
         pixels, _ = stretched(pixels, str(path), within)
-    return ImageSet(str(path), torch.from_numpy(pixels.transpose(2, 0, 1)[None].copy()), range=within), changes
+    return ImageSet(str(path), _channels_first(pixels), range=within), changes
 
 
 def save(
@@ -174,38 +176,24 @@ def _picture(image: UInt8[np.ndarray, "h w c"]) -> Image.Image:
     return Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels)
 
 
-class _Stack:
-    """At most n images of one size and depth, in one tensor with as many channels as any image has."""
+def _channels_first(pixels: Num[np.ndarray, "h w c"]) -> Num[Tensor, "1 c h w"]:
+    return torch.from_numpy(pixels.transpose(2, 0, 1)[None].copy())
 
-    def __init__(self, n: int) -> None:
-        self.n, self.done = n, 0
-        self.images: Num[Tensor, "n c h w"] = torch.empty(0, 0, 0, 0)
 
-    def add(self, pixels: Num[np.ndarray, "h w c"]) -> None:
-        image = torch.from_numpy(pixels.transpose(2, 0, 1)[None].copy())
-        channels = self.images.shape[1]
-        if image.shape[1] > channels:
-            before = self.images[: self.done]
-            self.images = mapped.empty((self.n, *image.shape[1:]), image.dtype)
-            if self.done:
-                self._put(0, before)
-        self._put(self.done, image)
-        self.done += 1
+def _stacked(stack: Num[Tensor, "n c h w"], at: int, image: Num[Tensor, "1 c2 h w"]) -> Num[Tensor, "n c3 h w"]:
+    """The stack with an image at a position, and with the channels of the image if these are more."""
+    if image.shape[1] > stack.shape[1]:
+        before, stack = stack, mapped.empty((len(stack), *image.shape[1:]), image.dtype)
+        if at:
+            _put(stack[:at], before[:at])
+    _put(stack[at : at + 1], image)
+    return stack
 
-    def _put(self, at: int, images: Num[Tensor, "m c h w"]) -> None:
-        rows = self.images[at : at + len(images)]
-        rows[:, :3] = images[:, :3]
-        rows[:, 3:] = images[:, 3:] if images.shape[1] == 4 else 255
 
-    def bytes(
-        self, name: str, within: tuple[float, float] | None
-    ) -> tuple[UInt8[Tensor, "n c h w"], tuple[float, float] | None]:
-        """The images `name`, and the range by which they were mapped if they have more than 8 bits."""
-        images = self.images[: self.done]
-        if images.dtype == torch.uint8:
-            return images, None
-        pixels, values = stretched(images.numpy(), name, within)
-        return torch.from_numpy(pixels), values
+def _put(rows: Num[Tensor, "m c h w"], images: Num[Tensor, "m c2 h w"]) -> None:
+    """Write images into rows of as many channels or more: grey is repeated, and what has no alpha is opaque."""
+    rows[:, :3] = images[:, :3]
+    rows[:, 3:] = images[:, 3:] if images.shape[1] == 4 else 255
 
 
 def _complaint(folder: Path, broken: list[tuple[str, str]], n: int) -> str:
