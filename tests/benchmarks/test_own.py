@@ -1,4 +1,5 @@
 import dataclasses
+from itertools import product
 
 import pytest
 
@@ -45,11 +46,11 @@ def test_a_contender_without_a_gap_or_a_floor_leaves_these_blank():
     assert cells(own.table([line]).splitlines()[2])[7:] == ["", "0.70", ""]
 
 
-def test_ten_minutes_are_trained_thrice_and_clothes_are_small():
+def test_ten_minutes_are_trained_thrice_and_every_set_at_both_sizes():
     wanted = own.asked_cells(Settings())
     assert {seed for *_, minutes, seed in wanted if minutes == 10} == {0, 1, 2}
     assert {seed for *_, minutes, seed in wanted if minutes != 10} == {0}
-    assert {size for _, name, size, *_ in wanted if name == "fashion"} == {32}
+    assert {(name, size) for _, name, size, *_ in wanted} == set(product(own.SETS, (32, 64)))
 
 
 def test_a_package_that_cannot_be_fetched_says_where_it_belongs(tmp_path, monkeypatch):
