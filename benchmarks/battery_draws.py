@@ -18,6 +18,7 @@ from fromnoise.evaluation.design import disjoint
 from fromnoise.evaluation.excess import NORMAL
 from fromnoise.evaluation.score import Comparison
 from fromnoise.experiment.comparison import ScoreRequest, comparison
+from fromnoise.say import plural
 
 POOL = 10_000
 """Real images of a kind that all draws are taken from, so that their features are computed once."""
@@ -92,6 +93,7 @@ def table(draws: Sequence[Mapping[str, Any]]) -> str:
     scaled = [value / error for value, error in (each["numbers"]["excess"] for each in draws)]
     said = (
         f"In standard errors, the excess is {statistics.fmean(scaled):.2f} ± {statistics.pstdev(scaled):.2f} (mean and "
-        f"deviation). It is above {NORMAL:.2f}, a level of 2.5 %, in {sum(z > NORMAL for z in scaled)} draws."
+        f"deviation). It is above {NORMAL:.2f}, a level of 2.5 %, in "
+        f"{plural(sum(z > NORMAL for z in scaled), 'draw')}."
     )
     return f"{results.table(head, rows)}\n\n{said}"

@@ -393,4 +393,6 @@ def evaluate(
 def verdicts(report: Report) -> list[Verdict]:
     """What a report says in words, most important first: each a question, a mark (✓ fine, ! not fine, ? undecided) and
     the answer."""
+    if not isinstance(report, Report):
+        raise UserError(f"verdicts are those of a report, not {report!r:.60}")
     return [verdict._replace(words=as_python(verdict.words)) for verdict in in_words(report)]

@@ -20,8 +20,6 @@ from fromnoise.data.image_set import MOST_CHANNELS, ImageSet
 from fromnoise.errors import UserError
 
 PLAIN = ("1", "L", "RGB", "RGBA", "I", "I;16", "F")  # modes of Pillow whose numbers are the pixels
-
-
 Arrays = ArrayLike | Image | Sequence[Image]
 Source = str | Path | ImageSet | Arrays
 """A set of images: as an array, or as the command line names it."""

@@ -4,7 +4,7 @@ import torch
 from scipy.stats import binomtest, chi2, fisher_exact
 
 from fromnoise import rng
-from fromnoise.evaluation import classes
+from fromnoise.evaluation import classes, verdicts
 from fromnoise.evaluation.classes import balance, by_class, class_fids, matched, train_on_generated
 from fromnoise.evaluation.featured import Featured, UnavailableError
 from fromnoise.evaluation.frechet import Moments, distance
@@ -237,6 +237,13 @@ def test_classes_of_a_few_groups_accuse_nobody():
     as_images, as_groups = np.mean(found, axis=0)
     assert as_images > 0.3
     assert as_groups <= 0.03
+
+
+def test_many_classes_in_two_groups_leave_their_shares_undecided():
+    reference = labels(200, 0, (0.05,) * 4 + (0.1,) * 4 + (0.2,) * 2)
+    found = balance(labels(200, 1, (0.1,) * 10), reference, np.arange(200) // 100)
+    assert found.independent == 2
+    assert verdicts.shares(found).mark == "?"
 
 
 def test_of_classes_of_one_size_only_one_is_pooled_with_a_rare_one():

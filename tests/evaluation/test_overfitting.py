@@ -85,6 +85,7 @@ def test_fresh_images_are_denoised_as_well_as_training_images(tiny_model, blobs_
     covered = [low <= 0 <= high for low, high in (each.interval for each in found)]
     assert sum(covered) >= 16
     assert found[0].verdict.startswith("no sign of overfitting: held-out images are denoised ")
+    assert "(95 % interval −" in found[0].verdict
     assert found[0].verdict.endswith(f"; {100 * found[0].detectable:.1f} % would have been noticed")
 
 

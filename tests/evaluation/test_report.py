@@ -13,7 +13,7 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation import provenance
 from fromnoise.evaluation import report as types_of_report
 from fromnoise.evaluation.extractor import Features
-from fromnoise.evaluation.report import SCHEMA, Report
+from fromnoise.evaluation.report import FEWEST, SCHEMA, Report
 from fromnoise.evaluation.score import Comparison, score
 from tools import report_fields
 
@@ -99,8 +99,8 @@ def test_every_type_has_a_table():
 
 
 def test_the_numbers_that_the_types_name_are_those_of_the_code():
-    from fromnoise.evaluation import classes, copies
+    from fromnoise.evaluation import classes
 
     text = DOCUMENT.read_text()
     assert f"bove {classes.CLASSIFIED:,} features" in text
-    assert f"fewer than {copies.FEWEST} images" in text
+    assert f"fewer than {FEWEST} images" in text

@@ -61,7 +61,8 @@ def collected(
     names, left = to_read(found.images, how.label_by)
     for name in set(found.images).difference(names):
         table.rows.pop(name, None)
-    stack, was, changes = torch.empty(len(names), 0, 0, 0), Counter[tuple[int, int]](), Counter[str]()
+    stack = torch.empty(len(names), 0, 0, 0)  # the first image gives it channels
+    was, changes = Counter[tuple[int, int]](), Counter[str]()
     kept: list[str] = []
     depths, forms = set[np.dtype[Any]](), dict[str, list[str]]()
     broken: list[tuple[str, str]] = []
@@ -93,7 +94,8 @@ def collected(
         raise UserError(_complaint(Path(root), broken, len(names)))
     if len(depths) > 1:
         raise UserError(_mixture(root, forms))
-    labels, pixels, values = labelled(root, kept, table, how.label_by), stack[: len(kept)].numpy(), None
+    labels = labelled(root, kept, table, how.label_by)
+    pixels, values = stack[: len(kept)].numpy(), None
     if pixels.dtype != np.uint8:
         pixels, values = stretched(pixels, root, how.within)
     images = ImageSet(

@@ -79,13 +79,14 @@ def balance(generated: Int[Tensor, " n"], reference: Int[Tensor, " m"], groups: 
     counts, real = (np.bincount(labels, minlength=classes) for labels in (generated, reference))
     n, m, known = int(counts.sum()), int(real.sum()), counts + real > 0
     exact, expected = even_by_design(real[real > 0]), real * (n / m)
-    said = tuple(map(int, counts)), tuple(map(float, expected))
+    said, independent = (tuple(map(int, counts)), tuple(map(float, expected))), m
     if groups is not None and not exact:
-        real = np.round(real * (most_apart(groups) / m)).astype(np.int64)
+        independent = most_apart(groups)
+        real = np.round(real * (independent / m)).astype(np.int64)
         m = int(real.sum())
     ours, theirs = counts[known], real[known]
     if exact and (theirs == 0).any():  # infinite
-        return Balance(*said, None, 0.0, 0.0, exact, m)
+        return Balance(*said, None, 0.0, 0.0, exact, independent)
     of_class = stats.binom(n, theirs / m) if exact else stats.hypergeom(n + m, ours + theirs, n)
     single = 2 * len(ours) * float(np.minimum(of_class.cdf(ours), of_class.sf(ours - 1)).min())
     wanted = theirs * n / m if exact else (ours + theirs) * min(n, m) / (n + m)
@@ -99,7 +100,7 @@ def balance(generated: Int[Tensor, " n"], reference: Int[Tensor, " m"], groups: 
         chi2, p = stats.chisquare(table[0], table[1] * (n / m))
     elif table.shape[1] > 1:
         chi2, p = stats.chi2_contingency(table, correction=False)[:2]
-    return Balance(*said, float(chi2), float(p), min(single, 1.0), exact, m)
+    return Balance(*said, float(chi2), float(p), min(single, 1.0), exact, independent)
 
 
 def even_by_design(counts: NDArray[np.int64]) -> bool:

@@ -51,7 +51,8 @@ MATERIAL = 3.0
 """Copying is reported only from three times the expected share: with many images, samples that are merely more typical
 than real ones exceed it significantly."""
 TURNED_SIGNIFICANCE = SIGNIFICANCE / 3
-"""`SIGNIFICANCE` over the comparisons of turned images; that of all others is its own."""
+"""Chance of calling fresh real images copies over all comparisons of turned images; over all others it is
+`SIGNIFICANCE`."""
 CONFIDENCE = 0.95
 """Of the upper bound of the share of copies."""
 VIEWS: Mapping[str, int] = {"as it is": 1, "mirrored": 2, "turned": 8}

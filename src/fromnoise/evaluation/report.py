@@ -17,9 +17,11 @@ from fromnoise.files import read_json, with_nan
 SCHEMA = 8
 """The version of the report's form."""
 FEWEST = 50
-"""Fewest images of each kind for a score, and for each of its tests."""
+"""Fewest images of each kind for a score and its tests, among training images distinct ones; and held-out or validation
+images where others are judged by them."""
 SIGNIFICANCE = 0.001
-"""Chance of each test's finding something wrong where there is nothing: an accusation needs more than 5 %."""
+"""Chance that a test accuses real images: an accusation needs more than 5 %. A test that has two ways to accuse, as
+`two_sample` and `copies` have, takes it for each or divides it."""
 POWER = 0.9
 """Chance of finding what a test is said to have been able to find."""
 
