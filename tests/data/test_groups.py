@@ -5,6 +5,7 @@ from PIL import Image, ImageDraw
 
 from fromnoise.data import digits, sources
 from fromnoise.data.groups import groups, nearly_in
+from fromnoise.data.resize import resize
 from fromnoise.data.settings import DataSettings
 
 SKINS = ((255, 204, 34), (250, 220, 188), (224, 187, 149), (191, 143, 104), (155, 100, 61), (89, 69, 57))
@@ -49,6 +50,13 @@ def test_what_a_person_would_not_count_as_a_difference_joins(change):
     found = groups(torch.cat([images, changed(images, change)])).numpy()
     assert (found[:200] == found[200:]).mean() >= 0.99
     assert nearly_in(changed(images, change), images).float().mean() >= 0.99
+
+
+@pytest.mark.parametrize("change", ["a pixel to the right", "a pixel up and left", "all at once"])
+def test_larger_images_are_found_though_moved_by_half_a_pixel_of_what_is_compared(change):
+    images = resize(digits.load("val").images[:200], (64, 64))
+    assert nearly_in(changed(images, change), images).float().mean() >= 0.98
+    assert not nearly_in(images[:100], images[100:]).any()
 
 
 def test_different_digits_do_not_join():

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from fromnoise.data import digits
+from fromnoise.data.resize import resize
 from fromnoise.evaluation.alike import Gallery, turns
 
 
@@ -46,6 +47,15 @@ def test_what_a_person_does_not_see_is_no_distance(images, change):
     assert (found.indices[:, 0] == np.arange(200)).all()
     assert np.quantile(found.distances[:, 0], 0.9) < 0.05
     assert np.median(found.distances[:, 1]) > 0.3
+
+
+@pytest.mark.parametrize("shift", [(1, 1), (-1, 2)])
+def test_larger_images_may_be_moved_by_their_own_pixels(images, shift):
+    """At 32 pixels a side, one of 64 is half a pixel."""
+    large = resize(images, (64, 64))
+    found = Gallery(large).nearest(torch.roll(large, shift, (2, 3)), 2)
+    assert (found.indices[:, 0] == np.arange(200)).all()
+    assert np.quantile(found.distances[:, 0], 0.9) < 0.05
 
 
 def test_neighbours_are_of_different_groups_and_none_is_left_out(images):

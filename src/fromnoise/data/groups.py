@@ -15,6 +15,7 @@ Only pairs of neighbours are looked at: those that lie closest in histograms of 
 
 import re
 from dataclasses import dataclass
+from itertools import product
 from pathlib import PurePath
 
 import numpy as np
@@ -72,14 +73,19 @@ def groups(images: UInt8[Tensor, "n c h w"]) -> Int64[Tensor, " n"]:
 
 
 def nearly_in(images: UInt8[Tensor, "n c h w"], others: UInt8[Tensor, "m c h w"]) -> Bool[Tensor, " n"]:
-    """Which images are near-duplicates of any of the others, or equal to one."""
+    """Which images are near-duplicates of any of the others, or equal to one.
+
+    Images larger than 32×32 may also be moved by half a pixel of that size, which `groups` does not look for.
+    """
     (height, width), (theirs_high, theirs_wide) = _size(images), _size(others)
     size = min(height, theirs_high), min(width, theirs_wide)
     noise = max(_noise(images, size), _noise(others, size))
-    ours, theirs = _Prepared.of(images, size, noise), _Prepared.of(others, size, noise)
-    pairs = _pairs(ours, theirs)
-    found = torch.zeros(len(images), dtype=torch.bool)
-    found[pairs[_structures(ours, theirs, pairs) >= ALIKE, 0]] = True
+    theirs, found = _Prepared.of(others, size, noise), torch.zeros(len(images), dtype=torch.bool)
+    halves = [{0, round(own / side / 2)} for own, side in zip(images.shape[2:], size, strict=True)]
+    for moved in product(*halves):
+        ours = _Prepared.of(images, size, noise, moved=moved)
+        pairs = _pairs(ours, theirs)
+        found[pairs[_structures(ours, theirs, pairs) >= ALIKE, 0]] = True
     return found
 
 
@@ -142,10 +148,15 @@ class _Prepared:
         size: tuple[int, int],
         noise: float,
         rows: Int64[np.ndarray, " k"] | None = None,
+        moved: tuple[int, ...] = (0, 0),
     ) -> "_Prepared":
-        """The images, or those at the positions `rows`, prepared for comparison at one size."""
+        """The images, or those at the positions `rows`, prepared for comparison at one size.
+
+        moved  how many of their own pixels they are moved down and right
+        """
         n = len(images) if rows is None else len(rows)
-        sized = blocks.join((resize(part.cpu(), size) for part in blocks.parts(images, rows)), n)
+        parts = (torch.roll(part.cpu(), moved, (2, 3)) for part in blocks.parts(images, rows))
+        sized = blocks.join((resize(part, size) for part in parts), n)
         grey = blocks.join((luminance(part) for part in blocks.parts(sized)), n)
         histograms = blocks.join((_histograms(part.float(), noise) for part in grey.split(PAIRS)), n)
         return cls(sized, grey, histograms.numpy(), noise)
