@@ -49,10 +49,10 @@ def test_what_a_person_does_not_see_is_no_distance(images, change):
     assert np.median(found.distances[:, 1]) > 0.3
 
 
-@pytest.mark.parametrize("shift", [(1, 1), (-1, 2)])
-def test_larger_images_may_be_moved_by_their_own_pixels(images, shift):
-    """At 32 pixels a side, one of 64 is half a pixel."""
-    large = resize(images, (64, 64))
+@pytest.mark.parametrize(("side", "shift"), [(64, (1, 1)), (64, (-1, 2)), (128, (2, -2)), (40, (1, -2))])
+def test_larger_images_may_be_moved_by_half_a_pixel_of_what_is_compared(images, side, shift):
+    """They are compared at 32 pixels a side, where one of 64 is half a pixel."""
+    large = resize(images, (side, side))
     found = Gallery(large).nearest(torch.roll(large, shift, (2, 3)), 2)
     assert (found.indices[:, 0] == np.arange(200)).all()
     assert np.quantile(found.distances[:, 0], 0.9) < 0.05

@@ -3,8 +3,8 @@
 A person calls two images the same picture though one is darker or paler, moved by a pixel or two, a little noisy or
 blurred, or without its colour. So images are compared by luminance, at most `SIDE` pixels a side, with noise smoothed
 away and brightness and contrast taken out. Their distance is the root mean square difference of what both show, the
-least over shifts of up to `SHIFT` of the image's own pixels: 0 for one picture, about √2 for two that have nothing in
-common.
+least over shifts of up to `SHIFT` pixels, halves of these for larger images: 0 for one picture, about √2 for two that
+have nothing in common.
 
 Comparing all pairs in this way would take too long. The distance is computed only to the images that come first, at
 some shift, by the means over a grid of `GRID` × `GRID` cells.
@@ -59,7 +59,7 @@ class Gallery:
         self.size = max(1, round(scale * height)), max(1, round(scale * width))
         self.groups = torch.arange(len(images)) if groups is None else groups
         self._first = torch.from_numpy(np.unique(self.groups.numpy(), return_index=True)[1])
-        shown = (self._windows(part, 0)[:, 0].half() for part in images.split(BLOCK))
+        shown = (self._windows(part, 0)[:, 0].half() for part in self._reduced(images).split(BLOCK))
         self._shown = blocks.join(shown, len(images))
         self._squares = torch.cat([part.float().square().sum(dim=(1, 2)) for part in self._shown.split(BLOCK)])
         self._grids = blocks.join((_grid(part.float()) for part in self._shown.split(BLOCK)), len(images))
@@ -78,10 +78,11 @@ class Gallery:
         """
         if k > self.distinct - (own is not None):
             raise ValueError(f"no {k} of {self.distinct} distinct images")
+        small = self._reduced(images)
         length = max(1, NUMBERS // max(len(self._shown), (2 * SHIFT + 1) ** 2 * self.size[0] * self.size[1]))
         found = [
-            self._nearest(self._windows(images[rows], shift), k, None if own is None else own[rows])
-            for rows in torch.arange(len(images)).split(length)
+            self._nearest(self._windows(small[rows], shift), k, None if own is None else own[rows])
+            for rows in torch.arange(len(small)).split(length)
         ]
         distances, indices = (torch.cat(each).numpy() for each in zip(*found, strict=True))
         return Neighbours(distances, indices)
@@ -113,18 +114,26 @@ class Gallery:
                 found.append(self._first[unmoved])
         return torch.cat(found, dim=1)
 
-    def _windows(self, images: UInt8[Tensor, "n c h w"], shift: int) -> Float[Tensor, "n s h w"]:
+    def _reduced(self, images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n 1 h w"]:
+        """Luminance at the gallery's size; of larger images at up to twice that, where a pixel is half of one there."""
+        sides = list(zip(images.shape[2:], self.size, strict=True))
+        larger = any(own > side for own, side in sides)
+        height, width = (min(own, 2 * side) if larger else side for own, side in sides)
+        parts = (resize(luminance(part.cpu()), (height, width)) for part in blocks.parts(images))
+        return blocks.join(parts, len(images))
+
+    def _windows(self, small: UInt8[Tensor, "n 1 h w"], shift: int) -> Float[Tensor, "n s h w"]:
         """What each image shows at every shift, standardised, without the margins that a shift may hide."""
         down, right = (min(SHIFT, side // 8) for side in self.size)
         rows, columns = self.size[0] - 2 * down, self.size[1] - 2 * right
         y, x = min(shift, down), min(shift, right)
-        grey, (height, width) = luminance(images.cpu()), images.shape[2:]
-        if height > self.size[0] or width > self.size[1]:  # one of its pixels is less than one of the gallery's
-            edged = F.pad(grey.float(), (x, x, y, y), mode="replicate")
-            moved = edged.unfold(2, height, 1).unfold(3, width, 1).flatten(2, 3).unbind(dim=2)
+        height, width = small.shape[2:]
+        if (height, width) != self.size:
+            edged = F.pad(small.float(), (x, x, y, y), mode="replicate")
+            moved = (edged[:, :, i : i + height, j : j + width] for i, j in np.ndindex(2 * y + 1, 2 * x + 1))
             shown = [_smooth(resize(each, self.size))[:, down : down + rows, right : right + columns] for each in moved]
             return _standardised(torch.stack(shown, dim=1))
-        windows = _smooth(resize(grey, self.size)).unfold(1, rows, 1).unfold(2, columns, 1)
+        windows = _smooth(small).unfold(1, rows, 1).unfold(2, columns, 1)
         windows = windows[:, down - y : down + y + 1, right - x : right + x + 1]
         return _standardised(windows.flatten(1, 2))
 
