@@ -56,6 +56,10 @@ def test_what_a_person_would_not_count_as_a_difference_joins(change):
 def test_larger_images_are_found_though_moved_by_half_a_pixel_of_what_is_compared(change):
     images = resize(digits.load("val").images[:200], (64, 64))
     assert nearly_in(changed(images, change), images).float().mean() >= 0.98
+
+
+def test_different_larger_digits_are_not_taken_for_one_though_they_are_moved():
+    images = resize(digits.load("val").images[:200], (64, 64))
     assert not nearly_in(images[:100], images[100:]).any()
 
 

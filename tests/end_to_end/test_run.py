@@ -69,8 +69,8 @@ def test_dry_run_prints_the_configuration_and_writes_nothing(tmp_path, fromnoise
 
 
 @pytest.mark.parametrize("words", [("--help",), ("run", "--help"), ("--version",)])
-def test_help_answers_within_a_second(tmp_path, process, words):
-    def seconds():  # of the processor, which other processes hardly change
+def test_help_takes_the_processor_less_than_a_second(tmp_path, process, words):
+    def seconds():  # that other processes hardly change
         before = os.times()
         process(*words, cwd=tmp_path)
         after = os.times()

@@ -75,7 +75,7 @@ def groups(images: UInt8[Tensor, "n c h w"]) -> Int64[Tensor, " n"]:
 def nearly_in(images: UInt8[Tensor, "n c h w"], others: UInt8[Tensor, "m c h w"]) -> Bool[Tensor, " n"]:
     """Which images are near-duplicates of any of the others, or equal to one.
 
-    Images larger than 32×32 may also be moved by half a pixel of that size, which `groups` does not look for.
+    Images larger than 32×32 may also be moved by about half a pixel of that size, which `groups` does not look for.
     """
     (height, width), (theirs_high, theirs_wide) = _size(images), _size(others)
     size = min(height, theirs_high), min(width, theirs_wide)

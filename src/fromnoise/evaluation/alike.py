@@ -3,8 +3,8 @@
 A person calls two images the same picture though one is darker or paler, moved by a pixel or two, a little noisy or
 blurred, or without its colour. So images are compared by luminance, at most `SIDE` pixels a side, with noise smoothed
 away and brightness and contrast taken out. Their distance is the root mean square difference of what both show, the
-least over shifts of up to `SHIFT` pixels, halves of these for larger images: 0 for one picture, about √2 for two that
-have nothing in common.
+least over shifts of up to `SHIFT` pixels; those of larger images are their own, or halves of those that are compared,
+whichever are larger. It is 0 for one picture, about √2 for two that have nothing in common.
 
 Comparing all pairs in this way would take too long. The distance is computed only to the images that come first, at
 some shift, by the means over a grid of `GRID` × `GRID` cells.
@@ -115,10 +115,9 @@ class Gallery:
         return torch.cat(found, dim=1)
 
     def _reduced(self, images: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n 1 h w"]:
-        """Luminance at the gallery's size; of larger images at up to twice that, where a pixel is half of one there."""
-        sides = list(zip(images.shape[2:], self.size, strict=True))
-        larger = any(own > side for own, side in sides)
-        height, width = (min(own, 2 * side) if larger else side for own, side in sides)
+        """Luminance at the gallery's size; of larger images at up to twice that, to shift them by less than a pixel."""
+        sides = zip(images.shape[2:], self.size, strict=True)
+        height, width = (min(max(own, side), 2 * side) for own, side in sides)
         parts = (resize(luminance(part.cpu()), (height, width)) for part in blocks.parts(images))
         return blocks.join(parts, len(images))
 

@@ -18,7 +18,7 @@ CHANGED, NOISE = 200, 5.0
 
 
 def overlap(a: ImageSet, b: ImageSet, turned: bool = False) -> Overlap:
-    """How many images of `a` are in `b`: to the byte, grey saved as RGB as grey, and as near-duplicates (`groups`).
+    """How many images of `a` are in `b`: to the byte, grey saved as RGB as grey, and as near-duplicates (`nearly_in`).
 
     If `turned`, mirror images and images rotated by quarter turns are looked for too. Images of different sizes are
     compared at the smaller size, where none is the same to the byte.
@@ -51,8 +51,8 @@ def _turned(a: ImageSet, b: ImageSet, known: np.ndarray) -> float:
 
 
 def _small(images: torch.Tensor) -> tuple[int, int]:
-    """The images' size, cut to what `groups` looks at, so that all views of many images take little memory."""
-    height, width = (min(side, SIDE[1]) for side in images.shape[2:])
+    """The images' size, cut to twice what `nearly_in` compares, so that all views of many images take little memory."""
+    height, width = (min(side, 2 * SIDE[1]) for side in images.shape[2:])
     return height, width
 
 
