@@ -171,6 +171,14 @@ def few_digits(fewer_digits):
         yield
 
 
+@pytest.fixture(scope="session")
+def packaged():
+    """The packaged model of digits, as Python loads it."""
+    import fromnoise
+
+    return fromnoise.load("digits", quiet=True)
+
+
 @pytest.fixture(autouse=True)
 def one_thread():
     """Back to one thread where a test takes more."""

@@ -25,11 +25,6 @@ WORDS = ["--data", "digits", "--preset", "tiny", "--steps", "3", "--n", "60", "-
 
 
 @pytest.fixture(scope="module")
-def packaged():
-    return fromnoise.load("digits", quiet=True)
-
-
-@pytest.fixture(scope="module")
 def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "tiny"
     return fromnoise.train("digits", preset="tiny", steps=3, n=60, out=out, device="cpu", quiet=True)

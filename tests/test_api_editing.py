@@ -10,11 +10,6 @@ import fromnoise
 pytestmark = pytest.mark.usefixtures("few_digits")
 
 
-@pytest.fixture(scope="module")
-def packaged():
-    return fromnoise.load("digits", quiet=True)
-
-
 def test_images_are_varied_filled_in_enlarged_and_blended(packaged):
     images = packaged.sample(2, steps=2)
     variants = packaged.vary(images, 3, strength=0.4, seed=1, steps=2)

@@ -15,11 +15,6 @@ from fromnoise.data import arrays
 pytestmark = pytest.mark.usefixtures("few_digits")
 
 
-@pytest.fixture(scope="module")
-def packaged():
-    return fromnoise.load("digits", quiet=True)
-
-
 def test_sampled_images_are_an_array_with_labels(packaged):
     images = packaged.sample(6, seed=1)
     assert isinstance(images, np.ndarray)

@@ -17,13 +17,12 @@ from fromnoise.files import read_json, with_nan
 SCHEMA = 8
 """The version of the report's form."""
 FEWEST = 50
-"""Fewest images of each kind for a score and its tests, among training images distinct ones; and held-out or validation
-images where others are judged by them."""
+"""Fewest images of each kind for a score and its tests; of training images, distinct ones count."""
 SIGNIFICANCE = 0.001
-"""Chance that a test accuses real images: an accusation needs more than 5 %. A test that has two ways to accuse, as
-`two_sample` and `copies` have, takes it for each or divides it."""
+"""Chance that a test accuses real images: small, as it is an accusation. `two_sample` has two ways to accuse, each with
+this chance; `copies` adds a third of it for turned images."""
 POWER = 0.9
-"""Chance of finding what a test is said to have been able to find."""
+"""Chance of finding what a test says that it would have found."""
 
 
 class OtherVersion(UserError):  # noqa: N818 - a state of a report
