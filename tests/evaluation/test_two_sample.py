@@ -39,6 +39,20 @@ def test_colours_that_are_lost_are_found_by_pixels_though_luminance_is_the_same(
     )
 
 
+def test_a_pattern_of_single_pixels_is_seen_in_larger_images(monkeypatch):
+    monkeypatch.setattr(module, "STEPS", 50)
+    real, drawn = colours(100, 0, 64), colours(100, 1, 64)
+    found = told_apart(ImageSet("checkers", DAMAGES["checkers"](drawn.images, 12)), real)
+    assert found.auc > 0.95
+
+
+def test_the_networks_see_at_most_128_pixels_a_side():
+    images = torch.arange(3, dtype=torch.uint8)[:, None, None, None].expand(-1, 1, 200, 50)
+    taken = module._taken(images, np.array([2, 0]))
+    assert taken.shape == (2, 1, 128, 32)
+    assert taken.unique(dim=0).flatten(1).unique(dim=1).flatten().tolist() == [0, 2]
+
+
 def test_what_nobody_sees_is_not_told(brief):
     """A ground of one grey level more or less, such as samplers leave."""
     real, drawn = colours(80, 0), colours(80, 1)

@@ -8,6 +8,7 @@ samplers leave a background of 1 or 2 where real images have 0, and that alone g
 Its random numbers are its own, so several can learn at once, each on a thread.
 """
 
+import math
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -33,7 +34,9 @@ JUDGEMENTS = 4
 SHIFT = 2
 """Pixels by which a batch is shifted at most."""
 SIDE = 32
-"""Largest side, in pixels, at which the first convolution has stride 1; it strides larger images down to at most it."""
+"""What the first convolution sees of larger images is pooled to at most so many pixels a side."""
+TOGETHER = 2**20
+"""Pixels of all images that are judged at a time, of 256 images at most."""
 WIDTHS = 16, 32, 32
 WEIGHTS = Path(__file__).with_name("judge.safetensors")
 
@@ -46,15 +49,13 @@ class Judge(nn.Module):
 
     def __init__(self, channels: int, side: int, seed: int, classes: int = 1) -> None:
         super().__init__()
-        stride = -(-side // SIDE)
         layers: list[nn.Module] = []
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would set those of GPUs too
             for k, width in enumerate(WIDTHS):
-                kernel, step = (3, 1) if k else (stride + 2, stride)
-                layers.append(nn.Conv2d(channels, width, kernel, step, padding=1, bias=False))
-                if k < len(WIDTHS) - 1:  # the rest is done to a quarter of the numbers
-                    layers.append(nn.MaxPool2d(2, ceil_mode=True))
+                layers.append(nn.Conv2d(channels, width, 3, padding=1, bias=False))
+                if k < len(WIDTHS) - 1:  # the rest is done to a quarter of the numbers, or less
+                    layers.append(nn.MaxPool2d(2 if k else 2 * -(-side // SIDE), ceil_mode=True))
                 layers += [nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
                 channels = width
             self.body = channels_last(nn.Sequential(*layers))
@@ -81,20 +82,15 @@ class Judge(nn.Module):
 
 
 def pretrained(channels: int, side: int, seed: int) -> Judge:
-    """A judge with the packaged weights, which are for RGBA at 32×32.
+    """A judge with the packaged weights, which are for RGBA.
 
-    The first layer is fitted to grey and RGB images, and to larger ones; for other channels it starts at random.
+    The first layer is fitted to grey and RGB images; for other channels it starts at random.
     """
     judge, weights = Judge(channels, side, seed), tensors.load(WEIGHTS)[0]
     own, first = judge.state_dict(), "body.0.weight"
     learnt = weights[first]
-    old, size = learnt.shape[3], own[first].shape[3]
-    fitting = {1: learnt[:, :3].sum(dim=1, keepdim=True), 3: learnt[:, :3], 4: learnt}.get(channels)
-    if fitting is None:
-        weights[first] = own[first]
-    else:
-        wide = fitting.repeat_interleave(size, 2).repeat_interleave(size, 3)
-        weights[first] = F.avg_pool2d(wide, old) * (old / size) ** 2
+    fitting = {1: learnt[:, :3].sum(dim=1, keepdim=True), 3: learnt[:, :3], 4: learnt}
+    weights[first] = fitting.get(channels, own[first])
     judge.load_state_dict(weights)
     return judge
 
@@ -130,7 +126,8 @@ def learning(
 def judged(judge: Judge, images: UInt8[Tensor, "n c h w"]) -> Float64[np.ndarray, "..."]:
     """The logits of each image."""
     judge.eval()
-    views = ([judge(judge.with_noise(part)) for _ in range(JUDGEMENTS)] for part in images.split(256))
+    length = max(1, min(256, TOGETHER // math.prod(images.shape[2:])))
+    views = ([judge(judge.with_noise(part)) for _ in range(JUDGEMENTS)] for part in images.split(length))
     return torch.cat([torch.stack(logits).mean(dim=0) for logits in views]).double().numpy()
 
 

@@ -33,9 +33,11 @@ from scipy.stats import norm, rankdata, t
 from torch import Tensor
 
 from fromnoise import rng
+from fromnoise.data import blocks
 from fromnoise.data.colour import luminance
 from fromnoise.data.groups import groups
 from fromnoise.data.image_set import ImageSet
+from fromnoise.data.resize import resize
 from fromnoise.evaluation.design import deal, most_apart
 from fromnoise.evaluation.judge import BATCH, Judge, in_parallel, judged, learning, one_thread, pretrained
 from fromnoise.evaluation.report import FEWEST, POWER, SIGNIFICANCE, ToldApart
@@ -47,6 +49,8 @@ MOST, TAUGHT = 3000, 6000
 PASSES, STEPS = 40, 1000
 """Passes over what a network learns from, and batches at most."""
 SUREST = 32
+LARGEST = 128
+"""Pixels of the longer side to which larger images are reduced."""
 TAIL = 0.003
 """An image is strange if it scores above all real images but this share."""
 
@@ -96,7 +100,7 @@ def told_apart(
     if train is not None and train.shape[1:] == generated.shape[1:]:
         sets, most = [*sets, train], [*most, TAUGHT]
     rows = [replace(each, labels=None).subset_rows(min(k, len(each)), seed) for each, k in zip(sets, most, strict=True)]
-    taken = [each.images[chosen].cpu() for each, chosen in zip(sets, rows, strict=True)]
+    taken = [_taken(each.images, chosen) for each, chosen in zip(sets, rows, strict=True)]
     images = torch.cat(taken if len({each.shape for each in sets}) == 1 else [*map(luminance, taken)])
     n = sum(map(len, rows[:judged_sets]))
     known = np.concatenate([_known(each, chosen) for each, chosen in zip(sets, rows, strict=True)])
@@ -141,6 +145,13 @@ def told_apart(
         int((~ours).sum()),
         tuple(rows[0][np.argsort(-suspicion[ours], kind="stable")[:SUREST]].tolist()),
     )
+
+
+def _taken(images: UInt8[Tensor, "n c h w"], rows: Int64[np.ndarray, " k"]) -> UInt8[Tensor, "k c H W"]:
+    """The images at `rows`, as large as the networks see them."""
+    shrink = max(1, max(images.shape[2:]) / LARGEST)
+    height, width = (max(1, round(side / shrink)) for side in images.shape[2:])
+    return blocks.join((resize(part.cpu(), (height, width)) for part in blocks.parts(images, rows)), len(rows))
 
 
 def _known(images: ImageSet, rows: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
