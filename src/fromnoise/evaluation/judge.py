@@ -34,9 +34,9 @@ JUDGEMENTS = 4
 SHIFT = 2
 """Pixels by which a batch is shifted at most."""
 SIDE = 32
-"""What the first convolution sees of larger images is pooled to at most so many pixels a side."""
-TOGETHER = 2**20
-"""Pixels of all images that are judged at a time, of 256 images at most."""
+"""Largest side, in pixels, at which the first pooling is by 2; larger images are pooled by more."""
+PIXELS = 2**20
+"""Pixels that are judged at a time, of 256 images at most."""
 WIDTHS = 16, 32, 32
 WEIGHTS = Path(__file__).with_name("judge.safetensors")
 
@@ -126,7 +126,7 @@ def learning(
 def judged(judge: Judge, images: UInt8[Tensor, "n c h w"]) -> Float64[np.ndarray, "..."]:
     """The logits of each image."""
     judge.eval()
-    length = max(1, min(256, TOGETHER // math.prod(images.shape[2:])))
+    length = max(1, min(256, PIXELS // math.prod(images.shape[2:])))
     views = ([judge(judge.with_noise(part)) for _ in range(JUDGEMENTS)] for part in images.split(length))
     return torch.cat([torch.stack(logits).mean(dim=0) for logits in views]).double().numpy()
 
