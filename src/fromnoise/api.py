@@ -364,7 +364,7 @@ def evaluate(
     a run folder, "digits:heldout", "mnist:test". The reference may also be an `.npz` of statistics (`mu`, `sigma`).
 
     - `train`: what the model was trained on, for copycat and copy test; run folders know theirs
-    - `floor`: other real images; not needed for named references. Without a floor `excess` is None
+    - `floor`: other real images; named references bring their own, if any are left. Without one `excess` is None
     - `n`: score a random subset of this many generated images
     - `skip_broken`: leave out files that cannot be read, instead of refusing the whole set
     - `fit`, `alpha`, `label_by`, `group_by`: how sets are read, as in training; run folders know theirs

@@ -42,7 +42,8 @@ class EvaluateArguments:
     train: Annotated[str | None, Spec] = None
     """Training images, for the copycat and the copy test; they are kept out of the floor. Run folders know theirs."""
     floor: Annotated[str | None, Spec] = None
-    """Real images outside the reference, for the floor; not needed for named sets and PATH:heldout."""
+    """Real images outside the reference, for the floor. digits:heldout, mnist:test and PATH:heldout
+    bring their own, unless --train names them all."""
     features: str = "auto"
     """Features in which images are compared: auto, digits, general, inception, dinov2, pixels, onnx:PATH.
     auto: digits if the reference is of handwritten digits, else general."""
