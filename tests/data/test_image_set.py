@@ -122,6 +122,12 @@ def test_without_keeps_an_image_that_differs_in_one_pixel(make_set):
     assert len(whole.without(ImageSet("near", near))) == 3
 
 
+def test_without_keeps_blank_images(make_set):
+    whole, blank = make_set(5), torch.zeros(2, *make_set(5).shape, dtype=torch.uint8)
+    both = ImageSet("both", torch.cat([whole.images, blank]))
+    assert torch.equal(both.without(ImageSet("other", torch.cat([blank, whole.images[:3]]))).images, both.images[3:])
+
+
 def test_without_says_so_when_nothing_is_left(make_set):
     whole = make_set(5)
     with pytest.raises(UserError, match="every image is also in toy"):

@@ -99,6 +99,25 @@ def test_fresh_real_digits_are_no_copies(pool, seed):
     assert min(each.p for each in report.closer) > 0.001
 
 
+def test_fresh_images_are_no_copies_where_held_out_ones_come_in_groups(pool):
+    train, held_out, fresh = split(pool, 0, held_out=80)
+    films = ImageSet("films", noisy(held_out.images.repeat_interleave(5, dim=0)), groups=torch.arange(400) // 5)
+    report = copy_test(of(fresh), train, films, turned=False)
+    assert report.copying is False
+    assert max(each.share for each in report.closer) < 0.1
+    one = ImageSet("film", films.images[:100], groups=torch.zeros(100, dtype=torch.long))
+    assert copy_test(of(fresh), train, one).verdict.endswith("all held-out images are of one group")
+
+
+def test_a_fresh_image_that_is_repeated_counts_once(pool):
+    train, held_out, fresh = split(pool, 0, fresh=1000)
+    near = copies.views(copies.gallery(train), fresh[150:], copies.RANK, most=1)[0].relative
+    closest = fresh[150 + int(near.argmin())].expand(50, -1, -1, -1)
+    report = copy_test(of(torch.cat([fresh[:150], noisy(closest)])), train, held_out, turned=False)
+    assert report.copying is False
+    assert "of the 151 different images are copies" in report.verdict
+
+
 @pytest.mark.slow
 def test_fresh_digits_of_the_whole_mnist_are_no_copies(mnist_root):
     train, held_out = digits.load("train"), digits.load("heldout")

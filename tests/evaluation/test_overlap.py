@@ -61,6 +61,13 @@ def test_grey_saved_as_rgb_is_found_to_the_byte():
     assert overlap(ImageSet("rgb", train.images[:20].expand(-1, 3, -1, -1)), train).identical == 20
 
 
+def test_blank_images_do_not_overlap():
+    blank = torch.zeros(30, 1, 28, 28, dtype=torch.uint8)
+    train, val = (digits.load(part).images for part in ("train", "val"))
+    sets = [ImageSet("some", torch.cat([blank, images[:100]])) for images in (val, train)]
+    assert overlap(*sets, turned=True).verdict == "none of the 130 images of some is in some"
+
+
 def test_real_digits_that_nobody_trained_on_do_not_overlap():
     found = overlap(digits.load("val"), digits.load("train"))
     assert found.identical == 0

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 
 from fromnoise import rng
@@ -98,9 +98,10 @@ class ImageSet:
     def without(self, other: "ImageSet") -> "ImageSet":
         """The images that are not in `other`, byte for byte; raises UserError if none is left.
 
-        Grey images saved as RGB are the same as grey ones.
+        Grey images saved as RGB are the same as grey ones. Blank images stay: any two may be the same by chance.
         """
-        keep = np.flatnonzero(~np.isin(digests(self.images, grey=True), digests(other.images, grey=True)))
+        there = np.isin(digests(self.images, grey=True), digests(other.images, grey=True))
+        keep = np.flatnonzero(~there | blank(self.images))
         if not len(keep):
             raise UserError(f"{self.name}: every image is also in {other.name}")
         if len(keep) == len(self):
@@ -167,6 +168,12 @@ def excluding(images: ImageSet | None, other: ImageSet | None) -> ImageSet | Non
         return images.without(other)
     except UserError:
         return None
+
+
+def blank(images: UInt8[Tensor, "n c h w"]) -> Bool[np.ndarray, " n"]:
+    """Which images are of a single colour."""
+    parts = ((part.amax((2, 3)) == part.amin((2, 3))).all(dim=1).cpu() for part in blocks.parts(images))
+    return blocks.join(parts, len(images)).numpy()
 
 
 def digests(images: UInt8[Tensor, "n c h w"], *, grey: bool = False) -> np.ndarray:

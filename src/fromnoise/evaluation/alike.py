@@ -46,6 +46,10 @@ class Neighbours:
         """d_1/d_k, in [0, 1]."""
         return self.distances[:, 0] / np.maximum(self.distances[:, -1], 1e-6)
 
+    def take(self, rows: Int64[np.ndarray, " m"]) -> "Neighbours":
+        """Those of the images at these positions."""
+        return Neighbours(self.distances[rows], self.indices[rows])
+
 
 class Gallery:
     """Images to find the most alike ones in, of any size and number of channels.

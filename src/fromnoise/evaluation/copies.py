@@ -36,7 +36,7 @@ from torch import Tensor
 from fromnoise import rng
 from fromnoise.data.colour import on_grey
 from fromnoise.data.groups import groups
-from fromnoise.data.image_set import ImageSet, digests, excluding
+from fromnoise.data.image_set import ImageSet, blank, digests, excluding
 from fromnoise.evaluation.alike import SHIFT, Gallery, Neighbours, damaged, turns
 from fromnoise.evaluation.design import most_apart
 from fromnoise.evaluation.report import FEWEST, POWER, SIGNIFICANCE, Closer, Copies, CopyBound, CopySizes, Pair
@@ -91,7 +91,8 @@ def copy_test(
 
     `held_out` are real images that the model never saw; those byte for byte in `train` are left out. If both have
     labels, more are left out until the classes have the generated images' shares: images lie closer together in some
-    classes than in others.
+    classes than in others. None is held against another of its group, and one generated image stands for all its
+    near-duplicates: fresh images have no such neighbours, and chance that is repeated counts once.
 
     The verdict is "copying" where any comparison finds significantly more images closer than expected, and `MATERIAL`
     times as many; and where generated images are training images to the byte, but no held-out one is. Where there are
@@ -101,7 +102,9 @@ def copy_test(
     """
     learnt = digests(train.images, grey=True)
     by_nature = held_out is not None and bool(_identical(held_out, learnt, turned).any())
-    held_out, by_class = _comparable(held_out, train, generated)
+    firsts = np.sort(np.unique(groups(generated.images).numpy(), return_index=True)[1])
+    different = generated.take(firsts)
+    held_out, by_class = _comparable(held_out, train, different)
     trained = trained or gallery(train)
     near = views(trained, generated.images, min(RANK, trained.distinct), most=VIEWS["mirrored"])
     sizes = CopySizes(len(generated), len(train), trained.distinct, 0 if held_out is None else len(held_out))
@@ -114,7 +117,9 @@ def copy_test(
     few = [f"{size} {role} images" for role, size in roles.items() if size < FEWEST]
     if few or held_out is None:
         return replace(plain, verdict=f"copying cannot be judged: {', '.join(few)}; at least {FEWEST} are needed")
-    unseen, planted = Gallery(held_out.images), plant(train.images)
+    unseen, planted = Gallery(held_out.images, held_out.groups), plant(train.images)
+    if unseen.distinct < 2:
+        return replace(plain, verdict="copying cannot be judged: all held-out images are of one group")
 
     def compared(near: list[Neighbours], fresh: Tensor, real: ImageSet, own: Tensor, *names: str) -> tuple[Closer, ...]:
         most = VIEWS[names[-1]]
@@ -128,20 +133,22 @@ def copy_test(
         significance = TURNED_SIGNIFICANCE if "turned" in names else SIGNIFICANCE
         return _comparisons(alone, ours, scales(real.images, own), scales(planted), significance)
 
-    closer = compared(near, generated.images, held_out, unseen.groups, "as it is", "mirrored")
+    ours = [view.take(firsts) for view in near]
+    closer = compared(ours, different.images, held_out, unseen.groups, "as it is", "mirrored")
     if turned:
-        some, rows = (each.subset_rows(min(TURNED, len(each)), 0, balanced=False) for each in (generated, held_out))
-        fewer = generated.images[some]
+        some, rows = (each.subset_rows(min(TURNED, len(each)), 0, balanced=False) for each in (different, held_out))
+        fewer = different.images[some]
         near_turned = views(trained, fewer, RANK)
         more = compared(near_turned, fewer, held_out.take(rows), unseen.groups[rows], "turned")
         closer = (*closer, *more)
         if any(each.least is not None and each.share >= each.least for each in more):
-            plain = replace(plain, closest=_closest(near_turned, some))
+            plain = replace(plain, closest=_closest(near_turned, firsts[some]))
     accusing = [each for each in closer if each.least is not None and each.share >= each.least]
     bound = _bound(accusing or closer, len(planted))
-    proof = not by_nature and bool((copied.amax((2, 3)) > copied.amin((2, 3))).any())  # blank ones prove nothing
+    proof = bool(identical) and not by_nature and not blank(copied).all()  # blank ones prove nothing
     copying = True if accusing or proof else None if bound is None else False
-    verdict = _verdict(accusing, closer, bound, identical, proof, changed)
+    which = "the images" if len(different) == len(generated) else f"the {len(different):,} different images"
+    verdict = _verdict(accusing, closer, bound, identical, proof, changed, which)
     return replace(plain, verdict=verdict, copying=copying, bound=bound, closer=closer)
 
 
@@ -277,6 +284,7 @@ def _verdict(
     identical: int,
     proof: bool = False,
     changed: bool = False,
+    which: str = "the images",
 ) -> str:
     plain = f"{identical:,} {'is a training image' if identical == 1 else 'are training images'} byte for byte"
     plain += " if mirrored or rotated" if changed else ""
@@ -286,12 +294,12 @@ def _verdict(
         "mirrored": f"shifted by up to {SHIFT} pixels, changed in brightness or mirrored",
         "turned": "shifted by a pixel, changed in brightness, mirrored or rotated",
     }[view]
-    most = f"at most {upper} of the images are copies (95 % confidence), including copies {allowed}"
+    most = f"at most {upper} of {which} are copies (95 % confidence), including copies {allowed}"
     if accusing:
         worst = max(accusing, key=lambda each: each.share - each.expected)
-        which = f"{worst.n} images (mirrored and rotated views included)" if worst.view == "turned" else "the images"
+        those = f"{worst.n} images (mirrored and rotated views included)" if worst.view == "turned" else which
         found = (
-            f"copying: {_percent(worst.share)} of {which} are closer to the training set than "
+            f"copying: {_percent(worst.share)} of {those} are closer to the training set than "
             f"{_percent(1 - worst.expected)} of held-out images are ({_percent(worst.expected)} expected by chance)"
         )
         if bound:  # they may be changed more than the planted ones, by which it was measured

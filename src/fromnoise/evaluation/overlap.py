@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from fromnoise.data.groups import SIDE, nearly_in
-from fromnoise.data.image_set import ImageSet, digests
+from fromnoise.data.image_set import ImageSet, blank, digests
 from fromnoise.data.resize import resize
 from fromnoise.evaluation.alike import damaged, turns
 from fromnoise.evaluation.report import Overlap
@@ -20,12 +20,14 @@ CHANGED, NOISE = 200, 5.0
 def overlap(a: ImageSet, b: ImageSet, turned: bool = False) -> Overlap:
     """How many images of `a` are in `b`: to the byte, grey saved as RGB as grey, and as near-duplicates (`nearly_in`).
 
-    If `turned`, mirror images and images rotated by quarter turns are looked for too. Images of different sizes are
-    compared at the smaller size, where none is the same to the byte.
+    Blank images do not count: any two sets may hold the same ones. If `turned`, mirror images and images rotated by
+    quarter turns are looked for too. Images of different sizes are compared at the smaller size, where none is the same
+    to the byte.
     """
-    same = np.isin(digests(a.images, grey=True), digests(b.images, grey=True))
-    near = nearly_in(a.images, b.images).numpy() & ~same
-    share = _turned(a, b, same | near) if turned else 0.0
+    shown = ~blank(a.images)
+    same = np.isin(digests(a.images, grey=True), digests(b.images, grey=True)) & shown
+    near = nearly_in(a.images, b.images).numpy() & shown & ~same
+    share = _turned(a, b, same | near | ~shown) if turned else 0.0
     identical, alike, n = int(same.sum()), int(near.sum()), len(a)
     return Overlap(identical, alike, n, _verdict(identical, alike, share, n, a.name, b.name), share)
 

@@ -150,8 +150,8 @@ class Closer(msgspec.Struct, frozen=True):
     # where near-duplicates count as one ("among"), or to the nearest held-out image ("beside").
     scale: str
     view: str  # How images were seen: "as it is", "mirrored" too, or "turned" by quarters too; the closest counts.
-    n: int  # Generated images that were compared: 300 at most are turned.
-    share: float  # Share of the generated images below the threshold.
+    n: int  # Generated images that were compared, near-duplicates counted once: 300 at most are turned.
+    share: float  # Share of these images below the threshold.
     expected: float  # The share expected for fresh images.
     p: float  # The p-value: exact, unless held-out images come in groups.
     least: float | None  # The smallest share that would be called copying; null if none would.
