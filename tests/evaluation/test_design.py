@@ -4,6 +4,7 @@ import torch
 
 from fromnoise import rng
 from fromnoise.evaluation.design import at_random, deal, design_of, disjoint, error_of_mean, most_apart, most_at_random
+from fromnoise.evaluation.featured import Featured
 
 
 def test_draws_are_disjoint_sorted_and_of_the_size_asked_for():
@@ -72,6 +73,8 @@ def test_rows_of_a_class_are_dealt_by_chance():
     ([60, 40, 100], [[1000, 400, 600]], "random"),
     ([60, 40], [[600, 400, 1000]], "random"),
     ([3] * 10, [], "random"),
+    ([3, 50, 447], [[30, 500, 4470]], "stratified"),  # a rare class does not decide for the others
+    ([3, 40, 457], [[30, 500, 4470]], "random"),
     ([500], [], "random"),
 ])  # fmt: skip
 def test_the_design_shows_in_the_classes_sizes(counts, others, design):
@@ -159,3 +162,15 @@ def test_the_error_of_a_mean_counts_a_group_once():
     assert error_of_mean(values, np.arange(100, 120)) == pytest.approx(alone)
     assert error_of_mean(values.repeat(5)) < 0.5 * alone
     assert error_of_mean(values.repeat(5), np.arange(20).repeat(5)) == pytest.approx(alone)
+
+
+@pytest.mark.parametrize(("sizes", "merged"), [
+    ([40, 60], [40, 60]), ([0, 40, 60], [0, 40, 60]), ([3, 40, 57], [0, 43, 57]), ([2, 3, 40, 57], [0, 5, 40, 57]),
+    ([3] * 10, None), ([3, 40], None),
+])  # fmt: skip
+def test_classes_too_small_for_a_stratum_of_their_own_are_merged(sizes, merged):
+    labels = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+    strata = Featured(torch.zeros(len(labels), 1), labels, "stratified").strata
+    assert merged == (None if strata is None else strata.bincount().tolist())
+    in_pairs = Featured(torch.zeros(len(labels), 1), labels, "stratified", torch.arange(len(labels)) // 2).strata
+    assert (in_pairs is None) == (merged is None)

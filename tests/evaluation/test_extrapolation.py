@@ -54,6 +54,18 @@ def test_its_error_is_the_deviation_over_other_draws(many):
     assert (np.abs(values - TRUE) < 2 * errors).mean() >= 0.85
 
 
+def test_the_bias_of_images_in_groups_goes_too():
+    groups = torch.arange(300).repeat_interleave(5)
+    values, fids = [], []
+    for k in range(20):
+        x, y = (normal(300, 2 * k + j).repeat_interleave(5, dim=0) for j in range(2))
+        x, y = (Featured(rows + 0.01 * normal(1500, 100 + k), groups=groups) for rows in (x, y))
+        values.append(infinite_fid(x, y, k).value)
+        fids.append(distance(x.moments, y.moments))
+    assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(20)
+    assert np.mean(fids) > 10 * np.std(values) / np.sqrt(20)
+
+
 def test_it_is_the_end_of_the_line_through_the_fids_of_the_parts(monkeypatch):
     x, y = generated(500, 1), normal(400, 2)
     monkeypatch.setattr(extrapolation, "SIZES", 4)

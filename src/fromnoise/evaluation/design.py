@@ -23,7 +23,9 @@ Groups = Rows | Int[Tensor, " n"]
 TOLERANCE = 3
 """Images by which the classes of a stratified set may miss their shares: `generation.sampling` does by up to 2.9."""
 LEAST = 4
-"""Fewest images of each class in a stratified set: unbiased estimates within classes need that many."""
+"""Fewest images of a stratum: unbiased estimates within classes need that many."""
+RARE = 0.1
+"""Most images of a stratified set that may be in classes with fewer than `LEAST`."""
 MARGIN = 3
 """Standard deviations by which a class may exceed its share in a random draw from a stratified pool."""
 
@@ -39,7 +41,7 @@ def design_of(labels: Int[Tensor, " n"] | None, *others: Int[Tensor, " m"] | Non
         return "random"
     counts = np.bincount(labels.cpu().numpy())
     present = counts[counts > 0]
-    if len(present) < 2 or present.min() < LEAST:
+    if len(present) < 2 or present[present < LEAST].sum() > RARE * present.sum():
         return "random"
     if np.abs(present - present.mean()).max() <= TOLERANCE:
         return "stratified"

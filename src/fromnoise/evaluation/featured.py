@@ -41,13 +41,17 @@ class Featured:
 
     @cached_property
     def strata(self) -> Int[Tensor, " n"] | None:
-        """The labels of a stratified set; None for a random one, or if a class has fewer than `LEAST` images (groups,
-        where they are known)."""
+        """The labels of a stratified set, classes of fewer than `LEAST` images (groups, where they are known) merged
+        with each other and, if need be, the next larger; None for a random set, or if that leaves one label."""
         if self.design == "random" or self.labels is None:
             return None
         labels = self.labels if self.groups is None else torch.stack([self.labels, self.groups]).unique(dim=1)[0]
         sizes = labels.bincount()
-        return self.labels if int(sizes[sizes > 0].min()) >= LEAST else None
+        order = torch.argsort(sizes, stable=True)
+        small, needed = (int((each < LEAST).sum()) for each in (sizes, sizes[order].cumsum(dim=0)))
+        rare = order[: max(small, needed + 1)]
+        merged = torch.where(torch.isin(self.labels, rare), rare[-1], self.labels)
+        return merged if len(merged.unique()) > 1 else None
 
     @cached_property
     def units(self) -> tuple[Int[Tensor, " n"], Int[Tensor, " u"]]:

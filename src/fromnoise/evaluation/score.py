@@ -178,6 +178,8 @@ def _subsets(
         return []
     labels = None if images.labels is None else images.labels.cpu().numpy()
     pool = labels if how == "random" and design.design_of(images.labels, *real) == "stratified" else None
+    if pool is not None and np.unique(pool, return_counts=True)[1].min() < design.LEAST:
+        pool = None  # a class so rare would leave hardly any draws
     n = min(n, len(images) if pool is None else design.most_at_random(pool))
     groups = None if images.groups is None else images.groups.numpy()
     if groups is not None:
