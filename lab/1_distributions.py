@@ -348,8 +348,8 @@ for inner, outer in pairwise(edges):
     assert abs(counted - 1000 * share) < 4 * deviation
 
 # %% [markdown]
-# The most samples are not in the middle disc, where the density is greatest, but in a ring around it: the ring is
-# larger. Density times volume decides, and in many dimensions the volume wins entirely.
+# Most samples lie not in the middle disc, where the density is greatest, but in rings around it, which have more room.
+# Density times volume decides, and in many dimensions the volume wins entirely.
 
 # %%
 M = 2000 if QUICK else 20_000

@@ -503,8 +503,8 @@ for name, (strengths, values) in curves.items():
 #
 # <details><summary>Fault 7 of the original</summary>
 #
-# Three rows of the table are faults: half the epochs, a fraction of the images, and a set of test digits that is made and
-# never looked at, so that nothing in it could show a model that copies.
+# Two rows of the table show it: half the epochs, and a fraction of the images. A third part is not in the table: a set of
+# test digits is made and never used, so nothing could show a model that copies.
 #
 # </details>
 #

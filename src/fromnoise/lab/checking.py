@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 
@@ -107,7 +108,8 @@ def _failure(name: str, check: Check, answers: tuple[Any, ...]) -> str:
 
 
 def _guarded(answer: Any) -> Any:
-    """The answer; a function so that a TODO it returns, alone or among others, is NotYetError, and None TypeError."""
+    """The answer; a function so that a TODO it returns, alone or among others, is NotYetError, None TypeError, and an
+    array a tensor."""
     if not inspect.isroutine(answer):
         return answer
 
@@ -117,9 +119,14 @@ def _guarded(answer: Any) -> Any:
         if result is None:
             raise TypeError(f"{answer.__name__} returns nothing: is its `return` missing?")
         _refuse_todo(result)
-        return result
+        return tuple(map(_tensor, result)) if type(result) is tuple else _tensor(result)
 
     return called
+
+
+def _tensor(answer: Any) -> Any:
+    """NumPy's arrays as tensors, as checks expect them."""
+    return torch.as_tensor(answer) if isinstance(answer, np.ndarray) else answer
 
 
 def _refuse_todo(answer: Any) -> None:

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from torch.distributions import MultivariateNormal
 
@@ -18,6 +19,10 @@ def density(x, mean, c):
     return exponent.exp() / ((2 * math.pi) ** (len(mean) / 2) * torch.linalg.det(c).sqrt())
 
 
+def in_the_plane(x, mean, c):
+    return density(x, mean, c) * (2 * math.pi) ** (len(mean) / 2 - 1)
+
+
 def draw(mean, c, m, generator):
     return mean + noise(m, len(mean), generator) @ torch.linalg.cholesky(c).T
 
@@ -29,6 +34,11 @@ def within(n, radius, m, generator):
 def root(c):
     values, vectors = torch.linalg.eigh(c)
     return vectors * values.sqrt()
+
+
+def by_numpy(c):
+    values, vectors = np.linalg.eigh(c.numpy())
+    return vectors * np.sqrt(values)
 
 
 def conditional(mean, c, x1):
@@ -45,11 +55,12 @@ RIGHT = [
     (
         check.task1,
         lambda x, mean, c: MultivariateNormal(mean, c).log_prob(x).exp(),
-        lambda mean, c, m, g: mean + (root(c) @ noise(m, 2, g).T).T,
+        lambda mean, c, m, g: mean + (root(c) @ noise(m, len(mean), g).T).T,
     ),
     (check.exercise_1_1, within),
     (check.exercise_1_1, lambda n, r, m, g: float((noise(m, n, g).square().sum(dim=1) < r**2).sum()) / m),
     (check.exercise_1_2, root),
+    (check.exercise_1_2, by_numpy),
     (check.exercise_1_2, lambda c: root(c) @ torch.linalg.eigh(c)[1].T),  # the symmetric one
     (check.exercise_1_3, conditional),
     (check.exercise_1_3, lambda mean, c, x1: (float(conditional(mean, c, x1)[0]), float(torch.det(c) / c[0, 0]))),
@@ -58,6 +69,8 @@ WRONG = [
     (r"shape \(50, 1\)", check.task1, lambda x, mean, c: density(x, mean, c)[:, None], draw),
     ("integrates to", check.task1, lambda x, mean, c: density(x, mean, torch.linalg.inv(c)), draw),
     ("integrates to 0.3", check.task1, lambda x, mean, c: density(x, mean, c) / torch.linalg.det(c).sqrt(), draw),
+    ("in three dimensions", check.task1, in_the_plane, draw),
+    ("hand `generator`", check.task1, density, lambda mean, c, m, g: draw(mean, c, m, None)),
     ("but is not", check.task1, lambda x, mean, c: density(x, mean, torch.diag(c.diagonal())), draw),
     ("0.159 at 0", check.task1, lambda x, mean, c: density(x, mean, c) * math.sqrt(2 * math.pi), draw),
     ("0.159 at 0", check.task1, lambda x, mean, c: density(x, mean, c).log(), draw),

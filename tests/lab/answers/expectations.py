@@ -55,6 +55,7 @@ RIGHT = [
     (check.exercise_2_3, estimate),
     (check.exercise_2_3, by_hand),
     (check.exercise_2_4, divergence),
+    (check.exercise_2_4, lambda one, other, v: (one - other)[None] @ (one - other)[:, None] / (2 * v)),
     (check.exercise_2_4, lambda one, other, variance: (one - other) @ (one - other) / variance / 2),
 ]
 WRONG = [

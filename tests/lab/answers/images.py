@@ -127,13 +127,14 @@ def process(steps, start=1, first=True, last=1):
 
 
 def train(
-    network, x0, epochs, rate, generator, jump=noisy, first=1, target=lambda x, e: e, told=lambda t: t, step=True
-):
+    network, x0, epochs, rate, generator, jump=noisy, first=1, end=T + 1, target=lambda x, e: e, told=lambda t: t,
+    step=True,
+):  # fmt: skip
     optimiser, history = torch.optim.Adam(network.parameters(), lr=rate), []
     for _ in range(epochs):
         losses = []
         for rows in torch.randperm(len(x0), generator=generator).split(64):
-            t = torch.randint(first, T + 1, (len(rows),), generator=generator)
+            t = torch.randint(first, end, (len(rows),), generator=generator)
             xt, noise = jump(x0[rows], t, generator)
             loss = F.mse_loss(network(xt, told(t)), target(x0[rows], noise))
             optimiser.zero_grad()
@@ -255,6 +256,7 @@ RIGHT = [
     (check.exercise_5_2, batch_loss),
     (check.exercise_5_2, mse),
     (check.exercise_5_3, process),
+    (check.exercise_5_3, lambda n: (process(n)[0].float(), *process(n)[1:])),
     (check.exercise_5_3, lambda n: (process(n)[0], range(1, n + 1), range(n, 0, -1))),
     (check.task6, train),
     (check.task6, by_loader),
@@ -302,6 +304,8 @@ WRONG = [
     ("the target", check.task6, lambda *a: train(*a, target=lambda x, noise: x)),
     ("have not changed", check.task6, lambda *a: train(*a, step=False)),
     ("uniform on 1", check.task6, lambda *a: train(*a, first=250)),
+    ("its upper end", check.task6, lambda *a: train(*a, end=T)),
+    ("its upper end", check.task6, lambda *a: train(*a, first=2)),
     ("the same t", check.task6, lambda *a: train(*a, told=lambda t: 501 - t)),
     ("the same t", check.task6, lambda *a: train(*a, jump=without_roots)),
     ("one mean loss per epoch", check.task6, every_loss),

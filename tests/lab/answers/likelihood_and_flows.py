@@ -58,6 +58,13 @@ def heun(field, y, steps, again=lambda y, step, first, second: y + step * (first
     return y
 
 
+def heun_in_place(field, y, steps):
+    for s, r in pairwise(torch.linspace(1, 0, steps + 1, dtype=y.dtype).tolist()):
+        first, ends = field(y, torch.full((len(y), 1), s)), torch.full((len(y), 1), r)
+        y += (r - s) * (first + field(y + (r - s) * first, ends)) / 2
+    return y
+
+
 def counted(field, y, steps):
     for k in range(steps):
         s = torch.full((len(y), 1), 1 - k / steps, dtype=y.dtype)
@@ -89,6 +96,7 @@ RIGHT = [
     (check.exercise_8_1, velocity),
     (check.exercise_8_1, by_line),
     (check.exercise_8_2, heun),
+    (check.exercise_8_2, heun_in_place),
     (check.exercise_8_2, counted),
 ]
 WRONG = [

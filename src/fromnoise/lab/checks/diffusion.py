@@ -30,12 +30,12 @@ def exercise_4_1(walk_variance: Callable[[Tensor], Tensor]) -> Iterator[Finding]
     )
     right = 1 - table.alphas_cumprod
     yield Finding(
-        abs(float(found[1] - right[1])) < 1e-9,
+        abs(float(found[1] - right[1])) < 1e-6,
         "the first step adds 1 − α₁",
         f"after one step the variance is 1 − α₁ = {right[1]:.4g}, yours is {found[1]:.4g}",
     )
     yield Finding(
-        close(found, right, 1e-9),
+        close(found, right, 1e-6),
         "the walk's variance is 1 − ᾱ_t",
         "from the second step on it is off: a step multiplies x by √α, and so its variance by α, before it adds 1 − α",
     )
@@ -53,12 +53,12 @@ def exercise_4_3(zero_terminal: Callable[[Tensor], Tensor]) -> Iterator[Finding]
     )
     yield Finding(abs(float(found[-1])) < 1e-12, "no data is left at T", f"ᾱ_T should be 0, yours is {found[-1]:.3g}")
     yield Finding(
-        abs(float(found[1] - before[1])) < 1e-9,
+        abs(float(found[1] - before[1])) < 1e-6,
         "ᾱ₁ stayed",
         f"ᾱ₁ was {before[1]:.6f} and is {found[1]:.6f}: after the shift, scale by √ᾱ₁/(√ᾱ₁ − √ᾱ_T)",
     )
     yield Finding(
-        close(found, rescaled_to_zero_terminal_snr(table).alphas_cumprod, 1e-9),
+        close(found, rescaled_to_zero_terminal_snr(table).alphas_cumprod, 1e-6),
         "in between too",
         "both ends are right, the middle is not: shift and scale the roots √ᾱ, and square them at the end",
     )

@@ -11,6 +11,7 @@ from fromnoise.probability.gaussian import Gaussian
 
 MEAN = torch.tensor([1.0, -2.0], dtype=torch.float64)
 COVARIANCE = torch.tensor([[5.0, 3.0], [3.0, 4.0]], dtype=torch.float64)
+SOLID = torch.tensor([[4.0, 1.0, 0.5], [1.0, 3.0, -1.0], [0.5, -1.0, 2.0]], dtype=torch.float64)
 DRAWS = 20_000
 
 
@@ -62,6 +63,19 @@ def task1(density: Callable[..., Tensor], draw: Callable[..., Tensor]) -> Iterat
         "a coloured density",
         "it integrates to one, but is not (3): is the mean subtracted from x, and the whole of C⁻¹ used?",
     )
+    cube = Gaussian(torch.ones(3, dtype=torch.float64), SOLID)
+    x = torch.randn(20, 3, dtype=torch.float64, generator=generator)
+    yield Finding(
+        close(density(x, cube.mean, cube.covariance), cube.log_prob(x).exp(), 1e-5),
+        "in three dimensions too",
+        "right in the plane, but not in three dimensions: the first factor of (3) is (2π)^{n/2}",
+    )
+    again = [draw(MEAN, COVARIANCE, 3, torch.Generator().manual_seed(5)) for _ in range(2)]
+    yield Finding(
+        torch.equal(*again),
+        "the generator decides the draws",
+        "the same seed gives different draws: hand `generator` to torch.randn",
+    )
     drawn = draw(MEAN, COVARIANCE, DRAWS, generator)
     yield shaped(drawn, (DRAWS, 2), "m draws in the plane", f"{DRAWS} draws have")
     drawn = drawn.double()
@@ -94,8 +108,7 @@ def exercise_1_1(within: Callable[..., float]) -> Iterator[Finding]:
 @checked("exercise 1.2")
 def exercise_1_2(root: Callable[[Tensor], Tensor]) -> Iterator[Finding]:
     """root(covariance): R with R·Rᵀ = C, not the Cholesky factor."""
-    other = torch.tensor([[4.0, 1.0, 0.5], [1.0, 3.0, -1.0], [0.5, -1.0, 2.0]], dtype=torch.float64)
-    for covariance in (COVARIANCE, other):
+    for covariance in (COVARIANCE, SOLID):
         found = root(covariance.clone()).double()
         n = len(covariance)
         yield shaped(found, (n, n), f"a matrix of {n}×{n}", "R has")

@@ -88,10 +88,10 @@ def exercise_2_4(divergence: Callable[[Tensor, Tensor, float], float]) -> Iterat
     for n, variance in ((1, 1.0), (3, 0.3), (50, 2.5)):
         one, other = torch.randn(2, n, dtype=torch.float64, generator=generator)
         exact = kl(Gaussian.white(one, variance), Gaussian.white(other, variance))
-        found = divergence(one, other, variance)
+        found = float(divergence(one, other, variance))
         yield Finding(
             close(found, exact, 1e-6),
             f"n = {n}, σ² = {variance:g}: {exact:.4f} nats",
-            f"n = {n}, σ² = {variance:g}: D is {exact:.4f} nats, yours {float(found):.4f}; log q − log p is a "
+            f"n = {n}, σ² = {variance:g}: D is {exact:.4f} nats, yours {found:.4f}; log q − log p is a "
             "difference of two squares over 2σ²",
         )

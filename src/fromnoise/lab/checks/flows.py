@@ -45,7 +45,7 @@ def exercise_8_2(heun: Callable[..., Tensor]) -> Iterator[Finding]:
         seen.append(float(torch.as_tensor(s).flatten()[0]))
         return _velocity(y, s)
 
-    found = heun(watched, start, 4)
+    found = heun(watched, start.clone(), 4)
     yield shaped(found, (3, 1), "the shape of the points at the start", "3 points give")
     yield Finding(
         len(seen) == 8,
@@ -59,7 +59,7 @@ def exercise_8_2(heun: Callable[..., Tensor]) -> Iterator[Finding]:
         f"the velocities were asked for at s = {', '.join(f'{s:g}' for s in seen)}; the second of a step "
         "belongs to its end",
     )
-    ends = [float(heun(_velocity, start, steps)[0]) for steps in (50, 100)]
+    ends = [float(heun(_velocity, start.clone(), steps)[0]) for steps in (50, 100)]
     yield Finding(
         abs(ends[0] - 0.5) < 0.02, "it arrives", f"noise of deviation 1 should become ½, yours becomes {ends[0]:.3f}"
     )
