@@ -5,6 +5,7 @@ from fromnoise.data import digits
 from fromnoise.data.image_set import ImageSet
 from fromnoise.errors import UserError
 from fromnoise.experiment.reject import copy_guard
+from fromnoise.say import captured
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,16 @@ def test_the_guard_takes_copies_and_one_fresh_image_in_a_hundred(parts, with_hel
     assert taken.dtype == torch.bool
     assert 0 < taken.float().mean() < 0.025
     assert torch.equal(guard(fresh[:3]), taken[:3])
+
+
+def test_copies_are_recognised_where_fresh_images_are_mirror_images_of_training_images(parts):
+    train, held_out, _ = parts
+    twins = of(torch.cat([held_out.images, noisy(train.images[:300].flip(3))]))
+    with captured() as said:
+        guard = copy_guard(train, twins)
+    assert guard(noisy(train.images[:60])).float().mean() > 0.9
+    assert guard(twins.images).float().mean() < 0.02
+    assert said[0].endswith("are recognised when they are a little changed, and no mirrored ones")
 
 
 def test_what_a_guard_cannot_tell_is_refused():
