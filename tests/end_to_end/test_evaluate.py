@@ -85,6 +85,7 @@ def test_a_part_of_the_images_has_the_classes_shares_of_all(tmp_path):
 def test_images_from_anywhere_are_scored(fromnoise, tmp_path):
     fromnoise("data", "export", "digits:val", "real", "--n", "60", "--by-class", cwd=tmp_path)
     fromnoise("data", "export", "digits:train", "learnt", "--n", "200", "--by-class", cwd=tmp_path)
+    (tmp_path / "real" / "config.json").write_text("{}")  # another tool's
     words = ("--generated", "real", "--reference", "digits:heldout", "--train", "learnt", "--json", "score.json")
     shown = fromnoise("evaluate", *words, cwd=tmp_path).stdout
     for word in ("generated", "floor", "copycat", "excess", "note: 60 images are too few", "KID", "coverage"):

@@ -186,8 +186,7 @@ def _named_run(named: Named | None) -> Path | None:
     """The run that a set is named by; None for anything else, such as a data set of the same name."""
     if not isinstance(named, str) or named in NAMED or not is_run(Path(named)):
         return None
-    folder = RunFolder(Path(named))  # other tools have a config.json too
-    return folder.path if folder.checkpoints.is_dir() or folder.samples.is_dir() else None
+    return Path(named)
 
 
 def read(

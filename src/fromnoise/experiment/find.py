@@ -17,9 +17,13 @@ class TrainingImagesLost(UserError):  # noqa: N818 - a state of the data
     """A run's training images cannot be found as they were."""
 
 
+MARKS = "lock", "log.jsonl", "checkpoints", "samples"
+"""One of these lies beside a run's config.json: other tools have a config.json too."""
+
+
 def is_run(path: Path) -> bool:
     """Whether `path` is a run folder."""
-    return (path / "config.json").is_file()
+    return (path / "config.json").is_file() and any((path / mark).exists() for mark in MARKS)
 
 
 def run_of(path: Path) -> Path | None:
