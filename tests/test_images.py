@@ -90,3 +90,6 @@ def test_images_are_saved_as_a_grid_an_array_or_a_folder(packaged, tmp_path):
         images.save(tmp_path / "folder")
     with pytest.raises(fromnoise.UserError, match="images are written as"):
         images.save(tmp_path / "grid.jpg")
+    for other in (images / 2, images.mean(axis=0)):
+        with pytest.raises(fromnoise.UserError, match=r"bytes \(uint8\), not float64"):
+            other.save(tmp_path / "other.png")

@@ -2,6 +2,7 @@
 
 import importlib.util
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -168,6 +169,8 @@ def test_all_of_the_surface_is_there_and_documented():
     for name in process.__all__:
         assert hasattr(process, name)
         assert name.isupper() or getattr(process, name).__doc__
+    listed = re.findall(r"members: \[(.*)\]", (EXAMPLES.parent / "docs" / "process.md").read_text())
+    assert {name for names in listed for name in names.split(", ")} <= set(process.__all__)
 
 
 def test_the_example_learns_and_draws(tmp_path):

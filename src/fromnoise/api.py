@@ -131,7 +131,7 @@ class Run:
         - `guidance`: how much the class or cluster counts; 1 for no guidance
         - `sampler`, `steps`, and further `settings` of the sampler, such as `guidance_interval=(-3, 2)` or
           `spacing="logsnr"`: instead of the model's own
-        - `reject_copies`: replace copies of the run's training images with further images
+        - `reject_copies`: replace copies of the run's training images with those that `first` would continue with
 
         Raises UserError, before any work, for what the model cannot do.
         """
@@ -263,6 +263,7 @@ class Run:
         features: str | None = None,
         seed: int | None = None,
         weights: str | Path | None = None,
+        skip_broken: bool = False,
     ) -> Report:
         """Sample n images and score them as `fromnoise run` does; writes nothing.
 
@@ -274,13 +275,13 @@ class Run:
         device, source = self._there().device, self.folder or self._source
         name, made = config.evaluation.features, self._extractors  # they remember the features of the real images
         with reporting_to(self.reporter):
-            parts, notes = find.parts_of_model(self.model, source)
+            parts, notes = find.parts_of_model(self.model, source, skip_broken=skip_broken)
             if (name, weights) not in made:
                 file = None if weights is None else Path(weights)
                 extractor = extractor_of(name, device, images=parts.train, weights=file)
                 made[name, weights] = extractor, choosing_features(device)
             extractor, choosing = made[name, weights]
-            against, number = reference_of(config, parts)
+            against, number = reference_of(config, parts, skip_broken)
             generated = as_set(self.sample(number, seed=config.seed), str(self.folder or "generated"))
             report = score(sets_of(config, parts, generated, against), extractor, config.seed, choosing)
             report = with_overfitting(report, self.model, parts, against)

@@ -109,8 +109,11 @@ class Images(np.ndarray[tuple[int, ...], np.dtype[np.uint8]]):
     def save(self, path: str | Path) -> None:
         """Write an image or a grid (`NAME.png`), an array (`NAME.npz`) or a new folder of PNG files, by class if named.
 
-        Raises UserError for a folder that has anything in it, and for NAME.jpg and the like; a file is replaced.
+        Raises UserError for a folder that has anything in it, for NAME.jpg and the like, and for numbers other than
+        bytes, as arithmetic makes them; a file is replaced.
         """
+        if self.dtype not in (np.uint8, np.bool_):
+            raise UserError(f"images are bytes (uint8), not {self.dtype}: round them and convert them first")
         channels = self.shape[-1]  # an image of its own, as images[0] is
         one = self.ndim == 3 and (channels in KINDS or channels <= MOST_CHANNELS < self.shape[0])
         saving.save(Path(path), as_set(self[None] if one else self, "images"))

@@ -45,28 +45,57 @@ from fromnoise.diffusion.denoiser import ByStep, Denoiser, guided
 from fromnoise.diffusion.forward import jump, noisy, path
 from fromnoise.diffusion.objective import Levels, LogNormal, Objective, UniformSteps, stratified
 from fromnoise.diffusion.samplers import SAMPLERS, levels_for, sampler
-from fromnoise.diffusion.schedule import SCHEDULES, Schedule, rescaled_to_zero_terminal_snr, schedule
+from fromnoise.diffusion.schedule import (
+    SCHEDULES,
+    Schedule,
+    cosine,
+    linear,
+    logsnr,
+    rescaled_to_zero_terminal_snr,
+    schedule,
+)
 from fromnoise.diffusion.settings import DiffusionSettings, SamplerSettings
-from fromnoise.diffusion.steps import Callback, Sampler, Visit
+from fromnoise.diffusion.steps import (
+    DDIM,
+    IPNDM,
+    Ancestral,
+    Callback,
+    DPMSolver2M,
+    DPMSolver3M,
+    Heun,
+    Sampler,
+    UniPC,
+    Visit,
+)
 from fromnoise.errors import UserError
 
 __all__ = [
+    "DDIM",
+    "IPNDM",
     "LEVELS",
     "SAMPLERS",
     "SCHEDULES",
     "TABLE",
+    "Ancestral",
     "ByStep",
+    "DPMSolver2M",
+    "DPMSolver3M",
     "Denoiser",
+    "Heun",
     "LogNormal",
     "Objective",
     "Sampler",
     "SamplerSettings",
     "Schedule",
+    "UniPC",
     "UniformSteps",
     "Visit",
+    "cosine",
     "guided",
     "jump",
     "levels_for",
+    "linear",
+    "logsnr",
     "loss",
     "noisy",
     "path",
