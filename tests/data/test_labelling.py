@@ -253,7 +253,7 @@ def test_folders_are_classes_whatever_their_names_if_the_rule_says_so(put):
 
 def test_what_is_left_out_needs_no_class_and_is_not_missed(put):
     photos = put("train/a.png", "train/b.png", "test/c.png", "unlabeled/d.png", "unlabeled/e.png")
-    rows = "train/a.png,x\ntrain/b.png,y\ntest/c.png,x\nunlabeled/d.png,\n"
+    rows = "train/a.png,x\ntrain/b.png,y\ntest/c.png,x\nunlabeled/d.png,\nunlabeled/d.png,z\n"
     (photos / "metadata.csv").write_text(f"file_name,label\n{rows}")
     images, said = read(photos)
     assert classes(images) == {"a.png": "x", "b.png": "y", "c.png": "x"}

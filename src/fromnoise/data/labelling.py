@@ -249,7 +249,7 @@ def _column(root: str, table: Table, foldered: bool) -> str | None:
 
 def _by_table(root: str, names: Sequence[str], table: Table, column: str) -> list[str]:
     for image, row in table.further:
-        if row.get(column) != table.rows[image].get(column):
+        if image in table.rows and row.get(column) != table.rows[image].get(column):  # not where it is left out
             raise UserError(f"{root}: {table.by} gives {image} two classes: remove one of its rows")
     found = [table.rows.get(name, {}).get(column, "") for name in names]
     if without := [name for name, value in zip(names, found, strict=True) if not value]:
