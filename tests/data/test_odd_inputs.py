@@ -49,6 +49,11 @@ def turned():
     return encoded(noise(6, 8, 3), exif=exif)
 
 
+def damaged_exif(form, seed=0):
+    """A picture with whole pixels."""
+    return encoded(noise(8, 8, 3, seed=seed), form, exif=b"Exif\0\0junk, no tags")
+
+
 BITS_PER_SAMPLE, PHOTOMETRIC = 258, 262
 
 
@@ -155,6 +160,8 @@ TABLE = [
      "1 image, no classes, RGB, 8×8; colour spaces such as CMYK converted to RGB (1 image)"),
     ("a camera held sideways", {"a.png": turned()},
      "1 image, no classes, RGB, 8×6; turned upright, as EXIF says (1 image)"),
+    ("damaged EXIF", {"a.png": damaged_exif("PNG"), "b.webp": damaged_exif("WEBP", 1),
+                      "c.jpg": damaged_exif("JPEG", 2)}, "3 images, no classes, RGB, 8×8"),
     ("a film as GIF", {"a.gif": frames("GIF")}, "1 image, no classes, RGB, 8×8; first frame only (1 image)"),
     ("a film as WebP", {"a.webp": frames("WEBP")}, "1 image, no classes, RGB, 8×8; first frame only (1 image)"),
     ("a TIFF of pages", {"a.tif": frames("TIFF")}, "1 image, no classes, RGB, 8×8; first frame only (1 image)"),

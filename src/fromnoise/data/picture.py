@@ -142,9 +142,9 @@ def _pixels(
             changes.append("16 bits a channel reduced to 8")
         if image.format != "MPO" and getattr(image, "is_animated", False):  # MPO: a photograph with its preview
             changes.append("first frame only")
-        if image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9):
+        if _orientation(image) in range(2, 9):
             changes.append("turned upright, as EXIF says")
-        ImageOps.exif_transpose(image, in_place=True)
+            ImageOps.exif_transpose(image, in_place=True)
         if mode in DEEP:
             deep = np.asarray(image).astype(np.float32)
             tags = getattr(image, "tag_v2", {})  # a TIFF's
@@ -159,3 +159,14 @@ def _pixels(
                 return premultiplied(rgba), stored, (*changes, TRANSPARENT)
         pixels = np.asarray(image.convert("L" if mode in GREY else "RGB"))
     return (pixels[..., None] if pixels.ndim == 2 else pixels), stored, tuple(changes)
+
+
+def _orientation(image: Image.Image) -> int:
+    """How the image is to be turned, as EXIF says; 1, not at all, where EXIF cannot be read."""
+    if image.format == "PNG":
+        image.load()  # as `getexif` would: what it raises is of the pixels
+    try:
+        orientation: int = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # as in `read`
+        return 1
+    return orientation
