@@ -95,6 +95,17 @@ def test_what_was_mapped_by_one_range_is_not_taken_for_another(load, tmp_path):
         assert (int(images.images[0].unique()), images.range) == (first, values_range)
 
 
+def test_a_warning_is_said_at_every_start(load, tmp_path):
+    (tmp_path / "scans").mkdir()
+    Image.fromarray(np.arange(64, dtype=np.uint16).reshape(8, 8)).save(tmp_path / "scans" / "a.png")
+    _, first = load(tmp_path / "scans", within=(10, 40))
+    assert first[0].endswith("scans: values from 0 to 63 clipped to the training images' range, 10 to 40")
+    assert len(first) == 2
+    moved = (tmp_path / "scans").rename(tmp_path / "moved")
+    _, second = load(moved, within=(10, 40))
+    assert second == [first[0].replace("scans:", "moved:"), first[1].replace("scans:", "moved:") + "; decoded before"]
+
+
 def test_a_folder_that_was_moved_is_known_by_its_new_name(load, photos, decoded):
     load()
     moved = photos.rename(photos.with_name("icons"))

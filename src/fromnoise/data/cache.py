@@ -39,10 +39,10 @@ KNOWN = "decoded before"
 
 @dataclass(frozen=True)
 class Entry:
-    """What is kept beside the images; files by their names below the source."""
+    """What is kept beside the images; files by their names below the source, `lines` without its name."""
 
     fingerprint: str
-    line: str
+    lines: tuple[str, ...]
     labels: list[int] | None
     files: tuple[str, ...]
     class_names: tuple[str, ...]
@@ -61,14 +61,15 @@ def load(source: Source, name: str, how: Reading) -> ImageSet:
         return source.load(name, how)
     place = mapped.folder() / _key(files, how)
     if kept := _kept(place, str(Path(name)) if Path(name).is_dir() else name):
-        images, line = kept
-        say(f"{images.name}: {line}; {KNOWN}")
+        images, lines = kept
+        for line in (*lines[:-1], f"{lines[-1]}; {KNOWN}"):
+            say(f"{images.name}: {line}")
         return images
     with captured() as said:
         images = source.load(name, how)
     if _key(files, how) == place.name:  # they have not changed meanwhile
         try:
-            _keep(place, images, said[-1].removeprefix(f"{images.name}: "))
+            _keep(place, images, tuple(line.removeprefix(f"{images.name}: ") for line in said))
         except Unwritten as error:
             said[-1] += f"; not kept for the next start: {error}"
     for line in said:
@@ -110,7 +111,7 @@ def _digest(value: object) -> str:
     return hashlib.blake2b(json.dumps(value).encode(), digest_size=16).hexdigest()
 
 
-def _kept(place: Path, name: str) -> tuple[ImageSet, str] | None:
+def _kept(place: Path, name: str) -> tuple[ImageSet, tuple[str, ...]] | None:
     """The images at `place` and what their reading said; None if there are none, or they are damaged."""
     with suppress(UserError), reading(place, "what was kept"):
         about = msgspec.convert(read_json(place.with_suffix(".json")), Entry)
@@ -126,11 +127,11 @@ def _kept(place: Path, name: str) -> tuple[ImageSet, str] | None:
             range=about.range,
         )
         if images.fingerprint == about.fingerprint:
-            return images, about.line
+            return images, about.lines
     return None
 
 
-def _keep(place: Path, images: ImageSet, line: str) -> None:
+def _keep(place: Path, images: ImageSet, lines: tuple[str, ...]) -> None:
     """Write images whole or not at all; raises Unwritten."""
     sweep(place.parent, STALE)
     with whole(place.with_suffix(".npy")) as temporary:
@@ -138,4 +139,4 @@ def _keep(place: Path, images: ImageSet, line: str) -> None:
     labels = None if images.labels is None else images.labels.tolist()
     files = tuple(PurePath(file).relative_to(images.name).as_posix() for file in images.files)
     kept = images.class_names, images.parts, images.was, images.range
-    write_json(place.with_suffix(".json"), asdict(Entry(images.fingerprint, line, labels, files, *kept)))
+    write_json(place.with_suffix(".json"), asdict(Entry(images.fingerprint, lines, labels, files, *kept)))
