@@ -252,6 +252,21 @@ def test_where_nothing_can_be_kept_images_are_read_all_the_same(load, home):
     assert "; not kept for the next start: " in said[0]
 
 
+def test_images_whose_names_are_not_utf_8_are_not_kept(load, photos, decoded, home):
+    """Their names would come back changed, and their groups with them."""
+    for name in (b"\xe4", b"\xf6"):
+        try:
+            shutil.copy(photos / "cat" / "1.bmp", photos / f"{os.fsdecode(name)}.bmp")
+        except OSError:
+            pytest.skip("this disk takes only names in UTF-8")
+    first, said = load()
+    assert "; not kept for the next start: " in said[0]
+    assert said[0].endswith("its name is not UTF-8: rename it")
+    assert load()[0].files == first.files
+    assert len(decoded) == 28
+    assert not list(home.glob("*"))
+
+
 def test_a_picture_that_cannot_be_read_is_refused_as_ever_and_nothing_kept(load, photos, home):
     (photos / "cat" / "bad.png").write_bytes(b"no image")
     with pytest.raises(UserError, match=r"bad\.png cannot be read"):

@@ -26,7 +26,7 @@ from fromnoise.data.image_set import ImageSet
 from fromnoise.data.settings import Size
 from fromnoise.data.source import Reading, Source, ignored
 from fromnoise.errors import UserError
-from fromnoise.files import Unwritten, read_json, reading, sweep, whole, write_json
+from fromnoise.files import Unwritten, check_name, read_json, reading, sweep, whole, write_json
 from fromnoise.say import captured, say
 
 LARGE = 1 << 26
@@ -70,7 +70,7 @@ def load(source: Source, name: str, how: Reading) -> ImageSet:
     if _key(files, how) == place.name:  # they have not changed meanwhile
         try:
             _keep(place, images, tuple(line.removeprefix(f"{images.name}: ") for line in said))
-        except Unwritten as error:
+        except UserError as error:
             said[-1] += f"; not kept for the next start: {error}"
     for line in said:
         say(line)
@@ -132,11 +132,13 @@ def _kept(place: Path, name: str) -> tuple[ImageSet, tuple[str, ...]] | None:
 
 
 def _keep(place: Path, images: ImageSet, lines: tuple[str, ...]) -> None:
-    """Write images whole or not at all; raises Unwritten."""
+    """Write images whole or not at all; raises Unwritten, and UserError for a file's name that JSON cannot hold."""
+    files = tuple(PurePath(file).relative_to(images.name).as_posix() for file in images.files)
+    for file in files:
+        check_name(file)
     sweep(place.parent, STALE)
     with whole(place.with_suffix(".npy")) as temporary:
         np.save(temporary, images.images.numpy(), allow_pickle=False)
     labels = None if images.labels is None else images.labels.tolist()
-    files = tuple(PurePath(file).relative_to(images.name).as_posix() for file in images.files)
     kept = images.class_names, images.parts, images.was, images.range
     write_json(place.with_suffix(".json"), asdict(Entry(images.fingerprint, lines, labels, files, *kept)))
