@@ -48,6 +48,7 @@ class ExportArguments:
     label_by: str | None = None
     """Where your own images' classes come from, as in `train`."""
     skip_broken: SkipBroken = False
+    overwrite: Overwrite = False
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ def _export(arguments: ExportArguments) -> None:
     as_array = arguments.out.suffix.lower() == ".npz"
     if arguments.out.suffix.lower() == ".png":
         raise UserError(f"{arguments.out}: images are exported as a folder or an .npz")
-    refuse_unwritable_images(arguments.out, overwrite=False)
+    refuse_unwritable_images(arguments.out, arguments.overwrite)
 
     from fromnoise.data import folder, saving, sources
     from fromnoise.data.colour import laid
