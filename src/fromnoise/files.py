@@ -127,26 +127,56 @@ def whole(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder that is renamed to `path`, which is new or empty, once the block ends without an error."""
+    """A temporary folder that is renamed to `path`, which is new or empty, once the block ends without an error.
+
+    If an empty folder cannot be replaced, it is filled instead.
+    """
     with _making(path) as temporary:
         temporary.mkdir()
         yield temporary
         for file in temporary.rglob("*"):
             if file.is_file():
                 _flush(file)
-        if path.is_dir():
-            path.rmdir()
-        move(temporary, path)
+        if path.is_dir() and not _removed(path):
+            _fill(path, temporary)
+        else:
+            move(temporary, path)
+
+
+def _removed(path: Path) -> bool:
+    """Remove an empty folder; False, and it stays, if it is in use as the current folder or as a disk's mount point."""
+    try:
+        (Path() if path.samefile(".") else path).rmdir()  # by its own name, Linux would remove it below your feet
+    except OSError:
+        if any(path.iterdir()):
+            raise
+        return False
+    return True
+
+
+def _fill(path: Path, temporary: Path) -> None:
+    """Move all that is in `temporary` into the empty folder `path`, perhaps on another disk; all of it or nothing."""
+    children = list(temporary.iterdir())
+    try:
+        for child in children:
+            shutil.move(child, path / child.name)
+    except BaseException:
+        for child in children:
+            shutil.rmtree(path / child.name, ignore_errors=True)
+            with suppress(OSError):
+                (path / child.name).unlink()
+        raise
 
 
 @contextmanager
 def _making(path: Path) -> Iterator[Path]:
     """A path with the same name in a hidden folder beside `path`."""
     with writing(path):
-        folder = path.parent / f"{UNFINISHED}{secrets.token_hex(4)}"
+        place = path.absolute()  # "." has no name
+        folder = place.parent / f"{UNFINISHED}{secrets.token_hex(4)}"
         try:
             folder.mkdir(parents=True)  # not by tempfile, whose folders on Windows nobody else may read
-            yield folder / path.name
+            yield folder / place.name
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
