@@ -147,8 +147,8 @@ def save(
 ) -> None:
     """Write `images` as 000000.png, 000001.png ... into a new folder, true to the byte, counted from `first`.
 
-    With `labels` the files go into one sub-folder for each class, named by its label. Raises UserError if the folder
-    is not empty, and for images that are neither grey, RGB nor RGBA.
+    With `labels` the files go into one sub-folder for each, named by it, perhaps PART/CLASS. Raises UserError if the
+    folder is not empty, and for images that are neither grey, RGB nor RGBA.
     """
     check_channels(folder, images.shape[1])
     check_new_folder(folder)
@@ -156,7 +156,7 @@ def save(
         each = (image for part in blocks.parts(images) for image in part.cpu().permute(0, 2, 3, 1).numpy())
         for k, image in enumerate(each):
             place = temporary if labels is None else temporary / str(labels[k])
-            place.mkdir(exist_ok=True)
+            place.mkdir(parents=True, exist_ok=True)
             _picture(image).save(place / f"{first + k:06d}.png")
 
 

@@ -25,6 +25,8 @@ class ExportArguments:
     fromnoise data export mnist:test --n 10000 real/
     fromnoise data export photos/ photos.npz --size 64
     fromnoise data export digits:train train/ --size 32 --by-class
+
+    In a folder, images that came in parts of their own keep them, as sub-folders train, val and heldout.
     """
 
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="SPEC")]
@@ -40,7 +42,7 @@ class ExportArguments:
     alpha: Alpha = "keep"
     """Keep transparency, or put images on a white or black background, as in `train`."""
     by_class: bool = False
-    """One sub-folder per class, which `fromnoise train --data DIR` reads back."""
+    """One sub-folder per class (within each part), which `fromnoise train --data DIR` reads back."""
     seed: int = 0
     """Seed of the subset."""
     group_by: str | None = None
@@ -181,6 +183,7 @@ def _export(arguments: ExportArguments) -> None:
 
     from fromnoise.data import folder, saving, sources
     from fromnoise.data.colour import laid
+    from fromnoise.files import quoted
 
     size = None if arguments.size is None else parse_size(arguments.size, arguments.fit)
     rules = ("skip_broken", "group_by", "label_by")
@@ -193,8 +196,15 @@ def _export(arguments: ExportArguments) -> None:
         images = images.subset(arguments.n, arguments.seed)
     if arguments.by_class and images.labels is None:
         raise UserError(f"{images.name} has no classes: leave out --by-class")
+    parts = images.parts if len(set(images.parts)) > 1 else ()
     if as_array:
+        if parts:
+            each = quoted(["fromnoise", "data", "export", f"{arguments.source}:train", "train.npz"])
+            others = f"{arguments.source}:val and {arguments.source}:heldout"
+            say(f"an .npz holds no parts, so they are merged: `{each}` exports one part alone, {others} the others")
         saving.save(arguments.out, images)
     else:
-        folder.save(arguments.out, images.images, saving.places(images) if arguments.by_class else None)
+        folders = [parts, saving.places(images) if arguments.by_class else ()]
+        inside = ["/".join(names) for names in zip(*filter(None, folders), strict=True)]
+        folder.save(arguments.out, images.images, inside or None)
     print(arguments.out)
