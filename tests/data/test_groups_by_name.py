@@ -128,5 +128,25 @@ def test_a_runs_rule_is_for_its_own_data_alone(scans):
     parts = sources.prepare(settings, seed=0)
     for part in ("heldout", "val"):
         assert sources.load_as(f"{scans}/:{part}", settings, (8, 8)).fingerprint == getattr(parts, part).fingerprint
-    other = sources.load_as(f"{scans}:heldout", DataSettings("others", group_by=r"(patient\d+)_"), (8, 8))
+    (scans.parent / "others").mkdir()
+    others = DataSettings(str(scans.parent / "others"), group_by=r"(patient\d+)_")
+    other = sources.load_as(f"{scans}:heldout", others, (8, 8))
     assert other.fingerprint == sources.load(f"{scans}:heldout", (8, 8)).fingerprint != parts.heldout.fingerprint
+
+
+@pytest.mark.parametrize("rules", [{"group_by": r"(patient\d+)_"}, {"label_by": r"(\d)_"}], ids=str)
+def test_a_part_of_what_may_be_a_runs_data_in_another_place_is_refused(scans, monkeypatch, rules):
+    """It would be split by no rule, so that images held out may be those that the run was trained on."""
+    monkeypatch.chdir(scans.parent)
+    trained = DataSettings("scans", size="8", **rules)
+    assert sources.load_as("scans:heldout", trained, (8, 8)).fingerprint
+    monkeypatch.chdir(scans.parent.parent)
+    flag, part = f"--{next(iter(rules)).replace('_', '-')}", f"{scans}:heldout"
+    with pytest.raises(UserError, match=f"images were split by {flag} and their place, scans, is not here, so these"):
+        sources.load_as(part, trained, (8, 8))
+    with pytest.raises(UserError, match="'nowhere' is neither a data set"):
+        sources.load_as("nowhere:heldout", trained, (8, 8))
+    assert len(sources.load_as(str(scans), trained, (8, 8))) == 120
+    assert sources.load_as("digits:val", trained, (8, 8)).labels is not None
+    plain = sources.load(part, (8, 8)).fingerprint
+    assert sources.load_as(part, DataSettings("scans", size="8"), (8, 8)).fingerprint == plain

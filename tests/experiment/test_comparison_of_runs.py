@@ -1,6 +1,7 @@
 """What a run is compared with: its own training images, of its own classes."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -93,6 +94,17 @@ def test_a_score_of_a_run_splits_its_data_by_the_runs_rule(scans):
     assert [len(np.unique(one.labels)) for one in found] == [32, 4, 36]
     assert [len(one.groups.unique()) for one in found] == [32, 4, 36]
     assert sets.floor.name == f"{parts.val.name} and {parts.train.name}"
+
+
+def test_a_run_whose_data_was_moved_is_not_scored_against_another_split_of_it(scans):
+    run, _, _, parts = scans
+    place = Path(run).parent
+    (place / "scans").rename(place / "moved")
+    with pytest.raises(UserError, match=r"moved:heldout: the model's images were split by --group-by and their place"):
+        comparison(ScoreRequest(run, f"{place / 'moved'}:heldout"))
+    assert comparison(ScoreRequest(run, str(place / "moved"))).reference.images.shape[0] == 120
+    mine = ImageSet("mine", parts.train.images[:60])
+    assert comparison(ScoreRequest(mine, f"{place / 'moved'}:heldout", group_by="folder")).reference.groups is not None
 
 
 def test_a_run_named_for_training_images_brings_its_rules(scans):

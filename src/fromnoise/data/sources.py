@@ -183,8 +183,22 @@ def load_as(
     skip_broken: bool = False,
     within: tuple[float, float] | None = None,
 ) -> ImageSet:
-    """The images of `load`, read and split as a training on the data `trained` did; other data by no rules."""
+    """The images of `load`, read and split as a training on the data `trained` did; other data by no rules.
+
+    Raises UserError also for a part of what may be that data in another place: it would be split otherwise.
+    """
     same = is_same(whole_of(spec), trained)
+    rules = {"--group-by": trained.group_by, "--label-by": trained.label_by}
+    used = [flag for flag, rule in rules.items() if rule is not None]
+    gone = not any(source.matches(trained.data) for source in SOURCES)
+    if used and gone and not same and is_part(spec) and _named(whole_of(spec)) is None:
+        check_name(spec)
+        own = quoted(["fromnoise", "data", "export", spec, "part.npz"])
+        raise UserError(
+            f"{spec}: the model's images were split by {' and '.join(used)} and their place, {trained.data}, is not "
+            "here, so these might be the same images split otherwise: run the command in the folder where "
+            f"{trained.data} is found or, if these are other images, export the part first (`{own}`)"
+        )
     group_by, label_by = (trained.group_by, trained.label_by) if same else (None, None)
     return load(spec, size, skip_broken=skip_broken, group_by=group_by, label_by=label_by, within=within)
 
