@@ -280,10 +280,10 @@ def tables(kept: Mapping[str, Kept]) -> str:
     counts = []
     for name in names:
         rows = [ratios[name] for of in kept.values() for ratios in of["ratios"].values() if name in ratios]
-        middle, strongest = (sum(row[k:][0] >= SEEN for row in rows) for k in (-2, -1))
-        shares = (f"{count} of {len(rows)}, {count / len(rows):.0%}" for count in (middle, strongest, _ordered(rows)))
+        second, strongest = (sum(row[k:][0] >= SEEN for row in rows) for k in (-2, -1))
+        shares = (f"{count} of {len(rows)}, {count / len(rows):.0%}" for count in (second, strongest, _ordered(rows)))
         counts.append([name, *shares])
-    parts = [table(["features", "middle strength seen", "strongest seen", "in order of strength"], counts)]
+    parts = [table(["features", "second strongest seen", "strongest seen", "in order of strength"], counts)]
     for name, of in kept.items():
         parts.append(f"### {name}\n\n{of['n']:,} images of {'×'.join(map(str, of['shape']))} in each half.")
         lines = [

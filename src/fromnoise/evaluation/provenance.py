@@ -38,7 +38,7 @@ class SetOfImages(msgspec.Struct, frozen=True, omit_defaults=True):
 class Protocol(msgspec.Struct, frozen=True):
     """What the numbers depend on."""
 
-    line: str  # All of it in one line, to cite. Only scores with the same line may be compared.
+    line: str  # All of it in one line, to cite. Only scores with the same line, apart from the seed, may be compared.
     version: str  # The version of fromnoise.
     features: UsedFeatures  # The features.
     resizing: str  # How images of another size are resized for the features.
