@@ -150,6 +150,11 @@ def test_guidance_multiplies_the_labels_effect(randn, labelled, weight):
     torch.testing.assert_close(guided(labelled, 10, weight)(x, LEVELS[0], label), expected, rtol=0, atol=1e-14)
 
 
+def test_guidance_without_a_label_is_refused(randn, labelled):
+    with pytest.raises(UserError, match="none was given"):
+        guided(labelled, 10, 3.0)(randn(3, 2), LEVELS[0])
+
+
 def test_guidance_keeps_to_its_interval(randn, labelled):
     x, label = randn(3, 2), torch.tensor([0, 3, 9])
     call = guided(labelled, 10, 3.0, (-1.0, 2.0))

@@ -59,6 +59,12 @@ def map_of(method, denoise, levels, d):
     return method(denoise, x, levels, noise).T
 
 
+def test_ddim_takes_even_a_step_from_nothing_to_nearly_clean(randn):
+    x, levels = randn(4, 2), torch.tensor([-29.0, 10.5, math.inf], dtype=torch.float64)
+    out = DDIM(1.0)(lambda x, _: (x, x), x, levels, lambda _: torch.zeros_like(x))
+    assert out.isfinite().all()
+
+
 def map_by_hand(method, covariance, levels):
     """The same, from formulas of its own: Gaussian conditioning, DDIM's (12), the exponential integrator in b/a."""
     d = len(covariance)

@@ -52,6 +52,15 @@ def test_a_finished_training_is_not_asked_again_but_one_that_goes_on_is(train, c
     assert outcome.model.guidance == 1.34
 
 
+def test_the_choice_is_kept_where_an_extension_left_no_checkpoint(train, config_of, choice):
+    config = config_of(training={"steps": 6})
+    folder, _ = train(config, choice=choice)
+    folder.guidance_file.write_text('{"guidance": 1.31}')
+    folder.set_aside_results(6)  # as an extension does first
+    train(config, choice=choice)
+    assert folder.about_guidance() == {"guidance": 1.31}
+
+
 def test_a_model_that_stays_the_best_keeps_its_choice_and_another_does_not(train, config_of, choice, asked):
     config = config_of(training={"steps": 6})
     folder, _ = train(config, choice=choice)

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -78,6 +79,13 @@ def test_a_shortfall_names_the_steps_and_who_took_them():
     )
     text = shortfall(pace, segments(*[1.0] * 12, others=1.5), 2, 2)
     assert "only 60 steps in 1 minute: other processes used 1.5 of 2" in text
+
+
+def test_time_for_planning_is_no_slowdown():
+    pace = Pace((Budget("minutes", 1),), Segment(0, 0.0, 2), None)
+    late = [replace(s, seconds=s.seconds + 45) for s in segments(*[0.5] * 3)]
+    assert shortfall(pace, late, 2, 2) is None
+    assert shortfall(pace, late[:1], 2, 2) is None
 
 
 def test_a_thread_that_has_a_core_to_itself_lacks_nothing():

@@ -86,6 +86,14 @@ def test_measuring_leaves_the_network_as_it_was(tiny_model):
         assert parameter.grad is None
 
 
+def test_larger_images_take_no_longer_to_measure(config_of, monkeypatch):
+    config = config_of(data={"size": "128"})
+    model, rows = Model.build(config, DataInfo(3, 128, 128, 1.0, (0.0,) * 3, ())), set()
+    model.network.register_forward_pre_hook(lambda _, inputs: rows.add(len(inputs[0])))
+    probe.measure(model, CPU, ("fp32",))
+    assert rows == {2}
+
+
 def test_dropout_does_not_spoil_the_comparison(images, config_of):
     config = config_of(network={"dropout": 0.3})
     found = probe.measure(Model.build(config, DataInfo.of(images, config)), CPU, ("fp32", "bf16", "fp16"))

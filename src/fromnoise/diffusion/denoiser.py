@@ -114,12 +114,15 @@ def guided(
 
     Their w is `weight` − 1. `null` is the class that stands for no label. Guidance takes a second network call, at
     levels λ within `interval` (Kynkäänniemi et al. 2024, "Applying guidance in a limited interval…"); elsewhere the
-    label has its own effect. The rows of a call are all at the same level, as a sampler's are.
+    label has its own effect. The rows of a call are all at the same level, as a sampler's are. Raises UserError where
+    the result is called without a label.
     """
     if weight == 1:
         return denoiser
 
-    def guide(x: Tensor, logsnr: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    def guide(x: Tensor, logsnr: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        if label is None:
+            raise UserError("guidance strengthens the effect of a label, and none was given")
         with_label = denoiser(x, logsnr, label)
         if not interval[0] <= float(logsnr) <= interval[1]:
             return with_label

@@ -118,7 +118,7 @@ class DDIM(Sampler):
     def step(self, visits: Sequence[Visit], clearer: Tensor, noise: Noise) -> Tensor:
         now = visits[-1]
         sigma2 = self.eta**2 * backward.posterior_variance(clearer, now.logsnr)
-        along = (level.noise_scale(clearer) ** 2 - sigma2).sqrt()
+        along = (level.noise_scale(clearer) ** 2 - sigma2).clamp(min=0).sqrt()
         x = level.expand(level.signal(clearer), now.x) * now.x0 + level.expand(along, now.x) * now.noise
         return x + level.expand(sigma2.sqrt(), x) * noise(now.k) if sigma2 > 0 else x
 

@@ -1,8 +1,8 @@
 """Sampling any number of images: image k of seed s is the same however many are sampled with it.
 
 Every image has noise of its own, keyed by (seed, k), and goes through the network in a micro-batch of fixed size.
-In sixteen bits the last micro-batch is filled up, as kernels round differently at another batch size; in float32 the
-differences do not reach 8-bit pixels.
+Kernels round differently at another batch size, so in sixteen bits the last micro-batch is filled up. In float32 it is
+not: a few pixels may differ by one grey level.
 """
 
 from dataclasses import dataclass

@@ -134,14 +134,14 @@ def shortfall(pace: Pace, segments: Sequence[Segment], threads: int | None, core
     within = [s for s in segments if s.step > pace.budget.step and s.step_seconds]
     if pace.steps is not None or not within:
         return None
-    last = within[-1]
-    steps, seconds = last.step - pace.budget.step, last.seconds - pace.budget.seconds
+    first, last = within[0], within[-1]  # the time before the first reading went into planning too
+    steps, seconds = last.step - pace.budget.step, last.seconds - first.seconds
     fastest = min(s.step_seconds for s in within if s.step_seconds)
-    since, busy = pace.budget.seconds, 0.0
-    for s in within:
+    since, busy = first.seconds, 0.0
+    for s in within[1:]:
         busy, since = busy + s.others * (s.seconds - since), s.seconds
-    others = busy / seconds if seconds > 0 else 0.0
-    possible = math.floor(seconds / fastest)
+    others = busy / seconds if seconds > 0 else last.others
+    possible = first.step - pace.budget.step + math.floor(seconds / fastest)
     taken = threads and others - (cores - threads) >= BUSY * threads  # of the cores meant for the threads
     if steps >= FEW * possible and not taken:
         return None
@@ -149,4 +149,4 @@ def shortfall(pace: Pace, segments: Sequence[Segment], threads: int | None, core
         f"other processes used {others:.1f} of {plural(cores, 'core')}" if others >= 0.1 else "the machine slowed down"
     )
     could = f"; about {possible:,} were possible" if steps < FEW * possible else ""
-    return f"only {steps:,} steps in {pace.budget}{could}: {why}. For better images, continue with --minutes +N"
+    return f"only {plural(steps, 'step')} in {pace.budget}{could}: {why}. For better images, continue with --minutes +N"

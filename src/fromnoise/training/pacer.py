@@ -198,7 +198,8 @@ class Pacer:
         known = segment.seconds - budget.seconds >= min(SURE * budget.amount * 60, 30.0)
         if self.pace.steps is None and self.pace.total is not None and known and not self._said_steps:
             steps = self.pace.total - budget.step
-            say(f"about {steps:,} steps ({steps * self.settings.batch:,} images) fit into {budget} at this speed")
+            images = steps * self.settings.batch
+            say(f"about {plural(steps, 'step')} ({images:,} images) fit into {budget} at this speed")
             self._said_steps = True
         if self.threads and self.threads_now < self.threads.most and not self.threads.trying and not self._said_busy:
             say(

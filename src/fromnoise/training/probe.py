@@ -19,7 +19,7 @@ from fromnoise.generation.model import Model
 from fromnoise.hardware import HALVES, autocast, loss_scale, unscale
 
 ROWS = 32  # images of a candidate's step
-SIDE = 32  # pixels a side; `speed` takes fewer images at a time if they are larger
+SIDE = 32  # pixels a side; on the CPU, larger images are taken fewer at a time, so that planning is not longer
 ROUNDS = 4  # in which candidates take turns
 WARM_UP = 2  # steps of a compiled network before one counts
 SMALL = 1e-3  # of the largest gradient's norm: smaller ones are judged as if they were that large
@@ -56,22 +56,20 @@ def measure(model: Model, device: torch.device, precisions: tuple[str, ...]) -> 
 
     They take turns, and the best of some steps counts: on a shared machine the speed changes from second to second.
     """
-    run = _sample_step(model, device, ROWS)
+    rows = _rows(model, device)
+    run = _sample_step(model, device, rows)
     networks = [_probe_copy(model.network, device, channels_last) for channels_last in (False, True)]
     truth = _flat(run(networks[0], "fp32"))
     ways = [(precision, channels_last) for precision in precisions for channels_last in (False, True)]
     steps = [partial(run, networks[channels_last], precision) for precision, channels_last in ways]
     agreements = [float(nn.functional.cosine_similarity(truth, _flat(step()), dim=0)) for step in steps]
     seconds = _best(steps, device)
-    return [Candidate(*way, best / ROWS, agrees) for way, best, agrees in zip(ways, seconds, agreements, strict=True)]
+    return [Candidate(*way, best / rows, agrees) for way, best, agrees in zip(ways, seconds, agreements, strict=True)]
 
 
 def speed(model: Model, device: torch.device, candidate: Candidate, seconds: float) -> float:
-    """Images a second of a candidate's forward and backward passes, averaged over about `seconds` seconds.
-
-    Images larger than 32×32 are taken fewer at a time, so that a step is not longer.
-    """
-    rows = min(ROWS, max(1, ROWS * SIDE**2 // (model.info.height * model.info.width)))
+    """Images a second of a candidate's forward and backward passes, averaged over about `seconds` seconds."""
+    rows = _rows(model, device)
     run = _sample_step(model, device, rows)
     network = _probe_copy(model.network, device, candidate.channels_last)
     run(network, candidate.precision)
@@ -128,6 +126,13 @@ def step_flops(model: Model, device: torch.device) -> float:
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:  # the attention that it counts
         run(_probe_copy(model.network, device, False), "fp32")
     return float(counter.get_total_flops())
+
+
+def _rows(model: Model, device: torch.device) -> int:
+    """Images of a candidate's step."""
+    if device.type != "cpu":  # where fewer images would only show how fast kernels are launched
+        return ROWS
+    return min(ROWS, max(1, ROWS * SIDE**2 // (model.info.height * model.info.width)))
 
 
 def _sample_step(model: Model, device: torch.device, rows: int) -> Callable[[nn.Module, str], Gradients]:

@@ -173,7 +173,9 @@ class Trainer:
         if self.choice and not guard.stop_requested and self.choice.due(pace, folder):
             self.choice.run(self.pacer.step, pace, self._trained(), folder, guard)
         elif Model.load(folder.model_file()).guidance is not None:
-            folder.keep_guidance(pace.budget.step)
+            # An extension set it aside: one that left no checkpoint, or this one.
+            for step in (self.pacer.step, pace.budget.step):
+                folder.keep_guidance(step)
         if guard.stop_requested:
             raise self._interrupted()
 

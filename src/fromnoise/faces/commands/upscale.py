@@ -7,8 +7,8 @@ from fromnoise.faces.editing import ImageFile, SamplingArguments, load, read, wr
 
 @dataclass(frozen=True, kw_only=True)
 class UpscaleArguments(SamplingArguments):
-    """Enlarge an image of half the model's size to the full size. The mean of each 2×2 block is the pixel given (in RGBA,
-    of colours times alpha).
+    """Enlarge an image of half the model's size to the full size. The mean of each 2×2 block is the pixel given (in
+    RGBA, of colours times alpha).
 
     fromnoise upscale digits small.png --out large.png
     fromnoise upscale runs/photos small.png --n 16 --out large/
