@@ -358,6 +358,16 @@ def test_two_words_for_one_setting_are_refused(packaged):
         packaged.sample(1, steps=4, sampling_steps=5)
 
 
+def test_images_in_groups_may_move(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (600, 16, 16), np.uint8)
+    np.savez(tmp_path / "old.npz", images=pixels, groups=np.arange(600) // 2)
+    how = {"preset": "tiny", "steps": 1, "device": "cpu", "quiet": True, "out": tmp_path / "run"}
+    fromnoise.train(tmp_path / "old.npz", **how)
+    (tmp_path / "old.npz").rename(tmp_path / "new.npz")
+    fromnoise.train(tmp_path / "new.npz", **how)
+    assert fromnoise.load(tmp_path / "run", quiet=True).evaluate(n=50).excess is not None
+
+
 def test_a_checkpoint_is_scored_by_its_runs_images(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (600, 16, 16), np.uint8)
     np.savez(tmp_path / "some.npz", images=pixels)

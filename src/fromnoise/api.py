@@ -270,9 +270,10 @@ class Run:
         They are compared with the data's held-out part, or with `reference`, such as "mnist:test". By default `n` is
         the number of images in that, at most 3,000. Raises UserError if the training images can no longer be found.
         """
-        given = {"n": n, "reference": reference and str(reference), "features": features, "seed": seed}
-        config = with_settings(self.config, {name: value for name, value in given.items() if value is not None})
+        asked = {"n": n, "reference": reference and str(reference), "features": features, "seed": seed}
+        given = {name: value for name, value in asked.items() if value is not None}
         device, source = self._there().device, self.folder or self._source
+        config = with_settings(find.config_of(self.model, source), given)
         name, made = config.evaluation.features, self._extractors  # they remember the features of the real images
         with reporting_to(self.reporter):
             parts, notes = find.parts_of_model(self.model, source, skip_broken=skip_broken)
@@ -285,8 +286,7 @@ class Run:
             generated = as_set(self.sample(number, seed=config.seed), str(self.folder or "generated"))
             report = score(sets_of(config, parts, generated, against), extractor, config.seed, choosing)
             report = with_overfitting(report, self.model, parts, against)
-            report = structs.replace(report, notes=(*report.notes, *notes))
-            run = find.run_of(source)
+            run, report = find.run_of(source), structs.replace(report, notes=(*report.notes, *notes))
             return report if run is None else with_notes(report, RunFolder(run), parts, self.folder is not None)
 
 

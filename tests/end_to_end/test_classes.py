@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from fromnoise.data import arrays, folder, saving
 from fromnoise.evaluation import gain as module
 from fromnoise.evaluation.gain import gain
 from fromnoise.experiment import augmentation
+from fromnoise.experiment.find import parts_of
 from fromnoise.generation.model import Model
 
 NAMES = ("cat", "dog", "owl")
@@ -108,6 +110,30 @@ def test_a_data_set_is_augmented_and_the_gain_is_told(place, fromnoise, brief, t
     assert "already exists" in refused.stderr
     refused = fromnoise(*words[:-1], tmp_path / "more.npz", cwd=place, code=2)
     assert "more.npz: name a folder" in refused.stderr
+
+
+def test_images_that_moved_are_split_as_they_were(place, fromnoise, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(place / "pets", "old")
+    words = ("train", *TINY, "--group-by", r"(\d+)\.png", "--out", "run", "--data")
+    fromnoise(*words, "old", cwd=tmp_path)
+    (tmp_path / "old").rename("new")
+    fromnoise(*words, "new", cwd=tmp_path)
+    model = Model.load(tmp_path / "run" / "checkpoints" / "000006" / "model.safetensors")
+    train, held_out, notes = augmentation.sets_for("new", model, Path("run"))
+    parts = parts_of(Path("run"))
+    assert (train.fingerprint, held_out.fingerprint) == (parts.train.fingerprint, parts.heldout.fingerprint)
+    assert notes == []
+
+
+def test_images_are_not_written_among_the_data(place, fromnoise):
+    for words in (
+        ("augment", "pets", "--model", "run", "--per-class", "5", "--out", "pets/more"),
+        ("sample", "run", "--n", "2", "--out", "pets/cat/new.png"),
+        ("data", "export", "pets/:train", "pets/more"),
+    ):
+        assert "lies inside the data folder pets" in fromnoise(*words, cwd=place, code=2).stderr
+    assert sorted(each.name for each in (place / "pets").iterdir()) == sorted(NAMES)
 
 
 def test_other_images_may_have_classes_by_a_rule(place, fromnoise, brief, tmp_path):

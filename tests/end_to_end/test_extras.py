@@ -79,5 +79,6 @@ def test_the_page_is_served_and_draws(finished, tmp_path):
         assert all(place.stat().st_mode & 0o077 == 0 for place in temporary.iterdir())
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        code = process.wait(timeout=30)
+    assert code == 130
     assert not list(temporary.iterdir())

@@ -135,5 +135,7 @@ def test_what_cannot_be_is_said_before_work(fromnoise, tmp_path):
     done = fromnoise("lab", "--quick", "--only", "9", "--out", "page", cwd=tmp_path, code=2)
     assert "there is no notebook 9" in done.stderr
     assert not (tmp_path / "page").exists()
+    for words in (("--execute",), ("handouts", "--quick")):
+        assert "--execute" in fromnoise("lab", *words, "--out", "page", cwd=tmp_path, code=2).stderr
     done = fromnoise("lab", "--run", "nowhere", "--out", "page", cwd=tmp_path, code=2)
     assert "nowhere" in done.stderr

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from fromnoise.data import sources
+from fromnoise.generation import likelihood
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +112,13 @@ def test_one_line_says_what_is_wrong(finished, fromnoise, words, said):
     done = fromnoise("likelihood", "run", *words, cwd=finished, code=2)
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("levels", "used"), [(32, "all"), (33, 32)])
+def test_a_short_schedule_is_summed_whole(finished, fromnoise, monkeypatch, levels, used):
+    monkeypatch.setattr(likelihood, "STEPS", levels)
+    done = fromnoise("likelihood", "run", "digits:val", "--n", "2", "--json", cwd=finished)
+    assert json.loads(done.stdout)["levels"] == used
 
 
 def test_a_named_set_is_not_told_by_the_names_in_a_folder_called_the_same(finished, fromnoise, pictures, tmp_path):

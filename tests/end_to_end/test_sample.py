@@ -78,6 +78,7 @@ def test_an_existing_file_is_not_replaced_unless_asked(finished, fromnoise, tmp_
     (("run", "--steps", "0"), "--steps must be from 1 to 50000, not 0"),
     (("run", "--steps", "100000000"), "--steps must be from 1 to 50000, not 1e+08"),
     (("run", "--n", "0"), "cannot sample 0"),
+    (("run", "--n", "10000000000000000000"), "cannot sample 10,000,000"),
     (("run", "--n", "-5", "--label", "3"), "cannot sample -5"),
     (("run", "--first", "-1"), "numbered from 0"),
     (("run", "--guidance", "nan"), "--guidance must be from 0 to 100, not nan"),

@@ -16,9 +16,8 @@ def refuse(name):
 
 @pytest.mark.parametrize("flags", [(), ("--json",)])
 def test_bits_that_are_no_number_are_undefined(flags, monkeypatch, capsys):
-    monkeypatch.setattr(find, "load_model", lambda *_: None)
     monkeypatch.setattr(likelihood, "likelihoods", lambda *_: iter([UNDEFINED]))
-    assert not cli.main(["likelihood", "run", "set", *flags])
+    assert not cli.main(["likelihood", "digits", "set", *flags])
     printed = capsys.readouterr().out
     if not flags:
         assert printed.splitlines() == ["a\tundefined", "b\t2.0000", "set\tundefined\tmean of 2"]

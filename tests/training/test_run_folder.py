@@ -73,7 +73,7 @@ def test_a_run_may_not_lie_inside_its_data(data, tmp_path, config_of, monkeypatc
     (tmp_path / "pool").mkdir()
     (tmp_path / "there").symlink_to("pool", target_is_directory=True)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="would be read as data: choose an --out elsewhere"):
+    with pytest.raises(UserError, match="would be read as data: choose a place elsewhere"):
         RunFolder(tmp_path / "pool" / "run").check_settings(config_of(data={"data": data}))
     RunFolder(tmp_path / "pools").check_settings(config_of(data={"data": "pool"}))
     (tmp_path / "digits").mkdir()

@@ -3,6 +3,7 @@
 Every source has three parts (`data.parts`).
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from fromnoise.data import archive, arrays, cache, cifar, digits, folder, idx, saved, svhn
 from fromnoise.data.colour import is_grey, laid, with_channels
 from fromnoise.data.image_set import ImageSet, joined
+from fromnoise.data.listing import hidden
 from fromnoise.data.parts import PARTS, SCORED, SHARE, Parts, given, grouped, split, with_shares_of
 from fromnoise.data.resize import resized
 from fromnoise.data.settings import DataSettings, parse_size
@@ -163,6 +165,18 @@ def whole_of(spec: str) -> str:
 def is_part(spec: str) -> bool:
     """Whether `spec` names a part of a source, not the whole."""
     return _parse(spec)[1] is not None
+
+
+def check_outside(place: Path, data: str) -> None:
+    """Raise UserError if `place`, where images are to be written, lies inside the folder `data`, a whole source."""
+    if _named(data) or not os.path.isdir(data):
+        return
+    inside, pool = (Path(os.path.realpath(each)) for each in (place, data))
+    if pool in inside.parents and not any(map(hidden, inside.relative_to(pool).parts)):
+        raise UserError(
+            f"{place} lies inside the data folder {data}, so images there would be read as data: "
+            "choose a place elsewhere"
+        )
 
 
 def is_same(data: str, trained: DataSettings) -> bool:

@@ -14,7 +14,7 @@ from fromnoise.errors import UserError
 from fromnoise.evaluation.gain import Gain, gain
 from fromnoise.evaluation.report import FEWEST
 from fromnoise.experiment import system
-from fromnoise.experiment.find import parts_of_model
+from fromnoise.experiment.find import config_of, parts_of_model
 from fromnoise.experiment.sample import sampled
 from fromnoise.files import whole_folder, without_slash, write_json
 from fromnoise.generation.model import Model
@@ -39,6 +39,7 @@ def augment(
     By default there are as many in all as training images, at most `MOST`. `source` is the model as the user named it;
     for `data` and `how` see `sets_for`. Images and augment.json are written whole or not at all.
     """
+    sources.check_outside(out, without_slash(data))
     train, held_out, notes = sets_for(data, model, source, **how)
     for note in notes:
         say(note)
@@ -69,7 +70,7 @@ def sets_for(
     model as the user named it. Raises UserError for data whose images or classes are not the model's, and for too few
     images to hold out.
     """
-    trained, data = model.config.data, without_slash(data)
+    trained, data = config_of(model, source).data, without_slash(data)
     if not model.info.classes or model.info.clustered:
         raise UserError(f"{source} was trained without classes: train it on images with classes")
     if sources.is_same(data, trained):

@@ -81,7 +81,7 @@ def should_stop(records: Sequence[Mapping[str, Any]], began: int, groups: Groups
         return None
     return (
         f"the last {PATIENCE} validations were all worse than at step {best['step']:,}, so training stops and keeps "
-        "that model (`fromnoise train --minutes +5` continues)"
+        "that model (the same command with --minutes +5 continues)"
     )
 
 

@@ -1,7 +1,9 @@
 """From a path to a run, its model, images and data."""
 
+from dataclasses import replace
 from pathlib import Path
 
+from fromnoise.config import Config
 from fromnoise.data import sources
 from fromnoise.data.parts import Parts
 from fromnoise.data.picture import suffixes
@@ -80,6 +82,12 @@ def parts_of_model(model: Model, source: Path, *, skip_broken: bool = False) -> 
         return parts_of(run), []
     data, seed, within = model.config.data, model.config.seed, model.info.range
     return sources.prepare(data, seed, skip_broken=skip_broken, within=within), unchecked(model, source)
+
+
+def config_of(model: Model, source: Path) -> Config:
+    """The settings of the `model` that the user named `source`, its data in the place where its run last found it."""
+    run = run_of(source)
+    return model.config if run is None else replace(model.config, data=RunFolder(run).about().config.data)
 
 
 def unchecked(model: Model, source: Path) -> list[str]:

@@ -16,11 +16,10 @@ from fromnoise.data.picture import suffixes
 from fromnoise.data.settings import NAMED, Size
 from fromnoise.errors import UserError
 from fromnoise.evaluation.design import error_of_mean
-from fromnoise.experiment.find import parts_of, run_of, unchecked
-from fromnoise.generation.likelihood import bound_bits, flow_bits, labelled
+from fromnoise.experiment.find import config_of, parts_of, run_of, unchecked
+from fromnoise.generation.likelihood import bound_bits, bound_of, flow_bits, labelled
 from fromnoise.generation.model import Model
 from fromnoise.say import say
-from fromnoise.training.run_folder import RunFolder
 
 Method = Literal["bound", "flow"]
 Levels = int | Literal["all"] | None
@@ -32,7 +31,8 @@ class LikelihoodRequest:
     """How to compute the likelihood of images.
 
     method       the variational bound, or the probability-flow ODE ("flow")
-    levels       random noise levels for the bound of each image, or "all"; None for 32, and for the flow
+    levels       random noise levels for the bound of each image, or "all"; None for 32 (all, where the schedule has no
+                 more), and for the flow
     label        the images' class or cluster; None for any
     n            the size of a random subset of each set; None for all images
     seed         of levels, noise and subsets
@@ -52,10 +52,11 @@ class LikelihoodRequest:
         if self.method == "flow" and self.levels is not None:
             raise UserError("--levels is for the bound: leave it out with --method flow")
 
-    @property
-    def used_levels(self) -> Levels:
+    def used_levels(self, model: Model) -> Levels:
         """The levels for each image; None for the flow."""
-        return LEVELS_PER_IMAGE if self.levels is None and self.method == "bound" else self.levels
+        if self.levels is not None or self.method == "flow":
+            return self.levels
+        return LEVELS_PER_IMAGE if bound_of(model).T > LEVELS_PER_IMAGE else "all"
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,8 +108,7 @@ def _is_image(spec: str) -> bool:
 
 def _images(named: str | ImageSet, model: Model, source: Path, request: LikelihoodRequest) -> ImageSet | None:
     """The images, with their names in `files`; None for a file that is skipped."""
-    info, run = model.info, run_of(source)
-    data = model.config.data if run is None else RunFolder(run).about().config.data  # which may have moved
+    info, run, data = model.info, run_of(source), config_of(model, source).data
     size = Size(info.height, info.width, data.fit)
     if isinstance(named, ImageSet):
         images = replace(named, range=named.range or info.range)  # bytes are those that the model samples
@@ -148,8 +148,10 @@ def _likelihoods(model: Model, images: ImageSet, request: LikelihoodRequest) -> 
     if request.method == "flow":
         found = flow_bits(model, images.images, seed=request.seed, label=request.label)
     else:
-        levels = None if request.used_levels == "all" else request.used_levels
-        found = bound_bits(model, images.images, levels, seed=request.seed, label=request.label)
+        levels = request.used_levels(model)
+        found = bound_bits(
+            model, images.images, None if levels == "all" else levels, seed=request.seed, label=request.label
+        )
     bits = found.bits.numpy()
     parts = (None if part is None else part.numpy() for part in (found.prior, found.steps, found.decoder))
     error = error_of_mean(bits, images.groups) if len(bits) > 1 else math.nan

@@ -28,6 +28,7 @@ from fromnoise.say import Bar, bar
 from fromnoise.threads import following
 
 MICRO_BATCH = 64
+MOST = 10**12  # images
 GOLDEN = (5**0.5 - 1) / 2
 # Guidance if neither the settings nor the model have any: by class after a training too short to choose it.
 BY_CLASS, BY_CLUSTER = 1.5, 2.0
@@ -45,7 +46,7 @@ class SampleRequest:
     guidance   how much a class counts (`guided`); 1: the model as trained, None: as the sampler's settings say
     precision  fp32, or bf16 or fp16 by autocast
 
-    Raises UserError for less than one image, a negative `first` or an unknown precision.
+    Raises UserError for less than one image or more than `MOST`, a negative `first` or an unknown precision.
     """
 
     n: int
@@ -58,8 +59,8 @@ class SampleRequest:
     even: bool = False
 
     def __post_init__(self) -> None:
-        if self.n < 1:
-            raise UserError(f"cannot sample {self.n} images")
+        if not 1 <= self.n <= MOST:
+            raise UserError(f"cannot sample {self.n:,} images")
         if self.first < 0:
             raise UserError(f"images are numbered from 0, not {self.first}")
         lookup("precision", self.precision, {"fp32": None, **HALVES})

@@ -1,7 +1,6 @@
 """A run's folder: its layout, the run that it belongs to, and who may write."""
 
 import math
-import os
 import re
 import shutil
 import time
@@ -15,9 +14,8 @@ from filelock import FileLock, Timeout
 
 from fromnoise import __version__
 from fromnoise.config import Config, differences, read, to_json
+from fromnoise.data import sources
 from fromnoise.data.image_set import ImageSet
-from fromnoise.data.listing import hidden
-from fromnoise.data.settings import NAMED
 from fromnoise.errors import UserError
 from fromnoise.files import UNFINISHED, check_name, is_writable, move, quoted, read_json, sweep, write_json
 from fromnoise.generation.model import CHECKPOINT_FILE, Model
@@ -120,14 +118,8 @@ class RunFolder:
     def check_settings(self, config: Config) -> None:
         """The part of `check` that needs no data."""
         check_name(self.path)
-        data = config.data.data
-        if data not in NAMED and os.path.isdir(data) and not self.config_file.is_file():
-            place, pool = (Path(os.path.realpath(each)) for each in (self.path, data))
-            if pool in place.parents and not any(map(hidden, place.relative_to(pool).parts)):
-                raise UserError(
-                    f"{self.path} lies inside the data folder {data}, so images sampled there would be read as data: "
-                    "choose an --out elsewhere"
-                )
+        if not self.config_file.is_file():
+            sources.check_outside(self.path, config.data.data)
         if not self.path.exists() or (self.path.is_dir() and not any(self.path.iterdir())):
             return
         if not self.config_file.is_file():

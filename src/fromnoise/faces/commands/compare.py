@@ -41,6 +41,8 @@ def main(arguments: CompareArguments) -> None:
         raise UserError("name at least two runs to compare")
     if len(set(runs)) < len(runs):
         raise UserError("a run is named twice: name each run once")
+    if arguments.out == Path("-"):
+        raise UserError("--out -: name a file for the page")
     refuse_existing(arguments.overwrite, arguments.out)
 
     from fromnoise.experiment import system

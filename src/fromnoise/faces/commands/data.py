@@ -186,6 +186,7 @@ def _export(arguments: ExportArguments) -> None:
     from fromnoise.files import quoted
 
     size = None if arguments.size is None else parse_size(arguments.size, arguments.fit)
+    sources.check_outside(arguments.out, sources.whole_of(arguments.source))
     rules = ("skip_broken", "group_by", "label_by")
     images = sources.load(arguments.source, size, **{name: getattr(arguments, name) for name in rules})
     own = sources.is_part(arguments.source) and sources.whole_of(arguments.source) not in NAMED

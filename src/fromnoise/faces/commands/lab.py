@@ -51,6 +51,10 @@ def main(arguments: LabArguments) -> None:
     out = arguments.folder or arguments.out
     assert out is not None
     check_new_folder(out)
+    if arguments.execute and arguments.kind != "handouts":
+        raise UserError("--execute is for handouts: page and slides always run the notebooks")
+    if (arguments.quick or arguments.run) and arguments.kind == "handouts" and not arguments.execute:
+        raise UserError("--quick and --run are for notebooks that are run: add --execute")
 
     import torch
 

@@ -75,7 +75,7 @@ def main(arguments: LikelihoodArguments) -> None:
         if not arguments.json:
             _print(results[-1])
     if arguments.json:
-        about = {"method": request.method, "levels": request.used_levels, "seed": request.seed}
+        about = {"method": request.method, "levels": request.used_levels(model), "seed": request.seed}
         print(json.dumps({"unit": "bits per dimension", **about, "results": results}, indent=2))
     elif request.method == "bound":
         say("bits per dimension ± standard error; an upper bound on the negative log-likelihood")

@@ -68,11 +68,12 @@ def main(arguments: SampleArguments) -> None:
     refuse_unwritable_images(arguments.out, arguments.overwrite)
     kind = arguments.out.suffix.lower()
 
-    from fromnoise.data import folder, saving
+    from fromnoise.data import folder, saving, sources
     from fromnoise.experiment.find import load_model
     from fromnoise.experiment.sample import sampled
 
     model = load_model(arguments.source, arguments.device, arguments.threads)
+    sources.check_outside(arguments.out, model.config.data.data)
     if kind not in (".png", ".npz"):
         folder.check_channels(arguments.out, model.info.channels)
     asked = {name: getattr(arguments, name) for name in ASKED.split()}

@@ -1,6 +1,7 @@
 """`fromnoise ui`."""
 
 import os
+import time
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -46,4 +47,8 @@ def _serve(arguments: UiArguments) -> None:
     except (OSError, OverflowError) as error:
         raise UserError(f"port {port} is not available: choose another with --port") from error
     say(f"http://127.0.0.1:{port} (Ctrl-C to stop)")
-    page.block_thread()
+    try:
+        while True:  # Gradio's own waiting takes Ctrl-C for a normal end
+            time.sleep(60)
+    finally:
+        page.close(verbose=False)
