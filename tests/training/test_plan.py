@@ -86,7 +86,7 @@ def test_measuring_leaves_the_network_as_it_was(tiny_model):
         assert parameter.grad is None
 
 
-def test_larger_images_take_no_longer_to_measure(config_of, monkeypatch):
+def test_larger_images_take_no_longer_to_measure(config_of):
     config = config_of(data={"size": "128"})
     model, rows = Model.build(config, DataInfo(3, 128, 128, 1.0, (0.0,) * 3, ())), set()
     model.network.register_forward_pre_hook(lambda _, inputs: rows.add(len(inputs[0])))

@@ -17,7 +17,7 @@ from fromnoise.data.settings import NAMED, Size
 from fromnoise.errors import UserError
 from fromnoise.evaluation.design import error_of_mean
 from fromnoise.experiment.find import config_of, parts_of, run_of, unchecked
-from fromnoise.generation.likelihood import bound_bits, bound_of, flow_bits, labelled
+from fromnoise.generation.likelihood import bound_bits, flow_bits, labelled, levels_of
 from fromnoise.generation.model import Model
 from fromnoise.say import say
 
@@ -56,7 +56,7 @@ class LikelihoodRequest:
         """The levels for each image; None for the flow."""
         if self.levels is not None or self.method == "flow":
             return self.levels
-        return LEVELS_PER_IMAGE if bound_of(model).T > LEVELS_PER_IMAGE else "all"
+        return levels_of(model, LEVELS_PER_IMAGE) or "all"
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,7 @@ from fromnoise.experiment import few_images, initial_weights, system
 from fromnoise.experiment.comparison import floor_images, read, reference_name, same_classes, without_leaks
 from fromnoise.experiment.train import Experiment
 from fromnoise.files import check_writable, write_json
-from fromnoise.generation.likelihood import bound_bits, bound_of
+from fromnoise.generation.likelihood import bound_bits, levels_of
 from fromnoise.generation.model import Model
 from fromnoise.generation.sampling import (
     SampleRequest,
@@ -178,8 +178,7 @@ def with_notes(report: Report, folder: RunFolder, parts: Parts, chosen: bool = T
 
 def _likelihood(model: Model, images: ImageSet, seed: int) -> Bits:
     few = dataclasses.replace(images, labels=None).subset(min(LIKELIHOOD_IMAGES, len(images)), seed)
-    levels = LEVELS_PER_IMAGE if bound_of(model).T > LEVELS_PER_IMAGE else None  # all that a short schedule has
-    found = bound_bits(model, few.images, levels, seed=seed)
+    found = bound_bits(model, few.images, levels_of(model, LEVELS_PER_IMAGE), seed=seed)
     error = error_of_mean(found.bits.double().numpy(), few.groups)
     parts = [float(part.mean()) for part in (found.prior, found.steps, found.decoder) if part is not None]
     return Bits(float(found.bits.mean()), error, len(few), *parts)

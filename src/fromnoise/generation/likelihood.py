@@ -59,6 +59,11 @@ def bound_of(model: Model, clearest: float = CLEAREST) -> Bound:
     return Bound(levels, info.pixel_width)
 
 
+def levels_of(model: Model, most: int) -> int | None:
+    """`most` random levels of the bound for each image, or all of them (None) where there are no more."""
+    return most if most < bound_of(model).T else None
+
+
 def flow_of(model: Model) -> Flow:
     """The flow for a model; raises UserError for a network that works only at its schedule's steps."""
     if model.denoiser().levels is not None:
